@@ -1,0 +1,84 @@
+//! Extractors for axum handlers (feature `axum`).
+
+use std::{
+    convert::Infallible,
+    ops::{Deref, DerefMut},
+};
+
+use axum_core::{
+    body::Body,
+    extract::{FromRequestParts, OptionalFromRequestParts},
+    response::{IntoResponse, Response},
+};
+use http::request::Parts;
+use serde::de::DeserializeOwned;
+
+use crate::{
+    rejection::{Rejection, RejectionKind},
+    session::Session,
+};
+
+impl IntoResponse for Rejection {
+    fn into_response(self) -> Response {
+        self.into_http_response::<Body>().map(Body::new)
+    }
+}
+
+/// The session of the request; `missing_token` where there is none.
+impl<S> FromRequestParts<S> for Session
+where
+    S: Sync,
+{
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
+        parts.extensions.get().cloned().ok_or_else(|| RejectionKind::MissingToken.into())
+    }
+}
+
+/// The session of the request, if it has one.
+impl<S> OptionalFromRequestParts<S> for Session
+where
+    S: Sync,
+{
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Infallible> {
+        Ok(parts.extensions.get().cloned())
+    }
+}
+
+/// All claims of the session's token as the app's own type.
+///
+/// Rejects with `missing_token` without a session, with `invalid_token` where the claims do not
+/// fit the type.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Claims<T>(pub T);
+
+impl<T> Deref for Claims<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T> DerefMut for Claims<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.0
+    }
+}
+
+impl<S, T> FromRequestParts<S> for Claims<T>
+where
+    S: Sync,
+    T: DeserializeOwned,
+{
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
+        let session: &Session =
+            parts.extensions.get().ok_or(Rejection::from(RejectionKind::MissingToken))?;
+        session.claims().map(Self).map_err(|_| RejectionKind::InvalidToken.into())
+    }
+}

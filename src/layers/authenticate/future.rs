@@ -1,0 +1,95 @@
+//! The response of an authenticated service, or of a rejection.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use http::Response;
+use pin_project_lite::pin_project;
+
+use super::{Ended, Settings};
+use crate::{
+    body::SessionBody,
+    rejection::Dialect,
+    store::{Peeked, Timed},
+};
+
+pin_project! {
+    /// The response future of [`AuthenticateService`](super::AuthenticateService).
+    pub struct ResponseFuture<F, B> {
+        #[pin]
+        state: State<F, B>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<F, B> {
+        Inner { #[pin] future: F },
+        Answer { response: Option<Response<SessionBody<B>>> },
+        Asking { asked: Box<Asked> },
+    }
+}
+
+struct Asked {
+    answer: Timed<Peeked>,
+    ended: Ended,
+    dialect: Dialect,
+    settings: Arc<Settings>,
+}
+
+impl<F, B> ResponseFuture<F, B> {
+    pub(super) fn inner(future: F) -> Self {
+        Self { state: State::Inner { future } }
+    }
+
+    pub(super) fn answer(response: Response<SessionBody<B>>) -> Self {
+        Self { state: State::Answer { response: Some(response) } }
+    }
+
+    pub(super) fn asking(
+        answer: Timed<Peeked>,
+        ended: Ended,
+        dialect: Dialect,
+        settings: Arc<Settings>,
+    ) -> Self {
+        Self {
+            state: State::Asking { asked: Box::new(Asked { answer, ended, dialect, settings }) },
+        }
+    }
+}
+
+impl<F, B, E> Future for ResponseFuture<F, B>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+{
+    type Output = Result<Response<SessionBody<B>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().state.project() {
+            StateProjection::Inner { future } => {
+                let response = ready!(future.poll(cx))?;
+                Poll::Ready(Ok(response.map(SessionBody::inner)))
+            }
+            StateProjection::Answer { response } => {
+                Poll::Ready(Ok(response.take().expect("polled after completion")))
+            }
+            StateProjection::Asking { asked } => {
+                let answer = ready!(Pin::new(&mut asked.answer).poll(cx));
+                let rejection = asked.settings.name(&asked.ended, answer.ok());
+                let speech = asked.settings.speech(asked.dialect.clone());
+                Poll::Ready(Ok(rejection.into_response(&speech)))
+            }
+        }
+    }
+}
+
+impl<F, B> fmt::Debug for ResponseFuture<F, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ResponseFuture(..)")
+    }
+}

@@ -1,0 +1,287 @@
+//! Verifies the presented token and inserts its session.
+
+mod future;
+
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{
+    HeaderMap, Method, Request, Response, StatusCode,
+    header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN},
+};
+use tower_layer::Layer;
+use tower_service::Service;
+
+pub use self::future::ResponseFuture;
+use crate::{
+    body::SessionBody,
+    clock::{Clock, SystemClock},
+    rejection::{Dialect, MakeRejection, Rejection, RejectionKind, Speech},
+    request_class::RequestClass,
+    rules::{self, Limit, Profiles, Standing, Timestamp},
+    session::Session,
+    store::{Peeked, REQUEST_TIME_LIMIT, SessionStore, Timed},
+    token::{TokenVerifier, VerifiedToken},
+    transport::{Presented, Transport, read},
+};
+
+/// Verifies the presented token; a good one puts its [`Session`] into the request's extensions, a
+/// bad one is answered with a [`Rejection`].
+///
+/// This layer knows `exp` and the absolute deadline. Given a [store](Self::store) it asks it where
+/// one of them has passed, and only there, so that a session that ended earlier, by revocation or
+/// for want of activity, is told so. `Public` requests are not looked at; `OPTIONS` is
+/// authenticated like any other method.
+///
+/// ```
+/// use std::{sync::Arc, time::Duration};
+/// use http::{Request, Response, StatusCode};
+/// use tower::{ServiceBuilder, ServiceExt, service_fn};
+/// use tower_sliding_session::{
+///     Policy, layers::AuthenticateLayer, rules::Profiles,
+///     token::{JwtKeys, TokenVerifier},
+/// };
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let verifier = TokenVerifier::new(Arc::new(JwtKeys::hs256([7; 32])?));
+/// let profiles = Profiles::new(Policy::builder().build()?);
+/// let service = ServiceBuilder::new()
+///     .layer(AuthenticateLayer::new(verifier, profiles))
+///     .service(service_fn(async |_: Request<()>| {
+///         Ok::<_, std::convert::Infallible>(Response::new(String::new()))
+///     }));
+/// let response = service.oneshot(Request::get("/").body(())?).await?;
+/// assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct AuthenticateLayer {
+    settings: Arc<Settings>,
+}
+
+#[derive(Clone)]
+struct Settings {
+    verifier: TokenVerifier,
+    profiles: Arc<Profiles>,
+    transports: Vec<Transport>,
+    store: Option<Arc<dyn SessionStore>>,
+    clock: Arc<dyn Clock>,
+    rejections: Option<Arc<dyn MakeRejection>>,
+    optional: bool,
+    allow_preflight: bool,
+}
+
+impl AuthenticateLayer {
+    /// Requires a bearer token that `verifier` accepts and that lives under `profiles`.
+    pub fn new(verifier: TokenVerifier, profiles: impl Into<Arc<Profiles>>) -> Self {
+        Self {
+            settings: Arc::new(Settings {
+                verifier,
+                profiles: profiles.into(),
+                transports: vec![Transport::Bearer],
+                store: None,
+                clock: Arc::new(SystemClock),
+                rejections: None,
+                optional: false,
+                allow_preflight: false,
+            }),
+        }
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(Arc::make_mut(&mut self.settings));
+        self
+    }
+
+    /// Where tokens are looked for, in this order; by default the `Authorization` header.
+    pub fn transports(self, transports: impl IntoIterator<Item = Transport>) -> Self {
+        self.with(|settings| settings.transports = transports.into_iter().collect())
+    }
+
+    /// The store that is asked why a session is over, where its token has ended.
+    pub fn store(self, store: Arc<dyn SessionStore>) -> Self {
+        self.with(|settings| settings.store = Some(store))
+    }
+
+    /// Another clock than the system's.
+    pub fn clock(self, clock: Arc<dyn Clock>) -> Self {
+        self.with(|settings| settings.clock = clock)
+    }
+
+    /// Writes the bodies of rejections over plain HTTP.
+    pub fn rejections(self, make: Arc<dyn MakeRejection>) -> Self {
+        self.with(|settings| settings.rejections = Some(make))
+    }
+
+    /// Lets requests without a token pass, without a `Session`; a bad token is still rejected.
+    pub fn optional(self) -> Self {
+        self.with(|settings| settings.optional = true)
+    }
+
+    /// Answers CORS preflights itself, with 204, and passes nothing of them inward. Off by
+    /// default: a `CorsLayer` outside answers them before they get here.
+    pub fn allow_preflight(self) -> Self {
+        self.with(|settings| settings.allow_preflight = true)
+    }
+}
+
+impl<S> Layer<S> for AuthenticateLayer {
+    type Service = AuthenticateService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        AuthenticateService { inner, settings: Arc::clone(&self.settings) }
+    }
+}
+
+impl fmt::Debug for AuthenticateLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthenticateLayer")
+            .field("transports", &self.settings.transports)
+            .field("optional", &self.settings.optional)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The service of [`AuthenticateLayer`].
+#[derive(Clone)]
+pub struct AuthenticateService<S> {
+    inner: S,
+    settings: Arc<Settings>,
+}
+
+impl<S> fmt::Debug for AuthenticateService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AuthenticateService(..)")
+    }
+}
+
+/// What authentication comes to.
+enum Outcome {
+    Anonymous,
+    Authenticated(Session),
+    Rejected(Rejection),
+    /// Over; the store is being asked why.
+    Asking(Timed<Peeked>, Ended),
+}
+
+/// A session that its token alone knows to be over.
+struct Ended {
+    token: VerifiedToken,
+    limit: Limit,
+    now: Timestamp,
+}
+
+impl Settings {
+    fn authenticate(&self, headers: &HeaderMap, class: RequestClass) -> Outcome {
+        let (token, carrier) = match read(&self.transports, headers) {
+            Presented::Nothing if self.optional => return Outcome::Anonymous,
+            Presented::Nothing => return Outcome::Rejected(RejectionKind::MissingToken.into()),
+            Presented::Unreadable => return Outcome::Rejected(RejectionKind::InvalidToken.into()),
+            Presented::Token(token, carrier) => (token, carrier),
+        };
+        let Ok(token) = self.verifier.verify(token) else {
+            return Outcome::Rejected(RejectionKind::InvalidToken.into());
+        };
+        let now = self.clock.now();
+        let claims = token.claims();
+        let policy = self.profiles.get(claims.session_profile.as_deref());
+        match rules::standing(claims, None, policy, now) {
+            Standing::Impossible => Outcome::Rejected(RejectionKind::InvalidToken.into()),
+            Standing::Over(limit) => self.why(Ended { token, limit, now }),
+            Standing::Live { .. } => {
+                let session = Session::new(Arc::new(token), carrier);
+                session.set_now(now);
+                session.set_class(class);
+                session.attach(&self.profiles, self.store.as_ref());
+                Outcome::Authenticated(session)
+            }
+        }
+    }
+
+    /// Asks the store, if there is one, why a session is over.
+    fn why(&self, ended: Ended) -> Outcome {
+        let Some(store) = &self.store else {
+            return Outcome::Rejected(self.name(&ended, None));
+        };
+        match store.peek(ended.token.session_key()).try_ready() {
+            Ok(answer) => Outcome::Rejected(self.name(&ended, answer.ok())),
+            Err(pending) => {
+                Outcome::Asking(Timed::new(pending, &*self.clock, REQUEST_TIME_LIMIT), ended)
+            }
+        }
+    }
+
+    /// The reason for a session's end, by what the store answered; without an answer the last
+    /// activity is known only where the token says all there is to say about it.
+    fn name(&self, ended: &Ended, answer: Option<Peeked>) -> Rejection {
+        let claims = ended.token.claims();
+        let policy = self.profiles.get(claims.session_profile.as_deref());
+        let stored = match answer {
+            Some(Peeked::Ended) => return RejectionKind::SessionRevoked.into(),
+            Some(Peeked::LastSeen(at)) => Some(at),
+            Some(Peeked::Unknown) => None,
+            None if policy.records_activity() => return ended.limit.into(),
+            None => None,
+        };
+        let last_activity = rules::last_activity(claims, stored, ended.now);
+        match rules::standing(claims, Some(last_activity), policy, ended.now) {
+            Standing::Over(limit) => limit.into(),
+            _ => ended.limit.into(),
+        }
+    }
+
+    fn speech(&self, dialect: Dialect) -> Speech<'_> {
+        Speech { dialect, body: self.rejections.as_deref() }
+    }
+}
+
+fn is_preflight<B>(request: &Request<B>) -> bool {
+    request.method() == Method::OPTIONS
+        && request.headers().contains_key(ORIGIN)
+        && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for AuthenticateService<S>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+{
+    type Response = Response<SessionBody<ResBody>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future, ResBody>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        let class = RequestClass::of(&request);
+        if class == RequestClass::Public {
+            return ResponseFuture::inner(self.inner.call(request));
+        }
+        if self.settings.allow_preflight && is_preflight(&request) {
+            let mut response = Response::new(SessionBody::default());
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            return ResponseFuture::answer(response);
+        }
+        match self.settings.authenticate(request.headers(), class) {
+            Outcome::Anonymous => ResponseFuture::inner(self.inner.call(request)),
+            Outcome::Authenticated(session) => {
+                request.extensions_mut().insert(session);
+                ResponseFuture::inner(self.inner.call(request))
+            }
+            Outcome::Rejected(rejection) => {
+                let speech = self.settings.speech(Dialect::of(request.headers()));
+                ResponseFuture::answer(rejection.into_response(&speech))
+            }
+            Outcome::Asking(answer, ended) => {
+                let dialect = Dialect::of(request.headers());
+                ResponseFuture::asking(answer, ended, dialect, Arc::clone(&self.settings))
+            }
+        }
+    }
+}

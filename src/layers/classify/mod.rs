@@ -1,0 +1,101 @@
+//! Tells requests that count from requests that do not.
+
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::Request;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::request_class::{Classify, RequestClass, RequestHead};
+
+/// Inserts the [`RequestClass`] that a [`Classify`] names into the request's extensions.
+///
+/// `User` inserts nothing: absent means `User`. What the class is lowered by besides (`OPTIONS`,
+/// the client's `Session-Activity: background`) is not this layer's business: the layers that read
+/// the class see to it, with or without this one.
+///
+/// ```
+/// use http::{Request, Response};
+/// use tower::{ServiceBuilder, ServiceExt, service_fn};
+/// use tower_sliding_session::{
+///     RequestClass,
+///     layers::ClassifyLayer,
+///     request_class::{PathRules, subtree},
+/// };
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let rules = PathRules::new().public("/login").background(subtree("/poll")).compile()?;
+/// let service = ServiceBuilder::new().layer(ClassifyLayer::new(rules)).service(service_fn(
+///     async |request: Request<()>| {
+///         let class = request.extensions().get::<RequestClass>().copied();
+///         Ok::<_, std::convert::Infallible>(Response::new(class))
+///     },
+/// ));
+/// let response = service.oneshot(Request::get("/poll/7").body(())?).await?;
+/// assert_eq!(response.into_body(), Some(RequestClass::Background));
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct ClassifyLayer {
+    classify: Arc<dyn Classify>,
+}
+
+impl ClassifyLayer {
+    /// Classes as `classify` names them.
+    pub fn new(classify: impl Classify) -> Self {
+        Self { classify: Arc::new(classify) }
+    }
+}
+
+impl<S> Layer<S> for ClassifyLayer {
+    type Service = ClassifyService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        ClassifyService { inner, classify: Arc::clone(&self.classify) }
+    }
+}
+
+impl fmt::Debug for ClassifyLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClassifyLayer(..)")
+    }
+}
+
+/// The service of [`ClassifyLayer`].
+#[derive(Clone)]
+pub struct ClassifyService<S> {
+    inner: S,
+    classify: Arc<dyn Classify>,
+}
+
+impl<S, ReqBody> Service<Request<ReqBody>> for ClassifyService<S>
+where
+    S: Service<Request<ReqBody>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<ReqBody>) -> S::Future {
+        let class = self.classify.classify(RequestHead::new(&request));
+        if class != RequestClass::User {
+            request.extensions_mut().insert(class);
+        }
+        self.inner.call(request)
+    }
+}
+
+impl<S> fmt::Debug for ClassifyService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClassifyService(..)")
+    }
+}

@@ -1,0 +1,50 @@
+//! The inner response, its headers exposed.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use http::Response;
+use pin_project_lite::pin_project;
+
+use super::ExposeHeadersLayer;
+
+pin_project! {
+    /// The response future of [`ExposeHeadersService`](super::ExposeHeadersService).
+    pub struct ResponseFuture<F> {
+        #[pin]
+        inner: F,
+        layer: Option<ExposeHeadersLayer>,
+    }
+}
+
+impl<F> ResponseFuture<F> {
+    pub(super) fn new(inner: F, layer: Option<ExposeHeadersLayer>) -> Self {
+        Self { inner, layer }
+    }
+}
+
+impl<F, B, E> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+{
+    type Output = Result<Response<B>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let mut response = ready!(this.inner.poll(cx))?;
+        if let Some(layer) = this.layer {
+            layer.expose(response.headers_mut());
+        }
+        Poll::Ready(Ok(response))
+    }
+}
+
+impl<F> fmt::Debug for ResponseFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ResponseFuture(..)")
+    }
+}

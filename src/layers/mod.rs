@@ -1,0 +1,30 @@
+//! The layers, each usable alone. They meet through the request's extensions
+//! ([`RequestClass`](crate::RequestClass) and [`Session`](crate::Session)) and know nothing of one
+//! another.
+//!
+//! From the outside in:
+//!
+//! | layer | needs | does |
+//! |---|---|---|
+//! | [`ExposeHeadersLayer`] | | lets a browser's scripts read the headers of the layers below |
+//! | [`ClassifyLayer`] | | inserts the request's class where it is not `User` |
+//! | [`AuthenticateLayer`] | | verifies the token, inserts the `Session` |
+//! | [`ActivityLayer`] | `Session` | idle and absolute timeouts, revocation |
+//! | [`RequireRecentAuthLayer`] | `Session` | asks for a recent sign-in |
+//! | [`RenewLayer`] | `Session` | puts the token's successor on the response |
+
+pub mod activity;
+pub mod authenticate;
+pub mod classify;
+pub mod expose_headers;
+pub mod renew;
+pub mod require_recent_auth;
+
+pub use self::{
+    activity::{ActivityLayer, OnStoreFailure, UnknownSessions},
+    authenticate::AuthenticateLayer,
+    classify::ClassifyLayer,
+    expose_headers::ExposeHeadersLayer,
+    renew::RenewLayer,
+    require_recent_auth::RequireRecentAuthLayer,
+};

@@ -1,0 +1,185 @@
+//! One renewal, from its grant to the token.
+
+use std::{sync::Arc, time::Duration};
+
+use super::Settings;
+use crate::{
+    rules::{self, Limits, Policy, Standing, Successor, Timestamp},
+    session::Session,
+    store::{Admission, Peeked, REQUEST_TIME_LIMIT, RenewalAsk, RenewalGate, within},
+    token::{AppClaims, ClaimsUpdate, Seen, mint, successor},
+};
+
+/// How long a failed mint keeps its gates closed, at most.
+const AFTER_A_FAILURE: Duration = Duration::from_secs(1);
+
+/// A renewal that is due.
+pub(super) struct Errand {
+    pub(super) session: Session,
+    pub(super) settings: Arc<Settings>,
+    pub(super) now: Timestamp,
+    pub(super) times: Successor,
+    pub(super) seen: Seen,
+    /// Claims that the handler has set: they are minted at once.
+    pub(super) replaced: Option<AppClaims>,
+}
+
+/// A successor, and for how long it lives.
+pub(super) struct Minted {
+    pub(super) token: String,
+    pub(super) life: Duration,
+}
+
+impl Errand {
+    /// The token; `None` where the gate, the claims source or the session's end forbid one, or
+    /// where something fails. Nothing that goes wrong here fails the request.
+    pub(super) async fn run(self) -> Option<Minted> {
+        if let Some(app) = &self.replaced {
+            return if self.is_alive().await { self.mint(Some(app)) } else { None };
+        }
+        let grant = self.grant().await?;
+        let minted = match self.current_claims().await {
+            Some(app) if self.is_alive().await => self.mint(app.as_ref()),
+            _ => None,
+        };
+        grant.settle(minted.is_some());
+        minted
+    }
+
+    fn policy(&self) -> &Policy {
+        let claims = self.session.session_claims();
+        self.settings.profiles.get(claims.session_profile.as_deref())
+    }
+
+    /// Both gates, closed by this renewal.
+    async fn grant(&self) -> Option<Grant> {
+        let min_interval = self.policy().renew_min_interval();
+        let Some(ask) = self.ask(min_interval) else { return Some(Grant::ungated()) };
+        let gate = &self.settings.gate;
+        let clock = &*self.settings.clock;
+        match within(gate.admit(ask), clock, REQUEST_TIME_LIMIT).await {
+            Ok(Admission::Granted) => Some(Grant::of(gate, ask)),
+            Ok(Admission::Denied) => None,
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "no renewal was granted");
+                None
+            }
+        }
+    }
+
+    fn ask(&self, min_interval: Duration) -> Option<RenewalAsk> {
+        if min_interval.is_zero() {
+            return None;
+        }
+        let token = self.session.token();
+        let waived = rules::waives_rate(token.claims(), self.policy(), self.now);
+        Some(RenewalAsk {
+            session: token.session_key(),
+            user: (!waived).then(|| token.user_key()),
+            now: self.now,
+            min_interval,
+        })
+    }
+
+    /// What becomes of the app's claims: `None` where there is to be no renewal.
+    async fn current_claims(&self) -> Option<Option<AppClaims>> {
+        let Some(source) = &self.settings.claims else { return Some(None) };
+        let clock = &*self.settings.clock;
+        let answer = source.current_claims(self.session.token());
+        match within(answer, clock, REQUEST_TIME_LIMIT).await {
+            Ok(ClaimsUpdate::Keep) => Some(None),
+            Ok(ClaimsUpdate::Replace(claims)) => Some(Some(claims.0)),
+            Ok(ClaimsUpdate::Deny) => None,
+            Ok(ClaimsUpdate::End) => {
+                // The failure is logged where it happens; the token ends by itself.
+                let _ = self.session.end().await;
+                None
+            }
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "claims not at hand");
+                None
+            }
+        }
+    }
+
+    /// Whether the session lives still: the handler took its time, and others were busy too.
+    async fn is_alive(&self) -> bool {
+        if !self.session.may_renew() {
+            return false;
+        }
+        let clock = &*self.settings.clock;
+        let token = self.session.token();
+        let stored = match self.session.store() {
+            None => None,
+            Some(store) => {
+                match within(store.peek(token.session_key()), clock, REQUEST_TIME_LIMIT).await {
+                    Ok(Peeked::LastSeen(at)) => Some(at),
+                    Ok(Peeked::Unknown) => None,
+                    Ok(Peeked::Ended) | Err(_) => return false,
+                }
+            }
+        };
+        let now = clock.now();
+        let last_activity =
+            rules::last_activity(token.claims(), stored, now).max(self.session.last_activity());
+        matches!(
+            rules::standing(token.claims(), Some(last_activity), self.policy(), now),
+            Standing::Live { .. }
+        )
+    }
+
+    fn mint(&self, app: Option<&AppClaims>) -> Option<Minted> {
+        let token = self.session.token();
+        let limits = Limits::of(token.claims(), self.policy());
+        let payload = successor(token, self.times, self.seen, limits, app);
+        match mint(&self.settings.keys, &payload) {
+            Ok(token) => Some(Minted { token, life: self.times.exp.since(self.now) }),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "no token was signed");
+                None
+            }
+        }
+    }
+}
+
+/// The gates that a renewal has closed; dropped unsettled (the request was cancelled) it opens
+/// them again at once.
+struct Grant {
+    held: Option<(Arc<dyn RenewalGate>, RenewalAsk)>,
+}
+
+impl Grant {
+    const fn ungated() -> Self {
+        Self { held: None }
+    }
+
+    fn of(gate: &Arc<dyn RenewalGate>, ask: RenewalAsk) -> Self {
+        Self { held: Some((Arc::clone(gate), ask)) }
+    }
+
+    /// A mint keeps its gates closed; a failure opens them soon.
+    fn settle(mut self, minted: bool) {
+        if let Some((gate, ask)) = self.held.take()
+            && !minted
+        {
+            release(&*gate, ask, ask.now + ask.min_interval.min(AFTER_A_FAILURE));
+        }
+    }
+}
+
+impl Drop for Grant {
+    fn drop(&mut self) {
+        if let Some((gate, ask)) = self.held.take() {
+            release(&*gate, ask, ask.now);
+        }
+    }
+}
+
+/// Moves the gates; a gate beyond this machine goes on by itself, for nobody waits for it here.
+fn release(gate: &dyn RenewalGate, ask: RenewalAsk, until: Timestamp) {
+    if let Err(pending) = gate.release(ask, until).try_ready()
+        && let Ok(runtime) = tokio::runtime::Handle::try_current()
+    {
+        drop(runtime.spawn(pending));
+    }
+}

@@ -1,0 +1,259 @@
+//! Puts the token's successor on the response.
+
+mod cacheable;
+mod future;
+mod mint;
+
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use tower_layer::Layer;
+use tower_service::Service;
+
+pub use self::future::ResponseFuture;
+use self::{cacheable::is_shared_cacheable, mint::Errand};
+use crate::{
+    clock::{Clock, SystemClock},
+    request_class::RequestClass,
+    rules::{self, Profiles, Timestamp},
+    session::Session,
+    store::{MemoryGate, RenewalGate},
+    token::{ClaimsSource, JwtKeys, Seen},
+    transport::Delivery,
+};
+
+const SESSION_EXPIRES: HeaderName = HeaderName::from_static("session-expires");
+
+/// Renews the session's token: sliding refresh.
+///
+/// After the handler, where a renewal is due and nothing speaks against it, the token's successor
+/// goes onto the response: `iat` now, a new `exp` and `jti`, every other claim as it was, never
+/// past the absolute deadline. One mint per session, and one per user, per `renew_min_interval`.
+/// A response that failed, that hands out or takes back a token itself, or that shared caches may
+/// keep, is left alone; so is every response where renewing goes wrong. A request without a
+/// [`Session`] passes untouched.
+///
+/// ```
+/// use std::{sync::Arc, time::Duration};
+/// use http::{Request, Response};
+/// use tower::{ServiceBuilder, ServiceExt, service_fn};
+/// use tower_sliding_session::{
+///     ManualClock, Policy, Session, Timestamp, layers::RenewLayer, rules::Profiles,
+///     token::JwtKeys,
+/// };
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let minted = Timestamp::from_secs(1_800_000_000);
+/// let clock = ManualClock::new(minted + Duration::from_secs(1801)); // past half its hour
+/// let keys = Arc::new(JwtKeys::hs256([7; 32])?);
+/// let service = ServiceBuilder::new()
+///     .layer(
+///         RenewLayer::new(keys, Profiles::new(Policy::builder().build()?))
+///             .clock(Arc::new(clock)),
+///     )
+///     .service(service_fn(async |_: Request<()>| {
+///         Ok::<_, std::convert::Infallible>(Response::new(()))
+///     }));
+/// let session = Session::builder("ada")
+///     .sid("s1")
+///     .auth_time(minted)
+///     .claims_json(r#"{"sub":"ada","sid":"s1","iat":1800000000,"exp":1800003600}"#)
+///     .build()?;
+/// let response = service.oneshot(Request::get("/").extension(session).body(())?).await?;
+/// assert!(response.headers().contains_key("x-refreshed-token"));
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct RenewLayer {
+    settings: Arc<Settings>,
+}
+
+#[derive(Clone)]
+struct Settings {
+    keys: Arc<JwtKeys>,
+    profiles: Arc<Profiles>,
+    delivery: Delivery,
+    gate: Arc<dyn RenewalGate>,
+    claims: Option<Arc<dyn ClaimsSource>>,
+    clock: Arc<dyn Clock>,
+    session_expires: bool,
+}
+
+impl RenewLayer {
+    /// Signs with the newest of `keys`, by the rules of `profiles`.
+    pub fn new(keys: impl Into<Arc<JwtKeys>>, profiles: impl Into<Arc<Profiles>>) -> Self {
+        Self {
+            settings: Arc::new(Settings {
+                keys: keys.into(),
+                profiles: profiles.into(),
+                delivery: Delivery::new(),
+                gate: Arc::new(MemoryGate::new()),
+                claims: None,
+                clock: Arc::new(SystemClock),
+                session_expires: false,
+            }),
+        }
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(Arc::make_mut(&mut self.settings));
+        self
+    }
+
+    /// Where successors are written; by default the header `x-refreshed-token`.
+    pub fn delivery(self, delivery: Delivery) -> Self {
+        self.with(|settings| settings.delivery = delivery)
+    }
+
+    /// What grants renewals; by default a table in memory.
+    pub fn gate(self, gate: Arc<dyn RenewalGate>) -> Self {
+        self.with(|settings| settings.gate = gate)
+    }
+
+    /// What tells the app's claims at each renewal; by default they stay as they are.
+    pub fn claims_source(self, source: Arc<dyn ClaimsSource>) -> Self {
+        self.with(|settings| settings.claims = Some(source))
+    }
+
+    /// Another clock than the system's.
+    pub fn clock(self, clock: Arc<dyn Clock>) -> Self {
+        self.with(|settings| settings.clock = clock)
+    }
+
+    /// Adds `Session-Expires: idle=1140, absolute=86400, renewable` to every response of a session
+    /// (a structured dictionary, RFC 9651; seconds from now), for clients that warn.
+    pub fn session_expires(self) -> Self {
+        self.with(|settings| settings.session_expires = true)
+    }
+}
+
+impl<S> Layer<S> for RenewLayer {
+    type Service = RenewService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        RenewService { inner, settings: Arc::clone(&self.settings) }
+    }
+}
+
+impl fmt::Debug for RenewLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RenewLayer")
+            .field("delivery", &self.settings.delivery)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The service of [`RenewLayer`].
+#[derive(Clone)]
+pub struct RenewService<S> {
+    inner: S,
+    settings: Arc<Settings>,
+}
+
+impl<S> fmt::Debug for RenewService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RenewService(..)")
+    }
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for RenewService<S>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+{
+    type Response = Response<ResBody>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future, ResBody>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        let renewal = request.extensions().get::<Session>().map(|session| Renewal {
+            class: session.class(&request),
+            session: session.clone(),
+            settings: Arc::clone(&self.settings),
+        });
+        ResponseFuture::new(self.inner.call(request), renewal)
+    }
+}
+
+/// What a response may be renewed by: the session of its request.
+struct Renewal {
+    session: Session,
+    class: RequestClass,
+    settings: Arc<Settings>,
+}
+
+impl Renewal {
+    /// The token to mint for `response`, if one is due.
+    fn errand<B>(&self, response: &Response<B>) -> Option<Errand> {
+        if !self.session.may_renew() || !self.is_renewable(response) {
+            return None;
+        }
+        let (session, settings) = (&self.session, &self.settings);
+        let claims = session.session_claims();
+        let policy = settings.profiles.get(claims.session_profile.as_deref());
+        let now = settings.clock.now();
+        let replaced = session.take_replaced_claims();
+        let times = match (&replaced, self.class) {
+            (Some(_), _) => rules::successor(claims, policy, now),
+            (None, RequestClass::User) => rules::renewal(claims, policy, now)?,
+            (None, _) => return None,
+        };
+        Some(Errand {
+            session: session.clone(),
+            settings: Arc::clone(settings),
+            now,
+            times,
+            seen: self.seen(),
+            replaced,
+        })
+    }
+
+    /// A mint under `User` is an activity; under any other class the last one was earlier.
+    fn seen(&self) -> Seen {
+        match self.class {
+            RequestClass::User => Seen::AtMint,
+            _ => Seen::Earlier(self.session.last_activity()),
+        }
+    }
+
+    fn is_renewable<B>(&self, response: &Response<B>) -> bool {
+        let (status, headers) = (response.status(), response.headers());
+        let succeeded = !status.is_client_error()
+            && !status.is_server_error()
+            && status != StatusCode::NOT_MODIFIED
+            && status != StatusCode::SWITCHING_PROTOCOLS
+            && headers.get("grpc-status").is_none_or(|grpc| grpc == "0");
+        let delivery = &self.settings.delivery;
+        succeeded
+            && delivery.reaches(self.session.carrier())
+            && !delivery.is_used_by(headers)
+            && !is_shared_cacheable(headers)
+    }
+
+    /// `Session-Expires`, if it is asked for.
+    fn announce<B>(&self, response: &mut Response<B>) {
+        if !self.settings.session_expires || !self.session.may_renew() {
+            return;
+        }
+        let claims = self.session.session_claims();
+        let policy = self.settings.profiles.get(claims.session_profile.as_deref());
+        let deadlines = rules::Deadlines::of(claims, Some(self.session.last_activity()), policy);
+        let now = self.settings.clock.now();
+        let left = |until: Timestamp| until.since(now).as_secs();
+        let idle = left(deadlines.idle.unwrap_or(deadlines.absolute));
+        let renewable = if policy.renews() { ", renewable" } else { "" };
+        let announced = format!("idle={idle}, absolute={}{renewable}", left(deadlines.absolute));
+        if let Ok(value) = HeaderValue::try_from(announced) {
+            response.headers_mut().insert(SESSION_EXPIRES, value);
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! The inner response, or a rejection.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use http::Response;
+use pin_project_lite::pin_project;
+
+use crate::body::SessionBody;
+
+pin_project! {
+    /// The response future of [`RequireRecentAuthService`](super::RequireRecentAuthService).
+    pub struct ResponseFuture<F, B> {
+        #[pin]
+        inner: Option<F>,
+        answer: Option<Response<SessionBody<B>>>,
+    }
+}
+
+impl<F, B> ResponseFuture<F, B> {
+    pub(super) fn inner(future: F) -> Self {
+        Self { inner: Some(future), answer: None }
+    }
+
+    pub(super) fn answer(response: Response<SessionBody<B>>) -> Self {
+        Self { inner: None, answer: Some(response) }
+    }
+}
+
+impl<F, B, E> Future for ResponseFuture<F, B>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+{
+    type Output = Result<Response<SessionBody<B>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        match this.inner.as_pin_mut() {
+            Some(inner) => Poll::Ready(Ok(ready!(inner.poll(cx))?.map(SessionBody::inner))),
+            None => Poll::Ready(Ok(this.answer.take().expect("polled after completion"))),
+        }
+    }
+}
+
+impl<F, B> fmt::Debug for ResponseFuture<F, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ResponseFuture(..)")
+    }
+}

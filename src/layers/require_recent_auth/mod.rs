@@ -1,0 +1,132 @@
+//! Asks for a recent sign-in: step-up (RFC 9470).
+
+mod future;
+
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::{Request, Response};
+use tower_layer::Layer;
+use tower_service::Service;
+
+pub use self::future::ResponseFuture;
+use crate::{
+    body::SessionBody,
+    clock::{Clock, SystemClock},
+    rejection::{Dialect, MakeRejection, Rejection, Speech},
+    rules,
+    session::Session,
+};
+
+/// Rejects requests whose user signed in `max_age` ago or longer, with the challenge of RFC 9470:
+/// `insufficient_user_authentication`, and the `max_age` to sign in within.
+///
+/// A request without a [`Session`] passes untouched: put this layer inside one that requires a
+/// token, on the routes that need it.
+///
+/// ```
+/// use std::{sync::Arc, time::Duration};
+/// use http::{Request, Response, StatusCode};
+/// use tower::{ServiceBuilder, ServiceExt, service_fn};
+/// use tower_sliding_session::{
+///     ManualClock, Session, Timestamp, layers::RequireRecentAuthLayer,
+/// };
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let signed_in = Timestamp::from_secs(1_800_000_000);
+/// let max_age = Duration::from_secs(300);
+/// let clock = ManualClock::new(signed_in + max_age);
+/// let service = ServiceBuilder::new()
+///     .layer(RequireRecentAuthLayer::new(max_age).clock(Arc::new(clock)))
+///     .service(service_fn(async |_: Request<()>| {
+///         Ok::<_, std::convert::Infallible>(Response::new(String::new()))
+///     }));
+/// let session = Session::builder("ada").sid("s1").auth_time(signed_in).build()?;
+/// let response = service.oneshot(Request::get("/").extension(session).body(())?).await?;
+/// assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct RequireRecentAuthLayer {
+    max_age: Duration,
+    clock: Arc<dyn Clock>,
+    rejections: Option<Arc<dyn MakeRejection>>,
+}
+
+impl RequireRecentAuthLayer {
+    /// Asks for a sign-in less than `max_age` ago; at exactly `max_age` it rejects.
+    pub fn new(max_age: Duration) -> Self {
+        Self { max_age, clock: Arc::new(SystemClock), rejections: None }
+    }
+
+    /// Another clock than the system's.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Writes the bodies of rejections over plain HTTP.
+    pub fn rejections(mut self, make: Arc<dyn MakeRejection>) -> Self {
+        self.rejections = Some(make);
+        self
+    }
+
+    fn rejects(&self, session: &Session) -> bool {
+        let now = session.now(&*self.clock);
+        !rules::signed_in_within(session.session_claims(), self.max_age, now)
+    }
+}
+
+impl fmt::Debug for RequireRecentAuthLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequireRecentAuthLayer")
+            .field("max_age", &self.max_age)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S> Layer<S> for RequireRecentAuthLayer {
+    type Service = RequireRecentAuthService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        RequireRecentAuthService { inner, layer: self.clone() }
+    }
+}
+
+/// The service of [`RequireRecentAuthLayer`].
+#[derive(Clone, Debug)]
+pub struct RequireRecentAuthService<S> {
+    inner: S,
+    layer: RequireRecentAuthLayer,
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for RequireRecentAuthService<S>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+{
+    type Response = Response<SessionBody<ResBody>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future, ResBody>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        match request.extensions().get::<Session>() {
+            Some(session) if self.layer.rejects(session) => {
+                let rejection = Rejection::recent_authentication(self.layer.max_age);
+                let dialect = Dialect::of(request.headers());
+                let speech = Speech { dialect, body: self.layer.rejections.as_deref() };
+                ResponseFuture::answer(rejection.into_response(&speech))
+            }
+            _ => ResponseFuture::inner(self.inner.call(request)),
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! The class of a request by its path.
+
+mod methods;
+mod pattern;
+mod raw_path;
+mod template;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use std::{error::Error, fmt};
+
+use http::Method;
+
+pub use self::pattern::{PathPattern, subtree};
+use self::{methods::MethodSet, raw_path::is_unambiguous, template::Template, tree::Tree};
+use super::{Classify, RequestClass, RequestHead};
+
+/// Which paths are public, which are background, and which are the user's after all.
+///
+/// Patterns are written as in axum: `/documents/{id}`, `/static/{*path}`; braces are doubled to
+/// stand for themselves. Of the rules that fit a request's path *and* method the most specific one
+/// decides, compared segment by segment from the left: fixed text, then `{x}`, then `{*x}` or a
+/// [`subtree`]. The order of calls means nothing. A request that no rule fits is `User`.
+///
+/// A rule sees the path as it was sent and as the layer sees it: outside axum's `nest` the whole
+/// path, inside it the rest. Nothing is decoded, so `/caf%C3%A9` does not fit `/café`. No rule fits
+/// a path that two readers may read differently: one with an empty, `.` or `..` segment, with a
+/// backslash, with an encoded `/`, `\` or `.`, or with a broken escape. Nor does one fit
+/// a trailing slash that no pattern covers, or that would change the class.
+///
+/// ```
+/// use http::Method;
+/// use tower_sliding_session::request_class::{PathPattern, PathRules, subtree};
+///
+/// let rules = PathRules::new()
+///     .public("/login")
+///     .public(subtree("/docs"))
+///     .user("/docs/drafts/{id}")
+///     .background(PathPattern::from("/inbox").method(Method::GET))
+///     .compile()?;
+/// # drop(rules);
+/// # Ok::<(), tower_sliding_session::request_class::PathRulesError>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct PathRules {
+    rules: Vec<(PathPattern, RequestClass)>,
+    prefix: Option<String>,
+}
+
+impl PathRules {
+    /// No rules: every request is `User`.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Requests that fit `pattern` are not authenticated.
+    pub fn public(self, pattern: impl Into<PathPattern>) -> Self {
+        self.rule(pattern.into(), RequestClass::Public)
+    }
+
+    /// Requests that fit `pattern` are authenticated, but neither count nor renew.
+    pub fn background(self, pattern: impl Into<PathPattern>) -> Self {
+        self.rule(pattern.into(), RequestClass::Background)
+    }
+
+    /// Requests that fit `pattern` count and renew: an exception within a wider rule.
+    pub fn user(self, pattern: impl Into<PathPattern>) -> Self {
+        self.rule(pattern.into(), RequestClass::User)
+    }
+
+    /// The path under which a proxy serves this application, taken off before the rules look:
+    /// with `/app` the rule `/login` fits `/app/login`, and `/` fits both `/app` and `/app/`.
+    ///
+    /// No rule fits a path outside the prefix. Default: nothing is taken off.
+    pub fn strip_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = Some(prefix.into());
+        self
+    }
+
+    /// Checks the rules and makes them ready to ask.
+    ///
+    /// # Errors
+    /// All that is wrong, at once: a pattern with a trailing slash, without a leading one, in bad
+    /// syntax, or one that no request can fit; and patterns that are the same but for the names of
+    /// their parameters, share a method, and name different classes.
+    pub fn compile(self) -> Result<CompiledPathRules, PathRulesError> {
+        let mut problems = Vec::new();
+        let prefix = self.prefix.as_deref().map_or(Ok(String::new()), compile_prefix);
+        let prefix = prefix.unwrap_or_else(|found| {
+            problems.extend(found);
+            String::new()
+        });
+
+        let mut rules = Vec::<Rule<'_>>::new();
+        for (pattern, class) in &self.rules {
+            match pattern.parse() {
+                Ok((template, methods)) => {
+                    let rule = Rule { pattern, template, methods, class: *class };
+                    problems.extend(rules.iter().filter_map(|earlier| rule.conflict(earlier)));
+                    rules.push(rule);
+                }
+                Err(found) => problems.extend(found),
+            }
+        }
+        if !problems.is_empty() {
+            return Err(PathRulesError { problems });
+        }
+
+        let mut tree = Tree::default();
+        for Rule { template, methods, class, .. } in rules {
+            tree.insert(template, methods, class);
+        }
+        Ok(CompiledPathRules { prefix, tree })
+    }
+
+    fn rule(mut self, pattern: PathPattern, class: RequestClass) -> Self {
+        self.rules.push((pattern, class));
+        self
+    }
+}
+
+fn compile_prefix(prefix: &str) -> Result<String, Vec<String>> {
+    let template = Template::parse(prefix).map_err(|faults| {
+        faults
+            .into_iter()
+            .map(|fault| format!("strip_prefix({prefix:?}) {fault}"))
+            .collect::<Vec<_>>()
+    })?;
+    template.into_fixed_path().ok_or_else(|| {
+        vec![format!("strip_prefix({prefix:?}) has a parameter: write the prefix out")]
+    })
+}
+
+/// A rule that is well formed by itself.
+struct Rule<'a> {
+    pattern: &'a PathPattern,
+    template: Template,
+    methods: MethodSet,
+    class: RequestClass,
+}
+
+impl Rule<'_> {
+    fn conflict(&self, earlier: &Rule<'_>) -> Option<String> {
+        let contradicts = self.class != earlier.class
+            && self.template.is_as_specific_as(&earlier.template)
+            && self.methods.overlaps(&earlier.methods);
+        contradicts.then(|| {
+            format!(
+                "{} is {:?} and {} is {:?}, for the same requests: give them one class, or methods \
+                 that do not overlap (GET covers HEAD)",
+                earlier.pattern, earlier.class, self.pattern, self.class,
+            )
+        })
+    }
+}
+
+/// [`PathRules`], checked and ready to ask.
+///
+/// A request costs one pass over its path and one lookup per segment, and allocates nothing. The
+/// work is bounded by the rules, whatever path a client sends.
+#[derive(Clone, Debug)]
+pub struct CompiledPathRules {
+    prefix: String,
+    tree: Tree,
+}
+
+impl CompiledPathRules {
+    fn class_of(&self, method: &Method, path: &str) -> Option<RequestClass> {
+        if !is_unambiguous(path) {
+            return None;
+        }
+        let rest = self.within_prefix(path)?;
+        let class = self.tree.find(method, rest)?;
+        // An application may read `/x/` as `/x`: a wider rule must not decide it differently.
+        match rest.strip_suffix('/') {
+            Some(bare) if self.tree.find(method, bare) != Some(class) => None,
+            _ => Some(class),
+        }
+    }
+
+    /// What follows the prefix, from the slash on.
+    fn within_prefix<'a>(&self, path: &'a str) -> Option<&'a str> {
+        path.strip_prefix(&*self.prefix).filter(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+}
+
+impl Classify for CompiledPathRules {
+    fn classify(&self, head: RequestHead<'_>) -> RequestClass {
+        self.class_of(head.method(), head.path()).unwrap_or_default()
+    }
+}
+
+/// Why [`PathRules`] cannot be used: everything that is wrong with them.
+#[derive(Clone, Debug)]
+pub struct PathRulesError {
+    problems: Vec<String>,
+}
+
+impl PathRulesError {
+    /// The problems, each with what to change; never empty.
+    #[must_use]
+    pub fn problems(&self) -> &[String] {
+        &self.problems
+    }
+}
+
+impl fmt::Display for PathRulesError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the path rules cannot be used: {}", self.problems.join("; "))
+    }
+}
+
+impl Error for PathRulesError {}

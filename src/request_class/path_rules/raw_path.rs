@@ -1,0 +1,109 @@
+//! Paths as they are sent.
+
+/// Whether every reader of `path` sees the same segments.
+///
+/// It begins with a slash; no segment is empty (but the last), `.` or `..`; there is no backslash,
+/// no encoded `/`, `\` or `.`, and no broken escape. One pass over the bytes.
+pub(super) fn is_unambiguous(path: &str) -> bool {
+    let bytes = path.as_bytes();
+    if bytes.first() != Some(&b'/') {
+        return false;
+    }
+    let mut segment_start = 1;
+    let mut at = 1;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'/' if matches!(bytes[segment_start..at], [] | [b'.'] | [b'.', b'.']) => return false,
+            b'/' => segment_start = at + 1,
+            b'\\' => return false,
+            b'%' if !is_harmless_escape(&bytes[at + 1..]) => return false,
+            _ => {}
+        }
+        at += 1;
+    }
+    !matches!(bytes[segment_start..], [b'.'] | [b'.', b'.'])
+}
+
+/// Whether the escape whose digits come first in `digits` is whole and hides no separator or dot.
+fn is_harmless_escape(digits: &[u8]) -> bool {
+    match digits {
+        [b'2', b'e' | b'E' | b'f' | b'F', ..] | [b'5', b'c' | b'C', ..] => false,
+        [high, low, ..] => high.is_ascii_hexdigit() && low.is_ascii_hexdigit(),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p25_paths_that_readers_may_read_differently() {
+        for path in [
+            "",
+            "*",
+            "login",
+            "//",
+            "///",
+            "//a",
+            "/a//",
+            "/a//b",
+            "/.",
+            "/./",
+            "/a/.",
+            "/a/./b",
+            "/..",
+            "/../",
+            "/a/..",
+            "/a/../b",
+            "/a\\b",
+            "\\",
+            "/a/%2Fb",
+            "/a%2fb",
+            "/%2E",
+            "/%2e/a",
+            "/a/%2E%2e/b",
+            "/.%2E",
+            "/a%2Etxt",
+            "/a%5Cb",
+            "/a%5c",
+            "/%",
+            "/%a",
+            "/%zz",
+            "/%2",
+            "/a%2/b",
+            "/%g0",
+            "/%0g",
+            "/%-1",
+            "/%é",
+            "/%%",
+            "/%%41",
+        ] {
+            assert!(!is_unambiguous(path), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn paths_with_one_reading() {
+        for path in [
+            "/",
+            "/a",
+            "/a/",
+            "/a/b.txt",
+            "/...",
+            "/.well-known/x",
+            "/a/..b/c..",
+            "/a.b/",
+            "/caf%C3%A9",
+            "/café",
+            "/%20",
+            "/%25",
+            "/%252F",
+            "/{x}",
+            "/:a;b=c,d",
+            "/~a",
+        ] {
+            assert!(is_unambiguous(path), "{path:?}");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! A pattern taken apart.
+
+use http::uri::PathAndQuery;
+
+use super::raw_path::is_unambiguous;
+
+/// A pattern taken apart; the names of its parameters are gone.
+#[derive(Clone, Debug)]
+pub(super) struct Template {
+    pub(super) segments: Vec<Segment>,
+    pub(super) reach: Reach,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Segment {
+    Fixed(String),
+    Parameter,
+}
+
+/// What a template fits beyond its segments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Nothing.
+    Exact,
+    /// At least one more byte after a slash, but not the segments alone: `{*x}`.
+    Below,
+    /// Anything, or nothing.
+    Subtree,
+}
+
+impl Template {
+    /// Takes `path` apart, or lists what is wrong, each worded to follow the pattern.
+    pub(super) fn parse(path: &str) -> Result<Self, Vec<String>> {
+        let mut faults = Vec::new();
+        let inner = path.strip_prefix('/').unwrap_or_else(|| {
+            faults.push(format!("does not begin with a slash: write {:?}", format!("/{path}")));
+            path
+        });
+        let inner = inner.strip_suffix('/').map_or(inner, |bare| {
+            faults.push("ends in a slash: leave it out, or use `subtree`, which covers it".into());
+            bare
+        });
+
+        let mut template = Self { segments: Vec::new(), reach: Reach::Exact };
+        let mut texts = inner.split('/').filter(|_| !inner.is_empty()).peekable();
+        while let Some(text) = texts.next() {
+            match Piece::parse(text) {
+                Ok(Piece::One(segment)) => template.segments.push(segment),
+                Ok(Piece::Rest) if texts.peek().is_none() => template.reach = Reach::Below,
+                Ok(Piece::Rest) => faults.push(format!("goes on after {text:?}: end with it")),
+                Err(fault) => faults.push(fault),
+            }
+        }
+        if faults.is_empty() { Ok(template) } else { Err(faults) }
+    }
+
+    pub(super) fn into_subtree(self) -> Result<Self, Vec<String>> {
+        match self.reach {
+            Reach::Below => Err(vec!["covers what is below by itself: leave `{*..}` out".into()]),
+            Reach::Exact | Reach::Subtree => Ok(Self { reach: Reach::Subtree, ..self }),
+        }
+    }
+
+    /// The one path it fits, empty for the root; `None` if it fits more than one.
+    pub(super) fn into_fixed_path(self) -> Option<String> {
+        let mut path = String::new();
+        for segment in self.segments {
+            let Segment::Fixed(text) = segment else { return None };
+            path.push('/');
+            path.push_str(&text);
+        }
+        (self.reach == Reach::Exact).then_some(path)
+    }
+
+    /// Whether neither would win over the other where both fit.
+    pub(super) fn is_as_specific_as(&self, other: &Self) -> bool {
+        (self.reach == Reach::Exact) == (other.reach == Reach::Exact)
+            && self.segments == other.segments
+    }
+}
+
+/// What stands between two slashes of a pattern.
+enum Piece {
+    One(Segment),
+    Rest,
+}
+
+impl Piece {
+    fn parse(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Err("has an empty segment, which no rule fits: write one slash".into());
+        }
+        if let Some(name) = whole_parameter(text) {
+            let rest = name.strip_prefix('*');
+            return match rest.unwrap_or(name) {
+                "" => Err(format!("has a parameter without a name: name {text:?}")),
+                name if name.contains('*') => {
+                    Err(format!("has a `*` within the name of {text:?}: only `{{*name}}` has one"))
+                }
+                _ if rest.is_some() => Ok(Self::Rest),
+                _ => Ok(Self::One(Segment::Parameter)),
+            };
+        }
+        if text.starts_with([':', '*']) {
+            let name = text[1..].trim_matches(['{', '}']);
+            let star = if text.starts_with('*') { "*" } else { "" };
+            return Err(format!("has the segment {text:?}: a parameter is `{{{star}{name}}}`"));
+        }
+        let fixed = unescape(text).ok_or_else(|| {
+            format!(
+                "has the segment {text:?}: a parameter is a whole segment, and a brace that stands \
+                 for itself is doubled"
+            )
+        })?;
+        if can_be_asked_for(&fixed) {
+            Ok(Self::One(Segment::Fixed(fixed)))
+        } else {
+            Err(format!("has the segment {text:?}, which no rule fits: write it as it is sent"))
+        }
+    }
+}
+
+/// The name in `{name}`, star included.
+fn whole_parameter(text: &str) -> Option<&str> {
+    text.strip_prefix('{')?.strip_suffix('}').filter(|name| !name.contains(['{', '}']))
+}
+
+/// Doubled braces made single; `None` if one stands alone.
+fn unescape(text: &str) -> Option<String> {
+    let mut unescaped = String::with_capacity(text.len());
+    let mut rest = text.chars();
+    while let Some(character) = rest.next() {
+        if matches!(character, '{' | '}') && rest.next() != Some(character) {
+            return None;
+        }
+        unescaped.push(character);
+    }
+    Some(unescaped)
+}
+
+/// Whether a path with this segment can arrive, and may fit a rule.
+fn can_be_asked_for(segment: &str) -> bool {
+    let path = format!("/{segment}");
+    is_unambiguous(&path)
+        && PathAndQuery::try_from(&*path).is_ok_and(|parsed| parsed.as_str() == path)
+        && !path.contains('?')
+}

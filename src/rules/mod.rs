@@ -1,0 +1,20 @@
+//! The rules: pure functions of (claims, last activity, policy, now).
+//!
+//! Nothing here reads a clock, a store or a request; every instant is handed in. A layer asks one
+//! of these functions and performs what it answers.
+
+mod claims;
+mod duration;
+mod policy;
+mod renewal;
+mod standing;
+mod time;
+
+pub use self::{
+    claims::SessionClaims,
+    duration::{DurationError, parse_duration},
+    policy::{Policy, PolicyBuilder, PolicyError, Profiles, RenewWhen},
+    renewal::{Successor, renewal, successor, waives_rate},
+    standing::{Deadlines, Limit, Limits, Standing, last_activity, signed_in_within, standing},
+    time::Timestamp,
+};

@@ -1,0 +1,143 @@
+//! Does a session live, until when, and if it does not, why?
+
+use std::time::Duration;
+
+use super::{Policy, SessionClaims, Timestamp};
+
+/// The three limits that end a session or its token, in the order that breaks ties.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Limit {
+    /// `auth_time` plus the absolute timeout.
+    Absolute,
+    /// The last activity plus the idle timeout.
+    Idle,
+    /// The end of the token.
+    Token,
+}
+
+/// The limits in force for one session: the smaller of what its token carries and what its
+/// profile's policy says now, so that shortening a policy reaches live sessions and lengthening it
+/// revives none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// The longest time between two activities.
+    pub idle: Duration,
+    /// The longest life of the session.
+    pub absolute: Duration,
+    /// The longest life of one token.
+    pub lifetime: Duration,
+}
+
+impl Limits {
+    /// The limits in force for `claims` under `policy`.
+    #[must_use]
+    pub fn of(claims: &SessionClaims, policy: &Policy) -> Self {
+        let smaller =
+            |carried: Option<Duration>, now: Duration| carried.map_or(now, |then| now.min(then));
+        Self {
+            idle: smaller(claims.idle_max, policy.idle_timeout()),
+            absolute: smaller(claims.abs_max, policy.absolute_timeout()),
+            lifetime: policy.token_lifetime(),
+        }
+    }
+}
+
+/// The three deadlines of a session; `now >= deadline` is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Deadlines {
+    /// When the session ends whatever happens.
+    pub absolute: Timestamp,
+    /// When the session ends without another activity; `None` where nobody knows the last one.
+    pub idle: Option<Timestamp>,
+    /// When the token ends: `exp`, or `iat` plus today's token lifetime if that is earlier.
+    pub token: Timestamp,
+}
+
+impl Deadlines {
+    /// The deadlines of `claims` under `policy`, with `last_activity` where it is known.
+    #[must_use]
+    pub fn of(claims: &SessionClaims, last_activity: Option<Timestamp>, policy: &Policy) -> Self {
+        let limits = Limits::of(claims, policy);
+        Self {
+            absolute: claims.auth_time + limits.absolute,
+            idle: last_activity.map(|at| at + limits.idle),
+            token: match claims.exp {
+                // A session without a token of its own, built by the app.
+                Timestamp::MAX => Timestamp::MAX,
+                exp => exp.min(claims.iat + limits.lifetime),
+            },
+        }
+    }
+
+    /// The binding limit: the deadline that comes first, and when; `leeway` is granted to the
+    /// token's end alone.
+    #[must_use]
+    pub fn binding(&self, leeway: Duration) -> (Limit, Timestamp) {
+        let idle = self.idle.unwrap_or(Timestamp::MAX);
+        [(Limit::Idle, idle), (Limit::Token, self.token + leeway)].into_iter().fold(
+            (Limit::Absolute, self.absolute),
+            |first, next| {
+                if next.1 < first.1 { next } else { first }
+            },
+        )
+    }
+}
+
+/// The verdict on a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Standing {
+    /// It lives until the binding limit.
+    Live {
+        /// The limit that comes first.
+        limit: Limit,
+        /// When it comes.
+        until: Timestamp,
+    },
+    /// It is over; the earliest passed deadline names the reason.
+    Over(Limit),
+    /// The token's own times are impossible: from the future, not yet valid, or older than the
+    /// sign-in that they claim to prove.
+    Impossible,
+}
+
+/// The last activity of a session: the later of what a store remembers and what the token proves.
+#[must_use]
+pub fn last_activity(
+    claims: &SessionClaims,
+    stored: Option<Timestamp>,
+    now: Timestamp,
+) -> Timestamp {
+    let proven = claims.proven_activity(now);
+    stored.map_or(proven, |stored| stored.max(proven))
+}
+
+/// Judges `claims` at `now`. Where `last_activity` is `None`, the idle timeout is not judged.
+///
+/// The policy's clock skew is granted to `nbf` and to an `iat` in the future, its leeway to `exp`,
+/// nothing to the absolute deadline.
+pub fn standing(
+    claims: &SessionClaims,
+    last_activity: Option<Timestamp>,
+    policy: &Policy,
+    now: Timestamp,
+) -> Standing {
+    let skew = policy.max_clock_skew();
+    let from_the_future = claims.iat > now + skew || claims.nbf.is_some_and(|nbf| nbf > now + skew);
+    if from_the_future || claims.auth_time > claims.iat + skew {
+        return Standing::Impossible;
+    }
+    let (limit, until) = Deadlines::of(claims, last_activity, policy).binding(policy.leeway());
+    if now >= until { Standing::Over(limit) } else { Standing::Live { limit, until } }
+}
+
+/// Whether the user signed in less than `max_age` ago; at exactly `max_age` no more (RFC 9470).
+#[must_use]
+pub fn signed_in_within(claims: &SessionClaims, max_age: Duration, now: Timestamp) -> bool {
+    now < claims.auth_time + max_age
+}
+
+#[cfg(test)]
+mod tests;

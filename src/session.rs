@@ -1,0 +1,336 @@
+//! The session of a request: what handlers and later layers see.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+    },
+};
+
+use http::Request;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    clock::Clock,
+    rejection::{Rejection, RejectionKind},
+    request_class::RequestClass,
+    rules::{Deadlines, Profiles, SessionClaims, Timestamp},
+    store::SessionStore,
+    token::{AppClaims, ClaimsError, InvalidToken, VerifiedToken},
+    transport::Carrier,
+};
+
+/// The session that a request belongs to, from the request's extensions.
+///
+/// Cheap to clone: one [`Arc`] a request. `AuthenticateLayer` inserts it; a team that verifies
+/// tokens itself builds one with [`Session::builder`] and keeps every later layer. What a handler
+/// wishes ([`end`](Self::end), [`replace_claims`](Self::replace_claims)) is carried out by the
+/// layers around it. `Debug` shows times only.
+#[derive(Clone)]
+pub struct Session(Arc<Inner>);
+
+struct Inner {
+    token: Arc<VerifiedToken>,
+    carrier: Carrier,
+    now: OnceLock<Timestamp>,
+    class: AtomicU8,
+    /// Milliseconds; zero while nobody has asked a store.
+    last_activity: AtomicU64,
+    profiles: OnceLock<Arc<Profiles>>,
+    store: OnceLock<Arc<dyn SessionStore>>,
+    unrenewable: AtomicBool,
+    wish: Mutex<Option<AppClaims>>,
+}
+
+impl Session {
+    pub(crate) fn new(token: Arc<VerifiedToken>, carrier: Carrier) -> Self {
+        Self(Arc::new(Inner {
+            token,
+            carrier,
+            now: OnceLock::new(),
+            class: AtomicU8::new(UNCLASSED),
+            last_activity: AtomicU64::new(0),
+            profiles: OnceLock::new(),
+            store: OnceLock::new(),
+            unrenewable: AtomicBool::new(false),
+            wish: Mutex::new(None),
+        }))
+    }
+
+    /// A session whose token somebody else verified; put it into the request's extensions.
+    ///
+    /// ```
+    /// use tower_sliding_session::{Session, Timestamp};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let session = Session::builder("ada")
+    ///     .sid("0190-5c")
+    ///     .auth_time(Timestamp::from_secs(1_800_000_000))
+    ///     .claims_json(r#"{"sub":"ada","sid":"0190-5c","auth_time":1800000000,
+    ///                      "iat":1800000000,"exp":1800003600,"role":"engineer"}"#)
+    ///     .build()?;
+    /// assert_eq!(session.subject(), "ada");
+    /// # Ok(()) }
+    /// ```
+    pub fn builder(sub: impl Into<String>) -> SessionBuilder {
+        SessionBuilder { sub: sub.into(), sid: None, auth_time: None, json: None }
+    }
+
+    /// Whose session it is: `sub`.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.session_claims().sub
+    }
+
+    /// Which session it is: `sid`.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.session_claims().sid
+    }
+
+    /// The claims that the session lives by.
+    #[must_use]
+    pub fn session_claims(&self) -> &SessionClaims {
+        self.0.token.claims()
+    }
+
+    /// All claims of the token as the app's own type, borrowed from the session where the type
+    /// borrows.
+    ///
+    /// # Errors
+    /// Claims that do not fit the type.
+    pub fn claims<'a, T>(&'a self) -> Result<T, ClaimsError>
+    where
+        T: Deserialize<'a>,
+    {
+        serde_json::from_str(self.0.token.payload()).map_err(|_| ClaimsError::other_type())
+    }
+
+    /// When the request arrived; `None` in a session that no layer has seen.
+    #[must_use]
+    pub fn arrived_at(&self) -> Option<Timestamp> {
+        self.0.now.get().copied()
+    }
+
+    /// The session's last activity as the layers know it: this request, if it counts.
+    #[must_use]
+    pub fn last_activity(&self) -> Timestamp {
+        match self.0.last_activity.load(Ordering::Relaxed) {
+            0 => self.session_claims().proven_activity(Timestamp::MAX),
+            millis => Timestamp::from_millis(millis),
+        }
+    }
+
+    /// The three deadlines, as they stand if nothing more happens; `None` in a session that no
+    /// layer with a policy has seen.
+    #[must_use]
+    pub fn deadlines(&self) -> Option<Deadlines> {
+        let claims = self.session_claims();
+        let policy = self.0.profiles.get()?.get(claims.session_profile.as_deref());
+        Some(Deadlines::of(claims, Some(self.last_activity()), policy))
+    }
+
+    /// Ends the session: its tombstone is written before this returns, and no renewal follows.
+    ///
+    /// # Errors
+    /// `store_unavailable`, a 503: the store did not take the tombstone, or there is none.
+    pub async fn end(&self) -> Result<(), Rejection> {
+        self.forbid_renewal();
+        let unavailable = || Rejection::from(RejectionKind::StoreUnavailable);
+        let (store, profiles) =
+            self.0.store.get().zip(self.0.profiles.get()).ok_or_else(unavailable)?;
+        let claims = self.session_claims();
+        let policy = profiles.get(claims.session_profile.as_deref());
+        let until = Deadlines::of(claims, None, policy).absolute + policy.max_clock_skew();
+        store.end(self.0.token.session_key(), until).await.map_err(|error| {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "a session could not be ended"
+            );
+            unavailable()
+        })
+    }
+
+    /// Replaces the app's claims: the response carries a successor with them, whatever the renewal
+    /// threshold and the rate.
+    ///
+    /// # Errors
+    /// What does not serialize to a JSON object, or names a claim that belongs to the session.
+    pub fn replace_claims<T>(&self, claims: &T) -> Result<(), ClaimsError>
+    where
+        T: Serialize + ?Sized,
+    {
+        let claims = AppClaims::new(claims)?;
+        *self.0.wish.lock().unwrap_or_else(PoisonError::into_inner) = Some(claims);
+        Ok(())
+    }
+
+    pub(crate) fn token(&self) -> &Arc<VerifiedToken> {
+        &self.0.token
+    }
+
+    pub(crate) fn carrier(&self) -> Carrier {
+        self.0.carrier
+    }
+
+    /// The one reading of the clock of this phase of the request.
+    pub(crate) fn now(&self, clock: &dyn Clock) -> Timestamp {
+        *self.0.now.get_or_init(|| clock.now())
+    }
+
+    pub(crate) fn set_now(&self, now: Timestamp) {
+        let _ = self.0.now.set(now);
+    }
+
+    /// The class of the request; the first layer that asks settles it.
+    pub(crate) fn class<B>(&self, request: &Request<B>) -> RequestClass {
+        match self.0.class.load(Ordering::Relaxed) {
+            BACKGROUND => RequestClass::Background,
+            PUBLIC => RequestClass::Public,
+            USER => RequestClass::User,
+            _ => {
+                let class = RequestClass::of(request);
+                self.set_class(class);
+                class
+            }
+        }
+    }
+
+    pub(crate) fn set_class(&self, class: RequestClass) {
+        let number = match class {
+            RequestClass::User => USER,
+            RequestClass::Background => BACKGROUND,
+            RequestClass::Public => PUBLIC,
+        };
+        self.0.class.store(number, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_last_activity(&self, at: Timestamp) {
+        self.0.last_activity.store(at.as_millis(), Ordering::Relaxed);
+    }
+
+    /// Tells the session what judges it; the first policy and the first store stay.
+    pub(crate) fn attach(&self, profiles: &Arc<Profiles>, store: Option<&Arc<dyn SessionStore>>) {
+        if self.0.profiles.get().is_none() {
+            let _ = self.0.profiles.set(Arc::clone(profiles));
+        }
+        if let Some(store) = store
+            && self.0.store.get().is_none()
+        {
+            let _ = self.0.store.set(Arc::clone(store));
+        }
+    }
+
+    pub(crate) fn store(&self) -> Option<&Arc<dyn SessionStore>> {
+        self.0.store.get()
+    }
+
+    /// No token is minted for this request any more.
+    pub(crate) fn forbid_renewal(&self) {
+        self.0.unrenewable.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn may_renew(&self) -> bool {
+        !self.0.unrenewable.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn take_replaced_claims(&self) -> Option<AppClaims> {
+        self.0.wish.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+const UNCLASSED: u8 = 0;
+const USER: u8 = 1;
+const BACKGROUND: u8 = 2;
+const PUBLIC: u8 = 3;
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Session").field(self.session_claims()).finish()
+    }
+}
+
+/// Builds the [`Session`] of a token that somebody else verified.
+#[must_use]
+pub struct SessionBuilder {
+    sub: String,
+    sid: Option<String>,
+    auth_time: Option<Timestamp>,
+    json: Option<String>,
+}
+
+impl SessionBuilder {
+    /// The session's name; required. Take it from the verified token, never from the client.
+    pub fn sid(mut self, sid: impl Into<String>) -> Self {
+        self.sid = Some(sid.into());
+        self
+    }
+
+    /// When the user signed in; required.
+    pub fn auth_time(mut self, at: Timestamp) -> Self {
+        self.auth_time = Some(at);
+        self
+    }
+
+    /// The token's claims in JSON; required for renewals, whose tokens are made from them. Without
+    /// it the token has no end of its own and proves no activity since `auth_time`.
+    pub fn claims_json(mut self, json: impl Into<String>) -> Self {
+        self.json = Some(json.into());
+        self
+    }
+
+    /// The session.
+    ///
+    /// # Errors
+    /// No `sid` or `auth_time`, or claims that are malformed.
+    pub fn build(self) -> Result<Session, InvalidToken> {
+        let (Some(sid), Some(auth_time)) = (self.sid, self.auth_time) else {
+            return Err(InvalidToken);
+        };
+        let token = match self.json {
+            Some(json) => VerifiedToken::trusted(&self.sub, &sid, auth_time, &json)?,
+            None => {
+                VerifiedToken::bare(SessionClaims::new(&self.sub, &sid, auth_time, Timestamp::MAX))
+            }
+        };
+        let renewable = token.is_renewable();
+        let session = Session::new(Arc::new(token), Carrier::Header);
+        if !renewable {
+            session.forbid_renewal();
+        }
+        Ok(session)
+    }
+}
+
+impl fmt::Debug for SessionBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionBuilder(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p10_debug_names_nobody() {
+        let session = Session::builder("ada")
+            .sid("secret-sid")
+            .auth_time(Timestamp::from_secs(1))
+            .claims_json(r#"{"iat":1,"exp":2,"role":"secret-role"}"#)
+            .build()
+            .expect("complete");
+        let shown = format!("{session:?}");
+        assert!(!shown.contains("ada") && !shown.contains("secret"), "{shown}");
+    }
+
+    #[test]
+    fn a_builder_without_its_names_builds_nothing() {
+        assert!(Session::builder("ada").build().is_err());
+        assert!(Session::builder("ada").sid("s").build().is_err());
+        let at = Timestamp::from_secs(1);
+        assert!(Session::builder("ada").sid("s").auth_time(at).claims_json("[]").build().is_err());
+        assert!(Session::builder("ada").sid("s").auth_time(at).build().is_ok());
+    }
+}

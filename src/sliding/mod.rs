@@ -1,0 +1,128 @@
+//! The hub: builds the stack of layers, and offers the session's life around it.
+
+mod builder;
+mod layer;
+
+use std::{fmt, sync::Arc};
+
+use http::HeaderName;
+
+pub use self::{
+    builder::{BuildError, SlidingSessionsBuilder},
+    layer::{SlidingSessionsLayer, SlidingSessionsService},
+};
+use crate::{
+    layers::{ActivityLayer, AuthenticateLayer, ClassifyLayer, ExposeHeadersLayer, RenewLayer},
+    lifecycle::{Lifecycle, Start},
+    rejection::Rejection,
+    rules::{Policy, Profiles},
+    token::JwtKeys,
+    transport::{Delivery, SessionCookie},
+};
+
+/// Sliding sessions for one service: the layers' settings, and `start` and `end`.
+///
+/// Cheap to clone; keep it in your app's state, and put [`layer`](Self::layer) around the routes.
+///
+/// ```
+/// use std::time::Duration;
+/// use http::{Request, Response, StatusCode};
+/// use tower::{ServiceBuilder, ServiceExt, service_fn};
+/// use tower_sliding_session::{JwtKeys, Policy, Session, SlidingSessions};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let policy = Policy::builder().idle_timeout(Duration::from_secs(20 * 60)).build()?;
+/// let sessions = SlidingSessions::builder(JwtKeys::hs256([7; 32])?, policy).build()?;
+/// let service = ServiceBuilder::new().layer(sessions.layer()).service(service_fn(
+///     async |request: Request<()>| {
+///         let session = request.extensions().get::<Session>().expect("authenticated");
+///         Ok::<_, std::convert::Infallible>(Response::new(session.subject().to_owned()))
+///     },
+/// ));
+///
+/// let grant = sessions.start("ada").await?;
+/// let bearer = format!("Bearer {}", grant.access_token());
+/// let request = Request::get("/me").header("authorization", bearer).body(())?;
+/// assert_eq!(service.oneshot(request).await?.status(), StatusCode::OK);
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct SlidingSessions {
+    hub: Arc<Hub>,
+}
+
+struct Hub {
+    lifecycle: Lifecycle,
+    classify: ClassifyLayer,
+    authenticate: AuthenticateLayer,
+    activity: ActivityLayer,
+    renew: RenewLayer,
+    delivery: Delivery,
+    cookie: Option<SessionCookie>,
+}
+
+impl SlidingSessions {
+    /// Sessions whose tokens `keys` sign and whose limits `policy` sets.
+    pub fn builder(keys: impl Into<Arc<JwtKeys>>, policy: Policy) -> SlidingSessionsBuilder {
+        SlidingSessionsBuilder::new(keys.into(), policy)
+    }
+
+    /// The whole stack as one layer: requests without a good token are rejected.
+    ///
+    /// Put a `CorsLayer` *outside* it, or browsers cannot read its rejections.
+    pub fn layer(&self) -> SlidingSessionsLayer {
+        SlidingSessionsLayer::new(
+            self.hub.classify.clone(),
+            self.hub.authenticate.clone(),
+            self.hub.activity.clone(),
+            self.hub.renew.clone(),
+            ExposeHeadersLayer::new(self.exposed_headers()),
+        )
+    }
+
+    /// Starts a session for the user `subject`, who has just proven to be it.
+    ///
+    /// # Errors
+    /// Once awaited: an empty subject, a profile that is not listed, refused claims, a failed key.
+    pub fn start(&self, subject: impl Into<String>) -> Start<'_> {
+        Start::new(&self.hub.lifecycle, subject.into())
+    }
+
+    /// Ends the session `sid`: its tombstone is written before this returns.
+    ///
+    /// # Errors
+    /// `store_unavailable`, a 503: the store did not take the tombstone.
+    pub async fn end(&self, sid: &str) -> Result<(), Rejection> {
+        self.hub.lifecycle.end(sid).await
+    }
+
+    /// The response headers that a browser's scripts need: for a `CorsLayer`'s expose-headers.
+    #[must_use]
+    pub fn exposed_headers(&self) -> Vec<HeaderName> {
+        let mut names = vec![self.hub.delivery.header_name().clone()];
+        names.extend(crate::layers::expose_headers::always_exposed());
+        names
+    }
+
+    /// The cookie of the cookie transport, if it is on: for sign-in and sign-out handlers.
+    #[must_use]
+    pub fn cookie(&self) -> Option<&SessionCookie> {
+        self.hub.cookie.as_ref()
+    }
+
+    /// The policies in force.
+    #[must_use]
+    pub fn profiles(&self) -> &Profiles {
+        &self.hub.lifecycle.profiles
+    }
+}
+
+impl fmt::Debug for SlidingSessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SlidingSessions")
+            .field("profiles", &self.hub.lifecycle.profiles)
+            .field("delivery", &self.hub.delivery)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,29 @@
+//! What the layers remember between requests: traits, and the store in memory.
+//!
+//! A store trait is small and dyn-safe: its methods take `Copy` keys and return a
+//! [`StoreFuture`], which is either ready (no allocation, no timer) or boxed. An author writes one
+//! or the other:
+//!
+//! ```
+//! use tower_sliding_session::store::StoreFuture;
+//!
+//! let at_hand: StoreFuture<u32> = StoreFuture::ready(Ok(7));
+//! let far_away: StoreFuture<u32> = StoreFuture::new(async move { Ok(7) });
+//! # drop((at_hand, far_away));
+//! ```
+
+mod future;
+mod gate;
+mod key;
+pub(crate) mod memory;
+mod session_store;
+mod timed;
+
+pub(crate) use self::timed::{REQUEST_TIME_LIMIT, Timed, within};
+pub use self::{
+    future::{StoreError, StoreFuture},
+    gate::{Admission, RenewalAsk, RenewalGate},
+    key::Key,
+    memory::{MemoryGate, MemoryStore},
+    session_store::{Peeked, SessionStore, Touch, Touched},
+};

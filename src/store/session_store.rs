@@ -1,0 +1,66 @@
+//! What a store of sessions promises.
+
+use std::time::Duration;
+
+use super::{Key, StoreFuture};
+use crate::rules::Timestamp;
+
+/// Remembers when each session was last active, and which sessions are over.
+///
+/// A store owns atomicity: [`touch`](Self::touch) is one step, whatever runs beside it. All
+/// instants come from the caller; a store reads no clock.
+pub trait SessionStore: Send + Sync + 'static {
+    /// Checks a session and, if it lives, records an activity; one atomic step.
+    ///
+    /// The session is judged by the later of the stored last activity and
+    /// [`Touch::token_activity`]. It is over where a tombstone stands
+    /// ([`Touched::Ended`]), or where `now` has reached that instant plus [`Touch::idle`]
+    /// ([`Touched::Idle`]); neither is ever revived. An unknown session begins its entry, unless
+    /// [`Touch::known_only`] forbids it. The last activity never moves backwards.
+    fn touch(&self, session: Key, touch: Touch) -> StoreFuture<Touched>;
+
+    /// What is known of a session; records nothing.
+    fn peek(&self, session: Key) -> StoreFuture<Peeked>;
+
+    /// Writes a tombstone that lives until `until`, whether or not an entry exists; idempotent
+    /// (the later `until` holds). A tombstone is never evicted: an error if there is no room.
+    fn end(&self, session: Key, until: Timestamp) -> StoreFuture<()>;
+}
+
+/// An activity to check and record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Touch {
+    /// When the activity happens.
+    pub now: Timestamp,
+    /// The last activity that the token itself proves.
+    pub token_activity: Timestamp,
+    /// The session's idle timeout.
+    pub idle: Duration,
+    /// Whether an unknown session stays unknown ([`Touched::Unknown`]).
+    pub known_only: bool,
+}
+
+/// The answer to a [`Touch`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Touched {
+    /// The session lives and the activity is recorded; with the last activity stored before, if
+    /// the store knew the session.
+    Live(Option<Timestamp>),
+    /// The idle timeout had passed; with the last activity, the later of the two.
+    Idle(Timestamp),
+    /// The store does not know the session and may not begin its entry; nothing is recorded.
+    Unknown,
+    /// A tombstone stands.
+    Ended,
+}
+
+/// What a store knows of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peeked {
+    /// Nothing.
+    Unknown,
+    /// The last activity.
+    LastSeen(Timestamp),
+    /// A tombstone stands.
+    Ended,
+}

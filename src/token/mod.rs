@@ -1,0 +1,25 @@
+//! Tokens: keys, verification, minting.
+//!
+//! A token is verified with a held key and parsed once; where its claims stand in the payload is
+//! recorded, so that a successor is the same bytes with four spans exchanged.
+
+mod claims_source;
+mod issue;
+mod keys;
+mod legacy;
+mod payload;
+mod signature;
+mod splice;
+mod verify;
+
+pub use self::{
+    claims_source::{ClaimsSource, ClaimsUpdate, ReplacedClaims},
+    issue::ClaimsError,
+    keys::{Algorithm, JwtKeys, KeyError, SigningKey, VerifyingKey},
+    legacy::{LegacyClaims, LegacyTokens},
+    verify::{InvalidToken, TokenVerifier, VerifiedToken},
+};
+pub(crate) use self::{
+    issue::{NewToken, mint, new_id},
+    splice::{AppClaims, Seen, successor},
+};

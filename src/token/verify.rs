@@ -1,0 +1,281 @@
+//! From presented bytes to a verified token.
+
+use std::{fmt, sync::Arc};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use super::{
+    keys::{Algorithm, JwtKeys},
+    legacy::LegacyTokens,
+    payload::{Malformed, ParsedClaims, Spans},
+};
+use crate::{
+    rules::{SessionClaims, Timestamp},
+    store::Key,
+};
+
+/// The longest token that is looked at, in bytes.
+const MAX_TOKEN: usize = 8 * 1024;
+
+/// The token proves nothing: it is malformed, signed otherwise, or meant for somebody else. Which
+/// of these is not said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidToken;
+
+impl fmt::Display for InvalidToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the token is not valid")
+    }
+}
+
+impl std::error::Error for InvalidToken {}
+
+impl From<Malformed> for InvalidToken {
+    fn from(Malformed: Malformed) -> Self {
+        Self
+    }
+}
+
+/// Verifies access tokens: signature, algorithm, key, `typ`, `iss`, `aud` and the form of the
+/// claims. Times are judged elsewhere, by the rules.
+///
+/// A check costs one signature and one pass over the payload. Headers that name a key by value or
+/// address (`jwk`, `jku`, `x5u`) are not followed, and `crit` is refused (RFC 7515 section 4.1.11).
+#[derive(Clone, Debug)]
+pub struct TokenVerifier {
+    keys: Arc<JwtKeys>,
+    iss: Option<Box<str>>,
+    aud: Option<Box<str>>,
+    legacy: LegacyTokens,
+}
+
+impl TokenVerifier {
+    /// A verifier with `keys` that asks for no `iss` and refuses tokens with an `aud`: who names
+    /// no audience of its own is in none (RFC 7519 section 4.1.3).
+    #[must_use]
+    pub fn new(keys: Arc<JwtKeys>) -> Self {
+        Self { keys, iss: None, aud: None, legacy: LegacyTokens::Reject }
+    }
+
+    /// Asks that `iss` is `issuer`.
+    #[must_use]
+    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.iss = Some(issuer.into().into());
+        self
+    }
+
+    /// Asks that `aud` is or contains `audience`.
+    #[must_use]
+    pub fn audience(mut self, audience: impl Into<String>) -> Self {
+        self.aud = Some(audience.into().into());
+        self
+    }
+
+    /// What becomes of tokens without `sid` or `auth_time`; rejected by default.
+    #[must_use]
+    pub fn legacy(mut self, legacy: LegacyTokens) -> Self {
+        self.legacy = legacy;
+        self
+    }
+
+    pub(crate) fn keys(&self) -> &Arc<JwtKeys> {
+        &self.keys
+    }
+
+    pub(crate) fn iss(&self) -> Option<&str> {
+        self.iss.as_deref()
+    }
+
+    pub(crate) fn aud(&self) -> Option<&str> {
+        self.aud.as_deref()
+    }
+
+    /// Verifies `token`.
+    ///
+    /// # Errors
+    /// [`InvalidToken`], whatever is wrong with it. Never panics.
+    pub fn verify(&self, token: &str) -> Result<VerifiedToken, InvalidToken> {
+        let (header, body, signature) = parts(token)?;
+        let signed = &token[..header.len() + 1 + body.len()];
+        let set = self.keys.current();
+        let key = if header == set.header() {
+            set.signing_key()
+        } else {
+            let header = Header::parse(header)?;
+            let key = set.find(header.kid.as_deref()).ok_or(InvalidToken)?;
+            if header.alg != key.algorithm() {
+                return Err(InvalidToken);
+            }
+            key
+        };
+        let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| InvalidToken)?;
+        if !key.verify(signed.as_bytes(), &signature) {
+            return Err(InvalidToken);
+        }
+        let payload = URL_SAFE_NO_PAD.decode(body).map_err(|_| InvalidToken)?;
+        let payload = String::from_utf8(payload).map_err(|_| InvalidToken)?;
+        self.read(signed, payload.into_boxed_str())
+    }
+
+    fn read(&self, signed: &str, payload: Box<str>) -> Result<VerifiedToken, InvalidToken> {
+        let parsed = ParsedClaims::parse(&payload)?;
+        if self.iss.is_some() && parsed.iss.as_deref() != self.iss.as_deref() {
+            return Err(InvalidToken);
+        }
+        if !self.is_audience(parsed.aud)? {
+            return Err(InvalidToken);
+        }
+        let adopted = Adopted { sid: parsed.sid.is_none(), auth_time: parsed.auth_time.is_none() };
+        let adopted = (adopted.sid || adopted.auth_time).then_some(adopted);
+        if adopted.is_some() && !self.legacy.accepts(&payload) {
+            return Err(InvalidToken);
+        }
+        let sid = parsed.sid.clone().unwrap_or_else(|| digest_of(signed).into());
+        let auth_time = parsed.auth_time.or(parsed.iat).ok_or(InvalidToken)?;
+        let (claims, spans) = parsed.into_session(&sid, auth_time)?;
+        Ok(VerifiedToken::of(claims, payload, spans, adopted))
+    }
+
+    fn is_audience(&self, aud: Option<&str>) -> Result<bool, InvalidToken> {
+        let Some(aud) = aud else { return Ok(self.aud.is_none()) };
+        let named: Audience = serde_json::from_str(aud).map_err(|_| InvalidToken)?;
+        let Some(own) = &self.aud else { return Ok(false) };
+        Ok(match named {
+            Audience::One(name) => *name == **own,
+            Audience::Several(names) => names.iter().any(|name| **name == **own),
+        })
+    }
+}
+
+/// The three parts of a token in compact form (RFC 7515 section 3.1).
+fn parts(token: &str) -> Result<(&str, &str, &str), InvalidToken> {
+    if token.len() > MAX_TOKEN {
+        return Err(InvalidToken);
+    }
+    let (header, rest) = token.split_once('.').ok_or(InvalidToken)?;
+    let (body, signature) = rest.split_once('.').ok_or(InvalidToken)?;
+    if signature.contains('.') {
+        return Err(InvalidToken);
+    }
+    Ok((header, body, signature))
+}
+
+#[derive(Deserialize)]
+struct Header {
+    alg: Algorithm,
+    kid: Option<String>,
+    typ: Option<String>,
+    crit: Option<serde::de::IgnoredAny>,
+}
+
+impl Header {
+    fn parse(encoded: &str) -> Result<Self, InvalidToken> {
+        let json = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| InvalidToken)?;
+        let header: Self = serde_json::from_slice(&json).map_err(|_| InvalidToken)?;
+        let is_access = header.typ.as_deref().is_none_or(|typ| {
+            ["jwt", "at+jwt", "application/at+jwt"]
+                .iter()
+                .any(|access| typ.eq_ignore_ascii_case(access))
+        });
+        if header.crit.is_some() || !is_access { Err(InvalidToken) } else { Ok(header) }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Audience {
+    One(String),
+    Several(Vec<String>),
+}
+
+fn digest_of(signed: &str) -> String {
+    URL_SAFE_NO_PAD.encode(&Sha256::digest(signed)[..16])
+}
+
+/// Which of a session's two names an adopted token lacked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Adopted {
+    pub(super) sid: bool,
+    pub(super) auth_time: bool,
+}
+
+/// A token whose signature, key and form were checked: its claims and its payload.
+///
+/// `Debug` shows times only.
+pub struct VerifiedToken {
+    payload: Box<str>,
+    claims: SessionClaims,
+    pub(super) spans: Spans,
+    pub(super) adopted: Option<Adopted>,
+    session_key: Key,
+    user_key: Key,
+}
+
+impl VerifiedToken {
+    /// A token that somebody else verified, with `payload` as its claims in JSON.
+    pub(crate) fn trusted(
+        sub: &str,
+        sid: &str,
+        auth_time: Timestamp,
+        payload: &str,
+    ) -> Result<Self, InvalidToken> {
+        let mut parsed = ParsedClaims::parse(payload)?;
+        parsed.sub = Some(sub.into());
+        let (claims, spans) = parsed.into_session(sid, auth_time)?;
+        Ok(Self::of(claims, payload.into(), spans, None))
+    }
+
+    /// A token that somebody else verified and of which nothing more is known.
+    pub(crate) fn bare(claims: SessionClaims) -> Self {
+        Self::of(claims, "{}".into(), Spans::default(), None)
+    }
+
+    fn of(
+        claims: SessionClaims,
+        payload: Box<str>,
+        spans: Spans,
+        adopted: Option<Adopted>,
+    ) -> Self {
+        let iss = claims.iss.as_deref();
+        let session_key = Key::session(iss, &claims.sid);
+        let user_key = Key::user(iss, claims.tenant.as_deref(), &claims.sub);
+        Self { payload, claims, spans, adopted, session_key, user_key }
+    }
+
+    /// Whether a successor can be made of it: its times stand in its payload.
+    pub(crate) fn is_renewable(&self) -> bool {
+        !self.spans.iat.is_empty() && !self.spans.exp.is_empty()
+    }
+
+    /// The claims of the session.
+    #[must_use]
+    pub const fn claims(&self) -> &SessionClaims {
+        &self.claims
+    }
+
+    /// All claims as they were signed, in JSON.
+    #[must_use]
+    pub const fn payload(&self) -> &str {
+        &self.payload
+    }
+
+    /// What the session is stored under.
+    #[must_use]
+    pub const fn session_key(&self) -> Key {
+        self.session_key
+    }
+
+    /// What its user is stored under.
+    #[must_use]
+    pub const fn user_key(&self) -> Key {
+        self.user_key
+    }
+}
+
+impl fmt::Debug for VerifiedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("VerifiedToken").field(&self.claims).finish()
+    }
+}

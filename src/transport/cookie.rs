@@ -1,0 +1,126 @@
+//! The session cookie (RFC 6265bis).
+
+use std::{fmt, time::Duration};
+
+use http::{HeaderMap, HeaderValue, header::COOKIE};
+
+/// The cookie that carries a session's token: by default
+/// `__Host-session; Path=/; Secure; HttpOnly; SameSite=Lax`.
+///
+/// Cookies are sent by the browser whoever asks: pair them with tower-http's `CsrfLayer`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct SessionCookie {
+    name: Box<str>,
+    path: Box<str>,
+    secure: bool,
+}
+
+/// Why a cookie was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CookieError(&'static str);
+
+impl fmt::Display for CookieError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for CookieError {}
+
+impl SessionCookie {
+    /// `__Host-session`, which a browser takes over HTTPS only and binds to the host.
+    pub fn new() -> Self {
+        Self { name: "__Host-session".into(), path: "/".into(), secure: true }
+    }
+
+    /// A cookie of another name and path.
+    ///
+    /// # Errors
+    /// A name that is no token (RFC 9110 section 5.6.2), a path that does not begin with `/` or
+    /// has a control character or `;`, and `__Host-` with a path other than `/`.
+    pub fn named(name: impl Into<String>, path: impl Into<String>) -> Result<Self, CookieError> {
+        let (name, path) = (name.into(), path.into());
+        let is_token =
+            |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        if name.is_empty() || !name.bytes().all(is_token) {
+            return Err(CookieError("a cookie's name is of letters, digits and !#$%&'*+-.^_`|~"));
+        }
+        if !path.starts_with('/')
+            || !path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';')
+        {
+            return Err(CookieError("a cookie's path begins with `/` and has no `;` or blank"));
+        }
+        if name.starts_with("__Host-") && path != "/" {
+            return Err(CookieError("a `__Host-` cookie has the path `/`"));
+        }
+        Ok(Self { name: name.into(), path: path.into(), secure: true })
+    }
+
+    /// Drops `Secure`, and a `__Host-` or `__Secure-` prefix with it: for plain HTTP on a
+    /// developer's machine, never beyond.
+    pub fn dangerous_insecure(mut self) -> Self {
+        let bare = ["__Host-", "__Secure-"].into_iter().find_map(|it| self.name.strip_prefix(it));
+        if let Some(bare) = bare {
+            self.name = bare.into();
+        }
+        self.secure = false;
+        self
+    }
+
+    /// The cookie's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The `Set-Cookie` value that hands out `token`; marked sensitive.
+    #[must_use]
+    pub fn set(&self, token: &str, max_age: Duration) -> HeaderValue {
+        let Self { name, path, secure } = self;
+        let secure = if *secure { "; Secure" } else { "" };
+        let seconds = max_age.as_secs();
+        let cookie = format!(
+            "{name}={token}; Path={path}{secure}; HttpOnly; SameSite=Lax; Max-Age={seconds}"
+        );
+        let mut value =
+            HeaderValue::try_from(cookie).unwrap_or_else(|_| HeaderValue::from_static(""));
+        value.set_sensitive(true);
+        value
+    }
+
+    /// The `Set-Cookie` value that takes the cookie back.
+    #[must_use]
+    pub fn clear(&self) -> HeaderValue {
+        self.set("", Duration::ZERO)
+    }
+
+    /// Whether a `Set-Cookie` value sets this cookie.
+    pub(crate) fn is_set_by(&self, set_cookie: &HeaderValue) -> bool {
+        let value = set_cookie.as_bytes();
+        value.starts_with(self.name.as_bytes()) && value.get(self.name.len()) == Some(&b'=')
+    }
+
+    /// The cookie's value in a request; an error if it stands twice or is no text.
+    pub(crate) fn find<'a>(&self, headers: &'a HeaderMap) -> Result<Option<&'a str>, ()> {
+        let mut found = None;
+        for header in headers.get_all(COOKIE) {
+            for pair in header.as_bytes().split(|byte| *byte == b';') {
+                let pair = pair.trim_ascii();
+                let Some(rest) = pair.strip_prefix(self.name.as_bytes()) else { continue };
+                let Some(value) = rest.strip_prefix(b"=") else { continue };
+                if found.is_some() {
+                    return Err(());
+                }
+                found = Some(std::str::from_utf8(value).map_err(|_| ())?);
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl Default for SessionCookie {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,98 @@
+//! How a successor reaches the client.
+
+use std::time::Duration;
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{CACHE_CONTROL, SET_COOKIE},
+};
+
+use super::{Carrier, RENEWED_TOKEN, SessionCookie};
+
+/// Where renewed tokens are written: a response header, and the cookie of sessions that came in
+/// one.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Delivery {
+    header: HeaderName,
+    cookie: Option<SessionCookie>,
+    mirror: Option<SessionCookie>,
+}
+
+impl Delivery {
+    /// Into the header `x-refreshed-token`; sessions that came in a cookie are not renewed.
+    pub const fn new() -> Self {
+        Self { header: RENEWED_TOKEN, cookie: None, mirror: None }
+    }
+
+    /// Another header.
+    pub fn header(mut self, name: HeaderName) -> Self {
+        self.header = name;
+        self
+    }
+
+    /// The cookie for sessions that came in it.
+    pub fn cookie(mut self, cookie: SessionCookie) -> Self {
+        self.cookie = Some(cookie);
+        self
+    }
+
+    /// A cookie that also gets the tokens that are delivered in the header.
+    pub fn mirror_cookie(mut self, cookie: SessionCookie) -> Self {
+        self.mirror = Some(cookie);
+        self
+    }
+
+    /// The header of renewed tokens.
+    #[must_use]
+    pub const fn header_name(&self) -> &HeaderName {
+        &self.header
+    }
+
+    /// Whether a session that came by `carrier` can be handed a successor.
+    pub(crate) const fn reaches(&self, carrier: Carrier) -> bool {
+        match carrier {
+            Carrier::Header => true,
+            Carrier::Cookie => self.cookie.is_some(),
+        }
+    }
+
+    /// Whether a response already hands out a token, or takes one back: login and logout.
+    pub(crate) fn is_used_by(&self, headers: &HeaderMap) -> bool {
+        let ours = |cookie: &Option<SessionCookie>| {
+            cookie.as_ref().is_some_and(|cookie| {
+                headers.get_all(SET_COOKIE).iter().any(|value| cookie.is_set_by(value))
+            })
+        };
+        headers.contains_key(&self.header) || ours(&self.cookie) || ours(&self.mirror)
+    }
+
+    /// Writes `token`, which lives for `life`, and forbids caches to keep the response.
+    pub(crate) fn write(
+        &self,
+        headers: &mut HeaderMap,
+        carrier: Carrier,
+        token: &str,
+        life: Duration,
+    ) {
+        let cookie = match carrier {
+            Carrier::Header => {
+                let Ok(mut value) = HeaderValue::try_from(token) else { return };
+                value.set_sensitive(true);
+                headers.insert(self.header.clone(), value);
+                &self.mirror
+            }
+            Carrier::Cookie => &self.cookie,
+        };
+        if let Some(cookie) = cookie {
+            headers.append(SET_COOKIE, cookie.set(token, life));
+        }
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+}
+
+impl Default for Delivery {
+    fn default() -> Self {
+        Self::new()
+    }
+}
