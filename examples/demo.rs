@@ -27,7 +27,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let policy = Policy::from_env("SESSION")?;
     let header = renewed_token_header()?;
     let sessions = sessions(&policy, header.clone())?;
-    let app = app(sessions, &policy, &header)?;
+    let app = app(&sessions, &policy, &header)?;
 
     let addr = env::var("DEMO_ADDR").unwrap_or_else(|_| "127.0.0.1:3000".to_owned());
     let listener = tokio::net::TcpListener::bind(addr.parse::<SocketAddr>()?).await?;
@@ -95,7 +95,7 @@ fn renewed_token_header() -> Result<HeaderName, Box<dyn Error>> {
 }
 
 fn app(
-    sessions: SlidingSessions,
+    sessions: &SlidingSessions,
     policy: &Policy,
     header: &HeaderName,
 ) -> Result<Router, Box<dyn Error>> {
@@ -125,7 +125,7 @@ fn app(
         .route("/logout", post(logout))
         .layer(sessions.layer())
         // Outside the stack: or a browser could not read its rejections.
-        .layer(cors(&sessions)?))
+        .layer(cors(sessions)?))
 }
 
 fn cors(sessions: &SlidingSessions) -> Result<CorsLayer, Box<dyn Error>> {

@@ -153,6 +153,7 @@ impl Rejection {
     }
 
     /// The response that says it over plain HTTP.
+    #[must_use]
     pub fn into_http_response<B>(self) -> Response<SessionBody<B>> {
         self.into_response(&Speech { dialect: Dialect::Http, body: None })
     }

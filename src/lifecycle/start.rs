@@ -127,7 +127,7 @@ impl<'a> Start<'a> {
         Ok(Grant {
             access_token,
             session_id: claims.sid.into(),
-            expires_in: claims.exp.since(now),
+            expires_in: claims.exp.since(claims.iat),
             idle_expires_at: deadlines.idle.unwrap_or(deadlines.absolute).min(deadlines.absolute),
             absolute_expires_at: deadlines.absolute,
         })

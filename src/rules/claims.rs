@@ -42,6 +42,7 @@ pub struct SessionClaims {
 
 impl SessionClaims {
     /// Claims of a session that began at `auth_time`, proven by a token from then until `exp`.
+    #[must_use]
     pub fn new(sub: &str, sid: &str, auth_time: Timestamp, exp: Timestamp) -> Self {
         Self {
             sub: sub.into(),

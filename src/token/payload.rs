@@ -191,7 +191,7 @@ fn name(json: &str) -> Option<Cow<'_, str>> {
     text(json).filter(|text| !text.is_empty())
 }
 
-/// A NumericDate or a number of seconds (RFC 7519 section 2): a fraction is cut off.
+/// A `NumericDate` or a number of seconds (RFC 7519 section 2): a fraction is cut off.
 fn seconds(json: &str) -> Option<Timestamp> {
     number(json).map(Timestamp::from_secs).filter(|at| at.fits_a_claim())
 }

@@ -21,6 +21,10 @@ use super::keys::{Algorithm, KeyError};
 ///
 /// Named here and never looked up: jsonwebtoken's own look-up panics unless exactly one backend is
 /// on in the whole build.
+#[cfg_attr(
+    any(feature = "rust_crypto", feature = "aws_lc_rs"),
+    expect(clippy::unnecessary_wraps, reason = "there may be no backend")
+)]
 pub(super) const fn provider() -> Option<&'static CryptoProvider> {
     #[cfg(feature = "aws_lc_rs")]
     return Some(&jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER);
@@ -80,7 +84,7 @@ impl PrivateKey {
 
     pub(super) fn sign(self: &Arc<Self>, message: &[u8]) -> Result<Vec<u8>, KeyError> {
         SIGNERS.with_borrow_mut(|signers| {
-            let signer = signers.of(self, |key| key.signer())?;
+            let signer = signers.of(self, PrivateKey::signer)?;
             signer.try_sign(message).map_err(|_| KeyError::new("the signing key failed"))
         })
     }
@@ -101,7 +105,7 @@ impl PublicKey {
     pub(super) fn verify(self: &Arc<Self>, message: &[u8], signature: &Vec<u8>) -> bool {
         VERIFIERS.with_borrow_mut(|verifiers| {
             verifiers
-                .of(self, |key| key.verifier())
+                .of(self, PublicKey::verifier)
                 .is_ok_and(|verifier| verifier.verify(message, signature).is_ok())
         })
     }

@@ -82,15 +82,15 @@ pub(crate) fn successor(
     limits: rules::Limits,
     app: Option<&AppClaims>,
 ) -> String {
-    let jti = format!("\"{}\"", new_id());
+    let id = new_id();
     let mut edits = vec![
         (token.spans.iat.clone(), times.iat.as_secs().to_string()),
         (token.spans.exp.clone(), times.exp.as_secs().to_string()),
     ];
     let mut added = String::new();
     match &token.spans.jti {
-        Some(span) => edits.push((span.clone(), jti)),
-        None => added.push_str(&format!("\"jti\":{jti}")),
+        Some(span) => edits.push((span.clone(), format!("\"{id}\""))),
+        None => push_member(&mut added, "jti", &id),
     }
     let payload = token.payload();
     match (seen, &token.spans.seen) {

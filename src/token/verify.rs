@@ -144,7 +144,7 @@ impl TokenVerifier {
         let Some(own) = &self.aud else { return Ok(false) };
         Ok(match named {
             Audience::One(name) => *name == **own,
-            Audience::Several(names) => names.iter().any(|name| **name == **own),
+            Audience::Several(several) => several.iter().any(|name| **name == **own),
         })
     }
 }

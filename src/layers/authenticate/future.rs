@@ -11,12 +11,8 @@ use std::{
 use http::Response;
 use pin_project_lite::pin_project;
 
-use super::{Ended, Settings};
-use crate::{
-    body::SessionBody,
-    rejection::Dialect,
-    store::{Peeked, Timed},
-};
+use super::{Question, Settings};
+use crate::{body::SessionBody, rejection::Dialect};
 
 pin_project! {
     /// The response future of [`AuthenticateService`](super::AuthenticateService).
@@ -31,15 +27,8 @@ pin_project! {
     enum State<F, B> {
         Inner { #[pin] future: F },
         Answer { response: Option<Response<SessionBody<B>>> },
-        Asking { asked: Box<Asked> },
+        Asking { question: Box<Question>, dialect: Dialect, settings: Arc<Settings> },
     }
-}
-
-struct Asked {
-    answer: Timed<Peeked>,
-    ended: Ended,
-    dialect: Dialect,
-    settings: Arc<Settings>,
 }
 
 impl<F, B> ResponseFuture<F, B> {
@@ -52,14 +41,11 @@ impl<F, B> ResponseFuture<F, B> {
     }
 
     pub(super) fn asking(
-        answer: Timed<Peeked>,
-        ended: Ended,
+        question: Box<Question>,
         dialect: Dialect,
         settings: Arc<Settings>,
     ) -> Self {
-        Self {
-            state: State::Asking { asked: Box::new(Asked { answer, ended, dialect, settings }) },
-        }
+        Self { state: State::Asking { question, dialect, settings } }
     }
 }
 
@@ -78,10 +64,10 @@ where
             StateProjection::Answer { response } => {
                 Poll::Ready(Ok(response.take().expect("polled after completion")))
             }
-            StateProjection::Asking { asked } => {
-                let answer = ready!(Pin::new(&mut asked.answer).poll(cx));
-                let rejection = asked.settings.name(&asked.ended, answer.ok());
-                let speech = asked.settings.speech(asked.dialect.clone());
+            StateProjection::Asking { question, dialect, settings } => {
+                let answer = ready!(Pin::new(&mut question.answer).poll(cx));
+                let rejection = settings.name(&question.ended, answer.ok());
+                let speech = settings.speech(dialect.clone());
                 Poll::Ready(Ok(rejection.into_response(&speech)))
             }
         }

@@ -166,7 +166,13 @@ enum Outcome {
     Authenticated(Session),
     Rejected(Rejection),
     /// Over; the store is being asked why.
-    Asking(Timed<Peeked>, Ended),
+    Asking(Box<Question>),
+}
+
+/// A store that is being asked why a session is over.
+struct Question {
+    answer: Timed<Peeked>,
+    ended: Ended,
 }
 
 /// A session that its token alone knows to be over.
@@ -211,7 +217,8 @@ impl Settings {
         match store.peek(ended.token.session_key()).try_ready() {
             Ok(answer) => Outcome::Rejected(self.name(&ended, answer.ok())),
             Err(pending) => {
-                Outcome::Asking(Timed::new(pending, &*self.clock, REQUEST_TIME_LIMIT), ended)
+                let answer = Timed::new(pending, &*self.clock, REQUEST_TIME_LIMIT);
+                Outcome::Asking(Box::new(Question { answer, ended }))
             }
         }
     }
@@ -224,9 +231,8 @@ impl Settings {
         let stored = match answer {
             Some(Peeked::Ended) => return RejectionKind::SessionRevoked.into(),
             Some(Peeked::LastSeen(at)) => Some(at),
-            Some(Peeked::Unknown) => None,
             None if policy.records_activity() => return ended.limit.into(),
-            None => None,
+            None | Some(Peeked::Unknown) => None,
         };
         let last_activity = rules::last_activity(claims, stored, ended.now);
         match rules::standing(claims, Some(last_activity), policy, ended.now) {
@@ -278,9 +284,9 @@ where
                 let speech = self.settings.speech(Dialect::of(request.headers()));
                 ResponseFuture::answer(rejection.into_response(&speech))
             }
-            Outcome::Asking(answer, ended) => {
+            Outcome::Asking(question) => {
                 let dialect = Dialect::of(request.headers());
-                ResponseFuture::asking(answer, ended, dialect, Arc::clone(&self.settings))
+                ResponseFuture::asking(question, dialect, Arc::clone(&self.settings))
             }
         }
     }

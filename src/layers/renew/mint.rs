@@ -109,21 +109,23 @@ impl Errand {
         }
         let clock = &*self.settings.clock;
         let token = self.session.token();
-        let stored = match self.session.store() {
+        let claims = token.claims();
+        let last_activity = match self.session.store() {
+            // Without a store nobody knows the last activity, and the idle timeout is not judged.
             None => None,
             Some(store) => {
-                match within(store.peek(token.session_key()), clock, REQUEST_TIME_LIMIT).await {
+                let peeked = store.peek(token.session_key());
+                let stored = match within(peeked, clock, REQUEST_TIME_LIMIT).await {
                     Ok(Peeked::LastSeen(at)) => Some(at),
                     Ok(Peeked::Unknown) => None,
                     Ok(Peeked::Ended) | Err(_) => return false,
-                }
+                };
+                let known = rules::last_activity(claims, stored, clock.now());
+                Some(known.max(self.session.last_activity()))
             }
         };
-        let now = clock.now();
-        let last_activity =
-            rules::last_activity(token.claims(), stored, now).max(self.session.last_activity());
         matches!(
-            rules::standing(token.claims(), Some(last_activity), self.policy(), now),
+            rules::standing(claims, last_activity, self.policy(), clock.now()),
             Standing::Live { .. }
         )
     }

@@ -1,0 +1,179 @@
+//! Key sets: the newest key signs, any listed key verifies.
+
+mod signing;
+mod verifying;
+
+use std::{
+    fmt,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+pub use jsonwebtoken::Algorithm;
+
+pub use self::{signing::SigningKey, verifying::VerifyingKey};
+use super::signature::key_removed;
+
+/// Why a key, or a change of a key set, was refused.
+#[derive(Debug)]
+pub struct KeyError(String);
+
+impl KeyError {
+    pub(super) fn new(what: impl Into<String>) -> Self {
+        Self(what.into())
+    }
+
+    pub(super) fn no_backend() -> Self {
+        Self::new("this algorithm needs the feature `rust_crypto` or `aws_lc_rs`")
+    }
+
+    pub(super) fn mismatch() -> Self {
+        Self::new("the key does not fit the algorithm")
+    }
+}
+
+impl fmt::Display for KeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for KeyError {}
+
+/// The keys of a service. Share it in an [`Arc`]: rotation reaches every layer that holds it.
+///
+/// ```
+/// use tower_sliding_session::token::{Algorithm, JwtKeys, SigningKey};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let old = SigningKey::hmac(Algorithm::HS256, [7; 32])?.kid("2026-10");
+/// let new = SigningKey::hmac(Algorithm::HS256, [8; 32])?.kid("2026-11");
+/// let keys = JwtKeys::new(old);
+/// keys.rotate(new)?;        // from now on the new key signs, both verify
+/// keys.remove("2026-10")?;  // and now tokens of the old one are refused
+/// # Ok(()) }
+/// ```
+pub struct JwtKeys {
+    set: RwLock<Arc<KeySet>>,
+    generation: AtomicU64,
+}
+
+impl JwtKeys {
+    /// A set of one key, which signs and verifies.
+    #[must_use]
+    pub fn new(signing: SigningKey) -> Self {
+        let set = KeySet::new(signing.clone(), vec![signing.verifying]);
+        Self { set: RwLock::new(Arc::new(set)), generation: AtomicU64::new(0) }
+    }
+
+    /// A set of one HS256 secret.
+    ///
+    /// # Errors
+    /// A secret shorter than 32 bytes.
+    pub fn hs256(secret: impl AsRef<[u8]>) -> Result<Self, KeyError> {
+        SigningKey::hmac(Algorithm::HS256, secret).map(Self::new)
+    }
+
+    /// Adds a key that verifies and does not sign.
+    ///
+    /// # Errors
+    /// A key whose `kid` another key of the set has, or a second one without `kid`.
+    pub fn add(&self, key: VerifyingKey) -> Result<(), KeyError> {
+        self.change(|set| Ok(KeySet::new(set.signing.clone(), set.with(key)?)))
+    }
+
+    /// Makes `key` the one that signs; the keys so far still verify.
+    ///
+    /// # Errors
+    /// A key whose `kid` another key of the set has, or a second one without `kid`.
+    pub fn rotate(&self, key: SigningKey) -> Result<(), KeyError> {
+        self.change(|set| Ok(KeySet::new(key.clone(), set.with(key.verifying)?)))
+    }
+
+    /// Removes the key named `kid`: its tokens are refused from now on.
+    ///
+    /// # Errors
+    /// No such key, or the one that signs: rotate first.
+    pub fn remove(&self, kid: &str) -> Result<(), KeyError> {
+        self.change(|set| {
+            if set.signing.verifying.kid.as_deref() == Some(kid) {
+                return Err(KeyError::new("this key signs: rotate to another one first"));
+            }
+            let mut verifying = set.verifying.clone();
+            verifying.retain(|key| key.kid.as_deref() != Some(kid));
+            if verifying.len() == set.verifying.len() {
+                return Err(KeyError::new("the set has no key of this name"));
+            }
+            Ok(KeySet::new(set.signing.clone(), verifying))
+        })?;
+        key_removed();
+        Ok(())
+    }
+
+    pub(super) fn current(&self) -> Arc<KeySet> {
+        Arc::clone(&self.set.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn change(
+        &self,
+        next: impl FnOnce(&KeySet) -> Result<KeySet, KeyError>,
+    ) -> Result<(), KeyError> {
+        let mut set = self.set.write().unwrap_or_else(PoisonError::into_inner);
+        *set = Arc::new(next(&set)?);
+        self.generation.fetch_add(1, Ordering::Release);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for JwtKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("JwtKeys").field(&self.current().verifying).finish()
+    }
+}
+
+/// One state of a key set.
+pub(super) struct KeySet {
+    signing: SigningKey,
+    header: String,
+    verifying: Vec<VerifyingKey>,
+}
+
+impl KeySet {
+    fn new(signing: SigningKey, verifying: Vec<VerifyingKey>) -> Self {
+        Self { header: signing.verifying.header(), signing, verifying }
+    }
+
+    fn with(&self, key: VerifyingKey) -> Result<Vec<VerifyingKey>, KeyError> {
+        if self.verifying.iter().any(|listed| listed.kid == key.kid) {
+            return Err(KeyError::new("another key of the set has this `kid`, or neither has one"));
+        }
+        let mut verifying = self.verifying.clone();
+        verifying.push(key);
+        Ok(verifying)
+    }
+
+    /// The encoded header of the tokens that this set signs.
+    pub(super) fn header(&self) -> &str {
+        &self.header
+    }
+
+    /// The key of tokens with our own header.
+    pub(super) fn signing_key(&self) -> &VerifyingKey {
+        &self.signing.verifying
+    }
+
+    /// The key for `kid`; without one a sole key, or the one marked legacy.
+    pub(super) fn find(&self, kid: Option<&str>) -> Option<&VerifyingKey> {
+        match kid {
+            Some(_) => self.verifying.iter().find(|key| key.kid.as_deref() == kid),
+            None if self.verifying.len() == 1 => self.verifying.first(),
+            None => self.verifying.iter().find(|key| key.legacy),
+        }
+    }
+
+    pub(super) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
+        self.signing.sign(message)
+    }
+}

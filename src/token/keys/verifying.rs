@@ -1,0 +1,163 @@
+//! A key that tokens are checked with.
+
+use std::{fmt, sync::Arc};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, crypto::KeyUtils, jwk::Jwk};
+
+use super::KeyError;
+use crate::token::signature::{HmacKey, PublicKey, provider};
+
+/// The shortest HMAC secret, in bytes: the output of SHA-256 (RFC 7518 section 3.2).
+const MIN_SECRET: usize = 32;
+
+/// The smallest RSA modulus, in bytes: 2048 bits (RFC 7518 section 3.3).
+const MIN_RSA_MODULUS: usize = 256;
+
+/// A key that tokens are checked with. `Debug` shows its algorithm and `kid` only.
+#[derive(Clone)]
+#[must_use]
+pub struct VerifyingKey {
+    algorithm: Algorithm,
+    pub(super) kid: Option<Arc<str>>,
+    pub(super) legacy: bool,
+    pub(super) material: Verifying,
+}
+
+#[derive(Clone)]
+pub(super) enum Verifying {
+    Hmac(Arc<HmacKey>),
+    Public(Arc<PublicKey>),
+}
+
+impl VerifyingKey {
+    /// An HMAC secret for HS256, HS384 or HS512.
+    ///
+    /// # Errors
+    /// A secret shorter than 32 bytes, or another algorithm.
+    pub fn hmac(algorithm: Algorithm, secret: impl AsRef<[u8]>) -> Result<Self, KeyError> {
+        let secret = secret.as_ref();
+        if secret.len() < MIN_SECRET {
+            return Err(KeyError::new(format!(
+                "an HMAC secret has at least {MIN_SECRET} bytes: generate one with \
+                 `openssl rand -base64 48`"
+            )));
+        }
+        Ok(Self::of(algorithm, Verifying::Hmac(Arc::new(HmacKey::new(algorithm, secret)?))))
+    }
+
+    /// A public key in PEM: SPKI or PKCS#1 for RSA, SPKI for EC and Ed25519.
+    ///
+    /// # Errors
+    /// What is not such a key, does not fit `algorithm`, or is an RSA key under 2048 bits.
+    pub fn from_pem(algorithm: Algorithm, pem: impl AsRef<[u8]>) -> Result<Self, KeyError> {
+        let pem = pem.as_ref();
+        let key = match algorithm.family() {
+            AlgorithmFamily::Rsa => DecodingKey::from_rsa_pem(pem),
+            AlgorithmFamily::Ec => DecodingKey::from_ec_pem(pem),
+            AlgorithmFamily::Ed => DecodingKey::from_ed_pem(pem),
+            AlgorithmFamily::Hmac => return Err(KeyError::new("an HMAC secret is not a PEM")),
+        };
+        Self::public(algorithm, key.map_err(|_| KeyError::new("not a public key in PEM"))?)
+    }
+
+    /// A key as a JWK (RFC 7517): RSA, EC, OKP or oct, with its `kid` if it has one.
+    ///
+    /// # Errors
+    /// What is not such a key or does not fit `algorithm`, an `alg` or `use` that says otherwise.
+    pub fn from_jwk(algorithm: Algorithm, json: &str) -> Result<Self, KeyError> {
+        let jwk: Jwk = serde_json::from_str(json).map_err(|_| KeyError::new("not a JWK"))?;
+        if jwk
+            .common
+            .key_algorithm
+            .is_some_and(|named| named.to_string() != format!("{algorithm:?}"))
+        {
+            return Err(KeyError::new("the JWK's `alg` is another algorithm"));
+        }
+        let key = DecodingKey::from_jwk(&jwk).map_err(|_| KeyError::new("not a usable JWK"))?;
+        let verifying = match key.family() {
+            AlgorithmFamily::Hmac => {
+                Self::hmac(algorithm, key.try_get_as_bytes().map_err(|_| KeyError::mismatch())?)
+            }
+            _ => Self::public(algorithm, key),
+        }?;
+        Ok(match jwk.common.key_id {
+            Some(kid) => verifying.kid(kid),
+            None => verifying,
+        })
+    }
+
+    /// Names the key: tokens that carry this `kid` are checked with it alone.
+    pub fn kid(mut self, kid: impl Into<String>) -> Self {
+        self.kid = Some(kid.into().into());
+        self
+    }
+
+    /// Marks the key as the one for tokens without a `kid`, where the set has several keys.
+    pub fn legacy(mut self) -> Self {
+        self.legacy = true;
+        self
+    }
+
+    fn of(algorithm: Algorithm, material: Verifying) -> Self {
+        Self { algorithm, kid: None, legacy: false, material }
+    }
+
+    pub(super) fn public(algorithm: Algorithm, key: DecodingKey) -> Result<Self, KeyError> {
+        let provider = provider().ok_or_else(KeyError::no_backend)?;
+        if algorithm.family() != key.family() {
+            return Err(KeyError::mismatch());
+        }
+        check_rsa_size(&key, &provider.key_utils)?;
+        let public = PublicKey { algorithm, key };
+        public.verifier()?;
+        Ok(Self::of(algorithm, Verifying::Public(Arc::new(public))))
+    }
+
+    /// Whether `signature` is this key's over `message`.
+    pub(in crate::token) fn verify(&self, message: &[u8], signature: &Vec<u8>) -> bool {
+        match &self.material {
+            Verifying::Hmac(key) => key.verify(message, signature),
+            Verifying::Public(key) => key.verify(message, signature),
+        }
+    }
+
+    pub(in crate::token) const fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// The header of a token under this key, encoded.
+    pub(super) fn header(&self) -> String {
+        let mut header = serde_json::json!({ "alg": self.algorithm, "typ": "JWT" });
+        if let Some(kid) = &self.kid {
+            header["kid"] = (**kid).into();
+        }
+        URL_SAFE_NO_PAD.encode(header.to_string())
+    }
+}
+
+impl fmt::Debug for VerifyingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifyingKey")
+            .field("algorithm", &self.algorithm)
+            .field("kid", &self.kid)
+            .finish_non_exhaustive()
+    }
+}
+
+fn check_rsa_size(key: &DecodingKey, utils: &KeyUtils) -> Result<(), KeyError> {
+    use jsonwebtoken::DecodingKeyKind::{RsaModulusExponent, SecretOrDer};
+    if key.family() != AlgorithmFamily::Rsa {
+        return Ok(());
+    }
+    let modulus = match key.kind() {
+        RsaModulusExponent { n, .. } => n.clone(),
+        SecretOrDer(der) => {
+            (utils.rsa_pub_components_from_public_key)(der).map_err(|_| KeyError::mismatch())?.0
+        }
+    };
+    if modulus.iter().skip_while(|byte| **byte == 0).count() < MIN_RSA_MODULUS {
+        return Err(KeyError::new("an RSA key has at least 2048 bits (RFC 7518 section 3.3)"));
+    }
+    Ok(())
+}

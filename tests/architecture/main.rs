@@ -1,0 +1,166 @@
+//! Holds `src` to its module map: who may import whom, who reads the clock, how long a file gets.
+//!
+//! Imports are read from the text, not from the compiler: every path that begins with `crate`,
+//! `self` or `super`, outside comments, strings and test code.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+
+mod imports;
+mod self_test;
+mod tokens;
+
+use self::{
+    imports::{Import, imports},
+    tokens::{shipped, texts, tokens},
+};
+
+/// The module map, top-down. A module imports from lower tiers, and from its own without cycles.
+const TIERS: &[&[&str]] = &[
+    &["extract", "router", "client"],
+    &["sliding"],
+    &["lifecycle", "layers"],
+    &["session", "body", "rejection", "request_class", "transport", "store", "token", "clock"],
+    &["rules"],
+];
+
+/// The module whose children never import each other.
+const ISLANDS: &str = "layers";
+
+const MAX_LINES: usize = 400;
+
+/// Source texts by their path below `src`.
+type Tree = BTreeMap<String, String>;
+
+#[test]
+fn imports_run_only_downwards() {
+    assert_none(&import_faults(&crate_sources()));
+}
+
+#[test]
+fn the_module_map_is_the_table_of_contents() {
+    assert_none(&map_faults(&crate_sources()));
+}
+
+#[test]
+fn only_the_clock_reads_the_clock() {
+    assert_none(&clock_faults(&crate_sources()));
+}
+
+#[test]
+fn every_file_is_short() {
+    assert_none(&length_faults(&crate_sources()));
+}
+
+fn assert_none(faults: &[String]) {
+    assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
+}
+
+fn crate_sources() -> Tree {
+    let mut tree = Tree::new();
+    read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), "", &mut tree);
+    assert!(tree.contains_key("lib.rs"), "src was not read");
+    tree
+}
+
+fn read(folder: &Path, prefix: &str, tree: &mut Tree) {
+    for entry in fs::read_dir(folder).expect("a readable folder") {
+        let entry = entry.expect("a readable entry");
+        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        if entry.path().is_dir() {
+            read(&entry.path(), &format!("{name}/"), tree);
+        } else if Path::new(&name).extension().is_some_and(|extension| extension == "rs") {
+            tree.insert(name, fs::read_to_string(entry.path()).expect("a readable file"));
+        }
+    }
+}
+
+fn map_faults(tree: &Tree) -> Vec<String> {
+    let modules = tree.keys().filter_map(|path| module_of(path).first().copied());
+    let unknown: BTreeSet<_> = modules.filter(|module| tier(module).is_none()).collect();
+    unknown.iter().map(|module| format!("src/{module}: not on the module map")).collect()
+}
+
+fn length_faults(tree: &Tree) -> Vec<String> {
+    tree.iter()
+        .map(|(path, text)| (path, text.lines().count()))
+        .filter(|(_, lines)| *lines > MAX_LINES)
+        .map(|(path, lines)| format!("src/{path}: {lines} lines, more than {MAX_LINES}"))
+        .collect()
+}
+
+fn clock_faults(tree: &Tree) -> Vec<String> {
+    let mut faults = Vec::new();
+    for (path, text) in tree.iter().filter(|(path, _)| *path != "clock.rs") {
+        for reading in tokens(text).windows(3) {
+            let [of, "::", "now"] = texts(reading)[..] else { continue };
+            if of == "SystemTime" || of == "Instant" {
+                faults.push(format!("src/{path}:{}: {of}::now", reading[0].line));
+            }
+        }
+    }
+    faults
+}
+
+fn import_faults(tree: &Tree) -> Vec<String> {
+    let exists: BTreeSet<_> =
+        tree.keys().filter_map(|path| module_of(path).first().copied()).collect();
+    let mut faults = Vec::new();
+    // Arrows within a tier, and where each is drawn.
+    let mut sideways: BTreeMap<(&str, &str), Vec<String>> = BTreeMap::new();
+    for (path, text) in tree {
+        let own = module_of(path);
+        let Some(&from) = own.first() else { continue };
+        if path.split('/').any(|part| part == "tests.rs" || part == "tests") {
+            continue;
+        }
+        for Import { line, target } in imports(&own, &shipped(&tokens(text))) {
+            let arrow = format!("src/{path}:{line}: {} -> {}", own.join("::"), target.join("::"));
+            let Some(&to) = target.first().filter(|module| exists.contains(*module)) else {
+                faults.push(format!("{arrow} goes through lib.rs"));
+                continue;
+            };
+            if from == to {
+                let apart = own.len() > 1 && own.get(1) != target.get(1);
+                if from == ISLANDS && apart {
+                    faults.push(format!("{arrow} leads from one of {ISLANDS} to another"));
+                }
+            } else if tier(to) < tier(from) {
+                faults.push(format!("{arrow} leads upwards"));
+            } else if tier(to) == tier(from) {
+                sideways.entry((from, to)).or_default().push(arrow);
+            }
+        }
+    }
+    for ((from, to), arrows) in &sideways {
+        if reaches(&sideways.keys().copied().collect(), to, from) {
+            faults.extend(arrows.iter().map(|arrow| format!("{arrow} is part of a cycle")));
+        }
+    }
+    faults
+}
+
+/// Zero is the top.
+fn tier(module: &str) -> Option<usize> {
+    TIERS.iter().position(|tier| tier.contains(&module))
+}
+
+fn reaches(arrows: &BTreeSet<(&str, &str)>, from: &str, to: &str) -> bool {
+    let mut reached = BTreeSet::from([from]);
+    while !reached.contains(to) {
+        let next = arrows.iter().find(|(a, b)| reached.contains(a) && !reached.contains(b));
+        let Some((_, b)) = next else { return false };
+        reached.insert(b);
+    }
+    true
+}
+
+/// The module a file holds: `a/b.rs` and `a/b/mod.rs` are both `a::b`; `lib.rs` is the empty path.
+fn module_of(path: &str) -> Vec<&str> {
+    let path = path.strip_suffix(".rs").unwrap_or(path);
+    let path = path.strip_suffix("/mod").unwrap_or(path);
+    if path == "lib" { Vec::new() } else { path.split('/').collect() }
+}
