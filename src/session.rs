@@ -16,10 +16,18 @@ use crate::{
     rejection::{Rejection, RejectionKind},
     request_class::RequestClass,
     rules::{Deadlines, Profiles, SessionClaims, Timestamp},
-    store::SessionStore,
+    store::{LIFECYCLE_TIME_LIMIT, SessionStore, within},
     token::{AppClaims, ClaimsError, InvalidToken, VerifiedToken},
     transport::Carrier,
 };
+
+/// What a layer judges sessions with, and what a session needs of it afterwards.
+#[derive(Clone)]
+pub(crate) struct Judge {
+    pub(crate) profiles: Arc<Profiles>,
+    pub(crate) store: Option<Arc<dyn SessionStore>>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
 
 /// The session that a request belongs to, from the request's extensions.
 ///
@@ -37,22 +45,26 @@ struct Inner {
     class: AtomicU8,
     /// Milliseconds; zero while nobody has asked a store.
     last_activity: AtomicU64,
-    profiles: OnceLock<Arc<Profiles>>,
-    store: OnceLock<Arc<dyn SessionStore>>,
+    authenticated_by: Option<Arc<Judge>>,
+    checked_by: OnceLock<Arc<Judge>>,
     unrenewable: AtomicBool,
     wish: Mutex<Option<AppClaims>>,
 }
 
 impl Session {
-    pub(crate) fn new(token: Arc<VerifiedToken>, carrier: Carrier) -> Self {
+    pub(crate) fn new(
+        token: Arc<VerifiedToken>,
+        carrier: Carrier,
+        authenticated_by: Option<Arc<Judge>>,
+    ) -> Self {
         Self(Arc::new(Inner {
             token,
             carrier,
             now: OnceLock::new(),
             class: AtomicU8::new(UNCLASSED),
             last_activity: AtomicU64::new(0),
-            profiles: OnceLock::new(),
-            store: OnceLock::new(),
+            authenticated_by,
+            checked_by: OnceLock::new(),
             unrenewable: AtomicBool::new(false),
             wish: Mutex::new(None),
         }))
@@ -127,23 +139,25 @@ impl Session {
     #[must_use]
     pub fn deadlines(&self) -> Option<Deadlines> {
         let claims = self.session_claims();
-        let policy = self.0.profiles.get()?.get(claims.session_profile.as_deref());
+        let policy = self.judge()?.profiles.get(claims.session_profile.as_deref());
         Some(Deadlines::of(claims, Some(self.last_activity()), policy))
     }
 
     /// Ends the session: its tombstone is written before this returns, and no renewal follows.
     ///
     /// # Errors
-    /// `store_unavailable`, a 503: the store did not take the tombstone, or there is none.
+    /// `store_unavailable`, a 503: the store did not take the tombstone within 5 s, or there is
+    /// none.
     pub async fn end(&self) -> Result<(), Rejection> {
         self.forbid_renewal();
         let unavailable = || Rejection::from(RejectionKind::StoreUnavailable);
-        let (store, profiles) =
-            self.0.store.get().zip(self.0.profiles.get()).ok_or_else(unavailable)?;
+        let Judge { profiles, store, clock } = self.judge().ok_or_else(unavailable)?;
+        let store = store.as_ref().ok_or_else(unavailable)?;
         let claims = self.session_claims();
         let policy = profiles.get(claims.session_profile.as_deref());
         let until = Deadlines::of(claims, None, policy).absolute + policy.max_clock_skew();
-        store.end(self.0.token.session_key(), until).await.map_err(|error| {
+        let written = store.end(self.0.token.session_key(), until);
+        within(written, &**clock, LIFECYCLE_TIME_LIMIT).await.map_err(|error| {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "a session could not be ended"
@@ -210,20 +224,17 @@ impl Session {
         self.0.last_activity.store(at.as_millis(), Ordering::Relaxed);
     }
 
-    /// Tells the session what judges it; the first policy and the first store stay.
-    pub(crate) fn attach(&self, profiles: &Arc<Profiles>, store: Option<&Arc<dyn SessionStore>>) {
-        if self.0.profiles.get().is_none() {
-            let _ = self.0.profiles.set(Arc::clone(profiles));
-        }
-        if let Some(store) = store
-            && self.0.store.get().is_none()
-        {
-            let _ = self.0.store.set(Arc::clone(store));
-        }
+    /// Tells the session what has checked it against a store; the first to do so stays.
+    pub(crate) fn checked_by(&self, judge: &Arc<Judge>) {
+        self.0.checked_by.get_or_init(|| Arc::clone(judge));
+    }
+
+    fn judge(&self) -> Option<&Judge> {
+        self.0.checked_by.get().or(self.0.authenticated_by.as_ref()).map(|judge| &**judge)
     }
 
     pub(crate) fn store(&self) -> Option<&Arc<dyn SessionStore>> {
-        self.0.store.get()
+        self.judge()?.store.as_ref()
     }
 
     /// No token is minted for this request any more.
@@ -295,7 +306,7 @@ impl SessionBuilder {
             }
         };
         let renewable = token.is_renewable();
-        let session = Session::new(Arc::new(token), Carrier::Header);
+        let session = Session::new(Arc::new(token), Carrier::Header, None);
         if !renewable {
             session.forbid_renewal();
         }

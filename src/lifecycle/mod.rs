@@ -13,12 +13,9 @@ use crate::{
     clock::Clock,
     rejection::{Rejection, RejectionKind},
     rules::Profiles,
-    store::{Key, SessionStore, within},
+    store::{Key, LIFECYCLE_TIME_LIMIT, SessionStore, within},
     token::TokenVerifier,
 };
-
-/// How long the lifecycle waits for one answer of a store.
-const LIFECYCLE_TIME_LIMIT: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// What the lifecycle works with.
 #[derive(Clone)]
@@ -34,7 +31,7 @@ impl Lifecycle {
     pub(crate) async fn end(&self, sid: &str) -> Result<(), Rejection> {
         let key = Key::session(self.verifier.iss(), sid);
         let longest = self.profiles.longest_absolute_timeout();
-        let skew = self.profiles.normal().max_clock_skew();
+        let skew = self.profiles.widest_clock_skew();
         let until = self.clock.now() + longest + skew;
         let written = self.store.end(key, until);
         within(written, &*self.clock, LIFECYCLE_TIME_LIMIT).await.map_err(|error| {

@@ -9,10 +9,10 @@ use std::{
 
 use serde::Serialize;
 
-use super::{Grant, LIFECYCLE_TIME_LIMIT, Lifecycle};
+use super::{Grant, Lifecycle};
 use crate::{
     rules::{Deadlines, SessionClaims},
-    store::{Key, Touch, within},
+    store::{Key, LIFECYCLE_TIME_LIMIT, Touch, within},
     token::{AppClaims, ClaimsError, KeyError, NewToken, mint, new_id},
 };
 

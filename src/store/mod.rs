@@ -19,7 +19,7 @@ pub(crate) mod memory;
 mod session_store;
 mod timed;
 
-pub(crate) use self::timed::{REQUEST_TIME_LIMIT, Timed, within};
+pub(crate) use self::timed::{LIFECYCLE_TIME_LIMIT, REQUEST_TIME_LIMIT, Timed, within};
 pub use self::{
     future::{StoreError, StoreFuture},
     gate::{Admission, RenewalAsk, RenewalGate},

@@ -13,6 +13,9 @@ use crate::clock::{Clock, Sleep};
 /// How long a request waits for one answer.
 pub(crate) const REQUEST_TIME_LIMIT: Duration = Duration::from_millis(250);
 
+/// How long the start or the end of a session waits for one answer.
+pub(crate) const LIFECYCLE_TIME_LIMIT: Duration = Duration::from_secs(5);
+
 /// An answer on its way; an error once the limit has passed.
 pub(crate) struct Timed<T> {
     answer: StoreFuture<T>,

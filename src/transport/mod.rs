@@ -3,7 +3,10 @@
 mod cookie;
 mod delivery;
 
-use http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{AUTHORIZATION, COOKIE, Entry},
+};
 
 pub use self::{
     cookie::{CookieError, SessionCookie},
@@ -52,6 +55,23 @@ pub(crate) fn read<'a>(transports: &[Transport], headers: &'a HeaderMap) -> Pres
         .map(|transport| transport.read(headers))
         .find(|presented| *presented != Presented::Nothing)
         .unwrap_or(Presented::Nothing)
+}
+
+/// Marks the headers that `transports` read tokens from as sensitive: their `Debug` hides them.
+pub(crate) fn mark_sensitive(transports: &[Transport], headers: &mut HeaderMap) {
+    for transport in transports {
+        let name = match transport {
+            Transport::Bearer => &AUTHORIZATION,
+            Transport::Cookie(_) => &COOKIE,
+            Transport::Header(name) => name,
+        };
+        if !headers.contains_key(name) {
+            continue;
+        }
+        if let Entry::Occupied(mut values) = headers.entry(name) {
+            values.iter_mut().for_each(|value| value.set_sensitive(true));
+        }
+    }
 }
 
 impl Transport {

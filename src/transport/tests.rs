@@ -1,5 +1,3 @@
-use http::header::COOKIE;
-
 use super::*;
 
 fn headers(list: &[(HeaderName, &'static str)]) -> HeaderMap {

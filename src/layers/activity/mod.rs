@@ -19,7 +19,7 @@ use crate::{
     rejection::{Dialect, MakeRejection, Rejection, RejectionKind, Speech},
     request_class::RequestClass,
     rules::{self, Limits, Policy, Profiles, Standing, Timestamp},
-    session::Session,
+    session::{Judge, Session},
     store::{
         Peeked, REQUEST_TIME_LIMIT, SessionStore, StoreError, StoreFuture, Timed, Touch, Touched,
     },
@@ -74,9 +74,8 @@ pub struct ActivityLayer {
 
 #[derive(Clone)]
 struct Settings {
-    profiles: Arc<Profiles>,
+    judge: Arc<Judge>,
     store: Arc<dyn SessionStore>,
-    clock: Arc<dyn Clock>,
     on_failure: OnStoreFailure,
     unknown: UnknownSessions,
     rejections: Option<Arc<dyn MakeRejection>>,
@@ -110,9 +109,12 @@ impl ActivityLayer {
     pub fn new(profiles: impl Into<Arc<Profiles>>, store: Arc<dyn SessionStore>) -> Self {
         Self {
             settings: Arc::new(Settings {
-                profiles: profiles.into(),
+                judge: Arc::new(Judge {
+                    profiles: profiles.into(),
+                    store: Some(Arc::clone(&store)),
+                    clock: Arc::new(SystemClock),
+                }),
                 store,
-                clock: Arc::new(SystemClock),
                 on_failure: OnStoreFailure::Reject,
                 unknown: UnknownSessions::Adopt,
                 rejections: None,
@@ -127,7 +129,7 @@ impl ActivityLayer {
 
     /// Another clock than the system's.
     pub fn clock(self, clock: Arc<dyn Clock>) -> Self {
-        self.with(|settings| settings.clock = clock)
+        self.with(|settings| Arc::make_mut(&mut settings.judge).clock = clock)
     }
 
     /// What becomes of requests while the store does not answer, or not within 250 ms.
@@ -184,12 +186,12 @@ enum Question {
 
 impl Settings {
     fn policy(&self, session: &Session) -> &Policy {
-        self.profiles.get(session.session_claims().session_profile.as_deref())
+        self.judge.profiles.get(session.session_claims().session_profile.as_deref())
     }
 
     /// A session that is over by its token is no activity: it is only asked after, for the reason.
     fn ask(&self, session: &Session, class: RequestClass) -> Question {
-        let now = session.now(&*self.clock);
+        let now = session.now(&*self.judge.clock);
         let claims = session.session_claims();
         let policy = self.policy(session);
         let key = session.token().session_key();
@@ -215,7 +217,7 @@ impl Settings {
     ) -> Result<(), Rejection> {
         match touched {
             Ok(Touched::Live(_)) => {
-                session.set_last_activity(session.now(&*self.clock));
+                session.set_last_activity(session.now(&*self.judge.clock));
                 Ok(())
             }
             Ok(Touched::Idle(last_activity)) => self.judge(session, Some(last_activity)),
@@ -241,7 +243,7 @@ impl Settings {
     }
 
     fn judge(&self, session: &Session, stored: Option<Timestamp>) -> Result<(), Rejection> {
-        let now = session.now(&*self.clock);
+        let now = session.now(&*self.judge.clock);
         let claims = session.session_claims();
         let last_activity = rules::last_activity(claims, stored, now);
         match rules::standing(claims, Some(last_activity), self.policy(session), now) {
@@ -257,7 +259,7 @@ impl Settings {
     /// An outage signs nobody out: what the token itself says still holds, the rest is by policy.
     fn judge_without_store(&self, session: &Session, error: &StoreError) -> Result<(), Rejection> {
         tracing::warn!(error = error as &dyn std::error::Error, "a session could not be checked");
-        let now = session.now(&*self.clock);
+        let now = session.now(&*self.judge.clock);
         let claims = session.session_claims();
         match (rules::standing(claims, None, self.policy(session), now), self.on_failure) {
             (Standing::Over(limit), _) => Err(limit.into()),
@@ -299,7 +301,7 @@ impl Settings {
     }
 
     fn timed<T>(&self, answer: StoreFuture<T>) -> Timed<T> {
-        Timed::new(answer, &*self.clock, REQUEST_TIME_LIMIT)
+        Timed::new(answer, &*self.judge.clock, REQUEST_TIME_LIMIT)
     }
 }
 
@@ -323,7 +325,7 @@ where
         if class == RequestClass::Public {
             return ResponseFuture::inner(self.inner.call(request));
         }
-        session.attach(&self.settings.profiles, Some(&self.settings.store));
+        session.checked_by(&self.settings.judge);
         match self.settings.verdict(session, class) {
             Verdict::Now(Ok(())) => ResponseFuture::inner(self.inner.call(request)),
             Verdict::Now(Err(rejection)) => {

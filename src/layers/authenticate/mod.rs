@@ -22,10 +22,10 @@ use crate::{
     rejection::{Dialect, MakeRejection, Rejection, RejectionKind, Speech},
     request_class::RequestClass,
     rules::{self, Limit, Profiles, Standing, Timestamp},
-    session::Session,
+    session::{Judge, Session},
     store::{Peeked, REQUEST_TIME_LIMIT, SessionStore, Timed},
     token::{TokenVerifier, VerifiedToken},
-    transport::{Presented, Transport, read},
+    transport::{Presented, Transport, mark_sensitive, read},
 };
 
 /// Verifies the presented token; a good one puts its [`Session`] into the request's extensions, a
@@ -67,10 +67,8 @@ pub struct AuthenticateLayer {
 #[derive(Clone)]
 struct Settings {
     verifier: TokenVerifier,
-    profiles: Arc<Profiles>,
+    judge: Arc<Judge>,
     transports: Vec<Transport>,
-    store: Option<Arc<dyn SessionStore>>,
-    clock: Arc<dyn Clock>,
     rejections: Option<Arc<dyn MakeRejection>>,
     optional: bool,
     allow_preflight: bool,
@@ -82,10 +80,12 @@ impl AuthenticateLayer {
         Self {
             settings: Arc::new(Settings {
                 verifier,
-                profiles: profiles.into(),
+                judge: Arc::new(Judge {
+                    profiles: profiles.into(),
+                    store: None,
+                    clock: Arc::new(SystemClock),
+                }),
                 transports: vec![Transport::Bearer],
-                store: None,
-                clock: Arc::new(SystemClock),
                 rejections: None,
                 optional: false,
                 allow_preflight: false,
@@ -105,12 +105,12 @@ impl AuthenticateLayer {
 
     /// The store that is asked why a session is over, where its token has ended.
     pub fn store(self, store: Arc<dyn SessionStore>) -> Self {
-        self.with(|settings| settings.store = Some(store))
+        self.with(|settings| Arc::make_mut(&mut settings.judge).store = Some(store))
     }
 
     /// Another clock than the system's.
     pub fn clock(self, clock: Arc<dyn Clock>) -> Self {
-        self.with(|settings| settings.clock = clock)
+        self.with(|settings| Arc::make_mut(&mut settings.judge).clock = clock)
     }
 
     /// Writes the bodies of rejections over plain HTTP.
@@ -124,7 +124,8 @@ impl AuthenticateLayer {
     }
 
     /// Answers CORS preflights itself, with 204, and passes nothing of them inward. Off by
-    /// default: a `CorsLayer` outside answers them before they get here.
+    /// default: a `CorsLayer` outside answers them before they get here. What allows the origin
+    /// (`Access-Control-Allow-Origin` and the like) is added outside, too.
     pub fn allow_preflight(self) -> Self {
         self.with(|settings| settings.allow_preflight = true)
     }
@@ -193,17 +194,17 @@ impl Settings {
         let Ok(token) = self.verifier.verify(token) else {
             return Outcome::Rejected(RejectionKind::InvalidToken.into());
         };
-        let now = self.clock.now();
+        let now = self.judge.clock.now();
         let claims = token.claims();
-        let policy = self.profiles.get(claims.session_profile.as_deref());
+        let policy = self.judge.profiles.get(claims.session_profile.as_deref());
         match rules::standing(claims, None, policy, now) {
             Standing::Impossible => Outcome::Rejected(RejectionKind::InvalidToken.into()),
             Standing::Over(limit) => self.why(Ended { token, limit, now }),
             Standing::Live { .. } => {
-                let session = Session::new(Arc::new(token), carrier);
+                let judge = Some(Arc::clone(&self.judge));
+                let session = Session::new(Arc::new(token), carrier, judge);
                 session.set_now(now);
                 session.set_class(class);
-                session.attach(&self.profiles, self.store.as_ref());
                 Outcome::Authenticated(session)
             }
         }
@@ -211,13 +212,13 @@ impl Settings {
 
     /// Asks the store, if there is one, why a session is over.
     fn why(&self, ended: Ended) -> Outcome {
-        let Some(store) = &self.store else {
+        let Some(store) = &self.judge.store else {
             return Outcome::Rejected(self.name(&ended, None));
         };
         match store.peek(ended.token.session_key()).try_ready() {
             Ok(answer) => Outcome::Rejected(self.name(&ended, answer.ok())),
             Err(pending) => {
-                let answer = Timed::new(pending, &*self.clock, REQUEST_TIME_LIMIT);
+                let answer = Timed::new(pending, &*self.judge.clock, REQUEST_TIME_LIMIT);
                 Outcome::Asking(Box::new(Question { answer, ended }))
             }
         }
@@ -227,7 +228,7 @@ impl Settings {
     /// activity is known only where the token says all there is to say about it.
     fn name(&self, ended: &Ended, answer: Option<Peeked>) -> Rejection {
         let claims = ended.token.claims();
-        let policy = self.profiles.get(claims.session_profile.as_deref());
+        let policy = self.judge.profiles.get(claims.session_profile.as_deref());
         let stored = match answer {
             Some(Peeked::Ended) => return RejectionKind::SessionRevoked.into(),
             Some(Peeked::LastSeen(at)) => Some(at),
@@ -277,6 +278,8 @@ where
         match self.settings.authenticate(request.headers(), class) {
             Outcome::Anonymous => ResponseFuture::inner(self.inner.call(request)),
             Outcome::Authenticated(session) => {
+                // What logs headers further in must not log this one.
+                mark_sensitive(&self.settings.transports, request.headers_mut());
                 request.extensions_mut().insert(session);
                 ResponseFuture::inner(self.inner.call(request))
             }
