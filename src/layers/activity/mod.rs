@@ -216,8 +216,10 @@ impl Settings {
         touched: Result<Touched, StoreError>,
     ) -> Result<(), Rejection> {
         match touched {
-            Ok(Touched::Live(_)) => {
-                session.set_last_activity(session.now(&*self.judge.clock));
+            Ok(Touched::Live(before)) => {
+                let now = session.now(&*self.judge.clock);
+                // The later one, for a clock may have stepped back.
+                session.set_last_activity(before.map_or(now, |before| before.max(now)));
                 Ok(())
             }
             Ok(Touched::Idle(last_activity)) => self.judge(session, Some(last_activity)),

@@ -57,9 +57,14 @@ impl Errand {
         let Some(ask) = self.ask(min_interval) else { return Some(Grant::ungated()) };
         let gate = &self.settings.gate;
         let clock = &*self.settings.clock;
+        // Held while it is being asked for: a request that is cancelled meanwhile gives it back.
+        let grant = Grant::of(gate, ask);
         match within(gate.admit(ask), clock, REQUEST_TIME_LIMIT).await {
-            Ok(Admission::Granted) => Some(Grant::of(gate, ask)),
-            Ok(Admission::Denied) => None,
+            Ok(Admission::Granted) => Some(grant),
+            Ok(Admission::Denied) => {
+                grant.forget();
+                None
+            }
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "no renewal was granted");
                 None
@@ -157,6 +162,11 @@ impl Grant {
 
     fn of(gate: &Arc<dyn RenewalGate>, ask: RenewalAsk) -> Self {
         Self { held: Some((Arc::clone(gate), ask)) }
+    }
+
+    /// Nothing was granted: the gates are another renewal's.
+    fn forget(mut self) {
+        self.held = None;
     }
 
     /// A mint keeps its gates closed; a failure opens them soon.

@@ -227,8 +227,7 @@ impl Renewal {
 
     fn is_renewable<B>(&self, response: &Response<B>) -> bool {
         let (status, headers) = (response.status(), response.headers());
-        let succeeded = !status.is_client_error()
-            && !status.is_server_error()
+        let succeeded = status.as_u16() < 400
             && status != StatusCode::NOT_MODIFIED
             && status != StatusCode::SWITCHING_PROTOCOLS
             && headers.get("grpc-status").is_none_or(|grpc| grpc == "0");

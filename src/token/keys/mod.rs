@@ -84,7 +84,8 @@ impl JwtKeys {
         self.change(|set| Ok(KeySet::new(set.signing.clone(), set.with(key)?)))
     }
 
-    /// Makes `key` the one that signs; the keys so far still verify.
+    /// Makes `key` the one that signs; the keys so far still verify. A set that began with one key
+    /// without `kid` goes on taking tokens without `kid` as that key's.
     ///
     /// # Errors
     /// A key whose `kid` another key of the set has, or a second one without `kid`.
@@ -92,17 +93,19 @@ impl JwtKeys {
         self.change(|set| Ok(KeySet::new(key.clone(), set.with(key.verifying)?)))
     }
 
-    /// Removes the key named `kid`: its tokens are refused from now on.
+    /// Removes the key named `kid`, or with `None` the one without a name: its tokens are refused
+    /// from now on.
     ///
     /// # Errors
     /// No such key, or the one that signs: rotate first.
-    pub fn remove(&self, kid: &str) -> Result<(), KeyError> {
+    pub fn remove<'a>(&self, kid: impl Into<Option<&'a str>>) -> Result<(), KeyError> {
+        let kid = kid.into();
         self.change(|set| {
-            if set.signing.verifying.kid.as_deref() == Some(kid) {
+            if set.signing.verifying.kid.as_deref() == kid {
                 return Err(KeyError::new("this key signs: rotate to another one first"));
             }
             let mut verifying = set.verifying.clone();
-            verifying.retain(|key| key.kid.as_deref() != Some(kid));
+            verifying.retain(|key| key.kid.as_deref() != kid);
             if verifying.len() == set.verifying.len() {
                 return Err(KeyError::new("the set has no key of this name"));
             }
@@ -169,7 +172,7 @@ impl KeySet {
         match kid {
             Some(_) => self.verifying.iter().find(|key| key.kid.as_deref() == kid),
             None if self.verifying.len() == 1 => self.verifying.first(),
-            None => self.verifying.iter().find(|key| key.legacy),
+            None => self.verifying.iter().find(|key| key.legacy || key.kid.is_none()),
         }
     }
 

@@ -59,6 +59,12 @@ impl SigningKey {
         self
     }
 
+    /// Marks the key as the one for tokens without a `kid`, where the set has several keys.
+    pub fn legacy(mut self) -> Self {
+        self.verifying = self.verifying.legacy();
+        self
+    }
+
     pub(super) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
         match (&self.private, &self.verifying.material) {
             (Some(private), _) => private.sign(message),

@@ -3,7 +3,11 @@
 use std::{fmt, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, crypto::KeyUtils, jwk::Jwk};
+use jsonwebtoken::{
+    Algorithm, AlgorithmFamily, DecodingKey,
+    crypto::KeyUtils,
+    jwk::{Jwk, PublicKeyUse},
+};
 
 use super::KeyError;
 use crate::token::signature::{HmacKey, PublicKey, provider};
@@ -73,6 +77,10 @@ impl VerifyingKey {
             .is_some_and(|named| named.to_string() != format!("{algorithm:?}"))
         {
             return Err(KeyError::new("the JWK's `alg` is another algorithm"));
+        }
+        if jwk.common.public_key_use.as_ref().is_some_and(|named| *named != PublicKeyUse::Signature)
+        {
+            return Err(KeyError::new("the JWK's `use` is not `sig`"));
         }
         let key = DecodingKey::from_jwk(&jwk).map_err(|_| KeyError::new("not a usable JWK"))?;
         let verifying = match key.family() {

@@ -1,0 +1,106 @@
+//! A team with its own authentication: its middleware verifies the token and inserts a `Session`;
+//! of this crate it uses the layers it misses, `ActivityLayer` and `RenewLayer`.
+//!
+//! `EXAMPLE_ADDR` sets the address, 127.0.0.1:3000 by default; port 0 takes a free one.
+
+use std::sync::{Arc, LazyLock};
+
+use axum::{
+    Router,
+    extract::Request,
+    middleware::{Next, from_fn},
+    response::Response,
+    routing::get,
+};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use hmac::{Hmac, KeyInit, Mac};
+use serde::Deserialize;
+use sha2::Sha256;
+use tokio::net::TcpListener;
+use tower::{BoxError, ServiceBuilder};
+use tower_sliding_session::{
+    Clock, JwtKeys, Policy, Profiles, Rejection, RejectionKind, Session, SystemClock, Timestamp,
+    layers::{ActivityLayer, RenewLayer},
+    store::MemoryStore,
+};
+use uuid::Uuid;
+
+/// Random, so a restart ends every session; yours comes from where you keep secrets.
+static SECRET: LazyLock<Vec<u8>> =
+    LazyLock::new(|| [Uuid::new_v4().into_bytes(), Uuid::new_v4().into_bytes()].concat());
+
+fn mac_of(signed: &str) -> Hmac<Sha256> {
+    let mac = Hmac::<Sha256>::new_from_slice(&SECRET).expect("HMAC takes keys of any length");
+    mac.chain_update(signed)
+}
+
+/// The team's tokens, as it has always signed them.
+pub(crate) fn sign(claims: &str) -> String {
+    let signed = format!("{}.{}", BASE64.encode(r#"{"alg":"HS256"}"#), BASE64.encode(claims));
+    let mac = BASE64.encode(mac_of(&signed).finalize().into_bytes());
+    format!("{signed}.{mac}")
+}
+
+/// The claims of a token with a good signature; whether it still lives, `ActivityLayer` judges.
+fn verify(token: &str) -> Option<String> {
+    let (signed, mac) = token.rsplit_once('.')?;
+    mac_of(signed).verify_slice(&BASE64.decode(mac).ok()?).ok()?;
+    let (_, claims) = signed.split_once('.')?;
+    String::from_utf8(BASE64.decode(claims).ok()?).ok()
+}
+
+#[derive(Deserialize)]
+struct Known {
+    sub: String,
+    sid: String,
+    auth_time: u64,
+}
+
+fn session_of(request: &Request) -> Option<Session> {
+    let header = request.headers().get("authorization")?.to_str().ok()?;
+    let claims = verify(header.strip_prefix("Bearer ")?)?;
+    let Known { sub, sid, auth_time } = serde_json::from_str(&claims).ok()?;
+    let session = Session::builder(sub).sid(sid).auth_time(Timestamp::from_secs(auth_time));
+    session.claims_json(claims).build().ok()
+}
+
+async fn authenticate(mut request: Request, next: Next) -> Result<Response, Rejection> {
+    let session = session_of(&request).ok_or(RejectionKind::InvalidToken)?;
+    request.extensions_mut().insert(session);
+    Ok(next.run(request).await)
+}
+
+/// The whole service, on `clock`.
+pub(crate) fn app(clock: impl Clock + Clone) -> Result<Router, BoxError> {
+    let clock: Arc<dyn Clock> = Arc::new(clock);
+    let profiles = Arc::new(Profiles::new(Policy::builder().build()?));
+    let store = Arc::new(MemoryStore::new());
+    // From the outside in: who is it, does the session live, renew it.
+    let stack = ServiceBuilder::new()
+        .layer(from_fn(authenticate))
+        .layer(ActivityLayer::new(Arc::clone(&profiles), store).clock(Arc::clone(&clock)))
+        .layer(RenewLayer::new(JwtKeys::hs256(&*SECRET)?, profiles).clock(clock));
+    Ok(Router::new()
+        .route("/me", get(|session: Session| async move { session.subject().to_owned() }))
+        .layer(stack))
+}
+
+#[tokio::main]
+async fn main() -> Result<(), BoxError> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    let address = std::env::var("EXAMPLE_ADDR").unwrap_or_else(|_| "127.0.0.1:3000".to_owned());
+    let listener = TcpListener::bind(address).await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    // Signed in 18 minutes ago, 15 minutes before the token ends: the first call renews it.
+    let now = SystemClock::default().now().as_secs();
+    let claims = format!(
+        r#"{{"sub":"ada","sid":"s1","auth_time":{begun},"iat":{begun},"exp":{ends}}}"#,
+        begun = now - 18 * 60,
+        ends = now + 15 * 60,
+    );
+    println!("listening on {url}\n\n# the response has an x-refreshed-token");
+    println!("curl -si {url}/me -H 'authorization: Bearer {}'", sign(&claims));
+    println!("# not one of the team's tokens: 401\ncurl -si {url}/me");
+    axum::serve(listener, app(SystemClock::default())?).await?;
+    Ok(())
+}

@@ -1,0 +1,111 @@
+//! One mint per session, and per user, per interval.
+
+#![allow(clippy::unchecked_time_subtraction, reason = "of constants, in tests")]
+
+mod stack;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use tower_sliding_session::Timestamp;
+
+use self::stack::{BEGIN, HOUR, MILLI, MINUTE, Stack, patient, renewed, signed};
+
+const HALF: Duration = Duration::from_secs(1800);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn p06_a_hundred_users_with_a_hundred_parallel_requests_get_a_hundred_tokens() {
+    let stack = Arc::new(Stack::of(patient()));
+    let mut tokens = Vec::new();
+    for user in 0..100 {
+        tokens.push(stack.sign_in_as(&format!("user-{user}")).await);
+    }
+    stack.at(HALF + MILLI);
+    let mints = Arc::new(AtomicUsize::new(0));
+    let mut requests = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        for token in &tokens {
+            let (stack, token, mints) = (Arc::clone(&stack), token.clone(), Arc::clone(&mints));
+            requests.spawn(async move {
+                if renewed(&stack.get(&token).await).is_some() {
+                    mints.fetch_add(1, SeqCst);
+                }
+            });
+        }
+    }
+    while let Some(request) = requests.join_next().await {
+        request.expect("no panic");
+    }
+    assert_eq!(mints.load(SeqCst), 100);
+}
+
+#[tokio::test]
+async fn p06_a_session_is_renewed_again_once_the_interval_has_passed() {
+    for (wait, expected) in [(MINUTE - MILLI, false), (MINUTE, true)] {
+        let stack = Stack::of(patient());
+        let token = stack.sign_in().await;
+        assert!(renewed(&stack.at(HALF + MILLI).get(&token).await).is_some());
+        let again = stack.at(HALF + MILLI + wait).get(&token).await;
+        assert_eq!(renewed(&again).is_some(), expected, "{wait:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_interval_of_zero_switches_both_gates_off() {
+    let policy = patient().to_builder().renew_min_interval(Duration::ZERO).build();
+    let stack = Stack::of(policy.expect("consistent"));
+    let token = stack.sign_in().await;
+    stack.at(HALF + MILLI);
+    for _ in 0..3 {
+        assert!(renewed(&stack.get(&token).await).is_some());
+    }
+}
+
+#[tokio::test]
+async fn p28_a_second_device_waits_for_the_rate_until_its_token_would_not_outlive_it() {
+    for (left, expected) in [(MINUTE + MILLI, false), (MINUTE, true), (MINUTE - MILLI, true)] {
+        let stack = Stack::of(patient());
+        let (phone, laptop) = (stack.sign_in().await, stack.sign_in().await);
+        stack.at(HOUR - left);
+        assert!(renewed(&stack.get(&phone).await).is_some(), "{left:?}");
+        assert_eq!(renewed(&stack.get(&laptop).await).is_some(), expected, "{left:?} left");
+    }
+}
+
+fn token(user: &str, tenant: &str, sid: &str) -> String {
+    let now = Timestamp::as_secs(BEGIN);
+    signed(&format!(
+        r#"{{"sub":"{user}","tenant":"{tenant}","sid":"{sid}","auth_time":{now},"iat":{now},"exp":{}}}"#,
+        now + 3600
+    ))
+}
+
+#[tokio::test]
+async fn p14_users_are_told_apart_by_account_and_subject_together() {
+    let stack = Stack::of(patient());
+    stack.at(HALF + MILLI);
+    for (user, tenant, sid, expected) in [
+        ("ab", "c", "1", true),
+        ("a", "bc", "2", true),
+        ("bc", "a", "3", true),
+        ("ab", "c", "4", false),
+    ] {
+        let response = stack.get(&token(user, tenant, sid)).await;
+        assert_eq!(renewed(&response).is_some(), expected, "{user} of {tenant}");
+    }
+}
+
+#[tokio::test]
+async fn p16_who_is_denied_a_renewal_is_answered_all_the_same() {
+    let stack = Stack::of(patient());
+    let token = stack.sign_in().await;
+    stack.at(HALF + MILLI);
+    assert!(renewed(&stack.get(&token).await).is_some());
+    let denied = stack.get(&token).await;
+    assert_eq!((denied.status().as_u16(), renewed(&denied)), (200, None));
+}
