@@ -80,6 +80,6 @@ curl -si {url}/me -H \"authorization: Bearer $TOKEN\"
 # without a token: 401 and why
 curl -si {url}/me"
     );
-    axum::serve(listener, app(SystemClock::default())?).await?;
+    axum::serve(listener, app(SystemClock)?).await?;
     Ok(())
 }

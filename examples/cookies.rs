@@ -96,6 +96,6 @@ curl -si -b jar {url}/logout -X POST -H 'sec-fetch-site: cross-site'
 curl -si -b jar -c jar {url}/logout -X POST
 curl -si -b jar {url}/me"
     );
-    axum::serve(listener, app(SystemClock::default())?).await?;
+    axum::serve(listener, app(SystemClock)?).await?;
     Ok(())
 }

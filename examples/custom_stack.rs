@@ -92,7 +92,7 @@ async fn main() -> Result<(), BoxError> {
     let listener = TcpListener::bind(address).await?;
     let url = format!("http://{}", listener.local_addr()?);
     // Signed in 18 minutes ago, 15 minutes before the token ends: the first call renews it.
-    let now = SystemClock::default().now().as_secs();
+    let now = SystemClock.now().as_secs();
     let claims = format!(
         r#"{{"sub":"ada","sid":"s1","auth_time":{begun},"iat":{begun},"exp":{ends}}}"#,
         begun = now - 18 * 60,
@@ -101,6 +101,6 @@ async fn main() -> Result<(), BoxError> {
     println!("listening on {url}\n\n# the response has an x-refreshed-token");
     println!("curl -si {url}/me -H 'authorization: Bearer {}'", sign(&claims));
     println!("# not one of the team's tokens: 401\ncurl -si {url}/me");
-    axum::serve(listener, app(SystemClock::default())?).await?;
+    axum::serve(listener, app(SystemClock)?).await?;
     Ok(())
 }

@@ -84,7 +84,7 @@ curl -si {url}/ -H \"authorization: Bearer $TOKEN\"
 # without a token: 401 and why
 curl -si {url}/"
     );
-    let service = app(SystemClock::default())?;
+    let service = app(SystemClock)?;
     loop {
         let (socket, _) = listener.accept().await?;
         let service = TowerToHyperService::new(service.clone());

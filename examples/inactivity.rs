@@ -102,6 +102,6 @@ TOKEN=...
 curl -si {url}/me -H \"authorization: Bearer $TOKEN\"
 curl -si {url}/unread -H \"authorization: Bearer $TOKEN\""
     );
-    axum::serve(listener, app(SystemClock::default())?).await?;
+    axum::serve(listener, app(SystemClock)?).await?;
     Ok(())
 }

@@ -113,6 +113,6 @@ curl -si {url}/documents/pipeline_status -H \"authorization: Bearer $TOKEN\"
 # needs no token
 curl -si {url}/health"
     );
-    axum::serve(listener, app(SystemClock::default())?).await?;
+    axum::serve(listener, app(SystemClock)?).await?;
     Ok(())
 }

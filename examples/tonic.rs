@@ -67,7 +67,7 @@ async fn main() -> Result<(), BoxError> {
     let listener = TcpListener::bind(address.as_deref().unwrap_or(default)).await?;
     let url = format!("http://{}", listener.local_addr()?);
 
-    let sessions = sessions(SystemClock::default())?;
+    let sessions = sessions(SystemClock)?;
     let grant = sessions.start("ada").await?;
     let server = app(&sessions).serve_with_incoming(TcpIncoming::from(listener));
     if stays {

@@ -142,6 +142,6 @@ curl -si {url}/document -H \"authorization: Bearer $TOKEN\"
 curl -si {url}/document -H \"authorization: Bearer $TOKEN\" -d text
 curl -si {url}/logout -H \"authorization: Bearer $TOKEN\" -X POST"
     );
-    axum::serve(listener, app(SystemClock::default(), users)?).await?;
+    axum::serve(listener, app(SystemClock, users)?).await?;
     Ok(())
 }

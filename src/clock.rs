@@ -35,7 +35,6 @@ pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// time driver enabled; without one they never complete, so that a missing driver costs a time
 /// limit and not the request.
 #[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
 pub struct SystemClock;
 
 impl Clock for SystemClock {

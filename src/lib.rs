@@ -90,7 +90,7 @@
 //! let service = ServiceBuilder::new()
 //!     .map_request(|mut request: Request<()>| {
 //!         // Here your own code has verified a token, and found these claims in it.
-//!         let now = SystemClock::default().now();
+//!         let now = SystemClock.now();
 //!         let (iat, exp) = (now.as_secs(), now.as_secs() + 600);
 //!         let session = Session::builder("ada")
 //!             .sid("s1")

@@ -2,7 +2,10 @@
 
 use std::{borrow::Cow, ops::Range, time::Duration};
 
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::{
+    Deserialize,
+    de::{Deserializer, MapAccess, Visitor},
+};
 use serde_json::value::RawValue;
 
 use crate::rules::{SessionClaims, Timestamp};
@@ -11,20 +14,18 @@ use crate::rules::{SessionClaims, Timestamp};
 #[derive(Debug)]
 pub(crate) struct Malformed;
 
+impl std::fmt::Display for Malformed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("malformed claim")
+    }
+}
+
 /// One member of a payload.
 pub(crate) struct Member<'a> {
     /// Its name, unescaped.
     pub(crate) name: Cow<'a, str>,
     /// Where it stands: from the quote of its name to the end of its value.
     pub(crate) span: Range<usize>,
-    /// Its value as written.
-    pub(crate) value: &'a str,
-}
-
-impl Member<'_> {
-    fn value_span(&self) -> Range<usize> {
-        self.span.end - self.value.len()..self.span.end
-    }
 }
 
 /// Calls `each` for every member of the JSON object `payload`, in order.
@@ -63,8 +64,8 @@ where
             let value = map.next_value::<&'a RawValue>()?.get();
             let start = offset(self.payload, key.get());
             let end = offset(self.payload, value) + value.len();
-            let name = text(key.get()).ok_or_else(malformed)?;
-            (self.each)(Member { name, span: start..end, value })
+            let name: Text<'a> = serde_json::from_str(key.get()).map_err(|_| malformed())?;
+            (self.each)(Member { name: name.0, span: start..end })
                 .map_err(|Malformed| malformed())?;
         }
         Ok(())
@@ -87,62 +88,174 @@ pub(crate) struct Spans {
 }
 
 /// The claims of a payload before it is known whether they name a session.
-#[derive(Default)]
+///
+/// Claims of ours that stand twice, or are `null`, are malformed; other members are skipped.
+#[derive(Default, Deserialize)]
+#[serde(default)]
 pub(crate) struct ParsedClaims<'a> {
-    pub(crate) sub: Option<Cow<'a, str>>,
-    pub(crate) sid: Option<Cow<'a, str>>,
-    pub(crate) iss: Option<Cow<'a, str>>,
-    pub(crate) aud: Option<&'a str>,
-    pub(crate) tenant: Option<Cow<'a, str>>,
-    pub(crate) session_profile: Option<Cow<'a, str>>,
-    pub(crate) auth_time: Option<Timestamp>,
-    pub(crate) iat: Option<Timestamp>,
-    pub(crate) exp: Option<Timestamp>,
-    pub(crate) nbf: Option<Timestamp>,
-    pub(crate) idle_max: Option<Timestamp>,
-    pub(crate) abs_max: Option<Timestamp>,
-    pub(crate) epoch: Option<Timestamp>,
-    pub(crate) seen: Option<Timestamp>,
-    pub(crate) spans: Spans,
+    #[serde(borrow, deserialize_with = "present")]
+    pub(crate) sub: Option<Text<'a>>,
+    #[serde(borrow, deserialize_with = "present")]
+    pub(crate) sid: Option<Text<'a>>,
+    #[serde(borrow, deserialize_with = "present")]
+    pub(crate) iss: Option<Text<'a>>,
+    #[serde(borrow, deserialize_with = "present")]
+    pub(crate) aud: Option<&'a RawValue>,
+    #[serde(borrow, deserialize_with = "present")]
+    pub(crate) tenant: Option<Text<'a>>,
+    #[serde(borrow, deserialize_with = "present")]
+    pub(crate) session_profile: Option<Text<'a>>,
+    #[serde(deserialize_with = "present")]
+    pub(crate) auth_time: Option<Seconds>,
+    #[serde(borrow, deserialize_with = "present")]
+    iat: Option<&'a RawValue>,
+    #[serde(borrow, deserialize_with = "present")]
+    exp: Option<&'a RawValue>,
+    #[serde(borrow, deserialize_with = "present")]
+    jti: Option<&'a RawValue>,
+    #[serde(deserialize_with = "present")]
+    nbf: Option<Seconds>,
+    #[serde(deserialize_with = "present")]
+    idle_max: Option<Seconds>,
+    #[serde(deserialize_with = "present")]
+    abs_max: Option<Seconds>,
+    #[serde(deserialize_with = "present")]
+    epoch: Option<Milliseconds>,
+    #[serde(borrow, deserialize_with = "present")]
+    seen: Option<&'a RawValue>,
+}
+
+fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
+}
+
+/// A JSON string, borrowed where nothing was escaped.
+#[derive(Clone, Deserialize)]
+pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
+
+/// A `NumericDate` or a number of seconds (RFC 7519 section 2): a fraction is cut off.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(try_from = "Number")]
+pub(crate) struct Seconds(pub(crate) Timestamp);
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(try_from = "Number")]
+struct Milliseconds(Timestamp);
+
+impl TryFrom<Number> for Seconds {
+    type Error = Malformed;
+
+    fn try_from(number: Number) -> Result<Self, Malformed> {
+        let at = Timestamp::from_secs(number.0);
+        if at.fits_a_claim() { Ok(Self(at)) } else { Err(Malformed) }
+    }
+}
+
+impl TryFrom<Number> for Milliseconds {
+    type Error = Malformed;
+
+    fn try_from(number: Number) -> Result<Self, Malformed> {
+        let at = Timestamp::from_millis(number.0);
+        if at.fits_a_claim() { Ok(Self(at)) } else { Err(Malformed) }
+    }
+}
+
+/// A JSON number that is not negative, its fraction cut off.
+struct Number(u64);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D>(deserializer: D) -> Result<Self, D::Error>
+    where
+        D: Deserializer<'de>,
+    {
+        deserializer.deserialize_any(NumberVisitor).map(Self)
+    }
+}
+
+struct NumberVisitor;
+
+impl Visitor<'_> for NumberVisitor {
+    type Value = u64;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a number that is not negative")
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<u64, E> {
+        Ok(number)
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the cast saturates, and fits_a_claim refuses what saturated"
+    )]
+    fn visit_f64<E>(self, number: f64) -> Result<u64, E>
+    where
+        E: serde::de::Error,
+    {
+        if number.is_sign_negative() {
+            return Err(E::custom("a negative number"));
+        }
+        Ok(number as u64)
+    }
+}
+
+/// Where the value `raw` stands in `payload`.
+fn span(payload: &str, raw: &RawValue) -> Range<usize> {
+    let start = offset(payload, raw.get());
+    start..start + raw.get().len()
+}
+
+/// Where the member with `value` stands in `payload`, its name included.
+fn member_span(payload: &str, value: &RawValue) -> Range<usize> {
+    let value = span(payload, value);
+    let before = payload[..value.start].trim_end().trim_end_matches(':').trim_end();
+    let name = before.strip_suffix('"').unwrap_or(before);
+    let is_quote = |at: usize| {
+        let escapes = name[..at].bytes().rev().take_while(|byte| *byte == b'\\').count();
+        escapes % 2 == 0
+    };
+    let start = name.rmatch_indices('"').map(|(at, _)| at).find(|at| is_quote(*at));
+    start.unwrap_or(value.start)..value.end
 }
 
 impl<'a> ParsedClaims<'a> {
-    /// Parses `payload`; a claim of ours that is malformed or stands twice is an error.
+    /// Parses `payload`, a JSON object.
     pub(crate) fn parse(payload: &'a str) -> Result<Self, Malformed> {
-        let mut claims = Self::default();
-        members(payload, |member| claims.take(&member))?;
+        if !payload.trim_start().starts_with('{') {
+            // A sequence would fill the fields in their order.
+            return Err(Malformed);
+        }
+        let claims: Self = serde_json::from_str(payload).map_err(|_| Malformed)?;
+        let is_empty = |text: &Option<Text<'_>>| text.as_ref().is_some_and(|it| it.0.is_empty());
+        if is_empty(&claims.sub) || is_empty(&claims.sid) {
+            return Err(Malformed);
+        }
         Ok(claims)
     }
 
-    fn take(&mut self, member: &Member<'a>) -> Result<(), Malformed> {
-        let value = member.value;
-        match &*member.name {
-            "sub" => set(&mut self.sub, name(value)),
-            "sid" => set(&mut self.sid, name(value)),
-            "iss" => set(&mut self.iss, text(value)),
-            "aud" => set(&mut self.aud, Some(value)),
-            "tenant" => set(&mut self.tenant, text(value)),
-            "session_profile" => set(&mut self.session_profile, text(value)),
-            "auth_time" => set(&mut self.auth_time, seconds(value)),
-            "iat" => {
-                self.spans.iat = member.value_span();
-                set(&mut self.iat, seconds(value))
-            }
-            "exp" => {
-                self.spans.exp = member.value_span();
-                set(&mut self.exp, seconds(value))
-            }
-            "nbf" => set(&mut self.nbf, seconds(value)),
-            "idle_max" => set(&mut self.idle_max, seconds(value)),
-            "abs_max" => set(&mut self.abs_max, seconds(value)),
-            "epoch" => set(&mut self.epoch, milliseconds(value)),
-            "seen" => {
-                set(&mut self.spans.seen, Some(member.span.clone()))?;
-                set(&mut self.seen, seconds(value))
-            }
-            "jti" => set(&mut self.spans.jti, text(value).map(|_| member.value_span())),
-            _ => Ok(()),
+    /// `iat`, if there is one.
+    pub(crate) fn issued_at(&self) -> Result<Option<Timestamp>, Malformed> {
+        self.iat.map(seconds).transpose()
+    }
+
+    /// Where the claims that a successor exchanges stand.
+    pub(crate) fn spans(&self, payload: &str) -> Result<Spans, Malformed> {
+        if self.jti.is_some_and(|jti| !jti.get().starts_with('"')) {
+            return Err(Malformed);
         }
+        let here = |raw: Option<&RawValue>| raw.map(|raw| span(payload, raw));
+        Ok(Spans {
+            iat: here(self.iat).unwrap_or_default(),
+            exp: here(self.exp).unwrap_or_default(),
+            jti: here(self.jti),
+            seen: self.seen.map(|seen| member_span(payload, seen)),
+        })
     }
 
     /// The claims as a session's, where `sid` and `auth_time` are given.
@@ -150,66 +263,26 @@ impl<'a> ParsedClaims<'a> {
         self,
         sid: &str,
         auth_time: Timestamp,
-    ) -> Result<(SessionClaims, Spans), Malformed> {
-        let (Some(sub), Some(iat), Some(exp)) = (self.sub, self.iat, self.exp) else {
+    ) -> Result<SessionClaims, Malformed> {
+        let (Some(sub), Some(iat), Some(exp)) = (&self.sub, self.iat, self.exp) else {
             return Err(Malformed);
         };
-        let mut claims = SessionClaims::new(&sub, sid, auth_time, exp);
-        claims.iat = iat;
-        claims.iss = self.iss.as_deref().map(Box::from);
-        claims.tenant = self.tenant.as_deref().map(Box::from);
-        claims.session_profile = self.session_profile.as_deref().map(Box::from);
-        claims.nbf = self.nbf;
-        claims.idle_max = self.idle_max.map(duration);
-        claims.abs_max = self.abs_max.map(duration);
-        claims.epoch = self.epoch;
-        claims.seen = self.seen;
-        Ok((claims, self.spans))
+        let mut claims = SessionClaims::new(&sub.0, sid, auth_time, seconds(exp)?);
+        claims.iat = seconds(iat)?;
+        claims.iss = self.iss.map(|iss| iss.0.into());
+        claims.tenant = self.tenant.map(|tenant| tenant.0.into());
+        claims.session_profile = self.session_profile.map(|profile| profile.0.into());
+        claims.nbf = self.nbf.map(|nbf| nbf.0);
+        claims.idle_max = self.idle_max.map(|idle| duration(idle.0));
+        claims.abs_max = self.abs_max.map(|absolute| duration(absolute.0));
+        claims.epoch = self.epoch.map(|epoch| epoch.0);
+        claims.seen = self.seen.map(seconds).transpose()?;
+        Ok(claims)
     }
 }
 
-fn set<T>(slot: &mut Option<T>, value: Option<T>) -> Result<(), Malformed> {
-    if value.is_none() || slot.is_some() {
-        return Err(Malformed);
-    }
-    *slot = value;
-    Ok(())
-}
-
-/// A JSON string, unescaped; borrowed where nothing was escaped.
-fn text(json: &str) -> Option<Cow<'_, str>> {
-    let inner = json.strip_prefix('"')?.strip_suffix('"')?;
-    if inner.contains('\\') {
-        serde_json::from_str(json).ok().map(Cow::Owned)
-    } else {
-        Some(Cow::Borrowed(inner))
-    }
-}
-
-/// A JSON string that names something: not empty.
-fn name(json: &str) -> Option<Cow<'_, str>> {
-    text(json).filter(|text| !text.is_empty())
-}
-
-/// A `NumericDate` or a number of seconds (RFC 7519 section 2): a fraction is cut off.
-fn seconds(json: &str) -> Option<Timestamp> {
-    number(json).map(Timestamp::from_secs).filter(|at| at.fits_a_claim())
-}
-
-fn milliseconds(json: &str) -> Option<Timestamp> {
-    number(json).map(Timestamp::from_millis).filter(|at| at.fits_a_claim())
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a cast from float to integer saturates, and fits_a_claim refuses what saturated"
-)]
-fn number(json: &str) -> Option<u64> {
-    if !json.starts_with(|first: char| first.is_ascii_digit()) {
-        return None;
-    }
-    json.parse().ok().or_else(|| json.parse::<f64>().ok().map(|number| number as u64))
+fn seconds(raw: &RawValue) -> Result<Timestamp, Malformed> {
+    serde_json::from_str::<Seconds>(raw.get()).map(|at| at.0).map_err(|_| Malformed)
 }
 
 fn duration(since_epoch: Timestamp) -> Duration {
@@ -240,15 +313,19 @@ mod tests {
             ("[1]", None),
         ];
         for (json, expected) in cases {
-            assert_eq!(seconds(json).map(Timestamp::as_secs), expected, "{json}");
+            let read = serde_json::from_str::<Seconds>(json).ok();
+            assert_eq!(read.map(|at| at.0.as_secs()), expected, "{json}");
         }
     }
 
     #[test]
     fn a_claim_that_stands_twice_is_malformed() {
-        for payload in
-            [r#"{"exp":1,"exp":2}"#, r#"{"sub":"a","\u0073ub":"b"}"#, r#"{"jti":"a","jti":"b"}"#]
-        {
+        for payload in [
+            r#"{"exp":1,"exp":2}"#,
+            r#"{"nbf":null}"#,
+            r#"{"sub":"a","\u0073ub":"b"}"#,
+            r#"{"jti":"a","jti":"b"}"#,
+        ] {
             assert!(ParsedClaims::parse(payload).is_err(), "{payload}");
         }
         assert!(ParsedClaims::parse(r#"{"role":"a","role":"b"}"#).is_ok());
@@ -257,14 +334,16 @@ mod tests {
     #[test]
     fn what_is_not_an_object_is_malformed() {
         for payload in ["", "[]", "1", "{", "{}x", r#"{"sub":""}"#, r#"{"jti":7}"#] {
-            assert!(ParsedClaims::parse(payload).is_err(), "{payload}");
+            let parsed = ParsedClaims::parse(payload);
+            assert!(parsed.and_then(|it| it.spans(payload)).is_err(), "{payload}");
         }
     }
 
     #[test]
     fn spans_point_at_what_was_written() {
         let payload = r#"{ "iat" : 1 , "exp":2.5,"\u0073een" : 3,"jti":"x"}"#;
-        let spans = ParsedClaims::parse(payload).expect("well-formed").spans;
+        let parsed = ParsedClaims::parse(payload).expect("well-formed");
+        let spans = parsed.spans(payload).expect("well-formed");
         assert_eq!(&payload[spans.iat], "1");
         assert_eq!(&payload[spans.exp], "2.5");
         assert_eq!(&payload[spans.jti.expect("present")], r#""x""#);

@@ -63,11 +63,19 @@ impl HmacKey {
     /// Compares in constant time.
     pub(super) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
         match self {
-            Self::Sha256(key) => key.clone().chain_update(message).verify_slice(signature).is_ok(),
-            Self::Sha384(key) => key.clone().chain_update(message).verify_slice(signature).is_ok(),
-            Self::Sha512(key) => key.clone().chain_update(message).verify_slice(signature).is_ok(),
+            Self::Sha256(key) => verify(key.clone(), message, signature),
+            Self::Sha384(key) => verify(key.clone(), message, signature),
+            Self::Sha512(key) => verify(key.clone(), message, signature),
         }
     }
+}
+
+fn verify<M>(mut mac: M, message: &[u8], signature: &[u8]) -> bool
+where
+    M: Mac,
+{
+    mac.update(message);
+    mac.verify_slice(signature).is_ok()
 }
 
 /// A private key of a pair.
@@ -102,11 +110,13 @@ impl PublicKey {
         (provider.verifier_factory)(&self.algorithm, &self.key).map_err(|_| KeyError::mismatch())
     }
 
-    pub(super) fn verify(self: &Arc<Self>, message: &[u8], signature: &Vec<u8>) -> bool {
+    pub(super) fn verify(self: &Arc<Self>, message: &[u8], signature: &[u8]) -> bool {
+        // The backends ask for a vector.
+        let signature = signature.to_vec();
         VERIFIERS.with_borrow_mut(|verifiers| {
             verifiers
                 .of(self, PublicKey::verifier)
-                .is_ok_and(|verifier| verifier.verify(message, signature).is_ok())
+                .is_ok_and(|verifier| verifier.verify(message, &signature).is_ok())
         })
     }
 }

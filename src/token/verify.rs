@@ -4,12 +4,13 @@ use std::{fmt, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::{
     keys::{Algorithm, JwtKeys},
     legacy::LegacyTokens,
-    payload::{Malformed, ParsedClaims, Spans},
+    payload::{Malformed, ParsedClaims, Spans, Text},
 };
 use crate::{
     rules::{SessionClaims, Timestamp},
@@ -18,6 +19,9 @@ use crate::{
 
 /// The longest token that is looked at, in bytes.
 const MAX_TOKEN: usize = 8 * 1024;
+
+/// The longest signature that is looked at, in bytes: RSA with 4096 bits.
+const MAX_SIGNATURE: usize = 512;
 
 /// The token proves nothing: it is malformed, signed otherwise, or meant for somebody else. Which
 /// of these is not said.
@@ -110,8 +114,10 @@ impl TokenVerifier {
             }
             key
         };
-        let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| InvalidToken)?;
-        if !key.verify(signed.as_bytes(), &signature) {
+        let mut buffer = [0; MAX_SIGNATURE];
+        let length =
+            URL_SAFE_NO_PAD.decode_slice(signature, &mut buffer).map_err(|_| InvalidToken)?;
+        if !key.verify(signed.as_bytes(), &buffer[..length]) {
             return Err(InvalidToken);
         }
         let payload = URL_SAFE_NO_PAD.decode(body).map_err(|_| InvalidToken)?;
@@ -121,10 +127,10 @@ impl TokenVerifier {
 
     fn read(&self, signed: &str, payload: Box<str>) -> Result<VerifiedToken, InvalidToken> {
         let parsed = ParsedClaims::parse(&payload)?;
-        if self.iss.is_some() && parsed.iss.as_deref() != self.iss.as_deref() {
+        if self.iss.is_some() && parsed.iss.as_ref().map(|iss| &*iss.0) != self.iss.as_deref() {
             return Err(InvalidToken);
         }
-        if !self.is_audience(parsed.aud)? {
+        if !self.is_audience(parsed.aud.map(RawValue::get))? {
             return Err(InvalidToken);
         }
         let adopted = Adopted { sid: parsed.sid.is_none(), auth_time: parsed.auth_time.is_none() };
@@ -132,9 +138,13 @@ impl TokenVerifier {
         if adopted.is_some() && !self.legacy.accepts(&payload) {
             return Err(InvalidToken);
         }
-        let sid = parsed.sid.clone().unwrap_or_else(|| digest_of(signed).into());
-        let auth_time = parsed.auth_time.or(parsed.iat).ok_or(InvalidToken)?;
-        let (claims, spans) = parsed.into_session(&sid, auth_time)?;
+        let sid = parsed.sid.clone().map_or_else(|| digest_of(signed).into(), |sid| sid.0);
+        let auth_time = match parsed.auth_time {
+            Some(auth_time) => auth_time.0,
+            None => parsed.issued_at()?.ok_or(InvalidToken)?,
+        };
+        let spans = parsed.spans(&payload)?;
+        let claims = parsed.into_session(&sid, auth_time)?;
         Ok(VerifiedToken::of(claims, payload, spans, adopted))
     }
 
@@ -210,7 +220,6 @@ pub struct VerifiedToken {
     pub(super) spans: Spans,
     pub(super) adopted: Option<Adopted>,
     session_key: Key,
-    user_key: Key,
 }
 
 impl VerifiedToken {
@@ -222,8 +231,9 @@ impl VerifiedToken {
         payload: &str,
     ) -> Result<Self, InvalidToken> {
         let mut parsed = ParsedClaims::parse(payload)?;
-        parsed.sub = Some(sub.into());
-        let (claims, spans) = parsed.into_session(sid, auth_time)?;
+        parsed.sub = Some(Text(sub.into()));
+        let spans = parsed.spans(payload)?;
+        let claims = parsed.into_session(sid, auth_time)?;
         Ok(Self::of(claims, payload.into(), spans, None))
     }
 
@@ -238,10 +248,8 @@ impl VerifiedToken {
         spans: Spans,
         adopted: Option<Adopted>,
     ) -> Self {
-        let iss = claims.iss.as_deref();
-        let session_key = Key::session(iss, &claims.sid);
-        let user_key = Key::user(iss, claims.tenant.as_deref(), &claims.sub);
-        Self { payload, claims, spans, adopted, session_key, user_key }
+        let session_key = Key::session(claims.iss.as_deref(), &claims.sid);
+        Self { payload, claims, spans, adopted, session_key }
     }
 
     /// Whether a successor can be made of it: its times stand in its payload.
@@ -267,10 +275,11 @@ impl VerifiedToken {
         self.session_key
     }
 
-    /// What its user is stored under.
+    /// What its user is stored under; computed at each call, for only renewals ask.
     #[must_use]
-    pub const fn user_key(&self) -> Key {
-        self.user_key
+    pub fn user_key(&self) -> Key {
+        let claims = &self.claims;
+        Key::user(claims.iss.as_deref(), claims.tenant.as_deref(), &claims.sub)
     }
 }
 

@@ -4,26 +4,27 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use http::Response;
 use pin_project_lite::pin_project;
 
-use super::ExposeHeadersLayer;
+use super::Exposed;
 
 pin_project! {
     /// The response future of [`ExposeHeadersService`](super::ExposeHeadersService).
     pub struct ResponseFuture<F> {
         #[pin]
         inner: F,
-        layer: Option<ExposeHeadersLayer>,
+        exposed: Option<Arc<Exposed>>,
     }
 }
 
 impl<F> ResponseFuture<F> {
-    pub(super) fn new(inner: F, layer: Option<ExposeHeadersLayer>) -> Self {
-        Self { inner, layer }
+    pub(super) fn new(inner: F, exposed: Option<Arc<Exposed>>) -> Self {
+        Self { inner, exposed }
     }
 }
 
@@ -36,8 +37,8 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut response = ready!(this.inner.poll(cx))?;
-        if let Some(layer) = this.layer {
-            layer.expose(response.headers_mut());
+        if let Some(exposed) = this.exposed {
+            exposed.expose(response.headers_mut());
         }
         Poll::Ready(Ok(response))
     }

@@ -45,7 +45,12 @@ pub use self::future::ResponseFuture;
 /// ```
 #[derive(Clone, Debug)]
 pub struct ExposeHeadersLayer {
-    names: Arc<[HeaderName]>,
+    exposed: Arc<Exposed>,
+}
+
+#[derive(Debug)]
+struct Exposed {
+    names: Vec<HeaderName>,
     /// The names as a whole value, for the common response that exposes nothing yet.
     value: HeaderValue,
 }
@@ -53,11 +58,13 @@ pub struct ExposeHeadersLayer {
 impl ExposeHeadersLayer {
     /// Exposes `names`.
     pub fn new(names: impl IntoIterator<Item = HeaderName>) -> Self {
-        let names: Arc<[HeaderName]> = names.into_iter().collect();
+        let names: Vec<HeaderName> = names.into_iter().collect();
         let value = join(names.iter().map(HeaderName::as_str));
-        Self { names, value }
+        Self { exposed: Arc::new(Exposed { names, value }) }
     }
+}
 
+impl Exposed {
     fn expose(&self, headers: &mut HeaderMap) {
         if self.names.is_empty() {
             return;
@@ -111,7 +118,7 @@ impl<S> Layer<S> for ExposeHeadersLayer {
     type Service = ExposeHeadersService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        ExposeHeadersService { inner, layer: self.clone() }
+        ExposeHeadersService { inner, exposed: Arc::clone(&self.exposed) }
     }
 }
 
@@ -119,7 +126,7 @@ impl<S> Layer<S> for ExposeHeadersLayer {
 #[derive(Clone, Debug)]
 pub struct ExposeHeadersService<S> {
     inner: S,
-    layer: ExposeHeadersLayer,
+    exposed: Arc<Exposed>,
 }
 
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for ExposeHeadersService<S>
@@ -135,7 +142,8 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let layer = request.headers().contains_key(ORIGIN).then(|| self.layer.clone());
-        ResponseFuture::new(self.inner.call(request), layer)
+        let asked = request.headers().contains_key(ORIGIN);
+        let exposed = asked.then(|| Arc::clone(&self.exposed));
+        ResponseFuture::new(self.inner.call(request), exposed)
     }
 }

@@ -90,7 +90,13 @@ impl JwtKeys {
     /// # Errors
     /// A key whose `kid` another key of the set has, or a second one without `kid`.
     pub fn rotate(&self, key: SigningKey) -> Result<(), KeyError> {
-        self.change(|set| Ok(KeySet::new(key.clone(), set.with(key.verifying)?)))
+        self.change(|set| {
+            let mut verifying = set.with(key.verifying.clone())?;
+            if let [sole, _] = &mut *verifying {
+                sole.legacy |= sole.kid.is_none();
+            }
+            Ok(KeySet::new(key, verifying))
+        })
     }
 
     /// Removes the key named `kid`, or with `None` the one without a name: its tokens are refused
@@ -172,7 +178,7 @@ impl KeySet {
         match kid {
             Some(_) => self.verifying.iter().find(|key| key.kid.as_deref() == kid),
             None if self.verifying.len() == 1 => self.verifying.first(),
-            None => self.verifying.iter().find(|key| key.legacy || key.kid.is_none()),
+            None => self.verifying.iter().find(|key| key.legacy),
         }
     }
 

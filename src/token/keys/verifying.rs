@@ -123,7 +123,7 @@ impl VerifyingKey {
     }
 
     /// Whether `signature` is this key's over `message`.
-    pub(in crate::token) fn verify(&self, message: &[u8], signature: &Vec<u8>) -> bool {
+    pub(in crate::token) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
         match &self.material {
             Verifying::Hmac(key) => key.verify(message, signature),
             Verifying::Public(key) => key.verify(message, signature),

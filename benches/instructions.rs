@@ -1,0 +1,62 @@
+//! Instructions of one request, for the paths without cryptography: valgrind hides the processor's
+//! SHA instructions, so that it says little of the others. Needs valgrind and `gungraun-runner`.
+#![allow(missing_docs, reason = "gungraun generates public items")]
+
+mod stack;
+
+use std::hint::black_box;
+
+use gungraun::{library_benchmark, library_benchmark_group, main};
+use http::Request;
+
+use self::stack::{Case, Scenario, Send};
+
+/// Requests that go ahead of the one that counts: what is resolved, allocated or registered once
+/// is no request's cost.
+const WARM_UP: usize = 100;
+
+fn stacked(case: Case, occupied: bool) -> (Send, Request<()>) {
+    let Scenario { stacked, request, .. } = Scenario::new(case, occupied);
+    warmed(stacked, &*request)
+}
+
+fn bare(case: Case, occupied: bool) -> (Send, Request<()>) {
+    let Scenario { bare, request, .. } = Scenario::new(case, occupied);
+    warmed(bare, &*request)
+}
+
+fn warmed(mut send: Send, request: &dyn Fn() -> Request<()>) -> (Send, Request<()>) {
+    (0..WARM_UP).for_each(|_| send(request()));
+    (send, request())
+}
+
+#[library_benchmark(setup = stacked)]
+#[bench::public_empty(Case::Public, false)]
+#[bench::public_occupied(Case::Public, true)]
+#[bench::notoken_empty(Case::NoToken, false)]
+#[bench::notoken_occupied(Case::NoToken, true)]
+#[bench::knownbackground_empty(Case::KnownBackground, false)]
+#[bench::knownbackground_occupied(Case::KnownBackground, true)]
+#[bench::knownuser_empty(Case::KnownUser, false)]
+#[bench::knownuser_occupied(Case::KnownUser, true)]
+fn through_the_stack((mut send, request): (Send, Request<()>)) -> Send {
+    send(black_box(request));
+    send
+}
+
+#[library_benchmark(setup = bare)]
+#[bench::public_empty(Case::Public, false)]
+#[bench::public_occupied(Case::Public, true)]
+#[bench::notoken_empty(Case::NoToken, false)]
+#[bench::notoken_occupied(Case::NoToken, true)]
+#[bench::knownbackground_empty(Case::KnownBackground, false)]
+#[bench::knownbackground_occupied(Case::KnownBackground, true)]
+#[bench::knownuser_empty(Case::KnownUser, false)]
+#[bench::knownuser_occupied(Case::KnownUser, true)]
+fn bare_service((mut send, request): (Send, Request<()>)) -> Send {
+    send(black_box(request));
+    send
+}
+
+library_benchmark_group!(name = requests, benchmarks = [through_the_stack, bare_service]);
+main!(library_benchmark_groups = requests);

@@ -1,0 +1,206 @@
+//! The stack under measurement, the bare service beside it, and the requests that both get.
+#![allow(dead_code, reason = "each bench is a crate of its own and uses its part")]
+
+use std::{
+    convert::Infallible,
+    future::{Future, Ready, ready},
+    hint::black_box,
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use tower::{Layer, Service, ServiceBuilder, service_fn};
+use tower_sliding_session::{
+    Clock, JwtKeys, ManualClock, PathRules, Policy, Session, SlidingSessions, SystemClock,
+    layers::{ActivityLayer, ClassifyLayer, RenewLayer},
+    request_class::subtree,
+    rules::Profiles,
+    store::MemoryStore,
+    token::TokenVerifier,
+};
+
+/// The HMAC secret of every token here.
+pub(crate) const SECRET: [u8; 32] = [7; 32];
+
+/// What a request meets on its way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Case {
+    /// The whole stack, on a public path.
+    Public,
+    /// The optional stack, without a token.
+    NoToken,
+    /// Classified, checked and passed on, with a session inserted by hand: no cryptography.
+    KnownBackground,
+    /// The same, recorded as activity, no renewal due.
+    KnownUser,
+    /// The whole stack: token verified, session checked, nothing recorded.
+    Background,
+    /// The whole stack: token verified, activity recorded, no renewal due.
+    User,
+    /// The whole stack, and a successor minted for each response.
+    Renewal,
+}
+
+impl Case {
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Public,
+        Self::NoToken,
+        Self::KnownBackground,
+        Self::KnownUser,
+        Self::Background,
+        Self::User,
+        Self::Renewal,
+    ];
+
+    const fn path(self) -> &'static str {
+        match self {
+            Self::Public => "/login",
+            Self::KnownBackground | Self::Background => "/documents/paginated/7",
+            Self::NoToken | Self::KnownUser | Self::User | Self::Renewal => "/documents/7",
+        }
+    }
+
+    const fn is_known(self) -> bool {
+        matches!(self, Self::KnownBackground | Self::KnownUser)
+    }
+
+    const fn presents_a_token(self) -> bool {
+        matches!(self, Self::Background | Self::User | Self::Renewal)
+    }
+}
+
+/// An entry that something outside the stack has put into the extensions.
+#[derive(Clone)]
+struct Stranger;
+
+/// Sends one request through a service, and drops its response.
+pub(crate) type Send = Box<dyn FnMut(Request<()>)>;
+
+/// One case: the same requests for the stack and for the bare service.
+pub(crate) struct Scenario {
+    pub(crate) stacked: Send,
+    pub(crate) bare: Send,
+    /// Builds a request.
+    pub(crate) request: Box<dyn Fn() -> Request<()>>,
+    pub(crate) token: String,
+}
+
+impl Scenario {
+    /// `occupied`: whether the extensions already hold an entry when the request arrives.
+    pub(crate) fn new(case: Case, occupied: bool) -> Self {
+        let clock = ManualClock::new(SystemClock.now());
+        let policy = policy(case);
+        let sessions = SlidingSessions::builder(keys(), policy.clone())
+            .path_rules(path_rules())
+            .clock(clock.clone())
+            .build()
+            .expect("the settings agree");
+        let grant = drive(sessions.start("lovelace").into_future()).expect("a session starts");
+        let token = grant.access_token().to_owned();
+        let stacked = match case {
+            Case::NoToken => sender(sessions.layer().optional().layer(service_fn(bare))),
+            case if case.is_known() => sender(known(policy, &clock)),
+            _ => sender(sessions.layer().layer(service_fn(bare))),
+        };
+        let request = requests(case, occupied, &token);
+        Self { stacked, bare: sender(service_fn(bare)), request, token }
+    }
+}
+
+fn keys() -> JwtKeys {
+    JwtKeys::hs256(SECRET).expect("32 bytes")
+}
+
+fn policy(case: Case) -> Policy {
+    let builder = Policy::builder();
+    match case {
+        Case::Renewal => builder.renew_always().renew_min_interval(Duration::ZERO),
+        _ => builder,
+    }
+    .build()
+    .expect("the policy agrees with itself")
+}
+
+fn path_rules() -> PathRules {
+    PathRules::new()
+        .public("/login")
+        .public("/health")
+        .public("/static/{*path}")
+        .background(subtree("/documents/paginated"))
+        .background("/documents/{id}/status")
+}
+
+/// The layers of a team that verifies its tokens itself.
+fn known(
+    policy: Policy,
+    clock: &ManualClock,
+) -> impl Service<Request<()>, Error = Infallible, Response = impl Sized> + 'static {
+    let profiles = Arc::new(Profiles::new(policy));
+    let clock: Arc<dyn Clock> = Arc::new(clock.clone());
+    ServiceBuilder::new()
+        .layer(ClassifyLayer::new(path_rules().compile().expect("the rules agree")))
+        .layer(
+            ActivityLayer::new(Arc::clone(&profiles), Arc::new(MemoryStore::new()))
+                .clock(Arc::clone(&clock)),
+        )
+        .layer(RenewLayer::new(keys(), profiles).clock(clock))
+        .service(service_fn(bare))
+}
+
+fn bare(request: Request<()>) -> Ready<Result<Response<Full<Bytes>>, Infallible>> {
+    drop(black_box(request));
+    ready(Ok(Response::new(Full::new(Bytes::from_static(b"ok")))))
+}
+
+fn requests(case: Case, occupied: bool, token: &str) -> Box<dyn Fn() -> Request<()>> {
+    let bearer = format!("Bearer {token}");
+    let verified = TokenVerifier::new(Arc::new(keys())).verify(token).expect("our own token");
+    let session = move || {
+        Session::builder(&*verified.claims().sub)
+            .sid(&*verified.claims().sid)
+            .auth_time(verified.claims().auth_time)
+            .claims_json(verified.payload())
+            .build()
+            .expect("claims that were verified")
+    };
+    Box::new(move || {
+        let mut request = Request::post(case.path()).header("accept", "application/json");
+        if case.presents_a_token() {
+            request = request.header("authorization", &bearer);
+        }
+        if occupied {
+            request = request.extension(Stranger);
+        }
+        if case.is_known() {
+            request = request.extension(session());
+        }
+        request.body(()).expect("a request")
+    })
+}
+
+fn sender<S, B>(mut service: S) -> Send
+where
+    S: Service<Request<()>, Response = B, Error = Infallible> + 'static,
+{
+    Box::new(move |request| {
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(service.poll_ready(&mut cx).is_ready(), "always ready");
+        drop(black_box(drive(service.call(request))));
+    })
+}
+
+/// The output of a future that never waits.
+fn drive<F>(future: F) -> F::Output
+where
+    F: Future,
+{
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("everything here is at hand"),
+    }
+}

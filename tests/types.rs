@@ -1,0 +1,155 @@
+//! What the compiler promises to those who build on the types.
+
+use std::{convert::Infallible, sync::Arc};
+
+use http::{Request, Response};
+use http_body_util::Full;
+use tower::{Layer, Service, service_fn};
+use tower_sliding_session::{
+    Clock, Grant, JwtKeys, ManualClock, PathRules, Policy, Profiles, Rejection, Session,
+    SessionBody, SessionCookie, SlidingSessions, SystemClock,
+    layers::{
+        ActivityLayer, AuthenticateLayer, ClassifyLayer, ExposeHeadersLayer, RenewLayer,
+        RequireRecentAuthLayer,
+    },
+    rejection::MakeRejection,
+    request_class::Classify,
+    sliding::{SlidingSessionsLayer, SlidingSessionsService},
+    store::{MemoryGate, MemoryStore, RenewalGate, SessionStore, StoreError, StoreFuture},
+    token::{ClaimsSource, KeyError, SigningKey, TokenVerifier, VerifiedToken, VerifyingKey},
+};
+
+const fn shared<T: Send + Sync + 'static>() {}
+const fn shared_and_clone<T: Clone + Send + Sync + 'static>() {}
+const fn sent<T: Send + 'static>() {}
+const fn defaults<T: Default>() {}
+const fn debugs<T: std::fmt::Debug>() {}
+const fn fails_with<T: std::error::Error + Send + Sync + 'static>() {}
+
+/// A service of no `Sync` body and of no future that names itself.
+#[derive(Clone)]
+struct Handler;
+
+/// Neither `Sync` nor `Clone`.
+struct Bytes(#[allow(dead_code, reason = "for its traits")] std::cell::Cell<u8>);
+
+impl http_body::Body for Bytes {
+    type Data = bytes::Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<bytes::Bytes>, Infallible>>> {
+        std::task::Poll::Ready(None)
+    }
+}
+
+impl Service<Request<Bytes>> for Handler {
+    type Response = Response<Bytes>;
+    type Error = Infallible;
+    type Future = std::future::Ready<Result<Response<Bytes>, Infallible>>;
+
+    fn poll_ready(
+        &mut self,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Result<(), Infallible>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<Bytes>) -> Self::Future {
+        std::future::ready(Ok(Response::new(Bytes(std::cell::Cell::new(0)))))
+    }
+}
+
+/// A layer whose service can be shared, and whose futures can be spawned and fail as `Handler`.
+const fn composes<L>()
+where
+    L: Layer<Handler> + Clone + Send + Sync + 'static,
+    L::Service: Service<Request<Bytes>, Error = Infallible> + Clone + Send + Sync + 'static,
+    <L::Service as Service<Request<Bytes>>>::Future: Send + 'static,
+{
+}
+
+#[test]
+fn layers_and_services_are_shared_and_their_futures_are_sent() {
+    composes::<ClassifyLayer>();
+    composes::<AuthenticateLayer>();
+    composes::<ActivityLayer>();
+    composes::<RenewLayer>();
+    composes::<ExposeHeadersLayer>();
+    composes::<RequireRecentAuthLayer>();
+    composes::<SlidingSessionsLayer>();
+    shared_and_clone::<SlidingSessionsService<Handler>>();
+}
+
+#[test]
+fn handles_are_shared() {
+    shared_and_clone::<Session>();
+    shared_and_clone::<SlidingSessions>();
+    shared_and_clone::<Policy>();
+    shared_and_clone::<Grant>();
+    shared_and_clone::<Rejection>();
+    shared_and_clone::<SessionCookie>();
+    shared_and_clone::<SigningKey>();
+    shared_and_clone::<VerifyingKey>();
+    shared_and_clone::<TokenVerifier>();
+    shared_and_clone::<ManualClock>();
+    shared_and_clone::<SystemClock>();
+    shared::<JwtKeys>();
+    shared::<Profiles>();
+    shared::<PathRules>();
+    shared::<VerifiedToken>();
+    shared::<MemoryStore>();
+    shared::<MemoryGate>();
+    sent::<StoreFuture<()>>();
+    fails_with::<Rejection>();
+    fails_with::<StoreError>();
+    fails_with::<KeyError>();
+}
+
+#[test]
+fn what_varies_is_dyn_safe() {
+    shared::<Arc<dyn SessionStore>>();
+    shared::<Arc<dyn RenewalGate>>();
+    shared::<Arc<dyn ClaimsSource>>();
+    shared::<Arc<dyn Classify>>();
+    shared::<Arc<dyn MakeRejection>>();
+    shared::<Arc<dyn Clock>>();
+}
+
+#[test]
+fn a_body_asks_nothing_of_the_one_within() {
+    struct Nothing;
+    defaults::<SessionBody<Nothing>>();
+    debugs::<SessionBody<Nothing>>();
+    sent::<SessionBody<Bytes>>();
+    defaults::<SessionBody<SessionBody<Full<bytes::Bytes>>>>();
+}
+
+#[test]
+fn an_unfailing_service_stays_one() {
+    fn unfailing<S: Service<Request<()>, Error = Infallible>>(_: S) {}
+    let keys = JwtKeys::hs256([7; 32]).expect("long enough");
+    let policy = Policy::builder().build().expect("consistent");
+    let sessions = SlidingSessions::builder(keys, policy).build().expect("consistent");
+    unfailing(sessions.layer().layer(service_fn(async |_: Request<()>| {
+        Ok::<_, Infallible>(Response::new(String::new()))
+    })));
+}
+
+#[test]
+fn what_a_handler_awaits_can_be_spawned() {
+    fn spawned<F: Future + Send>(_: F) {}
+    let session = Session::builder("ada")
+        .sid("s1")
+        .auth_time(tower_sliding_session::Timestamp::from_secs(1))
+        .build()
+        .expect("complete");
+    spawned(session.end());
+    let keys = JwtKeys::hs256([7; 32]).expect("long enough");
+    let policy = Policy::builder().build().expect("consistent");
+    let sessions = SlidingSessions::builder(keys, policy).build().expect("consistent");
+    spawned(sessions.end("s1"));
+    spawned(sessions.start("ada").into_future());
+}
