@@ -116,6 +116,7 @@ impl VerifyingKey {
         if algorithm.family() != key.family() {
             return Err(KeyError::mismatch());
         }
+        check_curve(algorithm, &key)?;
         check_rsa_size(&key, &provider.key_utils)?;
         let public = PublicKey { algorithm, key };
         public.verifier()?;
@@ -150,6 +151,20 @@ impl fmt::Debug for VerifyingKey {
             .field("algorithm", &self.algorithm)
             .field("kid", &self.kid)
             .finish_non_exhaustive()
+    }
+}
+
+/// Not every backend looks at the curve before the first signature.
+fn check_curve(algorithm: Algorithm, key: &DecodingKey) -> Result<(), KeyError> {
+    // An uncompressed point: a marker and two coordinates (RFC 5480 section 2.2).
+    let point = match algorithm {
+        Algorithm::ES256 => 1 + 2 * 32,
+        Algorithm::ES384 => 1 + 2 * 48,
+        _ => return Ok(()),
+    };
+    match key.try_get_as_bytes() {
+        Ok(bytes) if bytes.len() == point => Ok(()),
+        _ => Err(KeyError::mismatch()),
     }
 }
 
