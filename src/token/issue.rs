@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64_simd::URL_SAFE_NO_PAD;
 use serde::Serialize;
 
 use super::{keys::JwtKeys, keys::KeyError, splice::AppClaims};
@@ -105,9 +105,9 @@ pub(crate) fn mint(keys: &JwtKeys, payload: &str) -> Result<String, KeyError> {
     let mut token = String::with_capacity(header.len() + payload.len() * 4 / 3 + 128);
     token.push_str(header);
     token.push('.');
-    URL_SAFE_NO_PAD.encode_string(payload, &mut token);
+    URL_SAFE_NO_PAD.encode_append(payload, &mut token);
     let signature = set.sign(token.as_bytes())?;
     token.push('.');
-    URL_SAFE_NO_PAD.encode_string(signature, &mut token);
+    URL_SAFE_NO_PAD.encode_append(signature, &mut token);
     Ok(token)
 }

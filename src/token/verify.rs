@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64_simd::{AsOut as _, URL_SAFE_NO_PAD};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
@@ -115,12 +115,15 @@ impl TokenVerifier {
             key
         };
         let mut buffer = [0; MAX_SIGNATURE];
-        let length =
-            URL_SAFE_NO_PAD.decode_slice(signature, &mut buffer).map_err(|_| InvalidToken)?;
-        if !key.verify(signed.as_bytes(), &buffer[..length]) {
+        let room = buffer.get_mut(..URL_SAFE_NO_PAD.estimated_decoded_length(signature.len()));
+        let room = room.ok_or(InvalidToken)?;
+        let signature = URL_SAFE_NO_PAD
+            .decode(signature.as_bytes(), room.as_out())
+            .map_err(|_| InvalidToken)?;
+        if !key.verify(signed.as_bytes(), signature) {
             return Err(InvalidToken);
         }
-        let payload = URL_SAFE_NO_PAD.decode(body).map_err(|_| InvalidToken)?;
+        let payload = URL_SAFE_NO_PAD.decode_to_vec(body).map_err(|_| InvalidToken)?;
         let payload = String::from_utf8(payload).map_err(|_| InvalidToken)?;
         self.read(signed, payload.into_boxed_str())
     }
@@ -182,7 +185,7 @@ struct Header {
 
 impl Header {
     fn parse(encoded: &str) -> Result<Self, InvalidToken> {
-        let json = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| InvalidToken)?;
+        let json = URL_SAFE_NO_PAD.decode_to_vec(encoded).map_err(|_| InvalidToken)?;
         let header: Self = serde_json::from_slice(&json).map_err(|_| InvalidToken)?;
         let is_access = header.typ.as_deref().is_none_or(|typ| {
             ["jwt", "at+jwt", "application/at+jwt"]
@@ -201,7 +204,7 @@ enum Audience {
 }
 
 fn digest_of(signed: &str) -> String {
-    URL_SAFE_NO_PAD.encode(&Sha256::digest(signed)[..16])
+    URL_SAFE_NO_PAD.encode_to_string(&Sha256::digest(signed)[..16])
 }
 
 /// Which of a session's two names an adopted token lacked.

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64_simd::URL_SAFE_NO_PAD;
 use jsonwebtoken::{
     Algorithm, AlgorithmFamily, DecodingKey,
     crypto::KeyUtils,
@@ -141,7 +141,7 @@ impl VerifyingKey {
         if let Some(kid) = &self.kid {
             header["kid"] = (**kid).into();
         }
-        URL_SAFE_NO_PAD.encode(header.to_string())
+        URL_SAFE_NO_PAD.encode_to_string(header.to_string())
     }
 }
 
