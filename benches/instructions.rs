@@ -35,10 +35,10 @@ fn warmed(mut send: Send, request: &dyn Fn() -> Request<()>) -> (Send, Request<(
 #[bench::public_occupied(Case::Public, true)]
 #[bench::notoken_empty(Case::NoToken, false)]
 #[bench::notoken_occupied(Case::NoToken, true)]
-#[bench::knownbackground_empty(Case::KnownBackground, false)]
-#[bench::knownbackground_occupied(Case::KnownBackground, true)]
-#[bench::knownuser_empty(Case::KnownUser, false)]
-#[bench::knownuser_occupied(Case::KnownUser, true)]
+#[bench::background_empty(Case::Background, false)]
+#[bench::background_occupied(Case::Background, true)]
+#[bench::user_empty(Case::User, false)]
+#[bench::user_occupied(Case::User, true)]
 fn through_the_stack((mut send, request): (Send, Request<()>)) -> Send {
     send(black_box(request));
     send
@@ -49,10 +49,10 @@ fn through_the_stack((mut send, request): (Send, Request<()>)) -> Send {
 #[bench::public_occupied(Case::Public, true)]
 #[bench::notoken_empty(Case::NoToken, false)]
 #[bench::notoken_occupied(Case::NoToken, true)]
-#[bench::knownbackground_empty(Case::KnownBackground, false)]
-#[bench::knownbackground_occupied(Case::KnownBackground, true)]
-#[bench::knownuser_empty(Case::KnownUser, false)]
-#[bench::knownuser_occupied(Case::KnownUser, true)]
+#[bench::background_empty(Case::Background, false)]
+#[bench::background_occupied(Case::Background, true)]
+#[bench::user_empty(Case::User, false)]
+#[bench::user_occupied(Case::User, true)]
 fn bare_service((mut send, request): (Send, Request<()>)) -> Send {
     send(black_box(request));
     send

@@ -29,6 +29,15 @@ pub(crate) struct Judge {
     pub(crate) clock: Arc<dyn Clock>,
 }
 
+impl Judge {
+    fn shares_store_with(&self, other: &Self) -> bool {
+        match (&self.store, &other.store) {
+            (Some(own), Some(other)) => Arc::ptr_eq(own, other),
+            _ => false,
+        }
+    }
+}
+
 /// The session that a request belongs to, from the request's extensions.
 ///
 /// Cheap to clone: one [`Arc`] a request. `AuthenticateLayer` inserts it; a team that verifies
@@ -41,7 +50,8 @@ pub struct Session(Arc<Inner>);
 struct Inner {
     token: Arc<VerifiedToken>,
     carrier: Carrier,
-    now: OnceLock<Timestamp>,
+    /// Milliseconds; zero until a layer has read its clock.
+    now: AtomicU64,
     class: AtomicU8,
     /// Milliseconds; zero while nobody has asked a store.
     last_activity: AtomicU64,
@@ -60,7 +70,7 @@ impl Session {
         Self(Arc::new(Inner {
             token,
             carrier,
-            now: OnceLock::new(),
+            now: AtomicU64::new(0),
             class: AtomicU8::new(UNCLASSED),
             last_activity: AtomicU64::new(0),
             authenticated_by,
@@ -122,7 +132,7 @@ impl Session {
     /// When the request arrived; `None` in a session that no layer has seen.
     #[must_use]
     pub fn arrived_at(&self) -> Option<Timestamp> {
-        self.0.now.get().copied()
+        Some(self.0.now.load(Ordering::Relaxed)).filter(|now| *now > 0).map(Timestamp::from_millis)
     }
 
     /// The session's last activity as the layers know it: this request, if it counts.
@@ -190,11 +200,15 @@ impl Session {
 
     /// The one reading of the clock of this phase of the request.
     pub(crate) fn now(&self, clock: &dyn Clock) -> Timestamp {
-        *self.0.now.get_or_init(|| clock.now())
+        self.arrived_at().unwrap_or_else(|| {
+            let now = clock.now();
+            self.set_now(now);
+            now
+        })
     }
 
     pub(crate) fn set_now(&self, now: Timestamp) {
-        let _ = self.0.now.set(now);
+        self.0.now.store(now.as_millis(), Ordering::Relaxed);
     }
 
     /// The class of the request; the first layer that asks settles it.
@@ -226,7 +240,16 @@ impl Session {
 
     /// Tells the session what has checked it against a store; the first to do so stays.
     pub(crate) fn checked_by(&self, judge: &Arc<Judge>) {
-        self.0.checked_by.get_or_init(|| Arc::clone(judge));
+        let known = self.judge().is_some_and(|known| known.shares_store_with(judge));
+        if !known {
+            self.0.checked_by.get_or_init(|| Arc::clone(judge));
+        }
+    }
+
+    /// Whether a layer with these profiles has found the token alive on its own.
+    pub(crate) fn was_found_alive_by(&self, profiles: &Arc<Profiles>) -> bool {
+        let judge = self.0.authenticated_by.as_ref();
+        judge.is_some_and(|judge| Arc::ptr_eq(&judge.profiles, profiles))
     }
 
     fn judge(&self) -> Option<&Judge> {

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each bench is a crate of its own and uses its part")]
 
 use std::{
+    cell::Cell,
     convert::Infallible,
     future::{Future, Ready, ready},
     hint::black_box,
@@ -17,6 +18,7 @@ use http_body_util::Full;
 use tower::{Layer, Service, ServiceBuilder, service_fn};
 use tower_sliding_session::{
     Clock, JwtKeys, ManualClock, PathRules, Policy, Session, SlidingSessions, SystemClock,
+    Timestamp,
     layers::{ActivityLayer, ClassifyLayer, RenewLayer},
     request_class::subtree,
     rules::Profiles,
@@ -26,6 +28,10 @@ use tower_sliding_session::{
 
 /// The HMAC secret of every token here.
 pub(crate) const SECRET: [u8; 32] = [7; 32];
+
+/// How many tokens take turns where each is to be seen for the first time.
+const TOKENS: usize = 64;
+const FEWER_THAN_TOKENS: usize = 8;
 
 /// What a request meets on its way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,22 +44,28 @@ pub(crate) enum Case {
     KnownBackground,
     /// The same, recorded as activity, no renewal due.
     KnownUser,
-    /// The whole stack: token verified, session checked, nothing recorded.
+    /// The whole stack, token seen before: session checked, nothing recorded.
     Background,
-    /// The whole stack: token verified, activity recorded, no renewal due.
+    /// The whole stack, token seen before: activity recorded, no renewal due.
     User,
-    /// The whole stack, and a successor minted for each response.
+    /// As `User`, each token seen for the first time and remembered in another's place.
+    FirstSeen,
+    /// As `User`, the token verified anew at each request: the cache is off.
+    Uncached,
+    /// The whole stack, token seen before, and a successor minted for each response.
     Renewal,
 }
 
 impl Case {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Public,
         Self::NoToken,
         Self::KnownBackground,
         Self::KnownUser,
         Self::Background,
         Self::User,
+        Self::FirstSeen,
+        Self::Uncached,
         Self::Renewal,
     ];
 
@@ -61,7 +73,7 @@ impl Case {
         match self {
             Self::Public => "/login",
             Self::KnownBackground | Self::Background => "/documents/paginated/7",
-            Self::NoToken | Self::KnownUser | Self::User | Self::Renewal => "/documents/7",
+            _ => "/documents/7",
         }
     }
 
@@ -70,7 +82,7 @@ impl Case {
     }
 
     const fn presents_a_token(self) -> bool {
-        matches!(self, Self::Background | Self::User | Self::Renewal)
+        !self.is_known() && !matches!(self, Self::Public | Self::NoToken)
     }
 }
 
@@ -95,19 +107,27 @@ impl Scenario {
     pub(crate) fn new(case: Case, occupied: bool) -> Self {
         let clock = ManualClock::new(SystemClock.now());
         let policy = policy(case);
+        let remembered = match case {
+            Case::Uncached => 0,
+            Case::FirstSeen => FEWER_THAN_TOKENS,
+            _ => TokenVerifier::DEFAULT_CACHED_TOKENS,
+        };
         let sessions = SlidingSessions::builder(keys(), policy.clone())
+            .cached_tokens(remembered)
             .path_rules(path_rules())
             .clock(clock.clone())
             .build()
             .expect("the settings agree");
-        let grant = drive(sessions.start("lovelace").into_future()).expect("a session starts");
-        let token = grant.access_token().to_owned();
+        let start = || drive(sessions.start("lovelace").into_future()).expect("a session starts");
+        let tokens = if case == Case::FirstSeen { TOKENS } else { 1 };
+        let tokens: Vec<_> = (0..tokens).map(|_| start().access_token().to_owned()).collect();
         let stacked = match case {
             Case::NoToken => sender(sessions.layer().optional().layer(service_fn(bare))),
             case if case.is_known() => sender(known(policy, &clock)),
             _ => sender(sessions.layer().layer(service_fn(bare))),
         };
-        let request = requests(case, occupied, &token);
+        let token = tokens[0].clone();
+        let request = requests(case, occupied, &tokens);
         Self { stacked, bare: sender(service_fn(bare)), request, token }
     }
 }
@@ -157,9 +177,12 @@ fn bare(request: Request<()>) -> Ready<Result<Response<Full<Bytes>>, Infallible>
     ready(Ok(Response::new(Full::new(Bytes::from_static(b"ok")))))
 }
 
-fn requests(case: Case, occupied: bool, token: &str) -> Box<dyn Fn() -> Request<()>> {
-    let bearer = format!("Bearer {token}");
-    let verified = TokenVerifier::new(Arc::new(keys())).verify(token).expect("our own token");
+fn requests(case: Case, occupied: bool, tokens: &[String]) -> Box<dyn Fn() -> Request<()>> {
+    let verified = TokenVerifier::new(Arc::new(keys()))
+        .verify(&tokens[0], Timestamp::EPOCH)
+        .expect("our own token");
+    let bearers: Vec<_> = tokens.iter().map(|token| format!("Bearer {token}")).collect();
+    let turn = Cell::new(0);
     let session = move || {
         Session::builder(&*verified.claims().sub)
             .sid(&*verified.claims().sid)
@@ -171,7 +194,8 @@ fn requests(case: Case, occupied: bool, token: &str) -> Box<dyn Fn() -> Request<
     Box::new(move || {
         let mut request = Request::post(case.path()).header("accept", "application/json");
         if case.presents_a_token() {
-            request = request.header("authorization", &bearer);
+            let bearer = &bearers[turn.replace(turn.get() + 1) % bearers.len()];
+            request = request.header("authorization", bearer);
         }
         if occupied {
             request = request.extension(Stranger);

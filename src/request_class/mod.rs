@@ -48,10 +48,19 @@ impl RequestClass {
     ///
     /// Nothing a client sends makes a request `Public`, or a `Background` request count.
     pub(crate) fn of<B>(request: &Request<B>) -> Self {
-        let class = request.extensions().get().copied().unwrap_or_default();
-        let lowered = class == Self::User
-            && (request.method() == Method::OPTIONS || says_background(request.headers()));
-        if lowered { Self::Background } else { class }
+        match Self::assigned(request) {
+            Self::User
+                if request.method() == Method::OPTIONS || says_background(request.headers()) =>
+            {
+                Self::Background
+            }
+            class => class,
+        }
+    }
+
+    /// The class in the request's extensions: all there is to know of whether it is `Public`.
+    pub(crate) fn assigned<B>(request: &Request<B>) -> Self {
+        request.extensions().get().copied().unwrap_or_default()
     }
 }
 

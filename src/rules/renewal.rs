@@ -28,7 +28,7 @@ pub fn renewal(claims: &SessionClaims, policy: &Policy, now: Timestamp) -> Optio
         RenewWhen::Below(threshold) => {
             let lifetime = deadlines.token.since(claims.iat);
             let left = deadlines.token.since(now);
-            if left >= lifetime.mul_f64(threshold) {
+            if left.as_secs_f64() >= lifetime.as_secs_f64() * threshold {
                 return None;
             }
             false

@@ -104,8 +104,7 @@ impl fmt::Debug for Timestamp {
 }
 
 /// A duration as whole milliseconds, saturating.
-#[expect(clippy::cast_possible_truncation, reason = "it is compared with u64::MAX first")]
 const fn millis(duration: Duration) -> u64 {
-    let whole = duration.as_millis();
-    if whole > u64::MAX as u128 { u64::MAX } else { whole as u64 }
+    let whole = duration.as_secs().saturating_mul(1000);
+    whole.saturating_add(duration.subsec_millis() as u64)
 }

@@ -103,6 +103,13 @@ impl SlidingSessionsBuilder {
         self
     }
 
+    /// How many verified tokens are remembered; 16,384 by default, 0 for none. See
+    /// [`TokenVerifier::cached_tokens`].
+    pub fn cached_tokens(mut self, tokens: usize) -> Self {
+        self.verifier = self.verifier.cached_tokens(tokens);
+        self
+    }
+
     /// Reads tokens from the `Authorization` header; the default where no transport is named.
     /// The first transport, in the order of these calls, that presents something decides.
     pub fn bearer(mut self) -> Self {

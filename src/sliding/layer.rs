@@ -71,10 +71,12 @@ where
     type Error = <Stack<S> as Service<Request<ReqBody>>>::Error;
     type Future = <Stack<S> as Service<Request<ReqBody>>>::Future;
 
+    #[inline(always)]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.stack.poll_ready(cx)
     }
 
+    #[inline(always)]
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         self.stack.call(request)
     }

@@ -3,6 +3,7 @@
 //! A token is verified with a held key and parsed once; where its claims stand in the payload is
 //! recorded, so that a successor is the same bytes with four spans exchanged.
 
+mod cache;
 mod claims_source;
 mod issue;
 mod keys;
@@ -10,6 +11,7 @@ mod legacy;
 mod payload;
 mod signature;
 mod splice;
+mod verified;
 mod verify;
 
 pub use self::{
@@ -17,7 +19,8 @@ pub use self::{
     issue::ClaimsError,
     keys::{Algorithm, JwtKeys, KeyError, SigningKey, VerifyingKey},
     legacy::{LegacyClaims, LegacyTokens},
-    verify::{InvalidToken, TokenVerifier, VerifiedToken},
+    verified::VerifiedToken,
+    verify::{InvalidToken, TokenVerifier},
 };
 pub(crate) use self::{
     issue::{NewToken, mint, new_id},

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{
     issue::{ClaimsError, new_id, push_member},
     payload::members,
-    verify::VerifiedToken,
+    verified::VerifiedToken,
 };
 use crate::rules::{self, Timestamp};
 

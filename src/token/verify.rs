@@ -8,14 +8,13 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::{
+    cache::TokenCache,
     keys::{Algorithm, JwtKeys},
     legacy::LegacyTokens,
-    payload::{Malformed, ParsedClaims, Spans, Text},
+    payload::{Malformed, ParsedClaims},
+    verified::{Adopted, VerifiedToken},
 };
-use crate::{
-    rules::{SessionClaims, Timestamp},
-    store::Key,
-};
+use crate::rules::Timestamp;
 
 /// The longest token that is looked at, in bytes.
 const MAX_TOKEN: usize = 8 * 1024;
@@ -45,7 +44,8 @@ impl From<Malformed> for InvalidToken {
 /// Verifies access tokens: signature, algorithm, key, `typ`, `iss`, `aud` and the form of the
 /// claims. Times are judged elsewhere, by the rules.
 ///
-/// A check costs one signature and one pass over the payload. Headers that name a key by value or
+/// A check costs one signature and one pass over the payload, once a token: what was verified is
+/// [remembered](Self::cached_tokens). Headers that name a key by value or
 /// address (`jwk`, `jku`, `x5u`) are not followed, and `crit` is refused (RFC 7515 section 4.1.11).
 #[derive(Clone, Debug)]
 pub struct TokenVerifier {
@@ -53,34 +53,75 @@ pub struct TokenVerifier {
     iss: Option<Box<str>>,
     aud: Option<Box<str>>,
     legacy: LegacyTokens,
+    cache: Option<Arc<TokenCache>>,
+    cached_tokens: usize,
 }
 
 impl TokenVerifier {
+    /// How many verified tokens are remembered by default.
+    pub const DEFAULT_CACHED_TOKENS: usize = 1 << 14;
+
     /// A verifier with `keys` that asks for no `iss` and refuses tokens with an `aud`: who names
     /// no audience of its own is in none (RFC 7519 section 4.1.3).
     #[must_use]
     pub fn new(keys: Arc<JwtKeys>) -> Self {
-        Self { keys, iss: None, aud: None, legacy: LegacyTokens::Reject }
+        let verifier = Self {
+            keys,
+            iss: None,
+            aud: None,
+            legacy: LegacyTokens::Reject,
+            cache: None,
+            cached_tokens: 0,
+        };
+        verifier.cached_tokens(Self::DEFAULT_CACHED_TOKENS)
     }
 
     /// Asks that `iss` is `issuer`.
     #[must_use]
     pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
         self.iss = Some(issuer.into().into());
-        self
+        self.with_empty_cache()
     }
 
     /// Asks that `aud` is or contains `audience`.
     #[must_use]
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.aud = Some(audience.into().into());
-        self
+        self.with_empty_cache()
     }
 
     /// What becomes of tokens without `sid` or `auth_time`; rejected by default.
     #[must_use]
     pub fn legacy(mut self, legacy: LegacyTokens) -> Self {
         self.legacy = legacy;
+        self.with_empty_cache()
+    }
+
+    /// Remembers about `tokens` verified tokens, rounded up to a power of two, in at most 2 KiB
+    /// each on average; 0 remembers none. 16,384 by default, in at most 32 MiB.
+    ///
+    /// What is remembered is the token and its claims, in memory, until the token expires, others
+    /// displace it, or the keys change; a token that was refused is not. Only the signature,
+    /// `iss`, `aud`, the form of the claims and what [`LegacyTokens`] said are remembered: times,
+    /// revocation and activity are judged at each request. Clones of a verifier share what they
+    /// remember.
+    #[must_use]
+    pub fn cached_tokens(mut self, tokens: usize) -> Self {
+        self.cached_tokens = tokens;
+        self.with_empty_cache()
+    }
+
+    /// Forgets all tokens that were verified so far.
+    pub fn clear_cache(&self) {
+        if let Some(cache) = &self.cache {
+            cache.clear();
+        }
+    }
+
+    /// What was verified under other settings proves nothing under these.
+    fn with_empty_cache(mut self) -> Self {
+        self.cache =
+            (self.cached_tokens > 0).then(|| Arc::new(TokenCache::new(self.cached_tokens)));
         self
     }
 
@@ -96,11 +137,32 @@ impl TokenVerifier {
         self.aud.as_deref()
     }
 
-    /// Verifies `token`.
+    /// Verifies `token`, or finds that it was verified before. `now` is no part of the verdict: it
+    /// only tells which of the remembered tokens have expired.
     ///
     /// # Errors
     /// [`InvalidToken`], whatever is wrong with it. Never panics.
-    pub fn verify(&self, token: &str) -> Result<VerifiedToken, InvalidToken> {
+    pub fn verify(
+        &self,
+        token: impl AsRef<[u8]>,
+        now: Timestamp,
+    ) -> Result<Arc<VerifiedToken>, InvalidToken> {
+        let token = token.as_ref();
+        if token.len() > MAX_TOKEN {
+            return Err(InvalidToken);
+        }
+        let Some(cache) = &self.cache else { return self.verify_anew(token).map(Arc::new) };
+        let place = match cache.find(token, self.keys.generation()) {
+            Ok(verified) => return Ok(verified),
+            Err(place) => place,
+        };
+        let verified = self.verify_anew(token).map(Arc::new)?;
+        cache.insert(place, token, &verified, now);
+        Ok(verified)
+    }
+
+    fn verify_anew(&self, token: &[u8]) -> Result<VerifiedToken, InvalidToken> {
+        let token = str::from_utf8(token).map_err(|_| InvalidToken)?;
         let (header, body, signature) = parts(token)?;
         let signed = &token[..header.len() + 1 + body.len()];
         let set = self.keys.current();
@@ -164,9 +226,6 @@ impl TokenVerifier {
 
 /// The three parts of a token in compact form (RFC 7515 section 3.1).
 fn parts(token: &str) -> Result<(&str, &str, &str), InvalidToken> {
-    if token.len() > MAX_TOKEN {
-        return Err(InvalidToken);
-    }
     let (header, rest) = token.split_once('.').ok_or(InvalidToken)?;
     let (body, signature) = rest.split_once('.').ok_or(InvalidToken)?;
     if signature.contains('.') {
@@ -205,89 +264,4 @@ enum Audience {
 
 fn digest_of(signed: &str) -> String {
     URL_SAFE_NO_PAD.encode_to_string(&Sha256::digest(signed)[..16])
-}
-
-/// Which of a session's two names an adopted token lacked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Adopted {
-    pub(super) sid: bool,
-    pub(super) auth_time: bool,
-}
-
-/// A token whose signature, key and form were checked: its claims and its payload.
-///
-/// `Debug` shows times only.
-pub struct VerifiedToken {
-    payload: Box<str>,
-    claims: SessionClaims,
-    pub(super) spans: Spans,
-    pub(super) adopted: Option<Adopted>,
-    session_key: Key,
-}
-
-impl VerifiedToken {
-    /// A token that somebody else verified, with `payload` as its claims in JSON.
-    pub(crate) fn trusted(
-        sub: &str,
-        sid: &str,
-        auth_time: Timestamp,
-        payload: &str,
-    ) -> Result<Self, InvalidToken> {
-        let mut parsed = ParsedClaims::parse(payload)?;
-        parsed.sub = Some(Text(sub.into()));
-        let spans = parsed.spans(payload)?;
-        let claims = parsed.into_session(sid, auth_time)?;
-        Ok(Self::of(claims, payload.into(), spans, None))
-    }
-
-    /// A token that somebody else verified and of which nothing more is known.
-    pub(crate) fn bare(claims: SessionClaims) -> Self {
-        Self::of(claims, "{}".into(), Spans::default(), None)
-    }
-
-    fn of(
-        claims: SessionClaims,
-        payload: Box<str>,
-        spans: Spans,
-        adopted: Option<Adopted>,
-    ) -> Self {
-        let session_key = Key::session(claims.iss.as_deref(), &claims.sid);
-        Self { payload, claims, spans, adopted, session_key }
-    }
-
-    /// Whether a successor can be made of it: its times stand in its payload.
-    pub(crate) fn is_renewable(&self) -> bool {
-        !self.spans.iat.is_empty() && !self.spans.exp.is_empty()
-    }
-
-    /// The claims of the session.
-    #[must_use]
-    pub const fn claims(&self) -> &SessionClaims {
-        &self.claims
-    }
-
-    /// All claims as they were signed, in JSON.
-    #[must_use]
-    pub const fn payload(&self) -> &str {
-        &self.payload
-    }
-
-    /// What the session is stored under.
-    #[must_use]
-    pub const fn session_key(&self) -> Key {
-        self.session_key
-    }
-
-    /// What its user is stored under; computed at each call, for only renewals ask.
-    #[must_use]
-    pub fn user_key(&self) -> Key {
-        let claims = &self.claims;
-        Key::user(claims.iss.as_deref(), claims.tenant.as_deref(), &claims.sub)
-    }
-}
-
-impl fmt::Debug for VerifiedToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("VerifiedToken").field(&self.claims).finish()
-    }
 }

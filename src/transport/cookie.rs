@@ -101,8 +101,8 @@ impl SessionCookie {
         value.starts_with(self.name.as_bytes()) && value.get(self.name.len()) == Some(&b'=')
     }
 
-    /// The cookie's value in a request; an error if it stands twice or is no text.
-    pub(crate) fn find<'a>(&self, headers: &'a HeaderMap) -> Result<Option<&'a str>, ()> {
+    /// The cookie's value in a request; an error if it stands twice.
+    pub(crate) fn find<'a>(&self, headers: &'a HeaderMap) -> Result<Option<&'a [u8]>, ()> {
         let mut found = None;
         for header in headers.get_all(COOKIE) {
             for pair in header.as_bytes().split(|byte| *byte == b';') {
@@ -112,7 +112,7 @@ impl SessionCookie {
                 if found.is_some() {
                     return Err(());
                 }
-                found = Some(std::str::from_utf8(value).map_err(|_| ())?);
+                found = Some(value);
             }
         }
         Ok(found)

@@ -45,7 +45,7 @@ pub(crate) enum Presented<'a> {
     Nothing,
     /// More than one token, or what can be none.
     Unreadable,
-    Token(&'a str, Carrier),
+    Token(&'a [u8], Carrier),
 }
 
 /// The first of `transports` that presents something decides.
@@ -65,10 +65,10 @@ pub(crate) fn mark_sensitive(transports: &[Transport], headers: &mut HeaderMap) 
             Transport::Cookie(_) => &COOKIE,
             Transport::Header(name) => name,
         };
-        if !headers.contains_key(name) {
-            continue;
-        }
-        if let Entry::Occupied(mut values) = headers.entry(name) {
+        let Some(first) = headers.get_mut(name) else { continue };
+        first.set_sensitive(true);
+        let some_name_stands_twice = headers.len() > headers.keys_len();
+        if some_name_stands_twice && let Entry::Occupied(mut values) = headers.entry(name) {
             values.iter_mut().for_each(|value| value.set_sensitive(true));
         }
     }
@@ -85,12 +85,15 @@ impl Transport {
             },
             Self::Header(name) => match sole(headers, name) {
                 Ok(None) => Presented::Nothing,
-                Ok(Some(value)) => token(value.to_str().unwrap_or_default()),
+                Ok(Some(value)) => token(value.as_bytes()),
                 Err(()) => Presented::Unreadable,
             },
         }
     }
 }
+
+/// The authentication scheme, in any case (RFC 9110 section 11.1).
+const SCHEME: &[u8] = b"bearer";
 
 fn bearer(headers: &HeaderMap) -> Presented<'_> {
     let value = match sole(headers, &AUTHORIZATION) {
@@ -98,14 +101,17 @@ fn bearer(headers: &HeaderMap) -> Presented<'_> {
         Ok(None) => return Presented::Nothing,
         Err(()) => return Presented::Unreadable,
     };
-    let scheme = value.split(|byte| *byte == b' ').next().unwrap_or_default();
-    if !scheme.eq_ignore_ascii_case(b"bearer") {
-        return Presented::Nothing;
+    match value.split_at_checked(SCHEME.len()) {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case(SCHEME) => match rest {
+            [] => Presented::Unreadable,
+            [b' ', rest @ ..] => token(rest.trim_ascii()),
+            _ => Presented::Nothing,
+        },
+        _ => Presented::Nothing,
     }
-    token(std::str::from_utf8(&value[scheme.len()..]).unwrap_or_default().trim_matches(' '))
 }
 
-fn token(presented: &str) -> Presented<'_> {
+fn token(presented: &[u8]) -> Presented<'_> {
     if presented.is_empty() {
         Presented::Unreadable
     } else {

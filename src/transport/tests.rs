@@ -18,18 +18,18 @@ fn the_first_transport_that_presents_something_decides() {
     let cases: [(&[(HeaderName, &'static str)], Presented<'_>); 11] = [
         (&[], Presented::Nothing),
         (&[(AUTHORIZATION, "Basic abc")], Presented::Nothing),
-        (&[(AUTHORIZATION, "Bearer abc")], Presented::Token("abc", Carrier::Header)),
-        (&[(AUTHORIZATION, "bEARER   abc ")], Presented::Token("abc", Carrier::Header)),
+        (&[(AUTHORIZATION, "Bearer abc")], Presented::Token(b"abc", Carrier::Header)),
+        (&[(AUTHORIZATION, "bEARER   abc ")], Presented::Token(b"abc", Carrier::Header)),
         (&[(AUTHORIZATION, "Bearer")], Presented::Unreadable),
         (&[(AUTHORIZATION, "Bearer  ")], Presented::Unreadable),
         (&[(AUTHORIZATION, "Bearer a"), (AUTHORIZATION, "Bearer a")], Presented::Unreadable),
-        (&[(COOKIE, "a=b; __Host-session=abc; c=d")], Presented::Token("abc", Carrier::Cookie)),
+        (&[(COOKIE, "a=b; __Host-session=abc; c=d")], Presented::Token(b"abc", Carrier::Cookie)),
         (&[(COOKIE, "__Host-session=a; __Host-session=b")], Presented::Unreadable),
         (
             &[(AUTHORIZATION, "Bearer a"), (COOKIE, "__Host-session=b")],
-            Presented::Token("a", Carrier::Header),
+            Presented::Token(b"a", Carrier::Header),
         ),
-        (&[(x_token, "abc")], Presented::Token("abc", Carrier::Header)),
+        (&[(x_token, "abc")], Presented::Token(b"abc", Carrier::Header)),
     ];
     for (list, expected) in cases {
         assert_eq!(read(&all(), &headers(list)), expected, "{list:?}");
@@ -41,7 +41,7 @@ fn two_cookie_headers_are_read_as_one() {
     let split = headers(&[(COOKIE, "__Host-session=a"), (COOKIE, "__Host-session=b")]);
     assert_eq!(read(&all(), &split), Presented::Unreadable);
     let once = headers(&[(COOKIE, "x=y"), (COOKIE, "__Host-session=b")]);
-    assert_eq!(read(&all(), &once), Presented::Token("b", Carrier::Cookie));
+    assert_eq!(read(&all(), &once), Presented::Token(b"b", Carrier::Cookie));
 }
 
 #[test]

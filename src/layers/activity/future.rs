@@ -34,7 +34,8 @@ pin_project! {
     #[project = StateProjection]
     enum State<F, S, ReqBody, ResBody> {
         Inner { #[pin] future: F },
-        Answer { response: Option<Response<SessionBody<ResBody>>> },
+        // Rejections are rare: a box spares every other request their room.
+        Answer { response: Option<Box<Response<SessionBody<ResBody>>>> },
         Waiting { waiting: Option<Box<Waiting<S, ReqBody>>> },
     }
 }
@@ -72,7 +73,7 @@ where
     }
 
     pub(super) fn answer(response: Response<SessionBody<ResBody>>) -> Self {
-        Self { state: State::Answer { response: Some(response) } }
+        Self { state: State::Answer { response: Some(Box::new(response)) } }
     }
 
     pub(super) fn waiting(
@@ -93,16 +94,16 @@ where
 {
     type Output = Result<Response<SessionBody<ResBody>>, S::Error>;
 
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
         loop {
             let next = match state.as_mut().project() {
                 StateProjection::Inner { future } => {
-                    let response = ready!(future.poll(cx))?;
-                    return Poll::Ready(Ok(response.map(SessionBody::inner)));
+                    return future.poll(cx).map_ok(|response| response.map(SessionBody::inner));
                 }
                 StateProjection::Answer { response } => {
-                    return Poll::Ready(Ok(response.take().expect("polled after completion")));
+                    return Poll::Ready(Ok(*response.take().expect("polled after completion")));
                 }
                 StateProjection::Waiting { waiting } => {
                     let verdict =
@@ -113,7 +114,7 @@ where
                         Err(rejection) => {
                             let dialect = Dialect::of(done.request.headers());
                             let response = done.settings.reject(rejection, dialect);
-                            State::Answer { response: Some(response) }
+                            State::Answer { response: Some(Box::new(response)) }
                         }
                     }
                 }

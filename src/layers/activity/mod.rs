@@ -195,7 +195,8 @@ impl Settings {
         let claims = session.session_claims();
         let policy = self.policy(session);
         let key = session.token().session_key();
-        let alive = matches!(rules::standing(claims, None, policy, now), Standing::Live { .. });
+        let alive = session.was_found_alive_by(&self.judge.profiles)
+            || matches!(rules::standing(claims, None, policy, now), Standing::Live { .. });
         if alive && class == RequestClass::User && policy.records_activity() {
             return Question::Touch(self.store.touch(
                 key,
@@ -315,10 +316,12 @@ where
     type Error = S::Error;
     type Future = ResponseFuture<S, ReqBody, ResBody>;
 
+    #[inline(always)]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
+    #[inline(always)]
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let Some(session) = request.extensions().get::<Session>() else {
             return ResponseFuture::inner(self.inner.call(request));

@@ -26,7 +26,8 @@ pin_project! {
     #[project = StateProjection]
     enum State<F, B> {
         Inner { #[pin] future: F },
-        Answer { response: Option<Response<SessionBody<B>>> },
+        // Rejections are rare: a box spares every other request their room.
+        Answer { response: Option<Box<Response<SessionBody<B>>>> },
         Asking { question: Box<Question>, dialect: Dialect, settings: Arc<Settings> },
     }
 }
@@ -37,7 +38,7 @@ impl<F, B> ResponseFuture<F, B> {
     }
 
     pub(super) fn answer(response: Response<SessionBody<B>>) -> Self {
-        Self { state: State::Answer { response: Some(response) } }
+        Self { state: State::Answer { response: Some(Box::new(response)) } }
     }
 
     pub(super) fn asking(
@@ -55,14 +56,14 @@ where
 {
     type Output = Result<Response<SessionBody<B>>, E>;
 
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
             StateProjection::Inner { future } => {
-                let response = ready!(future.poll(cx))?;
-                Poll::Ready(Ok(response.map(SessionBody::inner)))
+                future.poll(cx).map_ok(|response| response.map(SessionBody::inner))
             }
             StateProjection::Answer { response } => {
-                Poll::Ready(Ok(response.take().expect("polled after completion")))
+                Poll::Ready(Ok(*response.take().expect("polled after completion")))
             }
             StateProjection::Asking { question, dialect, settings } => {
                 let answer = ready!(Pin::new(&mut question.answer).poll(cx));

@@ -178,23 +178,23 @@ struct Question {
 
 /// A session that its token alone knows to be over.
 struct Ended {
-    token: VerifiedToken,
+    token: Arc<VerifiedToken>,
     limit: Limit,
     now: Timestamp,
 }
 
 impl Settings {
-    fn authenticate(&self, headers: &HeaderMap, class: RequestClass) -> Outcome {
+    fn authenticate(&self, headers: &HeaderMap) -> Outcome {
         let (token, carrier) = match read(&self.transports, headers) {
             Presented::Nothing if self.optional => return Outcome::Anonymous,
             Presented::Nothing => return Outcome::Rejected(RejectionKind::MissingToken.into()),
             Presented::Unreadable => return Outcome::Rejected(RejectionKind::InvalidToken.into()),
             Presented::Token(token, carrier) => (token, carrier),
         };
-        let Ok(token) = self.verifier.verify(token) else {
+        let now = self.judge.clock.now();
+        let Ok(token) = self.verifier.verify(token, now) else {
             return Outcome::Rejected(RejectionKind::InvalidToken.into());
         };
-        let now = self.judge.clock.now();
         let claims = token.claims();
         let policy = self.judge.profiles.get(claims.session_profile.as_deref());
         match rules::standing(claims, None, policy, now) {
@@ -202,9 +202,8 @@ impl Settings {
             Standing::Over(limit) => self.why(Ended { token, limit, now }),
             Standing::Live { .. } => {
                 let judge = Some(Arc::clone(&self.judge));
-                let session = Session::new(Arc::new(token), carrier, judge);
+                let session = Session::new(token, carrier, judge);
                 session.set_now(now);
-                session.set_class(class);
                 Outcome::Authenticated(session)
             }
         }
@@ -261,13 +260,14 @@ where
     type Error = S::Error;
     type Future = ResponseFuture<S::Future, ResBody>;
 
+    #[inline(always)]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
+    #[inline(always)]
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        let class = RequestClass::of(&request);
-        if class == RequestClass::Public {
+        if RequestClass::assigned(&request) == RequestClass::Public {
             return ResponseFuture::inner(self.inner.call(request));
         }
         if self.settings.allow_preflight && is_preflight(&request) {
@@ -275,9 +275,10 @@ where
             *response.status_mut() = StatusCode::NO_CONTENT;
             return ResponseFuture::answer(response);
         }
-        match self.settings.authenticate(request.headers(), class) {
+        match self.settings.authenticate(request.headers()) {
             Outcome::Anonymous => ResponseFuture::inner(self.inner.call(request)),
             Outcome::Authenticated(session) => {
+                session.set_class(RequestClass::of(&request));
                 // What logs headers further in must not log this one.
                 mark_sensitive(&self.settings.transports, request.headers_mut());
                 request.extensions_mut().insert(session);

@@ -81,10 +81,12 @@ where
     type Error = S::Error;
     type Future = S::Future;
 
+    #[inline(always)]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
+    #[inline(always)]
     fn call(&mut self, mut request: Request<ReqBody>) -> S::Future {
         let class = self.classify.classify(RequestHead::new(&request));
         if class != RequestClass::User {

@@ -5,7 +5,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use http::Response;
@@ -34,13 +34,14 @@ where
 {
     type Output = Result<Response<B>, E>;
 
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let mut response = ready!(this.inner.poll(cx))?;
-        if let Some(exposed) = this.exposed {
+        let mut polled = this.inner.poll(cx);
+        if let (Poll::Ready(Ok(response)), Some(exposed)) = (&mut polled, this.exposed) {
             exposed.expose(response.headers_mut());
         }
-        Poll::Ready(Ok(response))
+        polled
     }
 }
 

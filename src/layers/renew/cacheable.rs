@@ -1,9 +1,10 @@
 //! Which responses a shared cache may keep.
 
-use http::{HeaderMap, header::CACHE_CONTROL};
+use http::{HeaderMap, HeaderName, header::CACHE_CONTROL};
 
 /// Headers that speak to shared caches only; where one stands, a cache may be listening.
-const SHARED_CACHE_HEADERS: [&str; 2] = ["cdn-cache-control", "surrogate-control"];
+const SHARED_CACHE_HEADERS: [HeaderName; 2] =
+    [HeaderName::from_static("cdn-cache-control"), HeaderName::from_static("surrogate-control")];
 
 /// Directives by which a response to a request with `Authorization` may be stored by a shared
 /// cache (RFC 9111 section 3.5).
@@ -12,7 +13,7 @@ const SHARED_CACHE_DIRECTIVES: [&str; 3] = ["public", "s-maxage", "must-revalida
 /// Whether a shared cache may keep a response with these headers: a token in it would be handed
 /// to strangers (P9).
 pub(super) fn is_shared_cacheable(headers: &HeaderMap) -> bool {
-    SHARED_CACHE_HEADERS.iter().any(|name| headers.contains_key(*name))
+    SHARED_CACHE_HEADERS.iter().any(|name| headers.contains_key(name))
         || headers.get_all(CACHE_CONTROL).iter().any(|value| {
             value.as_bytes().split(|byte| *byte == b',').any(|directive| {
                 let name = directive.split(|byte| *byte == b'=').next().unwrap_or_default();

@@ -18,7 +18,8 @@ pin_project! {
         #[pin]
         inner: F,
         renewal: Option<Renewal>,
-        minting: Option<Minting<B>>,
+        // Renewals are rare: a box spares every other request their state.
+        minting: Option<Box<Minting<B>>>,
     }
 }
 
@@ -40,18 +41,21 @@ where
 {
     type Output = Result<Response<B>, E>;
 
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         if this.minting.is_none() {
-            let mut response = ready!(this.inner.poll(cx))?;
-            let Some(renewal) = this.renewal else { return Poll::Ready(Ok(response)) };
-            let Some(errand) = renewal.errand(&response) else {
-                renewal.announce(&mut response);
-                return Poll::Ready(Ok(response));
+            let mut polled = this.inner.poll(cx);
+            let (Poll::Ready(Ok(response)), Some(renewal)) = (&mut polled, &*this.renewal) else {
+                return polled;
             };
-            // Renewals are rare: a box here spares every other request their state.
+            let Some(errand) = renewal.errand(response) else {
+                renewal.announce(response);
+                return polled;
+            };
             let minted = Box::pin(errand.run());
-            *this.minting = Some(Minting { response: Some(response), minted });
+            let response = Some(ready!(polled)?);
+            *this.minting = Some(Box::new(Minting { response, minted }));
         }
         let minting = this.minting.as_mut().expect("it was set above");
         let minted = ready!(minting.minted.as_mut().poll(cx));

@@ -27,6 +27,7 @@ use crate::{
 };
 
 const SESSION_EXPIRES: HeaderName = HeaderName::from_static("session-expires");
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// Renews the session's token: sliding refresh.
 ///
@@ -170,10 +171,12 @@ where
     type Error = S::Error;
     type Future = ResponseFuture<S::Future, ResBody>;
 
+    #[inline(always)]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
+    #[inline(always)]
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let renewal = request.extensions().get::<Session>().map(|session| Renewal {
             class: session.class(&request),
@@ -194,19 +197,25 @@ struct Renewal {
 impl Renewal {
     /// The token to mint for `response`, if one is due.
     fn errand<B>(&self, response: &Response<B>) -> Option<Errand> {
-        if !self.session.may_renew() || !self.is_renewable(response) {
+        if !self.session.may_renew() {
             return None;
         }
         let (session, settings) = (&self.session, &self.settings);
         let claims = session.session_claims();
         let policy = settings.profiles.get(claims.session_profile.as_deref());
-        let now = settings.clock.now();
         let replaced = session.take_replaced_claims();
-        let times = match (&replaced, self.class) {
-            (Some(_), _) => rules::successor(claims, policy, now),
-            (None, RequestClass::User) => rules::renewal(claims, policy, now)?,
-            (None, _) => return None,
+        if replaced.is_none() && self.class != RequestClass::User {
+            return None;
+        }
+        let now = settings.clock.now();
+        let times = match &replaced {
+            Some(_) => rules::successor(claims, policy, now),
+            None => rules::renewal(claims, policy, now)?,
         };
+        // Asked last: most responses belong to tokens that are not due.
+        if !self.is_renewable(response) {
+            return None;
+        }
         Some(Errand {
             session: session.clone(),
             settings: Arc::clone(settings),
@@ -230,7 +239,7 @@ impl Renewal {
         let succeeded = status.as_u16() < 400
             && status != StatusCode::NOT_MODIFIED
             && status != StatusCode::SWITCHING_PROTOCOLS
-            && headers.get("grpc-status").is_none_or(|grpc| grpc == "0");
+            && headers.get(GRPC_STATUS).is_none_or(|grpc| grpc == "0");
         let delivery = &self.settings.delivery;
         succeeded
             && delivery.reaches(self.session.carrier())

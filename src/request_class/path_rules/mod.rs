@@ -168,11 +168,12 @@ pub struct CompiledPathRules {
 
 impl CompiledPathRules {
     fn class_of(&self, method: &Method, path: &str) -> Option<RequestClass> {
+        let rest = self.within_prefix(path)?;
+        let class = self.tree.find(method, rest)?;
+        // Most paths match nothing: only those that do are looked at closely.
         if !is_unambiguous(path) {
             return None;
         }
-        let rest = self.within_prefix(path)?;
-        let class = self.tree.find(method, rest)?;
         // An application may read `/x/` as `/x`: a wider rule must not decide it differently.
         match rest.strip_suffix('/') {
             Some(bare) if self.tree.find(method, bare) != Some(class) => None,

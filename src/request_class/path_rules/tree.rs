@@ -1,8 +1,5 @@
 //! All rules by segment.
 
-use std::collections::HashMap;
-
-use foldhash::fast::RandomState;
 use http::Method;
 
 use super::{
@@ -15,7 +12,8 @@ use crate::request_class::RequestClass;
 /// wherever their methods overlap.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tree {
-    fixed: HashMap<String, Tree, RandomState>,
+    /// Shorter ones first, then by text: a search compares lengths, and seldom texts.
+    fixed: Vec<(String, Tree)>,
     parameter: Option<Box<Tree>>,
     exact: Vec<(MethodSet, RequestClass)>,
     below: Vec<(MethodSet, RequestClass)>,
@@ -25,7 +23,7 @@ pub(super) struct Tree {
 impl Tree {
     pub(super) fn insert(&mut self, template: Template, methods: MethodSet, class: RequestClass) {
         let end = template.segments.into_iter().fold(self, |tree, segment| match segment {
-            Segment::Fixed(text) => tree.fixed.entry(text).or_default(),
+            Segment::Fixed(text) => tree.fixed_or_default(text),
             Segment::Parameter => tree.parameter.get_or_insert_default(),
         });
         let rules = match template.reach {
@@ -34,6 +32,20 @@ impl Tree {
             Reach::Subtree => &mut end.subtree,
         };
         rules.push((methods, class));
+    }
+
+    fn position(&self, segment: &str) -> Result<usize, usize> {
+        self.fixed.binary_search_by(|(text, _)| {
+            text.len().cmp(&segment.len()).then_with(|| (**text).cmp(segment))
+        })
+    }
+
+    fn fixed_or_default(&mut self, text: String) -> &mut Self {
+        let at = self.position(&text).unwrap_or_else(|at| {
+            self.fixed.insert(at, (text, Self::default()));
+            at
+        });
+        &mut self.fixed[at].1
     }
 
     /// The class that the most specific rule for `method` and `path` names; `path` is empty or
@@ -47,14 +59,14 @@ impl Tree {
 
     /// As [`find`](Self::find), with at least one segment to go. Visits each node once at most.
     fn find_below(&self, method: &Method, rest: &str) -> Option<RequestClass> {
-        let end = rest.find('/').unwrap_or(rest.len());
+        let end = rest.bytes().position(|byte| byte == b'/').unwrap_or(rest.len());
         let (segment, rest) = rest.split_at(end);
         let step = |next: &Self| match rest {
             "/" => first(&next.subtree, method),
             _ => next.find(method, rest),
         };
-        self.fixed
-            .get(segment)
+        let fixed = self.position(segment).ok().map(|at| &self.fixed[at].1);
+        fixed
             .and_then(step)
             .or_else(|| self.parameter.as_deref().and_then(step))
             .or_else(|| first(&self.below, method))

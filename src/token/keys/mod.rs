@@ -121,6 +121,11 @@ impl JwtKeys {
         Ok(())
     }
 
+    /// Changes with every change of the set, after it.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
     pub(super) fn current(&self) -> Arc<KeySet> {
         Arc::clone(&self.set.read().unwrap_or_else(PoisonError::into_inner))
     }

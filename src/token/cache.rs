@@ -1,0 +1,189 @@
+//! Tokens whose verification is remembered.
+
+use std::{
+    fmt,
+    hash::BuildHasher,
+    hint::black_box,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
+
+use foldhash::fast::RandomState;
+
+use super::verified::VerifiedToken;
+use crate::rules::Timestamp;
+
+/// How many tokens share a lock.
+const WAYS: usize = 8;
+
+/// How many bytes the tokens of one lock take at most. Room for one of the longest that are
+/// accepted, its payload included, and for eight of two kilobytes.
+const BYTES_A_SET: usize = 16 * 1024;
+
+/// How many bytes at the end of a token are hashed: within the signature of any algorithm.
+const HASHED: usize = 32;
+
+/// Remembers verified tokens, so that a token is verified once and not at every request.
+///
+/// It holds tokens that were good, and their claims, in memory: until they expire, are displaced
+/// by others, or are [cleared](super::TokenVerifier::clear_cache). After any change of the key set
+/// none of the tokens from before is a hit. A token that was refused never enters, and of tokens
+/// that are good it holds no more than its capacity, in entries and in bytes: a client with very
+/// many of them displaces others, which are then verified again.
+///
+/// Only the signature, `iss`, `aud` and the form of the claims are remembered. Times, revocation
+/// and activity are judged at each request.
+///
+/// Tokens are found by a hash of their signature's last bytes with random seeds, and then compared
+/// whole, in constant time.
+pub(super) struct TokenCache {
+    sets: Box<[RwLock<Set>]>,
+    hasher: RandomState,
+    /// The set that is next rid of expired tokens.
+    turn: AtomicUsize,
+}
+
+/// Where a token that was not found may go once it is verified.
+#[derive(Clone, Copy)]
+pub(super) struct Vacancy {
+    hash: u64,
+    /// The state of the keys *before* the token was verified: a key that was removed meanwhile
+    /// makes it a miss (P30).
+    generation: u64,
+}
+
+/// A token and its verification.
+struct Entry {
+    place: Vacancy,
+    token: Box<[u8]>,
+    verified: Arc<VerifiedToken>,
+}
+
+#[derive(Default)]
+struct Set {
+    entries: Vec<Entry>,
+    /// The entry that goes next.
+    hand: usize,
+}
+
+impl TokenCache {
+    /// A cache of about `tokens` tokens, in at most 2 KiB each on average. Allocates as they come.
+    pub(super) fn new(tokens: usize) -> Self {
+        let sets = tokens.div_ceil(WAYS).next_power_of_two();
+        Self {
+            sets: (0..sets).map(|_| RwLock::default()).collect(),
+            hasher: RandomState::default(),
+            turn: AtomicUsize::new(0),
+        }
+    }
+
+    /// The verification of `token` with the keys as they are in `generation`, or its place.
+    pub(super) fn find(
+        &self,
+        token: &[u8],
+        generation: u64,
+    ) -> Result<Arc<VerifiedToken>, Vacancy> {
+        // Whatever the token says is in its signature, too, and only good tokens are kept.
+        let hash = self.hasher.hash_one(&token[token.len().saturating_sub(HASHED)..]);
+        let set = self.set(hash).read().unwrap_or_else(PoisonError::into_inner);
+        let found = set.entries.iter().find(|entry| {
+            entry.place.hash == hash
+                && entry.place.generation == generation
+                && is_equal(&entry.token, token)
+        });
+        found.map(|entry| Arc::clone(&entry.verified)).ok_or(Vacancy { hash, generation })
+    }
+
+    /// Remembers the verification of `token`.
+    pub(super) fn insert(
+        &self,
+        place: Vacancy,
+        token: &[u8],
+        verified: &Arc<VerifiedToken>,
+        now: Timestamp,
+    ) {
+        let entry = Entry { place, token: token.into(), verified: Arc::clone(verified) };
+        self.set(place.hash).write().unwrap_or_else(PoisonError::into_inner).insert(entry, now);
+        // Expired tokens leave though no other comes to their set.
+        let next = &self.sets[self.turn.fetch_add(1, Relaxed) & (self.sets.len() - 1)];
+        if let Ok(mut set) = next.try_write() {
+            set.entries.retain(|entry| !entry.has_expired(now));
+        }
+    }
+
+    /// Forgets all tokens.
+    pub(super) fn clear(&self) {
+        for set in &self.sets {
+            set.write().unwrap_or_else(PoisonError::into_inner).entries.clear();
+        }
+    }
+
+    fn set(&self, hash: u64) -> &RwLock<Set> {
+        let high = usize::try_from(hash >> 32).unwrap_or_default();
+        &self.sets[high & (self.sets.len() - 1)]
+    }
+}
+
+impl Set {
+    fn insert(&mut self, entry: Entry, now: Timestamp) {
+        self.entries.retain(|other| {
+            let outlived = other.place.generation < entry.place.generation;
+            !outlived && !other.has_expired(now) && other.token != entry.token
+        });
+        while self.entries.len() == WAYS || self.bytes() + entry.bytes() > BYTES_A_SET {
+            if self.entries.is_empty() {
+                return;
+            }
+            self.hand %= self.entries.len();
+            self.entries.remove(self.hand);
+        }
+        let hand = self.hand.min(self.entries.len());
+        self.entries.insert(hand, entry);
+        self.hand = hand + 1;
+    }
+
+    fn bytes(&self) -> usize {
+        self.entries.iter().map(Entry::bytes).sum()
+    }
+}
+
+impl Entry {
+    fn has_expired(&self, now: Timestamp) -> bool {
+        now >= self.verified.claims().exp
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.token.len() + self.verified.bytes()
+    }
+}
+
+/// How many bytes are compared at once; the compiler uses the widest registers it may.
+const BLOCK: usize = 32;
+
+/// Whether two tokens are the same, in a time that depends on their lengths alone.
+fn is_equal(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    let (blocks, rest) = one.as_chunks::<BLOCK>();
+    let (other_blocks, other_rest) = other.as_chunks::<BLOCK>();
+    let mut differing = [0; BLOCK];
+    for (block, other) in blocks.iter().zip(other_blocks) {
+        let pairs = block.iter().zip(other);
+        differing.iter_mut().zip(pairs).for_each(|(any, (one, other))| *any |= one ^ other);
+    }
+    let rest =
+        rest.iter().zip(other_rest).fold(0, |differing, (one, other)| differing | (one ^ other));
+    // Opaque to the compiler, which might otherwise stop at the first difference.
+    black_box(differing).iter().fold(black_box(rest), |any, byte| any | byte) == 0
+}
+
+impl fmt::Debug for TokenCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenCache")
+            .field("capacity", &(self.sets.len() * WAYS))
+            .finish_non_exhaustive()
+    }
+}
