@@ -137,6 +137,12 @@ where
 #[derive(Clone, Deserialize)]
 pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 
+impl Text<'_> {
+    pub(crate) fn borrow(&self) -> Cow<'_, str> {
+        Cow::Borrowed(&self.0)
+    }
+}
+
 /// A `NumericDate` or a number of seconds (RFC 7519 section 2): a fraction is cut off.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(try_from = "Number")]
@@ -226,6 +232,7 @@ fn member_span(payload: &str, value: &RawValue) -> Range<usize> {
 
 impl<'a> ParsedClaims<'a> {
     /// Parses `payload`, a JSON object.
+    #[inline]
     pub(crate) fn parse(payload: &'a str) -> Result<Self, Malformed> {
         if !payload.trim_start().starts_with('{') {
             // A sequence would fill the fields in their order.
@@ -245,6 +252,7 @@ impl<'a> ParsedClaims<'a> {
     }
 
     /// Where the claims that a successor exchanges stand.
+    #[inline]
     pub(crate) fn spans(&self, payload: &str) -> Result<Spans, Malformed> {
         if self.jti.is_some_and(|jti| !jti.get().starts_with('"')) {
             return Err(Malformed);
@@ -259,30 +267,41 @@ impl<'a> ParsedClaims<'a> {
     }
 
     /// The claims as a session's, where `sid` and `auth_time` are given.
-    pub(crate) fn into_session(
-        self,
+    #[inline]
+    pub(crate) fn session(
+        &self,
         sid: &str,
         auth_time: Timestamp,
     ) -> Result<SessionClaims, Malformed> {
         let (Some(sub), Some(iat), Some(exp)) = (&self.sub, self.iat, self.exp) else {
             return Err(Malformed);
         };
-        let mut claims = SessionClaims::new(&sub.0, sid, auth_time, seconds(exp)?);
-        claims.iat = seconds(iat)?;
-        claims.iss = self.iss.map(|iss| iss.0.into());
-        claims.tenant = self.tenant.map(|tenant| tenant.0.into());
-        claims.session_profile = self.session_profile.map(|profile| profile.0.into());
-        claims.nbf = self.nbf.map(|nbf| nbf.0);
-        claims.idle_max = self.idle_max.map(|idle| duration(idle.0));
-        claims.abs_max = self.abs_max.map(|absolute| duration(absolute.0));
-        claims.epoch = self.epoch.map(|epoch| epoch.0);
-        claims.seen = self.seen.map(seconds).transpose()?;
-        Ok(claims)
+        let owned = |text: &Option<Text<'_>>| text.as_ref().map(|text| Box::from(&*text.0));
+        Ok(SessionClaims {
+            sub: Box::from(&*sub.0),
+            sid: sid.into(),
+            iss: owned(&self.iss),
+            tenant: owned(&self.tenant),
+            session_profile: owned(&self.session_profile),
+            auth_time,
+            iat: seconds(iat)?,
+            exp: seconds(exp)?,
+            nbf: self.nbf.map(|nbf| nbf.0),
+            idle_max: self.idle_max.map(|idle| duration(idle.0)),
+            abs_max: self.abs_max.map(|absolute| duration(absolute.0)),
+            epoch: self.epoch.map(|epoch| epoch.0),
+            seen: self.seen.map(seconds).transpose()?,
+        })
     }
 }
 
 fn seconds(raw: &RawValue) -> Result<Timestamp, Malformed> {
-    serde_json::from_str::<Seconds>(raw.get()).map(|at| at.0).map_err(|_| Malformed)
+    // Nearly all are whole numbers, which need no second parser.
+    let parsed = match raw.get().parse().map(Number) {
+        Ok(whole) => Seconds::try_from(whole),
+        Err(_) => serde_json::from_str(raw.get()).map_err(|_| Malformed),
+    };
+    parsed.map(|at| at.0)
 }
 
 fn duration(since_epoch: Timestamp) -> Duration {

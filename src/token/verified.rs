@@ -40,7 +40,7 @@ impl VerifiedToken {
         let mut parsed = ParsedClaims::parse(payload)?;
         parsed.sub = Some(Text(sub.into()));
         let spans = parsed.spans(payload)?;
-        let claims = parsed.into_session(sid, auth_time)?;
+        let claims = parsed.session(sid, auth_time)?;
         Ok(Self::of(claims, payload.into(), spans, None))
     }
 
@@ -49,6 +49,7 @@ impl VerifiedToken {
         Self::of(claims, "{}".into(), Spans::default(), None)
     }
 
+    #[inline]
     pub(super) fn of(
         claims: SessionClaims,
         payload: Box<str>,

@@ -162,11 +162,10 @@ impl TokenVerifier {
     }
 
     fn verify_anew(&self, token: &[u8]) -> Result<VerifiedToken, InvalidToken> {
-        let token = str::from_utf8(token).map_err(|_| InvalidToken)?;
-        let (header, body, signature) = parts(token)?;
-        let signed = &token[..header.len() + 1 + body.len()];
         let set = self.keys.current();
-        let key = if header == set.header() {
+        let Parts { signed, header, body, signature } =
+            Parts::of(token, set.header().as_bytes()).ok_or(InvalidToken)?;
+        let key = if header == set.header().as_bytes() {
             set.signing_key()
         } else {
             let header = Header::parse(header)?;
@@ -179,10 +178,9 @@ impl TokenVerifier {
         let mut buffer = [0; MAX_SIGNATURE];
         let room = buffer.get_mut(..URL_SAFE_NO_PAD.estimated_decoded_length(signature.len()));
         let room = room.ok_or(InvalidToken)?;
-        let signature = URL_SAFE_NO_PAD
-            .decode(signature.as_bytes(), room.as_out())
-            .map_err(|_| InvalidToken)?;
-        if !key.verify(signed.as_bytes(), signature) {
+        let signature =
+            URL_SAFE_NO_PAD.decode(signature, room.as_out()).map_err(|_| InvalidToken)?;
+        if !key.verify(signed, signature) {
             return Err(InvalidToken);
         }
         let payload = URL_SAFE_NO_PAD.decode_to_vec(body).map_err(|_| InvalidToken)?;
@@ -190,7 +188,8 @@ impl TokenVerifier {
         self.read(signed, payload.into_boxed_str())
     }
 
-    fn read(&self, signed: &str, payload: Box<str>) -> Result<VerifiedToken, InvalidToken> {
+    #[inline]
+    fn read(&self, signed: &[u8], payload: Box<str>) -> Result<VerifiedToken, InvalidToken> {
         let parsed = ParsedClaims::parse(&payload)?;
         if self.iss.is_some() && parsed.iss.as_ref().map(|iss| &*iss.0) != self.iss.as_deref() {
             return Err(InvalidToken);
@@ -203,13 +202,13 @@ impl TokenVerifier {
         if adopted.is_some() && !self.legacy.accepts(&payload) {
             return Err(InvalidToken);
         }
-        let sid = parsed.sid.clone().map_or_else(|| digest_of(signed).into(), |sid| sid.0);
+        let sid = parsed.sid.as_ref().map_or_else(|| digest_of(signed).into(), |sid| sid.borrow());
         let auth_time = match parsed.auth_time {
             Some(auth_time) => auth_time.0,
             None => parsed.issued_at()?.ok_or(InvalidToken)?,
         };
         let spans = parsed.spans(&payload)?;
-        let claims = parsed.into_session(&sid, auth_time)?;
+        let claims = parsed.session(&sid, auth_time)?;
         Ok(VerifiedToken::of(claims, payload, spans, adopted))
     }
 
@@ -224,14 +223,29 @@ impl TokenVerifier {
     }
 }
 
-/// The three parts of a token in compact form (RFC 7515 section 3.1).
-fn parts(token: &str) -> Result<(&str, &str, &str), InvalidToken> {
-    let (header, rest) = token.split_once('.').ok_or(InvalidToken)?;
-    let (body, signature) = rest.split_once('.').ok_or(InvalidToken)?;
-    if signature.contains('.') {
-        return Err(InvalidToken);
+/// A token in compact form (RFC 7515 section 3.1), taken apart.
+struct Parts<'a> {
+    /// Header and body with the dot between them.
+    signed: &'a [u8],
+    header: &'a [u8],
+    body: &'a [u8],
+    signature: &'a [u8],
+}
+
+impl<'a> Parts<'a> {
+    /// The signature is sought from the end, a header of ours not at all: what is long is passed
+    /// over. A dot too many is in the body, and refused with it.
+    fn of(token: &'a [u8], own_header: &[u8]) -> Option<Self> {
+        let is_dot = |byte: &u8| *byte == b'.';
+        let end = token.iter().rposition(is_dot)?;
+        let (signed, signature) = (&token[..end], &token[end + 1..]);
+        let middle = match signed.get(own_header.len()) {
+            Some(b'.') if signed.starts_with(own_header) => own_header.len(),
+            _ => signed.iter().position(is_dot)?,
+        };
+        let (header, body) = (&signed[..middle], &signed[middle + 1..]);
+        Some(Self { signed, header, body, signature })
     }
-    Ok((header, body, signature))
 }
 
 #[derive(Deserialize)]
@@ -243,7 +257,7 @@ struct Header {
 }
 
 impl Header {
-    fn parse(encoded: &str) -> Result<Self, InvalidToken> {
+    fn parse(encoded: &[u8]) -> Result<Self, InvalidToken> {
         let json = URL_SAFE_NO_PAD.decode_to_vec(encoded).map_err(|_| InvalidToken)?;
         let header: Self = serde_json::from_slice(&json).map_err(|_| InvalidToken)?;
         let is_access = header.typ.as_deref().is_none_or(|typ| {
@@ -262,6 +276,6 @@ enum Audience {
     Several(Vec<String>),
 }
 
-fn digest_of(signed: &str) -> String {
+fn digest_of(signed: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode_to_string(&Sha256::digest(signed)[..16])
 }
