@@ -13,7 +13,10 @@ mod time;
 pub use self::{
     claims::SessionClaims,
     duration::{DurationError, parse_duration},
-    policy::{Policy, PolicyBuilder, PolicyError, Profiles, RenewWhen},
+    policy::{
+        Bound, OverrideBounds, OverrideField, Overrides, Policy, PolicyBuilder, PolicyError,
+        Profiles, RenewWhen, Violation,
+    },
     renewal::{Successor, renewal, successor, waives_rate},
     standing::{Deadlines, Limit, Limits, Standing, last_activity, signed_in_within, standing},
     time::Timestamp,

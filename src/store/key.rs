@@ -25,6 +25,30 @@ impl Key {
         Self::digest(b'u', &[iss, tenant, Some(sub)])
     }
 
+    /// The key of an account: issuer and `tenant`.
+    #[must_use]
+    pub fn account(iss: Option<&str>, tenant: &str) -> Self {
+        Self::digest(b'a', &[iss, Some(tenant)])
+    }
+
+    /// The key of everything that an issuer has signed.
+    #[must_use]
+    pub fn everything(iss: Option<&str>) -> Self {
+        Self::digest(b'e', &[iss])
+    }
+
+    /// The key of a token: issuer and `jti`.
+    #[must_use]
+    pub fn token(iss: Option<&str>, jti: &str) -> Self {
+        Self::digest(b't', &[iss, Some(jti)])
+    }
+
+    /// A key that a store has kept elsewhere.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
     /// The digest's bytes, for stores that keep keys elsewhere.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 16] {
@@ -61,5 +85,8 @@ mod tests {
         assert_ne!(Key::session(None, "x"), Key::session(Some(""), "x"));
         assert_ne!(Key::user(None, Some("a"), "b"), Key::user(Some("a"), None, "b"));
         assert_ne!(Key::session(None, "x"), Key::user(None, None, "x"));
+        assert_ne!(Key::session(None, "x"), Key::token(None, "x"));
+        assert_ne!(Key::account(None, "x"), Key::session(None, "x"));
+        assert_ne!(Key::account(None, "x"), Key::everything(Some("x")));
     }
 }

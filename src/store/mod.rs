@@ -12,18 +12,31 @@
 //! # drop((at_hand, far_away));
 //! ```
 
+mod bulletin;
 mod future;
 mod gate;
 mod key;
+mod lifecycle_store;
+mod log;
 pub(crate) mod memory;
+mod page;
+mod scopes;
 mod session_store;
 mod timed;
 
 pub(crate) use self::timed::{LIFECYCLE_TIME_LIMIT, REQUEST_TIME_LIMIT, Timed, within};
 pub use self::{
+    bulletin::Bulletin,
     future::{StoreError, StoreFuture},
     gate::{Admission, RenewalAsk, RenewalGate},
     key::Key,
+    lifecycle_store::{
+        ActiveUser, BulkRevocation, Except, LifecycleStore, LogScope, OverridesChange, RefreshAsk,
+        RefreshState, RefreshedSession, Rotated, Rotation, SessionRecord, Successors, TokenState,
+    },
+    log::{LogCategory, LogRow, UnknownCategory},
     memory::{MemoryGate, MemoryStore},
+    page::{Cursor, ListQuery, NoCursor, Page},
+    scopes::{Scope, Scopes},
     session_store::{Peeked, SessionStore, Touch, Touched},
 };

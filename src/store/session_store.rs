@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Key, StoreFuture};
+use super::{Bulletin, Key, StoreFuture};
 use crate::rules::Timestamp;
 
 /// Remembers when each session was last active, and which sessions are over.
@@ -25,6 +25,12 @@ pub trait SessionStore: Send + Sync + 'static {
     /// Writes a tombstone that lives until `until`, whether or not an entry exists; idempotent
     /// (the later `until` holds). A tombstone is never evicted: an error if there is no room.
     fn end(&self, session: Key, until: Timestamp) -> StoreFuture<()>;
+
+    /// What this node has heard of marks and account policies, if the store knows of any. The
+    /// layers read it at each request.
+    fn bulletin(&self) -> Option<&Bulletin> {
+        None
+    }
 }
 
 /// An activity to check and record.

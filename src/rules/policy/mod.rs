@@ -5,6 +5,7 @@ mod config;
 mod contradictions;
 mod describe;
 mod error;
+mod overrides;
 mod presets;
 mod profiles;
 #[cfg(test)]
@@ -12,7 +13,12 @@ mod tests;
 
 use std::time::Duration;
 
-pub use self::{builder::PolicyBuilder, error::PolicyError, profiles::Profiles};
+pub use self::{
+    builder::PolicyBuilder,
+    error::PolicyError,
+    overrides::{Bound, OverrideBounds, OverrideField, Overrides, Violation},
+    profiles::Profiles,
+};
 
 /// How long sessions live, and when their tokens are renewed.
 ///
