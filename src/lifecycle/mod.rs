@@ -1,45 +1,86 @@
-//! A session's life around its requests: how it starts, and how it is ended.
+//! A session's whole life: sign-in, refresh, sign-out, and what an account's owner decides.
 
+mod account_policy;
+mod audit;
+mod directory;
+mod end;
 mod grant;
+mod journal;
+mod list;
+mod refresh;
 mod start;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 pub use self::{
+    account_policy::{AccountPolicy, AccountPolicyError},
+    audit::{About, AuditEvent},
+    directory::{DirectoryEntry, UserDirectory},
     grant::Grant,
+    journal::{AuditSink, Journal, TracingSink},
+    refresh::Refresh,
     start::{Start, StartError},
 };
 use crate::{
-    clock::Clock,
     rejection::{Rejection, RejectionKind},
-    rules::Profiles,
-    store::{Key, LIFECYCLE_TIME_LIMIT, SessionStore, within},
-    token::TokenVerifier,
+    rules::{OverrideBounds, Timestamp},
+    session::Judge,
+    store::{Key, LIFECYCLE_TIME_LIMIT, LifecycleStore, StoreFuture, within},
+    token::{ClaimsSource, TokenVerifier},
 };
 
 /// What the lifecycle works with.
 #[derive(Clone)]
 pub(crate) struct Lifecycle {
     pub(crate) verifier: TokenVerifier,
-    pub(crate) profiles: Arc<Profiles>,
-    pub(crate) store: Arc<dyn SessionStore>,
-    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) judge: Arc<Judge>,
+    /// Where whole lives are kept; without it there are no refresh tokens, lists and policies.
+    pub(crate) records: Option<Arc<dyn LifecycleStore>>,
+    pub(crate) claims: Option<Arc<dyn ClaimsSource>>,
+    /// Whether there are refresh tokens, and how long a replay is answered with the successor.
+    pub(crate) reuse_grace: Option<Duration>,
+    pub(crate) bounds: OverrideBounds,
+    pub(crate) journal: Option<Journal>,
 }
 
 impl Lifecycle {
-    /// Ends the session `sid`, whether or not it is known.
-    pub(crate) async fn end(&self, sid: &str) -> Result<(), Rejection> {
-        let key = Key::session(self.verifier.iss(), sid);
-        let longest = self.profiles.longest_absolute_timeout();
-        let skew = self.profiles.widest_clock_skew();
-        let until = self.clock.now() + longest + skew;
-        let written = self.store.end(key, until);
-        within(written, &*self.clock, LIFECYCLE_TIME_LIMIT).await.map_err(|error| {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "a session could not be ended"
-            );
+    fn now(&self) -> Timestamp {
+        self.judge.clock.now()
+    }
+
+    fn iss(&self) -> Option<&str> {
+        self.verifier.iss()
+    }
+
+    fn session_key(&self, sid: &str) -> Key {
+        Key::session(self.iss(), sid)
+    }
+
+    /// Past this instant no session of today can be alive.
+    fn outlived(&self, now: Timestamp) -> Timestamp {
+        let profiles = &self.judge.profiles;
+        let longest = profiles.longest_absolute_timeout().max(*self.bounds.absolute.end());
+        now + longest + profiles.widest_clock_skew()
+    }
+
+    /// The store of whole lives. Without one its questions have no answer, as in an outage.
+    fn records(&self) -> Result<&dyn LifecycleStore, Rejection> {
+        self.records.as_deref().ok_or_else(|| {
+            tracing::warn!("this needs a lifecycle store, and another store is set");
             RejectionKind::StoreUnavailable.into()
         })
+    }
+
+    async fn answer<T: Unpin>(&self, answer: StoreFuture<T>) -> Result<T, Rejection> {
+        within(answer, &*self.judge.clock, LIFECYCLE_TIME_LIMIT).await.map_err(|error| {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the lifecycle store failed");
+            RejectionKind::StoreUnavailable.into()
+        })
+    }
+
+    fn note(&self, event: &AuditEvent, at: Timestamp, about: &About) {
+        if let Some(journal) = &self.journal {
+            journal.note(event, at, about);
+        }
     }
 }

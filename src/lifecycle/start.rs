@@ -9,11 +9,13 @@ use std::{
 
 use serde::Serialize;
 
-use super::{Grant, Lifecycle};
+use super::{About, AuditEvent, Grant, Lifecycle};
 use crate::{
-    rules::{Deadlines, SessionClaims},
-    store::{Key, LIFECYCLE_TIME_LIMIT, Touch, within},
-    token::{AppClaims, ClaimsError, KeyError, NewToken, mint, new_id},
+    rejection::Rejection,
+    rules::{self, Overrides, Policy, SessionClaims, Timestamp},
+    session::Session,
+    store::{Key, Scopes, SessionRecord, Touch},
+    token::{AppClaims, ClaimsError, KeyError, NewToken, new_id},
 };
 
 /// A session about to start; await it for its [`Grant`].
@@ -26,6 +28,7 @@ pub struct Start<'a> {
     tenant: Option<String>,
     profile: Option<String>,
     app: Result<Option<AppClaims>, ClaimsError>,
+    replaces: Option<&'a Session>,
 }
 
 /// Why a session did not start.
@@ -40,6 +43,8 @@ pub enum StartError {
     Claims(ClaimsError),
     /// The token could not be signed.
     Key(KeyError),
+    /// The store did not answer: a 503.
+    Unavailable(Rejection),
 }
 
 impl fmt::Display for StartError {
@@ -49,6 +54,7 @@ impl fmt::Display for StartError {
             Self::UnknownProfile(name) => write!(f, "no profile is named `{name}`: list it first"),
             Self::Claims(error) => error.fmt(f),
             Self::Key(error) => error.fmt(f),
+            Self::Unavailable(rejection) => rejection.fmt(f),
         }
     }
 }
@@ -57,7 +63,24 @@ impl std::error::Error for StartError {}
 
 impl<'a> Start<'a> {
     pub(crate) const fn new(lifecycle: &'a Lifecycle, sub: String) -> Self {
-        Self { lifecycle, sub, tenant: None, profile: None, app: Ok(None) }
+        Self { lifecycle, sub, tenant: None, profile: None, app: Ok(None), replaces: None }
+    }
+
+    /// A session in the place of `session`, whose user has just proven again to be it.
+    pub(crate) fn instead_of(lifecycle: &'a Lifecycle, session: &'a Session) -> Self {
+        let claims = session.session_claims();
+        Self {
+            lifecycle,
+            sub: claims.sub.to_string(),
+            tenant: claims.tenant.as_deref().map(str::to_owned),
+            profile: claims
+                .session_profile
+                .as_deref()
+                .filter(|name| lifecycle.judge.profiles.contains(name))
+                .map(str::to_owned),
+            app: Ok(Some(AppClaims::of_payload(session.token().payload()))),
+            replaces: Some(session),
+        }
     }
 
     /// The account that the user signs in to: the `tenant` claim.
@@ -82,55 +105,88 @@ impl<'a> Start<'a> {
     }
 
     async fn run(self) -> Result<Grant, StartError> {
-        let Lifecycle { verifier, profiles, store, clock } = self.lifecycle;
+        let lifecycle = self.lifecycle;
         if self.sub.is_empty() {
             return Err(StartError::NoSubject);
         }
+        let profiles = &lifecycle.judge.profiles;
         if let Some(name) = self.profile.as_deref().filter(|name| !profiles.contains(name)) {
             return Err(StartError::UnknownProfile(name.to_owned()));
         }
         let app = self.app.map_err(StartError::Claims)?;
-        let policy = profiles.get(self.profile.as_deref());
-        let now = clock.now();
-        let auth_time = now.floor_to_secs();
-        let lifetime = policy.token_lifetime().min(policy.absolute_timeout());
-        let mut claims = SessionClaims::new(
-            &self.sub,
-            &new_id(),
-            auth_time,
-            (now + lifetime).min(auth_time + policy.absolute_timeout()).floor_to_secs(),
-        );
-        claims.iss = verifier.iss().map(Box::from);
-        claims.tenant = self.tenant.map(Box::from);
-        claims.session_profile = self.profile.map(Box::from);
+        let tenant = self.tenant.as_deref();
+        let policy = profiles.in_force(self.profile.as_deref(), lifecycle.overrides_of(tenant));
+        let now = lifecycle.now();
+        let mut claims = SessionClaims::new(&self.sub, &new_id(), now.floor_to_secs(), now);
+        claims.exp = rules::successor(&claims, &policy, now).exp;
+        claims.iss = lifecycle.iss().map(Box::from);
+        claims.tenant = tenant.map(Box::from);
+        claims.session_profile = self.profile.as_deref().map(Box::from);
         claims.idle_max = Some(whole_secs(policy.idle_timeout()));
         claims.abs_max = Some(whole_secs(policy.absolute_timeout()));
-        claims.epoch = Some(now);
+        claims.epoch = Some(lifecycle.begin(&claims, &policy, now).await?);
+
+        let aud = lifecycle.verifier.aud();
         let payload =
-            NewToken { claims: &claims, aud: verifier.aud(), app: app.as_ref() }.payload();
-        let access_token = mint(verifier.keys(), &payload).map_err(StartError::Key)?;
-        if policy.records_activity() {
-            let touch = Touch {
-                now,
-                token_activity: auth_time,
-                idle: policy.idle_timeout(),
-                known_only: false,
-            };
-            let key = Key::session(verifier.iss(), &claims.sid);
-            // Without its entry the session is judged by its token: no reason to refuse a sign-in.
-            let begun = within(store.touch(key, touch), &**clock, LIFECYCLE_TIME_LIMIT).await;
-            if let Err(error) = begun {
-                tracing::warn!(error = &error as &dyn std::error::Error, "a session is not stored");
-            }
+            |claims: &SessionClaims| NewToken { claims, aud, app: app.as_ref() }.payload();
+        let access = payload(&claims);
+        let refresh = lifecycle.reuse_grace.map(|_| {
+            payload(&SessionClaims {
+                exp: rules::refresh_exp(&claims, &policy, now),
+                ..claims.clone()
+            })
+        });
+        let grant = Grant::sign(&lifecycle.verifier, &access, refresh.as_deref(), &policy, now)
+            .map_err(StartError::Key)?;
+        if let Some(replaced) = self.replaces {
+            lifecycle.end_session(replaced).await.map_err(StartError::Unavailable)?;
         }
-        let deadlines = Deadlines::of(&claims, Some(now), policy);
-        Ok(Grant {
-            access_token,
-            session_id: claims.sid.into(),
-            expires_in: claims.exp.since(claims.iat),
-            idle_expires_at: deadlines.idle.unwrap_or(deadlines.absolute).min(deadlines.absolute),
-            absolute_expires_at: deadlines.absolute,
-        })
+        Ok(grant)
+    }
+}
+
+impl Lifecycle {
+    fn overrides_of(&self, tenant: Option<&str>) -> Option<Overrides> {
+        let bulletin = self.judge.store.as_ref()?.bulletin()?;
+        bulletin.overrides(|| tenant.map(|tenant| Key::account(self.iss(), tenant)))
+    }
+
+    /// Makes the session known; its epoch.
+    async fn begin(
+        &self,
+        claims: &SessionClaims,
+        policy: &Policy,
+        now: Timestamp,
+    ) -> Result<Timestamp, StartError> {
+        let key = self.session_key(&claims.sid);
+        let scopes = Scopes::of(self.iss(), claims.tenant.as_deref(), &claims.sub);
+        let event = AuditEvent::SessionStarted;
+        if let Some(records) = &self.records {
+            let record = SessionRecord {
+                key,
+                sid: claims.sid.to_string(),
+                sub: claims.sub.to_string(),
+                tenant: claims.tenant.as_deref().map(str::to_owned),
+                profile: claims.session_profile.as_deref().map(str::to_owned),
+                scopes,
+                auth_time: claims.auth_time,
+                epoch: now,
+                idle: policy.idle_timeout(),
+                ends_at: claims.auth_time + policy.absolute_timeout(),
+                last_seen: now,
+            };
+            let begun = records.begin(record, event.row(now, &About::session(key, &scopes)));
+            // Without its epoch the session could outlive a revocation of all before it.
+            return self.answer(begun).await.map_err(StartError::Unavailable);
+        }
+        if let Some(store) = self.judge.store.as_ref().filter(|_| policy.records_activity()) {
+            let idle = policy.idle_timeout();
+            let touch = Touch { now, token_activity: claims.auth_time, idle, known_only: false };
+            // Without its entry the session is judged by its token: no reason to refuse a sign-in.
+            let _ = self.answer(store.touch(key, touch)).await;
+        }
+        self.note(&event, now, &About::session(key, &scopes));
+        Ok(now)
     }
 }
 

@@ -61,6 +61,12 @@ impl SessionClaims {
         }
     }
 
+    /// When the session began, for comparison with marks: `epoch`, or else `auth_time`.
+    #[must_use]
+    pub fn epoch(&self) -> Timestamp {
+        self.epoch.unwrap_or(self.auth_time)
+    }
+
     /// The last activity that the token itself proves: `seen`, or else `iat`, but not later than
     /// `now`.
     #[must_use]

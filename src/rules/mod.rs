@@ -6,6 +6,7 @@
 mod claims;
 mod duration;
 mod policy;
+mod refresh;
 mod renewal;
 mod standing;
 mod time;
@@ -17,6 +18,7 @@ pub use self::{
         Bound, OverrideBounds, OverrideField, Overrides, Policy, PolicyBuilder, PolicyError,
         Profiles, RenewWhen, Violation,
     },
+    refresh::{refresh_exp, refresh_standing},
     renewal::{Successor, renewal, successor, waives_rate},
     standing::{Deadlines, Limit, Limits, Standing, last_activity, signed_in_within, standing},
     time::Timestamp,

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use http::HeaderName;
 
-use super::{Hub, SlidingSessions};
+use super::{Hub, SlidingSessions, lifecycle_settings::LifecycleSettings};
 use crate::{
     clock::{Clock, SystemClock},
     layers::{
@@ -15,6 +15,7 @@ use crate::{
     rejection::MakeRejection,
     request_class::{Classify, PathRules, RequestClass, RequestHead},
     rules::{Policy, Profiles},
+    session::Judge,
     store::{MemoryGate, MemoryStore, RenewalGate, SessionStore},
     token::{ClaimsSource, JwtKeys, LegacyTokens, TokenVerifier},
     transport::{Delivery, SessionCookie, Transport},
@@ -25,13 +26,13 @@ use crate::{
 pub struct SlidingSessionsBuilder {
     verifier: TokenVerifier,
     profiles: Profiles,
-    path_rules: Option<PathRules>,
+    pub(super) path_rules: Option<PathRules>,
     classify: Option<Arc<dyn Classify>>,
     transports: Vec<Transport>,
     delivery: Delivery,
     cookie: Option<SessionCookie>,
     mirror: Option<(String, String)>,
-    store: Option<Arc<dyn SessionStore>>,
+    pub(super) store: Option<Arc<dyn SessionStore>>,
     gate: Option<Arc<dyn RenewalGate>>,
     claims: Option<Arc<dyn ClaimsSource>>,
     clock: Arc<dyn Clock>,
@@ -41,6 +42,7 @@ pub struct SlidingSessionsBuilder {
     optional: bool,
     allow_preflight: bool,
     session_expires: bool,
+    pub(super) lifecycle: LifecycleSettings,
 }
 
 impl SlidingSessionsBuilder {
@@ -64,6 +66,7 @@ impl SlidingSessionsBuilder {
             optional: false,
             allow_preflight: false,
             session_expires: false,
+            lifecycle: LifecycleSettings::default(),
         }
     }
 
@@ -228,6 +231,7 @@ impl SlidingSessionsBuilder {
         if self.transports.iter().filter(cookies).count() > 1 {
             problems.push("session_cookie: name one cookie only".to_owned());
         }
+        problems.extend(self.lifecycle.problems(&self.profiles));
         if !problems.is_empty() {
             return Err(BuildError { problems });
         }
@@ -258,6 +262,7 @@ impl SlidingSessionsBuilder {
     fn hub(self, classify: ClassifyLayer) -> Hub {
         let profiles = Arc::new(self.profiles);
         let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
+        let journal = self.lifecycle.journal();
         let gate = self.gate.unwrap_or_else(|| Arc::new(MemoryGate::new()));
         let transports = match self.transports {
             none if none.is_empty() => vec![Transport::Bearer],
@@ -285,20 +290,30 @@ impl SlidingSessionsBuilder {
         if self.allow_preflight {
             authenticate = authenticate.allow_preflight();
         }
-        if let Some(source) = self.claims {
-            renew = renew.claims_source(source);
+        if let Some(source) = &self.claims {
+            renew = renew.claims_source(Arc::clone(source));
         }
         if self.session_expires {
             renew = renew.session_expires();
         }
         Hub {
-            lifecycle: Lifecycle { verifier: self.verifier, profiles, store, clock: self.clock },
+            lifecycle: Lifecycle {
+                verifier: self.verifier,
+                judge: Arc::new(Judge { profiles, store: Some(store), clock: self.clock }),
+                records: self.lifecycle.records,
+                claims: self.claims,
+                reuse_grace: self.lifecycle.reuse_grace,
+                bounds: self.lifecycle.bounds,
+                journal: Some(journal),
+            },
             classify,
             authenticate,
             activity,
             renew,
             delivery: self.delivery,
             cookie: self.cookie,
+            owner: self.lifecycle.owner,
+            directory: self.lifecycle.directory,
         }
     }
 }

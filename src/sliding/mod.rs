@@ -2,6 +2,8 @@
 
 mod builder;
 mod layer;
+mod lifecycle;
+mod lifecycle_settings;
 
 use std::{fmt, sync::Arc};
 
@@ -13,9 +15,9 @@ pub use self::{
 };
 use crate::{
     layers::{ActivityLayer, AuthenticateLayer, ClassifyLayer, ExposeHeadersLayer, RenewLayer},
-    lifecycle::{Lifecycle, Start},
-    rejection::Rejection,
+    lifecycle::{Lifecycle, UserDirectory},
     rules::{Policy, Profiles},
+    session::Session,
     token::JwtKeys,
     transport::{Delivery, SessionCookie},
 };
@@ -60,7 +62,12 @@ struct Hub {
     renew: RenewLayer,
     delivery: Delivery,
     cookie: Option<SessionCookie>,
+    owner: Option<Arc<IsOwner>>,
+    directory: Option<Arc<dyn UserDirectory>>,
 }
+
+/// Who may decide for an account.
+type IsOwner = dyn Fn(&Session) -> bool + Send + Sync;
 
 impl SlidingSessions {
     /// Sessions whose tokens `keys` sign and whose limits `policy` sets.
@@ -81,22 +88,6 @@ impl SlidingSessions {
         )
     }
 
-    /// Starts a session for the user `subject`, who has just proven to be it.
-    ///
-    /// # Errors
-    /// Once awaited: an empty subject, a profile that is not listed, refused claims, a failed key.
-    pub fn start(&self, subject: impl Into<String>) -> Start<'_> {
-        Start::new(&self.hub.lifecycle, subject.into())
-    }
-
-    /// Ends the session `sid`: its tombstone is written before this returns.
-    ///
-    /// # Errors
-    /// `store_unavailable`, a 503: the store did not take the tombstone.
-    pub async fn end(&self, sid: &str) -> Result<(), Rejection> {
-        self.hub.lifecycle.end(sid).await
-    }
-
     /// The response headers that a browser's scripts need: for a `CorsLayer`'s expose-headers.
     #[must_use]
     pub fn exposed_headers(&self) -> Vec<HeaderName> {
@@ -111,17 +102,26 @@ impl SlidingSessions {
         self.hub.cookie.as_ref()
     }
 
+    /// Whether the user of `session` may decide for its account.
+    pub(crate) fn is_owner(&self, session: &Session) -> bool {
+        self.hub.owner.as_ref().is_some_and(|is_owner| is_owner(session))
+    }
+
+    pub(crate) fn directory(&self) -> Option<&dyn UserDirectory> {
+        self.hub.directory.as_deref()
+    }
+
     /// The policies in force.
     #[must_use]
     pub fn profiles(&self) -> &Profiles {
-        &self.hub.lifecycle.profiles
+        &self.hub.lifecycle.judge.profiles
     }
 }
 
 impl fmt::Debug for SlidingSessions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SlidingSessions")
-            .field("profiles", &self.hub.lifecycle.profiles)
+            .field("profiles", &self.hub.lifecycle.judge.profiles)
             .field("delivery", &self.hub.delivery)
             .finish_non_exhaustive()
     }

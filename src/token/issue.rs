@@ -5,7 +5,7 @@ use std::fmt;
 use base64_simd::URL_SAFE_NO_PAD;
 use serde::Serialize;
 
-use super::{keys::JwtKeys, keys::KeyError, splice::AppClaims};
+use super::{keys::JwtKeys, keys::KeyError, purpose::Purpose, splice::AppClaims};
 use crate::rules::SessionClaims;
 
 /// Why the app's claims were refused, or could not be read.
@@ -99,9 +99,9 @@ pub(crate) fn new_id() -> String {
 }
 
 /// Signs `payload` with the newest key.
-pub(crate) fn mint(keys: &JwtKeys, payload: &str) -> Result<String, KeyError> {
+pub(crate) fn mint(keys: &JwtKeys, payload: &str, purpose: Purpose) -> Result<String, KeyError> {
     let set = keys.current();
-    let header = set.header();
+    let header = set.header(purpose);
     let mut token = String::with_capacity(header.len() + payload.len() * 4 / 3 + 128);
     token.push_str(header);
     token.push('.');

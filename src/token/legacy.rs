@@ -4,6 +4,8 @@ use std::{fmt, sync::Arc};
 
 use serde::de::DeserializeOwned;
 
+use super::purpose::Purpose;
+
 /// What becomes of verified tokens that carry no `sid` or no `auth_time`.
 #[derive(Clone, Default)]
 #[non_exhaustive]
@@ -11,8 +13,17 @@ pub enum LegacyTokens {
     /// They are refused as `invalid_token`. The default.
     #[default]
     Reject,
-    /// Those that the predicate names access tokens become sessions: see [`adopt`](Self::adopt).
-    Adopt(Arc<dyn Fn(&LegacyClaims<'_>) -> bool + Send + Sync>),
+    /// Those that the predicates name become sessions: see [`adopt`](Self::adopt).
+    Adopt(Adoption),
+}
+
+type Predicate = Arc<dyn Fn(&LegacyClaims<'_>) -> bool + Send + Sync>;
+
+/// Which tokens are adopted. Made by [`LegacyTokens::adopt`].
+#[derive(Clone)]
+pub struct Adoption {
+    is_access: Predicate,
+    is_refresh: Option<Predicate>,
 }
 
 impl LegacyTokens {
@@ -38,14 +49,38 @@ impl LegacyTokens {
     where
         F: Fn(&LegacyClaims<'_>) -> bool + Send + Sync + 'static,
     {
-        Self::Adopt(Arc::new(is_access))
+        Self::Adopt(Adoption { is_access: Arc::new(is_access), is_refresh: None })
     }
 
-    pub(super) fn accepts(&self, payload: &str) -> bool {
+    /// Adopts refresh tokens, too: those of `typ` `rt+jwt` for which `is_refresh` holds. Each is
+    /// good for one rotation, whose tokens carry all claims, the limits as they are then among
+    /// them.
+    #[must_use]
+    pub fn adopt_refresh<F>(self, is_refresh: F) -> Self
+    where
+        F: Fn(&LegacyClaims<'_>) -> bool + Send + Sync + 'static,
+    {
         match self {
-            Self::Reject => false,
-            Self::Adopt(is_access) => is_access(&LegacyClaims { payload }),
+            Self::Reject => Self::adopt(|_| false).adopt_refresh(is_refresh),
+            Self::Adopt(adoption) => {
+                Self::Adopt(Adoption { is_refresh: Some(Arc::new(is_refresh)), ..adoption })
+            }
         }
+    }
+
+    pub(super) fn accepts(&self, payload: &str, purpose: Purpose) -> bool {
+        let Self::Adopt(Adoption { is_access, is_refresh }) = self else { return false };
+        let predicate = match purpose {
+            Purpose::Access => Some(is_access),
+            Purpose::Refresh => is_refresh.as_ref(),
+        };
+        predicate.is_some_and(|predicate| predicate(&LegacyClaims { payload }))
+    }
+}
+
+impl fmt::Debug for Adoption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Adoption(..)")
     }
 }
 

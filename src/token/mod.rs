@@ -9,6 +9,7 @@ mod issue;
 mod keys;
 mod legacy;
 mod payload;
+mod purpose;
 mod signature;
 mod splice;
 mod verified;
@@ -24,5 +25,7 @@ pub use self::{
 };
 pub(crate) use self::{
     issue::{NewToken, mint, new_id},
+    purpose::Purpose,
     splice::{AppClaims, Seen, successor},
+    verify::RefreshToken,
 };

@@ -5,7 +5,7 @@ use std::ops::Range;
 use serde::Serialize;
 
 use super::{
-    issue::{ClaimsError, new_id, push_member},
+    issue::{ClaimsError, push_member},
     payload::members,
     verified::VerifiedToken,
 };
@@ -57,6 +57,22 @@ impl AppClaims {
         Ok(Self(inside.unwrap_or_default().trim().to_owned()))
     }
 
+    /// The members of `payload` that are the app's.
+    pub(crate) fn of_payload(payload: &str) -> Self {
+        let mut own = String::new();
+        // What was verified is an object.
+        let _ = members(payload, |member| {
+            if !RESERVED.contains(&&*member.name) {
+                if !own.is_empty() {
+                    own.push(',');
+                }
+                own.push_str(&payload[member.span]);
+            }
+            Ok(())
+        });
+        Self(own)
+    }
+
     /// The members as they are written between braces; empty if there are none.
     pub(crate) fn members(&self) -> &str {
         &self.0
@@ -72,7 +88,7 @@ pub(crate) enum Seen {
     Earlier(Timestamp),
 }
 
-/// The payload of `token`'s successor: new times, a new `jti`, `app` in place of the app's claims
+/// The payload of `token`'s successor: new times, `id` as its `jti`, `app` in place of the app's claims
 /// if given, and every other byte as it was. A token that was adopted becomes a session's in full,
 /// with `limits` as its snapshot.
 pub(crate) fn successor(
@@ -81,8 +97,8 @@ pub(crate) fn successor(
     seen: Seen,
     limits: rules::Limits,
     app: Option<&AppClaims>,
+    id: &str,
 ) -> String {
-    let id = new_id();
     let mut edits = vec![
         (token.spans.iat.clone(), times.iat.as_secs().to_string()),
         (token.spans.exp.clone(), times.exp.as_secs().to_string()),
@@ -90,7 +106,7 @@ pub(crate) fn successor(
     let mut added = String::new();
     match &token.spans.jti {
         Some(span) => edits.push((span.clone(), format!("\"{id}\""))),
-        None => push_member(&mut added, "jti", &id),
+        None => push_member(&mut added, "jti", id),
     }
     let payload = token.payload();
     match (seen, &token.spans.seen) {

@@ -1,6 +1,6 @@
 //! What a verification comes to.
 
-use std::fmt;
+use std::{fmt, sync::OnceLock};
 
 use super::{
     payload::{ParsedClaims, Spans, Text},
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     rules::{SessionClaims, Timestamp},
-    store::Key,
+    store::{Key, Scopes},
 };
 
 /// Which of a session's two names an adopted token lacked.
@@ -27,6 +27,7 @@ pub struct VerifiedToken {
     pub(super) spans: Spans,
     pub(super) adopted: Option<Adopted>,
     session_key: Key,
+    scopes: OnceLock<Scopes>,
 }
 
 impl VerifiedToken {
@@ -44,6 +45,16 @@ impl VerifiedToken {
         Ok(Self::of(claims, payload.into(), spans, None))
     }
 
+    /// A token that this crate has written, with `payload` as its claims in JSON.
+    pub(crate) fn minted(payload: &str) -> Result<Self, InvalidToken> {
+        let parsed = ParsedClaims::parse(payload)?;
+        let (Some(sid), Some(auth_time)) = (&parsed.sid, parsed.auth_time) else {
+            return Err(InvalidToken);
+        };
+        let claims = parsed.session(&sid.0, auth_time.0)?;
+        Ok(Self::of(claims, payload.into(), parsed.spans(payload)?, None))
+    }
+
     /// A token that somebody else verified and of which nothing more is known.
     pub(crate) fn bare(claims: SessionClaims) -> Self {
         Self::of(claims, "{}".into(), Spans::default(), None)
@@ -57,7 +68,7 @@ impl VerifiedToken {
         adopted: Option<Adopted>,
     ) -> Self {
         let session_key = Key::session(claims.iss.as_deref(), &claims.sid);
-        Self { payload, claims, spans, adopted, session_key }
+        Self { payload, claims, spans, adopted, session_key, scopes: OnceLock::new() }
     }
 
     /// How much memory it takes, in bytes.
@@ -85,17 +96,39 @@ impl VerifiedToken {
         &self.payload
     }
 
+    /// Its `jti`, if it has one.
+    ///
+    /// # Errors
+    /// One that is no text.
+    pub(super) fn jti(&self) -> Result<Option<String>, InvalidToken> {
+        let span = self.spans.jti.clone();
+        span.map(|span| serde_json::from_str(&self.payload[span]).map_err(|_| InvalidToken))
+            .transpose()
+    }
+
+    /// Whether it is older than sessions are: it names none, and was adopted.
+    pub(crate) const fn is_adopted(&self) -> bool {
+        self.adopted.is_some()
+    }
+
     /// What the session is stored under.
     #[must_use]
     pub const fn session_key(&self) -> Key {
         self.session_key
     }
 
-    /// What its user is stored under; computed at each call, for only renewals ask.
+    /// What its session can be revoked by; computed once, and only where it is asked for.
+    pub fn scopes(&self) -> &Scopes {
+        self.scopes.get_or_init(|| {
+            let claims = &self.claims;
+            Scopes::of(claims.iss.as_deref(), claims.tenant.as_deref(), &claims.sub)
+        })
+    }
+
+    /// What its user is stored under.
     #[must_use]
     pub fn user_key(&self) -> Key {
-        let claims = &self.claims;
-        Key::user(claims.iss.as_deref(), claims.tenant.as_deref(), &claims.sub)
+        self.scopes().user
     }
 }
 

@@ -12,9 +12,10 @@ use super::{
     keys::{Algorithm, JwtKeys},
     legacy::LegacyTokens,
     payload::{Malformed, ParsedClaims},
+    purpose::Purpose,
     verified::{Adopted, VerifiedToken},
 };
-use crate::rules::Timestamp;
+use crate::{rules::Timestamp, store::Key};
 
 /// The longest token that is looked at, in bytes.
 const MAX_TOKEN: usize = 8 * 1024;
@@ -151,24 +152,38 @@ impl TokenVerifier {
         if token.len() > MAX_TOKEN {
             return Err(InvalidToken);
         }
-        let Some(cache) = &self.cache else { return self.verify_anew(token).map(Arc::new) };
+        let Some(cache) = &self.cache else {
+            return self.verify_anew(token, Purpose::Access).map(Arc::new);
+        };
         let place = match cache.find(token, self.keys.generation()) {
             Ok(verified) => return Ok(verified),
             Err(place) => place,
         };
-        let verified = self.verify_anew(token).map(Arc::new)?;
+        let verified = self.verify_anew(token, Purpose::Access).map(Arc::new)?;
         cache.insert(place, token, &verified, now);
         Ok(verified)
     }
 
-    fn verify_anew(&self, token: &[u8]) -> Result<VerifiedToken, InvalidToken> {
+    /// Verifies a refresh token, which is of another `typ` (`rt+jwt`), and is never remembered.
+    pub(crate) fn verify_refresh(&self, token: &str) -> Result<RefreshToken, InvalidToken> {
+        if token.len() > MAX_TOKEN {
+            return Err(InvalidToken);
+        }
+        let verified = self.verify_anew(token.as_bytes(), Purpose::Refresh)?;
+        let id = verified.jti()?.unwrap_or_else(|| digest_of(token.as_bytes()));
+        let key = Key::token(self.iss(), &id);
+        Ok(RefreshToken { verified, key })
+    }
+
+    fn verify_anew(&self, token: &[u8], purpose: Purpose) -> Result<VerifiedToken, InvalidToken> {
         let set = self.keys.current();
+        let own_header = set.header(purpose).as_bytes();
         let Parts { signed, header, body, signature } =
-            Parts::of(token, set.header().as_bytes()).ok_or(InvalidToken)?;
-        let key = if header == set.header().as_bytes() {
+            Parts::of(token, own_header).ok_or(InvalidToken)?;
+        let key = if header == own_header {
             set.signing_key()
         } else {
-            let header = Header::parse(header)?;
+            let header = Header::parse(header, purpose)?;
             let key = set.find(header.kid.as_deref()).ok_or(InvalidToken)?;
             if header.alg != key.algorithm() {
                 return Err(InvalidToken);
@@ -185,11 +200,16 @@ impl TokenVerifier {
         }
         let payload = URL_SAFE_NO_PAD.decode_to_vec(body).map_err(|_| InvalidToken)?;
         let payload = String::from_utf8(payload).map_err(|_| InvalidToken)?;
-        self.read(signed, payload.into_boxed_str())
+        self.read(signed, payload.into_boxed_str(), purpose)
     }
 
     #[inline]
-    fn read(&self, signed: &[u8], payload: Box<str>) -> Result<VerifiedToken, InvalidToken> {
+    fn read(
+        &self,
+        signed: &[u8],
+        payload: Box<str>,
+        purpose: Purpose,
+    ) -> Result<VerifiedToken, InvalidToken> {
         let parsed = ParsedClaims::parse(&payload)?;
         if self.iss.is_some() && parsed.iss.as_ref().map(|iss| &*iss.0) != self.iss.as_deref() {
             return Err(InvalidToken);
@@ -199,7 +219,7 @@ impl TokenVerifier {
         }
         let adopted = Adopted { sid: parsed.sid.is_none(), auth_time: parsed.auth_time.is_none() };
         let adopted = (adopted.sid || adopted.auth_time).then_some(adopted);
-        if adopted.is_some() && !self.legacy.accepts(&payload) {
+        if adopted.is_some() && !self.legacy.accepts(&payload, purpose) {
             return Err(InvalidToken);
         }
         let sid = parsed.sid.as_ref().map_or_else(|| digest_of(signed).into(), |sid| sid.borrow());
@@ -248,6 +268,12 @@ impl<'a> Parts<'a> {
     }
 }
 
+/// A refresh token that was verified, and the key of its `jti`.
+pub(crate) struct RefreshToken {
+    pub(crate) verified: VerifiedToken,
+    pub(crate) key: Key,
+}
+
 #[derive(Deserialize)]
 struct Header {
     alg: Algorithm,
@@ -257,15 +283,11 @@ struct Header {
 }
 
 impl Header {
-    fn parse(encoded: &[u8]) -> Result<Self, InvalidToken> {
+    fn parse(encoded: &[u8], purpose: Purpose) -> Result<Self, InvalidToken> {
         let json = URL_SAFE_NO_PAD.decode_to_vec(encoded).map_err(|_| InvalidToken)?;
         let header: Self = serde_json::from_slice(&json).map_err(|_| InvalidToken)?;
-        let is_access = header.typ.as_deref().is_none_or(|typ| {
-            ["jwt", "at+jwt", "application/at+jwt"]
-                .iter()
-                .any(|access| typ.eq_ignore_ascii_case(access))
-        });
-        if header.crit.is_some() || !is_access { Err(InvalidToken) } else { Ok(header) }
+        let is_meant = purpose.is_served_by(header.typ.as_deref());
+        if header.crit.is_some() || !is_meant { Err(InvalidToken) } else { Ok(header) }
     }
 }
 

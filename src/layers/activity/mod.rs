@@ -3,6 +3,7 @@
 mod future;
 
 use std::{
+    borrow::Cow,
     fmt,
     sync::Arc,
     task::{Context, Poll},
@@ -185,8 +186,8 @@ enum Question {
 }
 
 impl Settings {
-    fn policy(&self, session: &Session) -> &Policy {
-        self.judge.profiles.get(session.session_claims().session_profile.as_deref())
+    fn policy(&self, session: &Session) -> Cow<'_, Policy> {
+        self.judge.policy(session.token())
     }
 
     /// A session that is over by its token is no activity: it is only asked after, for the reason.
@@ -196,14 +197,14 @@ impl Settings {
         let policy = self.policy(session);
         let key = session.token().session_key();
         let alive = session.was_found_alive_by(&self.judge.profiles)
-            || matches!(rules::standing(claims, None, policy, now), Standing::Live { .. });
+            || matches!(rules::standing(claims, None, &policy, now), Standing::Live { .. });
         if alive && class == RequestClass::User && policy.records_activity() {
             return Question::Touch(self.store.touch(
                 key,
                 Touch {
                     now,
                     token_activity: claims.proven_activity(now),
-                    idle: Limits::of(claims, policy).idle,
+                    idle: Limits::of(claims, &policy).idle,
                     known_only: self.unknown == UnknownSessions::Reject,
                 },
             ));
@@ -211,11 +212,20 @@ impl Settings {
         Question::Peek(self.store.peek(key))
     }
 
+    /// Asked after the store has answered: it may have heard of a mark just then.
+    fn judge_marks(&self, session: &Session) -> Result<(), Rejection> {
+        if self.judge.is_revoked(session.token()) {
+            return Err(RejectionKind::SessionRevoked.into());
+        }
+        Ok(())
+    }
+
     fn judge_touch(
         &self,
         session: &Session,
         touched: Result<Touched, StoreError>,
     ) -> Result<(), Rejection> {
+        self.judge_marks(session)?;
         match touched {
             Ok(Touched::Live(before)) => {
                 let now = session.now(&*self.judge.clock);
@@ -234,6 +244,7 @@ impl Settings {
         session: &Session,
         peeked: Result<Peeked, StoreError>,
     ) -> Result<(), Rejection> {
+        self.judge_marks(session)?;
         match peeked {
             Ok(Peeked::Ended) => Err(RejectionKind::SessionRevoked.into()),
             Ok(Peeked::LastSeen(at)) => self.judge(session, Some(at)),
@@ -249,7 +260,7 @@ impl Settings {
         let now = session.now(&*self.judge.clock);
         let claims = session.session_claims();
         let last_activity = rules::last_activity(claims, stored, now);
-        match rules::standing(claims, Some(last_activity), self.policy(session), now) {
+        match rules::standing(claims, Some(last_activity), &self.policy(session), now) {
             Standing::Live { .. } => {
                 session.set_last_activity(last_activity);
                 Ok(())
@@ -264,7 +275,7 @@ impl Settings {
         tracing::warn!(error = error as &dyn std::error::Error, "a session could not be checked");
         let now = session.now(&*self.judge.clock);
         let claims = session.session_claims();
-        match (rules::standing(claims, None, self.policy(session), now), self.on_failure) {
+        match (rules::standing(claims, None, &self.policy(session), now), self.on_failure) {
             (Standing::Over(limit), _) => Err(limit.into()),
             (Standing::Impossible, _) => Err(RejectionKind::InvalidToken.into()),
             (Standing::Live { .. }, OnStoreFailure::Reject) => {

@@ -195,9 +195,10 @@ impl Settings {
         let Ok(token) = self.verifier.verify(token, now) else {
             return Outcome::Rejected(RejectionKind::InvalidToken.into());
         };
-        let claims = token.claims();
-        let policy = self.judge.profiles.get(claims.session_profile.as_deref());
-        match rules::standing(claims, None, policy, now) {
+        if self.judge.is_revoked(&token) {
+            return Outcome::Rejected(RejectionKind::SessionRevoked.into());
+        }
+        match rules::standing(token.claims(), None, &self.judge.policy(&token), now) {
             Standing::Impossible => Outcome::Rejected(RejectionKind::InvalidToken.into()),
             Standing::Over(limit) => self.why(Ended { token, limit, now }),
             Standing::Live { .. } => {
@@ -227,7 +228,7 @@ impl Settings {
     /// activity is known only where the token says all there is to say about it.
     fn name(&self, ended: &Ended, answer: Option<Peeked>) -> Rejection {
         let claims = ended.token.claims();
-        let policy = self.judge.profiles.get(claims.session_profile.as_deref());
+        let policy = self.judge.policy(&ended.token);
         let stored = match answer {
             Some(Peeked::Ended) => return RejectionKind::SessionRevoked.into(),
             Some(Peeked::LastSeen(at)) => Some(at),
@@ -235,7 +236,7 @@ impl Settings {
             None | Some(Peeked::Unknown) => None,
         };
         let last_activity = rules::last_activity(claims, stored, ended.now);
-        match rules::standing(claims, Some(last_activity), policy, ended.now) {
+        match rules::standing(claims, Some(last_activity), &policy, ended.now) {
             Standing::Over(limit) => limit.into(),
             _ => ended.limit.into(),
         }

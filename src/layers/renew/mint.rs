@@ -1,13 +1,13 @@
 //! One renewal, from its grant to the token.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use super::Settings;
 use crate::{
     rules::{self, Limits, Policy, Standing, Successor, Timestamp},
     session::Session,
     store::{Admission, Peeked, REQUEST_TIME_LIMIT, RenewalAsk, RenewalGate, within},
-    token::{AppClaims, ClaimsUpdate, Seen, mint, successor},
+    token::{AppClaims, ClaimsUpdate, Purpose, Seen, mint, new_id, successor},
 };
 
 /// How long a failed mint keeps its gates closed, at most.
@@ -46,9 +46,8 @@ impl Errand {
         minted
     }
 
-    fn policy(&self) -> &Policy {
-        let claims = self.session.session_claims();
-        self.settings.profiles.get(claims.session_profile.as_deref())
+    fn policy(&self) -> Cow<'_, Policy> {
+        self.session.policy(&self.settings.profiles)
     }
 
     /// Both gates, closed by this renewal.
@@ -77,7 +76,7 @@ impl Errand {
             return None;
         }
         let token = self.session.token();
-        let waived = rules::waives_rate(token.claims(), self.policy(), self.now);
+        let waived = rules::waives_rate(token.claims(), &self.policy(), self.now);
         Some(RenewalAsk {
             session: token.session_key(),
             user: (!waived).then(|| token.user_key()),
@@ -125,21 +124,24 @@ impl Errand {
                     Ok(Peeked::Unknown) => None,
                     Ok(Peeked::Ended) | Err(_) => return false,
                 };
+                if self.session.is_revoked() {
+                    return false;
+                }
                 let known = rules::last_activity(claims, stored, clock.now());
                 Some(known.max(self.session.last_activity()))
             }
         };
         matches!(
-            rules::standing(claims, last_activity, self.policy(), clock.now()),
+            rules::standing(claims, last_activity, &self.policy(), clock.now()),
             Standing::Live { .. }
         )
     }
 
     fn mint(&self, app: Option<&AppClaims>) -> Option<Minted> {
         let token = self.session.token();
-        let limits = Limits::of(token.claims(), self.policy());
-        let payload = successor(token, self.times, self.seen, limits, app);
-        match mint(&self.settings.keys, &payload) {
+        let limits = Limits::of(token.claims(), &self.policy());
+        let payload = successor(token, self.times, self.seen, limits, app, &new_id());
+        match mint(&self.settings.keys, &payload, Purpose::Access) {
             Ok(token) => Some(Minted { token, life: self.times.exp.since(self.now) }),
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "no token was signed");

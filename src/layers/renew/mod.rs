@@ -202,15 +202,15 @@ impl Renewal {
         }
         let (session, settings) = (&self.session, &self.settings);
         let claims = session.session_claims();
-        let policy = settings.profiles.get(claims.session_profile.as_deref());
+        let policy = session.policy(&settings.profiles);
         let replaced = session.take_replaced_claims();
         if replaced.is_none() && self.class != RequestClass::User {
             return None;
         }
         let now = settings.clock.now();
         let times = match &replaced {
-            Some(_) => rules::successor(claims, policy, now),
-            None => rules::renewal(claims, policy, now)?,
+            Some(_) => rules::successor(claims, &policy, now),
+            None => rules::renewal(claims, &policy, now)?,
         };
         // Asked last: most responses belong to tokens that are not due.
         if !self.is_renewable(response) {
@@ -253,8 +253,8 @@ impl Renewal {
             return;
         }
         let claims = self.session.session_claims();
-        let policy = self.settings.profiles.get(claims.session_profile.as_deref());
-        let deadlines = rules::Deadlines::of(claims, Some(self.session.last_activity()), policy);
+        let policy = self.session.policy(&self.settings.profiles);
+        let deadlines = rules::Deadlines::of(claims, Some(self.session.last_activity()), &policy);
         let now = self.settings.clock.now();
         let left = |until: Timestamp| until.since(now).as_secs();
         let idle = left(deadlines.idle.unwrap_or(deadlines.absolute));

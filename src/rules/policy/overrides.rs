@@ -27,6 +27,17 @@ impl Policy {
             ..self.clone()
         }
     }
+
+    /// This policy with an account's own limits where they are shorter.
+    #[must_use]
+    pub fn capped(&self, overrides: Overrides) -> Self {
+        let shorter = |own: Duration, other: Option<Duration>| other.map_or(own, |it| own.min(it));
+        Self {
+            idle_timeout: shorter(self.idle_timeout, overrides.idle),
+            absolute_timeout: shorter(self.absolute_timeout, overrides.absolute),
+            ..self.clone()
+        }
+    }
 }
 
 /// What overrides may range over: by default 5 minutes to 30 days of idleness and 1 hour to 90

@@ -1,8 +1,8 @@
 //! Named policies, for sessions of different kinds.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
-use super::Policy;
+use super::{Overrides, Policy};
 
 /// The policies of a service by name: `normal`, and whatever else it has, such as `remember_me`
 /// or `guest`.
@@ -63,6 +63,16 @@ impl Profiles {
     #[must_use]
     pub fn get(&self, name: Option<&str>) -> &Policy {
         name.and_then(|name| self.listed(name)).unwrap_or(&self.normal)
+    }
+
+    /// The policy of that name as it is in force in an account with `overrides`: in place of
+    /// `normal`'s own limits, and where they are shorter in place of another profile's.
+    #[must_use]
+    pub fn in_force(&self, name: Option<&str>, overrides: Option<Overrides>) -> Cow<'_, Policy> {
+        let policy = self.get(name);
+        let Some(overrides) = overrides else { return Cow::Borrowed(policy) };
+        let normal = std::ptr::eq(policy, &raw const self.normal);
+        Cow::Owned(if normal { policy.overridden(overrides) } else { policy.capped(overrides) })
     }
 
     /// Whether a profile of that name is listed; `normal` always is.

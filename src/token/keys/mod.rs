@@ -14,7 +14,7 @@ use std::{
 pub use jsonwebtoken::Algorithm;
 
 pub use self::{signing::SigningKey, verifying::VerifyingKey};
-use super::signature::key_removed;
+use super::{purpose::Purpose, signature::key_removed};
 
 /// Why a key, or a change of a key set, was refused.
 #[derive(Debug)]
@@ -27,6 +27,10 @@ impl KeyError {
 
     pub(super) fn no_backend() -> Self {
         Self::new("this algorithm needs the feature `rust_crypto` or `aws_lc_rs`")
+    }
+
+    pub(crate) fn unreadable() -> Self {
+        Self::new("the claims that were to be signed are malformed")
     }
 
     pub(super) fn mismatch() -> Self {
@@ -150,13 +154,16 @@ impl fmt::Debug for JwtKeys {
 /// One state of a key set.
 pub(super) struct KeySet {
     signing: SigningKey,
-    header: String,
+    access_header: String,
+    refresh_header: String,
     verifying: Vec<VerifyingKey>,
 }
 
 impl KeySet {
     fn new(signing: SigningKey, verifying: Vec<VerifyingKey>) -> Self {
-        Self { header: signing.verifying.header(), signing, verifying }
+        let header = |purpose| signing.verifying.header(purpose);
+        let (access_header, refresh_header) = (header(Purpose::Access), header(Purpose::Refresh));
+        Self { signing, access_header, refresh_header, verifying }
     }
 
     fn with(&self, key: VerifyingKey) -> Result<Vec<VerifyingKey>, KeyError> {
@@ -168,9 +175,12 @@ impl KeySet {
         Ok(verifying)
     }
 
-    /// The encoded header of the tokens that this set signs.
-    pub(super) fn header(&self) -> &str {
-        &self.header
+    /// The encoded header of the tokens that this set signs for `purpose`.
+    pub(super) fn header(&self, purpose: Purpose) -> &str {
+        match purpose {
+            Purpose::Access => &self.access_header,
+            Purpose::Refresh => &self.refresh_header,
+        }
     }
 
     /// The key of tokens with our own header.

@@ -10,7 +10,10 @@ use jsonwebtoken::{
 };
 
 use super::KeyError;
-use crate::token::signature::{HmacKey, PublicKey, provider};
+use crate::token::{
+    purpose::Purpose,
+    signature::{HmacKey, PublicKey, provider},
+};
 
 /// The shortest HMAC secret, in bytes: the output of SHA-256 (RFC 7518 section 3.2).
 const MIN_SECRET: usize = 32;
@@ -135,9 +138,9 @@ impl VerifyingKey {
         self.algorithm
     }
 
-    /// The header of a token under this key, encoded.
-    pub(super) fn header(&self) -> String {
-        let mut header = serde_json::json!({ "alg": self.algorithm, "typ": "JWT" });
+    /// The header of a token for `purpose` under this key, encoded.
+    pub(super) fn header(&self, purpose: Purpose) -> String {
+        let mut header = serde_json::json!({ "alg": self.algorithm, "typ": purpose.typ() });
         if let Some(kid) = &self.kid {
             header["kid"] = (**kid).into();
         }

@@ -1,6 +1,10 @@
 //! The session of a request: what handlers and later layers see.
 
+mod builder;
+mod judge;
+
 use std::{
+    borrow::Cow,
     fmt,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
@@ -11,32 +15,17 @@ use std::{
 use http::Request;
 use serde::{Deserialize, Serialize};
 
+pub use self::builder::SessionBuilder;
+pub(crate) use self::judge::Judge;
 use crate::{
     clock::Clock,
     rejection::{Rejection, RejectionKind},
     request_class::RequestClass,
-    rules::{Deadlines, Profiles, SessionClaims, Timestamp},
+    rules::{Deadlines, Policy, Profiles, SessionClaims, Timestamp},
     store::{LIFECYCLE_TIME_LIMIT, SessionStore, within},
-    token::{AppClaims, ClaimsError, InvalidToken, VerifiedToken},
+    token::{AppClaims, ClaimsError, VerifiedToken},
     transport::Carrier,
 };
-
-/// What a layer judges sessions with, and what a session needs of it afterwards.
-#[derive(Clone)]
-pub(crate) struct Judge {
-    pub(crate) profiles: Arc<Profiles>,
-    pub(crate) store: Option<Arc<dyn SessionStore>>,
-    pub(crate) clock: Arc<dyn Clock>,
-}
-
-impl Judge {
-    fn shares_store_with(&self, other: &Self) -> bool {
-        match (&self.store, &other.store) {
-            (Some(own), Some(other)) => Arc::ptr_eq(own, other),
-            _ => false,
-        }
-    }
-}
 
 /// The session that a request belongs to, from the request's extensions.
 ///
@@ -148,9 +137,8 @@ impl Session {
     /// layer with a policy has seen.
     #[must_use]
     pub fn deadlines(&self) -> Option<Deadlines> {
-        let claims = self.session_claims();
-        let policy = self.judge()?.profiles.get(claims.session_profile.as_deref());
-        Some(Deadlines::of(claims, Some(self.last_activity()), policy))
+        let policy = self.judge()?.policy(&self.0.token);
+        Some(Deadlines::of(self.session_claims(), Some(self.last_activity()), &policy))
     }
 
     /// Ends the session: its tombstone is written before this returns, and no renewal follows.
@@ -161,13 +149,13 @@ impl Session {
     pub async fn end(&self) -> Result<(), Rejection> {
         self.forbid_renewal();
         let unavailable = || Rejection::from(RejectionKind::StoreUnavailable);
-        let Judge { profiles, store, clock } = self.judge().ok_or_else(unavailable)?;
-        let store = store.as_ref().ok_or_else(unavailable)?;
-        let claims = self.session_claims();
-        let policy = profiles.get(claims.session_profile.as_deref());
-        let until = Deadlines::of(claims, None, policy).absolute + policy.max_clock_skew();
+        let judge = self.judge().ok_or_else(unavailable)?;
+        let store = judge.store.as_ref().ok_or_else(unavailable)?;
+        let policy = judge.policy(&self.0.token);
+        let absolute = Deadlines::of(self.session_claims(), None, &policy).absolute;
+        let until = absolute + policy.max_clock_skew();
         let written = store.end(self.0.token.session_key(), until);
-        within(written, &**clock, LIFECYCLE_TIME_LIMIT).await.map_err(|error| {
+        within(written, &*judge.clock, LIFECYCLE_TIME_LIMIT).await.map_err(|error| {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "a session could not be ended"
@@ -260,6 +248,17 @@ impl Session {
         self.judge()?.store.as_ref()
     }
 
+    /// The policy in force: of `profiles`, with what the account's owner has decided.
+    pub(crate) fn policy<'a>(&self, profiles: &'a Profiles) -> Cow<'a, Policy> {
+        let overrides = self.judge().and_then(|judge| judge.overrides(&self.0.token));
+        profiles.in_force(self.session_claims().session_profile.as_deref(), overrides)
+    }
+
+    /// Whether a mark has revoked it.
+    pub(crate) fn is_revoked(&self) -> bool {
+        self.judge().is_some_and(|judge| judge.is_revoked(&self.0.token))
+    }
+
     /// No token is minted for this request any more.
     pub(crate) fn forbid_renewal(&self) {
         self.0.unrenewable.store(true, Ordering::Release);
@@ -285,64 +284,6 @@ impl fmt::Debug for Session {
     }
 }
 
-/// Builds the [`Session`] of a token that somebody else verified.
-#[must_use]
-pub struct SessionBuilder {
-    sub: String,
-    sid: Option<String>,
-    auth_time: Option<Timestamp>,
-    json: Option<String>,
-}
-
-impl SessionBuilder {
-    /// The session's name; required. Take it from the verified token, never from the client.
-    pub fn sid(mut self, sid: impl Into<String>) -> Self {
-        self.sid = Some(sid.into());
-        self
-    }
-
-    /// When the user signed in; required.
-    pub fn auth_time(mut self, at: Timestamp) -> Self {
-        self.auth_time = Some(at);
-        self
-    }
-
-    /// The token's claims in JSON; required for renewals, whose tokens are made from them. Without
-    /// it the token has no end of its own and proves no activity since `auth_time`.
-    pub fn claims_json(mut self, json: impl Into<String>) -> Self {
-        self.json = Some(json.into());
-        self
-    }
-
-    /// The session.
-    ///
-    /// # Errors
-    /// No `sid` or `auth_time`, or claims that are malformed.
-    pub fn build(self) -> Result<Session, InvalidToken> {
-        let (Some(sid), Some(auth_time)) = (self.sid, self.auth_time) else {
-            return Err(InvalidToken);
-        };
-        let token = match self.json {
-            Some(json) => VerifiedToken::trusted(&self.sub, &sid, auth_time, &json)?,
-            None => {
-                VerifiedToken::bare(SessionClaims::new(&self.sub, &sid, auth_time, Timestamp::MAX))
-            }
-        };
-        let renewable = token.is_renewable();
-        let session = Session::new(Arc::new(token), Carrier::Header, None);
-        if !renewable {
-            session.forbid_renewal();
-        }
-        Ok(session)
-    }
-}
-
-impl fmt::Debug for SessionBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SessionBuilder(..)")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -357,14 +298,5 @@ mod tests {
             .expect("complete");
         let shown = format!("{session:?}");
         assert!(!shown.contains("ada") && !shown.contains("secret"), "{shown}");
-    }
-
-    #[test]
-    fn a_builder_without_its_names_builds_nothing() {
-        assert!(Session::builder("ada").build().is_err());
-        assert!(Session::builder("ada").sid("s").build().is_err());
-        let at = Timestamp::from_secs(1);
-        assert!(Session::builder("ada").sid("s").auth_time(at).claims_json("[]").build().is_err());
-        assert!(Session::builder("ada").sid("s").auth_time(at).build().is_ok());
     }
 }

@@ -1,0 +1,112 @@
+//! What an account's owner has decided about its sessions.
+
+use std::{fmt, time::Duration};
+
+use super::{About, AuditEvent, Lifecycle};
+use crate::{
+    rejection::{Rejection, RejectionKind},
+    rules::{OverrideBounds, Overrides, Violation},
+    store::{Key, OverridesChange, Scope},
+};
+
+/// How often a change is tried anew where another one came in between.
+const ATTEMPTS: usize = 8;
+
+/// An account's policy: what is overridden, what is in force, and within which bounds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AccountPolicy {
+    /// What the owner has decided; `None` means the default.
+    pub overrides: Overrides,
+    /// The idle timeout in force.
+    pub idle_timeout: Duration,
+    /// The absolute timeout in force.
+    pub absolute_timeout: Duration,
+    /// The system's bounds.
+    pub bounds: OverrideBounds,
+}
+
+/// Why an account's policy was not changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AccountPolicyError {
+    /// It is out of bounds.
+    OutOfBounds(Vec<Violation>),
+    /// The store did not answer, or others changed it at the same time, again and again.
+    Unavailable(Rejection),
+}
+
+impl From<Rejection> for AccountPolicyError {
+    fn from(rejection: Rejection) -> Self {
+        Self::Unavailable(rejection)
+    }
+}
+
+impl fmt::Display for AccountPolicyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OutOfBounds(violations) => {
+                let texts: Vec<String> = violations.iter().map(ToString::to_string).collect();
+                f.write_str(&texts.join("; "))
+            }
+            Self::Unavailable(rejection) => rejection.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for AccountPolicyError {}
+
+impl Lifecycle {
+    pub(crate) async fn account_policy(&self, tenant: &str) -> Result<AccountPolicy, Rejection> {
+        let account = Key::account(self.iss(), tenant);
+        let overrides = self.answer(self.records()?.overrides(account)).await?;
+        Ok(self.describe(overrides))
+    }
+
+    /// Exchanges the account's overrides for what `change` makes of them. Sessions that begin from
+    /// now on have the new limits; live ones are judged by them where they are shorter.
+    pub(crate) async fn change_account_policy(
+        &self,
+        tenant: &str,
+        change: impl Fn(Overrides) -> Overrides,
+    ) -> Result<AccountPolicy, AccountPolicyError> {
+        let account = Key::account(self.iss(), tenant);
+        let records = self.records()?;
+        for _ in 0..ATTEMPTS {
+            let old = self.answer(records.overrides(account)).await?;
+            let new = change(old);
+            let normal = self.judge.profiles.normal();
+            self.bounds.check(new, normal).map_err(AccountPolicyError::OutOfBounds)?;
+            if new == old {
+                return Ok(self.describe(new));
+            }
+            let event = AuditEvent::SessionPolicyUpdate {
+                old,
+                new,
+                effective_old: self.effective(old),
+                effective_new: self.effective(new),
+            };
+            let log = event.row(self.now(), &About::scope(Scope::Account(account)));
+            let change = OverridesChange { account, old, new, log };
+            if self.answer(records.set_overrides(change)).await? {
+                return Ok(self.describe(new));
+            }
+        }
+        Err(AccountPolicyError::Unavailable(RejectionKind::StoreUnavailable.into()))
+    }
+
+    fn describe(&self, overrides: Overrides) -> AccountPolicy {
+        let policy = self.judge.profiles.normal().overridden(overrides);
+        AccountPolicy {
+            overrides,
+            idle_timeout: policy.idle_timeout(),
+            absolute_timeout: policy.absolute_timeout(),
+            bounds: self.bounds.clone(),
+        }
+    }
+
+    fn effective(&self, overrides: Overrides) -> Overrides {
+        let AccountPolicy { idle_timeout, absolute_timeout, .. } = self.describe(overrides);
+        Overrides { idle: Some(idle_timeout), absolute: Some(absolute_timeout) }
+    }
+}

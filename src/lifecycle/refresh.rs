@@ -1,0 +1,276 @@
+//! Refresh: a refresh token exchanged for the next pair of tokens.
+
+use std::{
+    borrow::Cow,
+    fmt,
+    future::{Future, IntoFuture},
+    pin::Pin,
+    time::Duration,
+};
+
+use super::{About, AuditEvent, Grant, Lifecycle};
+use crate::{
+    rejection::{Rejection, RejectionKind},
+    rules::{self, Limit, Limits, Policy, Standing, Timestamp},
+    store::{
+        Key, LifecycleStore, REQUEST_TIME_LIMIT, RefreshAsk, RefreshState, RefreshedSession,
+        Rotated, Rotation, SessionRecord, Successors, TokenState, within,
+    },
+    token::{AppClaims, ClaimsUpdate, RefreshToken, Seen, VerifiedToken, new_id, successor},
+};
+
+/// A refresh token about to be exchanged; await it for the [`Grant`].
+///
+/// The token is used up. Presented again within `reuse_grace` it is answered with the same
+/// successors, as long as these are unused; later its session is revoked, for either the client or
+/// somebody else has a copy (RFC 9700 section 4.14.2). Sign-in, limits and epoch stay as they
+/// were; the app's claims are asked for anew.
+#[must_use = "a token is exchanged when this is awaited"]
+pub struct Refresh<'a> {
+    lifecycle: &'a Lifecycle,
+    token: &'a str,
+    is_activity: bool,
+}
+
+impl<'a> Refresh<'a> {
+    pub(crate) const fn new(lifecycle: &'a Lifecycle, token: &'a str) -> Self {
+        Self { lifecycle, token, is_activity: true }
+    }
+
+    /// Nobody sits before the client: the refresh is no activity, and moves no idle deadline
+    /// (P17).
+    pub const fn background(mut self) -> Self {
+        self.is_activity = false;
+        self
+    }
+
+    async fn run(self) -> Result<Grant, Rejection> {
+        let Self { lifecycle, token, is_activity } = self;
+        let (Some(grace), Ok(presented)) =
+            (lifecycle.reuse_grace, lifecycle.verifier.verify_refresh(token))
+        else {
+            return Err(RejectionKind::InvalidRefreshToken.into());
+        };
+        let records = lifecycle.records()?;
+        Exchange { lifecycle, records, grace, presented, is_activity, now: lifecycle.now() }
+            .run()
+            .await
+    }
+}
+
+impl<'a> IntoFuture for Refresh<'a> {
+    type Output = Result<Grant, Rejection>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
+
+impl fmt::Debug for Refresh<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Refresh").field("is_activity", &self.is_activity).finish_non_exhaustive()
+    }
+}
+
+/// One refresh token on its way to its successors.
+struct Exchange<'a> {
+    lifecycle: &'a Lifecycle,
+    records: &'a dyn LifecycleStore,
+    grace: Duration,
+    presented: RefreshToken,
+    is_activity: bool,
+    now: Timestamp,
+}
+
+impl Exchange<'_> {
+    async fn run(&self) -> Result<Grant, Rejection> {
+        let RefreshState { session, token } = self.ask().await?;
+        let stored = match session {
+            RefreshedSession::Known(at) => Some(at),
+            RefreshedSession::Unknown if self.token().is_adopted() => None,
+            RefreshedSession::Unknown | RefreshedSession::Revoked => return Err(invalid()),
+        };
+        let claims = self.token().claims();
+        let last_activity = rules::last_activity(claims, stored, self.now);
+        match rules::refresh_standing(claims, last_activity, &self.policy(), self.now) {
+            Standing::Impossible => Err(invalid()),
+            Standing::Over(limit) => self.over(limit, last_activity).await,
+            Standing::Live { .. } if token != TokenState::Unused => self.again(token).await,
+            Standing::Live { .. } => self.exchange(last_activity).await,
+        }
+    }
+
+    fn token(&self) -> &VerifiedToken {
+        &self.presented.verified
+    }
+
+    fn policy(&self) -> Cow<'_, Policy> {
+        self.lifecycle.judge.policy(self.token())
+    }
+
+    fn about(&self) -> About {
+        About::token(self.token())
+    }
+
+    fn question(&self) -> RefreshAsk {
+        RefreshAsk {
+            session: self.token().session_key(),
+            token: self.presented.key,
+            epoch: self.token().claims().epoch(),
+            scopes: *self.token().scopes(),
+        }
+    }
+
+    async fn ask(&self) -> Result<RefreshState, Rejection> {
+        self.lifecycle.answer(self.records.refresh_state(self.question())).await
+    }
+
+    /// The session is over. Where it idled away, the token stays as it is: the user may be asked
+    /// for the password and go on. At its absolute deadline it is used up.
+    async fn over(&self, limit: Limit, last_activity: Timestamp) -> Result<Grant, Rejection> {
+        if limit == Limit::Absolute
+            && let Rotated::Refused(state) = self.rotate(None, last_activity).await?
+        {
+            return self.again(state.token).await;
+        }
+        let inactive_for = self.now.since(last_activity);
+        let event = AuditEvent::SessionExpired { limit, inactive_for };
+        self.lifecycle.note(&event, self.now, &self.about());
+        Err(limit.into())
+    }
+
+    async fn exchange(&self, last_activity: Timestamp) -> Result<Grant, Rejection> {
+        let app = match self.current_claims().await? {
+            Ok(app) => app,
+            Err(ends) => return self.deny(ends, last_activity).await,
+        };
+        let successors = self.successors(last_activity, app.as_ref());
+        match self.rotate(Some(successors.clone()), last_activity).await? {
+            Rotated::Done => {
+                self.lifecycle.note(&AuditEvent::SessionRenewed, self.now, &self.about());
+                self.grant(&successors)
+            }
+            Rotated::Refused(state) => match state.session {
+                RefreshedSession::Known(_) => self.again(state.token).await,
+                _ => Err(invalid()),
+            },
+        }
+    }
+
+    /// The app's claims by now; `Err` where there is to be no token, with whether the session ends.
+    async fn current_claims(&self) -> Result<Result<Option<AppClaims>, bool>, Rejection> {
+        let Some(source) = &self.lifecycle.claims else { return Ok(Ok(None)) };
+        let answer = source.current_claims(self.token());
+        match within(answer, &*self.lifecycle.judge.clock, REQUEST_TIME_LIMIT).await {
+            Ok(ClaimsUpdate::Keep) => Ok(Ok(None)),
+            Ok(ClaimsUpdate::Replace(claims)) => Ok(Ok(Some(claims.0))),
+            Ok(ClaimsUpdate::Deny) => Ok(Err(false)),
+            Ok(ClaimsUpdate::End) => Ok(Err(true)),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "claims not at hand");
+                Err(RejectionKind::StoreUnavailable.into())
+            }
+        }
+    }
+
+    /// The user gets no token any more: the one presented is used up.
+    async fn deny(&self, ends: bool, last_activity: Timestamp) -> Result<Grant, Rejection> {
+        self.rotate(None, last_activity).await?;
+        self.lifecycle.note(&AuditEvent::RenewalDenied, self.now, &self.about());
+        if ends {
+            self.revoke(&AuditEvent::SessionEnded).await?;
+        }
+        Err(invalid())
+    }
+
+    /// The token was used before.
+    async fn again(&self, token: TokenState) -> Result<Grant, Rejection> {
+        match token {
+            TokenState::Used { at, successor, had_successor: true } if !self.grace.is_zero() => {
+                if let Some(successors) = successor
+                    && self.now < at + self.grace
+                {
+                    return self.grant(&successors);
+                }
+                self.revoke(&AuditEvent::RefreshReuseDetected).await?;
+                Err(RejectionKind::RefreshTokenReused.into())
+            }
+            TokenState::Used { .. } | TokenState::Unused => Err(invalid()),
+        }
+    }
+
+    async fn revoke(&self, event: &AuditEvent) -> Result<bool, Rejection> {
+        let until = self.lifecycle.outlived(self.now);
+        let log = event.row(self.now, &self.about());
+        self.lifecycle.answer(self.records.revoke(self.token().session_key(), until, log)).await
+    }
+
+    async fn rotate(
+        &self,
+        successors: Option<Successors>,
+        last_activity: Timestamp,
+    ) -> Result<Rotated, Rejection> {
+        let rotation = Rotation {
+            ask: self.question(),
+            now: self.now,
+            until: self.token().claims().exp.max(self.now + self.grace),
+            is_activity: self.is_activity && successors.is_some(),
+            adopt: self.token().is_adopted().then(|| self.record(last_activity)),
+            successors,
+        };
+        self.lifecycle.answer(self.records.rotate(rotation)).await
+    }
+
+    /// The record of a session that is older than the store.
+    fn record(&self, last_activity: Timestamp) -> SessionRecord {
+        let (token, claims) = (self.token(), self.token().claims());
+        let limits = Limits::of(claims, &self.policy());
+        SessionRecord {
+            key: token.session_key(),
+            sid: claims.sid.to_string(),
+            sub: claims.sub.to_string(),
+            tenant: claims.tenant.as_deref().map(str::to_owned),
+            profile: claims.session_profile.as_deref().map(str::to_owned),
+            scopes: *token.scopes(),
+            auth_time: claims.auth_time,
+            epoch: claims.epoch(),
+            idle: limits.idle,
+            ends_at: claims.auth_time + limits.absolute,
+            last_seen: last_activity,
+        }
+    }
+
+    fn successors(&self, last_activity: Timestamp, app: Option<&AppClaims>) -> Successors {
+        let (token, policy) = (self.token(), self.policy());
+        let limits = Limits::of(token.claims(), &policy);
+        let seen = if self.is_activity { Seen::AtMint } else { Seen::Earlier(last_activity) };
+        let access = rules::successor(token.claims(), &policy, self.now);
+        let exp = if self.is_activity {
+            rules::refresh_exp(token.claims(), &policy, self.now)
+        } else {
+            token.claims().exp
+        };
+        let refresh = rules::Successor { exp, ..access };
+        let id = new_id();
+        Successors {
+            access: successor(token, access, seen, limits, app, &new_id()),
+            refresh: successor(token, refresh, seen, limits, app, &id),
+            token: Key::token(self.lifecycle.iss(), &id),
+        }
+    }
+
+    fn grant(&self, successors: &Successors) -> Result<Grant, Rejection> {
+        let Successors { access, refresh, .. } = successors;
+        let policy = self.policy();
+        let verifier = &self.lifecycle.verifier;
+        Grant::sign(verifier, access, Some(refresh), &policy, self.now).map_err(|error| {
+            tracing::warn!(error = &error as &dyn std::error::Error, "no token was signed");
+            RejectionKind::StoreUnavailable.into()
+        })
+    }
+}
+
+fn invalid() -> Rejection {
+    RejectionKind::InvalidRefreshToken.into()
+}

@@ -1,0 +1,111 @@
+//! Does a refresh token's session live, and until when may its successor?
+
+use super::{Deadlines, Limit, Limits, Policy, SessionClaims, Standing, Timestamp};
+
+/// Judges the session of a refresh token with `claims` at `now`.
+///
+/// The token's `exp` is the earlier of the session's two deadlines at its minting. Past it the
+/// session ended by that one: by the idle deadline, unless the absolute one has been reached.
+pub fn refresh_standing(
+    claims: &SessionClaims,
+    last_activity: Timestamp,
+    policy: &Policy,
+    now: Timestamp,
+) -> Standing {
+    let skew = policy.max_clock_skew();
+    let from_the_future = claims.iat > now + skew || claims.nbf.is_some_and(|nbf| nbf > now + skew);
+    if from_the_future || claims.auth_time > claims.iat + skew {
+        return Standing::Impossible;
+    }
+    let limits = Limits::of(claims, policy);
+    let absolute = claims.auth_time + limits.absolute;
+    let idle = (last_activity + limits.idle).min(claims.exp);
+    let (limit, until) =
+        if idle < absolute { (Limit::Idle, idle) } else { (Limit::Absolute, absolute) };
+    if now >= until { Standing::Over(limit) } else { Standing::Live { limit, until } }
+}
+
+/// The `exp` of a refresh token minted for an activity at `now`: the earlier of both deadlines.
+#[must_use]
+pub fn refresh_exp(claims: &SessionClaims, policy: &Policy, now: Timestamp) -> Timestamp {
+    let deadlines = Deadlines::of(claims, Some(now), policy);
+    deadlines.absolute.min(deadlines.idle.unwrap_or(Timestamp::MAX)).floor_to_secs()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const SIGNED_IN: u64 = 1_800_000_000;
+    const HOUR: u64 = 3600;
+
+    fn at(secs: u64) -> Timestamp {
+        Timestamp::from_secs(SIGNED_IN + secs)
+    }
+
+    /// One hour idle, four in all.
+    fn policy() -> Policy {
+        let builder = Policy::builder().idle_timeout(Duration::from_secs(HOUR));
+        builder.absolute_timeout(Duration::from_secs(4 * HOUR)).build().expect("it agrees")
+    }
+
+    fn token(exp: u64) -> SessionClaims {
+        SessionClaims::new("ada", "s", at(0), at(exp))
+    }
+
+    fn judged(claims: &SessionClaims, seen: u64, now: Timestamp) -> Option<Limit> {
+        match refresh_standing(claims, at(seen), &policy(), now) {
+            Standing::Over(limit) => Some(limit),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn each_deadline_is_over_at_its_own_millisecond() {
+        let millisecond = Duration::from_millis(1);
+        for (exp, seen, deadline, limit) in [
+            (HOUR, 0, HOUR, Limit::Idle),
+            // Activity of the access token does not lengthen the refresh token.
+            (HOUR, HOUR / 2, HOUR, Limit::Idle),
+            (3 * HOUR, HOUR, 2 * HOUR, Limit::Idle),
+            (4 * HOUR, 4 * HOUR - 1, 4 * HOUR, Limit::Absolute),
+            (9 * HOUR, 4 * HOUR - 1, 4 * HOUR, Limit::Absolute),
+            (4 * HOUR, 3 * HOUR, 4 * HOUR, Limit::Absolute),
+        ] {
+            let claims = token(exp);
+            assert_eq!(judged(&claims, seen, at(deadline) - millisecond), None);
+            assert_eq!(judged(&claims, seen, at(deadline)), Some(limit));
+            assert_eq!(judged(&claims, seen, at(deadline) + millisecond), Some(limit));
+        }
+    }
+
+    #[test]
+    fn p20_a_shortened_policy_reaches_it_and_a_lengthened_one_does_not() {
+        let mut claims = token(4 * HOUR);
+        claims.idle_max = Some(Duration::from_secs(3 * HOUR));
+        assert_eq!(judged(&claims, 0, at(HOUR)), Some(Limit::Idle));
+        claims.idle_max = Some(Duration::from_secs(HOUR / 2));
+        assert_eq!(judged(&claims, 0, at(HOUR / 2)), Some(Limit::Idle));
+        claims.abs_max = Some(Duration::from_secs(2 * HOUR));
+        claims.idle_max = None;
+        assert_eq!(judged(&claims, 2 * HOUR - 1, at(2 * HOUR)), Some(Limit::Absolute));
+    }
+
+    #[test]
+    fn a_successor_ends_with_the_earlier_deadline() {
+        assert_eq!(refresh_exp(&token(HOUR), &policy(), at(60)), at(HOUR + 60));
+        assert_eq!(refresh_exp(&token(HOUR), &policy(), at(4 * HOUR - 60)), at(4 * HOUR));
+    }
+
+    #[test]
+    fn p12_a_token_from_the_future_is_impossible() {
+        let mut claims = token(4 * HOUR);
+        claims.iat = at(HOUR);
+        let now = at(HOUR) - Duration::from_secs(5);
+        assert_eq!(judged(&claims, 0, now), None);
+        let earlier = now - Duration::from_millis(1);
+        assert_eq!(refresh_standing(&claims, at(0), &policy(), earlier), Standing::Impossible);
+    }
+}

@@ -1,0 +1,82 @@
+//! Sessions of tokens that somebody else verified.
+
+use std::{fmt, sync::Arc};
+
+use super::Session;
+use crate::{
+    rules::{SessionClaims, Timestamp},
+    token::{InvalidToken, VerifiedToken},
+    transport::Carrier,
+};
+
+/// Builds the [`Session`] of a token that somebody else verified.
+#[must_use]
+pub struct SessionBuilder {
+    pub(super) sub: String,
+    pub(super) sid: Option<String>,
+    pub(super) auth_time: Option<Timestamp>,
+    pub(super) json: Option<String>,
+}
+
+impl SessionBuilder {
+    /// The session's name; required. Take it from the verified token, never from the client.
+    pub fn sid(mut self, sid: impl Into<String>) -> Self {
+        self.sid = Some(sid.into());
+        self
+    }
+
+    /// When the user signed in; required.
+    pub fn auth_time(mut self, at: Timestamp) -> Self {
+        self.auth_time = Some(at);
+        self
+    }
+
+    /// The token's claims in JSON; required for renewals, whose tokens are made from them. Without
+    /// it the token has no end of its own and proves no activity since `auth_time`.
+    pub fn claims_json(mut self, json: impl Into<String>) -> Self {
+        self.json = Some(json.into());
+        self
+    }
+
+    /// The session.
+    ///
+    /// # Errors
+    /// No `sid` or `auth_time`, or claims that are malformed.
+    pub fn build(self) -> Result<Session, InvalidToken> {
+        let (Some(sid), Some(auth_time)) = (self.sid, self.auth_time) else {
+            return Err(InvalidToken);
+        };
+        let token = match self.json {
+            Some(json) => VerifiedToken::trusted(&self.sub, &sid, auth_time, &json)?,
+            None => {
+                VerifiedToken::bare(SessionClaims::new(&self.sub, &sid, auth_time, Timestamp::MAX))
+            }
+        };
+        let renewable = token.is_renewable();
+        let session = Session::new(Arc::new(token), Carrier::Header, None);
+        if !renewable {
+            session.forbid_renewal();
+        }
+        Ok(session)
+    }
+}
+
+impl fmt::Debug for SessionBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionBuilder(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_builder_without_its_names_builds_nothing() {
+        assert!(Session::builder("ada").build().is_err());
+        assert!(Session::builder("ada").sid("s").build().is_err());
+        let at = Timestamp::from_secs(1);
+        assert!(Session::builder("ada").sid("s").auth_time(at).claims_json("[]").build().is_err());
+        assert!(Session::builder("ada").sid("s").auth_time(at).build().is_ok());
+    }
+}

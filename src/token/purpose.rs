@@ -1,0 +1,31 @@
+//! What a token is for: its `typ`.
+
+/// What a token is for. Neither kind is ever taken for the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// `typ` absent, `JWT` or `at+jwt` (RFC 9068).
+    Access,
+    /// `typ` `rt+jwt`.
+    Refresh,
+}
+
+impl Purpose {
+    /// The `typ` of the tokens that are minted for it.
+    pub(super) const fn typ(self) -> &'static str {
+        match self {
+            Self::Access => "JWT",
+            Self::Refresh => "rt+jwt",
+        }
+    }
+
+    /// Whether a token with this `typ` is for it: media types in any case, with or without
+    /// `application/` (RFC 7515 section 4.1.9).
+    pub(super) fn is_served_by(self, typ: Option<&str>) -> bool {
+        let Some(typ) = typ else { return self == Self::Access };
+        let named: &[&str] = match self {
+            Self::Access => &["jwt", "at+jwt", "application/at+jwt"],
+            Self::Refresh => &["rt+jwt", "application/rt+jwt"],
+        };
+        named.iter().any(|named| typ.eq_ignore_ascii_case(named))
+    }
+}
