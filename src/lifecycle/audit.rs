@@ -57,6 +57,24 @@ pub enum AuditEvent {
 }
 
 impl AuditEvent {
+    /// What there is to say of a rejection; nothing where no token was presented, or nobody knows
+    /// what it is worth.
+    #[must_use]
+    pub const fn of_rejection(code: RejectionKind, inactive_for: Duration) -> Option<Self> {
+        Some(match code {
+            RejectionKind::SessionExpiredIdle => {
+                Self::SessionExpired { limit: Limit::Idle, inactive_for }
+            }
+            RejectionKind::SessionExpiredAbsolute => {
+                Self::SessionExpired { limit: Limit::Absolute, inactive_for }
+            }
+            RejectionKind::MissingToken
+            | RejectionKind::RecentAuthenticationRequired
+            | RejectionKind::StoreUnavailable => return None,
+            code => Self::TokenRejected { code },
+        })
+    }
+
     /// The event's name, such as `session_started`.
     #[must_use]
     pub const fn name(&self) -> &'static str {

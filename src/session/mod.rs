@@ -47,6 +47,7 @@ struct Inner {
     authenticated_by: Option<Arc<Judge>>,
     checked_by: OnceLock<Arc<Judge>>,
     unrenewable: AtomicBool,
+    ended: AtomicBool,
     wish: Mutex<Option<AppClaims>>,
 }
 
@@ -65,6 +66,7 @@ impl Session {
             authenticated_by,
             checked_by: OnceLock::new(),
             unrenewable: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
             wish: Mutex::new(None),
         }))
     }
@@ -161,7 +163,9 @@ impl Session {
                 "a session could not be ended"
             );
             unavailable()
-        })
+        })?;
+        self.0.ended.store(true, Ordering::Release);
+        Ok(())
     }
 
     /// Replaces the app's claims: the response carries a successor with them, whatever the renewal
@@ -266,6 +270,11 @@ impl Session {
 
     pub(crate) fn may_renew(&self) -> bool {
         !self.0.unrenewable.load(Ordering::Acquire)
+    }
+
+    /// Whether a handler has ended it.
+    pub(crate) fn was_ended(&self) -> bool {
+        self.0.ended.load(Ordering::Acquire)
     }
 
     pub(crate) fn take_replaced_claims(&self) -> Option<AppClaims> {

@@ -271,14 +271,20 @@ impl SlidingSessionsBuilder {
         let mut authenticate = AuthenticateLayer::new(self.verifier.clone(), Arc::clone(&profiles))
             .transports(transports)
             .store(Arc::clone(&store))
+            .journal(journal.clone())
             .clock(Arc::clone(&self.clock));
         let mut activity = ActivityLayer::new(Arc::clone(&profiles), Arc::clone(&store))
             .clock(Arc::clone(&self.clock))
             .on_store_failure(self.on_failure)
-            .unknown_sessions(self.unknown);
+            .unknown_sessions(self.unknown)
+            .journal(journal.clone());
+        if self.lifecycle.activity_log {
+            activity = activity.log_activity();
+        }
         let mut renew = RenewLayer::new(Arc::clone(self.verifier.keys()), Arc::clone(&profiles))
             .delivery(self.delivery.clone())
             .gate(gate)
+            .journal(journal.clone())
             .clock(Arc::clone(&self.clock));
         if let Some(make) = self.rejections {
             authenticate = authenticate.rejections(Arc::clone(&make));

@@ -12,7 +12,7 @@ use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::{Settings, Verdict};
+use super::{Settings, verdict::Verdict, visit::Visit};
 use crate::{
     body::SessionBody,
     rejection::{Dialect, Rejection},
@@ -33,7 +33,7 @@ pin_project! {
 pin_project! {
     #[project = StateProjection]
     enum State<F, S, ReqBody, ResBody> {
-        Inner { #[pin] future: F },
+        Inner { #[pin] future: F, visit: Option<Box<Visit>> },
         // Rejections are rare: a box spares every other request their room.
         Answer { response: Option<Box<Response<SessionBody<ResBody>>>> },
         Waiting { waiting: Option<Box<Waiting<S, ReqBody>>> },
@@ -69,7 +69,12 @@ where
     S: Service<Request<ReqBody>>,
 {
     pub(super) fn inner(future: S::Future) -> Self {
-        Self { state: State::Inner { future } }
+        Self::counted(future, None)
+    }
+
+    /// With the row that the response completes.
+    pub(super) fn counted(future: S::Future, visit: Option<Box<Visit>>) -> Self {
+        Self { state: State::Inner { future, visit } }
     }
 
     pub(super) fn answer(response: Response<SessionBody<ResBody>>) -> Self {
@@ -99,8 +104,12 @@ where
         let mut state = self.project().state;
         loop {
             let next = match state.as_mut().project() {
-                StateProjection::Inner { future } => {
-                    return future.poll(cx).map_ok(|response| response.map(SessionBody::inner));
+                StateProjection::Inner { future, visit } => {
+                    let polled = future.poll(cx);
+                    if let (Poll::Ready(Ok(response)), Some(visit)) = (&polled, visit) {
+                        visit.end(response);
+                    }
+                    return polled.map_ok(|response| response.map(SessionBody::inner));
                 }
                 StateProjection::Answer { response } => {
                     return Poll::Ready(Ok(*response.take().expect("polled after completion")));
@@ -110,10 +119,14 @@ where
                         ready!(waiting.as_mut().expect("polled after completion").poll_verdict(cx));
                     let mut done = waiting.take().expect("it was there a line ago");
                     match verdict {
-                        Ok(()) => State::Inner { future: done.service.call(done.request) },
+                        Ok(()) => {
+                            let class = done.session.class(&done.request);
+                            let visit = done.settings.visit(&done.session, class, &done.request);
+                            State::Inner { future: done.service.call(done.request), visit }
+                        }
                         Err(rejection) => {
                             let dialect = Dialect::of(done.request.headers());
-                            let response = done.settings.reject(rejection, dialect);
+                            let response = done.settings.reject(rejection, &done.session, dialect);
                             State::Answer { response: Some(Box::new(response)) }
                         }
                     }

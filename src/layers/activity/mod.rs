@@ -1,9 +1,10 @@
 //! Idle and absolute timeouts, and revocation.
 
 mod future;
+mod verdict;
+mod visit;
 
 use std::{
-    borrow::Cow,
     fmt,
     sync::Arc,
     task::{Context, Poll},
@@ -14,16 +15,16 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 pub use self::future::ResponseFuture;
+use self::verdict::Verdict;
 use crate::{
     body::SessionBody,
     clock::{Clock, SystemClock},
-    rejection::{Dialect, MakeRejection, Rejection, RejectionKind, Speech},
+    lifecycle::Journal,
+    rejection::{Dialect, MakeRejection},
     request_class::RequestClass,
-    rules::{self, Limits, Policy, Profiles, Standing, Timestamp},
+    rules::Profiles,
     session::{Judge, Session},
-    store::{
-        Peeked, REQUEST_TIME_LIMIT, SessionStore, StoreError, StoreFuture, Timed, Touch, Touched,
-    },
+    store::SessionStore,
 };
 
 /// Checks that the session lives and records the activity, before the handler runs.
@@ -80,6 +81,8 @@ struct Settings {
     on_failure: OnStoreFailure,
     unknown: UnknownSessions,
     rejections: Option<Arc<dyn MakeRejection>>,
+    journal: Option<Journal>,
+    logs_visits: bool,
 }
 
 /// What becomes of requests while the store does not answer.
@@ -119,6 +122,8 @@ impl ActivityLayer {
                 on_failure: OnStoreFailure::Reject,
                 unknown: UnknownSessions::Adopt,
                 rejections: None,
+                journal: None,
+                logs_visits: false,
             }),
         }
     }
@@ -146,6 +151,19 @@ impl ActivityLayer {
     /// Writes the bodies of rejections over plain HTTP.
     pub fn rejections(self, make: Arc<dyn MakeRejection>) -> Self {
         self.with(|settings| settings.rejections = Some(make))
+    }
+}
+
+impl ActivityLayer {
+    /// Where it is noted that a session was found over.
+    pub fn journal(self, journal: Journal) -> Self {
+        self.with(|settings| settings.journal = Some(journal))
+    }
+
+    /// Also keeps a row in the journal for each request that counts: time, method, route pattern,
+    /// status and the code of a rejection further in.
+    pub fn log_activity(self) -> Self {
+        self.with(|settings| settings.logs_visits = true)
     }
 }
 
@@ -179,146 +197,6 @@ impl<S> fmt::Debug for ActivityService<S> {
     }
 }
 
-/// What the store is asked: to record an activity, or only what it knows.
-enum Question {
-    Touch(StoreFuture<Touched>),
-    Peek(StoreFuture<Peeked>),
-}
-
-impl Settings {
-    fn policy(&self, session: &Session) -> Cow<'_, Policy> {
-        self.judge.policy(session.token())
-    }
-
-    /// A session that is over by its token is no activity: it is only asked after, for the reason.
-    fn ask(&self, session: &Session, class: RequestClass) -> Question {
-        let now = session.now(&*self.judge.clock);
-        let claims = session.session_claims();
-        let policy = self.policy(session);
-        let key = session.token().session_key();
-        let alive = session.was_found_alive_by(&self.judge.profiles)
-            || matches!(rules::standing(claims, None, &policy, now), Standing::Live { .. });
-        if alive && class == RequestClass::User && policy.records_activity() {
-            return Question::Touch(self.store.touch(
-                key,
-                Touch {
-                    now,
-                    token_activity: claims.proven_activity(now),
-                    idle: Limits::of(claims, &policy).idle,
-                    known_only: self.unknown == UnknownSessions::Reject,
-                },
-            ));
-        }
-        Question::Peek(self.store.peek(key))
-    }
-
-    /// Asked after the store has answered: it may have heard of a mark just then.
-    fn judge_marks(&self, session: &Session) -> Result<(), Rejection> {
-        if self.judge.is_revoked(session.token()) {
-            return Err(RejectionKind::SessionRevoked.into());
-        }
-        Ok(())
-    }
-
-    fn judge_touch(
-        &self,
-        session: &Session,
-        touched: Result<Touched, StoreError>,
-    ) -> Result<(), Rejection> {
-        self.judge_marks(session)?;
-        match touched {
-            Ok(Touched::Live(before)) => {
-                let now = session.now(&*self.judge.clock);
-                // The later one, for a clock may have stepped back.
-                session.set_last_activity(before.map_or(now, |before| before.max(now)));
-                Ok(())
-            }
-            Ok(Touched::Idle(last_activity)) => self.judge(session, Some(last_activity)),
-            Ok(Touched::Unknown | Touched::Ended) => Err(RejectionKind::SessionRevoked.into()),
-            Err(error) => self.judge_without_store(session, &error),
-        }
-    }
-
-    fn judge_peek(
-        &self,
-        session: &Session,
-        peeked: Result<Peeked, StoreError>,
-    ) -> Result<(), Rejection> {
-        self.judge_marks(session)?;
-        match peeked {
-            Ok(Peeked::Ended) => Err(RejectionKind::SessionRevoked.into()),
-            Ok(Peeked::LastSeen(at)) => self.judge(session, Some(at)),
-            Ok(Peeked::Unknown) if self.unknown == UnknownSessions::Reject => {
-                Err(RejectionKind::SessionRevoked.into())
-            }
-            Ok(Peeked::Unknown) => self.judge(session, None),
-            Err(error) => self.judge_without_store(session, &error),
-        }
-    }
-
-    fn judge(&self, session: &Session, stored: Option<Timestamp>) -> Result<(), Rejection> {
-        let now = session.now(&*self.judge.clock);
-        let claims = session.session_claims();
-        let last_activity = rules::last_activity(claims, stored, now);
-        match rules::standing(claims, Some(last_activity), &self.policy(session), now) {
-            Standing::Live { .. } => {
-                session.set_last_activity(last_activity);
-                Ok(())
-            }
-            Standing::Over(limit) => Err(limit.into()),
-            Standing::Impossible => Err(RejectionKind::InvalidToken.into()),
-        }
-    }
-
-    /// An outage signs nobody out: what the token itself says still holds, the rest is by policy.
-    fn judge_without_store(&self, session: &Session, error: &StoreError) -> Result<(), Rejection> {
-        tracing::warn!(error = error as &dyn std::error::Error, "a session could not be checked");
-        let now = session.now(&*self.judge.clock);
-        let claims = session.session_claims();
-        match (rules::standing(claims, None, &self.policy(session), now), self.on_failure) {
-            (Standing::Over(limit), _) => Err(limit.into()),
-            (Standing::Impossible, _) => Err(RejectionKind::InvalidToken.into()),
-            (Standing::Live { .. }, OnStoreFailure::Reject) => {
-                Err(RejectionKind::StoreUnavailable.into())
-            }
-            (Standing::Live { .. }, OnStoreFailure::TrustToken) => {
-                session.forbid_renewal();
-                Ok(())
-            }
-        }
-    }
-
-    fn reject<B>(&self, rejection: Rejection, dialect: Dialect) -> Response<SessionBody<B>> {
-        rejection.into_response(&Speech { dialect, body: self.rejections.as_deref() })
-    }
-}
-
-/// A verdict at hand, or the store's answer on its way to one.
-enum Verdict {
-    Now(Result<(), Rejection>),
-    Touching(Timed<Touched>),
-    Peeking(Timed<Peeked>),
-}
-
-impl Settings {
-    fn verdict(&self, session: &Session, class: RequestClass) -> Verdict {
-        match self.ask(session, class) {
-            Question::Touch(answer) => match answer.try_ready() {
-                Ok(touched) => Verdict::Now(self.judge_touch(session, touched)),
-                Err(answer) => Verdict::Touching(self.timed(answer)),
-            },
-            Question::Peek(answer) => match answer.try_ready() {
-                Ok(peeked) => Verdict::Now(self.judge_peek(session, peeked)),
-                Err(answer) => Verdict::Peeking(self.timed(answer)),
-            },
-        }
-    }
-
-    fn timed<T>(&self, answer: StoreFuture<T>) -> Timed<T> {
-        Timed::new(answer, &*self.judge.clock, REQUEST_TIME_LIMIT)
-    }
-}
-
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for ActivityService<S>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
@@ -343,10 +221,13 @@ where
         }
         session.checked_by(&self.settings.judge);
         match self.settings.verdict(session, class) {
-            Verdict::Now(Ok(())) => ResponseFuture::inner(self.inner.call(request)),
+            Verdict::Now(Ok(())) => {
+                let visit = self.settings.visit(session, class, &request);
+                ResponseFuture::counted(self.inner.call(request), visit)
+            }
             Verdict::Now(Err(rejection)) => {
                 let dialect = Dialect::of(request.headers());
-                ResponseFuture::answer(self.settings.reject(rejection, dialect))
+                ResponseFuture::answer(self.settings.reject(rejection, session, dialect))
             }
             pending => {
                 let session = session.clone();

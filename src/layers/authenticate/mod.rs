@@ -19,6 +19,7 @@ pub use self::future::ResponseFuture;
 use crate::{
     body::SessionBody,
     clock::{Clock, SystemClock},
+    lifecycle::{About, AuditEvent, Journal},
     rejection::{Dialect, MakeRejection, Rejection, RejectionKind, Speech},
     request_class::RequestClass,
     rules::{self, Limit, Profiles, Standing, Timestamp},
@@ -70,6 +71,7 @@ struct Settings {
     judge: Arc<Judge>,
     transports: Vec<Transport>,
     rejections: Option<Arc<dyn MakeRejection>>,
+    journal: Option<Journal>,
     optional: bool,
     allow_preflight: bool,
 }
@@ -87,6 +89,7 @@ impl AuthenticateLayer {
                 }),
                 transports: vec![Transport::Bearer],
                 rejections: None,
+                journal: None,
                 optional: false,
                 allow_preflight: false,
             }),
@@ -116,6 +119,11 @@ impl AuthenticateLayer {
     /// Writes the bodies of rejections over plain HTTP.
     pub fn rejections(self, make: Arc<dyn MakeRejection>) -> Self {
         self.with(|settings| settings.rejections = Some(make))
+    }
+
+    /// Where it is noted that a token was turned away.
+    pub fn journal(self, journal: Journal) -> Self {
+        self.with(|settings| settings.journal = Some(journal))
     }
 
     /// Lets requests without a token pass, without a `Session`; a bad token is still rejected.
@@ -188,18 +196,20 @@ impl Settings {
         let (token, carrier) = match read(&self.transports, headers) {
             Presented::Nothing if self.optional => return Outcome::Anonymous,
             Presented::Nothing => return Outcome::Rejected(RejectionKind::MissingToken.into()),
-            Presented::Unreadable => return Outcome::Rejected(RejectionKind::InvalidToken.into()),
+            Presented::Unreadable => {
+                return self.reject(RejectionKind::InvalidToken, None, self.judge.clock.now());
+            }
             Presented::Token(token, carrier) => (token, carrier),
         };
         let now = self.judge.clock.now();
         let Ok(token) = self.verifier.verify(token, now) else {
-            return Outcome::Rejected(RejectionKind::InvalidToken.into());
+            return self.reject(RejectionKind::InvalidToken, None, now);
         };
         if self.judge.is_revoked(&token) {
-            return Outcome::Rejected(RejectionKind::SessionRevoked.into());
+            return self.reject(RejectionKind::SessionRevoked, Some(&token), now);
         }
         match rules::standing(token.claims(), None, &self.judge.policy(&token), now) {
-            Standing::Impossible => Outcome::Rejected(RejectionKind::InvalidToken.into()),
+            Standing::Impossible => self.reject(RejectionKind::InvalidToken, Some(&token), now),
             Standing::Over(limit) => self.why(Ended { token, limit, now }),
             Standing::Live { .. } => {
                 let judge = Some(Arc::clone(&self.judge));
@@ -207,6 +217,29 @@ impl Settings {
                 session.set_now(now);
                 Outcome::Authenticated(session)
             }
+        }
+    }
+
+    fn reject(
+        &self,
+        kind: RejectionKind,
+        token: Option<&VerifiedToken>,
+        now: Timestamp,
+    ) -> Outcome {
+        self.note(kind, token, now, now);
+        Outcome::Rejected(kind.into())
+    }
+
+    fn note(
+        &self,
+        kind: RejectionKind,
+        token: Option<&VerifiedToken>,
+        last_activity: Timestamp,
+        now: Timestamp,
+    ) {
+        let Some(journal) = &self.journal else { return };
+        if let Some(event) = AuditEvent::of_rejection(kind, now.since(last_activity)) {
+            journal.note(&event, now, &token.map(About::token).unwrap_or_default());
         }
     }
 
@@ -230,16 +263,20 @@ impl Settings {
         let claims = ended.token.claims();
         let policy = self.judge.policy(&ended.token);
         let stored = match answer {
-            Some(Peeked::Ended) => return RejectionKind::SessionRevoked.into(),
             Some(Peeked::LastSeen(at)) => Some(at),
-            None if policy.records_activity() => return ended.limit.into(),
-            None | Some(Peeked::Unknown) => None,
+            _ => None,
         };
         let last_activity = rules::last_activity(claims, stored, ended.now);
-        match rules::standing(claims, Some(last_activity), &policy, ended.now) {
-            Standing::Over(limit) => limit.into(),
-            _ => ended.limit.into(),
-        }
+        let kind = match answer {
+            Some(Peeked::Ended) => RejectionKind::SessionRevoked,
+            None if policy.records_activity() => ended.limit.into(),
+            _ => match rules::standing(claims, Some(last_activity), &policy, ended.now) {
+                Standing::Over(limit) => limit.into(),
+                _ => ended.limit.into(),
+            },
+        };
+        self.note(kind, Some(&ended.token), last_activity, ended.now);
+        kind.into()
     }
 
     fn speech(&self, dialect: Dialect) -> Speech<'_> {

@@ -4,6 +4,7 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use super::Settings;
 use crate::{
+    lifecycle::AuditEvent,
     rules::{self, Limits, Policy, Standing, Successor, Timestamp},
     session::Session,
     store::{Admission, Peeked, REQUEST_TIME_LIMIT, RenewalAsk, RenewalGate, within},
@@ -93,10 +94,16 @@ impl Errand {
         match within(answer, clock, REQUEST_TIME_LIMIT).await {
             Ok(ClaimsUpdate::Keep) => Some(None),
             Ok(ClaimsUpdate::Replace(claims)) => Some(Some(claims.0)),
-            Ok(ClaimsUpdate::Deny) => None,
+            Ok(ClaimsUpdate::Deny) => {
+                self.settings.note(&AuditEvent::RenewalDenied, &self.session);
+                None
+            }
             Ok(ClaimsUpdate::End) => {
+                self.settings.note(&AuditEvent::RenewalDenied, &self.session);
                 // The failure is logged where it happens; the token ends by itself.
-                let _ = self.session.end().await;
+                if self.session.end().await.is_ok() {
+                    self.settings.note(&AuditEvent::SessionEnded, &self.session);
+                }
                 None
             }
             Err(error) => {
@@ -142,7 +149,10 @@ impl Errand {
         let limits = Limits::of(token.claims(), &self.policy());
         let payload = successor(token, self.times, self.seen, limits, app, &new_id());
         match mint(&self.settings.keys, &payload, Purpose::Access) {
-            Ok(token) => Some(Minted { token, life: self.times.exp.since(self.now) }),
+            Ok(token) => {
+                self.settings.note(&AuditEvent::SessionRenewed, &self.session);
+                Some(Minted { token, life: self.times.exp.since(self.now) })
+            }
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "no token was signed");
                 None

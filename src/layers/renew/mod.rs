@@ -18,6 +18,7 @@ pub use self::future::ResponseFuture;
 use self::{cacheable::is_shared_cacheable, mint::Errand};
 use crate::{
     clock::{Clock, SystemClock},
+    lifecycle::{About, AuditEvent, Journal},
     request_class::RequestClass,
     rules::{self, Profiles, Timestamp},
     session::Session,
@@ -84,6 +85,7 @@ struct Settings {
     claims: Option<Arc<dyn ClaimsSource>>,
     clock: Arc<dyn Clock>,
     session_expires: bool,
+    journal: Option<Journal>,
 }
 
 impl RenewLayer {
@@ -98,6 +100,7 @@ impl RenewLayer {
                 claims: None,
                 clock: Arc::new(SystemClock),
                 session_expires: false,
+                journal: None,
             }),
         }
     }
@@ -127,10 +130,24 @@ impl RenewLayer {
         self.with(|settings| settings.clock = clock)
     }
 
+    /// Where it is noted that a token was renewed, that a renewal was denied, or that a handler has
+    /// ended the session.
+    pub fn journal(self, journal: Journal) -> Self {
+        self.with(|settings| settings.journal = Some(journal))
+    }
+
     /// Adds `Session-Expires: idle=1140, absolute=86400, renewable` to every response of a session
     /// (a structured dictionary, RFC 9651; seconds from now), for clients that warn.
     pub fn session_expires(self) -> Self {
         self.with(|settings| settings.session_expires = true)
+    }
+}
+
+impl Settings {
+    fn note(&self, event: &AuditEvent, session: &Session) {
+        if let Some(journal) = &self.journal {
+            journal.note(event, self.clock.now(), &About::token(session.token()));
+        }
     }
 }
 
@@ -198,6 +215,9 @@ impl Renewal {
     /// The token to mint for `response`, if one is due.
     fn errand<B>(&self, response: &Response<B>) -> Option<Errand> {
         if !self.session.may_renew() {
+            if self.session.was_ended() {
+                self.settings.note(&AuditEvent::SessionEnded, &self.session);
+            }
             return None;
         }
         let (session, settings) = (&self.session, &self.settings);

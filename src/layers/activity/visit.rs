@@ -1,0 +1,76 @@
+//! A row of the activity log.
+
+use http::{Extensions, Method, Request, Response};
+use serde_json::json;
+
+use crate::{
+    lifecycle::{About, Journal},
+    rejection::Rejection,
+    rules::Timestamp,
+    session::Session,
+    store::{LogCategory, LogRow},
+};
+
+/// A request that counts as activity, on its way to its row in the log.
+pub(super) struct Visit {
+    journal: Journal,
+    at: Timestamp,
+    about: About,
+    method: &'static str,
+    route: Option<Box<str>>,
+}
+
+impl Visit {
+    pub(super) fn begin<B>(
+        journal: &Journal,
+        session: &Session,
+        at: Timestamp,
+        request: &Request<B>,
+    ) -> Self {
+        Self {
+            journal: journal.clone(),
+            at,
+            about: About::token(session.token()),
+            method: known_method(request.method()),
+            route: route(request.extensions()),
+        }
+    }
+
+    pub(super) fn end<B>(&self, response: &Response<B>) {
+        let code = response.extensions().get::<Rejection>().map(Rejection::code);
+        let detail = json!({
+            "class": "user",
+            "method": self.method,
+            "route": self.route,
+            "status": response.status().as_u16(),
+            "code": code,
+        });
+        self.journal.append(LogRow {
+            at: self.at,
+            category: LogCategory::Activity,
+            session: self.about.session,
+            user: self.about.user,
+            account: self.about.account,
+            event: "request".to_owned(),
+            detail: detail.to_string(),
+        });
+    }
+}
+
+/// A log holds no text of the client: of a method of its own it says `other`.
+fn known_method(method: &Method) -> &'static str {
+    const KNOWN: [&str; 9] =
+        ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
+    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
+}
+
+/// The pattern of the route, where a router has left it; the path itself is the client's text.
+#[cfg(feature = "axum")]
+fn route(extensions: &Extensions) -> Option<Box<str>> {
+    extensions.get::<axum::extract::MatchedPath>().map(|path| path.as_str().into())
+}
+
+#[cfg(not(feature = "axum"))]
+fn route(_: &Extensions) -> Option<Box<str>> {
+    None
+}
