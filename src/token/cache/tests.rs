@@ -34,6 +34,11 @@ fn is_known(cache: &TokenCache, token: &[u8]) -> bool {
     cache.find(token, 0).is_ok()
 }
 
+fn entry(token: &[u8], generation: u64, exp: Timestamp) -> Entry {
+    let place = Vacancy { hash: 0, generation };
+    Entry { place, token: token.into(), verified: verified("ada", exp) }
+}
+
 fn len(cache: &TokenCache) -> usize {
     cache.sets.iter().map(|set| set.read().expect("not poisoned").entries.len()).sum()
 }
@@ -70,6 +75,17 @@ fn p30_a_vacancy_taken_before_the_keys_changed_is_filled_in_vain() {
     cache.insert(after, &token, &verified("ada", BEGIN + HOUR), BEGIN);
     assert!(cache.find(&token, 1).is_ok());
     assert_eq!(len(&cache), 1, "what no request can find leaves");
+}
+
+#[test]
+fn p30_tokens_from_before_a_change_of_the_keys_make_room_for_later_ones() {
+    for (generation, expected) in [(0, false), (6, false), (7, true), (8, true)] {
+        let mut set = Set::default();
+        set.insert(entry(b"one", generation, BEGIN + HOUR), BEGIN);
+        set.insert(entry(b"two", 7, BEGIN + HOUR), BEGIN);
+        assert_eq!(set.entries.len(), 1 + usize::from(expected), "{generation}");
+        assert!(set.entries.iter().any(|entry| *entry.token == *b"two"), "{generation}");
+    }
 }
 
 #[test]
@@ -156,25 +172,24 @@ fn p15_the_longest_token_displaces_others_and_fits() {
 }
 
 #[test]
-fn p15_what_takes_more_than_a_sets_share_is_not_remembered() {
-    let cache = TokenCache::new(1);
-    let large = verified(&"x".repeat(BYTES_A_SET), BEGIN + HOUR);
-    cache.insert(vacancy(&cache, b"token"), b"token", &large, BEGIN);
-    assert_eq!(len(&cache), 0);
+fn p15_what_takes_more_than_a_set_may_is_not_remembered() {
+    let rest = BYTES_A_SET - entry(b"", 0, BEGIN + HOUR).bytes();
+    for (length, expected) in [(rest - 1, 1), (rest, 1), (rest + 1, 0)] {
+        let mut set = Set::default();
+        set.insert(entry(&token(1, length), 0, BEGIN + HOUR), BEGIN);
+        assert_eq!(set.entries.len(), expected, "{length} bytes");
+    }
 }
 
 #[test]
 fn expired_tokens_leave_the_set_that_another_comes_to() {
     for (after, expected) in [(HOUR - MILLI, true), (HOUR, false), (HOUR + MILLI, false)] {
         let mut set = Set::default();
-        for (id, exp) in [(1, BEGIN + HOUR), (2, BEGIN + HOUR + HOUR)] {
-            let place = Vacancy { hash: id, generation: 0 };
-            let token = [u8::try_from(id).expect("small")];
-            let entry = Entry { place, token: token.into(), verified: verified("ada", exp) };
-            set.insert(entry, BEGIN + after);
-        }
-        assert_eq!(set.entries.iter().any(|entry| entry.place.hash == 1), expected, "{after:?}");
-        assert_eq!(set.entries.len(), 1 + usize::from(expected), "{after:?}");
+        set.insert(entry(b"one", 0, BEGIN + HOUR), BEGIN + after);
+        set.insert(entry(b"two", 0, BEGIN + HOUR + HOUR), BEGIN + after);
+        let left: Vec<_> = set.entries.iter().map(|entry| &*entry.token).collect();
+        assert_eq!(left.contains(&&b"one"[..]), expected, "{after:?}");
+        assert!(left.contains(&&b"two"[..]), "{after:?}");
     }
 }
 
