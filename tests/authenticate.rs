@@ -15,7 +15,8 @@ use tower_sliding_session::{
 };
 
 use self::stack::{
-    BEGIN, HOUR, MILLI, SECRET, Stack, by, claims, forge, ok, patient, rejected, signed,
+    BEGIN, HOUR, MILLI, SECRET, Stack, by, cached_tokens, claims, forge, ok, patient, rejected,
+    signed,
     stores::{Mood, MoodyStore},
     with,
 };
@@ -259,7 +260,8 @@ async fn p24_a_live_token_does_not_ask_the_authenticating_layers_store() {
     let store = Arc::new(MoodyStore::new(Mood::Failing));
     let clock = ManualClock::new(BEGIN);
     let keys = Arc::new(JwtKeys::hs256(SECRET).expect("long enough"));
-    let layer = AuthenticateLayer::new(TokenVerifier::new(keys), Profiles::new(patient()))
+    let verifier = TokenVerifier::new(keys).cached_tokens(cached_tokens());
+    let layer = AuthenticateLayer::new(verifier, Profiles::new(patient()))
         .store(Arc::clone(&store) as _)
         .clock(Arc::new(clock.clone()));
     let service = layer.layer(service_fn(async |_: Request<()>| {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use tower_sliding_session::{
-    JwtKeys, ManualClock, RejectionKind, SlidingSessions,
+    JwtKeys, RejectionKind,
     token::{Algorithm, SigningKey, VerifyingKey},
 };
 
@@ -41,9 +41,7 @@ const PAIRS: [(Algorithm, &str, &str); 3] = [
 const INVALID: Option<RejectionKind> = Some(RejectionKind::InvalidToken);
 
 fn stack(keys: &Arc<JwtKeys>) -> Stack {
-    let clock = ManualClock::new(BEGIN);
-    let builder = SlidingSessions::builder(Arc::clone(keys), patient()).clock(clock.clone());
-    Stack { sessions: builder.build().expect("consistent"), clock }
+    Stack::with_keys(Arc::clone(keys), patient(), |builder| builder)
 }
 
 fn hmac(byte: u8) -> SigningKey {

@@ -4,45 +4,13 @@
 
 mod stack;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::SeqCst},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
 use tower_sliding_session::Timestamp;
 
 use self::stack::{BEGIN, HOUR, MILLI, MINUTE, Stack, patient, renewed, signed};
 
 const HALF: Duration = Duration::from_secs(1800);
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn p06_a_hundred_users_with_a_hundred_parallel_requests_get_a_hundred_tokens() {
-    let stack = Arc::new(Stack::of(patient()));
-    let mut tokens = Vec::new();
-    for user in 0..100 {
-        tokens.push(stack.sign_in_as(&format!("user-{user}")).await);
-    }
-    stack.at(HALF + MILLI);
-    let mints = Arc::new(AtomicUsize::new(0));
-    let mut requests = tokio::task::JoinSet::new();
-    for _ in 0..100 {
-        for token in &tokens {
-            let (stack, token, mints) = (Arc::clone(&stack), token.clone(), Arc::clone(&mints));
-            requests.spawn(async move {
-                if renewed(&stack.get(&token).await).is_some() {
-                    mints.fetch_add(1, SeqCst);
-                }
-            });
-        }
-    }
-    while let Some(request) = requests.join_next().await {
-        request.expect("no panic");
-    }
-    assert_eq!(mints.load(SeqCst), 100);
-}
 
 #[tokio::test]
 async fn p06_a_session_is_renewed_again_once_the_interval_has_passed() {

@@ -132,11 +132,11 @@ impl Scenario {
     }
 }
 
-fn keys() -> JwtKeys {
+pub(crate) fn keys() -> JwtKeys {
     JwtKeys::hs256(SECRET).expect("32 bytes")
 }
 
-fn policy(case: Case) -> Policy {
+pub(crate) fn policy(case: Case) -> Policy {
     let builder = Policy::builder();
     match case {
         Case::Renewal => builder.renew_always().renew_min_interval(Duration::ZERO),
@@ -146,7 +146,7 @@ fn policy(case: Case) -> Policy {
     .expect("the policy agrees with itself")
 }
 
-fn path_rules() -> PathRules {
+pub(crate) fn path_rules() -> PathRules {
     PathRules::new()
         .public("/login")
         .public("/health")
@@ -172,7 +172,7 @@ fn known(
         .service(service_fn(bare))
 }
 
-fn bare(request: Request<()>) -> Ready<Result<Response<Full<Bytes>>, Infallible>> {
+pub(crate) fn bare(request: Request<()>) -> Ready<Result<Response<Full<Bytes>>, Infallible>> {
     drop(black_box(request));
     ready(Ok(Response::new(Full::new(Bytes::from_static(b"ok")))))
 }
@@ -219,7 +219,7 @@ where
 }
 
 /// The output of a future that never waits.
-fn drive<F>(future: F) -> F::Output
+pub(crate) fn drive<F>(future: F) -> F::Output
 where
     F: Future,
 {

@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test file compiles this one and uses its part of it")]
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_sliding_session::{
     JwtKeys, ManualClock, Policy, RejectionKind, SessionBody, SlidingSessions, Timestamp,
-    sliding::SlidingSessionsBuilder,
+    sliding::SlidingSessionsBuilder, token::TokenVerifier,
 };
 
 pub(crate) mod stores;
@@ -45,9 +45,18 @@ impl Stack {
         policy: Policy,
         set: impl FnOnce(SlidingSessionsBuilder) -> SlidingSessionsBuilder,
     ) -> Self {
+        Self::with_keys(JwtKeys::hs256(SECRET).expect("long enough"), policy, set)
+    }
+
+    pub(crate) fn with_keys(
+        keys: impl Into<Arc<JwtKeys>>,
+        policy: Policy,
+        set: impl FnOnce(SlidingSessionsBuilder) -> SlidingSessionsBuilder,
+    ) -> Self {
         let clock = ManualClock::new(BEGIN);
-        let keys = JwtKeys::hs256(SECRET).expect("long enough");
-        let builder = SlidingSessions::builder(keys, policy).clock(clock.clone());
+        let builder = SlidingSessions::builder(keys, policy)
+            .cached_tokens(cached_tokens())
+            .clock(clock.clone());
         Self { sessions: set(builder).build().expect("consistent"), clock }
     }
 
@@ -92,6 +101,15 @@ impl Stack {
     /// A `GET /` with `token` to a handler that gives `response`.
     pub(crate) async fn get_from(&self, response: Response<String>, token: &str) -> Answer {
         self.send_to(move |_| std::future::ready(response.clone()), with(token)).await
+    }
+}
+
+/// How many verified tokens are remembered: as many as the environment says, for `tests/run` sends
+/// everything through once without.
+pub(crate) fn cached_tokens() -> usize {
+    match std::env::var("TEST_CACHED_TOKENS") {
+        Ok(number) => number.parse().expect("a number"),
+        Err(_) => TokenVerifier::DEFAULT_CACHED_TOKENS,
     }
 }
 

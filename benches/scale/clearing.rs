@@ -1,0 +1,71 @@
+//! The longest request while expired entries are cleared away.
+
+use http::Request;
+use tower_sliding_session::{Clock, ManualClock, store::MemoryStore};
+
+use crate::{
+    line,
+    memory::SHORT_IDLE,
+    population::{Dice, Population},
+    stopwatch::{time, undisturbed},
+};
+
+const BATCHES: usize = 512;
+/// As many new sessions as pay for one turn of the clearing: each batch has one.
+const REQUESTS_A_BATCH: usize = 64;
+
+/// In nanoseconds.
+#[derive(Default)]
+struct Longest {
+    anyhow: u128,
+    undisturbed: u128,
+    /// Batches in which the thread waited for a core.
+    set_aside: usize,
+}
+
+/// Requests of known sessions, of new ones while nothing has expired, and of new ones while all
+/// that send nothing more have: in turns. A new session's request does the clearing itself; who
+/// waits for it waits no longer.
+pub(crate) fn compare(many: &Population, store: &MemoryStore, clock: &ManualClock) {
+    let mut strangers = Population::strangers(clock, 2 * BATCHES * REQUESTS_A_BATCH);
+    let (mut client, mut dice, begin) = (many.client(), Dice(1), clock.now());
+    let before = store.len() + strangers.len();
+    let mut longest: [Longest; 3] = Default::default();
+    for _ in 0..BATCHES {
+        let mut new = || strangers.split_off(strangers.len() - REQUESTS_A_BATCH);
+        clock.set(begin);
+        longest[0].see(many.requests(REQUESTS_A_BATCH, &mut dice), &mut client);
+        longest[1].see(new(), &mut client);
+        clock.set(begin + 2 * SHORT_IDLE);
+        longest[2].see(new(), &mut client);
+    }
+    let [known, calm, clearing] = &longest;
+    for (what, longest) in [
+        ("us, longest request of known sessions", known),
+        ("us, longest request of new sessions, nothing expired", calm),
+        ("us, longest request of new sessions, expired ones cleared", clearing),
+    ] {
+        let (anyhow, set_aside) = (longest.anyhow / 1000, longest.set_aside);
+        let note = format!("({anyhow} with the {set_aside} of {BATCHES} batches set aside)");
+        line(what, &(longest.undisturbed / 1000).to_string(), &note);
+    }
+    let cleared = (before - store.len()).to_string();
+    line("expired sessions cleared meanwhile", &cleared, "");
+    for (what, other) in [("known sessions", known), ("nothing expired", calm)] {
+        let more = clearing.undisturbed.saturating_sub(other.undisturbed) / 1000;
+        line(&format!("us, clearing over {what}"), &more.to_string(), "<= 1000");
+    }
+}
+
+impl Longest {
+    fn see(&mut self, requests: Vec<Request<()>>, client: &mut impl FnMut(Request<()>)) {
+        let times = requests.into_iter().map(|request| time(|| client(request)));
+        let (longest, undisturbed) = undisturbed(|| times.max().unwrap_or_default());
+        self.anyhow = self.anyhow.max(longest);
+        if undisturbed {
+            self.undisturbed = self.undisturbed.max(longest);
+        } else {
+            self.set_aside += 1;
+        }
+    }
+}

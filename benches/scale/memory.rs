@@ -1,0 +1,52 @@
+//! How much memory a remembered session takes.
+
+use std::{fs, sync::Arc, time::Duration};
+
+use tower_sliding_session::{
+    Timestamp,
+    store::{Key, MemoryStore, SessionStore, Touch},
+};
+
+use crate::{line, ratio};
+
+/// The idle timeout of the sessions that send nothing more.
+pub(crate) const SHORT_IDLE: Duration = Duration::from_secs(60);
+
+/// Room for the sessions that begin while something is measured.
+const MORE: usize = 1 << 17;
+
+/// A store of `sessions`, every tenth of them ended.
+pub(crate) fn fill(sessions: usize, now: Timestamp) -> Arc<MemoryStore> {
+    let before = resident();
+    let store = Arc::new(MemoryStore::with_capacity(sessions + MORE));
+    let touch = Touch { now, token_activity: now, idle: SHORT_IDLE, known_only: false };
+    for id in 0..sessions {
+        let touched = store.touch(key(id), touch).try_ready();
+        touched.expect("at hand").expect("there is room");
+    }
+    report("resident bytes a session, ten million live", before, sessions);
+    for id in (0..sessions).step_by(10) {
+        let ended = store.end(key(id), now + Duration::from_secs(12 * 3600)).try_ready();
+        ended.expect("at hand").expect("there is room");
+    }
+    report("resident bytes a session, every tenth ended", before, sessions);
+    assert_eq!(store.len(), sessions);
+    store
+}
+
+fn key(id: usize) -> Key {
+    Key::session(None, &id.to_string())
+}
+
+fn report(what: &str, before: u128, sessions: usize) {
+    let bytes = ratio(resident() - before, sessions as u128);
+    line(what, &format!("{bytes:.1}"), "<= 64");
+}
+
+/// The memory of this process that is in RAM, in bytes.
+fn resident() -> u128 {
+    let status = fs::read_to_string("/proc/self/status").expect("Linux");
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line");
+    let kibibytes = resident.trim().trim_end_matches(" kB").parse::<u128>();
+    kibibytes.expect("a number") * 1024
+}
