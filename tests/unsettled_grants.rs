@@ -19,12 +19,14 @@ use self::stack::{HOUR, MILLI, Stack, patient, renewed};
 
 const SECOND: Duration = Duration::from_secs(1);
 
+type Says = fn() -> StoreFuture<ClaimsUpdate>;
+
 /// A source whose answer can be changed.
 #[derive(Clone)]
-struct Directory(Arc<Mutex<fn() -> StoreFuture<ClaimsUpdate>>>);
+struct Directory(Arc<Mutex<Says>>);
 
 impl Directory {
-    fn turn(&self, says: fn() -> StoreFuture<ClaimsUpdate>) {
+    fn turn(&self, says: Says) {
         *self.0.lock().expect("not poisoned") = says;
     }
 }
@@ -48,10 +50,7 @@ fn silent() -> StoreFuture<ClaimsUpdate> {
 }
 
 /// A stack at the instant at which its token has become due.
-async fn due(
-    min_interval: Duration,
-    says: fn() -> StoreFuture<ClaimsUpdate>,
-) -> (Stack, Directory, String) {
+async fn due(min_interval: Duration, says: Says) -> (Stack, Directory, String) {
     let directory = Directory(Arc::new(Mutex::new(says)));
     let policy = patient().to_builder().renew_min_interval(min_interval).build();
     let stack = Stack::with(policy.expect("consistent"), |builder| {
