@@ -109,3 +109,6 @@ const fn millis(duration: Duration) -> u64 {
     let whole = duration.as_millis();
     if whole > u64::MAX as u128 { u64::MAX } else { whole as u64 }
 }
+
+#[cfg(test)]
+mod tests;
