@@ -236,6 +236,18 @@ mod tests {
     }
 
     #[test]
+    fn p15_a_sweep_is_paid_for_by_its_insertions() {
+        let table = Table::new(ENTRIES_A_PART);
+        assert!(put(&table, 1, 7));
+        for round in 0..2 {
+            (1..INSERTIONS_A_SWEEP).for_each(|_| table.sweep_in_turn(|_| true));
+            assert_eq!(table.len(), 1, "round {round}");
+            table.sweep_in_turn(|_| round > 0);
+        }
+        assert_eq!(table.len(), 0);
+    }
+
+    #[test]
     fn the_oldest_are_evicted_and_those_without_an_age_stay() {
         let table = Table::new(100);
         (0..100).for_each(|id| assert!(put(&table, id, id as u64)));
