@@ -361,3 +361,19 @@ async fn p21_every_sign_in_gives_a_new_sid() {
     }
     assert_eq!(claims(&first)["auth_time"], Timestamp::as_secs(BEGIN));
 }
+
+#[tokio::test]
+async fn p23_an_outage_names_no_reason_that_only_the_store_knows() {
+    let sliding = Policy::sliding(HOUR, 12 * HOUR).expect("consistent");
+    for (policy, expected) in [
+        (Policy::builder().build().expect("consistent"), RejectionKind::TokenExpired),
+        // Here the token is all there is to know of the last activity.
+        (sliding, RejectionKind::SessionExpiredIdle),
+    ] {
+        let store = Arc::new(MoodyStore::new(Mood::AtHand));
+        let stack = Stack::with(policy, |builder| builder.store(Arc::clone(&store) as _));
+        let token = stack.sign_in().await;
+        store.turn(Mood::Failing);
+        assert_eq!(rejected(&stack.at(HOUR).get(&token).await), Some(expected));
+    }
+}

@@ -4,10 +4,17 @@
 
 mod stack;
 
-use std::time::Duration;
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use http::{Request, Response, header::SET_COOKIE};
-use tower_sliding_session::{RejectionKind, SessionCookie};
+use tower::{ServiceBuilder, ServiceExt, service_fn};
+use tower_sliding_session::{
+    JwtKeys, RejectionKind, SessionCookie,
+    layers::{AuthenticateLayer, RenewLayer},
+    rules::Profiles,
+    token::TokenVerifier,
+    transport::Transport,
+};
 
 use self::stack::{
     Answer, HOUR, MILLI, RENEWED, Stack, claims, ok, patient, rejected, renewed, with,
@@ -252,4 +259,24 @@ async fn the_cookie_lives_as_long_as_its_token() {
         let set = set_cookies(&response);
         assert!(set[0].ends_with(&format!("; Max-Age={seconds}")), "{after:?}: {}", set[0]);
     }
+}
+
+#[tokio::test]
+async fn without_a_cookie_to_deliver_it_in_no_successor_is_minted() {
+    let stack = cookies();
+    let token = stack.sign_in().await;
+    stack.at(HOUR / 2 + MILLI);
+    let keys = Arc::new(JwtKeys::hs256(stack::SECRET).expect("long enough"));
+    let clock = Arc::new(stack.clock.clone());
+    let verifier = TokenVerifier::new(Arc::clone(&keys));
+    let service = ServiceBuilder::new()
+        .layer(
+            AuthenticateLayer::new(verifier, Profiles::new(patient()))
+                .transports([Transport::Cookie(SessionCookie::new())])
+                .clock(Arc::clone(&clock) as _),
+        )
+        .layer(RenewLayer::new(keys, Profiles::new(patient())).clock(clock))
+        .service(service_fn(async |_: Request<()>| Ok::<_, Infallible>(ok())));
+    let Ok(response) = service.oneshot(carrying(&[&session(&token)])).await;
+    assert!(response.headers().is_empty(), "{:?}", response.headers());
 }

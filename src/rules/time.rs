@@ -108,3 +108,6 @@ const fn millis(duration: Duration) -> u64 {
     let whole = duration.as_secs().saturating_mul(1000);
     whole.saturating_add(duration.subsec_millis() as u64)
 }
+
+#[cfg(test)]
+mod tests;

@@ -96,6 +96,11 @@ impl SlidingSessions {
         names
     }
 
+    /// Forgets all tokens that were verified so far: each is verified anew when it next comes.
+    pub fn clear_cached_tokens(&self) {
+        self.hub.lifecycle.verifier.clear_cache();
+    }
+
     /// The cookie of the cookie transport, if it is on: for sign-in and sign-out handlers.
     #[must_use]
     pub fn cookie(&self) -> Option<&SessionCookie> {

@@ -18,9 +18,12 @@ use crate::rules::Timestamp;
 /// How many tokens share a lock.
 const WAYS: usize = 8;
 
-/// How many bytes the tokens of one lock take at most. Room for one of the longest that are
-/// accepted, its payload included, and for eight of two kilobytes.
+/// How many bytes the tokens of one lock take at most: room for eight of two kilobytes, claims
+/// included. A token that takes more is not remembered.
 const BYTES_A_SET: usize = 16 * 1024;
+
+/// The most tokens that are remembered.
+const MOST: usize = 1 << 24;
 
 /// How many bytes at the end of a token are hashed: within the signature of any algorithm.
 const HASHED: usize = 32;
@@ -69,9 +72,10 @@ struct Set {
 }
 
 impl TokenCache {
-    /// A cache of about `tokens` tokens, in at most 2 KiB each on average. Allocates as they come.
+    /// A cache of about `tokens` tokens, in at most 2 KiB each on average, and of no more than
+    /// [`MOST`]. Its locks are allocated here, the rest as tokens come.
     pub(super) fn new(tokens: usize) -> Self {
-        let sets = tokens.div_ceil(WAYS).next_power_of_two();
+        let sets = tokens.min(MOST).div_ceil(WAYS).next_power_of_two();
         Self {
             sets: (0..sets).map(|_| RwLock::default()).collect(),
             hasher: RandomState::default(),
@@ -128,14 +132,14 @@ impl TokenCache {
 
 impl Set {
     fn insert(&mut self, entry: Entry, now: Timestamp) {
+        if entry.bytes() > BYTES_A_SET {
+            return;
+        }
         self.entries.retain(|other| {
             let outlived = other.place.generation < entry.place.generation;
             !outlived && !other.has_expired(now) && other.token != entry.token
         });
         while self.entries.len() == WAYS || self.bytes() + entry.bytes() > BYTES_A_SET {
-            if self.entries.is_empty() {
-                return;
-            }
             self.hand %= self.entries.len();
             self.entries.remove(self.hand);
         }

@@ -98,8 +98,9 @@ impl TokenVerifier {
         self.with_empty_cache()
     }
 
-    /// Remembers about `tokens` verified tokens, rounded up to a power of two, in at most 2 KiB
-    /// each on average; 0 remembers none. 16,384 by default, in at most 32 MiB.
+    /// Remembers about `tokens` verified tokens, rounded up to a power of two and at most
+    /// 16,777,216, in at most 2 KiB each on average; 0 remembers none. 16,384 by default, in at most
+    /// 32 MiB. With room for twice the tokens in use hardly one displaces another.
     ///
     /// What is remembered is the token and its claims, in memory, until the token expires, others
     /// displace it, or the keys change; a token that was refused is not. Only the signature,

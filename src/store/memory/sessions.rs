@@ -170,7 +170,7 @@ impl Entry {
     }
 
     fn tombstone(until: Timestamp) -> Self {
-        Self { state: AtomicU64::new(TOMBSTONE | instant(until)), idle: AtomicU32::new(0) }
+        Self { state: AtomicU64::new(over_until(until)), idle: AtomicU32::new(0) }
     }
 
     fn touch(&self, touch: Touch) -> Touched {
@@ -184,9 +184,9 @@ impl Entry {
             if is_idle(last_activity, touch) {
                 return Touched::Idle(last_activity);
             }
-            let now = instant(touch.now);
-            if now > state
-                && let Err(newer) = self.state.compare_exchange_weak(state, now, Relaxed, Relaxed)
+            let later = instant(touch.now).max(state);
+            if later != state
+                && let Err(newer) = self.state.compare_exchange_weak(state, later, Relaxed, Relaxed)
             {
                 state = newer;
                 continue;
@@ -206,7 +206,7 @@ impl Entry {
 
     fn end(&self, until: Timestamp) {
         // A tombstone is the greater one of any two words, then the one that stands longer.
-        self.state.fetch_max(TOMBSTONE | instant(until), Relaxed);
+        self.state.fetch_max(over_until(until), Relaxed);
     }
 
     /// The last activity in milliseconds; none for a tombstone.
@@ -229,6 +229,11 @@ impl Entry {
 
 fn is_idle(last_activity: Timestamp, touch: Touch) -> bool {
     touch.now >= last_activity + touch.idle
+}
+
+/// The word of a tombstone.
+fn over_until(until: Timestamp) -> u64 {
+    TOMBSTONE + instant(until)
 }
 
 fn instant(at: Timestamp) -> u64 {

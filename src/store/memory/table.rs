@@ -182,8 +182,8 @@ impl<V> Table<V> {
 
     /// By bits of the hash that a part makes no use of: it takes the lowest and the highest.
     fn part_of(&self, key: &Key) -> usize {
-        let middle = (self.hasher.hash_one(key) >> 32) & 0xffff;
-        usize::try_from(middle).unwrap_or_default() & (self.parts.len() - 1)
+        let upper = self.hasher.hash_one(key) >> 32;
+        usize::try_from(upper).unwrap_or_default() & (self.parts.len() - 1)
     }
 }
 
@@ -233,6 +233,18 @@ mod tests {
         assert_eq!(known(&table, 0..5_000), 5_000);
         (0..MOST_PARTS * INSERTIONS_A_SWEEP).for_each(|_| table.sweep_in_turn(|&value| value == 7));
         assert_eq!((table.len(), known(&table, 0..5_000)), (0, 0));
+    }
+
+    #[test]
+    fn p15_a_sweep_is_paid_for_by_its_insertions() {
+        let table = Table::new(ENTRIES_A_PART);
+        assert!(put(&table, 1, 7));
+        for round in 0..2 {
+            (1..INSERTIONS_A_SWEEP).for_each(|_| table.sweep_in_turn(|_| true));
+            assert_eq!(table.len(), 1, "round {round}");
+            table.sweep_in_turn(|_| round > 0);
+        }
+        assert_eq!(table.len(), 0);
     }
 
     #[test]

@@ -120,6 +120,17 @@ fn p13_the_ends_of_time_do_not_overflow() {
 }
 
 #[test]
+fn p13_a_tombstone_without_an_end_is_kept() {
+    let store = MemoryStore::with_capacity(500);
+    touch(&store, 1, BEGIN);
+    for id in [1, 2] {
+        end(&store, id, Timestamp::MAX).expect("there is room");
+    }
+    sweep(&store, LATER);
+    assert_eq!([1, 2].map(|id| peek(&store, id)), [Peeked::Ended; 2]);
+}
+
+#[test]
 fn an_end_is_final_known_or_not() {
     let store = MemoryStore::new();
     touch(&store, 1, BEGIN);

@@ -1,0 +1,45 @@
+use super::*;
+
+const MS: Duration = Duration::from_millis(1);
+const LONGEST: Duration = Duration::from_millis(u64::MAX);
+const NEXT_LONGEST: Duration = Duration::from_millis(u64::MAX - 1);
+
+#[test]
+fn p13_sums_and_differences_stop_at_the_ends_of_time() {
+    for (reached, expected) in [
+        (Timestamp::MAX + MS, Timestamp::MAX),
+        (Timestamp::MAX + Duration::MAX, Timestamp::MAX),
+        (Timestamp::EPOCH + Duration::MAX, Timestamp::MAX),
+        (Timestamp::EPOCH + (LONGEST + MS), Timestamp::MAX),
+        (Timestamp::EPOCH + LONGEST, Timestamp::MAX),
+        (Timestamp::EPOCH + NEXT_LONGEST, Timestamp::MAX - MS),
+        (Timestamp::EPOCH - MS, Timestamp::EPOCH),
+        (Timestamp::MAX - Duration::MAX, Timestamp::EPOCH),
+        (Timestamp::MAX - NEXT_LONGEST, Timestamp::EPOCH + MS),
+        (Timestamp::from_secs(u64::MAX), Timestamp::MAX),
+        (Timestamp::from_secs(7), Timestamp::from_millis(7000)),
+    ] {
+        assert_eq!(reached, expected);
+    }
+    assert_eq!(Timestamp::EPOCH.since(Timestamp::MAX), Duration::ZERO);
+    assert_eq!(Timestamp::MAX.since(Timestamp::EPOCH), LONGEST);
+}
+
+#[test]
+fn p13_seconds_are_rounded_down() {
+    for (millis, secs) in [(0, 0), (999, 0), (1000, 1), (1999, 1), (u64::MAX, u64::MAX / 1000)] {
+        let at = Timestamp::from_millis(millis);
+        assert_eq!(at.as_millis(), millis);
+        assert_eq!((at.as_secs(), at.floor_to_secs()), (secs, Timestamp::from_secs(secs)));
+    }
+}
+
+#[test]
+fn p13_a_claim_names_no_instant_past_the_year_9999() {
+    let last = Timestamp::from_secs(MAX_CLAIM_SECS);
+    assert!(last.fits_a_claim() && (last + 999 * MS).fits_a_claim());
+    assert!(!(last + 1000 * MS).fits_a_claim() && !Timestamp::MAX.fits_a_claim());
+    assert_eq!(last.to_string(), "9999-12-31T23:59:59Z");
+    assert_eq!(Timestamp::MAX.to_string(), "9999-12-31T23:59:59Z");
+    assert_eq!(Timestamp::from_millis(1_800_000_000_999).to_string(), "2027-01-15T08:00:00Z");
+}
