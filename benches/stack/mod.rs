@@ -103,33 +103,46 @@ pub(crate) struct Scenario {
 }
 
 impl Scenario {
-    /// `occupied`: whether the extensions already hold an entry when the request arrives.
+    /// On a clock that stands still. `occupied`: whether the extensions already hold an entry when
+    /// the request arrives.
     pub(crate) fn new(case: Case, occupied: bool) -> Self {
-        let clock = ManualClock::new(SystemClock.now());
-        let policy = policy(case);
-        let remembered = match case {
-            Case::Uncached => 0,
-            Case::FirstSeen => FEWER_THAN_TOKENS,
-            _ => TokenVerifier::DEFAULT_CACHED_TOKENS,
-        };
-        let sessions = SlidingSessions::builder(keys(), policy.clone())
-            .cached_tokens(remembered)
-            .path_rules(path_rules())
-            .clock(clock.clone())
-            .build()
-            .expect("the settings agree");
-        let start = || drive(sessions.start("lovelace").into_future()).expect("a session starts");
-        let tokens = if case == Case::FirstSeen { TOKENS } else { 1 };
-        let tokens: Vec<_> = (0..tokens).map(|_| start().access_token().to_owned()).collect();
+        Self::on(ManualClock::new(SystemClock.now()), case, occupied)
+    }
+
+    pub(crate) fn on(clock: impl Clock + Clone, case: Case, occupied: bool) -> Self {
+        let sessions = sessions(clock.clone(), case);
+        let count = if case == Case::FirstSeen { TOKENS } else { 1 };
+        let tokens: Vec<_> = (0..count).map(|_| token(&sessions)).collect();
         let stacked = match case {
             Case::NoToken => sender(sessions.layer().optional().layer(service_fn(bare))),
-            case if case.is_known() => sender(known(policy, &clock)),
+            case if case.is_known() => sender(known(policy(case), clock)),
             _ => sender(sessions.layer().layer(service_fn(bare))),
         };
         let token = tokens[0].clone();
         let request = requests(case, occupied, &tokens);
         Self { stacked, bare: sender(service_fn(bare)), request, token }
     }
+}
+
+/// The sessions of a case.
+pub(crate) fn sessions(clock: impl Clock, case: Case) -> SlidingSessions {
+    let remembered = match case {
+        Case::Uncached => 0,
+        Case::FirstSeen => FEWER_THAN_TOKENS,
+        _ => TokenVerifier::DEFAULT_CACHED_TOKENS,
+    };
+    SlidingSessions::builder(keys(), policy(case))
+        .cached_tokens(remembered)
+        .path_rules(path_rules())
+        .clock(clock)
+        .build()
+        .expect("the settings agree")
+}
+
+/// The token of a session that has just started.
+pub(crate) fn token(sessions: &SlidingSessions) -> String {
+    let grant = drive(sessions.start("lovelace").into_future()).expect("a session starts");
+    grant.access_token().to_owned()
 }
 
 pub(crate) fn keys() -> JwtKeys {
@@ -158,10 +171,10 @@ pub(crate) fn path_rules() -> PathRules {
 /// The layers of a team that verifies its tokens itself.
 fn known(
     policy: Policy,
-    clock: &ManualClock,
-) -> impl Service<Request<()>, Error = Infallible, Response = impl Sized> + 'static {
+    clock: impl Clock,
+) -> impl Service<Request<()>, Error = Infallible, Response = Response<impl Sized>> + 'static {
     let profiles = Arc::new(Profiles::new(policy));
-    let clock: Arc<dyn Clock> = Arc::new(clock.clone());
+    let clock: Arc<dyn Clock> = Arc::new(clock);
     ServiceBuilder::new()
         .layer(ClassifyLayer::new(path_rules().compile().expect("the rules agree")))
         .layer(
@@ -207,14 +220,16 @@ fn requests(case: Case, occupied: bool, tokens: &[String]) -> Box<dyn Fn() -> Re
     })
 }
 
-fn sender<S, B>(mut service: S) -> Send
+/// Sends through `service`, which must let every request pass.
+pub(crate) fn sender<S, B>(mut service: S) -> Send
 where
-    S: Service<Request<()>, Response = B, Error = Infallible> + 'static,
+    S: Service<Request<()>, Response = Response<B>, Error = Infallible> + 'static,
 {
     Box::new(move |request| {
         let mut cx = Context::from_waker(Waker::noop());
         assert!(service.poll_ready(&mut cx).is_ready(), "always ready");
-        drop(black_box(drive(service.call(request))));
+        let Ok(response) = black_box(drive(service.call(request)));
+        assert!(response.status().is_success(), "let through");
     })
 }
 

@@ -1,0 +1,20 @@
+-- The one request that every mode gets, byte for byte, with the token in TOKEN. With RENEWS set to
+-- yes or no, whether each response carries a successor is checked, at wrk's own cost.
+wrk.method = "POST"
+wrk.path = "/documents/7"
+wrk.body = '{"title":"On the Analytical Engine"}'
+wrk.headers["Host"] = "localhost"
+wrk.headers["Accept"] = "application/json"
+wrk.headers["Content-Type"] = "application/json"
+wrk.headers["Authorization"] = "Bearer " .. os.getenv("TOKEN")
+
+local renews = os.getenv("RENEWS")
+if renews then
+    function response(status, headers)
+        local renewed = headers["x-refreshed-token"] and "yes" or "no"
+        if status ~= 200 or renewed ~= renews then
+            io.stderr:write("status ", status, ", renewed: ", renewed, "\n")
+            os.exit(1)
+        end
+    end
+end

@@ -1,0 +1,89 @@
+//! What this crate costs beside what people run today, in one run, in interleaved rounds.
+//!
+//! `cargo run --release --locked --manifest-path benches/peers/Cargo.toml`
+//!
+//! Requests are built before the watch starts, and what the bare service takes for the same
+//! request is subtracted. A noop waker drives everything: the locks of the in-memory stores are
+//! free whenever they are asked for, so no future waits and no runtime is needed. All clocks are
+//! the machine's.
+//!
+//! jwt-authorizer 0.15 is missing: it answers with the body of axum 0.7, which axum 0.8 refuses.
+
+mod handwritten;
+mod jwt;
+mod login;
+mod other_layers;
+mod routers;
+mod server_sessions;
+#[path = "../../stack/mod.rs"]
+mod stack;
+mod this_crate;
+#[path = "../../watch/mod.rs"]
+mod watch;
+
+use http::Request;
+
+use self::{
+    stack::{Scenario, Send},
+    watch::{ROUNDS, SideBySide},
+};
+
+/// One line of the table.
+struct Peer {
+    name: &'static str,
+    pair: SideBySide,
+}
+
+impl Peer {
+    fn new(
+        name: &'static str,
+        stacked: Send,
+        bare: Send,
+        request: impl Fn() -> Request<()> + 'static,
+    ) -> Self {
+        Self { name, pair: SideBySide::new(stacked, bare, Box::new(request)) }
+    }
+
+    fn of(name: &'static str, scenario: Scenario) -> Self {
+        let Scenario { stacked, bare, request, .. } = scenario;
+        Self::new(name, stacked, bare, request)
+    }
+}
+
+fn main() {
+    let mut peers: Vec<Peer> = [
+        jwt::peers(),
+        this_crate::peers(),
+        server_sessions::peers(),
+        other_layers::peers(),
+        routers::peers(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    for _ in 0..ROUNDS {
+        for peer in &mut peers {
+            peer.pair.round();
+        }
+    }
+
+    let ns: Vec<f64> = peers.iter_mut().map(|peer| peer.pair.ns_over()).collect();
+    let of = |name| {
+        let row = peers.iter().position(|peer| peer.name == name);
+        ns[row.expect("it has a line")]
+    };
+    let (decode, saved) = (of(jwt::DECODE), of(server_sessions::ALWAYS_SAVED));
+    println!(
+        "{:<40} {:>8} {:>7} {:>10} {:>15}",
+        "over the bare service", "ns", "allocs", "of decode", "of always_save"
+    );
+    for (peer, ns) in peers.iter_mut().zip(&ns) {
+        println!(
+            "{:<40} {ns:>8.0} {:>7} {:>10.3} {:>15.3}",
+            peer.name,
+            peer.pair.allocations_over(),
+            ns / decode,
+            ns / saved
+        );
+    }
+}

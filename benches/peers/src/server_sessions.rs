@@ -1,0 +1,56 @@
+//! Sessions that the server keeps, in memory: tower-sessions, and axum-login on top of it. The
+//! handlers read who the user is.
+
+use std::sync::Arc;
+
+use http::{HeaderValue, Request, header::COOKIE};
+use tower::{Layer, service_fn};
+use tower_sessions::{Expiry, MemoryStore, Session, SessionManagerLayer, cookie::time::Duration};
+
+use crate::{
+    Peer,
+    login::axum_login,
+    routers::requests,
+    stack::{self, Send, drive, sender},
+};
+
+pub(crate) const ALWAYS_SAVED: &str = "tower-sessions, always_save";
+
+const IDLE_TIMEOUT: Duration = Duration::minutes(20);
+pub(crate) const USER: &str = "lovelace";
+
+pub(crate) fn peers() -> Vec<Peer> {
+    [
+        ("tower-sessions, loaded", tower_sessions(false)),
+        (ALWAYS_SAVED, tower_sessions(true)),
+        ("axum-login, loaded", axum_login(false)),
+        ("axum-login, always_save", axum_login(true)),
+    ]
+    .map(|(name, (stacked, cookie))| {
+        let request = requests();
+        Peer::new(name, stacked, sender(service_fn(stack::bare)), move || {
+            let mut request = request();
+            request.headers_mut().insert(COOKIE, cookie.clone());
+            request
+        })
+    })
+    .into()
+}
+
+/// A service behind it, and the cookie of a session.
+fn tower_sessions(always_save: bool) -> (Send, HeaderValue) {
+    let store = MemoryStore::default();
+    let expiry = Expiry::OnInactivity(IDLE_TIMEOUT);
+    let session = Session::new(None, Arc::new(store.clone()), Some(expiry));
+    drive(session.insert("user", USER)).expect("a name is JSON");
+    drive(session.save()).expect("there is room");
+    let handler = service_fn(async |request: Request<()>| {
+        let session = request.extensions().get::<Session>().expect("put there by the layer");
+        let user: Option<String> = session.get("user").await.expect("there is room");
+        assert_eq!(user.as_deref(), Some(USER));
+        stack::bare(request).await
+    });
+    let layer = SessionManagerLayer::new(store).with_always_save(always_save).with_expiry(expiry);
+    let cookie = format!("id={}", session.id().expect("saved"));
+    (sender(layer.layer(handler)), HeaderValue::try_from(cookie).expect("an id is in ASCII"))
+}

@@ -1,0 +1,20 @@
+//! This crate's whole stack on the bare service.
+
+use tower_sliding_session::SystemClock;
+
+use crate::{
+    Peer,
+    stack::{Case, Scenario},
+};
+
+pub(crate) fn peers() -> Vec<Peer> {
+    [
+        ("this crate, Public", Case::Public, false),
+        ("this crate, User", Case::User, false),
+        ("this crate, User, extensions occupied", Case::User, true),
+        ("this crate, FirstSeen", Case::FirstSeen, false),
+        ("this crate, Renewal", Case::Renewal, false),
+    ]
+    .map(|(name, case, occupied)| Peer::of(name, Scenario::on(SystemClock, case, occupied)))
+    .into()
+}
