@@ -62,6 +62,9 @@ struct Entry {
     place: Vacancy,
     token: Box<[u8]>,
     verified: Arc<VerifiedToken>,
+    /// Copied here, so that a look at eight entries does not fetch eight tokens.
+    exp: Timestamp,
+    bytes: usize,
 }
 
 #[derive(Default)]
@@ -108,12 +111,12 @@ impl TokenCache {
         verified: &Arc<VerifiedToken>,
         now: Timestamp,
     ) {
-        let entry = Entry { place, token: token.into(), verified: Arc::clone(verified) };
+        let entry = Entry::new(place, token, verified);
         self.set(place.hash).write().unwrap_or_else(PoisonError::into_inner).insert(entry, now);
         // Expired tokens leave though no other comes to their set.
         let next = &self.sets[self.turn.fetch_add(1, Relaxed) & (self.sets.len() - 1)];
         if let Ok(mut set) = next.try_write() {
-            set.entries.retain(|entry| !entry.has_expired(now));
+            set.entries.retain(|entry| now < entry.exp);
         }
     }
 
@@ -132,14 +135,15 @@ impl TokenCache {
 
 impl Set {
     fn insert(&mut self, entry: Entry, now: Timestamp) {
-        if entry.bytes() > BYTES_A_SET {
+        if entry.bytes > BYTES_A_SET {
             return;
         }
         self.entries.retain(|other| {
             let outlived = other.place.generation < entry.place.generation;
-            !outlived && !other.has_expired(now) && other.token != entry.token
+            let same = other.place.hash == entry.place.hash && other.token == entry.token;
+            now < other.exp && !outlived && !same
         });
-        while self.entries.len() == WAYS || self.bytes() + entry.bytes() > BYTES_A_SET {
+        while self.entries.len() == WAYS || self.bytes() + entry.bytes > BYTES_A_SET {
             self.hand %= self.entries.len();
             self.entries.remove(self.hand);
         }
@@ -149,17 +153,19 @@ impl Set {
     }
 
     fn bytes(&self) -> usize {
-        self.entries.iter().map(Entry::bytes).sum()
+        self.entries.iter().map(|entry| entry.bytes).sum()
     }
 }
 
 impl Entry {
-    fn has_expired(&self, now: Timestamp) -> bool {
-        now >= self.verified.claims().exp
-    }
-
-    fn bytes(&self) -> usize {
-        size_of::<Self>() + self.token.len() + self.verified.bytes()
+    fn new(place: Vacancy, token: &[u8], verified: &Arc<VerifiedToken>) -> Self {
+        Self {
+            place,
+            token: token.into(),
+            verified: Arc::clone(verified),
+            exp: verified.claims().exp,
+            bytes: size_of::<Self>() + token.len() + verified.bytes(),
+        }
     }
 }
 

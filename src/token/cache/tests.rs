@@ -36,7 +36,7 @@ fn is_known(cache: &TokenCache, token: &[u8]) -> bool {
 
 fn entry(token: &[u8], generation: u64, exp: Timestamp) -> Entry {
     let place = Vacancy { hash: 0, generation };
-    Entry { place, token: token.into(), verified: verified("ada", exp) }
+    Entry::new(place, token, &verified("ada", exp))
 }
 
 fn len(cache: &TokenCache) -> usize {
@@ -173,7 +173,7 @@ fn p15_the_longest_token_displaces_others_and_fits() {
 
 #[test]
 fn p15_what_takes_more_than_a_set_may_is_not_remembered() {
-    let rest = BYTES_A_SET - entry(b"", 0, BEGIN + HOUR).bytes();
+    let rest = BYTES_A_SET - entry(b"", 0, BEGIN + HOUR).bytes;
     for (length, expected) in [(rest - 1, 1), (rest, 1), (rest + 1, 0)] {
         let mut set = Set::default();
         set.insert(entry(&token(1, length), 0, BEGIN + HOUR), BEGIN);
