@@ -131,7 +131,7 @@ fn good(more: &str) -> String {
 #[test]
 fn p10_tokens_and_sessions_show_times_only() {
     let verified =
-        TokenVerifier::new(keys()).verify(&signed(&good(r#","sid":"s1""#)), Timestamp::EPOCH);
+        TokenVerifier::new(keys()).verify(signed(&good(r#","sid":"s1""#)), Timestamp::EPOCH);
     let verified = verified.expect("good");
     assert_eq!(format!("{:?}", verified.claims()), format!("SessionClaims {{ {TIMES} }}"));
     assert_eq!(format!("{verified:?}"), format!("VerifiedToken(SessionClaims {{ {TIMES} }})"));
@@ -155,7 +155,7 @@ fn p10_claims_of_the_app_are_not_shown() {
     assert_eq!(format!("{adopt:?}"), "Adopt(..)");
     TokenVerifier::new(keys())
         .legacy(adopt)
-        .verify(&signed(&good("")), Timestamp::EPOCH)
+        .verify(signed(&good("")), Timestamp::EPOCH)
         .expect("adopted");
     assert_eq!(*seen.lock().expect("not poisoned"), "LegacyClaims(..)");
     let replaced = ClaimsUpdate::replace(&json!({ "role": "admin" })).expect("an object");

@@ -146,9 +146,12 @@ impl SlidingSessionsBuilder {
         self
     }
 
-    /// What remembers sessions; a [`MemoryStore`] by default, which a restart empties.
+    /// What remembers sessions for the layers alone: there are then no refresh tokens, no lists and
+    /// no account policies. A [`MemoryStore`] by default, which a restart empties, and which does
+    /// it all.
     pub fn store(mut self, store: Arc<dyn SessionStore>) -> Self {
         self.store = Some(store);
+        self.lifecycle.records = None;
         self
     }
 
@@ -231,7 +234,8 @@ impl SlidingSessionsBuilder {
         if self.transports.iter().filter(cookies).count() > 1 {
             problems.push("session_cookie: name one cookie only".to_owned());
         }
-        problems.extend(self.lifecycle.problems(&self.profiles));
+        let layers_only = self.store.is_some() && self.lifecycle.records.is_none();
+        problems.extend(self.lifecycle.problems(&self.profiles, layers_only));
         if !problems.is_empty() {
             return Err(BuildError { problems });
         }
@@ -242,6 +246,7 @@ impl SlidingSessionsBuilder {
             (None, None) => ClassifyLayer::new(|_: RequestHead<'_>| RequestClass::User),
         };
         self.warn();
+        self.remember();
         Ok(SlidingSessions { hub: Arc::new(self.hub(classify)) })
     }
 
@@ -259,9 +264,18 @@ impl SlidingSessionsBuilder {
         }
     }
 
+    /// Sets the store in memory where none is set.
+    fn remember(&mut self) {
+        if self.store.is_none() {
+            let store = Arc::new(MemoryStore::new());
+            self.store = Some(Arc::clone(&store) as _);
+            self.lifecycle.records = Some(store);
+        }
+    }
+
     fn hub(self, classify: ClassifyLayer) -> Hub {
         let profiles = Arc::new(self.profiles);
-        let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
+        let store = self.store.expect("`build` has set one");
         let journal = self.lifecycle.journal();
         let gate = self.gate.unwrap_or_else(|| Arc::new(MemoryGate::new()));
         let transports = match self.transports {

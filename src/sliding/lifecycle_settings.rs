@@ -35,8 +35,15 @@ impl LifecycleSettings {
         })
     }
 
-    pub(super) fn problems(&self, profiles: &Profiles) -> Vec<String> {
+    pub(super) fn problems(&self, profiles: &Profiles, layers_only: bool) -> Vec<String> {
         let mut problems = Vec::new();
+        if self.reuse_grace.is_some() && layers_only {
+            problems.push(
+                "refresh_tokens: the store that is set remembers no refresh tokens: set one with \
+                 `lifecycle_store`"
+                    .to_owned(),
+            );
+        }
         if self.reuse_grace.is_some() {
             let sliding = profiles.iter().filter(|(_, policy)| !policy.records_activity());
             problems.extend(sliding.map(|(name, _)| {
@@ -61,10 +68,7 @@ impl LifecycleSettings {
 impl SlidingSessionsBuilder {
     /// Where whole session lives are kept; the layers then ask it, too. A
     /// [`MemoryStore`](crate::store::MemoryStore) by default.
-    pub fn lifecycle_store<S>(mut self, store: Arc<S>) -> Self
-    where
-        S: LifecycleStore,
-    {
+    pub fn lifecycle_store(mut self, store: Arc<dyn LifecycleStore>) -> Self {
         self.store = Some(Arc::clone(&store) as _);
         self.lifecycle.records = Some(store);
         self

@@ -2,14 +2,20 @@
 
 use std::{
     fmt,
-    sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
-use super::table::{NEARBY, Table};
+use super::{
+    lives::Lives,
+    table::{NEARBY, Table},
+};
 use crate::{
     rules::Timestamp,
-    store::{Key, Peeked, SessionStore, StoreError, StoreFuture, Touch, Touched},
+    store::{Bulletin, Key, Peeked, SessionStore, StoreError, StoreFuture, Touch, Touched},
 };
 
 /// Remembers sessions in this process. The default store.
@@ -24,6 +30,13 @@ use crate::{
 /// **A restart forgets everything**, and nothing is shared between processes. Sessions are then
 /// judged by their tokens until they are next active, and a token whose session was ended is good
 /// again until it expires. Where that matters, use a store that lasts.
+///
+/// It is a [`LifecycleStore`](crate::store::LifecycleStore) too, beside the entries and behind one
+/// lock that requests never take: as many records of sessions as it holds entries, eight times as
+/// many used refresh tokens, and the latest 10,000 rows of each log, none 90 days older than the
+/// latest. Where records have no room, the session that would end first is no longer listed nor
+/// refreshed; where used tokens have none, a refresh is an error. What a restart makes forget is
+/// then more: refresh tokens are unknown, and marks no longer stand.
 ///
 /// Every answer is at hand. A touch of a known session takes a shared lock and one atomic step.
 ///
@@ -47,6 +60,9 @@ use crate::{
 /// ```
 pub struct MemoryStore {
     table: Table<Entry>,
+    pub(super) bulletin: Bulletin,
+    /// Boxed, so that requests share no cache line with it.
+    pub(super) lives: Box<Mutex<Lives>>,
 }
 
 impl MemoryStore {
@@ -63,7 +79,11 @@ impl MemoryStore {
     /// sessions come.
     #[must_use]
     pub fn with_capacity(max_sessions: usize) -> Self {
-        Self { table: Table::new(max_sessions) }
+        Self {
+            table: Table::new(max_sessions),
+            bulletin: Bulletin::new(),
+            lives: Box::new(Mutex::new(Lives::new(max_sessions))),
+        }
     }
 
     /// How many sessions are remembered, tombstones included. Takes no lock.
@@ -100,7 +120,20 @@ impl MemoryStore {
             .unwrap_or(Touched::Live(None))
     }
 
-    fn end_now(&self, session: Key, until: Timestamp) -> Result<(), StoreError> {
+    /// Records an activity without judging what came before; a tombstone stays.
+    pub(super) fn record_activity(&self, session: Key, now: Timestamp, idle: Duration) {
+        self.touch_now(session, Touch { now, token_activity: now, idle, known_only: false });
+    }
+
+    pub(super) fn peek_now(&self, session: &Key) -> Peeked {
+        let peeked = self.table.get(session, |entry| match entry.last_seen() {
+            Some(millis) => Peeked::LastSeen(Timestamp::from_millis(millis)),
+            None => Peeked::Ended,
+        });
+        peeked.unwrap_or(Peeked::Unknown)
+    }
+
+    pub(super) fn end_now(&self, session: Key, until: Timestamp) -> Result<(), StoreError> {
         if self.table.get(&session, |entry| entry.end(until)).is_some() {
             return Ok(());
         }
@@ -123,7 +156,7 @@ impl fmt::Debug for MemoryStore {
         f.debug_struct("MemoryStore")
             .field("len", &self.len())
             .field("capacity", &self.table.capacity())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -133,17 +166,17 @@ impl SessionStore for MemoryStore {
     }
 
     fn peek(&self, session: Key) -> StoreFuture<Peeked> {
-        let peeked = self.table.get(&session, |entry| match entry.last_seen() {
-            Some(millis) => Peeked::LastSeen(Timestamp::from_millis(millis)),
-            None => Peeked::Ended,
-        });
-        StoreFuture::ready(Ok(peeked.unwrap_or(Peeked::Unknown)))
+        StoreFuture::ready(Ok(self.peek_now(&session)))
     }
 
     /// # Errors
     /// If the store is full of tombstones; to find out, it looks at every entry.
     fn end(&self, session: Key, until: Timestamp) -> StoreFuture<()> {
-        StoreFuture::ready(self.end_now(session, until))
+        StoreFuture::ready(self.end_alone(session, until))
+    }
+
+    fn bulletin(&self) -> Option<&Bulletin> {
+        Some(&self.bulletin)
     }
 }
 
