@@ -2,6 +2,6 @@
 
 mod gate;
 mod sessions;
-mod table;
+pub(super) mod table;
 
 pub use self::{gate::MemoryGate, sessions::MemoryStore};
