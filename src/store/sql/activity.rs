@@ -1,6 +1,6 @@
 //! Touching and peeking: this node's memory first, then the database.
 
-use std::time::Duration;
+use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
 
 use super::{
     Inner,
@@ -8,12 +8,17 @@ use super::{
     value::Args,
 };
 use crate::{
+    clock::Sleep,
     rules::Timestamp,
     store::{Key, Peeked, StoreError, Touch, Touched},
 };
 
 /// How often a touch begins anew because others changed the session between its statements.
 const ATTEMPTS: usize = 4;
+
+/// How long a request waits for the write of an activity that is certain to be one; less than a
+/// layer waits for the store.
+const WRITE_TIME_LIMIT: Duration = Duration::from_millis(150);
 
 /// A session's row.
 struct Known {
@@ -34,22 +39,30 @@ impl Inner {
 
     pub(super) async fn touch(&self, session: Key, touch: Touch) -> Result<Touched, StoreError> {
         self.listen_if_stale().await?;
-        // Requests of one session at one time: the first asks, the others find its answer here.
-        let _turn = self.turn_of(&session).lock().await;
-        let generation = self.front.generation();
         let cached = match self.front.touch(&session, touch) {
             Local::Ended => return Ok(Touched::Ended),
             Local::Live(before) => return Ok(Touched::Live(Some(before))),
             Local::Ask(cached) => cached,
         };
-        let answer = self.touch_stored(session, touch, cached, generation).await;
-        match cached {
-            // This node has heard of all revocations of late: a write that fails rejects nothing.
-            Some(cached) if cached.is_alive && answer.is_err() => {
-                self.front.raise(&session, touch.now);
-                Ok(Touched::Live(Some(cached.last_seen)))
-            }
-            _ => answer,
+        let asked = self.touch_in_turn(session, touch);
+        let Some(cached) = cached.filter(|cached| cached.is_alive) else { return asked.await };
+        // This node has heard of all revocations of late: a write that fails rejects nothing.
+        let limit = self.clock.sleep_until(self.clock.now() + WRITE_TIME_LIMIT);
+        match in_time(asked, limit).await {
+            Some(Ok(touched)) => Ok(touched),
+            _ if self.front.raise(&session, touch.now) => Ok(Touched::Live(Some(cached.last_seen))),
+            _ => Ok(Touched::Ended),
+        }
+    }
+
+    /// Requests of one session at one time: the first asks, the others find its answer here.
+    async fn touch_in_turn(&self, session: Key, touch: Touch) -> Result<Touched, StoreError> {
+        let _turn = self.turn_of(&session).lock().await;
+        let generation = self.front.generation();
+        match self.front.touch(&session, touch) {
+            Local::Ended => Ok(Touched::Ended),
+            Local::Live(before) => Ok(Touched::Live(Some(before))),
+            Local::Ask(cached) => self.touch_stored(session, touch, cached, generation).await,
         }
     }
 
@@ -166,4 +179,14 @@ impl Inner {
         let args = Args::new().key(session).time(touch.now).span(touch.idle);
         Ok(self.database.execute(sql, args).await? > 0)
     }
+}
+
+/// The answer, unless the limit comes first.
+async fn in_time<T>(answer: impl Future<Output = T>, mut limit: Sleep) -> Option<T> {
+    let mut answer = pin!(answer);
+    poll_fn(|cx| match answer.as_mut().poll(cx) {
+        Poll::Ready(answer) => Poll::Ready(Some(answer)),
+        Poll::Pending => limit.as_mut().poll(cx).map(|()| None),
+    })
+    .await
 }

@@ -86,7 +86,6 @@ enum Link {
 
 /// How a transaction excludes others.
 #[derive(Clone, Copy)]
-#[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "one writer needs no locks"))]
 pub(super) enum Lock {
     /// Waits for [`Lock::Alone`], and lets others like it pass.
     WithOthers,

@@ -1,7 +1,5 @@
 //! Why a statement failed, told without addresses, SQL or values.
 
-use std::borrow::Cow;
-
 use crate::store::StoreError;
 
 /// A failed step.
@@ -19,7 +17,7 @@ impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
         let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
         let may_repeat = matches!(code.as_deref(), Some(SERIALIZATION_FAILURE | DEADLOCK_DETECTED));
-        Self { error: StoreError::new(told(&error, code)), may_repeat }
+        Self { error: StoreError::new(told(&error, code.as_deref())), may_repeat }
     }
 }
 
@@ -36,11 +34,11 @@ impl From<Failure> for StoreError {
 }
 
 /// What a driver says may quote addresses and values: only its kind is passed on.
-fn told(error: &sqlx::Error, code: Option<Cow<'_, str>>) -> String {
+fn told(error: &sqlx::Error, code: Option<&str>) -> String {
     use sqlx::Error::{Configuration, Database, Io, PoolClosed, PoolTimedOut, Tls};
     match error {
         Database(_) => {
-            format!("the database refused a statement, code {}", code.as_deref().unwrap_or("none"))
+            format!("the database refused a statement, code {}", code.unwrap_or("none"))
         }
         Io(error) => format!("the connection to the database failed: {}", error.kind()),
         Tls(_) => "TLS with the database failed".to_owned(),

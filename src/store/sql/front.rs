@@ -87,9 +87,9 @@ impl Front {
         here.map_or(stored, |here| stored.max(Timestamp::from_millis(here)))
     }
 
-    /// Notes that a session was active; if it is remembered and no tombstone.
-    pub(super) fn raise(&self, session: &Key, now: Timestamp) {
-        self.table.get(session, |entry| entry.raise(now));
+    /// Notes that a session was active, if it is remembered; whether it is no tombstone here.
+    pub(super) fn raise(&self, session: &Key, now: Timestamp) -> bool {
+        self.table.get(session, |entry| entry.raise(now)).unwrap_or(true)
     }
 
     /// Remembers a live session, if there is room; whether it is no tombstone here.

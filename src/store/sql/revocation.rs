@@ -7,7 +7,7 @@ use super::{
     logs,
     news::{News, Turn},
     sessions::{column, live},
-    value::{Args, placeholders},
+    value::Args,
 };
 use crate::{
     rules::Timestamp,
@@ -147,14 +147,13 @@ impl Spared {
         keys: &[Key],
     ) -> Result<(), Failure> {
         let (column, live) = (column(revocation.scope), live("$3"));
-        // The first three of the numbered places are the arguments below.
-        let places = placeholders(1, keys.len() + 3);
-        let keys_at = places.replacen("$1,$2,$3,", "", 1);
+        let places: Vec<_> = (4..keys.len() + 4).map(|at| format!("${at}")).collect();
+        let places = places.join(",");
         let sql = format!(
             "UPDATE tss_sessions AS s
             SET spared = CASE WHEN s.spared < $2 THEN $2 ELSE s.spared END
-            WHERE {by} IN {keys_at} AND ((s.{column} = $1 AND {live})
-                OR (s.sid IS NULL AND s.ended_until IS NULL AND $3 < s.last_seen + s.idle))
+            WHERE {by} IN ({places}) AND s.ended_until IS NULL AND $3 < s.last_seen + s.idle
+                AND (s.sid IS NULL OR (s.{column} = $1 AND {live}))
             RETURNING key, sid"
         );
         let args = Args::new().key(revocation.scope.key()).time(mark).time(revocation.now);

@@ -3,6 +3,7 @@
 mod cost;
 mod database;
 mod nodes;
+mod order;
 mod outage;
 mod restart;
 

@@ -48,3 +48,23 @@ async fn a_tombstone_needs_no_database() {
         home.leave().await;
     }
 }
+
+#[tokio::test]
+async fn a_write_that_takes_long_rejects_nothing() {
+    for home in Home::all().await {
+        let clock = clock();
+        let store = home.node(&clock).await;
+        begin(&store, "s").await;
+        // Held by another: the touch waits behind it until its limit.
+        let turn = store.0.turn_of(&key("s")).lock().await;
+        let touched = tokio::spawn(store.touch(key("s"), touch(NOW + INTERVAL)));
+        while !touched.is_finished() {
+            clock.advance(Duration::from_millis(1));
+            tokio::task::yield_now().await;
+        }
+        let touched = touched.await.expect("it ends").expect("it is admitted");
+        assert_eq!(touched, Touched::Live(Some(NOW)));
+        drop(turn);
+        home.leave().await;
+    }
+}

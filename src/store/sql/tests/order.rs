@@ -1,0 +1,35 @@
+//! News are heard in the order in which they are committed, and none is passed over.
+
+use super::*;
+use crate::store::{
+    Peeked, SessionStore as _,
+    sql::news::{News, Turn},
+};
+
+#[tokio::test]
+async fn p23_news_that_commit_late_are_not_passed_over() {
+    for home in Home::all().await {
+        let (slow, quick, third) =
+            (home.node(&clock()).await, home.node(&clock()).await, home.node(&clock()).await);
+        for sid in ["slow", "quick"] {
+            begin(&third, sid).await;
+        }
+        let mut tx = slow.0.database.begin(NOW).await.map_err(StoreError::from).expect("it begins");
+        let turn = Turn::take(&mut tx).await.map_err(StoreError::from).expect("it has a turn");
+        let ended = tokio::spawn(quick.end(key("quick"), NOW + DAY));
+        for _ in 0..50 {
+            third.0.listen().await.expect("it listens");
+        }
+        assert!(!ended.is_finished(), "it waits for the turn before");
+        let news = News::Ended { session: key("slow"), until: NOW + DAY };
+        let announced = turn.announce(&mut tx, &[news]).await.map_err(StoreError::from);
+        announced.expect("it is announced");
+        tx.commit().await.map_err(StoreError::from).expect("it commits");
+        ended.await.expect("it ends").expect("it ends");
+        third.0.listen().await.expect("it listens");
+        for sid in ["slow", "quick"] {
+            assert_eq!(third.peek(key(sid)).await.expect("it answers"), Peeked::Ended);
+        }
+        home.leave().await;
+    }
+}
