@@ -67,6 +67,10 @@ const TURNS: usize = 1024;
 /// deadline, tombstones, marks and used tokens after the time they were to stand, log rows after 90
 /// days or 100,000 others of their log.
 ///
+/// It holds `sid`, `sub` and the payloads of exchanged tokens, none of them signed: nobody gains a
+/// token by reading it, but names may be personal data. Writing to it makes sessions live, so guard
+/// it like the signing key; for Postgres across a network say `?sslmode=verify-full`.
+///
 /// Clones share one store. The background task and the connections end with the last of them.
 ///
 /// ```no_run

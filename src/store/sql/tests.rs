@@ -1,6 +1,7 @@
 //! What is particular to this store; what all stores have in common is in `tests/lifecycle_store`.
 
 mod cost;
+mod crash;
 mod database;
 mod nodes;
 mod order;

@@ -3,7 +3,7 @@
 use std::error::Error as _;
 
 use super::*;
-use crate::store::{Cursor, ListQuery, Page, SessionStore as _};
+use crate::store::{Cursor, ListQuery, LogScope, Page, SessionStore as _};
 
 #[tokio::test]
 async fn p10_an_error_names_no_address_and_no_value() {
@@ -68,6 +68,41 @@ async fn instants_that_never_come_are_kept() {
         let found = store.session(key("s"), NOW).await.expect("the store answers");
         assert_eq!(found, Some(endless));
         store.end(key("s"), Timestamp::MAX).await.expect("it ends");
+        home.leave().await;
+    }
+}
+
+#[tokio::test]
+async fn a_log_is_read_by_scope_and_forgets_by_age() {
+    for home in Home::all().await {
+        let store = home.node(&clock()).await;
+        let account = scopes().account.expect("there is one");
+        let later = NOW + DAY * 90;
+        let rows = vec![
+            row("of_ada"),
+            LogRow { user: None, account: Some(account), ..row("of_acme") },
+            LogRow { category: LogCategory::Activity, ..row("seen") },
+            LogRow { user: None, at: later, ..row("of_nobody") },
+        ];
+        store.append(rows).await.expect("the store answers");
+        let events = async |scope| {
+            let log = LogScope { category: LogCategory::Security, scope };
+            let mut query = ListQuery::first(1);
+            let mut events = Vec::new();
+            loop {
+                let page = store.log(log, query).await.expect("the store answers");
+                events.extend(page.items.into_iter().map(|row| row.event));
+                let Some(next) = page.next else { return events };
+                query = ListQuery::first(1).after(next);
+            }
+        };
+        let everything = Scope::Everything(scopes().everything);
+        assert_eq!(events(Scope::User(scopes().user)).await, ["of_ada"]);
+        assert_eq!(events(Scope::Account(account)).await, ["of_acme"]);
+        assert_eq!(events(everything).await, ["of_nobody", "of_acme", "of_ada"]);
+        let newer = LogRow { at: later + Duration::from_millis(1), ..row("newer") };
+        store.append(vec![newer]).await.expect("the store answers");
+        assert_eq!(events(everything).await, ["newer", "of_nobody"]);
         home.leave().await;
     }
 }
