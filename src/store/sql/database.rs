@@ -22,6 +22,8 @@ use super::{
     failure::Failure,
     value::{Args, Row, Sql},
 };
+#[cfg(feature = "sqlite")]
+use crate::store::LIFECYCLE_TIME_LIMIT;
 use crate::{rules::Timestamp, store::StoreError};
 
 /// How long a statement waits for a connection, a new one included.
@@ -281,14 +283,12 @@ async fn sqlite(address: &str) -> Result<Pools, Failure> {
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(LOCK_TIME_LIMIT)
         .disable_statement_logging();
-    let pool = || {
-        SqlitePoolOptions::new()
-            .acquire_timeout(CONNECTION_TIME_LIMIT)
-            .idle_timeout(None)
-            .max_lifetime(None)
-    };
-    let writer = pool().max_connections(1).connect_with(options.clone()).await?;
-    let readers = pool().max_connections(SQLITE_READERS).connect_lazy_with(options);
+    let pool = || SqlitePoolOptions::new().idle_timeout(None).max_lifetime(None);
+    // To stand in line for the one writer is no outage: as long as anyone waits for an answer.
+    let writer = pool().max_connections(1).acquire_timeout(LIFECYCLE_TIME_LIMIT);
+    let writer = writer.connect_with(options.clone()).await?;
+    let readers = pool().max_connections(SQLITE_READERS).acquire_timeout(CONNECTION_TIME_LIMIT);
+    let readers = readers.connect_lazy_with(options);
     Ok(Pools::Sqlite { writer, readers })
 }
 

@@ -3,7 +3,9 @@
 use super::*;
 use crate::{
     rules::Overrides,
-    store::{OverridesChange, Peeked, Rotated, SessionStore as _, Touched},
+    store::{
+        OverridesChange, Peeked, RefreshedSession, Rotated, SessionStore as _, TokenState, Touched,
+    },
 };
 
 /// How long a test waits for what the background task does.
@@ -96,6 +98,35 @@ async fn p06_of_two_nodes_one_consumes_a_token() {
                 done += u32::from(rotated == Rotated::Done);
             }
             assert_eq!(done, 1);
+        }
+        home.leave().await;
+    }
+}
+
+#[tokio::test]
+async fn p05_a_refresh_beside_a_revocation_comes_before_it_or_not_at_all() {
+    for home in Home::all().await {
+        let nodes = [home.node(&clock()).await, home.node(&clock()).await];
+        for round in 0..20 {
+            let sid = format!("s{round}");
+            let jti = format!("r{round}");
+            let epoch = begin(&nodes[0], &sid).await;
+            let ask = |jti: &str| RefreshAsk { epoch, ..ask(&sid, jti) };
+            let rotation = |jti: &str| Rotation { ask: ask(jti), ..rotation(&sid, jti, "next") };
+            let rotated = tokio::spawn(nodes[0].rotate(rotation(&jti)));
+            let revoked = match round % 2 {
+                0 => nodes[1].revoke(key(&sid), NOW + DAY, row("session_revoked")).await,
+                _ => nodes[1].revoke_all(everywhere(Except::None)).await.map(|count| count == 1),
+            };
+            assert!(revoked.expect("the store answers"));
+            let rotated = rotated.await.expect("it ends").expect("the store answers");
+            let state = nodes[1].refresh_state(ask(&jti)).await.expect("it answers");
+            assert_eq!(state.session, RefreshedSession::Revoked);
+            let is_used = state.token != TokenState::Unused;
+            assert_eq!(is_used, rotated == Rotated::Done);
+            let late = nodes[0].rotate(rotation(&format!("{jti}-late"))).await;
+            assert!(matches!(late.expect("it answers"), Rotated::Refused(_)));
+            assert_eq!(nodes[0].session(key(&sid), NOW).await.expect("it answers"), None);
         }
         home.leave().await;
     }
