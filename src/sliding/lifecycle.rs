@@ -1,6 +1,12 @@
 //! The session's life around its requests, as the hub offers it.
 
 use super::SlidingSessions;
+#[cfg(feature = "axum")]
+use crate::{
+    lifecycle::DirectoryEntry,
+    rules::Timestamp,
+    store::{LIFECYCLE_TIME_LIMIT, within},
+};
 use crate::{
     lifecycle::{AccountPolicy, AccountPolicyError, Journal, Refresh, Start},
     rejection::Rejection,
@@ -123,6 +129,32 @@ impl SlidingSessions {
         limit: u32,
     ) -> Result<Vec<ActiveUser>, Rejection> {
         self.hub.lifecycle.active_users(self.account_scope(tenant), limit).await
+    }
+
+    /// What the directory knows of `subjects`; nothing where it does not answer, for names are no
+    /// reason to fail.
+    #[cfg(feature = "axum")]
+    pub(crate) async fn directory_entries(
+        &self,
+        tenant: &str,
+        subjects: &[&str],
+    ) -> Vec<DirectoryEntry> {
+        let Some(directory) = self.hub.directory.as_ref().filter(|_| !subjects.is_empty()) else {
+            return Vec::new();
+        };
+        let clock = &*self.hub.lifecycle.judge.clock;
+        let entries = directory.entries(tenant, subjects);
+        within(entries, clock, LIFECYCLE_TIME_LIMIT).await.unwrap_or_else(|error| {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the directory failed");
+            Vec::new()
+        })
+    }
+
+    /// When a session of which this is the record ends without another activity, and whatever
+    /// happens.
+    #[cfg(feature = "axum")]
+    pub(crate) fn deadlines_of(&self, record: &SessionRecord) -> (Timestamp, Timestamp) {
+        self.hub.lifecycle.deadlines_of(record)
     }
 
     /// Rows of a log, page by page, the latest first.
