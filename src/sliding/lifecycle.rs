@@ -2,17 +2,16 @@
 
 use super::SlidingSessions;
 #[cfg(feature = "axum")]
+use crate::rules::Timestamp;
 use crate::{
-    lifecycle::DirectoryEntry,
-    rules::Timestamp,
-    store::{LIFECYCLE_TIME_LIMIT, within},
-};
-use crate::{
-    lifecycle::{AccountPolicy, AccountPolicyError, Journal, Refresh, Start},
+    lifecycle::{AccountPolicy, AccountPolicyError, DirectoryEntry, Journal, Refresh, Start},
     rejection::Rejection,
     rules::Overrides,
     session::Session,
-    store::{ActiveUser, Except, Key, ListQuery, LogRow, LogScope, Page, Scope, SessionRecord},
+    store::{
+        ActiveUser, Except, Key, LIFECYCLE_TIME_LIMIT, ListQuery, LogRow, LogScope, Page, Scope,
+        SessionRecord, within,
+    },
 };
 
 /// Sign-in and sign-out.
@@ -131,14 +130,9 @@ impl SlidingSessions {
         self.hub.lifecycle.active_users(self.account_scope(tenant), limit).await
     }
 
-    /// What the directory knows of `subjects`; nothing where it does not answer, for names are no
-    /// reason to fail.
-    #[cfg(feature = "axum")]
-    pub(crate) async fn directory_entries(
-        &self,
-        tenant: &str,
-        subjects: &[&str],
-    ) -> Vec<DirectoryEntry> {
+    /// What the [directory](crate::sliding::SlidingSessionsBuilder::user_directory) knows of
+    /// `subjects`; nothing where it does not answer, for names are no reason to fail.
+    pub async fn directory_entries(&self, tenant: &str, subjects: &[&str]) -> Vec<DirectoryEntry> {
         let Some(directory) = self.hub.directory.as_ref().filter(|_| !subjects.is_empty()) else {
             return Vec::new();
         };

@@ -109,8 +109,10 @@ impl SlidingSessions {
         self.hub.cookie.as_ref()
     }
 
-    /// Whether the user of `session` may decide for its account.
-    pub(crate) fn is_owner(&self, session: &Session) -> bool {
+    /// Whether the user of `session` may decide for its account, as the
+    /// [predicate](SlidingSessionsBuilder::account_owner) says; nobody may without one.
+    #[must_use]
+    pub fn is_owner(&self, session: &Session) -> bool {
         self.hub.owner.as_ref().is_some_and(|is_owner| is_owner(session))
     }
 

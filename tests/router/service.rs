@@ -63,18 +63,17 @@ impl Service {
 
     pub(crate) fn with(set: impl FnOnce(SlidingSessionsBuilder) -> SlidingSessionsBuilder) -> Self {
         Self::bare(|builder| {
-            set(builder.lifecycle_store(Arc::new(MemoryStore::new())).user_directory(Names))
+            let builder = builder.lifecycle_store(Arc::new(MemoryStore::new()));
+            set(builder.refresh_tokens().activity_log().user_directory(Names))
         })
     }
 
-    /// Without a store of whole lives.
+    /// Without a store of whole lives, and what needs one.
     pub(crate) fn bare(set: impl FnOnce(SlidingSessionsBuilder) -> SlidingSessionsBuilder) -> Self {
         let clock = ManualClock::new(BEGIN);
         let keys = JwtKeys::hs256([7; 32]).expect("a long secret");
         let builder = SlidingSessions::builder(keys, Policy::strict())
             .clock(clock.clone())
-            .refresh_tokens()
-            .activity_log()
             .account_owner(|session: &Session| {
                 session.claims::<Role>().is_ok_and(|claims| claims.role == Some("owner"))
             })
