@@ -1,6 +1,7 @@
 //! `POST /revoke-sessions`.
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::{
     body::JsonBody,
@@ -57,6 +58,10 @@ pub(super) async fn revoke(
 }
 
 fn unknown() -> Problem {
-    let message = "a scope is `all` or `others`, and the only field";
-    Problem::invalid_parameter(vec![FieldError::of_text("scope", "", Bound::default(), message)])
+    Problem::invalid_parameter(vec![FieldError {
+        field: "scope".to_owned(),
+        value: RawValue::NULL.to_owned(),
+        bound: Bound::default(),
+        message: "a scope is `all` or `others`, and the only field".to_owned(),
+    }])
 }
