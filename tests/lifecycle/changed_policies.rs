@@ -1,0 +1,79 @@
+//! An account's policy that changes while sessions live.
+
+use std::time::Duration;
+
+use tower_sliding_session::{RejectionKind, rules::Overrides};
+
+use crate::{
+    client::{
+        DAY, ada, asked, long_tokens, refresh_token, refreshed, refused, service, service_of,
+        signed_in,
+    },
+    stack::{BEGIN, HOUR, MILLI, MINUTE, Stack, claims},
+    stores::Store,
+};
+
+const IDLE: RejectionKind = RejectionKind::SessionExpiredIdle;
+const ABSOLUTE: RejectionKind = RejectionKind::SessionExpiredAbsolute;
+
+async fn decide(stack: &Stack, idle: Duration, absolute: Duration) {
+    let overrides = Overrides { idle: Some(idle), absolute: Some(absolute) };
+    let changed = stack.sessions.change_account_policy("acme", |_| overrides).await;
+    assert_eq!(changed.expect("in bounds").overrides, overrides);
+}
+
+pub(crate) async fn p20_a_shortened_policy_reaches_live_sessions_at_their_next_request(
+    store: Store,
+) {
+    let stack = service_of(long_tokens(), &store, |builder| builder);
+    let (idle, active) = (ada(&stack).await, ada(&stack).await);
+    let elsewhere = signed_in(&stack, "ada", "globex").await;
+    decide(stack.at(10 * MINUTE), HOUR, 4 * HOUR).await;
+    for hours in 1..=4 {
+        assert_eq!(asked(stack.at(hours * HOUR - MILLI), &active).await, None);
+    }
+    assert_eq!(asked(stack.at(4 * HOUR), &active).await, Some(ABSOLUTE));
+    assert_eq!(asked(&stack, &elsewhere).await, None);
+    stack.at(HOUR);
+    assert_eq!(asked(&stack, &idle).await, Some(IDLE));
+}
+
+pub(crate) async fn p20_a_shortened_policy_reaches_live_sessions_at_their_next_refresh(
+    store: Store,
+) {
+    let stack = service(&store);
+    let (idle, active) = (ada(&stack).await, ada(&stack).await);
+    decide(stack.at(10 * MINUTE), HOUR, 4 * HOUR).await;
+    let mut newest = refreshed(stack.at(HOUR - MILLI), &active).await;
+    assert_eq!(newest.idle_expires_at(), BEGIN + 2 * HOUR - MILLI * 1000);
+    assert_eq!(newest.absolute_expires_at(), BEGIN + 4 * HOUR);
+    assert_eq!(refused(stack.at(HOUR), refresh_token(&idle)).await, IDLE);
+    for half_hours in 3..8 {
+        newest = refreshed(stack.at(half_hours * HOUR / 2), &newest).await;
+    }
+    assert_eq!(claims(refresh_token(&newest))["exp"], (BEGIN + 4 * HOUR).as_secs());
+    assert_eq!(refused(stack.at(4 * HOUR), refresh_token(&newest)).await, ABSOLUTE);
+}
+
+pub(crate) async fn p20_a_lengthened_policy_revives_and_lengthens_no_session(store: Store) {
+    let stack = service_of(long_tokens(), &store, |builder| builder);
+    decide(&stack, HOUR, 4 * HOUR).await;
+    let (idle, mut active) = (ada(&stack).await, ada(&stack).await);
+    assert_eq!(asked(stack.at(HOUR), &idle).await, Some(IDLE));
+    stack.at(HOUR - MILLI);
+    active = refreshed(&stack, &active).await;
+    decide(stack.at(HOUR), 10 * DAY, 20 * DAY).await;
+    assert_eq!(asked(&stack, &idle).await, Some(IDLE));
+    assert_eq!(refused(&stack, refresh_token(&idle)).await, IDLE);
+    for hours in 2..=4 {
+        active = refreshed(stack.at(hours * HOUR - 1000 * MILLI), &active).await;
+        assert_eq!(active.absolute_expires_at(), BEGIN + 4 * HOUR);
+        let access = claims(active.access_token());
+        assert_eq!((&access["idle_max"], &access["abs_max"]), (&3600.into(), &14400.into()));
+    }
+    stack.at(4 * HOUR);
+    assert_eq!(refused(&stack, refresh_token(&active)).await, ABSOLUTE);
+    assert_eq!(asked(&stack, &active).await, Some(ABSOLUTE));
+    let longer = ada(&stack).await;
+    assert_eq!(longer.idle_expires_at(), BEGIN + 4 * HOUR + 10 * DAY);
+}

@@ -1,0 +1,122 @@
+//! The life of sessions through the hub and its whole stack, over every store alike.
+//!
+//! A test is an async function that is given an empty store. The clock stands still unless a test
+//! moves it; nothing sleeps. A store is added by its line below, as in `lifecycle_store`.
+
+#![allow(clippy::unchecked_time_subtraction, reason = "of constants, in tests")]
+
+#[path = "../stack/mod.rs"]
+mod stack;
+#[path = "../lifecycle_store/stores.rs"]
+mod stores;
+
+mod absolute;
+mod account_policies;
+mod changed_policies;
+mod client;
+mod end_all;
+mod legacy;
+mod logout;
+mod races;
+mod refusals;
+mod reuse;
+mod strict;
+
+/// A module of all tests over the store that `stores` knows by this name; those of races run this
+/// many rounds.
+macro_rules! lifecycle {
+    ($store:ident, $rounds:literal) => {
+        mod $store {
+            lifecycle! { @of crate::stores::$store;
+                absolute {
+                    p01_at_its_absolute_deadline_a_refresh_token_is_over_and_used_up
+                    p01_no_chain_of_refreshes_passes_the_absolute_deadline
+                }
+                account_policies {
+                    what_is_out_of_bounds_changes_nothing
+                    the_next_sign_in_carries_what_was_decided
+                    a_decision_is_audited_once
+                    a_decision_that_is_taken_back_leaves_the_default
+                    decisions_side_by_side_each_see_the_one_before
+                }
+                changed_policies {
+                    p20_a_shortened_policy_reaches_live_sessions_at_their_next_request
+                    p20_a_shortened_policy_reaches_live_sessions_at_their_next_refresh
+                    p20_a_lengthened_policy_revives_and_lengthens_no_session
+                }
+                end_all {
+                    an_account_ends_with_its_caller_and_no_other_account
+                    a_second_call_ends_nothing_and_is_not_audited
+                    the_sessions_of_an_excepted_user_go_on
+                    an_excepted_session_goes_on_and_the_users_others_end
+                    everything_ends
+                    one_session_ends_alone
+                    p29_what_began_in_the_same_millisecond_ends
+                    p29_a_sign_in_afterwards_lives_in_the_same_millisecond_too
+                }
+                legacy {
+                    an_adopted_refresh_token_becomes_a_session
+                    an_adopted_refresh_token_is_used_once
+                    an_adopted_session_is_ended_with_all_others
+                    an_adopted_refresh_token_lives_no_longer_than_the_policy_says
+                    a_refresh_token_that_is_not_adopted_is_refused
+                }
+                logout {
+                    p04_a_session_ended_from_elsewhere_is_not_renewed
+                    p04_a_session_ended_with_all_others_is_not_renewed
+                    p04_a_session_ended_by_its_handler_is_not_renewed
+                    p04_p21_a_session_that_was_stepped_up_is_not_renewed
+                }
+                refusals {
+                    a_refresh_token_of_an_idle_session_stays_unused
+                    tokens_are_good_for_their_own_purpose_alone
+                    a_forged_refresh_token_is_refused_and_the_true_one_stays_good
+                    a_refresh_token_of_a_session_that_nobody_knows_is_refused
+                    without_refresh_tokens_there_are_none
+                    a_token_of_another_issuer_or_audience_is_refused
+                }
+                reuse {
+                    p06_p07_parallel_refreshes_within_the_grace_are_one_rotation
+                    a_replay_at_the_end_of_the_grace_revokes_the_session
+                    a_replay_after_its_successor_was_used_revokes_the_session
+                    the_answer_to_a_replay_is_as_old_as_the_first
+                    p07_without_grace_one_wins_and_the_others_revoke_nothing
+                }
+                strict {
+                    a_sign_in_tells_both_deadlines
+                    both_tokens_carry_the_limits
+                    a_refresh_carries_sign_in_limits_and_claims_on
+                }
+            }
+            lifecycle! { @of crate::stores::$store, $rounds;
+                races {
+                    p05_no_refresh_outlives_an_end
+                    p05_no_refresh_outlives_the_end_of_all
+                    p05_no_refresh_outlives_a_handlers_end
+                    p05_a_chain_of_refreshes_stops_at_the_end_of_all
+                }
+            }
+        }
+    };
+    (@of $empty:path $(, $rounds:literal)?; $($module:ident { $($test:ident)+ })+) => {
+        $(lifecycle! { @in $module $empty $(, $rounds)?; $($test)+ })+
+    };
+    (@in $module:ident $empty:path; $($test:ident)+) => {
+        mod $module {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                crate::$module::$test($empty().await).await;
+            })+
+        }
+    };
+    (@in $module:ident $empty:path, $rounds:literal; $($test:ident)+) => {
+        mod $module {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                crate::$module::$test($empty().await, $rounds).await;
+            })+
+        }
+    };
+}
+
+lifecycle!(memory, 1000);
