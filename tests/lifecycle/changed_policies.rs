@@ -29,13 +29,14 @@ pub(crate) async fn p20_a_shortened_policy_reaches_live_sessions_at_their_next_r
     let (idle, active) = (ada(&stack).await, ada(&stack).await);
     let elsewhere = signed_in(&stack, "ada", "globex").await;
     decide(stack.at(10 * MINUTE), HOUR, 4 * HOUR).await;
-    for hours in 1..=4 {
-        assert_eq!(asked(stack.at(hours * HOUR - MILLI), &active).await, None);
+    assert_eq!(asked(stack.at(HOUR - MILLI), &active).await, None);
+    assert_eq!(asked(stack.at(HOUR), &idle).await, Some(IDLE));
+    for half_hours in 3..8 {
+        assert_eq!(asked(stack.at(half_hours * HOUR / 2), &active).await, None);
     }
+    assert_eq!(asked(stack.at(4 * HOUR - MILLI), &active).await, None);
     assert_eq!(asked(stack.at(4 * HOUR), &active).await, Some(ABSOLUTE));
     assert_eq!(asked(&stack, &elsewhere).await, None);
-    stack.at(HOUR);
-    assert_eq!(asked(&stack, &idle).await, Some(IDLE));
 }
 
 pub(crate) async fn p20_a_shortened_policy_reaches_live_sessions_at_their_next_refresh(
@@ -59,14 +60,13 @@ pub(crate) async fn p20_a_lengthened_policy_revives_and_lengthens_no_session(sto
     let stack = service_of(long_tokens(), &store, |builder| builder);
     decide(&stack, HOUR, 4 * HOUR).await;
     let (idle, mut active) = (ada(&stack).await, ada(&stack).await);
+    active = refreshed(stack.at(30 * MINUTE), &active).await;
     assert_eq!(asked(stack.at(HOUR), &idle).await, Some(IDLE));
-    stack.at(HOUR - MILLI);
-    active = refreshed(&stack, &active).await;
     decide(stack.at(HOUR), 10 * DAY, 20 * DAY).await;
     assert_eq!(asked(&stack, &idle).await, Some(IDLE));
     assert_eq!(refused(&stack, refresh_token(&idle)).await, IDLE);
-    for hours in 2..=4 {
-        active = refreshed(stack.at(hours * HOUR - 1000 * MILLI), &active).await;
+    for half_hours in 2..8 {
+        active = refreshed(stack.at(half_hours * HOUR / 2), &active).await;
         assert_eq!(active.absolute_expires_at(), BEGIN + 4 * HOUR);
         let access = claims(active.access_token());
         assert_eq!((&access["idle_max"], &access["abs_max"]), (&3600.into(), &14400.into()));

@@ -120,6 +120,7 @@ pub(crate) async fn p29_a_sign_in_afterwards_lives_in_the_same_millisecond_too(s
         sessions.account_scope("acme"),
         sessions.everything(),
     ] {
+        stack.clock.advance(MINUTE);
         let before = ada(&stack).await;
         assert_eq!(end_all(&stack, scope).await, 1);
         let after = ada(&stack).await;

@@ -27,7 +27,7 @@ mod strict;
 macro_rules! lifecycle {
     ($store:ident, $rounds:literal) => {
         mod $store {
-            lifecycle! { @of crate::stores::$store;
+            lifecycle! { @with (crate::stores::$store().await);
                 absolute {
                     p01_at_its_absolute_deadline_a_refresh_token_is_over_and_used_up
                     p01_no_chain_of_refreshes_passes_the_absolute_deadline
@@ -88,7 +88,7 @@ macro_rules! lifecycle {
                     a_refresh_carries_sign_in_limits_and_claims_on
                 }
             }
-            lifecycle! { @of crate::stores::$store, $rounds;
+            lifecycle! { @with (crate::stores::$store().await, $rounds);
                 races {
                     p05_no_refresh_outlives_an_end
                     p05_no_refresh_outlives_the_end_of_all
@@ -98,24 +98,13 @@ macro_rules! lifecycle {
             }
         }
     };
-    (@of $empty:path $(, $rounds:literal)?; $($module:ident { $($test:ident)+ })+) => {
-        $(lifecycle! { @in $module $empty $(, $rounds)?; $($test)+ })+
-    };
-    (@in $module:ident $empty:path; $($test:ident)+) => {
-        mod $module {
+    (@with $given:tt; $($module:ident { $($test:ident)+ })+) => {
+        $(mod $module {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() {
-                crate::$module::$test($empty().await).await;
+                crate::$module::$test $given.await;
             })+
-        }
-    };
-    (@in $module:ident $empty:path, $rounds:literal; $($test:ident)+) => {
-        mod $module {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() {
-                crate::$module::$test($empty().await, $rounds).await;
-            })+
-        }
+        })+
     };
 }
 
