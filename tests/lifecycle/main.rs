@@ -12,14 +12,17 @@ mod stores;
 
 mod absolute;
 mod account_policies;
+mod background;
 mod changed_policies;
 mod client;
+mod current_claims;
 mod end_all;
 mod legacy;
 mod logout;
 mod races;
 mod refusals;
 mod reuse;
+mod step_up;
 mod strict;
 
 /// A module of all tests over the store that `stores` knows by this name; those of races run this
@@ -39,10 +42,24 @@ macro_rules! lifecycle {
                     a_decision_that_is_taken_back_leaves_the_default
                     decisions_side_by_side_each_see_the_one_before
                 }
+                background {
+                    p17_a_background_refresh_is_no_activity
+                    p17_an_activity_after_a_background_refresh_counts_again
+                    p17_an_activity_of_a_request_is_what_a_background_refresh_knows
+                    p17_replays_of_a_background_refresh_are_no_activity_either
+                }
                 changed_policies {
                     p20_a_shortened_policy_reaches_live_sessions_at_their_next_request
                     p20_a_shortened_policy_reaches_live_sessions_at_their_next_refresh
                     p20_a_lengthened_policy_revives_and_lengthens_no_session
+                }
+                current_claims {
+                    p02_a_denied_refresh_uses_the_token_up
+                    p02_an_ended_user_is_out_at_the_refresh
+                    p02_a_request_renews_no_denied_user
+                    p02_a_refresh_tells_both_tokens_who_the_user_is_today
+                    p23_a_failing_source_leaves_the_token_good
+                    p23_a_slow_source_leaves_the_token_good
                 }
                 end_all {
                     an_account_ends_with_its_caller_and_no_other_account
@@ -81,6 +98,12 @@ macro_rules! lifecycle {
                     a_replay_after_its_successor_was_used_revokes_the_session
                     the_answer_to_a_replay_is_as_old_as_the_first
                     p07_without_grace_one_wins_and_the_others_revoke_nothing
+                }
+                step_up {
+                    p21_a_step_up_is_a_new_session_of_the_same_user
+                    p21_a_step_up_ends_the_old_session_and_no_other
+                    p21_every_sign_in_is_a_session_of_its_own
+                    p19_p21_a_step_up_of_an_abolished_profile_is_a_normal_session
                 }
                 strict {
                     a_sign_in_tells_both_deadlines
