@@ -12,18 +12,23 @@ mod stores;
 
 mod absolute;
 mod account_policies;
+mod audit;
 mod background;
 mod changed_policies;
 mod client;
 mod current_claims;
 mod end_all;
 mod legacy;
+mod lists;
 mod logout;
+mod outage;
 mod races;
 mod refusals;
+mod restart;
 mod reuse;
 mod step_up;
 mod strict;
+mod unsteady;
 
 /// A module of all tests over the store that `stores` knows by this name; those of races run this
 /// many rounds.
@@ -41,6 +46,13 @@ macro_rules! lifecycle {
                     a_decision_is_audited_once
                     a_decision_that_is_taken_back_leaves_the_default
                     decisions_side_by_side_each_see_the_one_before
+                }
+                audit {
+                    one_life_is_told_in_order
+                    the_ends_of_sessions_are_told_with_their_limit
+                    rows_name_nobody
+                    a_log_is_of_its_scope
+                    what_a_sink_does_not_keep_is_counted_and_costs_no_request
                 }
                 background {
                     p17_a_background_refresh_is_no_activity
@@ -78,11 +90,25 @@ macro_rules! lifecycle {
                     an_adopted_refresh_token_lives_no_longer_than_the_policy_says
                     a_refresh_token_that_is_not_adopted_is_refused
                 }
+                lists {
+                    a_users_sessions_are_paged_the_latest_sign_in_first
+                    a_list_holds_live_sessions_alone
+                    a_record_tells_the_session_and_marks_the_callers
+                    an_accounts_users_are_listed_once
+                }
                 logout {
                     p04_a_session_ended_from_elsewhere_is_not_renewed
                     p04_a_session_ended_with_all_others_is_not_renewed
                     p04_a_session_ended_by_its_handler_is_not_renewed
                     p04_p21_a_session_that_was_stepped_up_is_not_renewed
+                }
+                outage {
+                    p23_an_outage_signs_nobody_out_and_uses_nothing_up
+                    p23_an_outage_lets_no_ended_session_in
+                    p23_a_silent_store_is_given_up_at_five_seconds
+                    p23_a_handler_hears_that_its_session_did_not_end
+                    p23_a_refresh_whose_answer_was_lost_is_answered_by_its_repetition
+                    p23_an_end_whose_answer_was_lost_is_an_end
                 }
                 refusals {
                     a_refresh_token_of_an_idle_session_stays_unused
@@ -91,6 +117,10 @@ macro_rules! lifecycle {
                     a_refresh_token_of_a_session_that_nobody_knows_is_refused
                     without_refresh_tokens_there_are_none
                     a_token_of_another_issuer_or_audience_is_refused
+                }
+                restart {
+                    p22_what_was_ended_stays_ended
+                    p22_what_was_used_stays_used
                 }
                 reuse {
                     p06_p07_parallel_refreshes_within_the_grace_are_one_rotation
