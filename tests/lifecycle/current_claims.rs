@@ -1,13 +1,12 @@
 //! What the claims source says of the user, at a refresh and at a request.
 
 use std::{
-    future::Future,
-    pin::pin,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use serde_json::json;
+use tokio::sync::Notify;
 use tower_sliding_session::{
     Grant, Policy, RejectionKind,
     store::{StoreError, StoreFuture, TokenState},
@@ -27,17 +26,21 @@ type Answer = fn() -> StoreFuture<ClaimsUpdate>;
 
 /// Where the users are kept; it says what a test has it say.
 #[derive(Clone)]
-struct Users(Arc<Mutex<Answer>>);
+struct Users {
+    answer: Arc<Mutex<Answer>>,
+    asked: Arc<Notify>,
+}
 
 impl ClaimsSource for Users {
     fn current_claims(&self, _: &VerifiedToken) -> StoreFuture<ClaimsUpdate> {
-        (*self.0.lock().expect("no panic"))()
+        self.asked.notify_one();
+        (*self.answer.lock().expect("no panic"))()
     }
 }
 
 impl Users {
     fn say(&self, answer: Answer) {
-        *self.0.lock().expect("no panic") = answer;
+        *self.answer.lock().expect("no panic") = answer;
     }
 }
 
@@ -60,7 +63,7 @@ fn demote() -> StoreFuture<ClaimsUpdate> {
 
 /// A service, its users, and an editor who has signed in.
 async fn signed_in(store: &Store) -> (Stack, Users, Grant) {
-    let users = Users(Arc::new(Mutex::new(keep)));
+    let users = Users { answer: Arc::new(Mutex::new(keep)), asked: Arc::default() };
     let source = users.clone();
     let stack = service_of(Policy::strict(), store, |builder| builder.claims_source(source));
     let start = stack.sessions.start("ada").tenant("acme").claims(&json!({ "role": "editor" }));
@@ -138,18 +141,10 @@ pub(crate) async fn p23_a_failing_source_leaves_the_token_good(store: Store) {
 pub(crate) async fn p23_a_slow_source_leaves_the_token_good(store: Store) {
     let (stack, users, grant) = signed_in(&store).await;
     users.say(|| StoreFuture::new(std::future::pending()));
-    let refused = {
-        let mut refused = pin!(refused(&stack, refresh_token(&grant)));
-        std::future::poll_fn(|cx| {
-            let poll = refused.as_mut().poll(cx);
-            // Each poll that finds nothing has waited for the source, or for the store before it.
-            if poll.is_pending() {
-                stack.clock.advance(Duration::from_millis(250));
-            }
-            poll
-        })
-        .await
-    };
+    let (refused, ()) = tokio::join!(refused(&stack, refresh_token(&grant)), async {
+        users.asked.notified().await;
+        stack.clock.advance(Duration::from_millis(250));
+    });
     assert_eq!(refused, UNAVAILABLE);
     users.say(keep);
     refreshed(&stack, &grant).await;

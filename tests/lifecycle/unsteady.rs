@@ -62,20 +62,22 @@ impl Unsteady {
     {
         let state = *self.state.borrow();
         let mut states = self.state.subscribe();
-        let answer = match state {
-            State::Up => return ask(&self.inner),
-            State::Failing => return StoreFuture::ready(Err(StoreError::new("refused"))),
-            State::Silent => None,
-            State::Mute => Some(ask(&self.inner)),
-        };
-        StoreFuture::new(async move {
-            if let Some(answer) = answer {
-                drop(answer.await);
+        match state {
+            State::Up => ask(&self.inner),
+            State::Failing => StoreFuture::ready(Err(StoreError::new("refused"))),
+            State::Silent => StoreFuture::new(async move {
+                // An error means that the store is gone, and nobody waits.
+                let _ = states.wait_for(|state| *state == State::Up).await;
+                Err(StoreError::new("the connection was reset"))
+            }),
+            State::Mute => {
+                let answer = ask(&self.inner);
+                StoreFuture::new(async move {
+                    drop(answer.await);
+                    Err(StoreError::new("the connection was reset"))
+                })
             }
-            // An error means that the store is gone, and nobody waits.
-            let _ = states.wait_for(|state| *state == State::Up).await;
-            Err(StoreError::new("the connection was reset"))
-        })
+        }
     }
 }
 
