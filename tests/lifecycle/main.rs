@@ -26,6 +26,7 @@ mod races;
 mod refusals;
 mod restart;
 mod reuse;
+mod settings;
 mod step_up;
 mod strict;
 mod unsteady;
