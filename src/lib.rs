@@ -69,6 +69,42 @@
 //! A renewal copies the app's claims unless a [`ClaimsSource`](token::ClaimsSource) tells what
 //! they are by now. Set one: a demoted admin should not keep the role until the absolute deadline.
 //!
+//! # From sign-in to sign-out
+//!
+//! Refresh tokens are off until [`refresh_tokens`](sliding::SlidingSessionsBuilder::refresh_tokens)
+//! turns them on. Each is good for one exchange; presented again, its session is revoked, unless
+//! the client just lost the answer. Sessions are listed, ended one by one or all at once, and an
+//! account's owner may choose timeouts within your bounds:
+//!
+//! ```
+//! use std::time::Duration;
+//! use tower_sliding_session::{
+//!     JwtKeys, Policy, SlidingSessions, rules::Overrides,
+//!     store::{Except, ListQuery},
+//! };
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let sessions = SlidingSessions::builder(JwtKeys::hs256([7; 32])?, Policy::strict())
+//!     .refresh_tokens()
+//!     .build()?;
+//! let grant = sessions.start("ada").tenant("acme").await?;
+//! let grant = sessions.refresh(grant.refresh_token().unwrap_or_default()).await?;
+//!
+//! let acme = sessions.account_scope("acme");
+//! let page = sessions.sessions(acme, ListQuery::first(20)).await?;
+//! assert_eq!(page.items[0].sid, grant.session_id());
+//!
+//! let one_hour = Overrides { idle: Some(Duration::from_secs(3600)), ..Overrides::default() };
+//! sessions.change_account_policy("acme", |_| one_hour).await?;
+//! assert_eq!(sessions.end_all(acme, Except::None).await?, 1);
+//! assert!(sessions.refresh(grant.refresh_token().unwrap_or_default()).await.is_err());
+//! # Ok(()) }
+//! ```
+//!
+//! What happens is noted as [`AuditEvent`](lifecycle::AuditEvent)s, in the store's log or wherever
+//! your [`AuditSink`](lifecycle::AuditSink) keeps them; no request waits for it.
+//!
 //! # A stack of your own
 //!
 //! A team that verifies tokens itself inserts a [`Session`] and keeps every later layer:

@@ -23,10 +23,12 @@ pub trait LifecycleStore: SessionStore {
     /// [`Rotation::adopt`] begins it) or revoked, nothing happens and the state is the answer.
     fn rotate(&self, rotation: Rotation) -> StoreFuture<Rotated>;
 
-    /// Ends one session, as [`SessionStore::end`] does; whether it was live, and so logged.
+    /// Ends one session, as [`SessionStore::end`] does; whether it was live at `log.at`, and so
+    /// logged.
     fn revoke(&self, session: Key, until: Timestamp, log: LogRow) -> StoreFuture<bool>;
 
-    /// Ends all live sessions of a scope and raises its mark; how many were ended. Logged, with
+    /// Ends all live sessions of a scope and raises its mark, to the latest epoch of those that it
+    /// ends if that is later (P29); how many were ended. Logged, with
     /// `revoked_count`, unless there were none. Costs the same whatever is in the scope, but for
     /// one indexed statement that counts.
     fn revoke_all(&self, revocation: BulkRevocation) -> StoreFuture<u64>;

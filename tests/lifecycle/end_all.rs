@@ -131,3 +131,29 @@ pub(crate) async fn p29_a_sign_in_afterwards_lives_in_the_same_millisecond_too(s
         is_dead(&stack, &after).await;
     }
 }
+
+pub(crate) async fn p29_a_sign_in_between_two_revocations_of_one_millisecond_ends(store: Store) {
+    let stack = service(&store);
+    let scope = stack.sessions.account_scope("acme");
+    for _ in 0..3 {
+        let grant = ada(&stack).await;
+        assert_eq!(end_all(&stack, scope).await, 1);
+        is_dead(&stack, &grant).await;
+    }
+    let spared = ada(&stack).await;
+    let except = Except::Sessions(vec![stack.sessions.session_key(spared.session_id())]);
+    assert_eq!(stack.sessions.end_all(scope, except).await.expect("ended"), 0);
+    is_alive(&stack, &spared).await;
+}
+
+pub(crate) async fn p29_a_sign_in_before_a_step_back_of_the_clock_ends_after_it(store: Store) {
+    let stack = service(&store);
+    let scope = stack.sessions.user_scope(Some("acme"), "ada");
+    stack.at(MINUTE);
+    assert_eq!(end_all(&stack, scope).await, 0);
+    let grant = ada(&stack).await;
+    stack.at(MINUTE - 3000 * MILLI);
+    assert_eq!(end_all(&stack, scope).await, 1);
+    is_dead(&stack, &grant).await;
+    is_alive(&stack, &ada(&stack).await).await;
+}

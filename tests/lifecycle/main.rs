@@ -83,6 +83,8 @@ macro_rules! lifecycle {
                     one_session_ends_alone
                     p29_what_began_in_the_same_millisecond_ends
                     p29_a_sign_in_afterwards_lives_in_the_same_millisecond_too
+                    p29_a_sign_in_between_two_revocations_of_one_millisecond_ends
+                    p29_a_sign_in_before_a_step_back_of_the_clock_ends_after_it
                 }
                 legacy {
                     an_adopted_refresh_token_becomes_a_session

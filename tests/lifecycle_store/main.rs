@@ -27,7 +27,7 @@ macro_rules! conformance {
                     a_session_begins_with_its_record_its_entry_and_its_row
                     without_marks_the_epoch_is_its_own
                     p29_a_sign_in_after_a_bulk_revocation_lives
-                    p29_what_began_up_to_the_mark_dies
+                    p29_whatever_lives_dies_and_the_next_sign_in_comes_behind_it
                     p29_the_latest_mark_of_all_scopes_counts
                     p29_a_mark_reaches_sessions_that_the_store_never_saw
                     p04_an_ended_session_does_not_begin_again
@@ -66,8 +66,10 @@ macro_rules! conformance {
                     p05_fifty_rotations_of_one_token_are_one
                     p05_nothing_is_usable_after_a_revocation
                     p05_nothing_is_usable_after_an_end
+                    p05_nothing_is_adopted_after_an_end
                     p05_nothing_is_usable_after_a_bulk_revocation
                     p29_a_session_begun_during_a_bulk_revocation_is_before_or_after_it
+                    an_excepted_session_is_never_heard_to_be_revoked
                     bulk_revocations_side_by_side_end_each_session_once
                     overrides_exchanged_side_by_side_are_exchanged_once
                     p04_no_touch_lives_after_an_end
@@ -114,6 +116,7 @@ macro_rules! conformance {
                 successors {
                     a_successor_is_told_while_it_is_unused
                     a_successor_that_was_consumed_alone_is_not_told
+                    a_successor_that_was_used_before_is_not_told
                     an_unknown_session_is_adopted
                     a_known_session_is_not_adopted
                     p05_nothing_is_adopted_where_the_session_is_revoked

@@ -15,7 +15,10 @@ use tokio::{
 use tower_sliding_session::{
     Timestamp,
     rules::Overrides,
-    store::{Peeked, RefreshedSession, Rotated, SessionRecord, TokenState, Touched},
+    store::{
+        BulkRevocation, Except, Peeked, RefreshedSession, Rotated, Rotation, SessionRecord,
+        TokenState, Touched,
+    },
 };
 
 use crate::{
@@ -75,7 +78,11 @@ async fn refresh_until_refused(
     for step in 0_u64.. {
         let was_over = is_over.load(SeqCst);
         let [jti, next] = [step, step + 1].map(|step| format!("{} {chain} {step}", record.sid));
-        match rotate(&store, exchange(&record, &jti, &next, record.auth_time)).await {
+        let rotation = Rotation {
+            adopt: Some(record.clone()),
+            ..exchange(&record, &jti, &next, record.auth_time)
+        };
+        match rotate(&store, rotation).await {
             Rotated::Done => assert!(!was_over, "{jti} was exchanged after the end"),
             Rotated::Refused(state) => {
                 assert_eq!(state, unused(RefreshedSession::Revoked), "{jti}");
@@ -92,27 +99,37 @@ async fn race_against(store: Store, end: impl AsyncFn(&Store, &SessionRecord)) {
     for round in 0..ROUNDS {
         let record = ADA.signs_in(&round.to_string(), round_at(round));
         assert_eq!(begin(&store, &record).await, record.epoch);
-        let is_over = Arc::new(AtomicBool::new(false));
-        let start = Arc::new(Barrier::new(TASKS + 1));
-        let mut tasks = JoinSet::new();
-        for chain in 0..TASKS {
-            let (store, record) = (Arc::clone(&store), record.clone());
-            let (is_over, start) = (Arc::clone(&is_over), Arc::clone(&start));
-            tasks.spawn(async move {
-                start.wait().await;
-                refresh_until_refused(store, record, chain, is_over).await
-            });
-        }
-        start.wait().await;
-        end(&store, &record).await;
-        is_over.store(true, SeqCst);
-        for jti in tasks.join_all().await {
-            let revoked = unused(RefreshedSession::Revoked);
-            assert_eq!(state(&store, &record, &jti).await, revoked, "{jti}");
-        }
-        assert!(!is_live(&store, &record, record.auth_time).await, "round {round}");
-        assert!(listed(&store, ADA.user(), record.auth_time).await.is_empty(), "round {round}");
+        race_once(&store, &record, &end).await;
     }
+}
+
+/// Lets refreshes race the end of a session: it wins, whether the store knew the session or a
+/// refresh was about to adopt it.
+async fn race_once(
+    store: &Store,
+    record: &SessionRecord,
+    end: &impl AsyncFn(&Store, &SessionRecord),
+) {
+    let is_over = Arc::new(AtomicBool::new(false));
+    let start = Arc::new(Barrier::new(TASKS + 1));
+    let mut tasks = JoinSet::new();
+    for chain in 0..TASKS {
+        let (store, record) = (Arc::clone(store), record.clone());
+        let (is_over, start) = (Arc::clone(&is_over), Arc::clone(&start));
+        tasks.spawn(async move {
+            start.wait().await;
+            refresh_until_refused(store, record, chain, is_over).await
+        });
+    }
+    start.wait().await;
+    end(store, record).await;
+    is_over.store(true, SeqCst);
+    for jti in tasks.join_all().await {
+        let revoked = unused(RefreshedSession::Revoked);
+        assert_eq!(state(store, record, &jti).await, revoked, "{jti}");
+    }
+    assert!(!is_live(store, record, record.auth_time).await, "{}", record.sid);
+    assert!(listed(store, ADA.user(), record.auth_time).await.is_empty(), "{}", record.sid);
 }
 
 pub(crate) async fn p05_nothing_is_usable_after_a_revocation(store: Store) {
@@ -131,6 +148,16 @@ pub(crate) async fn p05_nothing_is_usable_after_an_end(store: Store) {
         assert_eq!(peeked, Peeked::Ended);
     })
     .await;
+}
+
+pub(crate) async fn p05_nothing_is_adopted_after_an_end(store: Store) {
+    for round in 0..ROUNDS {
+        let unknown = ADA.signs_in(&round.to_string(), round_at(round));
+        race_once(&store, &unknown, &async |store: &Store, record: &SessionRecord| {
+            store.end(record.key, record.ends_at).await.expect("the store answers");
+        })
+        .await;
+    }
 }
 
 pub(crate) async fn p05_nothing_is_usable_after_a_bulk_revocation(store: Store) {
@@ -169,6 +196,29 @@ pub(crate) async fn p29_a_session_begun_during_a_bulk_revocation_is_before_or_af
         assert_eq!(ended, died, "round {round}");
         lived_before = listed(&store, ADA.user(), now).await.len() as u64;
     }
+}
+
+pub(crate) async fn an_excepted_session_is_never_heard_to_be_revoked(store: Store) {
+    let record = begun(&store, ADA, "kept").await;
+    let is_over = Arc::new(AtomicBool::new(false));
+    let listener = {
+        let (store, record) = (Arc::clone(&store), record.clone());
+        let is_over = Arc::clone(&is_over);
+        tokio::task::spawn_blocking(move || {
+            let bulletin = store.bulletin().expect("a store of marks has a bulletin");
+            while !is_over.load(SeqCst) {
+                assert!(!bulletin.is_revoked(record.key, record.epoch, || record.scopes));
+            }
+        })
+    };
+    for round in 0..ROUNDS {
+        let except = Except::Sessions(vec![record.key]);
+        let revocation = BulkRevocation { except, ..all_of(ADA.user(), round_at(round)) };
+        assert_eq!(revoke_all(&store, revocation).await, 0);
+        yield_now().await;
+    }
+    is_over.store(true, SeqCst);
+    listener.await.expect("the session was never revoked");
 }
 
 pub(crate) async fn bulk_revocations_side_by_side_end_each_session_once(store: Store) {

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use tower_sliding_session::store::{BulkRevocation, Except, RefreshedSession, Scope};
+use tower_sliding_session::store::{
+    BulkRevocation, Except, RefreshedSession, Scope, SessionRecord,
+};
 
 use crate::{
     rotate::unused,
     sign_in::{
-        ABSOLUTE, ADA, BEGIN, BOB, EVE, IDLE, JOY, Person, after, all_of, begun, everything,
+        ABSOLUTE, ADA, BEGIN, BOB, EVE, IDLE, JOY, Person, after, all_of, begin, begun, everything,
         is_live, listed, revoke_all, row, rows, session, state, touch,
     },
     stores::Store,
@@ -125,11 +127,16 @@ pub(crate) async fn an_exception_is_of_one_mark(store: Store) {
 pub(crate) async fn an_exception_revives_nothing(store: Store) {
     all_signed_in(&store, "").await;
     store.end(session("ada 1"), BEGIN + ABSOLUTE).await.expect("the store answers");
-    let except = Except::Sessions(["ada 1", "ada 2", "bob 1"].map(session).to_vec());
-    assert_eq!(revoke_all(&store, all_of(ADA.account(), after(10))).await, 3);
+    let idle = SessionRecord { idle: Duration::from_millis(11), ..ADA.signs_in("idle", BEGIN) };
+    begin(&store, &idle).await;
+    let but_idle = Except::Sessions(vec![session("idle")]);
+    let first = BulkRevocation { except: but_idle, ..all_of(ADA.account(), after(10)) };
+    assert_eq!(revoke_all(&store, first).await, 3);
+    let except = Except::Sessions(["ada 1", "ada 2", "bob 1", "idle"].map(session).to_vec());
     let later = BulkRevocation { except, ..all_of(everything(), after(11)) };
     assert_eq!(revoke_all(&store, later).await, 4);
     assert_eq!(live_sessions(&store).await, [0; 4]);
+    assert_eq!(state(&store, &idle, "r1").await, unused(RefreshedSession::Revoked));
     let user = Except::User(EVE.scopes().user);
     let last = BulkRevocation { except: user, ..all_of(EVE.account(), after(12)) };
     assert_eq!(revoke_all(&store, last).await, 0);

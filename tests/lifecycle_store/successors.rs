@@ -48,6 +48,18 @@ pub(crate) async fn a_successor_that_was_consumed_alone_is_not_told(store: Store
     assert_eq!(token_state(&store, &record, "r2").await, used(20, false));
 }
 
+pub(crate) async fn a_successor_that_was_used_before_is_not_told(store: Store) {
+    let record = begun(&store, ADA, "s").await;
+    for (jti, next) in [("r1", "r2"), ("r3", "r1"), ("r4", "r4"), ("r5", "r9"), ("r6", "r9")] {
+        rotate(&store, exchange(&record, jti, next, after(10))).await;
+    }
+    rotate(&store, exchange(&record, "r9", "r10", after(20))).await;
+    let used = TokenState::Used { at: after(10), successor: None, had_successor: true };
+    for jti in ["r3", "r4", "r5", "r6"] {
+        assert_eq!(token_state(&store, &record, jti).await, used, "{jti}");
+    }
+}
+
 pub(crate) async fn an_unknown_session_is_adopted(store: Store) {
     for (sid, is_activity, last_seen) in [("active", true, after(10)), ("not", false, BEGIN)] {
         let record = ADA.signs_in(sid, BEGIN);

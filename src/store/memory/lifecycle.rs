@@ -186,24 +186,21 @@ impl MemoryStore {
         let BulkRevocation { scope, except, now, mark, until, log } = revocation;
         let mut lives = self.lives();
         let is_excepted = excepted(&except);
-        let mut to_end = Vec::new();
-        for record in lives.records.latest(scope.key(), None) {
-            if !self.is_live(record, now) {
-                continue;
-            }
-            if is_excepted(record) {
-                self.bulletin.spare(record.key, mark, until);
-            } else {
-                to_end.push(record.key);
-            }
+        let live = lives.records.latest(scope.key(), None);
+        let (spared, to_end): (Vec<_>, Vec<_>) = live
+            .filter(|record| self.is_live(record, now))
+            .map(|record| (record.key, record.epoch, is_excepted(record)))
+            .partition(|(_, _, is_excepted)| *is_excepted);
+        // One that began behind an earlier mark has an epoch ahead of its time.
+        let latest = to_end.iter().map(|(_, epoch, _)| *epoch).max().unwrap_or_default();
+        let (mark, until) = (mark.max(latest), until + latest.since(mark));
+        for (session, _, _) in spared {
+            self.bulletin.spare(session, mark, until);
         }
         self.bulletin.mark(scope.key(), mark, until);
-        let mut ended = 0;
-        for key in to_end {
-            if lives.records.get(&key).is_some_and(|record| self.is_revoked(record)) {
-                lives.records.remove(&key);
-                ended += 1;
-            }
+        let ended = to_end.len() as u64;
+        for (session, _, _) in to_end {
+            lives.records.remove(&session);
         }
         if ended > 0 {
             lives.logs.append(log.with_count("revoked_count", ended));

@@ -31,12 +31,14 @@ use crate::{
 /// judged by their tokens until they are next active, and a token whose session was ended is good
 /// again until it expires. Where that matters, use a store that lasts.
 ///
-/// It is a [`LifecycleStore`](crate::store::LifecycleStore) too, beside the entries and behind one
-/// lock that requests never take: as many records of sessions as it holds entries, eight times as
-/// many used refresh tokens, and the latest 10,000 rows of each log, none 90 days older than the
-/// latest. Where records have no room, the session that would end first is no longer listed nor
-/// refreshed; where used tokens have none, a refresh is an error. What a restart makes forget is
-/// then more: refresh tokens are unknown, and marks no longer stand.
+/// It is a [`LifecycleStore`](crate::store::LifecycleStore) too: beside the entries, behind a lock
+/// that neither a touch nor a peek takes, it keeps as many records of sessions as entries (some 700
+/// bytes each), eight times as many used refresh tokens (some 120 bytes each, and two payloads
+/// until the successor is used), and the latest 10,000 rows of each log, none of them 90 days older
+/// than the latest. Where there is no room for a record, the session that would end first is
+/// neither listed nor refreshed any more. Where there is none for a used token, a refresh is an
+/// error: a used token is not forgotten before its time. Marks are remembered until their time. A
+/// restart forgets all of this as well.
 ///
 /// Every answer is at hand. A touch of a known session takes a shared lock and one atomic step.
 ///

@@ -110,6 +110,19 @@ fn p15_of_records_the_first_to_end_makes_room() {
     assert_eq!([0, 1, 2, 3, 4].map(|id| is_listed(&store, id)), [true, true, false, true, true]);
 }
 
+#[test]
+fn a_refresh_is_remembered_where_the_entry_made_room_for_another() {
+    let store = MemoryStore::with_capacity(1);
+    begin(&store, 1).expect("there is room");
+    let at = BEGIN + Duration::from_secs(600);
+    let rotated = answer(store.rotate(rotation(1, 1, at)));
+    assert_eq!(rotated.expect("there is room"), Rotated::Done);
+    answer(store.touch(session(2), active_at(at))).expect("memory never fails a touch");
+    assert_eq!(store.peek_now(&session(1)), Peeked::Unknown);
+    let record = answer(store.session(session(1), at + IDLE - Duration::from_millis(1)));
+    assert!(record.expect("memory never fails a read").is_some_and(|it| it.last_seen == at));
+}
+
 fn active_at(now: Timestamp) -> crate::store::Touch {
     crate::store::Touch { now, token_activity: now, idle: IDLE, known_only: false }
 }

@@ -1,0 +1,34 @@
+//! A real Postgres for the tests: the one of `TEST_POSTGRES_URL`, or one that is started here and
+//! ends with this process.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+    sync::OnceLock,
+};
+
+/// The server's address. Panics where there is none: nothing is skipped.
+pub(crate) fn url() -> &'static str {
+    static SERVER: OnceLock<(String, Option<Child>)> = OnceLock::new();
+    &SERVER
+        .get_or_init(|| match std::env::var("TEST_POSTGRES_URL") {
+            Ok(url) => (url, None),
+            Err(_) => start(),
+        })
+        .0
+}
+
+fn start() -> (String, Option<Child>) {
+    let serve = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/postgres/serve");
+    // It ends when its input does: with this process, however that ends.
+    let mut server = Command::new(serve)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("tests/postgres/serve starts");
+    let mut said = BufReader::new(server.stdout.take().expect("its output is piped"));
+    let mut url = String::new();
+    said.read_line(&mut url).expect("its output is text");
+    assert!(url.starts_with("postgres://"), "no Postgres: install Debian's `postgresql`");
+    (url.trim_end().to_owned(), Some(server))
+}
