@@ -17,7 +17,7 @@ use tower_http::cors::CorsLayer;
 use tower_sliding_session::{
     Grant, JwtKeys, PathRules, Policy, Rejection, Session, SlidingSessions, Timestamp,
     request_class::{Methods, subtree},
-    rules::{RenewWhen, parse_duration},
+    rules::parse_duration,
     transport::RENEWED_TOKEN,
 };
 
@@ -25,9 +25,8 @@ use tower_sliding_session::{
 async fn main() -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let policy = Policy::from_env("SESSION")?;
-    let header = renewed_token_header()?;
-    let sessions = sessions(&policy, header.clone())?;
-    let app = app(&sessions, &policy, &header)?;
+    let sessions = sessions(&policy, renewed_token_header()?)?;
+    let app = app(&sessions)?;
 
     let addr = env::var("DEMO_ADDR").unwrap_or_else(|_| "127.0.0.1:3000".to_owned());
     let listener = tokio::net::TcpListener::bind(addr.parse::<SocketAddr>()?).await?;
@@ -94,23 +93,8 @@ fn renewed_token_header() -> Result<HeaderName, Box<dyn Error>> {
     }
 }
 
-fn app(
-    sessions: &SlidingSessions,
-    policy: &Policy,
-    header: &HeaderName,
-) -> Result<Router, Box<dyn Error>> {
-    let config = json!({
-        "idle_timeout": policy.idle_timeout().as_secs(),
-        "absolute_timeout": policy.absolute_timeout().as_secs(),
-        "token_lifetime": policy.token_lifetime().as_secs(),
-        "renew": policy.renews(),
-        "renew_below": match policy.renew_when() {
-            RenewWhen::Below(threshold) => json!(threshold),
-            RenewWhen::Always => json!("always"),
-        },
-        "renewed_token_header": header.as_str(),
-        "features": { "inactivity_based_expiration": policy.records_activity() },
-    });
+fn app(sessions: &SlidingSessions) -> Result<Router, Box<dyn Error>> {
+    let config = sessions.client_config();
     let (login, guest) = (sessions.clone(), sessions.clone());
     Ok(Router::new()
         .route("/", get(page))

@@ -152,9 +152,11 @@
 //!
 //! | feature | default | gives |
 //! |---|---|---|
-//! | `axum` | yes | extractors: [`Session`], `Option<Session>`, `Claims<T>` |
+//! | `axum` | yes | extractors: [`Session`], `Option<Session>`, `Claims<T>`; ready-made [routes](SlidingSessions::router) |
 //! | `rust_crypto` | yes | ES256/384, `EdDSA`, and RS256/PS256 verification, in pure Rust |
 //! | `aws_lc_rs` | no | the same four to nine times faster, and RSA signing; needs a C compiler |
+//! | `sqlite` | no | `store::SqlStore` in a SQLite file; needs a C compiler and Rust 1.94 |
+//! | `postgres` | no | `store::SqlStore` in Postgres, over TLS; needs Rust 1.94 |
 //!
 //! HS256/384/512 work without any of them. Features only add: with both backends on,
 //! `aws_lc_rs` is used.
@@ -173,6 +175,8 @@ pub mod layers;
 pub mod lifecycle;
 pub mod rejection;
 pub mod request_class;
+#[cfg(feature = "axum")]
+mod router;
 pub mod rules;
 mod session;
 pub mod sliding;

@@ -3,6 +3,7 @@
 use super::Lifecycle;
 use crate::{
     rejection::Rejection,
+    rules::Timestamp,
     store::{ActiveUser, ListQuery, LogRow, LogScope, Page, Scope, SessionRecord, StoreFuture},
 };
 
@@ -12,11 +13,31 @@ impl Lifecycle {
         scope: Scope,
         query: ListQuery,
     ) -> Result<Page<SessionRecord>, Rejection> {
-        self.answer(self.records()?.sessions(scope, query, self.now())).await
+        let now = self.now();
+        let mut page = self.answer(self.records()?.sessions(scope, query, now)).await?;
+        page.items.retain(|record| self.is_live(record, now));
+        Ok(page)
     }
 
     pub(crate) async fn session(&self, sid: &str) -> Result<Option<SessionRecord>, Rejection> {
-        self.answer(self.records()?.session(self.session_key(sid), self.now())).await
+        let now = self.now();
+        let record = self.answer(self.records()?.session(self.session_key(sid), now)).await?;
+        Ok(record.filter(|record| self.is_live(record, now)))
+    }
+
+    /// When the session of `record` ends without another activity, and whatever happens: by what
+    /// it began with, or by what its policy says now where that is shorter (P20).
+    pub(crate) fn deadlines_of(&self, record: &SessionRecord) -> (Timestamp, Timestamp) {
+        let overrides = self.overrides_of(record.tenant.as_deref());
+        let policy = self.judge.profiles.in_force(record.profile.as_deref(), overrides);
+        let absolute = record.ends_at.min(record.auth_time + policy.absolute_timeout());
+        let idle = record.last_seen + record.idle.min(policy.idle_timeout());
+        (idle.min(absolute), absolute)
+    }
+
+    /// A store knows how long a session was to live when it began, and not what was decided since.
+    fn is_live(&self, record: &SessionRecord, now: Timestamp) -> bool {
+        now < self.deadlines_of(record).0
     }
 
     pub(crate) async fn active_users(

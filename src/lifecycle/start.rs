@@ -146,7 +146,7 @@ impl<'a> Start<'a> {
 }
 
 impl Lifecycle {
-    fn overrides_of(&self, tenant: Option<&str>) -> Option<Overrides> {
+    pub(super) fn overrides_of(&self, tenant: Option<&str>) -> Option<Overrides> {
         let bulletin = self.judge.store.as_ref()?.bulletin()?;
         bulletin.overrides(|| tenant.map(|tenant| Key::account(self.iss(), tenant)))
     }

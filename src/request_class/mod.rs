@@ -65,7 +65,7 @@ impl RequestClass {
 }
 
 /// Whether the one `Session-Activity` value is `background`; two values say nothing.
-fn says_background(headers: &HeaderMap) -> bool {
+pub(crate) fn says_background(headers: &HeaderMap) -> bool {
     let mut values = headers.get_all(SESSION_ACTIVITY).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return false };
     value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"background")

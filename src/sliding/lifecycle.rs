@@ -1,12 +1,17 @@
 //! The session's life around its requests, as the hub offers it.
 
 use super::SlidingSessions;
+#[cfg(feature = "axum")]
+use crate::rules::Timestamp;
 use crate::{
-    lifecycle::{AccountPolicy, AccountPolicyError, Journal, Refresh, Start},
+    lifecycle::{AccountPolicy, AccountPolicyError, DirectoryEntry, Journal, Refresh, Start},
     rejection::Rejection,
     rules::Overrides,
     session::Session,
-    store::{ActiveUser, Except, Key, ListQuery, LogRow, LogScope, Page, Scope, SessionRecord},
+    store::{
+        ActiveUser, Except, Key, LIFECYCLE_TIME_LIMIT, ListQuery, LogRow, LogScope, Page, Scope,
+        SessionRecord, within,
+    },
 };
 
 /// Sign-in and sign-out.
@@ -123,6 +128,27 @@ impl SlidingSessions {
         limit: u32,
     ) -> Result<Vec<ActiveUser>, Rejection> {
         self.hub.lifecycle.active_users(self.account_scope(tenant), limit).await
+    }
+
+    /// What the [directory](crate::sliding::SlidingSessionsBuilder::user_directory) knows of
+    /// `subjects`; nothing where it does not answer, for names are no reason to fail.
+    pub async fn directory_entries(&self, tenant: &str, subjects: &[&str]) -> Vec<DirectoryEntry> {
+        let Some(directory) = self.hub.directory.as_ref().filter(|_| !subjects.is_empty()) else {
+            return Vec::new();
+        };
+        let clock = &*self.hub.lifecycle.judge.clock;
+        let entries = directory.entries(tenant, subjects);
+        within(entries, clock, LIFECYCLE_TIME_LIMIT).await.unwrap_or_else(|error| {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the directory failed");
+            Vec::new()
+        })
+    }
+
+    /// When a session of which this is the record ends without another activity, and whatever
+    /// happens.
+    #[cfg(feature = "axum")]
+    pub(crate) fn deadlines_of(&self, record: &SessionRecord) -> (Timestamp, Timestamp) {
+        self.hub.lifecycle.deadlines_of(record)
     }
 
     /// Rows of a log, page by page, the latest first.

@@ -1,6 +1,7 @@
 //! The hub: builds the stack of layers, and offers the session's life around it.
 
 mod builder;
+mod client_config;
 mod layer;
 mod lifecycle;
 mod lifecycle_settings;
@@ -11,6 +12,7 @@ use http::HeaderName;
 
 pub use self::{
     builder::{BuildError, SlidingSessionsBuilder},
+    client_config::{ClientConfig, Features, RenewBelow},
     layer::{SlidingSessionsLayer, SlidingSessionsService},
 };
 use crate::{
@@ -107,13 +109,11 @@ impl SlidingSessions {
         self.hub.cookie.as_ref()
     }
 
-    /// Whether the user of `session` may decide for its account.
-    pub(crate) fn is_owner(&self, session: &Session) -> bool {
+    /// Whether the user of `session` may decide for its account, as the
+    /// [predicate](SlidingSessionsBuilder::account_owner) says; nobody may without one.
+    #[must_use]
+    pub fn is_owner(&self, session: &Session) -> bool {
         self.hub.owner.as_ref().is_some_and(|is_owner| is_owner(session))
-    }
-
-    pub(crate) fn directory(&self) -> Option<&dyn UserDirectory> {
-        self.hub.directory.as_deref()
     }
 
     /// The policies in force.

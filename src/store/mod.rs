@@ -22,8 +22,12 @@ pub(crate) mod memory;
 mod page;
 mod scopes;
 mod session_store;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod sql;
 mod timed;
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use self::sql::{SqlStore, SqlStoreBuilder};
 pub(crate) use self::timed::{LIFECYCLE_TIME_LIMIT, REQUEST_TIME_LIMIT, Timed, within};
 pub use self::{
     bulletin::Bulletin,

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use tower_sliding_session::{RejectionKind, rules::Overrides};
+use tower_sliding_session::{RejectionKind, rules::Overrides, store::ListQuery};
 
 use crate::{
     client::{
-        DAY, ada, asked, long_tokens, refresh_token, refreshed, refused, service, service_of,
-        signed_in,
+        DAY, ada, asked, long_tokens, record, refresh_token, refreshed, refused, service,
+        service_of, signed_in,
     },
     stack::{BEGIN, HOUR, MILLI, MINUTE, Stack, claims},
     stores::Store,
@@ -54,6 +54,23 @@ pub(crate) async fn p20_a_shortened_policy_reaches_live_sessions_at_their_next_r
     }
     assert_eq!(claims(refresh_token(&newest))["exp"], (BEGIN + 4 * HOUR).as_secs());
     assert_eq!(refused(stack.at(4 * HOUR), refresh_token(&newest)).await, ABSOLUTE);
+}
+
+pub(crate) async fn p20_a_shortened_policy_reaches_the_lists(store: Store) {
+    let stack = service(&store);
+    let (idle, active) = (ada(&stack).await, ada(&stack).await);
+    decide(stack.at(10 * MINUTE), HOUR, 4 * HOUR).await;
+    let active = refreshed(stack.at(30 * MINUTE), &active).await;
+    let scope = stack.sessions.account_scope("acme");
+    for (now, expected) in
+        [(HOUR - MILLI, 2), (HOUR, 1), (90 * MINUTE - MILLI, 1), (90 * MINUTE, 0)]
+    {
+        stack.at(now);
+        let page = stack.sessions.sessions(scope, ListQuery::first(9)).await;
+        assert_eq!(page.expect("it answers").items.len(), expected, "{now:?}");
+        assert_eq!(record(&stack, &idle).await.is_some(), expected > 1, "{now:?}");
+        assert_eq!(record(&stack, &active).await.is_some(), expected > 0, "{now:?}");
+    }
 }
 
 pub(crate) async fn p20_a_lengthened_policy_revives_and_lengthens_no_session(store: Store) {

@@ -5,6 +5,9 @@
 
 #![allow(clippy::unchecked_time_subtraction, reason = "of constants, in tests")]
 
+#[cfg(feature = "postgres")]
+#[path = "../postgres_server/mod.rs"]
+mod postgres_server;
 #[path = "../stack/mod.rs"]
 mod stack;
 #[path = "../lifecycle_store/stores.rs"]
@@ -64,6 +67,7 @@ macro_rules! lifecycle {
                 changed_policies {
                     p20_a_shortened_policy_reaches_live_sessions_at_their_next_request
                     p20_a_shortened_policy_reaches_live_sessions_at_their_next_refresh
+                    p20_a_shortened_policy_reaches_the_lists
                     p20_a_lengthened_policy_revives_and_lengthens_no_session
                 }
                 current_claims {
@@ -165,3 +169,7 @@ macro_rules! lifecycle {
 }
 
 lifecycle!(memory, 1000);
+#[cfg(feature = "sqlite")]
+lifecycle!(sqlite, 200);
+#[cfg(feature = "postgres")]
+lifecycle!(postgres, 200);

@@ -139,7 +139,8 @@ async fn everything_at(store: &Store, sid: &str, now: Timestamp, idle: Duration)
     }
     store.append(vec![row.clone()]).await.expect(answers);
     store.revoke_all(all_of(ADA.user(), now)).await.expect(answers);
-    store.begin(record.clone(), row.clone()).await.expect(answers);
+    let again = SessionRecord { idle, ..ADA.signs_in(&format!("{sid} again"), now) };
+    store.begin(again, row.clone()).await.expect(answers);
     store.revoke(record.key, now, row).await.expect(answers);
     store.end(record.key, now).await.expect(answers);
 }

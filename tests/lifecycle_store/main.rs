@@ -9,6 +9,9 @@ mod lists;
 mod logs;
 mod pages;
 mod policies;
+#[cfg(feature = "postgres")]
+#[path = "../postgres_server/mod.rs"]
+mod postgres_server;
 mod races;
 mod requests;
 mod revoke;
@@ -136,3 +139,7 @@ macro_rules! conformance {
 }
 
 conformance!(memory);
+#[cfg(feature = "sqlite")]
+conformance!(sqlite);
+#[cfg(feature = "postgres")]
+conformance!(postgres);

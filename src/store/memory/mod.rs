@@ -4,6 +4,6 @@ mod gate;
 mod lifecycle;
 mod lives;
 mod sessions;
-mod table;
+pub(super) mod table;
 
 pub use self::{gate::MemoryGate, sessions::MemoryStore};

@@ -19,7 +19,7 @@ const SHARDS_A_PART: usize = 2;
 const ENTRIES_A_PART: usize = 256;
 
 /// How many parts an insertion into a full table looks through for room.
-pub(super) const NEARBY: usize = 4;
+pub(in crate::store) const NEARBY: usize = 4;
 
 /// How many insertions pay for the sweep of one part.
 const INSERTIONS_A_SWEEP: usize = 64;
@@ -29,7 +29,7 @@ const EVICTED_SHARE: usize = 16;
 
 /// At most `capacity` entries. No call holds two locks, none looks at the whole table unless it is
 /// told to, and nothing is shrunk: giving memory back stalls readers.
-pub(super) struct Table<V> {
+pub(in crate::store) struct Table<V> {
     parts: Box<[DashMap<Key, V, RandomState>]>,
     hasher: RandomState,
     capacity: usize,
@@ -39,7 +39,7 @@ pub(super) struct Table<V> {
 }
 
 /// The right to insert one entry; given back when dropped.
-pub(super) struct Room<'a>(&'a AtomicUsize);
+pub(in crate::store) struct Room<'a>(&'a AtomicUsize);
 
 impl Drop for Room<'_> {
     fn drop(&mut self) {
@@ -48,7 +48,7 @@ impl Drop for Room<'_> {
 }
 
 impl<V> Table<V> {
-    pub(super) fn new(capacity: usize) -> Self {
+    pub(in crate::store) fn new(capacity: usize) -> Self {
         let parts = (capacity / ENTRIES_A_PART).clamp(1, MOST_PARTS).next_power_of_two();
         // Seeded at random: nobody can tell which keys meet in one shard.
         let hasher = RandomState::default();
@@ -63,21 +63,21 @@ impl<V> Table<V> {
         }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::store) fn len(&self) -> usize {
         self.len.load(Relaxed)
     }
 
-    pub(super) fn capacity(&self) -> usize {
+    pub(in crate::store) fn capacity(&self) -> usize {
         self.capacity
     }
 
     /// Reads an entry under the read lock of its shard.
-    pub(super) fn get<R>(&self, key: &Key, read: impl FnOnce(&V) -> R) -> Option<R> {
+    pub(in crate::store) fn get<R>(&self, key: &Key, read: impl FnOnce(&V) -> R) -> Option<R> {
         self.parts[self.part_of(key)].get(key).map(|entry| read(&entry))
     }
 
     /// Inserts `value`, or reads the entry that came first and gives the room back.
-    pub(super) fn insert<R>(
+    pub(in crate::store) fn insert<R>(
         &self,
         room: Room<'_>,
         key: Key,
@@ -95,14 +95,14 @@ impl<V> Table<V> {
     }
 
     /// Room for one more entry, unless the table is full.
-    pub(super) fn room(&self) -> Option<Room<'_>> {
+    pub(in crate::store) fn room(&self) -> Option<Room<'_>> {
         let more = |len| (len < self.capacity).then_some(len + 1);
         self.len.fetch_update(Relaxed, Relaxed, more).ok().map(|_| Room(&self.len))
     }
 
     /// To be called before each insertion: once in a while, clears the next part of what has
     /// lapsed.
-    pub(super) fn sweep_in_turn(&self, lapsed: impl Fn(&V) -> bool) {
+    pub(in crate::store) fn sweep_in_turn(&self, lapsed: impl Fn(&V) -> bool) {
         let turn = self.insertions.fetch_add(1, Relaxed);
         if turn % INSERTIONS_A_SWEEP == INSERTIONS_A_SWEEP - 1 {
             let part = (turn / INSERTIONS_A_SWEEP) % self.parts.len();
@@ -111,7 +111,7 @@ impl<V> Table<V> {
     }
 
     /// The room of an entry that has lapsed, from the part of `key` or the ones that follow.
-    pub(super) fn room_of_lapsed(
+    pub(in crate::store) fn room_of_lapsed(
         &self,
         key: &Key,
         lapsed: impl Fn(&V) -> bool,
@@ -121,7 +121,7 @@ impl<V> Table<V> {
 
     /// The room of an evicted entry, from the part of `key` or one of the `parts - 1` that follow;
     /// those with the smallest `age` go first, those without one stay.
-    pub(super) fn room_of_oldest(
+    pub(in crate::store) fn room_of_oldest(
         &self,
         key: &Key,
         parts: usize,

@@ -1,6 +1,8 @@
 //! A real Postgres for the tests: the one of `TEST_POSTGRES_URL`, or one that is started here and
 //! ends with this process.
 
+#![allow(dead_code, reason = "each test crate uses its part")]
+
 use std::{
     io::{BufRead, BufReader},
     process::{Child, Command, Stdio},
@@ -19,16 +21,28 @@ pub(crate) fn url() -> &'static str {
 }
 
 fn start() -> (String, Option<Child>) {
-    let serve = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/postgres/serve");
+    let serve = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/postgres_server/serve");
     // It ends when its input does: with this process, however that ends.
     let mut server = Command::new(serve)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .expect("tests/postgres/serve starts");
+        .expect("tests/postgres_server/serve starts");
     let mut said = BufReader::new(server.stdout.take().expect("its output is piped"));
     let mut url = String::new();
     said.read_line(&mut url).expect("its output is text");
     assert!(url.starts_with("postgres://"), "no Postgres: install Debian's `postgresql`");
     (url.trim_end().to_owned(), Some(server))
+}
+
+/// The address of an empty schema of its own.
+pub(crate) fn schema() -> String {
+    let (url, name) = (url(), format!("test_{}", uuid::Uuid::new_v4().simple()));
+    let created = Command::new("psql")
+        .args([url, "--quiet", "--command", &format!("CREATE SCHEMA {name}")])
+        .status()
+        .expect("psql comes with Postgres");
+    assert!(created.success(), "the schema is created");
+    let mark = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{mark}options[search_path]={name}")
 }

@@ -1,0 +1,83 @@
+//! The users of two accounts: in an app this is a table.
+
+use serde::{Deserialize, Serialize};
+use tower_sliding_session::{
+    Session,
+    lifecycle::{DirectoryEntry, UserDirectory},
+    store::{StoreError, StoreFuture},
+    token::{ClaimsSource, ClaimsUpdate, VerifiedToken},
+};
+
+pub(crate) struct Person {
+    pub(crate) user: &'static str,
+    pub(crate) name: &'static str,
+    email: &'static str,
+    pub(crate) account: &'static str,
+    pub(crate) role: &'static str,
+}
+
+const PEOPLE: [Person; 3] = [
+    Person {
+        user: "ada",
+        name: "Ada Lovelace",
+        email: "ada@acme.example",
+        account: "acme",
+        role: "owner",
+    },
+    Person {
+        user: "bob",
+        name: "Bob Hopper",
+        email: "bob@acme.example",
+        account: "acme",
+        role: "engineer",
+    },
+    Person {
+        user: "eve",
+        name: "Eve Sutherland",
+        email: "eve@globex.example",
+        account: "globex",
+        role: "owner",
+    },
+];
+
+pub(crate) fn find(user: &str) -> Option<&'static Person> {
+    PEOPLE.iter().find(|person| person.user == user)
+}
+
+/// The app's own claim.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Role<'a> {
+    pub(crate) role: &'a str,
+}
+
+pub(crate) fn is_owner(session: &Session) -> bool {
+    session.claims::<Role>().is_ok_and(|claims| claims.role == "owner")
+}
+
+/// Tells at each renewal which role a user has by now.
+pub(crate) struct Roles;
+
+impl ClaimsSource for Roles {
+    fn current_claims(&self, token: &VerifiedToken) -> StoreFuture<ClaimsUpdate> {
+        let update = match find(&token.claims().sub) {
+            Some(person) => ClaimsUpdate::replace(&Role { role: person.role }),
+            None => Ok(ClaimsUpdate::End),
+        };
+        StoreFuture::ready(update.map_err(StoreError::new))
+    }
+}
+
+pub(crate) struct Directory;
+
+impl UserDirectory for Directory {
+    fn entries(&self, tenant: &str, subjects: &[&str]) -> StoreFuture<Vec<DirectoryEntry>> {
+        let members = PEOPLE.iter().filter(|person| person.account == tenant);
+        let asked = members.filter(|person| subjects.contains(&person.user));
+        let entries = asked.map(|person| DirectoryEntry {
+            subject: person.user.to_owned(),
+            name: person.name.to_owned(),
+            email: person.email.to_owned(),
+        });
+        StoreFuture::ready(Ok(entries.collect()))
+    }
+}

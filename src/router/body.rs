@@ -1,0 +1,77 @@
+//! The small JSON body of a request, read by somebody who trusts none of it.
+
+use std::{future::poll_fn, pin::Pin};
+
+use axum_core::{
+    body::Body,
+    extract::{FromRequest, Request},
+};
+use http::{HeaderMap, header::CONTENT_TYPE};
+use http_body::Body as _;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use super::failure::Problem;
+
+/// The most bytes of a body.
+const MOST: usize = 16 * 1024;
+
+/// A body that is JSON, of whatever shape. No body at all is `{}`, whatever its type.
+pub(super) struct JsonBody(Vec<u8>);
+
+impl JsonBody {
+    /// The body as a `T`; `None` where it is no object, or of another shape.
+    pub(super) fn object<T>(&self) -> Option<T>
+    where
+        T: DeserializeOwned,
+    {
+        // serde would take an array for a struct.
+        self.0.trim_ascii_start().starts_with(b"{").then_some(())?;
+        serde_json::from_slice(&self.0).ok()
+    }
+}
+
+impl<S> FromRequest<S> for JsonBody
+where
+    S: Sync,
+{
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let (head, body) = request.into_parts();
+        let bytes = read(body).await?;
+        if bytes.is_empty() {
+            return Ok(Self(b"{}".to_vec()));
+        }
+        if !is_json(&head.headers) {
+            return Err(Problem::UNSUPPORTED_MEDIA_TYPE);
+        }
+        match serde_json::from_slice::<&RawValue>(&bytes) {
+            Ok(_) => Ok(Self(bytes)),
+            Err(_) => Err(Problem::MALFORMED_BODY),
+        }
+    }
+}
+
+async fn read(mut body: Body) -> Result<Vec<u8>, Problem> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        let Ok(data) = frame.map_err(|_| Problem::MALFORMED_BODY)?.into_data() else { continue };
+        if data.len() > MOST - bytes.len() {
+            return Err(Problem::BODY_TOO_LARGE);
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes)
+}
+
+/// Whether the one content type is `application/json` or `application/..+json`.
+fn is_json(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return false };
+    let Ok(value) = value.to_str() else { return false };
+    let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence
+        .strip_prefix("application/")
+        .is_some_and(|subtype| subtype == "json" || subtype.ends_with("+json"))
+}

@@ -1,0 +1,52 @@
+//! Who asks, and for whom it may decide.
+
+use axum_core::extract::FromRequestParts;
+use http::request::Parts;
+
+use super::failure::{Failure, Problem};
+use crate::{session::Session, sliding::SlidingSessions, store::Scope};
+
+/// The session of the request, and the hub that answers it.
+pub(super) struct Caller {
+    pub(super) session: Session,
+    pub(super) sessions: SlidingSessions,
+}
+
+impl Caller {
+    /// The sessions of the caller alone.
+    pub(super) fn own_scope(&self) -> Scope {
+        Scope::User(self.session.token().scopes().user)
+    }
+
+    /// The account of the caller, by its name.
+    pub(super) fn tenant(&self) -> Option<&str> {
+        self.session.session_claims().tenant.as_deref()
+    }
+
+    /// The account of the caller, by its name, if the caller may decide for it.
+    pub(super) fn owned_account(&self) -> Result<(&str, Scope), Problem> {
+        match (self.tenant(), self.session.token().scopes().account) {
+            (Some(tenant), Some(account)) if self.sessions.is_owner(&self.session) => {
+                Ok((tenant, Scope::Account(account)))
+            }
+            _ => Err(Problem::FORBIDDEN),
+        }
+    }
+
+    /// The widest scope that the caller may decide for.
+    pub(super) fn widest_scope(&self) -> Scope {
+        self.owned_account().map_or_else(|_| self.own_scope(), |(_, account)| account)
+    }
+}
+
+impl FromRequestParts<SlidingSessions> for Caller {
+    type Rejection = Failure;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        sessions: &SlidingSessions,
+    ) -> Result<Self, Failure> {
+        let session = <Session as FromRequestParts<_>>::from_request_parts(parts, sessions).await?;
+        Ok(Self { session, sessions: sessions.clone() })
+    }
+}

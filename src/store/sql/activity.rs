@@ -1,0 +1,192 @@
+//! Touching and peeking: this node's memory first, then the database.
+
+use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
+
+use super::{
+    Inner,
+    front::{Cached, Local, Stored, interval},
+    value::Args,
+};
+use crate::{
+    clock::Sleep,
+    rules::Timestamp,
+    store::{Key, Peeked, StoreError, Touch, Touched},
+};
+
+/// How often a touch begins anew because others changed the session between its statements.
+const ATTEMPTS: usize = 4;
+
+/// How long a request waits for the write of an activity that is certain to be one; less than a
+/// layer waits for the store.
+const WRITE_TIME_LIMIT: Duration = Duration::from_millis(150);
+
+/// A session's row.
+struct Known {
+    last_seen: Timestamp,
+    idle: Duration,
+    ended_until: Option<Timestamp>,
+}
+
+impl Inner {
+    /// The answer to a touch that this node's memory has for itself.
+    pub(super) fn touch_here(&self, session: &Key, touch: Touch) -> Option<Touched> {
+        match self.front.touch(session, touch) {
+            Local::Ended => Some(Touched::Ended),
+            Local::Live(before) => Some(Touched::Live(Some(before))),
+            Local::Ask(_) => None,
+        }
+    }
+
+    pub(super) async fn touch(&self, session: Key, touch: Touch) -> Result<Touched, StoreError> {
+        self.listen_if_stale().await?;
+        let cached = match self.front.touch(&session, touch) {
+            Local::Ended => return Ok(Touched::Ended),
+            Local::Live(before) => return Ok(Touched::Live(Some(before))),
+            Local::Ask(cached) => cached,
+        };
+        let asked = self.touch_in_turn(session, touch);
+        let Some(cached) = cached.filter(|cached| cached.is_alive) else { return asked.await };
+        // This node has heard of all revocations of late: a write that fails rejects nothing.
+        let limit = self.clock.sleep_until(self.clock.now() + WRITE_TIME_LIMIT);
+        match in_time(asked, limit).await {
+            Some(Ok(touched)) => Ok(touched),
+            _ if self.front.raise(&session, touch.now) => Ok(Touched::Live(Some(cached.last_seen))),
+            _ => Ok(Touched::Ended),
+        }
+    }
+
+    /// Requests of one session at one time: the first asks, the others find its answer here.
+    async fn touch_in_turn(&self, session: Key, touch: Touch) -> Result<Touched, StoreError> {
+        let _turn = self.turn_of(&session).lock().await;
+        let generation = self.front.generation();
+        match self.front.touch(&session, touch) {
+            Local::Ended => Ok(Touched::Ended),
+            Local::Live(before) => Ok(Touched::Live(Some(before))),
+            Local::Ask(cached) => self.touch_stored(session, touch, cached, generation).await,
+        }
+    }
+
+    async fn touch_stored(
+        &self,
+        session: Key,
+        touch: Touch,
+        cached: Option<Cached>,
+        generation: u32,
+    ) -> Result<Touched, StoreError> {
+        // What was admitted here and not written yet is an activity all the same.
+        let seen_here = cached.map(|cached| cached.last_seen);
+        let activity = seen_here.map_or(touch.token_activity, |it| it.max(touch.token_activity));
+        let remember = |last_seen: Timestamp| {
+            let stored = Stored { last_seen, idle: touch.idle, generation };
+            self.front.remember(session, stored, touch.now)
+        };
+        let live =
+            |before| if remember(touch.now) { Touched::Live(before) } else { Touched::Ended };
+        if cached.is_some_and(|cached| cached.is_alive)
+            && self.write_activity(session, touch, activity).await?
+        {
+            return Ok(live(seen_here));
+        }
+        for _ in 0..ATTEMPTS {
+            let Some(known) = self.known(session).await? else {
+                if touch.known_only {
+                    return Ok(Touched::Unknown);
+                }
+                if touch.now >= activity + touch.idle {
+                    return Ok(Touched::Idle(activity));
+                }
+                if self.begin_entry(session, touch).await? {
+                    return Ok(live(None));
+                }
+                continue;
+            };
+            if let Some(until) = known.ended_until {
+                self.front.end(session, until, touch.now);
+                return Ok(Touched::Ended);
+            }
+            let before = seen_here.map_or(known.last_seen, |it| it.max(known.last_seen));
+            let last_activity = known.last_seen.max(activity);
+            if touch.now >= last_activity + touch.idle {
+                return Ok(Touched::Idle(last_activity));
+            }
+            // Another node has written just now.
+            if touch.now < known.last_seen + interval(touch.idle) {
+                let lives = remember(known.last_seen);
+                return Ok(if lives { Touched::Live(Some(before)) } else { Touched::Ended });
+            }
+            if self.write_activity(session, touch, activity).await? {
+                return Ok(live(Some(before)));
+            }
+        }
+        Err(StoreError::new("a session changed too often while it was touched"))
+    }
+
+    pub(super) async fn peek(&self, session: Key) -> Result<Peeked, StoreError> {
+        self.listen_if_stale().await?;
+        let _turn = self.turn_of(&session).lock().await;
+        let generation = self.front.generation();
+        let now = self.clock.now();
+        if let Some(peeked) = self.front.peek(&session, now) {
+            return Ok(peeked);
+        }
+        let Some(known) = self.known(session).await? else { return Ok(Peeked::Unknown) };
+        if let Some(until) = known.ended_until {
+            self.front.end(session, until, now);
+            return Ok(Peeked::Ended);
+        }
+        let last_seen = self.front.last_seen(&session, known.last_seen);
+        if now < last_seen + known.idle {
+            let stored = Stored { last_seen: known.last_seen, idle: known.idle, generation };
+            if !self.front.remember(session, stored, known.last_seen) {
+                return Ok(Peeked::Ended);
+            }
+        }
+        Ok(Peeked::LastSeen(last_seen))
+    }
+
+    async fn known(&self, session: Key) -> Result<Option<Known>, StoreError> {
+        let sql = "SELECT last_seen, idle, ended_until FROM tss_sessions WHERE key = $1";
+        let rows = self.database.fetch(sql, Args::new().key(session)).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        Ok(Some(Known {
+            last_seen: row.time(0)?,
+            idle: row.span(1)?,
+            ended_until: row.maybe_time(2)?,
+        }))
+    }
+
+    /// Writes an activity of a session that lives; whether it did.
+    async fn write_activity(
+        &self,
+        session: Key,
+        touch: Touch,
+        activity: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let sql = "UPDATE tss_sessions SET
+                last_seen = CASE WHEN last_seen < $2 THEN $2 ELSE last_seen END,
+                idle = $3,
+                forget_at = CASE WHEN sid IS NULL THEN $2 + $3 ELSE forget_at END
+            WHERE key = $1 AND ended_until IS NULL
+                AND $2 < CASE WHEN last_seen < $4 THEN $4 ELSE last_seen END + $3";
+        let args = Args::new().key(session).time(touch.now).span(touch.idle).time(activity);
+        Ok(self.database.execute(sql, args).await? > 0)
+    }
+
+    /// Begins the entry of a session that was unknown; whether it still was.
+    async fn begin_entry(&self, session: Key, touch: Touch) -> Result<bool, StoreError> {
+        let sql = "INSERT INTO tss_sessions (key, last_seen, idle, forget_at)
+            VALUES ($1, $2, $3, $2 + $3) ON CONFLICT (key) DO NOTHING";
+        let args = Args::new().key(session).time(touch.now).span(touch.idle);
+        Ok(self.database.execute(sql, args).await? > 0)
+    }
+}
+
+/// The answer, unless the limit comes first.
+async fn in_time<T>(answer: impl Future<Output = T>, mut limit: Sleep) -> Option<T> {
+    let mut answer = pin!(answer);
+    poll_fn(|cx| match answer.as_mut().poll(cx) {
+        Poll::Ready(answer) => Poll::Ready(Some(answer)),
+        Poll::Pending => limit.as_mut().poll(cx).map(|()| None),
+    })
+    .await
+}

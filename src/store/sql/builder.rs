@@ -1,0 +1,97 @@
+//! Settings of the durable store.
+
+use std::{
+    fmt,
+    sync::{Arc, OnceLock, atomic::AtomicU64},
+    time::Duration,
+};
+
+use foldhash::fast::RandomState;
+use tokio::sync::Mutex;
+
+use super::{
+    Inner, SqlStore, TURNS,
+    database::{BeforeStatement, Database},
+    front::Front,
+    heard::{Heard, keep_up_to_date},
+};
+use crate::{
+    clock::{Clock, SystemClock},
+    store::{Bulletin, StoreError},
+};
+
+/// Settings of a [`SqlStore`]; made by [`SqlStore::at`].
+#[must_use]
+pub struct SqlStoreBuilder {
+    address: String,
+    clock: Arc<dyn Clock>,
+    sync_interval: Duration,
+    before_statement: Option<BeforeStatement>,
+}
+
+impl SqlStoreBuilder {
+    pub(super) fn new(address: String) -> Self {
+        Self {
+            address,
+            clock: Arc::new(SystemClock),
+            sync_interval: Duration::from_secs(1),
+            before_statement: None,
+        }
+    }
+
+    /// Another clock than the system's.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// How often this node reads what others have revoked; 1 s by default, at least 10 ms. One
+    /// statement each time.
+    pub fn sync_interval(mut self, interval: Duration) -> Self {
+        self.sync_interval = interval.max(Duration::from_millis(10));
+        self
+    }
+
+    /// Called with the number of each statement, from 1, before it is sent; statements that begin
+    /// and commit transactions included. For tests and metrics. Must not block.
+    pub fn before_statement(mut self, call: impl Fn(u64) + Send + Sync + 'static) -> Self {
+        self.before_statement = Some(Arc::new(call));
+        self
+    }
+
+    /// Connects, and reads all marks and account policies if the tables are there. Must be called
+    /// within a Tokio runtime.
+    ///
+    /// # Errors
+    /// If the database cannot be reached, or the feature for it is not enabled.
+    pub async fn connect(self) -> Result<SqlStore, StoreError> {
+        let database = Database::connect(&self.address, self.before_statement).await?;
+        let store = Arc::new(Inner {
+            database,
+            clock: Arc::clone(&self.clock),
+            sync_interval: self.sync_interval,
+            bulletin: Bulletin::new(),
+            front: Front::new(),
+            heard: Heard::default(),
+            appended: AtomicU64::new(0),
+            turns: std::iter::repeat_with(Mutex::default).take(TURNS).collect(),
+            hasher: RandomState::default(),
+            task: OnceLock::new(),
+        });
+        // Before the first migration there is nothing to read, and nothing is answered until
+        // there is.
+        drop(store.listen().await);
+        let task = keep_up_to_date(Arc::downgrade(&store), self.clock, self.sync_interval);
+        let task = tokio::spawn(task).abort_handle();
+        drop(store.task.set(task));
+        Ok(SqlStore(store))
+    }
+}
+
+impl fmt::Debug for SqlStoreBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqlStoreBuilder")
+            .field("sync_interval", &self.sync_interval)
+            .finish_non_exhaustive()
+    }
+}

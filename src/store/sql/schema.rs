@@ -1,0 +1,103 @@
+//! The tables, and how a database comes to have them.
+
+use super::{
+    Step,
+    database::{Database, Lock, Tx},
+    failure::Failure,
+    value::Args,
+};
+
+/// The versions of the schema: each is the statements that lead to it from the one before.
+/// Once released, a version is never edited.
+///
+/// Keys are digests of 16 bytes, instants and durations milliseconds. Rows of `tss_sessions`
+/// without a `sid` are of sessions known by an activity or a tombstone alone.
+const VERSIONS: &[&[&str]] = &[&[
+    "CREATE TABLE tss_sessions (
+        key {BLOB} NOT NULL PRIMARY KEY,
+        sid TEXT, sub TEXT, tenant TEXT, profile TEXT,
+        user_key {BLOB}, account_key {BLOB}, everything_key {BLOB},
+        auth_time BIGINT NOT NULL DEFAULT 0,
+        epoch BIGINT NOT NULL DEFAULT 0,
+        idle BIGINT NOT NULL DEFAULT 0,
+        ends_at BIGINT NOT NULL DEFAULT 0,
+        last_seen BIGINT NOT NULL DEFAULT 0,
+        spared BIGINT NOT NULL DEFAULT 0,
+        ended_until BIGINT,
+        forget_at BIGINT NOT NULL)",
+    "CREATE INDEX tss_sessions_user ON tss_sessions (user_key, auth_time, key)
+        WHERE ended_until IS NULL",
+    "CREATE INDEX tss_sessions_account ON tss_sessions (account_key, auth_time, key)
+        WHERE ended_until IS NULL",
+    "CREATE INDEX tss_sessions_everything ON tss_sessions (everything_key, auth_time, key)
+        WHERE ended_until IS NULL",
+    "CREATE INDEX tss_sessions_spared ON tss_sessions (spared) WHERE spared > 0",
+    "CREATE INDEX tss_sessions_forget ON tss_sessions (forget_at)",
+    "CREATE TABLE tss_used_tokens (
+        token {BLOB} NOT NULL PRIMARY KEY,
+        session {BLOB} NOT NULL,
+        used_at BIGINT NOT NULL,
+        access TEXT, refresh TEXT, successor {BLOB},
+        until BIGINT NOT NULL)",
+    "CREATE INDEX tss_used_tokens_until ON tss_used_tokens (until)",
+    "CREATE TABLE tss_marks (
+        scope {BLOB} NOT NULL PRIMARY KEY,
+        at BIGINT NOT NULL,
+        until BIGINT NOT NULL)",
+    "CREATE INDEX tss_marks_until ON tss_marks (until)",
+    "CREATE TABLE tss_overrides (account {BLOB} NOT NULL PRIMARY KEY, idle BIGINT, absolute BIGINT)",
+    "CREATE TABLE tss_log (
+        id {SERIAL},
+        category TEXT NOT NULL,
+        at BIGINT NOT NULL,
+        session {BLOB}, user_key {BLOB}, account_key {BLOB},
+        event TEXT NOT NULL,
+        detail TEXT NOT NULL)",
+    "CREATE INDEX tss_log_all ON tss_log (category, at, id)",
+    "CREATE INDEX tss_log_user ON tss_log (category, user_key, at, id)",
+    "CREATE INDEX tss_log_account ON tss_log (category, account_key, at, id)",
+    // Its one row is updated by every transaction that has news: they commit in the order of seq.
+    "CREATE TABLE tss_head (
+        one BIGINT NOT NULL PRIMARY KEY,
+        seq BIGINT NOT NULL,
+        forgotten BIGINT NOT NULL)",
+    "INSERT INTO tss_head (one, seq, forgotten) VALUES (1, 0, 0)",
+    "CREATE TABLE tss_news (
+        seq BIGINT NOT NULL,
+        item BIGINT NOT NULL,
+        noted_at BIGINT NOT NULL,
+        kind BIGINT NOT NULL,
+        key {BLOB} NOT NULL,
+        at BIGINT, until BIGINT, idle BIGINT, absolute BIGINT,
+        PRIMARY KEY (seq, item))",
+    "CREATE INDEX tss_news_noted_at ON tss_news (noted_at)",
+]];
+
+/// Brings a database to the latest version.
+pub(super) struct Migrate<'a>(pub(super) &'a Database);
+
+impl Step for Migrate<'_> {
+    type Answer = ();
+
+    async fn run(&self, tx: &mut Tx) -> Result<(), Failure> {
+        tx.lock(Lock::Alone).await?;
+        tx.execute(
+            "CREATE TABLE IF NOT EXISTS tss_schema (version BIGINT NOT NULL PRIMARY KEY)",
+            Args::new(),
+        )
+        .await?;
+        let row = tx.first("SELECT MAX(version) FROM tss_schema", Args::new()).await?;
+        let present = row.map(|row| row.maybe_int(0)).transpose()?.flatten().unwrap_or(0);
+        for (version, statements) in (1_i64..).zip(VERSIONS) {
+            if version <= present {
+                continue;
+            }
+            for statement in *statements {
+                tx.execute(self.0.definition(statement), Args::new()).await?;
+            }
+            let noted = "INSERT INTO tss_schema (version) VALUES ($1)";
+            tx.execute(noted, Args::new().int(version)).await?;
+        }
+        Ok(())
+    }
+}

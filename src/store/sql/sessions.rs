@@ -1,0 +1,122 @@
+//! How sessions begin, and how their records are kept.
+
+use super::{
+    Step,
+    database::{Lock, Tx},
+    failure::Failure,
+    logs,
+    value::{Args, Row},
+};
+use crate::{
+    rules::Timestamp,
+    store::{LogRow, Scope, Scopes, SessionRecord, StoreError},
+};
+
+/// The columns of a record, of `tss_sessions AS s`.
+pub(super) const RECORD: &str = "s.key, s.sid, s.sub, s.tenant, s.profile, s.user_key, \
+    s.account_key, s.everything_key, s.auth_time, s.epoch, s.idle, s.ends_at, s.last_seen";
+
+/// What `tss_sessions AS s` must be to be live at the argument `now`, such as `$2`.
+pub(super) fn live(now: &str) -> String {
+    format!(
+        "s.ended_until IS NULL AND s.sid IS NOT NULL
+        AND {now} < s.ends_at AND {now} < s.last_seen + s.idle
+        AND NOT EXISTS (SELECT 1 FROM tss_marks AS m
+            WHERE m.scope IN (s.user_key, s.account_key, s.everything_key)
+            AND m.at >= s.epoch AND m.at > s.spared)"
+    )
+}
+
+/// The column that says whether a session is in a scope.
+pub(super) const fn column(scope: Scope) -> &'static str {
+    match scope {
+        Scope::User(_) => "user_key",
+        Scope::Account(_) => "account_key",
+        Scope::Everything(_) => "everything_key",
+    }
+}
+
+pub(super) fn record(row: &Row) -> Result<SessionRecord, Failure> {
+    Ok(SessionRecord {
+        key: row.key(0)?,
+        sid: row.text(1)?,
+        sub: row.text(2)?,
+        tenant: row.maybe_text(3)?,
+        profile: row.maybe_text(4)?,
+        scopes: Scopes { user: row.key(5)?, account: row.maybe_key(6)?, everything: row.key(7)? },
+        auth_time: row.time(8)?,
+        epoch: row.time(9)?,
+        idle: row.span(10)?,
+        ends_at: row.time(11)?,
+        last_seen: row.time(12)?,
+    })
+}
+
+/// A session that begins.
+pub(super) struct Begin {
+    pub(super) record: SessionRecord,
+    pub(super) log: LogRow,
+}
+
+impl Step for Begin {
+    type Answer = Timestamp;
+
+    async fn run(&self, tx: &mut Tx) -> Result<Timestamp, Failure> {
+        // No mark is raised from here on until this session is there to be found.
+        tx.lock(Lock::WithOthers).await?;
+        let epoch = "CASE WHEN mark.at >= $10 THEN mark.at + 1 ELSE $10 END";
+        let epoch = insert(tx, &self.record, epoch, "1 = 1").await?;
+        let epoch = epoch.ok_or_else(|| StoreError::new("a session of this sid has begun"))?;
+        logs::write(tx, std::slice::from_ref(&self.log)).await?;
+        Ok(epoch)
+    }
+}
+
+/// Gives a session that is unknown, or known by its activity alone, its record; unless it has
+/// ended or a mark revokes it.
+pub(super) async fn adopt(tx: &mut Tx, record: &SessionRecord) -> Result<(), Failure> {
+    tx.lock(Lock::WithOthers).await?;
+    let unmarked = "(mark.at IS NULL OR mark.at < $10
+        OR mark.at <= (SELECT spared FROM tss_sessions WHERE key = $1))";
+    insert(tx, record, "$10", unmarked).await.map(drop)
+}
+
+/// The epoch that was written, if a row was.
+async fn insert(
+    tx: &mut Tx,
+    record: &SessionRecord,
+    epoch: &str,
+    condition: &str,
+) -> Result<Option<Timestamp>, Failure> {
+    let sql = format!(
+        "INSERT INTO tss_sessions (key, sid, sub, tenant, profile, user_key, account_key,
+            everything_key, auth_time, epoch, idle, ends_at, last_seen, forget_at)
+        SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, {epoch}, $11, $12, $13, $12
+        FROM (SELECT MAX(at) AS at FROM tss_marks WHERE scope IN ($6, $7, $8)) AS mark
+        WHERE {condition}
+        ON CONFLICT (key) DO UPDATE SET sid = excluded.sid, sub = excluded.sub,
+            tenant = excluded.tenant, profile = excluded.profile, user_key = excluded.user_key,
+            account_key = excluded.account_key, everything_key = excluded.everything_key,
+            auth_time = excluded.auth_time, epoch = excluded.epoch, idle = excluded.idle,
+            ends_at = excluded.ends_at, forget_at = excluded.forget_at,
+            last_seen = CASE WHEN tss_sessions.last_seen < excluded.last_seen
+                THEN excluded.last_seen ELSE tss_sessions.last_seen END
+            WHERE tss_sessions.ended_until IS NULL AND tss_sessions.sid IS NULL
+        RETURNING epoch"
+    );
+    let args = Args::new()
+        .key(record.key)
+        .text(&record.sid)
+        .text(&record.sub)
+        .maybe_text(record.tenant.as_deref())
+        .maybe_text(record.profile.as_deref())
+        .key(record.scopes.user)
+        .maybe_key(record.scopes.account)
+        .key(record.scopes.everything)
+        .time(record.auth_time)
+        .time(record.epoch)
+        .span(record.idle)
+        .time(record.ends_at)
+        .time(record.last_seen);
+    tx.first(sql, args).await?.map(|row| row.time(0)).transpose()
+}

@@ -1,0 +1,178 @@
+//! What is particular to this store; what all stores have in common is in `tests/lifecycle_store`.
+
+mod cost;
+mod crash;
+mod database;
+mod nodes;
+mod order;
+mod outage;
+#[cfg(feature = "postgres")]
+#[path = "../../../tests/postgres_server/mod.rs"]
+mod postgres_server;
+mod restart;
+
+use std::{path::PathBuf, time::Duration};
+
+use super::{SqlStore, database::Database, value::Args};
+use crate::{
+    clock::ManualClock,
+    rules::Timestamp,
+    store::{
+        BulkRevocation, Except, Key, LifecycleStore as _, LogCategory, LogRow, RefreshAsk,
+        Rotation, Scope, Scopes, SessionRecord, StoreError, Successors, Touch,
+    },
+};
+
+const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+const IDLE: Duration = Duration::from_secs(600);
+const INTERVAL: Duration = Duration::from_secs(10);
+const DAY: Duration = Duration::from_secs(86_400);
+const SYNC: Duration = Duration::from_secs(1);
+
+/// An empty database, gone at the end of its test.
+struct Home {
+    address: String,
+    file: Option<PathBuf>,
+    /// The address of Postgres, and the schema there.
+    schema: Option<(String, String)>,
+}
+
+impl Home {
+    /// One of each kind: a file, and a schema of a real Postgres.
+    async fn all() -> Vec<Self> {
+        let name = format!("tss_{}", uuid::Uuid::new_v4().simple());
+        let mut homes = Vec::new();
+        if cfg!(feature = "sqlite") {
+            let file = std::env::temp_dir().join(format!("{name}.db"));
+            let address = file.to_string_lossy().into_owned();
+            homes.push(Self { address, file: Some(file), schema: None });
+        }
+        #[cfg(feature = "postgres")]
+        {
+            let base = postgres_server::url().to_owned();
+            run(&base, format!("CREATE SCHEMA {name}")).await;
+            let mark = if base.contains('?') { '&' } else { '?' };
+            let address = format!("{base}{mark}options[search_path]={name}");
+            homes.push(Self { address, file: None, schema: Some((base, name)) });
+        }
+        homes
+    }
+
+    /// A node with its tables.
+    async fn node(&self, clock: &ManualClock) -> SqlStore {
+        let store = self.bare_node(clock).await;
+        store.migrate().await.expect("the tables are made");
+        store
+    }
+
+    async fn bare_node(&self, clock: &ManualClock) -> SqlStore {
+        let store = SqlStore::at(&self.address).clock(clock.clone()).sync_interval(SYNC);
+        store.connect().await.expect("the database is there")
+    }
+
+    async fn run(&self, sql: &str) {
+        run(&self.address, sql.to_owned()).await;
+    }
+
+    async fn leave(self) {
+        if let Some((base, schema)) = &self.schema {
+            run(base, format!("DROP SCHEMA {schema} CASCADE")).await;
+        }
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        let Some(file) = &self.file else { return };
+        for ending in ["", "-wal", "-shm"] {
+            drop(std::fs::remove_file(format!("{}{ending}", file.display())));
+        }
+    }
+}
+
+async fn run(address: &str, sql: String) {
+    let database = Database::connect(address, None).await.map_err(StoreError::from);
+    let database = database.expect("the database is there");
+    let done = database.execute(sql, Args::new()).await.map_err(StoreError::from);
+    done.expect("the statement is done");
+    database.close().await;
+}
+
+fn clock() -> ManualClock {
+    ManualClock::new(NOW)
+}
+
+fn scopes() -> Scopes {
+    Scopes::of(None, Some("acme"), "ada")
+}
+
+fn key(sid: &str) -> Key {
+    Key::session(None, sid)
+}
+
+fn record(sid: &str) -> SessionRecord {
+    SessionRecord {
+        key: key(sid),
+        sid: sid.to_owned(),
+        sub: "ada".to_owned(),
+        tenant: Some("acme".to_owned()),
+        profile: None,
+        scopes: scopes(),
+        auth_time: NOW,
+        epoch: NOW,
+        idle: IDLE,
+        ends_at: NOW + DAY,
+        last_seen: NOW,
+    }
+}
+
+fn row(event: &str) -> LogRow {
+    LogRow {
+        at: NOW,
+        category: LogCategory::Security,
+        session: None,
+        user: Some(scopes().user),
+        account: None,
+        event: event.to_owned(),
+        detail: "{}".to_owned(),
+    }
+}
+
+fn touch(now: Timestamp) -> Touch {
+    Touch { now, token_activity: NOW, idle: IDLE, known_only: false }
+}
+
+fn ask(sid: &str, jti: &str) -> RefreshAsk {
+    RefreshAsk { session: key(sid), token: Key::token(None, jti), epoch: NOW, scopes: scopes() }
+}
+
+fn rotation(sid: &str, jti: &str, next: &str) -> Rotation {
+    let successors = Successors {
+        access: "{}".to_owned(),
+        refresh: "{}".to_owned(),
+        token: Key::token(None, next),
+    };
+    Rotation {
+        ask: ask(sid, jti),
+        now: NOW,
+        until: NOW + DAY,
+        successors: Some(successors),
+        is_activity: true,
+        adopt: None,
+    }
+}
+
+fn everywhere(except: Except) -> BulkRevocation {
+    BulkRevocation {
+        scope: Scope::User(scopes().user),
+        except,
+        now: NOW,
+        mark: NOW,
+        until: NOW + DAY,
+        log: row("sessions_revoked_bulk"),
+    }
+}
+
+async fn begin(store: &SqlStore, sid: &str) -> Timestamp {
+    store.begin(record(sid), row("session_started")).await.expect("the session begins")
+}

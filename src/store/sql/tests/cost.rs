@@ -1,0 +1,115 @@
+//! What operations cost, in statements.
+
+use super::*;
+use crate::rules::Overrides;
+use crate::store::{ListQuery, LogScope, OverridesChange, Peeked, SessionStore as _, Touched};
+
+/// The statements that `asked` sends.
+async fn cost<T>(store: &SqlStore, asked: impl Future<Output = Result<T, StoreError>>) -> (u64, T) {
+    let before = store.statements();
+    let answer = asked.await.expect("the store answers");
+    (store.statements() - before, answer)
+}
+
+#[tokio::test]
+async fn p24_a_hundred_requests_at_one_time_cost_two_statements() {
+    for home in Home::all().await {
+        let store = home.node(&clock()).await;
+        let before = store.statements();
+        let requests = (0..100).map(|_| tokio::spawn(store.touch(key("s"), touch(NOW))));
+        for request in requests.collect::<Vec<_>>() {
+            let touched = request.await.expect("it ends").expect("the store answers");
+            assert!(matches!(touched, Touched::Live(_)));
+        }
+        assert_eq!(store.statements() - before, 2, "{store:?}");
+        home.leave().await;
+    }
+}
+
+#[tokio::test]
+async fn p24_an_activity_is_written_once_an_interval() {
+    for home in Home::all().await {
+        let (clock, other_clock) = (clock(), clock());
+        let store = home.node(&clock).await;
+        begin(&store, "s").await;
+        let other = home.node(&other_clock).await;
+        let mut seen = NOW;
+        for (after, statements) in [(0, 0), (9_999, 0), (10_000, 1), (19_999, 0), (20_000, 1)] {
+            let now = NOW + Duration::from_millis(after);
+            let answer = cost(&store, store.touch(key("s"), touch(now))).await;
+            assert_eq!(answer, (statements, Touched::Live(Some(seen))), "after {after} ms");
+            seen = now;
+        }
+        assert_eq!(cost(&store, store.peek(key("s"))).await, (0, Peeked::LastSeen(seen)));
+        // Another node asks once, and writes nothing that was just written.
+        let now = seen + Duration::from_secs(1);
+        let answer = cost(&other, other.touch(key("s"), touch(now))).await;
+        assert_eq!(answer, (1, Touched::Live(Some(seen))));
+        assert_eq!(cost(&other, other.peek(key("s"))).await, (0, Peeked::LastSeen(now)));
+        home.leave().await;
+    }
+}
+
+#[tokio::test]
+async fn a_coalesced_activity_counts_to_the_millisecond() {
+    for home in Home::all().await {
+        let store = home.node(&clock()).await;
+        begin(&store, "s").await;
+        let last = NOW + INTERVAL - Duration::from_millis(1);
+        store.touch(key("s"), touch(last)).await.expect("the store answers");
+        let late = last + IDLE;
+        let in_time = late - Duration::from_millis(1);
+        let touched = store.touch(key("s"), touch(late)).await;
+        assert_eq!(touched.expect("the store answers"), Touched::Idle(last));
+        let touched = store.touch(key("s"), touch(in_time)).await;
+        assert_eq!(touched.expect("the store answers"), Touched::Live(Some(last)));
+        home.leave().await;
+    }
+}
+
+#[tokio::test]
+async fn what_each_operation_costs() {
+    for home in Home::all().await {
+        let is_postgres = home.schema.is_some();
+        let lock = u64::from(is_postgres);
+        let store = home.node(&clock()).await;
+        let begun = store.begin(record("s"), row("session_started"));
+        assert_eq!(cost(&store, begun).await.0, 4 + lock, "begin");
+        let ask = ask("s", "r1");
+        assert_eq!(cost(&store, store.refresh_state(ask)).await.0, 1, "refresh_state");
+        let rotated = store.rotate(rotation("s", "r1", "r2"));
+        assert_eq!(cost(&store, rotated).await.0, 2 + 2, "rotate");
+        let refused = store.rotate(rotation("s", "r1", "r3"));
+        assert_eq!(cost(&store, refused).await.0, 2 + 2, "rotate, refused");
+        let adopt = Rotation { adopt: Some(record("old")), ..rotation("old", "r4", "r5") };
+        assert_eq!(cost(&store, store.rotate(adopt)).await.0, 2 + 5 + lock, "rotate, adopting");
+        let revoked = store.revoke(key("old"), NOW + DAY, row("session_revoked"));
+        assert_eq!(cost(&store, revoked).await, (2 + 5, true), "revoke");
+        assert_eq!(cost(&store, store.end(key("x"), NOW + DAY)).await.0, 2 + 3, "end");
+        assert_eq!(cost(&store, store.end(key("x"), NOW + DAY)).await.0, 2 + 2, "end again");
+        let scope = Scope::User(scopes().user);
+        let listed = store.sessions(scope, ListQuery::first(10), NOW);
+        let (statements, page) = cost(&store, listed).await;
+        assert_eq!((statements, page.items.len()), (1, 1), "sessions");
+        assert_eq!(cost(&store, store.session(key("s"), NOW)).await.0, 1, "session");
+        let account = scopes().account.expect("there is one");
+        assert_eq!(cost(&store, store.active_users(account, 5, NOW)).await.0, 1, "active_users");
+        let change = OverridesChange {
+            account,
+            old: Overrides::default(),
+            new: Overrides { idle: Some(IDLE), absolute: None },
+            log: row("policy_changed"),
+        };
+        assert_eq!(cost(&store, store.set_overrides(change)).await, (2 + 5 + 1, true), "change");
+        assert_eq!(cost(&store, store.overrides(account)).await.0, 1, "overrides");
+        let revoked = store.revoke_all(everywhere(Except::None));
+        assert_eq!(cost(&store, revoked).await, (2 + 5 + lock, 1), "revoke_all");
+        let revoked = store.revoke_all(everywhere(Except::None));
+        assert_eq!(cost(&store, revoked).await, (2 + 4 + lock, 0), "revoke_all again");
+        let rows = vec![row("a"); 100];
+        assert_eq!(cost(&store, store.append(rows)).await.0, 2 + 2, "append");
+        let log = LogScope { category: LogCategory::Security, scope };
+        assert_eq!(cost(&store, store.log(log, ListQuery::first(100))).await.0, 1, "log");
+        home.leave().await;
+    }
+}

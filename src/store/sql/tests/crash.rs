@@ -1,0 +1,71 @@
+//! A step that dies, wherever it dies, has not happened.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+use super::*;
+use crate::store::{
+    Bulletin, ListQuery, LogScope, RefreshedSession, SessionStore as _, StoreFuture, TokenState,
+};
+
+/// A node whose task dies before the statement of that number.
+async fn mortal_node(home: &Home, dies_at: &Arc<AtomicU64>) -> SqlStore {
+    let dies_at = Arc::clone(dies_at);
+    let store = SqlStore::at(&home.address)
+        .clock(clock())
+        .before_statement(move |number| assert_ne!(number, dies_at.load(Relaxed), "it dies"));
+    store.connect().await.expect("the database is there")
+}
+
+/// Everything that can be seen of the one session, its token and its log.
+async fn seen(store: &SqlStore) -> (RefreshedSession, TokenState, usize, usize, Option<Timestamp>) {
+    let state = store.refresh_state(ask("s", "r1")).await.expect("it answers");
+    let scope = Scope::User(scopes().user);
+    let listed = store.sessions(scope, ListQuery::first(10), NOW).await.expect("it answers");
+    let log = LogScope { category: LogCategory::Security, scope };
+    let rows = store.log(log, ListQuery::first(100)).await.expect("it answers");
+    store.0.listen().await.expect("it listens");
+    let mark = store.bulletin().and_then(|it: &Bulletin| it.mark_of(&scopes().user));
+    (state.session, state.token, listed.items.len(), rows.items.len(), mark)
+}
+
+/// Dies before each statement of `step` in turn, until it lives; how often it died.
+async fn die_everywhere<T: Unpin + Send + 'static>(
+    home: &Home,
+    step: impl Fn(&SqlStore) -> StoreFuture<T>,
+) -> u64 {
+    let witness = home.node(&clock()).await;
+    for statement in 1.. {
+        let before = seen(&witness).await;
+        let dies_at = Arc::default();
+        let store = mortal_node(home, &dies_at).await;
+        dies_at.store(store.statements() + statement, Relaxed);
+        if let Ok(done) = tokio::spawn(step(&store)).await {
+            done.expect("the store answers");
+            assert_ne!(seen(&witness).await, before, "it has happened");
+            return statement - 1;
+        }
+        assert_eq!(seen(&witness).await, before, "dead at statement {statement}");
+    }
+    unreachable!("a step has an end")
+}
+
+#[tokio::test]
+async fn p05_a_step_happens_whole_or_not_at_all() {
+    for home in Home::all().await {
+        let lock = u64::from(home.schema.is_some());
+        let begun = |store: &SqlStore| store.begin(record("s"), row("session_started"));
+        assert_eq!(die_everywhere(&home, begun).await, 4 + lock);
+        let rotated = |store: &SqlStore| store.rotate(rotation("s", "r1", "r2"));
+        assert_eq!(die_everywhere(&home, rotated).await, 4);
+        let revoked = |store: &SqlStore| store.revoke_all(everywhere(Except::None));
+        assert_eq!(die_everywhere(&home, revoked).await, 7 + lock);
+        let again = |store: &SqlStore| store.begin(record("t"), row("session_started"));
+        assert_eq!(die_everywhere(&home, again).await, 4 + lock);
+        let ended = |store: &SqlStore| store.revoke(key("t"), NOW + DAY, row("session_revoked"));
+        assert_eq!(die_everywhere(&home, ended).await, 7);
+        home.leave().await;
+    }
+}

@@ -1,0 +1,108 @@
+//! What the two databases are made to agree on.
+
+use std::error::Error as _;
+
+use super::*;
+use crate::store::{Cursor, ListQuery, LogScope, Page, SessionStore as _};
+
+#[tokio::test]
+async fn p10_an_error_names_no_address_and_no_value() {
+    let nowhere = "postgres://admin:hunter2@127.0.0.1:1/secrets";
+    let error = SqlStore::connect(nowhere).await.expect_err("nobody listens there");
+    for home in Home::all().await {
+        let store = home.bare_node(&clock()).await;
+        let missing = store.end(key("s"), NOW).await.expect_err("there are no tables");
+        for error in [&error, &missing] {
+            let said = format!("{error} {error:?} {:?}", error.source());
+            for secret in ["hunter2", "admin", "127.0.0.1", "secrets", "tss_", &home.address] {
+                assert!(!said.contains(secret), "{said}");
+            }
+        }
+        assert!(!format!("{store:?}").contains(&home.address));
+        home.leave().await;
+    }
+}
+
+#[tokio::test]
+async fn a_store_in_memory_is_refused() {
+    assert!(SqlStore::connect("sqlite::memory:").await.is_err());
+}
+
+#[tokio::test]
+async fn pages_of_one_instant_are_cut_by_the_key_as_a_number() {
+    for home in Home::all().await {
+        let store = home.node(&clock()).await;
+        let number = |tie: u128| Key::from_bytes(tie.to_be_bytes());
+        let ties = [0, 1, 255, 256, 1 << 127, u128::MAX];
+        for tie in ties {
+            let record = SessionRecord { key: number(tie), ..record(&tie.to_string()) };
+            store.begin(record, row("session_started")).await.expect("it begins");
+        }
+        let scope = Scope::Account(scopes().account.expect("there is one"));
+        let mut listed = Vec::new();
+        let mut query = ListQuery::first(4);
+        loop {
+            let Page { items, next } =
+                store.sessions(scope, query, NOW).await.expect("the store answers");
+            listed.extend(items.into_iter().map(|it| it.key));
+            let Some(next) = next else { break };
+            assert_eq!(next, Cursor { at: NOW.as_millis(), tie: 255 });
+            query = ListQuery::first(4).after(next);
+        }
+        assert_eq!(listed, ties.map(number).into_iter().rev().collect::<Vec<_>>());
+        home.leave().await;
+    }
+}
+
+#[tokio::test]
+async fn instants_that_never_come_are_kept() {
+    for home in Home::all().await {
+        let store = home.node(&clock()).await;
+        let endless = SessionRecord {
+            idle: Duration::from_millis(u64::MAX),
+            ends_at: Timestamp::MAX,
+            ..record("s")
+        };
+        let begun = store.begin(endless.clone(), row("session_started")).await;
+        assert_eq!(begun.expect("it begins"), NOW);
+        let found = store.session(key("s"), NOW).await.expect("the store answers");
+        assert_eq!(found, Some(endless));
+        store.end(key("s"), Timestamp::MAX).await.expect("it ends");
+        home.leave().await;
+    }
+}
+
+#[tokio::test]
+async fn a_log_is_read_by_scope_and_forgets_by_age() {
+    for home in Home::all().await {
+        let store = home.node(&clock()).await;
+        let account = scopes().account.expect("there is one");
+        let later = NOW + DAY * 90;
+        let rows = vec![
+            row("of_ada"),
+            LogRow { user: None, account: Some(account), ..row("of_acme") },
+            LogRow { category: LogCategory::Activity, ..row("seen") },
+            LogRow { user: None, at: later, ..row("of_nobody") },
+        ];
+        store.append(rows).await.expect("the store answers");
+        let events = async |scope| {
+            let log = LogScope { category: LogCategory::Security, scope };
+            let mut query = ListQuery::first(1);
+            let mut events = Vec::new();
+            loop {
+                let page = store.log(log, query).await.expect("the store answers");
+                events.extend(page.items.into_iter().map(|row| row.event));
+                let Some(next) = page.next else { return events };
+                query = ListQuery::first(1).after(next);
+            }
+        };
+        let everything = Scope::Everything(scopes().everything);
+        assert_eq!(events(Scope::User(scopes().user)).await, ["of_ada"]);
+        assert_eq!(events(Scope::Account(account)).await, ["of_acme"]);
+        assert_eq!(events(everything).await, ["of_nobody", "of_acme", "of_ada"]);
+        let newer = LogRow { at: later + Duration::from_millis(1), ..row("newer") };
+        store.append(vec![newer]).await.expect("the store answers");
+        assert_eq!(events(everything).await, ["newer", "of_nobody"]);
+        home.leave().await;
+    }
+}

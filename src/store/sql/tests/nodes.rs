@@ -1,0 +1,176 @@
+//! Several nodes on one database.
+
+use super::*;
+use crate::{
+    rules::Overrides,
+    store::{
+        OverridesChange, Peeked, RefreshedSession, Rotated, SessionStore as _, TokenState, Touched,
+    },
+};
+
+/// How long a test waits for what the background task does.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+async fn heard(mut is_heard: impl FnMut() -> bool) {
+    let heard = async {
+        while !is_heard() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, heard).await.expect("the other node hears of it");
+}
+
+#[tokio::test]
+async fn p23_a_node_hears_of_revocations_within_the_interval() {
+    for home in Home::all().await {
+        let (clock, other_clock) = (clock(), clock());
+        let store = home.node(&clock).await;
+        let other = home.node(&other_clock).await;
+        for sid in ["s", "spared"] {
+            begin(&store, sid).await;
+            let touched = other.touch(key(sid), touch(NOW)).await.expect("the store answers");
+            assert_eq!(touched, Touched::Live(Some(NOW)));
+        }
+        store.revoke(key("s"), NOW + DAY, row("session_revoked")).await.expect("it is revoked");
+        let except = Except::Sessions(vec![key("spared")]);
+        store.revoke_all(everywhere(except)).await.expect("they are revoked");
+        let account = scopes().account.expect("there is one");
+        let new = Overrides { idle: Some(IDLE), absolute: None };
+        let change =
+            OverridesChange { account, old: Overrides::default(), new, log: row("changed") };
+        assert!(store.set_overrides(change).await.expect("it is changed"));
+        let own = store.bulletin().expect("there is one");
+        assert_eq!(own.overrides(|| Some(account)), Some(new), "at once on its own node");
+        assert_eq!(store.peek(key("s")).await.expect("it answers"), Peeked::Ended);
+
+        let bulletin = other.bulletin().expect("there is one");
+        assert_eq!(bulletin.mark_of(&scopes().user), None);
+        assert_eq!(other.peek(key("s")).await.expect("it answers"), Peeked::LastSeen(NOW));
+        other_clock.advance(SYNC);
+        heard(|| bulletin.overrides(|| Some(account)).is_some()).await;
+        assert_eq!(bulletin.mark_of(&scopes().user), Some(NOW));
+        assert!(bulletin.is_revoked(key("s"), NOW, scopes));
+        assert!(!bulletin.is_revoked(key("spared"), NOW, scopes));
+        let touched = other.touch(key("s"), touch(NOW)).await.expect("it answers");
+        assert_eq!(touched, Touched::Ended);
+        // A node that comes later reads the same.
+        let late = home.node(&clock).await;
+        let bulletin = late.bulletin().expect("there is one");
+        assert!(bulletin.is_revoked(key("s"), NOW, scopes));
+        assert!(!bulletin.is_revoked(key("spared"), NOW, scopes));
+        assert_eq!(bulletin.overrides(|| Some(account)), Some(new));
+        home.leave().await;
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_missed_forgotten_news_reads_everything() {
+    for home in Home::all().await {
+        let (clock, other_clock) = (clock(), clock());
+        let store = home.node(&clock).await;
+        begin(&store, "s").await;
+        let other = home.node(&other_clock).await;
+        other.touch(key("s"), touch(NOW)).await.expect("it answers");
+        store.end(key("s"), NOW + DAY).await.expect("it ends");
+        store.revoke_all(everywhere(Except::None)).await.expect("they are revoked");
+        store.0.clean(NOW + Duration::from_secs(3601)).await.expect("it is cleaned");
+        other.0.listen().await.expect("it listens");
+        let bulletin = other.bulletin().expect("there is one");
+        assert_eq!(bulletin.mark_of(&scopes().user), Some(NOW));
+        assert_eq!(other.peek(key("s")).await.expect("it answers"), Peeked::Ended);
+        home.leave().await;
+    }
+}
+
+#[tokio::test]
+async fn p06_of_two_nodes_one_consumes_a_token() {
+    for home in Home::all().await {
+        let nodes = [home.node(&clock()).await, home.node(&clock()).await];
+        begin(&nodes[0], "s").await;
+        for round in 0..20 {
+            let jti = format!("r{round}");
+            let race = nodes
+                .iter()
+                .map(|node| tokio::spawn(node.rotate(rotation("s", &jti, &format!("{jti}-next")))));
+            let mut done = 0;
+            for rotated in race.collect::<Vec<_>>() {
+                let rotated = rotated.await.expect("it ends").expect("the store answers");
+                done += u32::from(rotated == Rotated::Done);
+            }
+            assert_eq!(done, 1);
+        }
+        home.leave().await;
+    }
+}
+
+#[tokio::test]
+async fn p05_a_refresh_beside_a_revocation_comes_before_it_or_not_at_all() {
+    for home in Home::all().await {
+        let nodes = [home.node(&clock()).await, home.node(&clock()).await];
+        for round in 0..20 {
+            let sid = format!("s{round}");
+            let jti = format!("r{round}");
+            let epoch = begin(&nodes[0], &sid).await;
+            let ask = |jti: &str| RefreshAsk { epoch, ..ask(&sid, jti) };
+            let rotation = |jti: &str| Rotation { ask: ask(jti), ..rotation(&sid, jti, "next") };
+            let rotated = tokio::spawn(nodes[0].rotate(rotation(&jti)));
+            let revoked = match round % 2 {
+                0 => nodes[1].revoke(key(&sid), NOW + DAY, row("session_revoked")).await,
+                _ => nodes[1].revoke_all(everywhere(Except::None)).await.map(|count| count == 1),
+            };
+            assert!(revoked.expect("the store answers"));
+            let rotated = rotated.await.expect("it ends").expect("the store answers");
+            let state = nodes[1].refresh_state(ask(&jti)).await.expect("it answers");
+            assert_eq!(state.session, RefreshedSession::Revoked);
+            let is_used = state.token != TokenState::Unused;
+            assert_eq!(is_used, rotated == Rotated::Done);
+            let late = nodes[0].rotate(rotation(&format!("{jti}-late"))).await;
+            assert!(matches!(late.expect("it answers"), Rotated::Refused(_)));
+            assert_eq!(nodes[0].session(key(&sid), NOW).await.expect("it answers"), None);
+        }
+        home.leave().await;
+    }
+}
+
+#[tokio::test]
+async fn p29_a_session_that_begins_beside_a_bulk_revocation_is_counted_or_lives() {
+    for home in Home::all().await {
+        let nodes = [home.node(&clock()).await, home.node(&clock()).await];
+        let mut ended = 0;
+        for round in 0..10 {
+            let sids: Vec<_> = (0..4).map(|at| format!("s{round}-{at}")).collect();
+            let begun: Vec<_> = (sids.iter())
+                .map(|sid| tokio::spawn(nodes[0].begin(record(sid), row("session_started"))))
+                .collect();
+            let revoked = tokio::spawn(nodes[1].revoke_all(everywhere(Except::None)));
+            for begun in begun {
+                begun.await.expect("it ends").expect("the session begins");
+            }
+            ended += revoked.await.expect("it ends").expect("they are revoked");
+        }
+        let live = nodes[0].revoke_all(everywhere(Except::None)).await;
+        assert_eq!(ended + live.expect("they are revoked"), 40);
+        home.leave().await;
+    }
+}
+
+#[tokio::test]
+async fn migrations_run_once_whoever_runs_them() {
+    for home in Home::all().await {
+        let clock = clock();
+        let nodes = [
+            home.bare_node(&clock).await,
+            home.bare_node(&clock).await,
+            home.bare_node(&clock).await,
+        ];
+        let race = nodes.clone().map(|node| tokio::spawn(async move { node.migrate().await }));
+        for migrated in race {
+            migrated.await.expect("it ends").expect("the tables are made");
+        }
+        begin(&nodes[0], "s").await;
+        nodes[1].migrate().await.expect("nothing is to be done");
+        let found = nodes[2].session(key("s"), NOW).await.expect("the store answers");
+        assert_eq!(found, Some(record("s")));
+        home.leave().await;
+    }
+}
