@@ -3,36 +3,48 @@
 use super::{About, AuditEvent, Lifecycle};
 use crate::{
     rejection::Rejection,
+    rules::Timestamp,
     session::Session,
-    store::{BulkRevocation, Except, Scope},
+    store::{BulkRevocation, Except, Key, Scope},
 };
 
 impl Lifecycle {
     /// Ends the session `sid`, whether or not it is known.
     pub(crate) async fn end(&self, sid: &str) -> Result<(), Rejection> {
         let (now, session) = (self.now(), self.session_key(sid));
-        let until = self.outlived(now);
-        let Some(records) = &self.records else {
-            let store = self.judge.store.as_ref().expect("the hub has set one");
-            return self.answer(store.end(session, until)).await;
+        let record = match &self.records {
+            Some(records) => self.answer(records.session(session, now)).await?,
+            None => None,
         };
-        let record = self.answer(records.session(session, now)).await?;
         let about = match record {
             Some(record) => About::session(session, &record.scopes),
             None => About { session: Some(session), ..About::default() },
         };
-        let log = AuditEvent::SessionEnded.row(now, &about);
-        self.answer(records.revoke(session, until, log)).await.map(drop)
+        self.write_end(session, now, &about).await
     }
 
     /// Ends `session`, of which the caller holds the proof.
     pub(crate) async fn end_session(&self, session: &Session) -> Result<(), Rejection> {
         session.forbid_renewal();
-        let now = self.now();
         let token = session.token();
-        let log = AuditEvent::SessionEnded.row(now, &About::token(token));
-        let revoked = self.records()?.revoke(token.session_key(), self.outlived(now), log);
-        self.answer(revoked).await.map(drop)
+        self.write_end(token.session_key(), self.now(), &About::token(token)).await
+    }
+
+    async fn write_end(
+        &self,
+        session: Key,
+        now: Timestamp,
+        about: &About,
+    ) -> Result<(), Rejection> {
+        let until = self.outlived(now);
+        if let Some(records) = &self.records {
+            let log = AuditEvent::SessionEnded.row(now, about);
+            return self.answer(records.revoke(session, until, log)).await.map(drop);
+        }
+        let store = self.judge.store.as_ref().expect("the hub has set one");
+        self.answer(store.end(session, until)).await?;
+        self.note(&AuditEvent::SessionEnded, now, about);
+        Ok(())
     }
 
     /// Ends all sessions of `scope` but `except`; how many were ended.

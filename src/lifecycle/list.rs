@@ -4,7 +4,7 @@ use super::Lifecycle;
 use crate::{
     rejection::Rejection,
     rules::Timestamp,
-    store::{ActiveUser, ListQuery, LogRow, LogScope, Page, Scope, SessionRecord},
+    store::{ActiveUser, ListQuery, LogRow, LogScope, Page, Scope, SessionRecord, StoreFuture},
 };
 
 impl Lifecycle {
@@ -53,9 +53,13 @@ impl Lifecycle {
         log: LogScope,
         query: ListQuery,
     ) -> Result<Page<LogRow>, Rejection> {
-        if let Some(journal) = &self.journal {
+        if let Some(journal) = self.journal.clone() {
             // What has happened before the question is part of the answer.
-            journal.flush().await;
+            let flushed = StoreFuture::new(async move {
+                journal.flush().await;
+                Ok(())
+            });
+            self.answer(flushed).await?;
         }
         self.answer(self.records()?.log(log, query)).await
     }

@@ -1,0 +1,54 @@
+//! The end that no refresh moves.
+
+use tower_sliding_session::{Policy, RejectionKind};
+
+use crate::{
+    client::{DAY, ada, asked, details, refresh_token, refreshed, refused, service, service_of},
+    stack::{BEGIN, MILLI, claims},
+    stores::Store,
+};
+
+/// As long idle as in all.
+fn patient() -> Policy {
+    Policy::strict().to_builder().idle_timeout(14 * DAY).build().expect("consistent")
+}
+
+pub(crate) async fn p01_at_its_absolute_deadline_a_refresh_token_is_over_and_used_up(store: Store) {
+    let stack = service_of(patient(), &store, |builder| builder);
+    let (one, other) = (ada(&stack).await, ada(&stack).await);
+    stack.at(14 * DAY - MILLI);
+    let last = refreshed(&stack, &one).await;
+    assert_eq!(asked(&stack, &last).await, None);
+    stack.at(14 * DAY);
+    for grant in [&other, &last] {
+        let token = refresh_token(grant);
+        assert_eq!(refused(&stack, token).await, RejectionKind::SessionExpiredAbsolute);
+        for _ in 0..2 {
+            assert_eq!(refused(&stack, token).await, RejectionKind::InvalidRefreshToken);
+        }
+    }
+    assert_eq!(asked(&stack, &last).await, Some(RejectionKind::SessionExpiredAbsolute));
+    assert!(details(&stack, "refresh_reuse_detected").await.is_empty());
+}
+
+pub(crate) async fn p01_no_chain_of_refreshes_passes_the_absolute_deadline(store: Store) {
+    let stack = service(&store);
+    let mut grant = ada(&stack).await;
+    let deadline = BEGIN + 14 * DAY;
+    for days in (2..14).step_by(2) {
+        stack.at(days * DAY);
+        grant = refreshed(&stack, &grant).await;
+        let expected = deadline.min(BEGIN + (days + 3) * DAY);
+        assert_eq!(claims(refresh_token(&grant))["exp"], expected.as_secs(), "day {days}");
+        assert_eq!(grant.idle_expires_at(), expected, "day {days}");
+        assert_eq!(grant.absolute_expires_at(), deadline);
+    }
+    stack.at(14 * DAY - MILLI);
+    grant = refreshed(&stack, &grant).await;
+    for token in [grant.access_token(), refresh_token(&grant)] {
+        assert_eq!(claims(token)["exp"], deadline.as_secs());
+    }
+    stack.at(14 * DAY);
+    let refused = refused(&stack, refresh_token(&grant)).await;
+    assert_eq!(refused, RejectionKind::SessionExpiredAbsolute);
+}

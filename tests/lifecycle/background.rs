@@ -1,0 +1,87 @@
+//! Refreshes that nobody sits before.
+
+use tower_sliding_session::{Grant, RejectionKind};
+
+use crate::{
+    client::{
+        DAY, ada, asked, long_tokens, record, refresh_token, refreshed, refused, service,
+        service_of,
+    },
+    stack::{BEGIN, HOUR, MILLI, MINUTE, Stack, claims},
+    stores::Store,
+};
+
+const IDLE: RejectionKind = RejectionKind::SessionExpiredIdle;
+
+async fn in_background(stack: &Stack, grant: &Grant) -> Grant {
+    stack.sessions.refresh(refresh_token(grant)).background().await.expect("refreshed")
+}
+
+pub(crate) async fn p17_a_background_refresh_is_no_activity(store: Store) {
+    let stack = service(&store);
+    let first = ada(&stack).await;
+    let mut grant = first.clone();
+    for hours in [1, 2, 3] {
+        stack.at(hours * HOUR);
+        let next = in_background(&stack, &grant).await;
+        let [access, refresh] = [next.access_token(), refresh_token(&next)].map(claims);
+        assert_ne!(next.access_token(), grant.access_token());
+        assert_eq!(access["iat"], (BEGIN + hours * HOUR).as_secs());
+        assert_eq!(access["exp"], (BEGIN + hours * HOUR + 15 * MINUTE).as_secs());
+        assert_eq!(refresh["exp"], claims(refresh_token(&first))["exp"]);
+        for token in [access, refresh] {
+            assert_eq!(token["seen"], BEGIN.as_secs());
+        }
+        assert_eq!(next.idle_expires_at(), first.idle_expires_at());
+        assert_eq!(record(&stack, &next).await.expect("live").last_seen, BEGIN);
+        assert_eq!(asked_in_background(&stack, &next).await, None);
+        grant = next;
+    }
+    grant = in_background(stack.at(3 * DAY - MILLI), &grant).await;
+    stack.at(3 * DAY);
+    assert_eq!(refused(&stack, refresh_token(&grant)).await, IDLE);
+    assert_eq!(asked(&stack, &grant).await, Some(IDLE));
+}
+
+async fn asked_in_background(stack: &Stack, grant: &Grant) -> Option<RejectionKind> {
+    let request = crate::stack::by(http::Method::GET, grant.access_token())
+        .header("session-activity", "background")
+        .body(())
+        .expect("a request");
+    crate::stack::rejected(&stack.send(request).await)
+}
+
+pub(crate) async fn p17_an_activity_after_a_background_refresh_counts_again(store: Store) {
+    let stack = service(&store);
+    let grant = ada(&stack).await;
+    let grant = in_background(stack.at(HOUR), &grant).await;
+    let grant = refreshed(stack.at(DAY), &grant).await;
+    for token in [grant.access_token(), refresh_token(&grant)].map(claims) {
+        assert_eq!(token.get("seen"), None);
+    }
+    assert_eq!(grant.idle_expires_at(), BEGIN + 4 * DAY);
+    assert_eq!(record(&stack, &grant).await.expect("live").last_seen, BEGIN + DAY);
+    let grant = in_background(stack.at(2 * DAY), &grant).await;
+    assert_eq!(claims(grant.access_token())["seen"], (BEGIN + DAY).as_secs());
+    assert_eq!(claims(refresh_token(&grant))["exp"], (BEGIN + 4 * DAY).as_secs());
+}
+
+pub(crate) async fn p17_an_activity_of_a_request_is_what_a_background_refresh_knows(store: Store) {
+    let stack = service_of(long_tokens(), &store, |builder| builder);
+    let grant = ada(&stack).await;
+    assert_eq!(asked(stack.at(DAY), &grant).await, None);
+    let next = in_background(stack.at(2 * DAY), &grant).await;
+    assert_eq!(claims(next.access_token())["seen"], (BEGIN + DAY).as_secs());
+    assert_eq!(next.idle_expires_at(), BEGIN + 4 * DAY);
+    assert_eq!(claims(refresh_token(&next))["exp"], (BEGIN + 3 * DAY).as_secs());
+    assert_eq!(asked(stack.at(4 * DAY), &next).await, Some(IDLE));
+}
+
+pub(crate) async fn p17_replays_of_a_background_refresh_are_no_activity_either(store: Store) {
+    let stack = service(&store);
+    let grant = ada(&stack).await;
+    let next = in_background(stack.at(HOUR), &grant).await;
+    stack.clock.advance(MILLI);
+    assert_eq!(refreshed(&stack, &grant).await, next);
+    assert_eq!(record(&stack, &next).await.expect("live").last_seen, BEGIN);
+}

@@ -1,0 +1,127 @@
+//! The service under test, over any store, and what a client of it does and sees.
+
+use std::{sync::Arc, time::Duration};
+
+use http::Request;
+use tower_sliding_session::{
+    Grant, Policy, RejectionKind, Session,
+    sliding::SlidingSessionsBuilder,
+    store::{
+        Key, ListQuery, LogCategory, LogRow, LogScope, RefreshAsk, Scopes, SessionRecord,
+        TokenState,
+    },
+};
+
+use crate::{
+    stack::{Stack, claims, ok, rejected, text, with},
+    stores::Store,
+};
+
+pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// The service with `Policy::strict()`, refresh tokens and `store`.
+pub(crate) fn service(store: &Store) -> Stack {
+    service_of(Policy::strict(), store, |builder| builder)
+}
+
+pub(crate) fn service_of(
+    policy: Policy,
+    store: &Store,
+    set: impl FnOnce(SlidingSessionsBuilder) -> SlidingSessionsBuilder,
+) -> Stack {
+    Stack::with(policy, |builder| set(builder.lifecycle_store(Arc::clone(store)).refresh_tokens()))
+}
+
+/// The limits of `Policy::strict()` with access tokens that last as long as the idle timeout.
+pub(crate) fn long_tokens() -> Policy {
+    Policy::strict().to_builder().token_lifetime(3 * DAY).build().expect("consistent")
+}
+
+/// The user `ada` of the account `acme` signs in.
+pub(crate) async fn ada(stack: &Stack) -> Grant {
+    signed_in(stack, "ada", "acme").await
+}
+
+pub(crate) async fn signed_in(stack: &Stack, sub: &str, tenant: &str) -> Grant {
+    stack.sessions.start(sub).tenant(tenant).await.expect("started")
+}
+
+pub(crate) fn refresh_token(grant: &Grant) -> &str {
+    grant.refresh_token().expect("there are refresh tokens")
+}
+
+/// What the refresh token of `grant` is exchanged for.
+pub(crate) async fn refreshed(stack: &Stack, grant: &Grant) -> Grant {
+    stack.sessions.refresh(refresh_token(grant)).await.expect("refreshed")
+}
+
+/// As what `refresh_token` is refused.
+pub(crate) async fn refused(stack: &Stack, refresh_token: &str) -> RejectionKind {
+    stack.sessions.refresh(refresh_token).await.expect_err("refused").kind()
+}
+
+/// As what a request with the access token of `grant` is turned away, if it is.
+pub(crate) async fn asked(stack: &Stack, grant: &Grant) -> Option<RejectionKind> {
+    rejected(&stack.get(grant.access_token()).await)
+}
+
+/// Neither token of `grant` is good for anything: its session was ended.
+pub(crate) async fn is_dead(stack: &Stack, grant: &Grant) {
+    assert_eq!(asked(stack, grant).await, Some(RejectionKind::SessionRevoked));
+    assert_eq!(refused(stack, refresh_token(grant)).await, RejectionKind::InvalidRefreshToken);
+}
+
+/// Both tokens of `grant` are good. The successor of its refresh token.
+pub(crate) async fn is_alive(stack: &Stack, grant: &Grant) -> Grant {
+    assert_eq!(asked(stack, grant).await, None);
+    refreshed(stack, grant).await
+}
+
+pub(crate) fn session(request: &Request<()>) -> Session {
+    request.extensions().get::<Session>().expect("authenticated").clone()
+}
+
+/// A request of `grant` whose handler ends its session.
+pub(crate) async fn signs_out(stack: &Stack, grant: &Grant) {
+    let handler = async |request: Request<()>| {
+        session(&request).end().await.expect("ended");
+        ok()
+    };
+    let response = stack.send_to(handler, with(grant.access_token())).await;
+    assert_eq!(text(response).await, "ok");
+}
+
+/// What `store` says of a refresh token.
+pub(crate) async fn state_of(store: &Store, refresh_token: &str) -> TokenState {
+    let read = claims(refresh_token);
+    let read = |name: &str| read[name].as_str().map(str::to_owned);
+    let (sid, jti, sub) = (read("sid"), read("jti"), read("sub"));
+    let ask = RefreshAsk {
+        session: Key::session(None, &sid.expect("a session's")),
+        token: Key::token(None, &jti.expect("a name")),
+        epoch: crate::stack::BEGIN,
+        scopes: Scopes::of(None, read("tenant").as_deref(), &sub.expect("a user's")),
+    };
+    store.refresh_state(ask).await.expect("the store answers").token
+}
+
+/// The rows of the security log, the earliest first.
+pub(crate) async fn security_log(stack: &Stack) -> Vec<LogRow> {
+    let scope = stack.sessions.everything();
+    let log = LogScope { category: LogCategory::Security, scope };
+    let page = stack.sessions.log(log, ListQuery::first(ListQuery::MOST)).await;
+    let mut rows = page.expect("the store answers").items;
+    rows.reverse();
+    rows
+}
+
+/// The details of all rows that say `event`.
+pub(crate) async fn details(stack: &Stack, event: &str) -> Vec<serde_json::Value> {
+    let rows = security_log(stack).await.into_iter().filter(|row| row.event == event);
+    rows.map(|row| serde_json::from_str(&row.detail).expect("JSON")).collect()
+}
+
+/// The record of the live session of `grant`.
+pub(crate) async fn record(stack: &Stack, grant: &Grant) -> Option<SessionRecord> {
+    stack.sessions.session(grant.session_id()).await.expect("the store answers")
+}

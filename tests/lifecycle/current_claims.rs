@@ -1,0 +1,151 @@
+//! What the claims source says of the user, at a refresh and at a request.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use serde_json::json;
+use tokio::sync::Notify;
+use tower_sliding_session::{
+    Grant, Policy, RejectionKind,
+    store::{StoreError, StoreFuture, TokenState},
+    token::{ClaimsSource, ClaimsUpdate, VerifiedToken},
+};
+
+use crate::{
+    client::{asked, details, is_dead, refresh_token, refreshed, refused, service_of, state_of},
+    stack::{MINUTE, Stack, claims, renewed},
+    stores::Store,
+};
+
+const INVALID: RejectionKind = RejectionKind::InvalidRefreshToken;
+const UNAVAILABLE: RejectionKind = RejectionKind::StoreUnavailable;
+
+type Answer = fn() -> StoreFuture<ClaimsUpdate>;
+
+/// Where the users are kept; it says what a test has it say.
+#[derive(Clone)]
+struct Users {
+    answer: Arc<Mutex<Answer>>,
+    asked: Arc<Notify>,
+}
+
+impl ClaimsSource for Users {
+    fn current_claims(&self, _: &VerifiedToken) -> StoreFuture<ClaimsUpdate> {
+        self.asked.notify_one();
+        (*self.answer.lock().expect("no panic"))()
+    }
+}
+
+impl Users {
+    fn say(&self, answer: Answer) {
+        *self.answer.lock().expect("no panic") = answer;
+    }
+}
+
+fn keep() -> StoreFuture<ClaimsUpdate> {
+    StoreFuture::ready(Ok(ClaimsUpdate::Keep))
+}
+
+fn deny() -> StoreFuture<ClaimsUpdate> {
+    StoreFuture::ready(Ok(ClaimsUpdate::Deny))
+}
+
+fn end() -> StoreFuture<ClaimsUpdate> {
+    StoreFuture::ready(Ok(ClaimsUpdate::End))
+}
+
+fn demote() -> StoreFuture<ClaimsUpdate> {
+    let claims = json!({ "role": "reader", "team": 7 });
+    StoreFuture::ready(ClaimsUpdate::replace(&claims).map_err(StoreError::new))
+}
+
+/// A service, its users, and an editor who has signed in.
+async fn signed_in(store: &Store) -> (Stack, Users, Grant) {
+    let users = Users { answer: Arc::new(Mutex::new(keep)), asked: Arc::default() };
+    let source = users.clone();
+    let stack = service_of(Policy::strict(), store, |builder| builder.claims_source(source));
+    let start = stack.sessions.start("ada").tenant("acme").claims(&json!({ "role": "editor" }));
+    let grant = start.await.expect("started");
+    (stack, users, grant)
+}
+
+pub(crate) async fn p02_a_denied_refresh_uses_the_token_up(store: Store) {
+    let (stack, users, grant) = signed_in(&store).await;
+    users.say(deny);
+    assert_eq!(refused(&stack, refresh_token(&grant)).await, INVALID);
+    users.say(keep);
+    for _ in 0..2 {
+        assert_eq!(refused(&stack, refresh_token(&grant)).await, INVALID);
+    }
+    assert_eq!(asked(&stack, &grant).await, None, "the session goes on until its token ends");
+    assert_eq!(details(&stack, "renewal_denied").await.len(), 1);
+    assert!(details(&stack, "refresh_reuse_detected").await.is_empty());
+}
+
+pub(crate) async fn p02_an_ended_user_is_out_at_the_refresh(store: Store) {
+    let (stack, users, grant) = signed_in(&store).await;
+    users.say(end);
+    assert_eq!(refused(&stack, refresh_token(&grant)).await, INVALID);
+    users.say(keep);
+    is_dead(&stack, &grant).await;
+    assert_eq!(details(&stack, "session_ended").await.len(), 1);
+}
+
+pub(crate) async fn p02_a_request_renews_no_denied_user(store: Store) {
+    let (stack, users, grant) = signed_in(&store).await;
+    stack.at(8 * MINUTE);
+    users.say(deny);
+    let response = stack.get(grant.access_token()).await;
+    assert_eq!((response.status().as_u16(), renewed(&response)), (200, None));
+    stack.at(10 * MINUTE);
+    users.say(end);
+    let response = stack.get(grant.access_token()).await;
+    assert_eq!((response.status().as_u16(), renewed(&response)), (200, None));
+    users.say(keep);
+    is_dead(&stack, &grant).await;
+}
+
+pub(crate) async fn p02_a_refresh_tells_both_tokens_who_the_user_is_today(store: Store) {
+    let (stack, users, grant) = signed_in(&store).await;
+    users.say(demote);
+    let next = refreshed(&stack, &grant).await;
+    for (old, new) in
+        [(grant.access_token(), next.access_token()), (refresh_token(&grant), refresh_token(&next))]
+    {
+        let (old, new) = (claims(old), claims(new));
+        assert_eq!((&old["role"], &new["role"]), (&json!("editor"), &json!("reader")));
+        assert_eq!(new["team"], 7);
+        for name in ["sid", "sub", "tenant", "auth_time", "epoch", "idle_max", "abs_max"] {
+            assert_eq!(old[name], new[name], "{name}");
+        }
+    }
+    users.say(keep);
+    let next = refreshed(&stack, &next).await;
+    assert_eq!(claims(next.access_token())["role"], "reader");
+}
+
+pub(crate) async fn p23_a_failing_source_leaves_the_token_good(store: Store) {
+    let (stack, users, grant) = signed_in(&store).await;
+    users.say(|| StoreFuture::ready(Err(StoreError::new("the directory is away"))));
+    for _ in 0..2 {
+        assert_eq!(refused(&stack, refresh_token(&grant)).await, UNAVAILABLE);
+    }
+    assert_eq!(state_of(&store, refresh_token(&grant)).await, TokenState::Unused);
+    users.say(keep);
+    let next = refreshed(&stack, &grant).await;
+    assert_eq!(asked(&stack, &next).await, None);
+}
+
+pub(crate) async fn p23_a_slow_source_leaves_the_token_good(store: Store) {
+    let (stack, users, grant) = signed_in(&store).await;
+    users.say(|| StoreFuture::new(std::future::pending()));
+    let (refused, ()) = tokio::join!(refused(&stack, refresh_token(&grant)), async {
+        users.asked.notified().await;
+        stack.clock.advance(Duration::from_millis(250));
+    });
+    assert_eq!(refused, UNAVAILABLE);
+    users.say(keep);
+    refreshed(&stack, &grant).await;
+}

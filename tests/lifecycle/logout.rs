@@ -1,0 +1,57 @@
+//! A request in flight while its session ends.
+
+use http::Request;
+use tower_sliding_session::store::Except;
+
+use crate::{
+    client::{ada, is_alive, is_dead, service, session, signed_in},
+    stack::{MINUTE, Stack, ok, rejected, renewed, with},
+    stores::Store,
+};
+
+/// Whatever ends the session while a handler of its runs: no token is on the response.
+async fn in_flight(store: Store, end: impl AsyncFn(&Stack, Request<()>) + Clone) {
+    let stack = service(&store);
+    let grant = ada(&stack).await;
+    let control = signed_in(&stack, "bob", "acme").await;
+    stack.at(8 * MINUTE);
+    let handler = |request| {
+        let (end, stack) = (end.clone(), &stack);
+        async move {
+            end(stack, request).await;
+            ok()
+        }
+    };
+    let response = stack.send_to(handler, with(grant.access_token())).await;
+    assert_eq!((rejected(&response), renewed(&response)), (None, None));
+    is_dead(&stack, &grant).await;
+    assert!(renewed(&stack.get(control.access_token()).await).is_some(), "it was due");
+}
+
+pub(crate) async fn p04_a_session_ended_from_elsewhere_is_not_renewed(store: Store) {
+    in_flight(store, async |stack, request| {
+        stack.sessions.end(session(&request).id()).await.expect("ended");
+    })
+    .await;
+}
+
+pub(crate) async fn p04_a_session_ended_with_all_others_is_not_renewed(store: Store) {
+    in_flight(store, async |stack, _| {
+        let scope = stack.sessions.user_scope(Some("acme"), "ada");
+        stack.sessions.end_all(scope, Except::None).await.expect("ended");
+    })
+    .await;
+}
+
+pub(crate) async fn p04_a_session_ended_by_its_handler_is_not_renewed(store: Store) {
+    in_flight(store, async |_, request| session(&request).end().await.expect("ended")).await;
+}
+
+pub(crate) async fn p04_p21_a_session_that_was_stepped_up_is_not_renewed(store: Store) {
+    in_flight(store, async |stack, request| {
+        let session = session(&request);
+        let grant = stack.sessions.reauthenticate(&session).await.expect("started");
+        is_alive(stack, &grant).await;
+    })
+    .await;
+}

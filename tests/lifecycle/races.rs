@@ -1,0 +1,105 @@
+//! Refreshes that race whatever ends their session.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{sync::Barrier, task::JoinSet};
+use tower_sliding_session::{Grant, RejectionKind, store::Except};
+
+use crate::{
+    client::{ada, asked, is_dead, record, refresh_token, service, signs_out},
+    stack::{MINUTE, Stack},
+    stores::Store,
+};
+
+const REFRESHERS: usize = 4;
+
+/// Lets several refreshes of one token race `end`, `rounds` times; what they got is worth nothing.
+async fn race(store: Store, rounds: u32, end: impl AsyncFn(&Stack, &Grant)) {
+    let stack = Arc::new(service(&store));
+    for round in 0..rounds {
+        stack.at(round * MINUTE);
+        let grant = ada(&stack).await;
+        let start = Arc::new(Barrier::new(REFRESHERS + 1));
+        let mut tasks = JoinSet::new();
+        for _ in 0..REFRESHERS {
+            let (stack, start) = (Arc::clone(&stack), Arc::clone(&start));
+            let token = refresh_token(&grant).to_owned();
+            tasks.spawn(async move {
+                start.wait().await;
+                stack.sessions.refresh(&token).await
+            });
+        }
+        start.wait().await;
+        // The refreshes get ahead of the end by nothing, a little, more.
+        for _ in 0..round % 4 {
+            tokio::task::yield_now().await;
+        }
+        end(&stack, &grant).await;
+        for answer in tasks.join_all().await {
+            match answer {
+                Ok(grant) => is_dead(&stack, &grant).await,
+                Err(refused) => {
+                    assert_eq!(refused.kind(), RejectionKind::InvalidRefreshToken, "{round}");
+                }
+            }
+        }
+        is_dead(&stack, &grant).await;
+        assert_eq!(record(&stack, &grant).await, None, "round {round}");
+    }
+}
+
+pub(crate) async fn p05_no_refresh_outlives_an_end(store: Store, rounds: u32) {
+    race(store, rounds, async |stack, grant| {
+        stack.sessions.end(grant.session_id()).await.expect("ended");
+    })
+    .await;
+}
+
+pub(crate) async fn p05_no_refresh_outlives_the_end_of_all(store: Store, rounds: u32) {
+    race(store, rounds, async |stack, _| {
+        let ended = stack.sessions.end_all(stack.sessions.account_scope("acme"), Except::None);
+        assert_eq!(ended.await.expect("ended"), 1);
+    })
+    .await;
+}
+
+pub(crate) async fn p05_no_refresh_outlives_a_handlers_end(store: Store, rounds: u32) {
+    race(store, rounds, signs_out).await;
+}
+
+/// Exchanges tokens for tokens until one is refused; all that it got.
+async fn refresh_until_refused(stack: &Stack, grant: Grant) -> Vec<Grant> {
+    let mut grants = vec![grant];
+    loop {
+        let token = refresh_token(grants.last().expect("at least one"));
+        match stack.sessions.refresh(token).await {
+            Ok(next) => grants.push(next),
+            Err(refused) => {
+                assert_eq!(refused.kind(), RejectionKind::InvalidRefreshToken);
+                return grants;
+            }
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+pub(crate) async fn p05_a_chain_of_refreshes_stops_at_the_end_of_all(store: Store, rounds: u32) {
+    let stack = Arc::new(service(&store));
+    for round in 0..rounds / 10 {
+        stack.at(round * MINUTE);
+        let chain = tokio::spawn({
+            let (stack, grant) = (Arc::clone(&stack), ada(&stack).await);
+            async move { refresh_until_refused(&stack, grant).await }
+        });
+        for _ in 0..round % 8 {
+            tokio::task::yield_now().await;
+        }
+        let scope = stack.sessions.user_scope(Some("acme"), "ada");
+        let ended = stack.sessions.end_all(scope, Except::None).await.expect("ended");
+        assert_eq!(ended, 1);
+        for grant in chain.await.expect("no panic") {
+            assert_eq!(asked(&stack, &grant).await, Some(RejectionKind::SessionRevoked));
+        }
+        stack.clock.advance(Duration::from_secs(11));
+    }
+}

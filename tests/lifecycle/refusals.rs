@@ -1,0 +1,100 @@
+//! Refresh tokens that are none, or of a session that idled away.
+
+use std::sync::Arc;
+
+use tower_sliding_session::{Policy, RejectionKind, store::TokenState};
+
+use crate::{
+    client::{
+        DAY, ada, asked, is_alive, refresh_token, refreshed, refused, service, service_of, state_of,
+    },
+    stack::{MILLI, SECRET, Stack, forge, payload, rejected},
+    stores::Store,
+};
+
+const REFRESH: &str = r#"{"alg":"HS256","typ":"rt+jwt"}"#;
+const INVALID: RejectionKind = RejectionKind::InvalidRefreshToken;
+
+pub(crate) async fn a_refresh_token_of_an_idle_session_stays_unused(store: Store) {
+    let stack = service(&store);
+    let (grant, other) = (ada(&stack).await, ada(&stack).await);
+    stack.at(3 * DAY - MILLI);
+    refreshed(&stack, &other).await;
+    stack.at(3 * DAY);
+    for _ in 0..2 {
+        let refused = refused(&stack, refresh_token(&grant)).await;
+        assert_eq!(refused, RejectionKind::SessionExpiredIdle);
+    }
+    assert_eq!(state_of(&store, refresh_token(&grant)).await, TokenState::Unused);
+    let again = ada(&stack).await;
+    assert_ne!(again.session_id(), grant.session_id());
+    is_alive(&stack, &again).await;
+}
+
+pub(crate) async fn tokens_are_good_for_their_own_purpose_alone(store: Store) {
+    let stack = service(&store);
+    let grant = ada(&stack).await;
+    assert_eq!(refused(&stack, grant.access_token()).await, INVALID);
+    let response = stack.get(refresh_token(&grant)).await;
+    assert_eq!(rejected(&response), Some(RejectionKind::InvalidToken));
+    is_alive(&stack, &grant).await;
+}
+
+pub(crate) async fn a_forged_refresh_token_is_refused_and_the_true_one_stays_good(store: Store) {
+    let stack = service(&store);
+    let grant = ada(&stack).await;
+    let (token, body) = (refresh_token(&grant), payload(refresh_token(&grant)));
+    let (unsigned, _) = token.rsplit_once('.').expect("three parts");
+    for forged in [
+        String::new(),
+        "garbage".to_owned(),
+        "a.b.c".to_owned(),
+        "..".to_owned(),
+        unsigned.to_owned(),
+        format!("{unsigned}."),
+        format!("{token}A"),
+        "A".repeat(9000),
+        forge(REFRESH, &body, &[9; 32]),
+        forge(r#"{"alg":"none","typ":"rt+jwt"}"#, &body, &SECRET),
+        forge(r#"{"alg":"HS256","typ":"JWT"}"#, &body, &SECRET),
+        forge(r#"{"alg":"HS256"}"#, &body, &SECRET),
+        forge(REFRESH, "{}", &SECRET),
+    ] {
+        assert_eq!(refused(&stack, &forged).await, INVALID, "{forged}");
+    }
+    assert_eq!(state_of(&store, token).await, TokenState::Unused);
+    stack.sessions.refresh(&forge(REFRESH, &body, &SECRET)).await.expect("as it was signed");
+}
+
+pub(crate) async fn a_refresh_token_of_a_session_that_nobody_knows_is_refused(store: Store) {
+    let stack = service(&store);
+    let grant = ada(&stack).await;
+    let body = payload(refresh_token(&grant)).replace(grant.session_id(), "unheard-of");
+    assert_eq!(refused(&stack, &forge(REFRESH, &body, &SECRET)).await, INVALID);
+}
+
+pub(crate) async fn without_refresh_tokens_there_are_none(store: Store) {
+    let with = service(&store);
+    let token = refresh_token(&ada(&with).await).to_owned();
+    let without =
+        Stack::with(Policy::strict(), |builder| builder.lifecycle_store(Arc::clone(&store)));
+    let grant = ada(&without).await;
+    assert_eq!((grant.refresh_token(), asked(&without, &grant).await), (None, None));
+    assert!(!serde_json::to_string(&grant).expect("JSON").contains("refresh_token"));
+    assert_eq!(refused(&without, &token).await, INVALID);
+    with.sessions.refresh(&token).await.expect("it was not used up");
+}
+
+pub(crate) async fn a_token_of_another_issuer_or_audience_is_refused(store: Store) {
+    let ours =
+        service_of(Policy::strict(), &store, |it| it.issuer("https://ours").audience("ours"));
+    let grant = ada(&ours).await;
+    for other in [
+        service(&store),
+        service_of(Policy::strict(), &store, |it| it.issuer("https://theirs").audience("ours")),
+        service_of(Policy::strict(), &store, |it| it.issuer("https://ours").audience("theirs")),
+    ] {
+        assert_eq!(refused(&other, refresh_token(&grant)).await, INVALID);
+    }
+    is_alive(&ours, &grant).await;
+}

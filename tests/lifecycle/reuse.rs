@@ -1,0 +1,105 @@
+//! A refresh token that is presented more than once.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{sync::Barrier, task::JoinSet};
+use tower_sliding_session::{Grant, Policy, RejectionKind};
+
+use crate::{
+    client::{
+        ada, asked, details, is_alive, is_dead, record, refresh_token, refreshed, refused, service,
+        service_of,
+    },
+    stack::{MILLI, MINUTE, Stack},
+    stores::Store,
+};
+
+/// `reuse_grace` by default.
+const GRACE: Duration = Duration::from_secs(10);
+const AT_ONCE: usize = 50;
+const INVALID: RejectionKind = RejectionKind::InvalidRefreshToken;
+const REUSED: RejectionKind = RejectionKind::RefreshTokenReused;
+
+/// Exchanges the refresh token of `grant` many times in parallel.
+async fn stampede(stack: &Arc<Stack>, grant: &Grant) -> Vec<Result<Grant, RejectionKind>> {
+    let start = Arc::new(Barrier::new(AT_ONCE));
+    let mut tasks = JoinSet::new();
+    for _ in 0..AT_ONCE {
+        let (stack, start) = (Arc::clone(stack), Arc::clone(&start));
+        let token = refresh_token(grant).to_owned();
+        tasks.spawn(async move {
+            start.wait().await;
+            stack.sessions.refresh(&token).await.map_err(|rejection| rejection.kind())
+        });
+    }
+    tasks.join_all().await
+}
+
+pub(crate) async fn p06_p07_parallel_refreshes_within_the_grace_are_one_rotation(store: Store) {
+    let stack = Arc::new(service(&store));
+    let grant = ada(&stack).await;
+    let answers = stampede(&stack, &grant).await;
+    let first = answers[0].clone().expect("refreshed");
+    assert!(answers.iter().all(|answer| answer.as_ref() == Ok(&first)));
+    assert_ne!(first.access_token(), grant.access_token());
+    assert_eq!(asked(&stack, &first).await, None);
+    assert_eq!(details(&stack, "session_renewed").await.len(), 1);
+    let next = refreshed(&stack, &first).await;
+    is_alive(&stack, &next).await;
+}
+
+pub(crate) async fn a_replay_at_the_end_of_the_grace_revokes_the_session(store: Store) {
+    let stack = service(&store);
+    let grant = ada(&stack).await;
+    let other = ada(&stack).await;
+    let newest = refreshed(stack.at(MINUTE), &grant).await;
+    stack.at(MINUTE + GRACE - MILLI);
+    assert_eq!(refreshed(&stack, &grant).await.refresh_token(), newest.refresh_token());
+    assert_eq!(asked(&stack, &newest).await, None);
+    stack.at(MINUTE + GRACE);
+    assert_eq!(refused(&stack, refresh_token(&grant)).await, REUSED);
+    is_dead(&stack, &newest).await;
+    is_dead(&stack, &grant).await;
+    assert_eq!(record(&stack, &newest).await, None);
+    assert_eq!(details(&stack, "refresh_reuse_detected").await.len(), 1);
+    is_alive(&stack, &other).await;
+}
+
+pub(crate) async fn a_replay_after_its_successor_was_used_revokes_the_session(store: Store) {
+    let stack = service(&store);
+    let grant = ada(&stack).await;
+    let second = refreshed(&stack, &grant).await;
+    let third = refreshed(&stack, &second).await;
+    assert_eq!(refused(&stack, refresh_token(&grant)).await, REUSED);
+    is_dead(&stack, &third).await;
+    assert_eq!(details(&stack, "refresh_reuse_detected").await.len(), 1);
+}
+
+pub(crate) async fn the_answer_to_a_replay_is_as_old_as_the_first(store: Store) {
+    let stack = service(&store);
+    let grant = ada(&stack).await;
+    let first = refreshed(&stack, &grant).await;
+    stack.at(GRACE - MILLI);
+    assert_eq!(refreshed(&stack, &grant).await, first);
+    assert_eq!(details(&stack, "session_renewed").await.len(), 1);
+}
+
+pub(crate) async fn p07_without_grace_one_wins_and_the_others_revoke_nothing(store: Store) {
+    let none = |builder: tower_sliding_session::sliding::SlidingSessionsBuilder| {
+        builder.reuse_grace(Duration::ZERO)
+    };
+    let stack = Arc::new(service_of(Policy::strict(), &store, none));
+    let grant = ada(&stack).await;
+    let (won, lost): (Vec<_>, Vec<_>) =
+        stampede(&stack, &grant).await.into_iter().partition(Result::is_ok);
+    assert_eq!(won.len(), 1);
+    assert!(lost.iter().all(|answer| *answer == Err(INVALID)));
+    let winner = won[0].clone().expect("it won");
+    let next = is_alive(&stack, &winner).await;
+    stack.at(MINUTE);
+    for token in [refresh_token(&grant), refresh_token(&winner)] {
+        assert_eq!(refused(&stack, token).await, INVALID);
+    }
+    is_alive(&stack, &next).await;
+    assert!(details(&stack, "refresh_reuse_detected").await.is_empty());
+}
