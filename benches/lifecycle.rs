@@ -1,0 +1,109 @@
+//! What the lifecycle costs at 10,000 live sessions: refreshes a second, and statements a refresh
+//! and a request. One line a store. Postgres is the one of `TEST_POSTGRES_URL`, or one that is
+//! started here.
+
+#[path = "../tests/postgres_server/mod.rs"]
+mod postgres_server;
+
+use std::{convert::Infallible, sync::Arc, time::Instant};
+
+use http::{Request, Response};
+use tokio::task::JoinSet;
+use tower::{Layer, Service, ServiceExt, service_fn};
+use tower_sliding_session::{
+    JwtKeys, Policy, SlidingSessions,
+    store::{LifecycleStore, MemoryStore, SqlStore},
+};
+
+const SESSIONS: usize = 10_000;
+const REFRESHES: usize = 2_000;
+const TASKS: usize = 32;
+const REQUESTS: u64 = 100;
+
+#[tokio::main(worker_threads = 2)]
+async fn main() {
+    let file = std::env::temp_dir().join(format!("{}.db", uuid::Uuid::new_v4().simple()));
+    println!("{SESSIONS} live sessions; {TASKS} tasks refresh at once");
+    println!("store\trefreshes/s\tstatements/refresh\tstatements/{REQUESTS} requests of one user");
+    measure("memory", Arc::new(MemoryStore::new()), || 0).await;
+    for (name, address) in
+        [("sqlite", file.to_string_lossy().into_owned()), ("postgres", postgres_server::schema())]
+    {
+        let store = SqlStore::connect(&address).await.expect("the database is there");
+        store.migrate().await.expect("the tables are made");
+        let counter = store.clone();
+        measure(name, Arc::new(store), move || counter.statements()).await;
+    }
+    for ending in ["", "-wal", "-shm"] {
+        // What is not there need not go.
+        let _ = std::fs::remove_file(format!("{}{ending}", file.display()));
+    }
+}
+
+async fn measure(name: &str, store: Arc<dyn LifecycleStore>, statements: impl Fn() -> u64) {
+    let keys = JwtKeys::hs256([7; 32]).expect("32 bytes");
+    let sessions = SlidingSessions::builder(keys, Policy::strict())
+        .lifecycle_store(store)
+        .refresh_tokens()
+        .build()
+        .expect("the settings agree");
+    let mut tokens = sign_in(&sessions).await;
+    let bearer = format!("Bearer {}", tokens[0].0);
+
+    let (before, watch) = (statements(), watch());
+    let mut tasks = JoinSet::new();
+    let rest = tokens.split_off(SESSIONS - REFRESHES);
+    for share in rest.chunks(REFRESHES.div_ceil(TASKS)) {
+        let (sessions, share) = (sessions.clone(), share.to_vec());
+        tasks.spawn(async move {
+            for (_, refresh) in share {
+                sessions.refresh(&refresh).await.expect("it is good");
+            }
+        });
+    }
+    tasks.join_all().await;
+    let a_second = to_f64(REFRESHES) / watch.elapsed().as_secs_f64();
+    let a_refresh =
+        to_f64(usize::try_from(statements() - before).expect("few")) / to_f64(REFRESHES);
+
+    let mut service = sessions.layer().layer(service_fn(async |_: Request<()>| {
+        Ok::<_, Infallible>(Response::new(String::new()))
+    }));
+    let before = statements();
+    for _ in 0..REQUESTS {
+        let request = Request::get("/").header("authorization", &bearer).body(()).expect("valid");
+        let response = service.ready().await.expect("always").call(request).await;
+        assert!(response.expect("infallible").status().is_success());
+    }
+    let requests = statements() - before;
+    println!("{name}\t{a_second:.0}\t{a_refresh:.2}\t{requests}");
+}
+
+/// Signs everyone in; the access and the refresh token of each.
+async fn sign_in(sessions: &SlidingSessions) -> Vec<(String, String)> {
+    let mut tasks = JoinSet::new();
+    for task in 0..TASKS {
+        let sessions = sessions.clone();
+        tasks.spawn(async move {
+            let mut tokens = Vec::new();
+            for user in (task..SESSIONS).step_by(TASKS) {
+                let start = sessions.start(format!("user-{user}")).tenant("acme");
+                let grant = start.await.expect("a session starts");
+                let refresh = grant.refresh_token().expect("refresh tokens are on");
+                tokens.push((grant.access_token().to_owned(), refresh.to_owned()));
+            }
+            tokens
+        });
+    }
+    tasks.join_all().await.concat()
+}
+
+#[expect(clippy::disallowed_methods, reason = "a stopwatch, not the time of day")]
+fn watch() -> Instant {
+    Instant::now()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+fn to_f64(count: usize) -> f64 {
+    count as f64
+}
