@@ -122,6 +122,7 @@ macro_rules! lifecycle {
                     tokens_are_good_for_their_own_purpose_alone
                     a_forged_refresh_token_is_refused_and_the_true_one_stays_good
                     a_refresh_token_of_a_session_that_nobody_knows_is_refused
+                    what_was_ended_is_refused_as_that_whatever_has_run_out_since
                     without_refresh_tokens_there_are_none
                     a_token_of_another_issuer_or_audience_is_refused
                 }
