@@ -1,6 +1,6 @@
 //! What an auditor asks for: typed events.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use serde_json::json;
 
@@ -92,8 +92,8 @@ impl AuditEvent {
     }
 
     /// What there is to say about it, in JSON; durations in whole seconds.
-    fn detail(&self) -> serde_json::Value {
-        match self {
+    fn detail(&self) -> Cow<'static, str> {
+        let detail = match self {
             Self::TokenRejected { code } => json!({ "code": code.code() }),
             Self::SessionExpired { limit, inactive_for } => json!({
                 "limit": match limit {
@@ -120,8 +120,9 @@ impl AuditEvent {
             | Self::SessionRenewed
             | Self::RenewalDenied
             | Self::SessionEnded
-            | Self::RefreshReuseDetected => json!({}),
-        }
+            | Self::RefreshReuseDetected => return "{}".into(),
+        };
+        detail.to_string().into()
     }
 
     /// The row of the security log that says it.
@@ -133,8 +134,8 @@ impl AuditEvent {
             session: about.session,
             user: about.user,
             account: about.account,
-            event: self.name().to_owned(),
-            detail: self.detail().to_string(),
+            event: self.name().into(),
+            detail: self.detail(),
         }
     }
 }

@@ -26,6 +26,11 @@ const BATCH: usize = 256;
 pub trait AuditSink: Send + Sync + 'static {
     /// Keeps `rows`. May be slow, and may fail: no request waits for it.
     fn record(&self, rows: Vec<LogRow>) -> StoreFuture<()>;
+
+    /// Whether anything is kept at all; where not, rows are not even made.
+    fn is_enabled(&self) -> bool {
+        true
+    }
 }
 
 /// The log of a lifecycle store.
@@ -36,16 +41,20 @@ impl AuditSink for Arc<dyn LifecycleStore> {
 }
 
 /// Tells events to `tracing`, at the target `session_audit`: their names and details, and nobody's
-/// identity. The default where no store keeps them.
+/// identity. The default where no lifecycle store was set.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TracingSink;
 
 impl AuditSink for TracingSink {
     fn record(&self, rows: Vec<LogRow>) -> StoreFuture<()> {
         for LogRow { at, event, detail, .. } in rows {
-            tracing::info!(target: "session_audit", %at, event, detail);
+            tracing::info!(target: "session_audit", %at, %event, %detail);
         }
         StoreFuture::ready(Ok(()))
+    }
+
+    fn is_enabled(&self) -> bool {
+        tracing::enabled!(target: "session_audit", tracing::Level::INFO)
     }
 }
 
@@ -77,7 +86,9 @@ impl Journal {
 
     /// Notes that `event` happened to whom it is about. Never waits.
     pub fn note(&self, event: &AuditEvent, at: Timestamp, about: &About) {
-        self.append(event.row(at, about));
+        if self.0.sink.is_enabled() {
+            self.append(event.row(at, about));
+        }
     }
 
     /// Appends a row. Never waits; without a Tokio runtime there is nobody to hand it over, and it
@@ -160,14 +171,14 @@ impl fmt::Debug for Journal {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use std::{borrow::Cow, sync::Mutex};
 
     use super::*;
     use crate::store::StoreError;
 
     #[derive(Default)]
     struct Notebook {
-        rows: Mutex<Vec<String>>,
+        rows: Mutex<Vec<Cow<'static, str>>>,
         fails: bool,
     }
 
@@ -208,8 +219,15 @@ mod tests {
 
     #[test]
     fn without_a_runtime_nothing_waits() {
-        let journal = Journal::new(Arc::new(TracingSink));
+        let journal = Journal::new(Arc::new(Notebook::default()));
         note(&journal, &AuditEvent::SessionStarted);
         assert_eq!(journal.dropped(), 1);
+    }
+
+    #[test]
+    fn nothing_is_made_for_a_sink_that_keeps_nothing() {
+        let journal = Journal::new(Arc::new(TracingSink));
+        note(&journal, &AuditEvent::SessionStarted);
+        assert_eq!(journal.dropped(), 0);
     }
 }

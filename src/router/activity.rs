@@ -1,5 +1,7 @@
 //! `GET /activity`.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -20,13 +22,13 @@ pub(super) struct Log {
 #[derive(Serialize)]
 struct Row {
     at: String,
-    event: String,
+    event: Cow<'static, str>,
     detail: Box<RawValue>,
 }
 
 impl From<LogRow> for Row {
     fn from(row: LogRow) -> Self {
-        let detail = RawValue::from_string(row.detail)
+        let detail = RawValue::from_string(row.detail.into_owned())
             .or_else(|_| RawValue::from_string("{}".to_owned()))
             .expect("an empty object is JSON");
         Self { at: row.at.to_string(), event: row.event, detail }

@@ -11,7 +11,7 @@ use crate::{
         ActivityLayer, AuthenticateLayer, ClassifyLayer, OnStoreFailure, RenewLayer,
         UnknownSessions,
     },
-    lifecycle::Lifecycle,
+    lifecycle::{Journal, Lifecycle},
     rejection::MakeRejection,
     request_class::{Classify, PathRules, RequestClass, RequestHead},
     rules::{Policy, Profiles},
@@ -246,13 +246,18 @@ impl SlidingSessionsBuilder {
             (None, None) => ClassifyLayer::new(|_: RequestHead<'_>| RequestClass::User),
         };
         self.warn();
+        let journal = self.lifecycle.journal();
         self.remember();
-        Ok(SlidingSessions { hub: Arc::new(self.hub(classify)) })
+        Ok(SlidingSessions { hub: Arc::new(self.hub(classify, journal)) })
     }
 
     fn warn(&self) {
         for (name, policy) in self.profiles.iter() {
-            for warning in policy.warnings() {
+            let warnings = match self.lifecycle.reuse_grace {
+                Some(_) => policy.warnings_with_refresh_tokens(),
+                None => policy.warnings(),
+            };
+            for warning in warnings {
                 tracing::warn!(profile = name, "{warning}");
             }
         }
@@ -273,10 +278,9 @@ impl SlidingSessionsBuilder {
         }
     }
 
-    fn hub(self, classify: ClassifyLayer) -> Hub {
+    fn hub(self, classify: ClassifyLayer, journal: Journal) -> Hub {
         let profiles = Arc::new(self.profiles);
         let store = self.store.expect("`build` has set one");
-        let journal = self.lifecycle.journal();
         let gate = self.gate.unwrap_or_else(|| Arc::new(MemoryGate::new()));
         let transports = match self.transports {
             none if none.is_empty() => vec![Transport::Bearer],

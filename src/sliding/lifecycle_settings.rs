@@ -95,7 +95,8 @@ impl SlidingSessionsBuilder {
         self
     }
 
-    /// Where audit events are kept; by default the lifecycle store's log.
+    /// Where audit events are kept; by default the log of the lifecycle store that was set, else
+    /// `tracing`.
     pub fn audit(mut self, sink: Arc<dyn AuditSink>) -> Self {
         self.lifecycle.audit = Some(sink);
         self

@@ -65,6 +65,12 @@ impl Bulletin {
         self.marks.get(scope).map(|mark| mark.at)
     }
 
+    /// Up to which mark a session was spared.
+    #[must_use]
+    pub fn spared_from(&self, session: &Key) -> Option<Timestamp> {
+        self.spared.get(session).map(|spared| spared.at)
+    }
+
     /// Whether a mark has revoked the session: it is over one of its scopes, not earlier than its
     /// `epoch`, and later than what the session was spared from.
     pub fn is_revoked(

@@ -1,6 +1,6 @@
 //! What happened, row by row.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use super::Key;
 use crate::rules::Timestamp;
@@ -65,9 +65,9 @@ pub struct LogRow {
     /// [`Key::account`] of the account it is about, if there is one.
     pub account: Option<Key>,
     /// What happened, such as `session_started`.
-    pub event: String,
+    pub event: Cow<'static, str>,
     /// What there is to say about it: a JSON object.
-    pub detail: String,
+    pub detail: Cow<'static, str>,
 }
 
 impl LogRow {
@@ -76,7 +76,7 @@ impl LogRow {
     pub fn with_count(mut self, name: &str, count: u64) -> Self {
         let rest = self.detail.trim_end().strip_suffix('}').unwrap_or("{").to_owned();
         let comma = if rest.trim_end().ends_with('{') { "" } else { "," };
-        self.detail = format!("{rest}{comma}\"{name}\":{count}}}");
+        self.detail = format!("{rest}{comma}\"{name}\":{count}}}").into();
         self
     }
 }
@@ -102,8 +102,8 @@ mod tests {
             session: None,
             user: None,
             account: None,
-            event: "sessions_revoked_bulk".to_owned(),
-            detail: detail.to_owned(),
+            event: "sessions_revoked_bulk".into(),
+            detail: detail.to_owned().into(),
         };
         assert_eq!(row("{}").with_count("n", 7).detail, r#"{"n":7}"#);
         assert_eq!(row(r#"{"a":1}"#).with_count("n", 7).detail, r#"{"a":1,"n":7}"#);

@@ -59,7 +59,8 @@ pub(crate) async fn p14_strings_come_back_as_they_went(store: Store) {
     for text in hostile_strings() {
         let record = record_of(&text);
         let detail = serde_json::json!({ "text": text }).to_string();
-        let row = LogRow { detail, event: text.clone(), ..row(&record, "", BEGIN) };
+        let row =
+            LogRow { detail: detail.into(), event: text.clone().into(), ..row(&record, "", BEGIN) };
         store.begin(record.clone(), row.clone()).await.expect("the store answers");
         let kept = store.session(record.key, BEGIN).await.expect("the store answers");
         assert!(kept == Some(record.clone()), "{text:?}");

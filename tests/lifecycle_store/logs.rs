@@ -26,13 +26,13 @@ async fn page(
 
 async fn events(store: &Store, category: LogCategory, scope: Scope) -> Vec<String> {
     let page = page(store, category, scope, ListQuery::first(100)).await;
-    page.items.into_iter().map(|row| row.event).collect()
+    page.items.into_iter().map(|row| row.event.into_owned()).collect()
 }
 
 pub(crate) async fn rows_come_back_as_they_went_the_latest_first(store: Store) {
     let anonymous = LogRow { session: None, user: None, ..about(JOY, "anonymous", 30) };
     let detailed = LogRow {
-        detail: r#"{"class":"user","status":200,"route":"/documents/{id}"}"#.to_owned(),
+        detail: r#"{"class":"user","status":200,"route":"/documents/{id}"}"#.into(),
         ..about(ADA, "detailed", 10)
     };
     let rows = [detailed, about(BOB, "middle", 20), anonymous];

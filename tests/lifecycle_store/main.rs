@@ -101,6 +101,7 @@ macro_rules! conformance {
                     excepted_sessions_live_on
                     the_sessions_of_an_excepted_user_live_on
                     an_exception_is_of_one_mark
+                    p29_an_exception_ends_in_the_same_millisecond_too
                     an_exception_revives_nothing
                     an_empty_scope_is_marked_and_not_logged
                     the_layers_hear_of_marks

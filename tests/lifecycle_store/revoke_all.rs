@@ -124,6 +124,16 @@ pub(crate) async fn an_exception_is_of_one_mark(store: Store) {
     assert_eq!(live_sessions(&store).await, [0, 2, 2, 2]);
 }
 
+pub(crate) async fn p29_an_exception_ends_in_the_same_millisecond_too(store: Store) {
+    all_signed_in(&store, "").await;
+    let except = Except::User(ADA.scopes().user);
+    assert_eq!(revoke_all(&store, excepting(everything(), except)).await, 6);
+    assert_eq!(revoke_all(&store, all_of(everything(), after(10))).await, 2);
+    assert_eq!(live_sessions(&store).await, [0; 4]);
+    let ada = ADA.signs_in("ada 1", BEGIN);
+    assert_eq!(state(&store, &ada, "r1").await, unused(RefreshedSession::Revoked));
+}
+
 pub(crate) async fn an_exception_revives_nothing(store: Store) {
     all_signed_in(&store, "").await;
     store.end(session("ada 1"), BEGIN + ABSOLUTE).await.expect("the store answers");

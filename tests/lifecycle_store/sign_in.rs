@@ -85,8 +85,8 @@ pub(crate) fn row(record: &SessionRecord, event: &str, at: Timestamp) -> LogRow 
         session: Some(record.key),
         user: Some(record.scopes.user),
         account: record.scopes.account,
-        event: event.to_owned(),
-        detail: "{}".to_owned(),
+        event: event.to_owned().into(),
+        detail: "{}".into(),
     }
 }
 
@@ -165,8 +165,8 @@ pub(crate) fn all_of(scope: Scope, now: Timestamp) -> BulkRevocation {
             session: None,
             user: None,
             account: None,
-            event: "sessions_revoked_bulk".to_owned(),
-            detail: r#"{"by":"owner"}"#.to_owned(),
+            event: "sessions_revoked_bulk".into(),
+            detail: r#"{"by":"owner"}"#.into(),
         },
     }
 }

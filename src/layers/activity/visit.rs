@@ -51,8 +51,8 @@ impl Visit {
             session: self.about.session,
             user: self.about.user,
             account: self.about.account,
-            event: "request".to_owned(),
-            detail: detail.to_string(),
+            event: "request".into(),
+            detail: detail.to_string().into(),
         });
     }
 }

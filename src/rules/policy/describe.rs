@@ -36,10 +36,20 @@ impl Policy {
     /// surprises.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
+        self.warnings_of(true)
+    }
+
+    /// As [`warnings`](Self::warnings), but for what refresh tokens make up for.
+    #[must_use]
+    pub fn warnings_with_refresh_tokens(&self) -> Vec<String> {
+        self.warnings_of(false)
+    }
+
+    fn warnings_of(&self, without_refresh: bool) -> Vec<String> {
         [
-            self.warn_of_no_renewal(),
+            self.warn_of_no_renewal().filter(|_| without_refresh),
             self.warn_of_restart(),
-            self.warn_of_pause(),
+            self.warn_of_pause().filter(|_| without_refresh),
             self.warn_of_no_interval(),
         ]
         .into_iter()

@@ -22,6 +22,8 @@ use crate::{
 /// How many bulk revocations pay for one look through the marks.
 const REVOCATIONS_A_CLEARING: usize = 1024;
 
+const MILLISECOND: Duration = Duration::from_millis(1);
+
 impl LifecycleStore for MemoryStore {
     /// # Errors
     /// If the session was ended before it began.
@@ -191,8 +193,12 @@ impl MemoryStore {
             .filter(|record| self.is_live(record, now))
             .map(|record| (record.key, record.epoch, is_excepted(record)))
             .partition(|(_, _, is_excepted)| *is_excepted);
-        // One that began behind an earlier mark has an epoch ahead of its time.
-        let latest = to_end.iter().map(|(_, epoch, _)| *epoch).max().unwrap_or_default();
+        // One that began behind an earlier mark, or was spared from it, may be ahead of this one.
+        let latest = to_end.iter().map(|(session, epoch, _)| {
+            let spared = self.bulletin.spared_from(session);
+            spared.map_or(*epoch, |spared| (spared + MILLISECOND).max(*epoch))
+        });
+        let latest = latest.max().unwrap_or_default();
         let (mark, until) = (mark.max(latest), until + latest.since(mark));
         for (session, _, _) in spared {
             self.bulletin.spare(session, mark, until);

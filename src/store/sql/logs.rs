@@ -143,8 +143,8 @@ fn row(row: &Row) -> Result<(i64, LogRow), Failure> {
         session: row.maybe_key(3)?,
         user: row.maybe_key(4)?,
         account: row.maybe_key(5)?,
-        event: row.text(6)?,
-        detail: row.text(7)?,
+        event: row.text(6)?.into(),
+        detail: row.text(7)?.into(),
     };
     Ok((row.int(0)?, log))
 }

@@ -73,7 +73,7 @@ impl Step for BulkRevocation {
         tx.lock(Lock::Alone).await?;
         let turn = Turn::take(tx).await?;
         let (live, latest) = self.count(tx).await?;
-        // A session that began after an earlier mark may have an epoch beyond this one.
+        // A session that began after an earlier mark, or was spared from it, may be beyond this one.
         let mark = latest.map_or(self.mark, |latest| self.mark.max(latest));
         let (spared, mut news) = self.spare(tx, mark).await?;
         let sql = "INSERT INTO tss_marks (scope, at, until) VALUES ($1, $2, $3)
@@ -96,11 +96,12 @@ impl Step for BulkRevocation {
 }
 
 impl BulkRevocation {
-    /// How many sessions of the scope are live, and the latest epoch among them.
+    /// How many sessions of the scope are live, and the earliest mark that ends each of them.
     async fn count(&self, tx: &mut Tx) -> Result<(u64, Option<Timestamp>), Failure> {
         let (column, live) = (column(self.scope), live("$2"));
         let sql = format!(
-            "SELECT COUNT(*), MAX(s.epoch) FROM tss_sessions AS s
+            "SELECT COUNT(*), MAX(CASE WHEN s.spared >= s.epoch THEN s.spared + 1 ELSE s.epoch END)
+            FROM tss_sessions AS s
             WHERE s.{column} = $1 AND {live}"
         );
         let row = tx.first(sql, Args::new().key(self.scope.key()).time(self.now)).await?;

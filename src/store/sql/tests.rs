@@ -133,8 +133,8 @@ fn row(event: &str) -> LogRow {
         session: None,
         user: Some(scopes().user),
         account: None,
-        event: event.to_owned(),
-        detail: "{}".to_owned(),
+        event: event.to_owned().into(),
+        detail: "{}".into(),
     }
 }
 

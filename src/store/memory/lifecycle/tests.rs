@@ -38,8 +38,8 @@ fn row() -> LogRow {
         session: None,
         user: None,
         account: None,
-        event: "happened".to_owned(),
-        detail: "{}".to_owned(),
+        event: "happened".into(),
+        detail: "{}".into(),
     }
 }
 

@@ -86,8 +86,8 @@ mod tests {
             session: None,
             user: None,
             account: None,
-            event: "session_started".to_owned(),
-            detail: "{}".to_owned(),
+            event: "session_started".into(),
+            detail: "{}".into(),
         }
     }
 

@@ -1,0 +1,121 @@
+//! A process that is killed between any two statements of a step: after the restart nothing is
+//! lost, nothing is half done, and no revoked session is alive (P22).
+//!
+//! This program starts itself again as the process that dies.
+
+#[path = "../postgres_server/mod.rs"]
+mod postgres_server;
+mod victim;
+
+use std::{
+    process::{Command, ExitStatus},
+    sync::Arc,
+};
+
+use tower_sliding_session::{
+    Grant, JwtKeys, Policy, RejectionKind, SlidingSessions,
+    store::{ListQuery, LogCategory, LogScope, SqlStore},
+};
+
+const SECRET: [u8; 32] = [7; 32];
+
+/// More statements than any step has.
+const MANY: u64 = 40;
+
+#[tokio::main]
+async fn main() {
+    if let Some(order) = victim::Order::received() {
+        return order.carry_out().await;
+    }
+    let file = format!("{}/{}.db", env!("CARGO_TARGET_TMPDIR"), uuid::Uuid::new_v4().simple());
+    for address in [file, postgres_server::schema()] {
+        let died = p22_a_refresh_is_whole_or_not_at_all(&address).await;
+        println!("a refresh died at {died} statements");
+        let died = p22_a_bulk_revocation_is_whole_or_not_at_all(&address).await;
+        println!("a bulk revocation died at {died} statements");
+    }
+}
+
+fn sessions(store: SqlStore) -> SlidingSessions {
+    let keys = JwtKeys::hs256(SECRET).expect("32 bytes");
+    SlidingSessions::builder(keys, Policy::strict())
+        .lifecycle_store(Arc::new(store))
+        .refresh_tokens()
+        .build()
+        .expect("the settings agree")
+}
+
+/// The service after a restart.
+async fn restarted(address: &str) -> SlidingSessions {
+    let store = SqlStore::connect(address).await.expect("the database is there");
+    store.migrate().await.expect("the tables are made");
+    sessions(store)
+}
+
+/// Has another process take a step and be killed before its `statement`-th statement.
+fn killed(address: &str, step: &str, token: &str, statement: u64) -> ExitStatus {
+    let this = std::env::current_exe().expect("this program has a path");
+    Command::new(this)
+        .args(victim::Order::arguments(address, step, token, statement))
+        .status()
+        .expect("this program starts again")
+}
+
+fn refresh_token(grant: &Grant) -> &str {
+    grant.refresh_token().expect("refresh tokens are on")
+}
+
+async fn p22_a_refresh_is_whole_or_not_at_all(address: &str) -> u64 {
+    for statement in 1..MANY {
+        let before = restarted(address).await;
+        let grant = before.start("ada").tenant("acme").await.expect("a session starts");
+        let survived = killed(address, "refresh", refresh_token(&grant), statement).success();
+
+        let after = restarted(address).await;
+        let next = after.refresh(refresh_token(&grant)).await.expect("the client asks again");
+        assert_eq!(next.session_id(), grant.session_id());
+        let third = after.refresh(refresh_token(&next)).await.expect("and goes on");
+        assert_eq!(third.session_id(), grant.session_id());
+        let session = after.session(grant.session_id()).await.expect("the store answers");
+        assert!(session.is_some(), "statement {statement}");
+        if survived {
+            return statement - 1;
+        }
+    }
+    panic!("a refresh has no end");
+}
+
+async fn p22_a_bulk_revocation_is_whole_or_not_at_all(address: &str) -> u64 {
+    for statement in 1..MANY {
+        let before = restarted(address).await;
+        let account = format!("acme-{statement}");
+        let mut grants = Vec::new();
+        for user in ["ada", "bob"] {
+            grants.push(before.start(user).tenant(&account).await.expect("a session starts"));
+        }
+        let survived = killed(address, "revoke", &account, statement).success();
+
+        let after = restarted(address).await;
+        let scope = after.account_scope(&account);
+        let alive = after.sessions(scope, ListQuery::first(10)).await.expect("it answers");
+        let log = LogScope { category: LogCategory::Security, scope };
+        let rows = after.log(log, ListQuery::first(100)).await.expect("it answers").items;
+        let noted = rows.iter().filter(|row| row.event == "sessions_revoked_bulk").count();
+        let alive = alive.items.len();
+        assert!((alive, noted) == (2, 0) || (alive, noted) == (0, 1), "{alive} {noted}");
+        for grant in &grants {
+            match after.refresh(refresh_token(grant)).await {
+                Ok(_) => assert_eq!(alive, 2, "a revoked session is alive"),
+                Err(rejection) => {
+                    assert_eq!(rejection.kind(), RejectionKind::InvalidRefreshToken);
+                    assert_eq!(alive, 0, "a session is lost");
+                }
+            }
+        }
+        if survived {
+            assert_eq!(alive, 0, "what was answered is done");
+            return statement - 1;
+        }
+    }
+    panic!("a bulk revocation has no end");
+}
