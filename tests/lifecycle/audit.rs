@@ -31,9 +31,7 @@ impl ClaimsSource for Denies {
 }
 
 fn told(rows: &[LogRow]) -> Vec<(&str, Value)> {
-    rows.iter()
-        .map(|row| (row.event.as_str(), serde_json::from_str(&row.detail).expect("JSON")))
-        .collect()
+    rows.iter().map(|row| (&*row.event, serde_json::from_str(&row.detail).expect("JSON"))).collect()
 }
 
 pub(crate) async fn one_life_is_told_in_order(store: Store) {
