@@ -88,6 +88,7 @@ macro_rules! lifecycle {
                     p29_what_began_in_the_same_millisecond_ends
                     p29_a_sign_in_afterwards_lives_in_the_same_millisecond_too
                     p29_a_sign_in_between_two_revocations_of_one_millisecond_ends
+                    p29_what_one_revocation_spares_the_next_of_the_same_millisecond_ends
                     p29_a_sign_in_before_a_step_back_of_the_clock_ends_after_it
                 }
                 legacy {
