@@ -157,3 +157,15 @@ pub(crate) async fn p29_a_sign_in_before_a_step_back_of_the_clock_ends_after_it(
     is_dead(&stack, &grant).await;
     is_alive(&stack, &ada(&stack).await).await;
 }
+
+pub(crate) async fn p29_what_one_revocation_spares_the_next_of_the_same_millisecond_ends(
+    store: Store,
+) {
+    let stack = service(&store);
+    let scope = stack.sessions.user_scope(Some("acme"), "ada");
+    let here = ada(&stack).await;
+    let except = Except::Sessions(vec![stack.sessions.session_key(here.session_id())]);
+    assert_eq!(stack.sessions.end_all(scope, except).await.expect("ended"), 0);
+    assert_eq!(end_all(&stack, scope).await, 1);
+    is_dead(&stack, &here).await;
+}

@@ -88,6 +88,7 @@ macro_rules! lifecycle {
                     p29_what_began_in_the_same_millisecond_ends
                     p29_a_sign_in_afterwards_lives_in_the_same_millisecond_too
                     p29_a_sign_in_between_two_revocations_of_one_millisecond_ends
+                    p29_what_one_revocation_spares_the_next_of_the_same_millisecond_ends
                     p29_a_sign_in_before_a_step_back_of_the_clock_ends_after_it
                 }
                 legacy {
@@ -122,6 +123,7 @@ macro_rules! lifecycle {
                     tokens_are_good_for_their_own_purpose_alone
                     a_forged_refresh_token_is_refused_and_the_true_one_stays_good
                     a_refresh_token_of_a_session_that_nobody_knows_is_refused
+                    what_was_ended_is_refused_as_that_whatever_has_run_out_since
                     without_refresh_tokens_there_are_none
                     a_token_of_another_issuer_or_audience_is_refused
                 }

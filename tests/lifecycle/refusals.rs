@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use tower_sliding_session::{Policy, RejectionKind, store::TokenState};
+use tower_sliding_session::{
+    Policy, RejectionKind,
+    store::{Except, TokenState},
+};
 
 use crate::{
     client::{
@@ -70,7 +73,23 @@ pub(crate) async fn a_refresh_token_of_a_session_that_nobody_knows_is_refused(st
     let stack = service(&store);
     let grant = ada(&stack).await;
     let body = payload(refresh_token(&grant)).replace(grant.session_id(), "unheard-of");
-    assert_eq!(refused(&stack, &forge(REFRESH, &body, &SECRET)).await, INVALID);
+    for days in [0, 3, 14] {
+        stack.at(days * DAY);
+        assert_eq!(refused(&stack, &forge(REFRESH, &body, &SECRET)).await, INVALID, "{days}");
+    }
+}
+
+pub(crate) async fn what_was_ended_is_refused_as_that_whatever_has_run_out_since(store: Store) {
+    let stack = service(&store);
+    let (grant, other) = (ada(&stack).await, ada(&stack).await);
+    stack.sessions.end(grant.session_id()).await.expect("ended");
+    stack.sessions.end_all(stack.sessions.everything(), Except::None).await.expect("ended");
+    for days in [0, 3, 14] {
+        stack.at(days * DAY);
+        for grant in [&grant, &other] {
+            assert_eq!(refused(&stack, refresh_token(grant)).await, INVALID, "{days}");
+        }
+    }
 }
 
 pub(crate) async fn without_refresh_tokens_there_are_none(store: Store) {
