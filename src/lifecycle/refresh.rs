@@ -134,6 +134,7 @@ impl Exchange<'_> {
         {
             return self.again(state.token).await;
         }
+        self.lifecycle.judge.seal(self.token(), limit, &self.policy());
         let inactive_for = self.now.since(last_activity);
         let event = AuditEvent::SessionExpired { limit, inactive_for };
         self.lifecycle.note(&event, self.now, &self.about());

@@ -4,7 +4,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use crate::{
     clock::Clock,
-    rules::{Overrides, Policy, Profiles},
+    rules::{Limit, Limits, Overrides, Policy, Profiles, Timestamp},
     store::{Bulletin, SessionStore},
     token::VerifiedToken,
 };
@@ -35,6 +35,28 @@ impl Judge {
             let scopes = || *token.scopes();
             bulletin.is_revoked(token.session_key(), token.claims().epoch(), scopes)
         })
+    }
+
+    /// Past this instant the session of `token` cannot be alive, whatever the policies become.
+    pub(crate) fn outlived(&self, token: &VerifiedToken) -> Timestamp {
+        let claims = token.claims();
+        let longest = || self.profiles.longest_absolute_timeout();
+        let absolute = claims.auth_time + claims.abs_max.unwrap_or_else(longest);
+        absolute + self.profiles.widest_clock_skew()
+    }
+
+    /// Makes the end of a session final that only a shortened policy has ended by `limit`: it does
+    /// not live again once the policy is lengthened (P20).
+    pub(crate) fn seal(&self, token: &VerifiedToken, limit: Limit, policy: &Policy) {
+        let (claims, limits) = (token.claims(), Limits::of(token.claims(), policy));
+        let is_shortened = match limit {
+            Limit::Idle => claims.idle_max.is_some_and(|carried| limits.idle < carried),
+            Limit::Absolute => claims.abs_max.is_some_and(|carried| limits.absolute < carried),
+            Limit::Token => false,
+        };
+        if let Some(store) = self.store.as_ref().filter(|_| is_shortened) {
+            store.end(token.session_key(), self.outlived(token)).detach();
+        }
     }
 
     fn bulletin(&self) -> Option<&Bulletin> {

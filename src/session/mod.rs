@@ -153,10 +153,7 @@ impl Session {
         let unavailable = || Rejection::from(RejectionKind::StoreUnavailable);
         let judge = self.judge().ok_or_else(unavailable)?;
         let store = judge.store.as_ref().ok_or_else(unavailable)?;
-        let policy = judge.policy(&self.0.token);
-        let absolute = Deadlines::of(self.session_claims(), None, &policy).absolute;
-        let until = absolute + policy.max_clock_skew();
-        let written = store.end(self.0.token.session_key(), until);
+        let written = store.end(self.0.token.session_key(), judge.outlived(&self.0.token));
         within(written, &*judge.clock, LIFECYCLE_TIME_LIMIT).await.map_err(|error| {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,

@@ -46,6 +46,18 @@ impl<T> StoreFuture<T> {
     }
 }
 
+impl StoreFuture<()> {
+    /// Goes on by itself where it is not done: nobody waits for it. Without a Tokio runtime it is
+    /// dropped.
+    pub(crate) fn detach(self) {
+        if let Err(pending) = self.try_ready()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            drop(runtime.spawn(pending));
+        }
+    }
+}
+
 impl<T> Future for StoreFuture<T>
 where
     T: Unpin,

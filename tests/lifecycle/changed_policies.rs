@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use tower_sliding_session::{RejectionKind, rules::Overrides, store::ListQuery};
+use tower_sliding_session::{
+    Grant, RejectionKind,
+    rules::Overrides,
+    store::{ListQuery, Peeked},
+};
 
 use crate::{
     client::{
@@ -93,4 +97,36 @@ pub(crate) async fn p20_a_lengthened_policy_revives_and_lengthens_no_session(sto
     assert_eq!(asked(&stack, &active).await, Some(ABSOLUTE));
     let longer = ada(&stack).await;
     assert_eq!(longer.idle_expires_at(), BEGIN + 4 * HOUR + 10 * DAY);
+}
+
+/// Waits until the store has taken the tombstone that a rejection has left behind.
+async fn is_final(stack: &Stack, store: &Store, grant: &Grant) {
+    let session = stack.sessions.session_key(grant.session_id());
+    for _ in 0..10_000 {
+        if store.peek(session).await.expect("it answers") == Peeked::Ended {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("no tombstone was written");
+}
+
+pub(crate) async fn p20_what_a_shortened_policy_has_ended_stays_over(store: Store) {
+    let stack = service_of(long_tokens(), &store, |builder| builder);
+    let [by_request, by_refresh, unseen] =
+        [ada(&stack).await, ada(&stack).await, ada(&stack).await];
+    decide(&stack, HOUR, 4 * HOUR).await;
+    assert_eq!(asked(stack.at(HOUR), &by_request).await, Some(IDLE));
+    assert_eq!(refused(&stack, refresh_token(&by_refresh)).await, IDLE);
+    for over in [&by_request, &by_refresh] {
+        is_final(&stack, &store, over).await;
+    }
+    let cleared = stack.sessions.change_account_policy("acme", |_| Overrides::default()).await;
+    cleared.expect("in bounds");
+    for over in [&by_request, &by_refresh] {
+        assert_eq!(asked(&stack, over).await, Some(RejectionKind::SessionRevoked));
+        let refused = refused(&stack, refresh_token(over)).await;
+        assert_eq!(refused, RejectionKind::InvalidRefreshToken);
+    }
+    assert_eq!(asked(&stack, &unseen).await, None, "nobody has found it over");
 }

@@ -69,6 +69,7 @@ macro_rules! lifecycle {
                     p20_a_shortened_policy_reaches_live_sessions_at_their_next_refresh
                     p20_a_shortened_policy_reaches_the_lists
                     p20_a_lengthened_policy_revives_and_lengthens_no_session
+                    p20_what_a_shortened_policy_has_ended_stays_over
                 }
                 current_claims {
                     p02_a_denied_refresh_uses_the_token_up

@@ -97,9 +97,13 @@ impl Settings {
         let claims = session.session_claims();
         let last_activity = rules::last_activity(claims, stored, now);
         session.set_last_activity(last_activity);
-        match rules::standing(claims, Some(last_activity), &self.policy(session), now) {
+        let policy = self.policy(session);
+        match rules::standing(claims, Some(last_activity), &policy, now) {
             Standing::Live { .. } => Ok(()),
-            Standing::Over(limit) => Err(limit.into()),
+            Standing::Over(limit) => {
+                self.judge.seal(session.token(), limit, &policy);
+                Err(limit.into())
+            }
             Standing::Impossible => Err(RejectionKind::InvalidToken.into()),
         }
     }

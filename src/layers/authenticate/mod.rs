@@ -271,7 +271,10 @@ impl Settings {
             Some(Peeked::Ended) => RejectionKind::SessionRevoked,
             None if policy.records_activity() => ended.limit.into(),
             _ => match rules::standing(claims, Some(last_activity), &policy, ended.now) {
-                Standing::Over(limit) => limit.into(),
+                Standing::Over(limit) => {
+                    self.judge.seal(&ended.token, limit, &policy);
+                    limit.into()
+                }
                 _ => ended.limit.into(),
             },
         };

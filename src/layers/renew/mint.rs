@@ -186,7 +186,7 @@ impl Grant {
         if let Some((gate, ask)) = self.held.take()
             && !minted
         {
-            release(&*gate, ask, ask.now + ask.min_interval.min(AFTER_A_FAILURE));
+            gate.release(ask, ask.now + ask.min_interval.min(AFTER_A_FAILURE)).detach();
         }
     }
 }
@@ -194,16 +194,7 @@ impl Grant {
 impl Drop for Grant {
     fn drop(&mut self) {
         if let Some((gate, ask)) = self.held.take() {
-            release(&*gate, ask, ask.now);
+            gate.release(ask, ask.now).detach();
         }
-    }
-}
-
-/// Moves the gates; a gate beyond this machine goes on by itself, for nobody waits for it here.
-fn release(gate: &dyn RenewalGate, ask: RenewalAsk, until: Timestamp) {
-    if let Err(pending) = gate.release(ask, until).try_ready()
-        && let Ok(runtime) = tokio::runtime::Handle::try_current()
-    {
-        drop(runtime.spawn(pending));
     }
 }
