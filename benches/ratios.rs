@@ -7,10 +7,10 @@ mod watch;
 use std::hint::black_box;
 
 use jsonwebtoken::{
-    Algorithm, DecodingKey, Validation,
+    Algorithm, DecodingKey, EncodingKey, Header, Validation,
     crypto::{CryptoProvider, rust_crypto},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use self::{
     stack::{Case, SECRET, Scenario},
@@ -18,8 +18,7 @@ use self::{
 };
 
 /// All claims of the token, owned, as applications declare them.
-#[derive(Deserialize)]
-#[expect(dead_code, reason = "parsed as an application would, and not looked at")]
+#[derive(Deserialize, Serialize)]
 struct Claims {
     sub: String,
     sid: String,
@@ -53,17 +52,26 @@ fn main() {
     let key = DecodingKey::from_secret(&SECRET);
     let validation = Validation::new(Algorithm::HS256);
     let decode = || jsonwebtoken::decode::<Claims>(&token, &key, &validation).expect("it is good");
+    let (claims, signing) = (decode().claims, EncodingKey::from_secret(&SECRET));
+    let encode =
+        || jsonwebtoken::encode(&Header::default(), &claims, &signing).expect("it is signed");
 
     let mut rows: Vec<Row> = Case::ALL
         .into_iter()
         .flat_map(|case| [false, true].map(|occupied| Row::new(case, occupied)))
         .collect();
-    let mut decoded = Vec::new();
+    let (mut decoded, mut encoded) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         drop(black_box(decode()));
         decoded.push(time(|| {
             for _ in 0..REQUESTS_A_ROUND {
                 drop(black_box(decode()));
+            }
+        }));
+        drop(black_box(encode()));
+        encoded.push(time(|| {
+            for _ in 0..REQUESTS_A_ROUND {
+                drop(black_box(encode()));
             }
         }));
         for row in &mut rows {
@@ -75,6 +83,8 @@ fn main() {
     let allocated = allocations(|| drop(black_box(decode())));
     println!("# token\t{} bytes", token.len());
     println!("# decode\t{decoded:.0} ns\t{allocated} allocations");
+    let encoded = ns_a_request(&mut encoded);
+    println!("# encode\t{encoded:.0} ns\t{:.3} of a decode", encoded / decoded);
     for mut row in rows {
         let allocated = row.pair.allocations_over();
         let (bare, over) = (row.pair.bare_ns(), row.pair.ns_over());
