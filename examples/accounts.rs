@@ -131,8 +131,11 @@ async fn me(session: Session) -> impl IntoResponse {
     }))
 }
 
-async fn logout(session: Session) -> Result<StatusCode, Rejection> {
-    session.end().await?;
+async fn logout(
+    State(sessions): State<SlidingSessions>,
+    session: Session,
+) -> Result<StatusCode, Rejection> {
+    sessions.end_session(&session).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -12,10 +12,27 @@ pub(crate) fn kept_for(database: &str) -> io::Result<String> {
     let file = file_for(database);
     match create(&file) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            refuse_what_others_may_read(&file)?;
             Ok(fs::read_to_string(file)?.trim().to_owned())
         }
         made => made,
     }
+}
+
+/// Whoever knows the secret signs tokens for everybody.
+#[cfg(unix)]
+fn refuse_what_others_may_read(file: &Path) -> io::Result<()> {
+    let found = fs::symlink_metadata(file)?;
+    let others = std::os::unix::fs::MetadataExt::mode(&found) & 0o077;
+    if found.is_file() && others == 0 {
+        return Ok(());
+    }
+    Err(io::Error::other("the secret's file is not yours alone: remove it, or set ACCOUNTS_SECRET"))
+}
+
+#[cfg(not(unix))]
+fn refuse_what_others_may_read(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 fn file_for(database: &str) -> PathBuf {

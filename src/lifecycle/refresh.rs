@@ -131,6 +131,8 @@ impl Exchange<'_> {
     async fn over(&self, limit: Limit, last_activity: Timestamp) -> Result<Grant, Rejection> {
         if limit == Limit::Absolute
             && let Rotated::Refused(state) = self.rotate(None, last_activity).await?
+            // A successor would be over, too.
+            && !matches!(state.token, TokenState::Used { successor: Some(_), .. })
         {
             return self.again(state.token).await;
         }

@@ -11,11 +11,11 @@ use serde::Serialize;
 
 use super::{About, AuditEvent, Grant, Lifecycle};
 use crate::{
-    rejection::Rejection,
+    rejection::{Rejection, RejectionKind},
     rules::{self, Overrides, Policy, SessionClaims, Timestamp},
     session::Session,
-    store::{Key, Scopes, SessionRecord, Touch},
-    token::{AppClaims, ClaimsError, KeyError, NewToken, new_id},
+    store::{Key, REQUEST_TIME_LIMIT, Scopes, SessionRecord, Touch, within},
+    token::{AppClaims, ClaimsError, ClaimsUpdate, KeyError, NewToken, new_id},
 };
 
 /// A session about to start; await it for its [`Grant`].
@@ -28,6 +28,8 @@ pub struct Start<'a> {
     tenant: Option<String>,
     profile: Option<String>,
     app: Result<Option<AppClaims>, ClaimsError>,
+    /// Whether the app's claims are those of the session that it replaces.
+    inherits: bool,
     replaces: Option<&'a Session>,
 }
 
@@ -43,6 +45,8 @@ pub enum StartError {
     Claims(ClaimsError),
     /// The token could not be signed.
     Key(KeyError),
+    /// The claims source denies the user of the session that was to be replaced.
+    Denied,
     /// The store did not answer: a 503.
     Unavailable(Rejection),
 }
@@ -54,6 +58,7 @@ impl fmt::Display for StartError {
             Self::UnknownProfile(name) => write!(f, "no profile is named `{name}`: list it first"),
             Self::Claims(error) => error.fmt(f),
             Self::Key(error) => error.fmt(f),
+            Self::Denied => f.write_str("the user gets no token any more"),
             Self::Unavailable(rejection) => rejection.fmt(f),
         }
     }
@@ -63,7 +68,15 @@ impl std::error::Error for StartError {}
 
 impl<'a> Start<'a> {
     pub(crate) const fn new(lifecycle: &'a Lifecycle, sub: String) -> Self {
-        Self { lifecycle, sub, tenant: None, profile: None, app: Ok(None), replaces: None }
+        Self {
+            lifecycle,
+            sub,
+            tenant: None,
+            profile: None,
+            app: Ok(None),
+            inherits: false,
+            replaces: None,
+        }
     }
 
     /// A session in the place of `session`, whose user has just proven again to be it.
@@ -79,6 +92,7 @@ impl<'a> Start<'a> {
                 .filter(|name| lifecycle.judge.profiles.contains(name))
                 .map(str::to_owned),
             app: Ok(Some(AppClaims::of_payload(session.token().payload()))),
+            inherits: true,
             replaces: Some(session),
         }
     }
@@ -101,6 +115,7 @@ impl<'a> Start<'a> {
         T: Serialize + ?Sized,
     {
         self.app = AppClaims::new(claims).map(Some);
+        self.inherits = false;
         self
     }
 
@@ -113,7 +128,20 @@ impl<'a> Start<'a> {
         if let Some(name) = self.profile.as_deref().filter(|name| !profiles.contains(name)) {
             return Err(StartError::UnknownProfile(name.to_owned()));
         }
-        let app = self.app.map_err(StartError::Claims)?;
+        let mut app = self.app.map_err(StartError::Claims)?;
+        if let (true, Some(session), Some(source)) =
+            (self.inherits, self.replaces, &lifecycle.claims)
+        {
+            let answer = source.current_claims(session.token());
+            match within(answer, &*lifecycle.judge.clock, REQUEST_TIME_LIMIT).await {
+                Ok(ClaimsUpdate::Keep) => {}
+                Ok(ClaimsUpdate::Replace(claims)) => app = Some(claims.0),
+                Ok(ClaimsUpdate::Deny | ClaimsUpdate::End) => return Err(StartError::Denied),
+                Err(_) => {
+                    return Err(StartError::Unavailable(RejectionKind::StoreUnavailable.into()));
+                }
+            }
+        }
         let tenant = self.tenant.as_deref();
         let policy = profiles.in_force(self.profile.as_deref(), lifecycle.overrides_of(tenant));
         let now = lifecycle.now();

@@ -235,10 +235,13 @@ impl Session {
         }
     }
 
-    /// Whether a layer with these profiles has found the token alive on its own.
-    pub(crate) fn was_found_alive_by(&self, profiles: &Arc<Profiles>) -> bool {
-        let judge = self.0.authenticated_by.as_ref();
-        judge.is_some_and(|judge| Arc::ptr_eq(&judge.profiles, profiles))
+    /// Whether a layer that judges as `judge` does has found the token alive on its own.
+    pub(crate) fn was_found_alive_by(&self, judge: &Judge) -> bool {
+        let known = self.0.authenticated_by.as_ref();
+        known.is_some_and(|known| {
+            // An account's policy is known to the store alone.
+            Arc::ptr_eq(&known.profiles, &judge.profiles) && known.shares_store_with(judge)
+        })
     }
 
     fn judge(&self) -> Option<&Judge> {

@@ -219,6 +219,11 @@ impl SlidingSessionsBuilder {
     /// One error that lists everything that is wrong, with what to change.
     pub fn build(mut self) -> Result<SlidingSessions, BuildError> {
         let mut problems = Vec::new();
+        if let Some(at) = self.lifecycle.router_at.take() {
+            let rules = self.path_rules.take().unwrap_or_default();
+            let public = |rules: PathRules, route| rules.public(format!("{at}{route}"));
+            self.path_rules = Some(public(public(rules, "/refresh"), "/config"));
+        }
         let rules = self.path_rules.take().map(PathRules::compile).transpose();
         let rules = rules.unwrap_or_else(|error| {
             problems.extend_from_slice(error.problems());

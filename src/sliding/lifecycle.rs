@@ -53,6 +53,15 @@ impl SlidingSessions {
         self.hub.lifecycle.end(sid).await
     }
 
+    /// Ends the session of a request, for a sign-out handler: as [`Session::end`], and the log's row
+    /// is written in the same step.
+    ///
+    /// # Errors
+    /// `store_unavailable`, a 503: the store did not take the tombstone.
+    pub async fn end_session(&self, session: &Session) -> Result<(), Rejection> {
+        self.hub.lifecycle.end_session(session).await
+    }
+
     /// Ends all sessions of `scope`, but for `except`; how many were alive. It takes effect at
     /// once, whatever their number, and on other nodes within the store's `sync_interval`.
     /// Sessions that start afterwards are not affected.

@@ -13,6 +13,8 @@ use crate::{
 /// How long a used refresh token is answered with its successor, by default.
 const REUSE_GRACE: Duration = Duration::from_secs(10);
 
+const LONGEST_GRACE: Duration = Duration::from_secs(5 * 60);
+
 /// Settings of the lifecycle.
 #[derive(Default)]
 pub(super) struct LifecycleSettings {
@@ -23,6 +25,7 @@ pub(super) struct LifecycleSettings {
     pub(super) activity_log: bool,
     pub(super) owner: Option<Arc<IsOwner>>,
     pub(super) directory: Option<Arc<dyn UserDirectory>>,
+    pub(super) router_at: Option<String>,
 }
 
 impl LifecycleSettings {
@@ -52,6 +55,11 @@ impl LifecycleSettings {
                      (`Policy::sliding`): give it an idle timeout, or leave refresh tokens out"
                 )
             }));
+        }
+        if self.reuse_grace.is_some_and(|grace| grace > LONGEST_GRACE) {
+            problems.push(
+                "reuse_grace: at most 5 minutes, for so long a stolen token is answered".to_owned(),
+            );
         }
         for (name, bounds) in [("idle", &self.bounds.idle), ("absolute", &self.bounds.absolute)] {
             if bounds.is_empty() || bounds.start().as_secs() == 0 {
@@ -83,13 +91,15 @@ impl SlidingSessionsBuilder {
     /// Hands out refresh tokens, and answers one that was used no longer than `grace` ago with its
     /// successor: the client may have lost the answer. 10 s by default. Zero switches the
     /// detection of reuse off: a replay is refused and revokes nothing, which is weaker (RFC 9700
-    /// section 4.14.2).
+    /// section 4.14.2). At most 5 minutes.
     pub fn reuse_grace(mut self, grace: Duration) -> Self {
         self.lifecycle.reuse_grace = Some(grace);
         self
     }
 
-    /// Within which bounds an account's owner may choose timeouts.
+    /// Within which bounds an account's owner may choose timeouts: by default 5 minutes to 30 days
+    /// of idleness and 1 hour to 90 days in all. Narrow them where a standard limits you: an owner
+    /// may choose longer ones than your policy has.
     pub fn override_bounds(mut self, bounds: OverrideBounds) -> Self {
         self.lifecycle.bounds = bounds;
         self
@@ -128,9 +138,7 @@ impl SlidingSessionsBuilder {
     /// Tells that the ready-made routes are nested at `path`, such as `/auth`: `/auth/refresh` and
     /// `/auth/config` are public.
     pub fn router_at(mut self, path: &str) -> Self {
-        let rules = self.path_rules.take().unwrap_or_default();
-        let under = |route: &str| format!("{}{route}", path.trim_end_matches('/'));
-        self.path_rules = Some(rules.public(under("/refresh")).public(under("/config")));
+        self.lifecycle.router_at = Some(path.trim_end_matches('/').to_owned());
         self
     }
 }

@@ -77,7 +77,9 @@ impl TokenVerifier {
         verifier.cached_tokens(Self::DEFAULT_CACHED_TOKENS)
     }
 
-    /// Asks that `iss` is `issuer`.
+    /// Asks that `iss` is `issuer`. Without it tokens with any `iss` are good, and a session is
+    /// named by both: what ends sessions by their `sid`, user or account then reaches those of
+    /// tokens without `iss` alone.
     #[must_use]
     pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
         self.iss = Some(issuer.into().into());
@@ -171,7 +173,9 @@ impl TokenVerifier {
             return Err(InvalidToken);
         }
         let verified = self.verify_anew(token.as_bytes(), Purpose::Refresh)?;
-        let id = verified.jti()?.unwrap_or_else(|| digest_of(token.as_bytes()));
+        // Not of the signature, too: ECDSA has two for each message.
+        let signed = token.rsplit_once('.').map_or(token, |(signed, _)| signed);
+        let id = verified.jti()?.unwrap_or_else(|| digest_of(signed.as_bytes()));
         let key = Key::token(self.iss(), &id);
         Ok(RefreshToken { verified, key })
     }

@@ -141,6 +141,7 @@ macro_rules! lifecycle {
                 }
                 step_up {
                     p21_a_step_up_is_a_new_session_of_the_same_user
+                    p02_a_step_up_asks_who_the_user_is_today
                     p21_a_step_up_ends_the_old_session_and_no_other
                     p21_every_sign_in_is_a_session_of_its_own
                     p19_p21_a_step_up_of_an_abolished_profile_is_a_normal_session

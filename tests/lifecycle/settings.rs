@@ -1,17 +1,21 @@
 //! Settings that contradict each other.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
+use http::Request;
+use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_sliding_session::{
-    JwtKeys, Policy, SlidingSessions,
-    rules::OverrideBounds,
+    Clock, JwtKeys, ManualClock, PathRules, Policy, RejectionKind, SlidingSessions,
+    layers::{ActivityLayer, AuthenticateLayer},
+    rules::{OverrideBounds, Overrides, Profiles},
     sliding::SlidingSessionsBuilder,
-    store::{ListQuery, MemoryStore},
+    store::{ListQuery, LogCategory, LogScope, MemoryStore},
+    token::TokenVerifier,
 };
 
 use crate::{
     client::DAY,
-    stack::{HOUR, MINUTE, SECRET, Stack, patient},
+    stack::{BEGIN, HOUR, MILLI, MINUTE, SECRET, Stack, ok, patient, rejected, with},
 };
 
 fn builder(policy: Policy) -> SlidingSessionsBuilder {
@@ -63,4 +67,66 @@ async fn a_store_for_the_layers_alone_starts_and_ends_sessions_and_lists_none() 
     stack.sessions.end(grant.session_id()).await.expect("ended");
     let response = stack.get(grant.access_token()).await;
     assert_eq!(response.status().as_u16(), 401);
+}
+
+#[tokio::test]
+async fn the_routes_stay_public_whatever_is_set_after_them() {
+    let rules = || PathRules::new().public("/login");
+    for stack in [
+        Stack::with(patient(), |it| it.refresh_tokens().router_at("/auth/").path_rules(rules())),
+        Stack::with(patient(), |it| it.path_rules(rules()).router_at("/auth")),
+    ] {
+        for path in ["/auth/refresh", "/auth/config", "/login"] {
+            let request = Request::get(path).body(()).expect("a request");
+            assert_eq!(rejected(&stack.send(request).await), None, "{path}");
+        }
+    }
+}
+
+#[test]
+fn a_grace_that_would_answer_a_thief_is_refused() {
+    let grace = |secs| builder(patient()).reuse_grace(Duration::from_secs(secs)).build();
+    assert!(grace(300).is_ok());
+    assert!(grace(301).expect_err("refused").to_string().contains("reuse_grace"));
+}
+
+#[tokio::test]
+async fn p15_what_nobody_has_signed_fills_no_log() {
+    let store = Arc::new(MemoryStore::new());
+    let stack = Stack::with(patient(), |builder| builder.lifecycle_store(store));
+    stack.sessions.start("ada").tenant("acme").await.expect("started");
+    for _ in 0..100 {
+        stack.get("x").await;
+    }
+    let log = LogScope { category: LogCategory::Security, scope: stack.sessions.everything() };
+    let rows = stack.sessions.log(log, ListQuery::first(100)).await.expect("it answers").items;
+    assert_eq!(rows.len(), 1, "the sign-in");
+}
+
+#[tokio::test]
+async fn p20_an_owners_policy_is_judged_in_a_stack_of_ones_own() {
+    let (clock, store) = (ManualClock::new(BEGIN), Arc::new(MemoryStore::new()));
+    let long = Policy::strict().to_builder().token_lifetime(3 * DAY).build().expect("consistent");
+    let sessions = builder(long.clone()).clock(clock.clone()).lifecycle_store(store.clone());
+    let sessions = sessions.build().expect("consistent");
+    let grant = sessions.start("ada").tenant("acme").await.expect("started");
+    let hour = Overrides { idle: Some(HOUR), absolute: Some(HOUR) };
+    sessions.change_account_policy("acme", |_| hour).await.expect("in bounds");
+    let keys = Arc::new(JwtKeys::hs256(SECRET).expect("long enough"));
+    let profiles = Arc::new(Profiles::new(long));
+    let clocked: Arc<dyn Clock> = Arc::new(clock.clone());
+    let mut service = ServiceBuilder::new()
+        .layer(
+            AuthenticateLayer::new(TokenVerifier::new(keys), Arc::clone(&profiles))
+                .clock(Arc::clone(&clocked)),
+        )
+        .layer(ActivityLayer::new(profiles, store).clock(clocked))
+        .service(service_fn(async |_: Request<()>| Ok::<_, Infallible>(ok())));
+    let expired = Some(RejectionKind::SessionExpiredAbsolute);
+    for (now, expected) in [(HOUR / 2, None), (HOUR - MILLI, None), (HOUR, expired)] {
+        clock.set(BEGIN + now);
+        let ready = service.ready().await.expect("always");
+        let response = ready.call(with(grant.access_token())).await.expect("infallible");
+        assert_eq!(rejected(&response), expected, "{now:?}");
+    }
 }

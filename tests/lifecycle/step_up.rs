@@ -6,7 +6,8 @@ use http::{Request, Response};
 use serde_json::{Value, json};
 use tower_sliding_session::{
     Policy, RejectionKind, SlidingSessions,
-    store::{ListQuery, MemoryStore},
+    store::{ListQuery, MemoryStore, StoreFuture},
+    token::{ClaimsSource, ClaimsUpdate, VerifiedToken},
 };
 
 use crate::{
@@ -117,4 +118,35 @@ async fn p21_a_store_for_the_layers_alone_is_enough() {
     let revoked = Some(RejectionKind::SessionRevoked);
     assert_eq!(rejected(&stack.get(&old).await), revoked);
     assert_eq!(rejected(&stack.get(token(&new, "access_token")).await), None);
+}
+
+/// Tells who everybody is by now.
+struct Now(fn() -> ClaimsUpdate);
+
+impl ClaimsSource for Now {
+    fn current_claims(&self, _: &VerifiedToken) -> StoreFuture<ClaimsUpdate> {
+        StoreFuture::ready(Ok((self.0)()))
+    }
+}
+
+/// The claims of a session that steps up, begun as an admin's.
+async fn role_after_step_up(store: &Store, now: fn() -> ClaimsUpdate) -> Option<Value> {
+    let stack = service_of(Policy::strict(), store, |builder| builder.claims_source(Now(now)));
+    let start = stack.sessions.start("ada").tenant("acme");
+    let old = start.claims(&json!({ "role": "admin" })).await.expect("started");
+    let handler = async |request: Request<()>| {
+        let session = session(&request);
+        let grant = stack.sessions.reauthenticate(&session).await;
+        Response::new(grant.map_or_else(|_| String::new(), |it| it.access_token().to_owned()))
+    };
+    let token = text(stack.send_to(handler, with(old.access_token())).await).await;
+    (!token.is_empty()).then(|| claims(&token)["role"].clone())
+}
+
+pub(crate) async fn p02_a_step_up_asks_who_the_user_is_today(store: Store) {
+    let guest = || ClaimsUpdate::replace(&json!({ "role": "guest" })).expect("an object");
+    assert_eq!(role_after_step_up(&store, guest).await, Some("guest".into()));
+    assert_eq!(role_after_step_up(&store, || ClaimsUpdate::Keep).await, Some("admin".into()));
+    assert_eq!(role_after_step_up(&store, || ClaimsUpdate::Deny).await, None);
+    assert_eq!(role_after_step_up(&store, || ClaimsUpdate::End).await, None);
 }

@@ -32,7 +32,7 @@ impl Settings {
         let claims = session.session_claims();
         let policy = self.policy(session);
         let key = session.token().session_key();
-        let alive = session.was_found_alive_by(&self.judge.profiles)
+        let alive = session.was_found_alive_by(&self.judge)
             || matches!(rules::standing(claims, None, &policy, now), Standing::Live { .. });
         if alive && class == RequestClass::User && policy.records_activity() {
             return Question::Touch(self.store.touch(

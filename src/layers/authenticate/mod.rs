@@ -238,8 +238,13 @@ impl Settings {
         now: Timestamp,
     ) {
         let Some(journal) = &self.journal else { return };
+        let Some(token) = token else {
+            // What nobody has signed is about nobody: whoever sends it must not fill the log.
+            tracing::debug!(code = kind.code(), "a token was rejected");
+            return;
+        };
         if let Some(event) = AuditEvent::of_rejection(kind, now.since(last_activity)) {
-            journal.note(&event, now, &token.map(About::token).unwrap_or_default());
+            journal.note(&event, now, &About::token(token));
         }
     }
 

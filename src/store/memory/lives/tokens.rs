@@ -12,13 +12,14 @@ use crate::{
     store::{Key, Successors, TokenState},
 };
 
-/// How many used tokens are remembered for each session that may be.
+/// How many used tokens are remembered for each session that there is room for, on average.
 const TOKENS_A_SESSION: usize = 8;
 
 /// How many tokens past their time a use clears at most. More than one, or they would pile up.
 const CLEARED_AT_ONCE: usize = 16;
 
-/// At most [`TOKENS_A_SESSION`] for each session; a token is never forgotten before its time.
+/// At most [`TOKENS_A_SESSION`] times the sessions that there is room for, whosever they are; a
+/// token is never forgotten before its time.
 pub(in crate::store::memory) struct Tokens {
     capacity: usize,
     used: HashMap<Key, Used, RandomState>,
