@@ -1,7 +1,7 @@
 //! While the database does not answer.
 
 use super::*;
-use crate::store::{Peeked, SessionStore as _, Touched};
+use crate::store::{Peeked, Rotated, SessionStore as _, Touched};
 
 #[tokio::test]
 async fn p23_an_outage_admits_only_who_was_surely_not_revoked() {
@@ -66,5 +66,61 @@ async fn a_write_that_takes_long_rejects_nothing() {
         assert_eq!(touched, Touched::Live(Some(NOW)));
         drop(turn);
         home.leave().await;
+    }
+}
+
+/// A database of its own, that can be shut while the server goes on.
+#[cfg(feature = "postgres")]
+#[tokio::test]
+async fn p23_a_database_that_is_gone_and_comes_back() {
+    let base = postgres_server::url();
+    let name = format!("tss_{}", uuid::Uuid::new_v4().simple());
+    run(base, format!("CREATE DATABASE {name}")).await;
+    let (server, _) = base.rsplit_once('/').expect("an address names its database");
+    let store = SqlStore::at(format!("{server}/{name}")).clock(clock()).sync_interval(SYNC);
+    let store = store.connect().await.expect("the database is there");
+    store.migrate().await.expect("the tables are made");
+    begin(&store, "s").await;
+    store.end(key("over"), NOW + DAY).await.expect("it ends");
+
+    run(base, format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await;
+    let ends = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname";
+    run(base, format!("{ends} = '{name}'")).await;
+    assert!(store.begin(record("t"), row("session_started")).await.is_err());
+    assert!(store.refresh_state(ask("s", "r1")).await.is_err());
+    assert!(store.rotate(rotation("s", "r1", "r2")).await.is_err());
+    assert!(store.end(key("s"), NOW + DAY).await.is_err());
+    assert!(store.touch(key("stranger"), touch(NOW)).await.is_err());
+    let known = store.touch(key("s"), touch(NOW)).await.expect("it was seen a moment ago");
+    assert_eq!(known, Touched::Live(Some(NOW)));
+    let over = store.touch(key("over"), touch(NOW)).await.expect("it is known to be over");
+    assert_eq!(over, Touched::Ended);
+
+    run(base, format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await;
+    let rotated = store.rotate(rotation("s", "r1", "r2")).await;
+    assert_eq!(rotated.expect("it recovers by itself"), Rotated::Done, "nothing was used up");
+    store.begin(record("t"), row("session_started")).await.expect("it recovers by itself");
+    store.0.database.close().await;
+    run(base, format!("DROP DATABASE {name} WITH (FORCE)")).await;
+}
+
+/// Another process writes to the file and does not end.
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn p23_a_file_that_is_locked_and_let_go() {
+    for home in Home::all().await.into_iter().filter(|home| home.file.is_some()) {
+        let store = home.node(&clock()).await;
+        begin(&store, "s").await;
+        let other = Database::connect(&home.address, None).await.map_err(StoreError::from);
+        let other = other.expect("the file is there");
+        let locked = other.execute("BEGIN IMMEDIATE".to_owned(), Args::new()).await;
+        locked.map_err(StoreError::from).expect("nobody writes");
+        assert!(store.rotate(rotation("s", "r1", "r2")).await.is_err());
+        assert!(store.end(key("s"), NOW + DAY).await.is_err());
+        let known = store.touch(key("s"), touch(NOW)).await.expect("it was seen a moment ago");
+        assert_eq!(known, Touched::Live(Some(NOW)));
+        other.close().await;
+        let rotated = store.rotate(rotation("s", "r1", "r2")).await;
+        assert_eq!(rotated.expect("it recovers by itself"), Rotated::Done, "nothing was used up");
     }
 }
