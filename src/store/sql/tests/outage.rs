@@ -1,7 +1,7 @@
 //! While the database does not answer.
 
 use super::*;
-use crate::store::{Peeked, Rotated, SessionStore as _, Touched};
+use crate::store::{Peeked, Rotated, SessionStore as _, TokenState, Touched};
 
 #[tokio::test]
 async fn p23_an_outage_admits_only_who_was_surely_not_revoked() {
@@ -122,5 +122,33 @@ async fn p23_a_file_that_is_locked_and_let_go() {
         other.close().await;
         let rotated = store.rotate(rotation("s", "r1", "r2")).await;
         assert_eq!(rotated.expect("it recovers by itself"), Rotated::Done, "nothing was used up");
+    }
+}
+
+/// There is no room left on the disk.
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn p23_a_file_that_is_full_and_gets_room() {
+    for home in Home::all().await.into_iter().filter(|home| home.file.is_some()) {
+        let store = home.node(&clock()).await;
+        begin(&store, "s").await;
+        let limit = async |pages: u32| {
+            let sql = format!("PRAGMA max_page_count = {pages}");
+            let set = store.0.database.execute(sql, Args::new()).await;
+            set.map_err(StoreError::from).expect("the one that writes is limited");
+        };
+        limit(1).await;
+        let mut begun = 0;
+        while store.begin(record(&begun.to_string()), row("session_started")).await.is_ok() {
+            begun += 1;
+            assert!(begun < 10_000, "the file has no end");
+        }
+        let state = store.refresh_state(ask("s", "r1")).await.expect("it still answers");
+        assert_eq!(state.token, TokenState::Unused);
+        let known = store.touch(key("s"), touch(NOW)).await.expect("it was seen a moment ago");
+        assert_eq!(known, Touched::Live(Some(NOW)));
+        limit(1_000_000).await;
+        let rotated = store.rotate(rotation("s", "r1", "r2")).await;
+        assert_eq!(rotated.expect("it recovers by itself"), Rotated::Done);
     }
 }
