@@ -1,6 +1,8 @@
 //! Does a refresh token's session live, and until when may its successor?
 
-use super::{Deadlines, Limit, Limits, Policy, SessionClaims, Standing, Timestamp};
+use super::{
+    Deadlines, Limit, Limits, Policy, SessionClaims, Standing, Timestamp, standing::is_impossible,
+};
 
 /// Judges the session of a refresh token with `claims` at `now`.
 ///
@@ -12,9 +14,7 @@ pub fn refresh_standing(
     policy: &Policy,
     now: Timestamp,
 ) -> Standing {
-    let skew = policy.max_clock_skew();
-    let from_the_future = claims.iat > now + skew || claims.nbf.is_some_and(|nbf| nbf > now + skew);
-    if from_the_future || claims.auth_time > claims.iat + skew {
+    if is_impossible(claims, policy, now) {
         return Standing::Impossible;
     }
     let limits = Limits::of(claims, policy);

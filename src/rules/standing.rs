@@ -124,13 +124,19 @@ pub fn standing(
     policy: &Policy,
     now: Timestamp,
 ) -> Standing {
-    let skew = policy.max_clock_skew();
-    let from_the_future = claims.iat > now + skew || claims.nbf.is_some_and(|nbf| nbf > now + skew);
-    if from_the_future || claims.auth_time > claims.iat + skew {
+    if is_impossible(claims, policy, now) {
         return Standing::Impossible;
     }
     let (limit, until) = Deadlines::of(claims, last_activity, policy).binding(policy.leeway());
     if now >= until { Standing::Over(limit) } else { Standing::Live { limit, until } }
+}
+
+/// Whether the token's own times are impossible: from the future, not yet valid, or older than the
+/// sign-in that they claim to prove.
+pub(super) fn is_impossible(claims: &SessionClaims, policy: &Policy, now: Timestamp) -> bool {
+    let skew = policy.max_clock_skew();
+    let from_the_future = claims.iat > now + skew || claims.nbf.is_some_and(|nbf| nbf > now + skew);
+    from_the_future || claims.auth_time > claims.iat + skew
 }
 
 /// Whether the user signed in less than `max_age` ago; at exactly `max_age` no more (RFC 9470).
