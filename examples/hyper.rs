@@ -23,7 +23,7 @@ use tower_sliding_session::{
 use uuid::Uuid;
 
 /// Two layers can answer in the handler's place, so the body is wrapped twice.
-type ResponseBody = SessionBody<SessionBody<Full<Bytes>>>;
+type ResponseBody = SessionBody<Full<Bytes>>;
 
 /// `/login` starts a session, every other path greets its user.
 async fn handle<B>(

@@ -34,6 +34,13 @@ impl<B> SessionBody<B> {
         Self { kind: Kind::Inner { body } }
     }
 
+    pub(crate) fn flat(body: SessionBody<Self>) -> Self {
+        match body.kind {
+            Kind::Inner { body } => body,
+            Kind::Rejection { bytes } => Self { kind: Kind::Rejection { bytes } },
+        }
+    }
+
     pub(crate) fn rejection(bytes: Bytes) -> Self {
         let bytes = Some(bytes).filter(|bytes| !bytes.is_empty());
         Self { kind: Kind::Rejection { bytes } }

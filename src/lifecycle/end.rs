@@ -41,7 +41,7 @@ impl Lifecycle {
             let log = AuditEvent::SessionEnded.row(now, about);
             return self.answer(records.revoke(session, until, log)).await.map(drop);
         }
-        let store = self.judge.store.as_ref().expect("the hub has set one");
+        let store = self.judge.store().expect("the hub has set one");
         self.answer(store.end(session, until)).await?;
         self.note(&AuditEvent::SessionEnded, now, about);
         Ok(())

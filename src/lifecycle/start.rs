@@ -175,8 +175,7 @@ impl<'a> Start<'a> {
 
 impl Lifecycle {
     pub(super) fn overrides_of(&self, tenant: Option<&str>) -> Option<Overrides> {
-        let bulletin = self.judge.store.as_ref()?.bulletin()?;
-        bulletin.overrides(|| tenant.map(|tenant| Key::account(self.iss(), tenant)))
+        self.judge.overrides_of(|| tenant.map(|tenant| Key::account(self.iss(), tenant)))
     }
 
     /// Makes the session known; its epoch.
@@ -207,7 +206,7 @@ impl Lifecycle {
             // Without its epoch the session could outlive a revocation of all before it.
             return self.answer(begun).await.map_err(StartError::Unavailable);
         }
-        if let Some(store) = self.judge.store.as_ref().filter(|_| policy.records_activity()) {
+        if let Some(store) = self.judge.store().filter(|_| policy.records_activity()) {
             let idle = policy.idle_timeout();
             let touch = Touch { now, token_activity: claims.auth_time, idle, known_only: false };
             // Without its entry the session is judged by its token: no reason to refuse a sign-in.

@@ -14,15 +14,19 @@
 
 mod classify;
 mod methods;
+mod noted;
 mod path_rules;
 
 use http::{HeaderMap, HeaderName, Method, Request};
+
+pub(crate) use self::noted::Noted;
 
 pub use self::{
     classify::{Classify, Otherwise, RequestHead},
     methods::Methods,
     path_rules::{CompiledPathRules, PathPattern, PathRules, PathRulesError, subtree},
 };
+use crate::transport::Sole;
 
 /// The header by which a client says that nobody sits before it.
 const SESSION_ACTIVITY: HeaderName = HeaderName::from_static("session-activity");
@@ -48,12 +52,14 @@ impl RequestClass {
     ///
     /// Nothing a client sends makes a request `Public`, or a `Background` request count.
     pub(crate) fn of<B>(request: &Request<B>) -> Self {
-        match Self::assigned(request) {
-            Self::User
-                if request.method() == Method::OPTIONS || says_background(request.headers()) =>
-            {
-                Self::Background
-            }
+        let says_background = || says_background(request.headers());
+        Self::assigned(request).lowered(request.method(), says_background)
+    }
+
+    /// As [`of`](Self::of), from the class in the extensions and what else is known.
+    pub(crate) fn lowered(self, method: &Method, says_background: impl FnOnce() -> bool) -> Self {
+        match self {
+            Self::User if *method == Method::OPTIONS || says_background() => Self::Background,
             class => class,
         }
     }
@@ -64,10 +70,13 @@ impl RequestClass {
     }
 }
 
-/// Whether the one `Session-Activity` value is `background`; two values say nothing.
+/// Whether the one value of `Session-Activity` is `background`; two values say nothing.
 pub(crate) fn says_background(headers: &HeaderMap) -> bool {
-    let mut values = headers.get_all(SESSION_ACTIVITY).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return false };
+    is_background(Sole::of(headers, &SESSION_ACTIVITY))
+}
+
+fn is_background(activity: Sole<'_>) -> bool {
+    let Sole::Once(value) = activity else { return false };
     value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"background")
 }
 

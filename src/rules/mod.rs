@@ -20,6 +20,8 @@ pub use self::{
     },
     refresh::{refresh_exp, refresh_standing},
     renewal::{Successor, renewal, successor, waives_rate},
-    standing::{Deadlines, Limit, Limits, Standing, last_activity, signed_in_within, standing},
+    standing::{
+        Deadlines, Limit, Limits, Standing, is_idle, last_activity, signed_in_within, standing,
+    },
     time::Timestamp,
 };

@@ -26,9 +26,9 @@ pub fn renewal(claims: &SessionClaims, policy: &Policy, now: Timestamp) -> Optio
     let always = match policy.renew_when() {
         RenewWhen::Always => true,
         RenewWhen::Below(threshold) => {
-            let lifetime = deadlines.token.since(claims.iat);
-            let left = deadlines.token.since(now);
-            if left.as_secs_f64() >= lifetime.as_secs_f64() * threshold {
+            let lifetime = deadlines.token.millis_since(claims.iat);
+            let left = deadlines.token.millis_since(now);
+            if left >= lifetime * threshold {
                 return None;
             }
             false

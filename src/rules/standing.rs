@@ -31,6 +31,7 @@ pub struct Limits {
 
 impl Limits {
     /// The limits in force for `claims` under `policy`.
+    #[inline]
     #[must_use]
     pub fn of(claims: &SessionClaims, policy: &Policy) -> Self {
         let smaller =
@@ -57,6 +58,7 @@ pub struct Deadlines {
 
 impl Deadlines {
     /// The deadlines of `claims` under `policy`, with `last_activity` where it is known.
+    #[inline(always)]
     #[must_use]
     pub fn of(claims: &SessionClaims, last_activity: Option<Timestamp>, policy: &Policy) -> Self {
         let limits = Limits::of(claims, policy);
@@ -73,15 +75,15 @@ impl Deadlines {
 
     /// The binding limit: the deadline that comes first, and when; `leeway` is granted to the
     /// token's end alone.
+    #[inline(always)]
     #[must_use]
     pub fn binding(&self, leeway: Duration) -> (Limit, Timestamp) {
-        let idle = self.idle.unwrap_or(Timestamp::MAX);
-        [(Limit::Idle, idle), (Limit::Token, self.token + leeway)].into_iter().fold(
-            (Limit::Absolute, self.absolute),
-            |first, next| {
-                if next.1 < first.1 { next } else { first }
-            },
-        )
+        let earlier = |first: (Limit, Timestamp), next: (Limit, Timestamp)| {
+            if next.1 < first.1 { next } else { first }
+        };
+        let idle = (Limit::Idle, self.idle.unwrap_or(Timestamp::MAX));
+        let token = (Limit::Token, self.token + leeway);
+        earlier(earlier((Limit::Absolute, self.absolute), idle), token)
     }
 }
 
@@ -118,6 +120,7 @@ pub fn last_activity(
 ///
 /// The policy's clock skew is granted to `nbf` and to an `iat` in the future, its leeway to `exp`,
 /// nothing to the absolute deadline.
+#[inline]
 pub fn standing(
     claims: &SessionClaims,
     last_activity: Option<Timestamp>,
@@ -131,12 +134,25 @@ pub fn standing(
     if now >= until { Standing::Over(limit) } else { Standing::Live { limit, until } }
 }
 
+/// Whether the idle timeout has passed since `last_activity`: all that remains to be judged of
+/// claims that [`standing`] has found alive without it.
+#[must_use]
+pub fn is_idle(
+    claims: &SessionClaims,
+    last_activity: Timestamp,
+    policy: &Policy,
+    now: Timestamp,
+) -> bool {
+    now >= last_activity + Limits::of(claims, policy).idle
+}
+
 /// Whether the token's own times are impossible: from the future, not yet valid, or older than the
 /// sign-in that they claim to prove.
 pub(super) fn is_impossible(claims: &SessionClaims, policy: &Policy, now: Timestamp) -> bool {
     let skew = policy.max_clock_skew();
-    let from_the_future = claims.iat > now + skew || claims.nbf.is_some_and(|nbf| nbf > now + skew);
-    from_the_future || claims.auth_time > claims.iat + skew
+    claims.iat.is_beyond(now, skew)
+        || claims.nbf.is_some_and(|nbf| nbf.is_beyond(now, skew))
+        || claims.auth_time.is_beyond(claims.iat, skew)
 }
 
 /// Whether the user signed in less than `max_age` ago; at exactly `max_age` no more (RFC 9470).

@@ -66,6 +66,20 @@ impl Timestamp {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
+    /// As [`since`](Self::since), in milliseconds, for shares of a lifetime. Exact for what claims
+    /// may name.
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds until the year 9999 fit")]
+    pub(super) const fn millis_since(self, earlier: Self) -> f64 {
+        self.0.saturating_sub(earlier.0) as f64
+    }
+
+    /// Whether this instant is more than `grace` after `other`.
+    #[must_use]
+    pub(super) fn is_beyond(self, other: Self, grace: Duration) -> bool {
+        // Nearly never the later one at all, which needs no sum.
+        self > other && self > other + grace
+    }
+
     /// Whether a claim may name this instant: not later than the year 9999.
     #[must_use]
     pub(crate) const fn fits_a_claim(self) -> bool {

@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 use crate::{
     clock::Clock,
     rules::{Limit, Limits, Overrides, Policy, Profiles, Timestamp},
-    store::{Bulletin, SessionStore},
+    store::{Bulletin, Key, SessionStore},
     token::VerifiedToken,
 };
 
@@ -13,25 +13,50 @@ use crate::{
 #[derive(Clone)]
 pub(crate) struct Judge {
     pub(crate) profiles: Arc<Profiles>,
-    pub(crate) store: Option<Arc<dyn SessionStore>>,
     pub(crate) clock: Arc<dyn Clock>,
+    store: Option<Arc<dyn SessionStore>>,
+    /// The store's, asked for once.
+    bulletin: Option<Arc<Bulletin>>,
 }
 
 impl Judge {
+    pub(crate) fn new(profiles: Arc<Profiles>, clock: Arc<dyn Clock>) -> Self {
+        Self { profiles, clock, store: None, bulletin: None }
+    }
+
+    pub(crate) fn with_store(mut self, store: Arc<dyn SessionStore>) -> Self {
+        self.bulletin = store.bulletin();
+        self.store = Some(store);
+        self
+    }
+
+    pub(crate) fn store(&self) -> Option<&Arc<dyn SessionStore>> {
+        self.store.as_ref()
+    }
+
     /// The policy in force for the session of `token`.
+    #[inline(always)]
     pub(crate) fn policy(&self, token: &VerifiedToken) -> Cow<'_, Policy> {
         let profile = token.claims().session_profile.as_deref();
         self.profiles.in_force(profile, self.overrides(token))
     }
 
     /// What the account's owner has decided.
+    #[inline]
     pub(crate) fn overrides(&self, token: &VerifiedToken) -> Option<Overrides> {
-        self.bulletin()?.overrides(|| token.scopes().account)
+        self.overrides_of(|| token.scopes().account)
+    }
+
+    /// As [`overrides`](Self::overrides); the key is computed only where anyone has decided.
+    #[inline]
+    pub(crate) fn overrides_of(&self, account: impl FnOnce() -> Option<Key>) -> Option<Overrides> {
+        self.bulletin.as_ref()?.overrides(account)
     }
 
     /// Whether a mark has revoked the session of `token`.
+    #[inline]
     pub(crate) fn is_revoked(&self, token: &VerifiedToken) -> bool {
-        self.bulletin().is_some_and(|bulletin| {
+        self.bulletin.as_ref().is_some_and(|bulletin| {
             let scopes = || *token.scopes();
             bulletin.is_revoked(token.session_key(), token.claims().epoch(), scopes)
         })
@@ -59,11 +84,11 @@ impl Judge {
         }
     }
 
-    fn bulletin(&self) -> Option<&Bulletin> {
-        self.store.as_ref()?.bulletin()
-    }
-
+    #[inline]
     pub(super) fn shares_store_with(&self, other: &Self) -> bool {
+        if std::ptr::eq(self, other) {
+            return self.store.is_some();
+        }
         match (&self.store, &other.store) {
             (Some(own), Some(other)) => Arc::ptr_eq(own, other),
             _ => false,

@@ -48,10 +48,13 @@ struct Inner {
     checked_by: OnceLock<Arc<Judge>>,
     unrenewable: AtomicBool,
     ended: AtomicBool,
+    /// Whether there is a wish, so that most requests take no lock.
+    wishes: AtomicBool,
     wish: Mutex<Option<AppClaims>>,
 }
 
 impl Session {
+    #[inline]
     pub(crate) fn new(
         token: Arc<VerifiedToken>,
         carrier: Carrier,
@@ -67,6 +70,7 @@ impl Session {
             checked_by: OnceLock::new(),
             unrenewable: AtomicBool::new(false),
             ended: AtomicBool::new(false),
+            wishes: AtomicBool::new(false),
             wish: Mutex::new(None),
         }))
     }
@@ -152,7 +156,7 @@ impl Session {
         self.forbid_renewal();
         let unavailable = || Rejection::from(RejectionKind::StoreUnavailable);
         let judge = self.judge().ok_or_else(unavailable)?;
-        let store = judge.store.as_ref().ok_or_else(unavailable)?;
+        let store = judge.store().ok_or_else(unavailable)?;
         let written = store.end(self.0.token.session_key(), judge.outlived(&self.0.token));
         within(written, &*judge.clock, LIFECYCLE_TIME_LIMIT).await.map_err(|error| {
             tracing::warn!(
@@ -176,6 +180,7 @@ impl Session {
     {
         let claims = AppClaims::new(claims)?;
         *self.0.wish.lock().unwrap_or_else(PoisonError::into_inner) = Some(claims);
+        self.0.wishes.store(true, Ordering::Release);
         Ok(())
     }
 
@@ -228,6 +233,7 @@ impl Session {
     }
 
     /// Tells the session what has checked it against a store; the first to do so stays.
+    #[inline]
     pub(crate) fn checked_by(&self, judge: &Arc<Judge>) {
         let known = self.judge().is_some_and(|known| known.shares_store_with(judge));
         if !known {
@@ -235,7 +241,14 @@ impl Session {
         }
     }
 
+    /// Whether `judge` itself has admitted it: of one stack, which does so as the request comes in.
+    #[inline]
+    pub(crate) fn was_admitted_by(&self, judge: &Arc<Judge>) -> bool {
+        self.0.authenticated_by.as_ref().is_some_and(|known| Arc::ptr_eq(known, judge))
+    }
+
     /// Whether a layer that judges as `judge` does has found the token alive on its own.
+    #[inline]
     pub(crate) fn was_found_alive_by(&self, judge: &Judge) -> bool {
         let known = self.0.authenticated_by.as_ref();
         known.is_some_and(|known| {
@@ -244,15 +257,17 @@ impl Session {
         })
     }
 
+    #[inline]
     fn judge(&self) -> Option<&Judge> {
         self.0.checked_by.get().or(self.0.authenticated_by.as_ref()).map(|judge| &**judge)
     }
 
     pub(crate) fn store(&self) -> Option<&Arc<dyn SessionStore>> {
-        self.judge()?.store.as_ref()
+        self.judge()?.store()
     }
 
     /// The policy in force: of `profiles`, with what the account's owner has decided.
+    #[inline(always)]
     pub(crate) fn policy<'a>(&self, profiles: &'a Profiles) -> Cow<'a, Policy> {
         let overrides = self.judge().and_then(|judge| judge.overrides(&self.0.token));
         profiles.in_force(self.session_claims().session_profile.as_deref(), overrides)
@@ -268,6 +283,7 @@ impl Session {
         self.0.unrenewable.store(true, Ordering::Release);
     }
 
+    #[inline]
     pub(crate) fn may_renew(&self) -> bool {
         !self.0.unrenewable.load(Ordering::Acquire)
     }
@@ -277,7 +293,16 @@ impl Session {
         self.0.ended.load(Ordering::Acquire)
     }
 
+    #[inline]
+    pub(crate) fn has_replaced_claims(&self) -> bool {
+        self.0.wishes.load(Ordering::Acquire)
+    }
+
+    #[inline]
     pub(crate) fn take_replaced_claims(&self) -> Option<AppClaims> {
+        if !self.has_replaced_claims() {
+            return None;
+        }
         self.0.wish.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }

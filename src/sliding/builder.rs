@@ -291,13 +291,14 @@ impl SlidingSessionsBuilder {
             none if none.is_empty() => vec![Transport::Bearer],
             transports => transports,
         };
+        let judge = Judge::new(Arc::clone(&profiles), Arc::clone(&self.clock));
+        let judge = Arc::new(judge.with_store(Arc::clone(&store)));
         let mut authenticate = AuthenticateLayer::new(self.verifier.clone(), Arc::clone(&profiles))
             .transports(transports)
-            .store(Arc::clone(&store))
-            .journal(journal.clone())
-            .clock(Arc::clone(&self.clock));
-        let mut activity = ActivityLayer::new(Arc::clone(&profiles), Arc::clone(&store))
-            .clock(Arc::clone(&self.clock))
+            .judged_by(Arc::clone(&judge))
+            .journal(journal.clone());
+        let mut activity = ActivityLayer::new(Arc::clone(&profiles), store)
+            .judged_by(Arc::clone(&judge))
             .on_store_failure(self.on_failure)
             .unknown_sessions(self.unknown)
             .journal(journal.clone());
@@ -328,7 +329,7 @@ impl SlidingSessionsBuilder {
         Hub {
             lifecycle: Lifecycle {
                 verifier: self.verifier,
-                judge: Arc::new(Judge { profiles, store: Some(store), clock: self.clock }),
+                judge,
                 records: self.lifecycle.records,
                 claims: self.claims,
                 reuse_grace: self.lifecycle.reuse_grace,

@@ -2,18 +2,23 @@
 
 mod builder;
 mod client_config;
+mod future;
 mod layer;
 mod lifecycle;
 mod lifecycle_settings;
+mod service;
 
 use std::{fmt, sync::Arc};
 
 use http::HeaderName;
 
+use self::layer::Layers;
 pub use self::{
     builder::{BuildError, SlidingSessionsBuilder},
     client_config::{ClientConfig, Features, RenewBelow},
-    layer::{SlidingSessionsLayer, SlidingSessionsService},
+    future::ResponseFuture,
+    layer::SlidingSessionsLayer,
+    service::SlidingSessionsService,
 };
 use crate::{
     layers::{ActivityLayer, AuthenticateLayer, ClassifyLayer, ExposeHeadersLayer, RenewLayer},
@@ -81,13 +86,13 @@ impl SlidingSessions {
     ///
     /// Put a `CorsLayer` *outside* it, or browsers cannot read its rejections.
     pub fn layer(&self) -> SlidingSessionsLayer {
-        SlidingSessionsLayer::new(
-            self.hub.classify.clone(),
-            self.hub.authenticate.clone(),
-            self.hub.activity.clone(),
-            self.hub.renew.clone(),
-            ExposeHeadersLayer::new(self.exposed_headers()),
-        )
+        SlidingSessionsLayer::new(Layers {
+            expose: ExposeHeadersLayer::new(self.exposed_headers()),
+            classify: self.hub.classify.clone(),
+            authenticate: self.hub.authenticate.clone(),
+            activity: self.hub.activity.clone(),
+            renew: self.hub.renew.clone(),
+        })
     }
 
     /// The response headers that a browser's scripts need: for a `CorsLayer`'s expose-headers.

@@ -73,6 +73,7 @@ impl Bulletin {
 
     /// Whether a mark has revoked the session: it is over one of its scopes, not earlier than its
     /// `epoch`, and later than what the session was spared from.
+    #[inline]
     pub fn is_revoked(
         &self,
         session: Key,
@@ -89,6 +90,7 @@ impl Bulletin {
     }
 
     /// What the owner of `account` has decided; the key is computed only where anyone has.
+    #[inline]
     pub fn overrides(&self, account: impl FnOnce() -> Option<Key>) -> Option<Overrides> {
         if self.overridden.load(Relaxed) == 0 {
             return None;

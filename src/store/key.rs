@@ -1,6 +1,9 @@
 //! What a store is keyed by.
 
-use std::fmt;
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+};
 
 use sha2::{Digest, Sha256};
 
@@ -9,7 +12,7 @@ use sha2::{Digest, Sha256};
 /// Each part enters the digest behind its length, so that no two lists of parts are confused
 /// (`("a", "bc")` is not `("ab", "c")`), and an absent part is not an empty one. Its `Debug` shows
 /// nothing of the digest.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Key([u8; 16]);
 
 impl Key {
@@ -66,6 +69,16 @@ impl Key {
         let mut key = [0; 16];
         key.copy_from_slice(&digest.finalize()[..16]);
         Self(key)
+    }
+}
+
+/// At once, not byte by byte.
+impl Hash for Key {
+    fn hash<H>(&self, state: &mut H)
+    where
+        H: Hasher,
+    {
+        state.write_u128(u128::from_ne_bytes(self.0));
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a store of sessions promises.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{Bulletin, Key, StoreFuture};
 use crate::rules::Timestamp;
@@ -27,8 +27,8 @@ pub trait SessionStore: Send + Sync + 'static {
     fn end(&self, session: Key, until: Timestamp) -> StoreFuture<()>;
 
     /// What this node has heard of marks and account policies, if the store knows of any. The
-    /// layers read it at each request.
-    fn bulletin(&self) -> Option<&Bulletin> {
+    /// layers ask for it once, as they are made, and read it at each request.
+    fn bulletin(&self) -> Option<Arc<Bulletin>> {
         None
     }
 }

@@ -25,8 +25,8 @@ const BYTES_A_SET: usize = 16 * 1024;
 /// The most tokens that are remembered.
 const MOST: usize = 1 << 24;
 
-/// How many bytes at the end of a token are hashed: within the signature of any algorithm.
-const HASHED: usize = 32;
+/// How many bytes at the end of a token are hashed: 96 bits of the signature of any algorithm.
+const HASHED: usize = 16;
 
 /// Remembers verified tokens, so that a token is verified once and not at every request.
 ///
@@ -93,7 +93,8 @@ impl TokenCache {
         generation: u64,
     ) -> Result<Arc<VerifiedToken>, Vacancy> {
         // Whatever the token says is in its signature, too, and only good tokens are kept.
-        let hash = self.hasher.hash_one(&token[token.len().saturating_sub(HASHED)..]);
+        let end = token.last_chunk::<HASHED>().copied().unwrap_or_default();
+        let hash = self.hasher.hash_one(u128::from_ne_bytes(end));
         let set = self.set(hash).read().unwrap_or_else(PoisonError::into_inner);
         let found = set.entries.iter().find(|entry| {
             entry.place.hash == hash
@@ -170,24 +171,29 @@ impl Entry {
 }
 
 /// How many bytes are compared at once; the compiler uses the widest registers it may.
-const BLOCK: usize = 32;
+const BLOCK: usize = 64;
 
 /// Whether two tokens are the same, in a time that depends on their lengths alone.
 fn is_equal(one: &[u8], other: &[u8]) -> bool {
     if one.len() != other.len() {
         return false;
     }
-    let (blocks, rest) = one.as_chunks::<BLOCK>();
-    let (other_blocks, other_rest) = other.as_chunks::<BLOCK>();
+    let (Some(last), Some(other_last)) = (one.last_chunk(), other.last_chunk()) else {
+        // Shorter than any signed token: there is no signature to guess.
+        return one == other;
+    };
     let mut differing = [0; BLOCK];
-    for (block, other) in blocks.iter().zip(other_blocks) {
+    let mut compare = |block: &[u8; BLOCK], other: &[u8; BLOCK]| {
         let pairs = block.iter().zip(other);
         differing.iter_mut().zip(pairs).for_each(|(any, (one, other))| *any |= one ^ other);
+    };
+    for (block, other) in one.as_chunks().0.iter().zip(other.as_chunks().0) {
+        compare(block, other);
     }
-    let rest =
-        rest.iter().zip(other_rest).fold(0, |differing, (one, other)| differing | (one ^ other));
+    // Overlaps the block before it.
+    compare(last, other_last);
     // Opaque to the compiler, which might otherwise stop at the first difference.
-    black_box(differing).iter().fold(black_box(rest), |any, byte| any | byte) == 0
+    black_box(differing).iter().fold(0, |any, byte| any | byte) == 0
 }
 
 impl fmt::Debug for TokenCache {

@@ -146,6 +146,7 @@ impl TokenVerifier {
     ///
     /// # Errors
     /// [`InvalidToken`], whatever is wrong with it. Never panics.
+    #[inline]
     pub fn verify(
         &self,
         token: impl AsRef<[u8]>,

@@ -2,12 +2,14 @@
 
 mod cookie;
 mod delivery;
+mod sole;
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue,
-    header::{AUTHORIZATION, COOKIE, Entry},
+    HeaderMap, HeaderName,
+    header::{AUTHORIZATION, COOKIE},
 };
 
+pub(crate) use self::sole::Sole;
 pub use self::{
     cookie::{CookieError, SessionCookie},
     delivery::Delivery,
@@ -48,83 +50,83 @@ pub(crate) enum Presented<'a> {
     Token(&'a [u8], Carrier),
 }
 
-/// The first of `transports` that presents something decides.
-pub(crate) fn read<'a>(transports: &[Transport], headers: &'a HeaderMap) -> Presented<'a> {
-    transports
-        .iter()
-        .map(|transport| transport.read(headers))
-        .find(|presented| *presented != Presented::Nothing)
-        .unwrap_or(Presented::Nothing)
-}
-
-/// Marks the headers that `transports` read tokens from as sensitive: their `Debug` hides them.
-pub(crate) fn mark_sensitive(transports: &[Transport], headers: &mut HeaderMap) {
+/// The first of `transports` that presents something decides; `authorization` is what `headers`
+/// have of that name.
+#[inline]
+pub(crate) fn read<'a>(
+    transports: &[Transport],
+    authorization: Sole<'a>,
+    headers: &'a HeaderMap,
+) -> Presented<'a> {
     for transport in transports {
-        let name = match transport {
-            Transport::Bearer => &AUTHORIZATION,
-            Transport::Cookie(_) => &COOKIE,
-            Transport::Header(name) => name,
-        };
-        let Some(first) = headers.get_mut(name) else { continue };
-        first.set_sensitive(true);
-        let some_name_stands_twice = headers.len() > headers.keys_len();
-        if some_name_stands_twice && let Entry::Occupied(mut values) = headers.entry(name) {
-            values.iter_mut().for_each(|value| value.set_sensitive(true));
-        }
-    }
-}
-
-impl Transport {
-    fn read<'a>(&self, headers: &'a HeaderMap) -> Presented<'a> {
-        match self {
-            Self::Bearer => bearer(headers),
-            Self::Cookie(cookie) => match cookie.find(headers) {
+        let presented = match transport {
+            Transport::Bearer => bearer(authorization),
+            Transport::Cookie(cookie) => match cookie.find(headers) {
                 Ok(None) => Presented::Nothing,
                 Ok(Some(token)) if !token.is_empty() => Presented::Token(token, Carrier::Cookie),
                 _ => Presented::Unreadable,
             },
-            Self::Header(name) => match sole(headers, name) {
-                Ok(None) => Presented::Nothing,
-                Ok(Some(value)) => token(value.as_bytes()),
-                Err(()) => Presented::Unreadable,
+            Transport::Header(name) => match Sole::of(headers, name) {
+                Sole::Absent => Presented::Nothing,
+                Sole::Once(value) => token(value.as_bytes()),
+                Sole::Repeated => Presented::Unreadable,
             },
+        };
+        if !matches!(presented, Presented::Nothing) {
+            return presented;
         }
     }
+    Presented::Nothing
+}
+
+/// Marks the headers that `transports` read tokens from as sensitive: their `Debug` hides them.
+#[inline]
+pub(crate) fn mark_sensitive(transports: &[Transport], headers: &mut HeaderMap) {
+    for transport in transports {
+        match transport {
+            Transport::Bearer => mark(headers, |name| *name == AUTHORIZATION),
+            Transport::Cookie(_) => mark(headers, |name| *name == COOKIE),
+            Transport::Header(carrier) => mark(headers, |name| name == carrier),
+        }
+    }
+}
+
+#[inline(always)]
+fn mark(headers: &mut HeaderMap, carries: impl Fn(&HeaderName) -> bool) {
+    headers.iter_mut().filter(|(name, _)| carries(name)).for_each(|(_, value)| {
+        value.set_sensitive(true);
+    });
 }
 
 /// The authentication scheme, in any case (RFC 9110 section 11.1).
 const SCHEME: &[u8] = b"bearer";
 
-fn bearer(headers: &HeaderMap) -> Presented<'_> {
-    let value = match sole(headers, &AUTHORIZATION) {
-        Ok(Some(value)) => value.as_bytes(),
-        Ok(None) => return Presented::Nothing,
-        Err(()) => return Presented::Unreadable,
+#[inline]
+fn bearer(authorization: Sole<'_>) -> Presented<'_> {
+    let value = match authorization {
+        Sole::Once(value) => value.as_bytes(),
+        Sole::Absent => return Presented::Nothing,
+        Sole::Repeated => return Presented::Unreadable,
     };
     match value.split_at_checked(SCHEME.len()) {
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case(SCHEME) => match rest {
-            [] => Presented::Unreadable,
-            [b' ', rest @ ..] => token(rest.trim_ascii()),
-            _ => Presented::Nothing,
-        },
+        // Nearly everyone spells it so.
+        Some((scheme, rest)) if scheme == b"Bearer" || scheme.eq_ignore_ascii_case(SCHEME) => {
+            match rest {
+                [] => Presented::Unreadable,
+                [b' ', rest @ ..] => token(rest.trim_ascii()),
+                _ => Presented::Nothing,
+            }
+        }
         _ => Presented::Nothing,
     }
 }
 
+#[inline]
 fn token(presented: &[u8]) -> Presented<'_> {
     if presented.is_empty() {
         Presented::Unreadable
     } else {
         Presented::Token(presented, Carrier::Header)
-    }
-}
-
-/// The one value of a header; an error if it stands twice.
-fn sole<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, ()> {
-    let mut values = headers.get_all(name).iter();
-    match (values.next(), values.next()) {
-        (first, None) => Ok(first),
-        _ => Err(()),
     }
 }
 

@@ -1,3 +1,5 @@
+use http::HeaderValue;
+
 use super::*;
 
 fn headers(list: &[(HeaderName, &'static str)]) -> HeaderMap {
@@ -10,6 +12,10 @@ fn all() -> Vec<Transport> {
         Transport::Cookie(SessionCookie::new()),
         Transport::Header(HeaderName::from_static("x-token")),
     ]
+}
+
+fn presented(headers: &HeaderMap) -> Presented<'_> {
+    read(&all(), Sole::of(headers, &AUTHORIZATION), headers)
 }
 
 #[test]
@@ -32,16 +38,16 @@ fn the_first_transport_that_presents_something_decides() {
         (&[(x_token, "abc")], Presented::Token(b"abc", Carrier::Header)),
     ];
     for (list, expected) in cases {
-        assert_eq!(read(&all(), &headers(list)), expected, "{list:?}");
+        assert_eq!(presented(&headers(list)), expected, "{list:?}");
     }
 }
 
 #[test]
 fn two_cookie_headers_are_read_as_one() {
     let split = headers(&[(COOKIE, "__Host-session=a"), (COOKIE, "__Host-session=b")]);
-    assert_eq!(read(&all(), &split), Presented::Unreadable);
+    assert_eq!(presented(&split), Presented::Unreadable);
     let once = headers(&[(COOKIE, "x=y"), (COOKIE, "__Host-session=b")]);
-    assert_eq!(read(&all(), &once), Presented::Token(b"b", Carrier::Cookie));
+    assert_eq!(presented(&once), Presented::Token(b"b", Carrier::Cookie));
 }
 
 #[test]

@@ -94,7 +94,7 @@ impl SessionStore for Unsteady {
         self.ask(|inner| inner.end(session, until))
     }
 
-    fn bulletin(&self) -> Option<&Bulletin> {
+    fn bulletin(&self) -> Option<Arc<Bulletin>> {
         self.inner.bulletin()
     }
 }

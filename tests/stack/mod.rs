@@ -24,7 +24,7 @@ pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 pub(crate) const MILLI: Duration = Duration::from_millis(1);
 
-pub(crate) type Answer = Response<SessionBody<SessionBody<String>>>;
+pub(crate) type Answer = Response<SessionBody<String>>;
 
 pub(crate) struct Stack {
     pub(crate) sessions: SlidingSessions,
@@ -130,7 +130,7 @@ pub(crate) fn renewed(response: &Answer) -> Option<String> {
 }
 
 /// The kind of a rejection; `None` for the handler's own answer.
-pub(crate) fn rejected(response: &Answer) -> Option<RejectionKind> {
+pub(crate) fn rejected<B>(response: &Response<B>) -> Option<RejectionKind> {
     let rejection = response.extensions().get::<tower_sliding_session::Rejection>();
     let kind = rejection.map(tower_sliding_session::Rejection::kind);
     assert_eq!(kind.is_none(), response.status() == StatusCode::OK, "{:?}", response.status());

@@ -4,7 +4,6 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -12,12 +11,8 @@ use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::{Settings, verdict::Verdict, visit::Visit};
-use crate::{
-    body::SessionBody,
-    rejection::{Dialect, Rejection},
-    session::Session,
-};
+use super::{ActivityLayer, verdict::Verdict, visit::Visit};
+use crate::{body::SessionBody, rejection::Rejection, session::Session};
 
 pin_project! {
     /// The response future of [`ActivityService`](super::ActivityService).
@@ -40,27 +35,32 @@ pin_project! {
     }
 }
 
-struct Waiting<S, ReqBody> {
-    verdict: Verdict,
-    session: Session,
-    request: Request<ReqBody>,
-    service: S,
-    settings: Arc<Settings>,
+/// A request that waits for what the store says of its session.
+pub(crate) struct Waiting<S, ReqBody> {
+    pub(crate) verdict: Verdict,
+    pub(crate) session: Session,
+    pub(crate) request: Request<ReqBody>,
+    /// The one that was polled ready.
+    pub(crate) service: S,
+    pub(crate) layer: ActivityLayer,
 }
 
 impl<S, ReqBody> Waiting<S, ReqBody> {
     fn poll_verdict(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Rejection>> {
-        Poll::Ready(match &mut self.verdict {
+        let settings = &self.layer.settings;
+        let verdict = match &mut self.verdict {
             Verdict::Now(verdict) => *verdict,
             Verdict::Touching(answer) => {
                 let touched = ready!(Pin::new(answer).poll(cx));
-                self.settings.judge_touch(&self.session, touched)
+                settings.judge_touch(&self.session, touched)
             }
             Verdict::Peeking(answer) => {
                 let peeked = ready!(Pin::new(answer).poll(cx));
-                self.settings.judge_peek(&self.session, peeked)
+                settings.judge_peek(&self.session, peeked)
             }
-        })
+        };
+        // The store may have heard of a mark while it was asked.
+        Poll::Ready(settings.judge_marks(&self.session).and(verdict))
     }
 }
 
@@ -77,18 +77,11 @@ where
         Self { state: State::Inner { future, visit } }
     }
 
-    pub(super) fn answer(response: Response<SessionBody<ResBody>>) -> Self {
+    pub(crate) fn answer(response: Response<SessionBody<ResBody>>) -> Self {
         Self { state: State::Answer { response: Some(Box::new(response)) } }
     }
 
-    pub(super) fn waiting(
-        verdict: Verdict,
-        session: Session,
-        request: Request<ReqBody>,
-        service: S,
-        settings: Arc<Settings>,
-    ) -> Self {
-        let waiting = Waiting { verdict, session, request, service, settings };
+    pub(crate) fn waiting(waiting: Waiting<S, ReqBody>) -> Self {
         Self { state: State::Waiting { waiting: Some(Box::new(waiting)) } }
     }
 }
@@ -121,12 +114,13 @@ where
                     match verdict {
                         Ok(()) => {
                             let class = done.session.class(&done.request);
-                            let visit = done.settings.visit(&done.session, class, &done.request);
+                            let settings = &done.layer.settings;
+                            let visit = settings.visit(&done.session, class, &done.request);
                             State::Inner { future: done.service.call(done.request), visit }
                         }
                         Err(rejection) => {
-                            let dialect = Dialect::of(done.request.headers());
-                            let response = done.settings.reject(rejection, &done.session, dialect);
+                            let response =
+                                done.layer.reject(rejection, &done.session, &done.request);
                             State::Answer { response: Some(Box::new(response)) }
                         }
                     }

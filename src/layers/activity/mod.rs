@@ -15,12 +15,12 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 pub use self::future::ResponseFuture;
-use self::verdict::Verdict;
+pub(crate) use self::{future::Waiting, verdict::Verdict, visit::Visit};
 use crate::{
     body::SessionBody,
     clock::{Clock, SystemClock},
     lifecycle::Journal,
-    rejection::{Dialect, MakeRejection},
+    rejection::{Dialect, MakeRejection, Rejection},
     request_class::RequestClass,
     rules::Profiles,
     session::{Judge, Session},
@@ -111,13 +111,11 @@ pub enum UnknownSessions {
 impl ActivityLayer {
     /// Judges sessions by `profiles`, and remembers them in `store`.
     pub fn new(profiles: impl Into<Arc<Profiles>>, store: Arc<dyn SessionStore>) -> Self {
+        let judge = Judge::new(profiles.into(), Arc::new(SystemClock));
+        let judge = judge.with_store(Arc::clone(&store));
         Self {
             settings: Arc::new(Settings {
-                judge: Arc::new(Judge {
-                    profiles: profiles.into(),
-                    store: Some(Arc::clone(&store)),
-                    clock: Arc::new(SystemClock),
-                }),
+                judge: Arc::new(judge),
                 store,
                 on_failure: OnStoreFailure::Reject,
                 unknown: UnknownSessions::Adopt,
@@ -131,6 +129,11 @@ impl ActivityLayer {
     fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
         change(Arc::make_mut(&mut self.settings));
         self
+    }
+
+    /// Judges as `judge` does, which has the store.
+    pub(crate) fn judged_by(self, judge: Arc<Judge>) -> Self {
+        self.with(|settings| settings.judge = judge)
     }
 
     /// Another clock than the system's.
@@ -171,7 +174,7 @@ impl<S> Layer<S> for ActivityLayer {
     type Service = ActivityService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        ActivityService { inner, settings: Arc::clone(&self.settings) }
+        ActivityService { inner, layer: self.clone() }
     }
 }
 
@@ -184,11 +187,51 @@ impl fmt::Debug for ActivityLayer {
     }
 }
 
+/// What the check of a session comes to, within a call.
+pub(crate) enum Check {
+    /// It lives; with the row that the response completes, where rows are kept.
+    Passed(Option<Box<Visit>>),
+    Failed(Rejection),
+    /// The store's answer is on its way.
+    Asking(Verdict),
+}
+
+impl ActivityLayer {
+    /// Checks `session`, and records the activity that `request` is.
+    #[inline(always)]
+    pub(crate) fn check<B>(&self, session: &Session, request: &Request<B>) -> Check {
+        let class = session.class(request);
+        if class == RequestClass::Public {
+            return Check::Passed(None);
+        }
+        let judge = &self.settings.judge;
+        let admitted = session.was_admitted_by(judge);
+        if !admitted {
+            session.checked_by(judge);
+        }
+        match self.settings.verdict(session, class, admitted) {
+            Verdict::Now(Ok(())) => Check::Passed(self.settings.visit(session, class, request)),
+            Verdict::Now(Err(rejection)) => Check::Failed(rejection),
+            asking => Check::Asking(asking),
+        }
+    }
+
+    /// The response in place of the one that `request` would have had.
+    pub(crate) fn reject<ReqBody, ResBody>(
+        &self,
+        rejection: Rejection,
+        session: &Session,
+        request: &Request<ReqBody>,
+    ) -> Response<SessionBody<ResBody>> {
+        self.settings.reject(rejection, session, Dialect::of(request.headers()))
+    }
+}
+
 /// The service of [`ActivityLayer`].
 #[derive(Clone)]
 pub struct ActivityService<S> {
     inner: S,
-    settings: Arc<Settings>,
+    layer: ActivityLayer,
 }
 
 impl<S> fmt::Debug for ActivityService<S> {
@@ -215,27 +258,24 @@ where
         let Some(session) = request.extensions().get::<Session>() else {
             return ResponseFuture::inner(self.inner.call(request));
         };
-        let class = session.class(&request);
-        if class == RequestClass::Public {
-            return ResponseFuture::inner(self.inner.call(request));
-        }
-        session.checked_by(&self.settings.judge);
-        match self.settings.verdict(session, class) {
-            Verdict::Now(Ok(())) => {
-                let visit = self.settings.visit(session, class, &request);
-                ResponseFuture::counted(self.inner.call(request), visit)
+        match self.layer.check(session, &request) {
+            Check::Passed(visit) => ResponseFuture::counted(self.inner.call(request), visit),
+            Check::Failed(rejection) => {
+                let response = self.layer.reject(rejection, session, &request);
+                ResponseFuture::answer(response)
             }
-            Verdict::Now(Err(rejection)) => {
-                let dialect = Dialect::of(request.headers());
-                ResponseFuture::answer(self.settings.reject(rejection, session, dialect))
-            }
-            pending => {
+            Check::Asking(verdict) => {
                 let session = session.clone();
                 // The service that was polled ready goes along; a fresh clone takes its place.
                 let fresh = self.inner.clone();
                 let ready = std::mem::replace(&mut self.inner, fresh);
-                let settings = Arc::clone(&self.settings);
-                ResponseFuture::waiting(pending, session, request, ready, settings)
+                ResponseFuture::waiting(Waiting {
+                    verdict,
+                    session,
+                    request,
+                    service: ready,
+                    layer: self.layer.clone(),
+                })
             }
         }
     }

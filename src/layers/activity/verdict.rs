@@ -22,46 +22,50 @@ enum Question {
 }
 
 impl Settings {
+    #[inline]
     fn policy(&self, session: &Session) -> Cow<'_, Policy> {
         self.judge.policy(session.token())
     }
 
     /// A session that is over by its token is no activity: it is only asked after, for the reason.
-    fn ask(&self, session: &Session, class: RequestClass) -> Question {
+    #[inline]
+    fn ask(&self, session: &Session, class: RequestClass, found_alive: bool) -> Question {
         let now = session.now(&*self.judge.clock);
         let claims = session.session_claims();
-        let policy = self.policy(session);
         let key = session.token().session_key();
-        let alive = session.was_found_alive_by(&self.judge)
-            || matches!(rules::standing(claims, None, &policy, now), Standing::Live { .. });
-        if alive && class == RequestClass::User && policy.records_activity() {
-            return Question::Touch(self.store.touch(
-                key,
-                Touch {
-                    now,
-                    token_activity: claims.proven_activity(now),
-                    idle: Limits::of(claims, &policy).idle,
-                    known_only: self.unknown == UnknownSessions::Reject,
-                },
-            ));
+        if class == RequestClass::User {
+            let policy = self.policy(session);
+            let alive = found_alive
+                || matches!(rules::standing(claims, None, &policy, now), Standing::Live { .. });
+            if alive && policy.records_activity() {
+                return Question::Touch(self.store.touch(
+                    key,
+                    Touch {
+                        now,
+                        token_activity: claims.proven_activity(now),
+                        idle: Limits::of(claims, &policy).idle,
+                        known_only: self.unknown == UnknownSessions::Reject,
+                    },
+                ));
+            }
         }
         Question::Peek(self.store.peek(key))
     }
 
-    /// Asked after the store has answered: it may have heard of a mark just then.
-    fn judge_marks(&self, session: &Session) -> Result<(), Rejection> {
+    #[inline]
+    pub(super) fn judge_marks(&self, session: &Session) -> Result<(), Rejection> {
         if self.judge.is_revoked(session.token()) {
             return Err(RejectionKind::SessionRevoked.into());
         }
         Ok(())
     }
 
+    #[inline]
     pub(super) fn judge_touch(
         &self,
         session: &Session,
         touched: Result<Touched, StoreError>,
     ) -> Result<(), Rejection> {
-        self.judge_marks(session)?;
         match touched {
             Ok(Touched::Live(before)) => {
                 let now = session.now(&*self.judge.clock);
@@ -75,12 +79,12 @@ impl Settings {
         }
     }
 
+    #[inline]
     pub(super) fn judge_peek(
         &self,
         session: &Session,
         peeked: Result<Peeked, StoreError>,
     ) -> Result<(), Rejection> {
-        self.judge_marks(session)?;
         match peeked {
             Ok(Peeked::Ended) => Err(RejectionKind::SessionRevoked.into()),
             Ok(Peeked::LastSeen(at)) => self.judge(session, Some(at)),
@@ -98,6 +102,10 @@ impl Settings {
         let last_activity = rules::last_activity(claims, stored, now);
         session.set_last_activity(last_activity);
         let policy = self.policy(session);
+        let alive = session.was_found_alive_by(&self.judge);
+        if alive && !rules::is_idle(claims, last_activity, &policy, now) {
+            return Ok(());
+        }
         match rules::standing(claims, Some(last_activity), &policy, now) {
             Standing::Live { .. } => Ok(()),
             Standing::Over(limit) => {
@@ -142,15 +150,25 @@ impl Settings {
 }
 
 /// A verdict at hand, or the store's answer on its way to one.
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     Now(Result<(), Rejection>),
     Touching(Timed<Touched>),
     Peeking(Timed<Peeked>),
 }
 
 impl Settings {
-    pub(super) fn verdict(&self, session: &Session, class: RequestClass) -> Verdict {
-        match self.ask(session, class) {
+    #[inline]
+    pub(super) fn verdict(
+        &self,
+        session: &Session,
+        class: RequestClass,
+        admitted: bool,
+    ) -> Verdict {
+        // Who admits by the same judge has looked at the marks within this call.
+        if !admitted && let Err(rejection) = self.judge_marks(session) {
+            return Verdict::Now(Err(rejection));
+        }
+        match self.ask(session, class, admitted || session.was_found_alive_by(&self.judge)) {
             Question::Touch(answer) => match answer.try_ready() {
                 Ok(touched) => Verdict::Now(self.judge_touch(session, touched)),
                 Err(answer) => Verdict::Touching(self.timed(answer)),
@@ -163,6 +181,7 @@ impl Settings {
     }
 
     /// The row of a request that counts, where rows are kept.
+    #[inline]
     pub(super) fn visit<B>(
         &self,
         session: &Session,

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// A request that counts as activity, on its way to its row in the log.
-pub(super) struct Visit {
+pub(crate) struct Visit {
     journal: Journal,
     at: Timestamp,
     about: About,
@@ -36,7 +36,7 @@ impl Visit {
         }
     }
 
-    pub(super) fn end<B>(&self, response: &Response<B>) {
+    pub(crate) fn end<B>(&self, response: &Response<B>) {
         let code = response.extensions().get::<Rejection>().map(Rejection::code);
         let detail = json!({
             "class": "user",

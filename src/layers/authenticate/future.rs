@@ -26,27 +26,43 @@ pin_project! {
     #[project = StateProjection]
     enum State<F, B> {
         Inner { #[pin] future: F },
-        // Rejections are rare: a box spares every other request their room.
         Answer { response: Option<Box<Response<SessionBody<B>>>> },
-        Asking { question: Box<Question>, dialect: Dialect, settings: Arc<Settings> },
+        Asking { asking: Box<Asking> },
+    }
+}
+
+/// What a request gets that is not let in. Rare: boxes spare every other request their room.
+pub(crate) enum Dismissal<B> {
+    Answer(Box<Response<SessionBody<B>>>),
+    Asking(Box<Asking>),
+}
+
+/// A store that is being asked for the reason.
+pub(crate) struct Asking {
+    pub(super) question: Question,
+    pub(super) dialect: Dialect,
+    pub(super) settings: Arc<Settings>,
+}
+
+impl Asking {
+    fn poll_answer<B>(&mut self, cx: &mut Context<'_>) -> Poll<Response<SessionBody<B>>> {
+        let answer = ready!(Pin::new(&mut self.question.answer).poll(cx));
+        let rejection = self.settings.name(&self.question.ended, answer.ok());
+        Poll::Ready(rejection.into_response(&self.settings.speech(self.dialect.clone())))
     }
 }
 
 impl<F, B> ResponseFuture<F, B> {
-    pub(super) fn inner(future: F) -> Self {
+    pub(crate) fn inner(future: F) -> Self {
         Self { state: State::Inner { future } }
     }
 
-    pub(super) fn answer(response: Response<SessionBody<B>>) -> Self {
-        Self { state: State::Answer { response: Some(Box::new(response)) } }
-    }
-
-    pub(super) fn asking(
-        question: Box<Question>,
-        dialect: Dialect,
-        settings: Arc<Settings>,
-    ) -> Self {
-        Self { state: State::Asking { question, dialect, settings } }
+    pub(crate) fn dismissed(dismissal: Dismissal<B>) -> Self {
+        let state = match dismissal {
+            Dismissal::Answer(response) => State::Answer { response: Some(response) },
+            Dismissal::Asking(asking) => State::Asking { asking },
+        };
+        Self { state }
     }
 }
 
@@ -65,12 +81,7 @@ where
             StateProjection::Answer { response } => {
                 Poll::Ready(Ok(*response.take().expect("polled after completion")))
             }
-            StateProjection::Asking { question, dialect, settings } => {
-                let answer = ready!(Pin::new(&mut question.answer).poll(cx));
-                let rejection = settings.name(&question.ended, answer.ok());
-                let speech = settings.speech(dialect.clone());
-                Poll::Ready(Ok(rejection.into_response(&speech)))
-            }
+            StateProjection::Asking { asking } => asking.poll_answer(cx).map(Ok),
         }
     }
 }

@@ -16,12 +16,13 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 pub use self::future::ResponseFuture;
+use self::future::{Asking, Dismissal};
 use crate::{
     body::SessionBody,
     clock::{Clock, SystemClock},
     lifecycle::{About, AuditEvent, Journal},
     rejection::{Dialect, MakeRejection, Rejection, RejectionKind, Speech},
-    request_class::RequestClass,
+    request_class::{Noted, RequestClass},
     rules::{self, Limit, Profiles, Standing, Timestamp},
     session::{Judge, Session},
     store::{Peeked, REQUEST_TIME_LIMIT, SessionStore, Timed},
@@ -82,11 +83,7 @@ impl AuthenticateLayer {
         Self {
             settings: Arc::new(Settings {
                 verifier,
-                judge: Arc::new(Judge {
-                    profiles: profiles.into(),
-                    store: None,
-                    clock: Arc::new(SystemClock),
-                }),
+                judge: Arc::new(Judge::new(profiles.into(), Arc::new(SystemClock))),
                 transports: vec![Transport::Bearer],
                 rejections: None,
                 journal: None,
@@ -108,7 +105,15 @@ impl AuthenticateLayer {
 
     /// The store that is asked why a session is over, where its token has ended.
     pub fn store(self, store: Arc<dyn SessionStore>) -> Self {
-        self.with(|settings| Arc::make_mut(&mut settings.judge).store = Some(store))
+        self.with(|settings| {
+            let judge = Judge::clone(&settings.judge).with_store(store);
+            settings.judge = Arc::new(judge);
+        })
+    }
+
+    /// Judges as `judge` does.
+    pub(crate) fn judged_by(self, judge: Arc<Judge>) -> Self {
+        self.with(|settings| settings.judge = judge)
     }
 
     /// Another clock than the system's.
@@ -143,7 +148,7 @@ impl<S> Layer<S> for AuthenticateLayer {
     type Service = AuthenticateService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        AuthenticateService { inner, settings: Arc::clone(&self.settings) }
+        AuthenticateService { inner, layer: self.clone() }
     }
 }
 
@@ -160,7 +165,7 @@ impl fmt::Debug for AuthenticateLayer {
 #[derive(Clone)]
 pub struct AuthenticateService<S> {
     inner: S,
-    settings: Arc<Settings>,
+    layer: AuthenticateLayer,
 }
 
 impl<S> fmt::Debug for AuthenticateService<S> {
@@ -169,13 +174,11 @@ impl<S> fmt::Debug for AuthenticateService<S> {
     }
 }
 
-/// What authentication comes to.
-enum Outcome {
-    Anonymous,
-    Authenticated(Session),
+/// Why a request is not let in.
+enum Refusal {
     Rejected(Rejection),
-    /// Over; the store is being asked why.
-    Asking(Box<Question>),
+    /// Its session is over; the store is being asked why.
+    Asking(Question),
 }
 
 /// A store that is being asked why a session is over.
@@ -192,30 +195,39 @@ struct Ended {
 }
 
 impl Settings {
-    fn authenticate(&self, headers: &HeaderMap) -> Outcome {
-        let (token, carrier) = match read(&self.transports, headers) {
-            Presented::Nothing if self.optional => return Outcome::Anonymous,
-            Presented::Nothing => return Outcome::Rejected(RejectionKind::MissingToken.into()),
+    /// The session whose token the request presents, if it presents one.
+    #[inline(always)]
+    fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        noted: &Noted<'_>,
+    ) -> Result<Option<Session>, Refusal> {
+        let (token, carrier) = match read(&self.transports, noted.authorization, headers) {
+            Presented::Nothing if self.optional => return Ok(None),
+            Presented::Nothing => {
+                return Err(Refusal::Rejected(RejectionKind::MissingToken.into()));
+            }
             Presented::Unreadable => {
-                return self.reject(RejectionKind::InvalidToken, None, self.judge.clock.now());
+                return Err(self.reject(RejectionKind::InvalidToken, None, self.judge.clock.now()));
             }
             Presented::Token(token, carrier) => (token, carrier),
         };
         let now = self.judge.clock.now();
         let Ok(token) = self.verifier.verify(token, now) else {
-            return self.reject(RejectionKind::InvalidToken, None, now);
+            return Err(self.reject(RejectionKind::InvalidToken, None, now));
         };
         if self.judge.is_revoked(&token) {
-            return self.reject(RejectionKind::SessionRevoked, Some(&token), now);
+            return Err(self.reject(RejectionKind::SessionRevoked, Some(&token), now));
         }
         match rules::standing(token.claims(), None, &self.judge.policy(&token), now) {
-            Standing::Impossible => self.reject(RejectionKind::InvalidToken, Some(&token), now),
-            Standing::Over(limit) => self.why(Ended { token, limit, now }),
+            Standing::Impossible => {
+                Err(self.reject(RejectionKind::InvalidToken, Some(&token), now))
+            }
+            Standing::Over(limit) => Err(self.why(Ended { token, limit, now })),
             Standing::Live { .. } => {
-                let judge = Some(Arc::clone(&self.judge));
-                let session = Session::new(token, carrier, judge);
+                let session = Session::new(token, carrier, Some(Arc::clone(&self.judge)));
                 session.set_now(now);
-                Outcome::Authenticated(session)
+                Ok(Some(session))
             }
         }
     }
@@ -225,9 +237,9 @@ impl Settings {
         kind: RejectionKind,
         token: Option<&VerifiedToken>,
         now: Timestamp,
-    ) -> Outcome {
+    ) -> Refusal {
         self.note(kind, token, now, now);
-        Outcome::Rejected(kind.into())
+        Refusal::Rejected(kind.into())
     }
 
     fn note(
@@ -249,15 +261,15 @@ impl Settings {
     }
 
     /// Asks the store, if there is one, why a session is over.
-    fn why(&self, ended: Ended) -> Outcome {
-        let Some(store) = &self.judge.store else {
-            return Outcome::Rejected(self.name(&ended, None));
+    fn why(&self, ended: Ended) -> Refusal {
+        let Some(store) = self.judge.store() else {
+            return Refusal::Rejected(self.name(&ended, None));
         };
         match store.peek(ended.token.session_key()).try_ready() {
-            Ok(answer) => Outcome::Rejected(self.name(&ended, answer.ok())),
+            Ok(answer) => Refusal::Rejected(self.name(&ended, answer.ok())),
             Err(pending) => {
                 let answer = Timed::new(pending, &*self.judge.clock, REQUEST_TIME_LIMIT);
-                Outcome::Asking(Box::new(Question { answer, ended }))
+                Refusal::Asking(Question { answer, ended })
             }
         }
     }
@@ -292,6 +304,58 @@ impl Settings {
     }
 }
 
+impl AuthenticateLayer {
+    /// The session of `request`; none where its class asks for none, or where it presents no token
+    /// and need not.
+    #[inline(always)]
+    pub(crate) fn admit<ReqBody, ResBody>(
+        &self,
+        request: &Request<ReqBody>,
+        class: RequestClass,
+        noted: &Noted<'_>,
+    ) -> Result<Option<Session>, Dismissal<ResBody>> {
+        if class == RequestClass::Public {
+            return Ok(None);
+        }
+        if self.settings.allow_preflight && is_preflight(request) {
+            let mut response = Response::new(SessionBody::default());
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            return Err(Dismissal::Answer(Box::new(response)));
+        }
+        match self.settings.authenticate(request.headers(), noted) {
+            Ok(session) => {
+                if let Some(session) = &session {
+                    session.set_class(class.lowered(request.method(), || noted.says_background()));
+                }
+                Ok(session)
+            }
+            Err(refusal) => Err(self.dismiss(refusal, request.headers())),
+        }
+    }
+
+    fn dismiss<ResBody>(&self, refusal: Refusal, headers: &HeaderMap) -> Dismissal<ResBody> {
+        let dialect = Dialect::of(headers);
+        match refusal {
+            Refusal::Rejected(rejection) => {
+                let speech = self.settings.speech(dialect);
+                Dismissal::Answer(Box::new(rejection.into_response(&speech)))
+            }
+            Refusal::Asking(question) => {
+                let settings = Arc::clone(&self.settings);
+                Dismissal::Asking(Box::new(Asking { question, dialect, settings }))
+            }
+        }
+    }
+
+    /// Puts `session` into the extensions of `request`, and keeps its token from what logs headers
+    /// further in.
+    #[inline(always)]
+    pub(crate) fn insert<ReqBody>(&self, session: Session, request: &mut Request<ReqBody>) {
+        mark_sensitive(&self.settings.transports, request.headers_mut());
+        request.extensions_mut().insert(session);
+    }
+}
+
 fn is_preflight<B>(request: &Request<B>) -> bool {
     request.method() == Method::OPTIONS
         && request.headers().contains_key(ORIGIN)
@@ -313,31 +377,12 @@ where
 
     #[inline(always)]
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        if RequestClass::assigned(&request) == RequestClass::Public {
-            return ResponseFuture::inner(self.inner.call(request));
+        let class = RequestClass::assigned(&request);
+        match self.layer.admit(&request, class, &Noted::of(request.headers())) {
+            Ok(Some(session)) => self.layer.insert(session, &mut request),
+            Ok(None) => {}
+            Err(dismissal) => return ResponseFuture::dismissed(dismissal),
         }
-        if self.settings.allow_preflight && is_preflight(&request) {
-            let mut response = Response::new(SessionBody::default());
-            *response.status_mut() = StatusCode::NO_CONTENT;
-            return ResponseFuture::answer(response);
-        }
-        match self.settings.authenticate(request.headers()) {
-            Outcome::Anonymous => ResponseFuture::inner(self.inner.call(request)),
-            Outcome::Authenticated(session) => {
-                session.set_class(RequestClass::of(&request));
-                // What logs headers further in must not log this one.
-                mark_sensitive(&self.settings.transports, request.headers_mut());
-                request.extensions_mut().insert(session);
-                ResponseFuture::inner(self.inner.call(request))
-            }
-            Outcome::Rejected(rejection) => {
-                let speech = self.settings.speech(Dialect::of(request.headers()));
-                ResponseFuture::answer(rejection.into_response(&speech))
-            }
-            Outcome::Asking(question) => {
-                let dialect = Dialect::of(request.headers());
-                ResponseFuture::asking(question, dialect, Arc::clone(&self.settings))
-            }
-        }
+        ResponseFuture::inner(self.inner.call(request))
     }
 }

@@ -50,13 +50,27 @@ impl ClassifyLayer {
     pub fn new(classify: impl Classify) -> Self {
         Self { classify: Arc::new(classify) }
     }
+
+    /// The class that `request` is given.
+    #[inline(always)]
+    pub(crate) fn classify<B>(&self, request: &Request<B>) -> RequestClass {
+        self.classify.classify(RequestHead::new(request))
+    }
+}
+
+/// Puts `class` into the extensions of `request`, unless it is the one that needs no word.
+#[inline(always)]
+pub(crate) fn assign<B>(class: RequestClass, request: &mut Request<B>) {
+    if class != RequestClass::User {
+        request.extensions_mut().insert(class);
+    }
 }
 
 impl<S> Layer<S> for ClassifyLayer {
     type Service = ClassifyService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        ClassifyService { inner, classify: Arc::clone(&self.classify) }
+        ClassifyService { inner, layer: self.clone() }
     }
 }
 
@@ -70,7 +84,7 @@ impl fmt::Debug for ClassifyLayer {
 #[derive(Clone)]
 pub struct ClassifyService<S> {
     inner: S,
-    classify: Arc<dyn Classify>,
+    layer: ClassifyLayer,
 }
 
 impl<S, ReqBody> Service<Request<ReqBody>> for ClassifyService<S>
@@ -88,10 +102,7 @@ where
 
     #[inline(always)]
     fn call(&mut self, mut request: Request<ReqBody>) -> S::Future {
-        let class = self.classify.classify(RequestHead::new(&request));
-        if class != RequestClass::User {
-            request.extensions_mut().insert(class);
-        }
+        assign(self.layer.classify(&request), &mut request);
         self.inner.call(request)
     }
 }

@@ -49,7 +49,7 @@ pub struct ExposeHeadersLayer {
 }
 
 #[derive(Debug)]
-struct Exposed {
+pub(crate) struct Exposed {
     names: Vec<HeaderName>,
     /// The names as a whole value, for the common response that exposes nothing yet.
     value: HeaderValue,
@@ -62,10 +62,16 @@ impl ExposeHeadersLayer {
         let value = join(names.iter().map(HeaderName::as_str));
         Self { exposed: Arc::new(Exposed { names, value }) }
     }
+
+    /// What the response to a request is given, by whether it `has_origin`.
+    #[inline(always)]
+    pub(crate) fn asked_for(&self, has_origin: bool) -> Option<Arc<Exposed>> {
+        has_origin.then(|| Arc::clone(&self.exposed))
+    }
 }
 
 impl Exposed {
-    fn expose(&self, headers: &mut HeaderMap) {
+    pub(crate) fn expose(&self, headers: &mut HeaderMap) {
         if self.names.is_empty() {
             return;
         }
@@ -118,7 +124,7 @@ impl<S> Layer<S> for ExposeHeadersLayer {
     type Service = ExposeHeadersService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        ExposeHeadersService { inner, exposed: Arc::clone(&self.exposed) }
+        ExposeHeadersService { inner, layer: self.clone() }
     }
 }
 
@@ -126,7 +132,7 @@ impl<S> Layer<S> for ExposeHeadersLayer {
 #[derive(Clone, Debug)]
 pub struct ExposeHeadersService<S> {
     inner: S,
-    exposed: Arc<Exposed>,
+    layer: ExposeHeadersLayer,
 }
 
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for ExposeHeadersService<S>
@@ -144,8 +150,7 @@ where
 
     #[inline(always)]
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let asked = request.headers().contains_key(ORIGIN);
-        let exposed = asked.then(|| Arc::clone(&self.exposed));
+        let exposed = self.layer.asked_for(request.headers().contains_key(ORIGIN));
         ResponseFuture::new(self.inner.call(request), exposed)
     }
 }

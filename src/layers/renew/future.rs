@@ -10,7 +10,10 @@ use std::{
 use http::Response;
 use pin_project_lite::pin_project;
 
-use super::{Renewal, mint::Minted};
+use super::{
+    Renewal,
+    mint::{Errand, Minted},
+};
 
 pin_project! {
     /// The response future of [`RenewService`](super::RenewService).
@@ -24,9 +27,28 @@ pin_project! {
 }
 
 /// A response that waits for its token.
-struct Minting<B> {
+pub(crate) struct Minting<B> {
     response: Option<Response<B>>,
+    renewal: Renewal,
     minted: Pin<Box<dyn Future<Output = Option<Minted>> + Send>>,
+}
+
+impl<B> Minting<B> {
+    pub(crate) fn new(response: Response<B>, renewal: Renewal, errand: Errand) -> Self {
+        Self { response: Some(response), renewal, minted: Box::pin(errand.run()) }
+    }
+
+    /// The response with its token; without one where none could be minted.
+    pub(crate) fn poll_response(&mut self, cx: &mut Context<'_>) -> Poll<Response<B>> {
+        let minted = ready!(self.minted.as_mut().poll(cx));
+        let mut response = self.response.take().expect("polled after completion");
+        if let Some(Minted { token, life }) = minted {
+            let carrier = self.renewal.session.carrier();
+            self.renewal.settings.delivery.write(response.headers_mut(), carrier, &token, life);
+        }
+        self.renewal.announce(&mut response);
+        Poll::Ready(response)
+    }
 }
 
 impl<F, B> ResponseFuture<F, B> {
@@ -44,31 +66,16 @@ where
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        if this.minting.is_none() {
-            let mut polled = this.inner.poll(cx);
-            let (Poll::Ready(Ok(response)), Some(renewal)) = (&mut polled, &*this.renewal) else {
-                return polled;
-            };
-            let Some(errand) = renewal.errand(response) else {
-                renewal.announce(response);
-                return polled;
-            };
-            let minted = Box::pin(errand.run());
-            let response = Some(ready!(polled)?);
-            *this.minting = Some(Box::new(Minting { response, minted }));
+        if let Some(minting) = this.minting {
+            return minting.poll_response(cx).map(Ok);
         }
-        let minting = this.minting.as_mut().expect("it was set above");
-        let minted = ready!(minting.minted.as_mut().poll(cx));
-        let mut response = minting.response.take().expect("polled after completion");
-        if let Some(renewal) = this.renewal {
-            if let Some(Minted { token, life }) = minted {
-                let carrier = renewal.session.carrier();
-                let delivery = &renewal.settings.delivery;
-                delivery.write(response.headers_mut(), carrier, &token, life);
-            }
-            renewal.announce(&mut response);
-        }
-        Poll::Ready(Ok(response))
+        let mut response = ready!(this.inner.poll(cx))?;
+        let errand = this.renewal.as_ref().and_then(|renewal| renewal.finish(&mut response));
+        let (Some(errand), Some(renewal)) = (errand, this.renewal.take()) else {
+            return Poll::Ready(Ok(response));
+        };
+        let minting = Box::new(Minting::new(response, renewal, errand));
+        this.minting.insert(minting).poll_response(cx).map(Ok)
     }
 }
 

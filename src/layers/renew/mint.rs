@@ -15,7 +15,7 @@ use crate::{
 const AFTER_A_FAILURE: Duration = Duration::from_secs(1);
 
 /// A renewal that is due.
-pub(super) struct Errand {
+pub(crate) struct Errand {
     pub(super) session: Session,
     pub(super) settings: Arc<Settings>,
     pub(super) now: Timestamp,

@@ -14,6 +14,7 @@ use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use tower_layer::Layer;
 use tower_service::Service;
 
+pub(crate) use self::future::Minting;
 pub use self::future::ResponseFuture;
 use self::{cacheable::is_shared_cacheable, mint::Errand};
 use crate::{
@@ -155,7 +156,7 @@ impl<S> Layer<S> for RenewLayer {
     type Service = RenewService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        RenewService { inner, settings: Arc::clone(&self.settings) }
+        RenewService { inner, layer: self.clone() }
     }
 }
 
@@ -171,7 +172,7 @@ impl fmt::Debug for RenewLayer {
 #[derive(Clone)]
 pub struct RenewService<S> {
     inner: S,
-    settings: Arc<Settings>,
+    layer: RenewLayer,
 }
 
 impl<S> fmt::Debug for RenewService<S> {
@@ -195,38 +196,53 @@ where
 
     #[inline(always)]
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let renewal = request.extensions().get::<Session>().map(|session| Renewal {
-            class: session.class(&request),
-            session: session.clone(),
-            settings: Arc::clone(&self.settings),
-        });
+        let session = request.extensions().get::<Session>().cloned();
+        let renewal = session.map(|session| self.layer.renewal(session, &request));
         ResponseFuture::new(self.inner.call(request), renewal)
     }
 }
 
+impl RenewLayer {
+    /// What the response to `request` may be renewed by.
+    #[inline(always)]
+    pub(crate) fn renewal<B>(&self, session: Session, request: &Request<B>) -> Renewal {
+        Renewal { class: session.class(request), session, settings: Arc::clone(&self.settings) }
+    }
+}
+
 /// What a response may be renewed by: the session of its request.
-struct Renewal {
+pub(crate) struct Renewal {
     session: Session,
     class: RequestClass,
     settings: Arc<Settings>,
 }
 
 impl Renewal {
-    /// The token to mint for `response`, if one is due.
-    fn errand<B>(&self, response: &Response<B>) -> Option<Errand> {
-        if !self.session.may_renew() {
+    /// Finishes `response`, or says which token is to be minted for it first.
+    #[inline(always)]
+    pub(crate) fn finish<B>(&self, response: &mut Response<B>) -> Option<Errand> {
+        let errand = if !self.session.may_renew() {
             if self.session.was_ended() {
                 self.settings.note(&AuditEvent::SessionEnded, &self.session);
             }
-            return None;
+            None
+        } else if self.class == RequestClass::User || self.session.has_replaced_claims() {
+            self.errand(response)
+        } else {
+            None
+        };
+        if errand.is_none() && self.settings.session_expires {
+            self.announce(response);
         }
+        errand
+    }
+
+    /// The token to mint for `response`, if one is due.
+    fn errand<B>(&self, response: &Response<B>) -> Option<Errand> {
         let (session, settings) = (&self.session, &self.settings);
+        let replaced = session.take_replaced_claims();
         let claims = session.session_claims();
         let policy = session.policy(&settings.profiles);
-        let replaced = session.take_replaced_claims();
-        if replaced.is_none() && self.class != RequestClass::User {
-            return None;
-        }
         let now = settings.clock.now();
         let times = match &replaced {
             Some(_) => rules::successor(claims, &policy, now),

@@ -169,14 +169,14 @@ pub struct CompiledPathRules {
 impl CompiledPathRules {
     fn class_of(&self, method: &Method, path: &str) -> Option<RequestClass> {
         let rest = self.within_prefix(path)?;
-        let class = self.tree.find(method, rest)?;
+        let class = self.tree.find(method, rest.as_bytes())?;
         // Most paths match nothing: only those that do are looked at closely.
         if !is_unambiguous(path) {
             return None;
         }
         // An application may read `/x/` as `/x`: a wider rule must not decide it differently.
         match rest.strip_suffix('/') {
-            Some(bare) if self.tree.find(method, bare) != Some(class) => None,
+            Some(bare) if self.tree.find(method, bare.as_bytes()) != Some(class) => None,
             _ => Some(class),
         }
     }

@@ -3,12 +3,26 @@
 /// Whether every reader of `path` sees the same segments.
 ///
 /// It begins with a slash; no segment is empty (but the last), `.` or `..`; there is no backslash,
-/// no encoded `/`, `\` or `.`, and no broken escape. One pass over the bytes.
+/// no encoded `/`, `\` or `.`, and no broken escape. At most two passes over the bytes.
 pub(super) fn is_unambiguous(path: &str) -> bool {
     let bytes = path.as_bytes();
-    if bytes.first() != Some(&b'/') {
-        return false;
-    }
+    bytes.first() == Some(&b'/') && (is_plain(bytes) || has_plain_segments(bytes))
+}
+
+/// Whether there is nothing to look at closely, as in nearly every path. Without a branch, so that
+/// the compiler looks at many bytes at once.
+fn is_plain(bytes: &[u8]) -> bool {
+    let after = bytes.get(1..).unwrap_or_default();
+    let is = |byte: u8, other: u8| u8::from(byte == other);
+    let closely = bytes.iter().zip(after).fold(0, |closely, (&byte, &next)| {
+        let separates = is(byte, b'/') & (is(next, b'/') | is(next, b'.'));
+        closely | separates | is(next, b'%') | is(next, b'\\')
+    });
+    closely == 0
+}
+
+/// Whether no segment and no escape of `bytes`, which begin with a slash, can be read in two ways.
+fn has_plain_segments(bytes: &[u8]) -> bool {
     let mut segment_start = 1;
     let mut at = 1;
     while let Some(byte) = bytes.get(at) {

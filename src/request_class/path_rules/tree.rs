@@ -12,7 +12,6 @@ use crate::request_class::RequestClass;
 /// wherever their methods overlap.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tree {
-    /// Shorter ones first, then by text: a search compares lengths, and seldom texts.
     fixed: Vec<(String, Tree)>,
     parameter: Option<Box<Tree>>,
     exact: Vec<(MethodSet, RequestClass)>,
@@ -34,41 +33,46 @@ impl Tree {
         rules.push((methods, class));
     }
 
-    fn position(&self, segment: &str) -> Result<usize, usize> {
-        self.fixed.binary_search_by(|(text, _)| {
-            text.len().cmp(&segment.len()).then_with(|| (**text).cmp(segment))
-        })
-    }
-
     fn fixed_or_default(&mut self, text: String) -> &mut Self {
-        let at = self.position(&text).unwrap_or_else(|at| {
-            self.fixed.insert(at, (text, Self::default()));
-            at
+        let at = self.fixed.iter().position(|(fixed, _)| *fixed == text).unwrap_or_else(|| {
+            self.fixed.push((text, Self::default()));
+            self.fixed.len() - 1
         });
         &mut self.fixed[at].1
     }
 
     /// The class that the most specific rule for `method` and `path` names; `path` is empty or
     /// begins with a slash.
-    pub(super) fn find(&self, method: &Method, path: &str) -> Option<RequestClass> {
-        match path.strip_prefix('/') {
-            Some("") | None => first(&self.exact, method).or_else(|| first(&self.subtree, method)),
-            Some(rest) => self.find_below(method, rest),
+    pub(super) fn find(&self, method: &Method, path: &[u8]) -> Option<RequestClass> {
+        match path {
+            [] | [b'/'] => self.find_here(method),
+            [_, rest @ ..] => self.find_below(method, rest),
         }
     }
 
+    fn find_here(&self, method: &Method) -> Option<RequestClass> {
+        first(&self.exact, method).or_else(|| first(&self.subtree, method))
+    }
+
     /// As [`find`](Self::find), with at least one segment to go. Visits each node once at most.
-    fn find_below(&self, method: &Method, rest: &str) -> Option<RequestClass> {
-        let end = rest.bytes().position(|byte| byte == b'/').unwrap_or(rest.len());
-        let (segment, rest) = rest.split_at(end);
-        let step = |next: &Self| match rest {
-            "/" => first(&next.subtree, method),
-            _ => next.find(method, rest),
+    fn find_below(&self, method: &Method, rest: &[u8]) -> Option<RequestClass> {
+        let step = |next: &Self, rest: &[u8]| match rest {
+            [] => next.find_here(method),
+            [b'/'] => first(&next.subtree, method),
+            [_, rest @ ..] => next.find_below(method, rest),
         };
-        let fixed = self.position(segment).ok().map(|at| &self.fixed[at].1);
+        // Most texts are too short or too long, which one byte tells.
+        let ends = |text: &str| matches!(rest.get(text.len()), None | Some(b'/'));
+        let mut fitting = self.fixed.iter().filter(|(text, _)| ends(text));
+        let fixed = fitting.find(|(text, _)| rest.starts_with(text.as_bytes()));
+        let parameter = || {
+            let next = self.parameter.as_deref()?;
+            let end = rest.iter().position(|byte| *byte == b'/').unwrap_or(rest.len());
+            step(next, &rest[end..])
+        };
         fixed
-            .and_then(step)
-            .or_else(|| self.parameter.as_deref().and_then(step))
+            .and_then(|(text, next)| step(next, &rest[text.len()..]))
+            .or_else(parameter)
             .or_else(|| first(&self.below, method))
             .or_else(|| first(&self.subtree, method))
     }

@@ -60,6 +60,7 @@ impl Profiles {
     /// The policy of that name; `normal` for no name and for one that is not listed.
     ///
     /// Allocates nothing; compares names one by one, as there are few.
+    #[inline]
     #[must_use]
     pub fn get(&self, name: Option<&str>) -> &Policy {
         name.and_then(|name| self.listed(name)).unwrap_or(&self.normal)
@@ -67,6 +68,7 @@ impl Profiles {
 
     /// The policy of that name as it is in force in an account with `overrides`: in place of
     /// `normal`'s own limits, and where they are shorter in place of another profile's.
+    #[inline(always)]
     #[must_use]
     pub fn in_force(&self, name: Option<&str>, overrides: Option<Overrides>) -> Cow<'_, Policy> {
         let policy = self.get(name);

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -62,7 +62,7 @@ use crate::{
 /// ```
 pub struct MemoryStore {
     table: Table<Entry>,
-    pub(super) bulletin: Bulletin,
+    pub(super) bulletin: Arc<Bulletin>,
     /// Boxed, so that requests share no cache line with it.
     pub(super) lives: Box<Mutex<Lives>>,
 }
@@ -83,7 +83,7 @@ impl MemoryStore {
     pub fn with_capacity(max_sessions: usize) -> Self {
         Self {
             table: Table::new(max_sessions),
-            bulletin: Bulletin::new(),
+            bulletin: Arc::default(),
             lives: Box::new(Mutex::new(Lives::new(max_sessions))),
         }
     }
@@ -177,8 +177,8 @@ impl SessionStore for MemoryStore {
         StoreFuture::ready(self.end_alone(session, until))
     }
 
-    fn bulletin(&self) -> Option<&Bulletin> {
-        Some(&self.bulletin)
+    fn bulletin(&self) -> Option<Arc<Bulletin>> {
+        Some(Arc::clone(&self.bulletin))
     }
 }
 

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, SystemClock},
-    store::{Bulletin, StoreError},
+    store::StoreError,
 };
 
 /// Settings of a [`SqlStore`]; made by [`SqlStore::at`].
@@ -70,7 +70,7 @@ impl SqlStoreBuilder {
             database,
             clock: Arc::clone(&self.clock),
             sync_interval: self.sync_interval,
-            bulletin: Bulletin::new(),
+            bulletin: Arc::default(),
             front: Front::new(),
             heard: Heard::default(),
             appended: AtomicU64::new(0),

@@ -88,7 +88,7 @@ struct Inner {
     database: Database,
     clock: Arc<dyn Clock>,
     sync_interval: Duration,
-    bulletin: Bulletin,
+    bulletin: Arc<Bulletin>,
     front: Front,
     heard: Heard,
     /// Rows appended to the logs by this node.
@@ -158,8 +158,8 @@ impl SessionStore for SqlStore {
         StoreFuture::new(async move { store.end(session, until, None).await.map(drop) })
     }
 
-    fn bulletin(&self) -> Option<&Bulletin> {
-        Some(&self.0.bulletin)
+    fn bulletin(&self) -> Option<Arc<Bulletin>> {
+        Some(Arc::clone(&self.0.bulletin))
     }
 }
 

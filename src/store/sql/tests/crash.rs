@@ -7,7 +7,7 @@ use std::sync::{
 
 use super::*;
 use crate::store::{
-    Bulletin, ListQuery, LogScope, RefreshedSession, SessionStore as _, StoreFuture, TokenState,
+    ListQuery, LogScope, RefreshedSession, SessionStore as _, StoreFuture, TokenState,
 };
 
 /// A node whose task dies before the statement of that number.
@@ -27,7 +27,7 @@ async fn seen(store: &SqlStore) -> (RefreshedSession, TokenState, usize, usize, 
     let log = LogScope { category: LogCategory::Security, scope };
     let rows = store.log(log, ListQuery::first(100)).await.expect("it answers");
     store.0.listen().await.expect("it listens");
-    let mark = store.bulletin().and_then(|it: &Bulletin| it.mark_of(&scopes().user));
+    let mark = store.bulletin().and_then(|it| it.mark_of(&scopes().user));
     (state.session, state.token, listed.items.len(), rows.items.len(), mark)
 }
 

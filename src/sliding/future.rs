@@ -1,0 +1,128 @@
+//! The response of the whole stack.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use http::{Request, Response};
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use crate::{
+    body::SessionBody,
+    layers::{
+        activity::{self, Visit},
+        authenticate,
+        expose_headers::Exposed,
+        renew::{Minting, RenewService, Renewal},
+    },
+};
+
+pin_project! {
+    /// The response future of [`SlidingSessionsService`](super::SlidingSessionsService).
+    pub struct ResponseFuture<S, ReqBody, ResBody>
+    where
+        S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    {
+        // None where the inner service was not called, or not yet.
+        #[pin]
+        inner: Option<S::Future>,
+        visit: Option<Box<Visit>>,
+        renewal: Option<Renewal>,
+        exposed: Option<Arc<Exposed>>,
+        detour: Option<Detour<S, ReqBody, ResBody>>,
+    }
+}
+
+/// What few responses wait for.
+enum Detour<S, ReqBody, ResBody>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+{
+    Minting(Box<Minting<ResBody>>),
+    /// A request that does not go straight through, as the layers have it.
+    Layered(Pin<Box<Layered<S, ReqBody, ResBody>>>),
+}
+
+pub(super) type Layered<S, ReqBody, ResBody> = authenticate::ResponseFuture<
+    activity::ResponseFuture<RenewService<S>, ReqBody, ResBody>,
+    SessionBody<ResBody>,
+>;
+
+impl<S, ReqBody, ResBody> ResponseFuture<S, ReqBody, ResBody>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+{
+    #[inline(always)]
+    pub(super) fn straight(
+        inner: S::Future,
+        visit: Option<Box<Visit>>,
+        renewal: Option<Renewal>,
+        exposed: Option<Arc<Exposed>>,
+    ) -> Self {
+        Self { inner: Some(inner), visit, renewal, exposed, detour: None }
+    }
+
+    pub(super) fn layered(
+        future: Layered<S, ReqBody, ResBody>,
+        exposed: Option<Arc<Exposed>>,
+    ) -> Self {
+        let detour = Some(Detour::Layered(Box::pin(future)));
+        Self { inner: None, visit: None, renewal: None, exposed, detour }
+    }
+}
+
+impl<S, ReqBody, ResBody> Future for ResponseFuture<S, ReqBody, ResBody>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+{
+    type Output = Result<Response<SessionBody<ResBody>>, S::Error>;
+
+    #[inline(always)]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if this.detour.is_none() {
+            let inner = this.inner.as_pin_mut().expect("there is one, or a detour");
+            let mut response = ready!(inner.poll(cx))?;
+            if let Some(visit) = this.visit {
+                visit.end(&response);
+            }
+            let errand = this.renewal.as_ref().and_then(|renewal| renewal.finish(&mut response));
+            let Some(errand) = errand else {
+                let mut response = response.map(SessionBody::inner);
+                if let Some(exposed) = this.exposed {
+                    exposed.expose(response.headers_mut());
+                }
+                return Poll::Ready(Ok(response));
+            };
+            let renewal = this.renewal.take().expect("the errand is its");
+            *this.detour = Some(Detour::Minting(Box::new(Minting::new(response, renewal, errand))));
+        }
+        let mut response = match this.detour {
+            Some(Detour::Minting(minting)) => {
+                ready!(minting.poll_response(cx)).map(SessionBody::inner)
+            }
+            Some(Detour::Layered(future)) => {
+                ready!(future.as_mut().poll(cx))?.map(SessionBody::flat)
+            }
+            None => unreachable!("it was set above"),
+        };
+        if let Some(exposed) = this.exposed {
+            exposed.expose(response.headers_mut());
+        }
+        Poll::Ready(Ok(response))
+    }
+}
+
+impl<S, ReqBody, ResBody> fmt::Debug for ResponseFuture<S, ReqBody, ResBody>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ResponseFuture(..)")
+    }
+}
