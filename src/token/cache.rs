@@ -44,7 +44,7 @@ const HASHED: usize = 16;
 pub(super) struct TokenCache {
     sets: Box<[RwLock<Set>]>,
     hasher: RandomState,
-    /// The set that is next rid of expired tokens.
+    /// Counts insertions: which set is next rid of expired tokens, and when.
     turn: AtomicUsize,
 }
 
@@ -114,10 +114,13 @@ impl TokenCache {
     ) {
         let entry = Entry::new(place, token, verified);
         self.set(place.hash).write().unwrap_or_else(PoisonError::into_inner).insert(entry, now);
-        // Expired tokens leave though no other comes to their set.
-        let next = &self.sets[self.turn.fetch_add(1, Relaxed) & (self.sets.len() - 1)];
-        if let Ok(mut set) = next.try_write() {
-            set.entries.retain(|entry| now < entry.exp);
+        // Expired tokens leave though no other comes to their set: one set for as many as it holds.
+        let turn = self.turn.fetch_add(1, Relaxed);
+        if turn.is_multiple_of(WAYS) {
+            let next = &self.sets[(turn / WAYS) & (self.sets.len() - 1)];
+            if let Ok(mut set) = next.try_write() {
+                set.entries.retain(|entry| now < entry.exp);
+            }
         }
     }
 
@@ -136,21 +139,27 @@ impl TokenCache {
 
 impl Set {
     fn insert(&mut self, entry: Entry, now: Timestamp) {
-        if entry.bytes > BYTES_A_SET {
-            return;
-        }
-        self.entries.retain(|other| {
+        let Some(room) = BYTES_A_SET.checked_sub(entry.bytes) else { return };
+        let is_useless = |other: &Entry| {
             let outlived = other.place.generation < entry.place.generation;
             let same = other.place.hash == entry.place.hash && other.token == entry.token;
-            now < other.exp && !outlived && !same
-        });
-        while self.entries.len() == WAYS || self.bytes() + entry.bytes > BYTES_A_SET {
-            self.hand %= self.entries.len();
-            self.entries.remove(self.hand);
+            now >= other.exp || outlived || same
+        };
+        if self.entries.iter().any(is_useless) {
+            self.entries.retain(|other| !is_useless(other));
         }
-        let hand = self.hand.min(self.entries.len());
-        self.entries.insert(hand, entry);
-        self.hand = hand + 1;
+        self.hand = self.hand.min(self.entries.len()) % WAYS;
+        if self.entries.len() == WAYS && self.bytes() - self.entries[self.hand].bytes <= room {
+            self.entries[self.hand] = entry;
+        } else {
+            while self.entries.len() == WAYS || self.bytes() > room {
+                self.hand %= self.entries.len();
+                self.entries.remove(self.hand);
+            }
+            self.hand = self.hand.min(self.entries.len());
+            self.entries.insert(self.hand, entry);
+        }
+        self.hand += 1;
     }
 
     fn bytes(&self) -> usize {

@@ -8,6 +8,7 @@ mod claims_source;
 mod issue;
 mod keys;
 mod legacy;
+mod members;
 mod payload;
 mod purpose;
 mod signature;

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     issue::{ClaimsError, push_member},
-    payload::members,
+    members::{Malformed, Member, Members},
     verified::VerifiedToken,
 };
 use crate::rules::{self, Timestamp};
@@ -45,11 +45,10 @@ impl AppClaims {
 
     pub(crate) fn from_json(json: &str) -> Result<Self, ClaimsError> {
         let mut reserved = None;
-        members(json, |member| {
+        each(json, |member| {
             reserved = reserved.or(RESERVED.into_iter().find(|name| *name == member.name));
-            Ok(())
         })
-        .map_err(|_| ClaimsError::not_an_object())?;
+        .map_err(|Malformed| ClaimsError::not_an_object())?;
         if let Some(name) = reserved {
             return Err(ClaimsError::reserved(name));
         }
@@ -61,14 +60,13 @@ impl AppClaims {
     pub(crate) fn of_payload(payload: &str) -> Self {
         let mut own = String::new();
         // What was verified is an object.
-        let _ = members(payload, |member| {
+        let _ = each(payload, |member| {
             if !RESERVED.contains(&&*member.name) {
                 if !own.is_empty() {
                     own.push(',');
                 }
                 own.push_str(&payload[member.span]);
             }
-            Ok(())
         });
         Self(own)
     }
@@ -77,6 +75,15 @@ impl AppClaims {
     pub(crate) fn members(&self) -> &str {
         &self.0
     }
+}
+
+/// Calls `call` for every member of the object `json`, in order.
+fn each(json: &str, mut call: impl FnMut(Member<'_>)) -> Result<(), Malformed> {
+    let mut members = Members::of(json)?;
+    while let Some(member) = members.next()? {
+        call(member);
+    }
+    Ok(())
 }
 
 /// What a successor says of the last activity.
@@ -181,14 +188,13 @@ fn append(mut json: String, added: &str) -> String {
 /// `payload` with every claim that is not ours exchanged for `app`.
 fn replace_app_claims(payload: &str, app: &AppClaims) -> String {
     let mut kept = String::from("{");
-    let walked = members(payload, |member| {
+    let walked = each(payload, |member| {
         if RESERVED.contains(&&*member.name) {
             if kept.len() > 1 {
                 kept.push(',');
             }
             kept.push_str(&payload[member.span]);
         }
-        Ok(())
     });
     debug_assert!(walked.is_ok(), "a verified payload is a JSON object");
     kept.push('}');

@@ -3,7 +3,7 @@
 use std::{fmt, sync::OnceLock};
 
 use super::{
-    payload::{ParsedClaims, Spans, Text},
+    payload::{ParsedClaims, Spans},
     verify::InvalidToken,
 };
 use crate::{
@@ -39,10 +39,9 @@ impl VerifiedToken {
         payload: &str,
     ) -> Result<Self, InvalidToken> {
         let mut parsed = ParsedClaims::parse(payload)?;
-        parsed.sub = Some(Text(sub.into()));
-        let spans = parsed.spans(payload)?;
+        parsed.sub = Some(sub.into());
         let claims = parsed.session(sid, auth_time)?;
-        Ok(Self::of(claims, payload.into(), spans, None))
+        Ok(Self::of(claims, payload.into(), parsed.spans, None))
     }
 
     /// A token that this crate has written, with `payload` as its claims in JSON.
@@ -51,8 +50,8 @@ impl VerifiedToken {
         let (Some(sid), Some(auth_time)) = (&parsed.sid, parsed.auth_time) else {
             return Err(InvalidToken);
         };
-        let claims = parsed.session(&sid.0, auth_time.0)?;
-        Ok(Self::of(claims, payload.into(), parsed.spans(payload)?, None))
+        let claims = parsed.session(sid, auth_time)?;
+        Ok(Self::of(claims, payload.into(), parsed.spans, None))
     }
 
     /// A token that somebody else verified and of which nothing more is known.
@@ -74,9 +73,9 @@ impl VerifiedToken {
     /// How much memory it takes, in bytes.
     pub(super) fn bytes(&self) -> usize {
         let SessionClaims { sub, sid, iss, tenant, session_profile, .. } = &self.claims;
-        let optional = [iss, tenant, session_profile].into_iter().flatten();
-        let texts = [sub, sid, &self.payload].into_iter().chain(optional);
-        size_of::<Self>() + texts.map(|text| text.len()).sum::<usize>()
+        let length = |text: &Option<Box<str>>| text.as_ref().map_or(0, |text| text.len());
+        let optional = length(iss) + length(tenant) + length(session_profile);
+        size_of::<Self>() + self.payload.len() + sub.len() + sid.len() + optional
     }
 
     /// Whether a successor can be made of it: its times stand in its payload.

@@ -4,14 +4,14 @@ use std::{fmt, sync::Arc};
 
 use base64_simd::{AsOut as _, URL_SAFE_NO_PAD};
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::{
     cache::TokenCache,
     keys::{Algorithm, JwtKeys},
     legacy::LegacyTokens,
-    payload::{Malformed, ParsedClaims},
+    members::Malformed,
+    payload::ParsedClaims,
     purpose::Purpose,
     verified::{Adopted, VerifiedToken},
 };
@@ -157,13 +157,13 @@ impl TokenVerifier {
             return Err(InvalidToken);
         }
         let Some(cache) = &self.cache else {
-            return self.verify_anew(token, Purpose::Access).map(Arc::new);
+            return self.verify_anew(token, Purpose::Access);
         };
         let place = match cache.find(token, self.keys.generation()) {
             Ok(verified) => return Ok(verified),
             Err(place) => place,
         };
-        let verified = self.verify_anew(token, Purpose::Access).map(Arc::new)?;
+        let verified = self.verify_anew(token, Purpose::Access)?;
         cache.insert(place, token, &verified, now);
         Ok(verified)
     }
@@ -181,7 +181,11 @@ impl TokenVerifier {
         Ok(RefreshToken { verified, key })
     }
 
-    fn verify_anew(&self, token: &[u8], purpose: Purpose) -> Result<VerifiedToken, InvalidToken> {
+    fn verify_anew(
+        &self,
+        token: &[u8],
+        purpose: Purpose,
+    ) -> Result<Arc<VerifiedToken>, InvalidToken> {
         let set = self.keys.current();
         let own_header = set.header(purpose).as_bytes();
         let Parts { signed, header, body, signature } =
@@ -215,12 +219,13 @@ impl TokenVerifier {
         signed: &[u8],
         payload: Box<str>,
         purpose: Purpose,
-    ) -> Result<VerifiedToken, InvalidToken> {
-        let parsed = ParsedClaims::parse(&payload)?;
-        if self.iss.is_some() && parsed.iss.as_ref().map(|iss| &*iss.0) != self.iss.as_deref() {
+    ) -> Result<Arc<VerifiedToken>, InvalidToken> {
+        let mut parsed = ParsedClaims::default();
+        parsed.read(&payload)?;
+        if self.iss.is_some() && parsed.iss.as_deref() != self.iss.as_deref() {
             return Err(InvalidToken);
         }
-        if !self.is_audience(parsed.aud.map(RawValue::get))? {
+        if !self.is_audience(parsed.aud)? {
             return Err(InvalidToken);
         }
         let adopted = Adopted { sid: parsed.sid.is_none(), auth_time: parsed.auth_time.is_none() };
@@ -228,14 +233,14 @@ impl TokenVerifier {
         if adopted.is_some() && !self.legacy.accepts(&payload, purpose) {
             return Err(InvalidToken);
         }
-        let sid = parsed.sid.as_ref().map_or_else(|| digest_of(signed).into(), |sid| sid.borrow());
-        let auth_time = match parsed.auth_time {
-            Some(auth_time) => auth_time.0,
-            None => parsed.issued_at()?.ok_or(InvalidToken)?,
+        let auth_time = parsed.auth_time.or(parsed.iat).ok_or(InvalidToken)?;
+        let claims = match parsed.sid.as_deref() {
+            Some(sid) => parsed.session(sid, auth_time)?,
+            None => parsed.session(&digest_of(signed), auth_time)?,
         };
-        let spans = parsed.spans(&payload)?;
-        let claims = parsed.session(&sid, auth_time)?;
-        Ok(VerifiedToken::of(claims, payload, spans, adopted))
+        let spans = std::mem::take(&mut parsed.spans);
+        drop(parsed);
+        Ok(Arc::new(VerifiedToken::of(claims, payload, spans, adopted)))
     }
 
     fn is_audience(&self, aud: Option<&str>) -> Result<bool, InvalidToken> {
@@ -276,7 +281,7 @@ impl<'a> Parts<'a> {
 
 /// A refresh token that was verified, and the key of its `jti`.
 pub(crate) struct RefreshToken {
-    pub(crate) verified: VerifiedToken,
+    pub(crate) verified: Arc<VerifiedToken>,
     pub(crate) key: Key,
 }
 

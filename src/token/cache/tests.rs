@@ -199,7 +199,7 @@ fn expired_tokens_leave_by_turns_though_no_other_comes_to_their_set() {
     (0..500).for_each(|id| remember(&cache, &token(id, 64), BEGIN + HOUR, BEGIN));
     let later = BEGIN + HOUR + HOUR;
     let place = vacancy(&cache, b"lasting");
-    for _ in 0..cache.sets.len() {
+    for _ in 0..WAYS * cache.sets.len() {
         cache.insert(place, b"lasting", &verified("ada", later), BEGIN + HOUR);
     }
     assert_eq!(len(&cache), 1);
