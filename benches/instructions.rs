@@ -39,6 +39,8 @@ fn warmed(mut send: Send, request: &dyn Fn() -> Request<()>) -> (Send, Request<(
 #[bench::background_occupied(Case::Background, true)]
 #[bench::user_empty(Case::User, false)]
 #[bench::user_occupied(Case::User, true)]
+#[bench::es256_empty(Case::Es256, false)]
+#[bench::es256_occupied(Case::Es256, true)]
 fn through_the_stack((mut send, request): (Send, Request<()>)) -> Send {
     send(black_box(request));
     send
@@ -53,6 +55,8 @@ fn through_the_stack((mut send, request): (Send, Request<()>)) -> Send {
 #[bench::background_occupied(Case::Background, true)]
 #[bench::user_empty(Case::User, false)]
 #[bench::user_occupied(Case::User, true)]
+#[bench::es256_empty(Case::Es256, false)]
+#[bench::es256_occupied(Case::Es256, true)]
 fn bare_service((mut send, request): (Send, Request<()>)) -> Send {
     send(black_box(request));
     send

@@ -57,8 +57,8 @@ fn main() {
         || jsonwebtoken::encode(&Header::default(), &claims, &signing).expect("it is signed");
 
     let mut rows: Vec<Row> = Case::ALL
-        .into_iter()
-        .flat_map(|case| [false, true].map(|occupied| Row::new(case, occupied)))
+        .iter()
+        .flat_map(|&case| [false, true].map(|occupied| Row::new(case, occupied)))
         .collect();
     let (mut decoded, mut encoded) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {

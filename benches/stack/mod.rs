@@ -23,7 +23,7 @@ use tower_sliding_session::{
     request_class::subtree,
     rules::Profiles,
     store::MemoryStore,
-    token::TokenVerifier,
+    token::{Algorithm, SigningKey, TokenVerifier},
 };
 
 /// The HMAC secret of every token here.
@@ -48,6 +48,13 @@ pub(crate) enum Case {
     Background,
     /// The whole stack, token seen before: activity recorded, no renewal due.
     User,
+    /// As `User`, signed with ES256.
+    Es256,
+    /// As `User`, signed with `EdDSA`.
+    EdDsa,
+    /// As `User`, signed with RS256, which one of the backends does.
+    #[cfg(feature = "aws_lc_rs")]
+    Rs256,
     /// As `User`, each token seen for the first time and remembered in another's place.
     FirstSeen,
     /// As `User`, the token verified anew at each request: the cache is off.
@@ -57,13 +64,17 @@ pub(crate) enum Case {
 }
 
 impl Case {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: &[Self] = &[
         Self::Public,
         Self::NoToken,
         Self::KnownBackground,
         Self::KnownUser,
         Self::Background,
         Self::User,
+        Self::Es256,
+        Self::EdDsa,
+        #[cfg(feature = "aws_lc_rs")]
+        Self::Rs256,
         Self::FirstSeen,
         Self::Uncached,
         Self::Renewal,
@@ -131,7 +142,7 @@ pub(crate) fn sessions(clock: impl Clock, case: Case) -> SlidingSessions {
         Case::FirstSeen => FEWER_THAN_TOKENS,
         _ => TokenVerifier::DEFAULT_CACHED_TOKENS,
     };
-    SlidingSessions::builder(keys(), policy(case))
+    SlidingSessions::builder(keys_of(case), policy(case))
         .cached_tokens(remembered)
         .path_rules(path_rules())
         .clock(clock)
@@ -143,6 +154,17 @@ pub(crate) fn sessions(clock: impl Clock, case: Case) -> SlidingSessions {
 pub(crate) fn token(sessions: &SlidingSessions) -> String {
     let grant = drive(sessions.start("lovelace").into_future()).expect("a session starts");
     grant.access_token().to_owned()
+}
+
+fn keys_of(case: Case) -> JwtKeys {
+    let (algorithm, pem) = match case {
+        Case::Es256 => (Algorithm::ES256, include_str!("../../tests/keys_pem/es256.private.pem")),
+        Case::EdDsa => (Algorithm::EdDSA, include_str!("../../tests/keys_pem/eddsa.private.pem")),
+        #[cfg(feature = "aws_lc_rs")]
+        Case::Rs256 => (Algorithm::RS256, include_str!("../../tests/keys_pem/rs256.private.pem")),
+        _ => return keys(),
+    };
+    JwtKeys::new(SigningKey::from_pem(algorithm, pem).expect("a private key"))
 }
 
 pub(crate) fn keys() -> JwtKeys {
@@ -191,7 +213,7 @@ pub(crate) fn bare(request: Request<()>) -> Ready<Result<Response<Full<Bytes>>, 
 }
 
 fn requests(case: Case, occupied: bool, tokens: &[String]) -> Box<dyn Fn() -> Request<()>> {
-    let verified = TokenVerifier::new(Arc::new(keys()))
+    let verified = TokenVerifier::new(Arc::new(keys_of(case)))
         .verify(&tokens[0], Timestamp::EPOCH)
         .expect("our own token");
     let bearers: Vec<_> = tokens.iter().map(|token| format!("Bearer {token}")).collect();

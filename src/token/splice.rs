@@ -1,6 +1,9 @@
 //! A successor's payload: the predecessor's bytes with a few spans exchanged.
 
-use std::ops::Range;
+use std::{
+    fmt::{self, Write as _},
+    ops::Range,
+};
 
 use serde::Serialize;
 
@@ -106,24 +109,30 @@ pub(crate) fn successor(
     app: Option<&AppClaims>,
     id: &str,
 ) -> String {
-    let mut edits = vec![
-        (token.spans.iat.clone(), times.iat.as_secs().to_string()),
-        (token.spans.exp.clone(), times.exp.as_secs().to_string()),
-    ];
-    let mut added = String::new();
-    match &token.spans.jti {
-        Some(span) => edits.push((span.clone(), format!("\"{id}\""))),
-        None => push_member(&mut added, "jti", id),
-    }
     let payload = token.payload();
-    match (seen, &token.spans.seen) {
-        (Seen::AtMint, Some(span)) => edits.push((with_its_comma(payload, span), String::new())),
-        (Seen::AtMint, None) => {}
-        (Seen::Earlier(at), Some(span)) => {
-            edits.push((span.clone(), format!("\"seen\":{}", at.as_secs())));
+    let mut added = String::new();
+    let none = (0..0, Edit::Drop);
+    let jti = if let Some(span) = &token.spans.jti {
+        (span.clone(), Edit::Text(id))
+    } else {
+        push_member(&mut added, "jti", id);
+        none.clone()
+    };
+    let seen = match (seen, &token.spans.seen) {
+        (Seen::AtMint, Some(span)) => (with_its_comma(payload, span), Edit::Drop),
+        (Seen::AtMint, None) => none,
+        (Seen::Earlier(at), Some(span)) => (span.clone(), Edit::Seen(at)),
+        (Seen::Earlier(at), None) => {
+            push_member(&mut added, "seen", &at.as_secs());
+            none
         }
-        (Seen::Earlier(at), None) => push_member(&mut added, "seen", &at.as_secs()),
-    }
+    };
+    let edits = [
+        (token.spans.iat.clone(), Edit::Time(times.iat)),
+        (token.spans.exp.clone(), Edit::Time(times.exp)),
+        jti,
+        seen,
+    ];
     if let Some(adopted) = token.adopted {
         let claims = token.claims();
         if adopted.sid {
@@ -157,14 +166,36 @@ fn with_its_comma(payload: &str, member: &Range<usize>) -> Range<usize> {
     before.strip_suffix(',').map_or(before.len(), str::len)..member.end
 }
 
+/// What a span is exchanged for.
+#[derive(Clone)]
+enum Edit<'a> {
+    Drop,
+    Time(Timestamp),
+    /// A text that needs no escape.
+    Text(&'a str),
+    /// The whole member.
+    Seen(Timestamp),
+}
+
+impl fmt::Display for Edit<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Drop => Ok(()),
+            Self::Time(at) => at.as_secs().fmt(f),
+            Self::Text(text) => write!(f, "\"{text}\""),
+            Self::Seen(at) => write!(f, "\"seen\":{}", at.as_secs()),
+        }
+    }
+}
+
 /// `payload` with every edit made and `added` appended as its last members.
-fn splice(payload: &str, mut edits: Vec<(Range<usize>, String)>, added: &str) -> String {
-    edits.sort_by_key(|(span, _)| span.start);
+fn splice(payload: &str, mut edits: [(Range<usize>, Edit<'_>); 4], added: &str) -> String {
+    edits.sort_unstable_by_key(|(span, _)| span.start);
     let mut out = String::with_capacity(payload.len() + added.len() + 96);
     let mut copied = 0;
-    for (span, text) in edits {
+    for (span, edit) in edits {
         out.push_str(&payload[copied..span.start]);
-        out.push_str(&text);
+        write!(out, "{edit}").expect("a string takes what it is given");
         copied = span.end;
     }
     out.push_str(&payload[copied..]);

@@ -72,20 +72,23 @@ impl Delivery {
         &self,
         headers: &mut HeaderMap,
         carrier: Carrier,
-        token: &str,
+        token: String,
         life: Duration,
     ) {
-        let cookie = match carrier {
+        match carrier {
             Carrier::Header => {
+                if let Some(mirror) = &self.mirror {
+                    headers.append(SET_COOKIE, mirror.set(&token, life));
+                }
                 let Ok(mut value) = HeaderValue::try_from(token) else { return };
                 value.set_sensitive(true);
                 headers.insert(self.header.clone(), value);
-                &self.mirror
             }
-            Carrier::Cookie => &self.cookie,
-        };
-        if let Some(cookie) = cookie {
-            headers.append(SET_COOKIE, cookie.set(token, life));
+            Carrier::Cookie => {
+                if let Some(cookie) = &self.cookie {
+                    headers.append(SET_COOKIE, cookie.set(&token, life));
+                }
+            }
         }
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }

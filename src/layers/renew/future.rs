@@ -44,7 +44,7 @@ impl<B> Minting<B> {
         let mut response = self.response.take().expect("polled after completion");
         if let Some(Minted { token, life }) = minted {
             let carrier = self.renewal.session.carrier();
-            self.renewal.settings.delivery.write(response.headers_mut(), carrier, &token, life);
+            self.renewal.settings.delivery.write(response.headers_mut(), carrier, token, life);
         }
         self.renewal.announce(&mut response);
         Poll::Ready(response)

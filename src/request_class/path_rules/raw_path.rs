@@ -9,12 +9,21 @@ pub(super) fn is_unambiguous(path: &str) -> bool {
     bytes.first() == Some(&b'/') && (is_plain(bytes) || has_plain_segments(bytes))
 }
 
-/// Whether there is nothing to look at closely, as in nearly every path. Without a branch, so that
-/// the compiler looks at many bytes at once.
+/// Whether there is nothing to look at closely, as in nearly every long path. A short one is looked
+/// at closely sooner than this would take.
 fn is_plain(bytes: &[u8]) -> bool {
-    let after = bytes.get(1..).unwrap_or_default();
+    let blocks = bytes.windows(BLOCK + 1).step_by(BLOCK).filter_map(<[u8]>::first_chunk);
+    // The last block overlaps the one before.
+    let last = bytes.last_chunk();
+    last.is_some() && blocks.chain(last).all(is_plain_block)
+}
+
+/// How many pairs of bytes are looked at together: the compiler takes them at once.
+const BLOCK: usize = 16;
+
+fn is_plain_block(block: &[u8; BLOCK + 1]) -> bool {
     let is = |byte: u8, other: u8| u8::from(byte == other);
-    let closely = bytes.iter().zip(after).fold(0, |closely, (&byte, &next)| {
+    let closely = block.iter().zip(&block[1..]).fold(0, |closely, (&byte, &next)| {
         let separates = is(byte, b'/') & (is(next, b'/') | is(next, b'.'));
         closely | separates | is(next, b'%') | is(next, b'\\')
     });
@@ -94,6 +103,26 @@ mod tests {
             "/%%41",
         ] {
             assert!(!is_unambiguous(path), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn p25_wherever_it_stands_in_a_long_path() {
+        let plain = format!("/{}", "x".repeat(50));
+        assert!(is_unambiguous(&plain));
+        for at in 1..=plain.len() {
+            let (before, after) = plain.split_at(at);
+            for piece in ["//", "/./", "/../", "\\", "%", "%2f", "%5C", "%2e", "/%2E", "%zz"] {
+                let path = format!("{before}{piece}{after}");
+                assert!(!is_unambiguous(&path), "{path:?}");
+            }
+            for piece in ["/.x", "/..x", "x/", "%41", ".", "..", "/x."] {
+                let path = format!("{before}{piece}{after}");
+                assert!(before == "/" || is_unambiguous(&path), "{path:?}");
+            }
+        }
+        for piece in ["/.", "/.."] {
+            assert!(!is_unambiguous(&format!("{plain}{piece}")), "{piece:?}");
         }
     }
 
