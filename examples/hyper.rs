@@ -22,7 +22,7 @@ use tower_sliding_session::{
 };
 use uuid::Uuid;
 
-/// Two layers can answer in the handler's place, so the body is wrapped twice.
+/// The stack can answer in the handler's place, so the body is wrapped.
 type ResponseBody = SessionBody<Full<Bytes>>;
 
 /// `/login` starts a session, every other path greets its user.

@@ -241,12 +241,6 @@ impl Session {
         }
     }
 
-    /// Whether `judge` itself has admitted it: of one stack, which does so as the request comes in.
-    #[inline]
-    pub(crate) fn was_admitted_by(&self, judge: &Arc<Judge>) -> bool {
-        self.0.authenticated_by.as_ref().is_some_and(|known| Arc::ptr_eq(known, judge))
-    }
-
     /// Whether a layer that judges as `judge` does has found the token alive on its own.
     #[inline]
     pub(crate) fn was_found_alive_by(&self, judge: &Judge) -> bool {

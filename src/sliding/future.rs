@@ -88,15 +88,10 @@ where
         if this.detour.is_none() {
             let inner = this.inner.as_pin_mut().expect("there is one, or a detour");
             let mut response = ready!(inner.poll(cx))?;
-            if let Some(visit) = this.visit {
-                visit.end(&response);
-            }
             let errand = this.renewal.as_ref().and_then(|renewal| renewal.finish(&mut response));
             let Some(errand) = errand else {
                 let mut response = response.map(SessionBody::inner);
-                if let Some(exposed) = this.exposed {
-                    exposed.expose(response.headers_mut());
-                }
+                finish(&mut response, this.visit.as_deref(), this.exposed.as_deref());
                 return Poll::Ready(Ok(response));
             };
             let renewal = this.renewal.take().expect("the errand is its");
@@ -111,10 +106,19 @@ where
             }
             None => unreachable!("it was set above"),
         };
-        if let Some(exposed) = this.exposed {
-            exposed.expose(response.headers_mut());
-        }
+        finish(&mut response, this.visit.as_deref(), this.exposed.as_deref());
         Poll::Ready(Ok(response))
+    }
+}
+
+/// What the layers outside of the renewal do to a response.
+#[inline(always)]
+fn finish<B>(response: &mut Response<B>, visit: Option<&Visit>, exposed: Option<&Exposed>) {
+    if let Some(visit) = visit {
+        visit.end(response);
+    }
+    if let Some(exposed) = exposed {
+        exposed.expose(response.headers_mut());
     }
 }
 

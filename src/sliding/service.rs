@@ -14,7 +14,7 @@ use super::{future::ResponseFuture, layer::Layers};
 use crate::{
     body::SessionBody,
     layers::{
-        activity::{self, Check, Waiting},
+        activity::{self, Check, Waiting, take_ready},
         authenticate,
         classify::assign,
     },
@@ -70,6 +70,7 @@ where
             }
         };
         assign(given, &mut request);
+        let admitted = session.is_some();
         let session = match session {
             Some(session) => {
                 authenticate.insert(session.clone(), &mut request);
@@ -83,7 +84,7 @@ where
                 }
             },
         };
-        match activity.check(&session, &request) {
+        match activity.check(&session, &request, admitted) {
             Check::Passed(visit) => {
                 let renewal = renew.renewal(session, &request);
                 ResponseFuture::straight(self.inner.call(request), visit, Some(renewal), exposed)
@@ -94,16 +95,10 @@ where
                 ResponseFuture::layered(authenticate::ResponseFuture::inner(answer), exposed)
             }
             Check::Asking(verdict) => {
-                // The service that was polled ready goes along; a fresh clone takes its place.
-                let fresh = self.inner.clone();
-                let ready = std::mem::replace(&mut self.inner, fresh);
-                let waiting = activity::ResponseFuture::waiting(Waiting {
-                    verdict,
-                    session,
-                    request,
-                    service: renew.layer(ready),
-                    layer: activity.clone(),
-                });
+                let service = renew.layer(take_ready(&mut self.inner));
+                let layer = activity.clone();
+                let waiting = Waiting { verdict, session, request, service, layer };
+                let waiting = activity::ResponseFuture::waiting(waiting);
                 ResponseFuture::layered(authenticate::ResponseFuture::inner(waiting), exposed)
             }
         }

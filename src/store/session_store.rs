@@ -27,7 +27,8 @@ pub trait SessionStore: Send + Sync + 'static {
     fn end(&self, session: Key, until: Timestamp) -> StoreFuture<()>;
 
     /// What this node has heard of marks and account policies, if the store knows of any. The
-    /// layers ask for it once, as they are made, and read it at each request.
+    /// layers ask for it once, as they are made, and read that one at each request. What an answer
+    /// at hand brings along counts from the next request on.
     fn bulletin(&self) -> Option<Arc<Bulletin>> {
         None
     }

@@ -51,7 +51,7 @@ enum Plainly {
 
 impl<'a> Written<'a> {
     /// What a string says, borrowed where nothing was escaped; an error for any other value.
-    #[inline]
+    #[inline(always)]
     pub(super) fn text(self) -> Result<Cow<'a, str>, Malformed> {
         match self.plainly {
             Plainly::Text => Ok(Cow::Borrowed(&self.json[1..self.json.len() - 1])),

@@ -155,9 +155,7 @@ impl ActivityLayer {
     pub fn rejections(self, make: Arc<dyn MakeRejection>) -> Self {
         self.with(|settings| settings.rejections = Some(make))
     }
-}
 
-impl ActivityLayer {
     /// Where it is noted that a session was found over.
     pub fn journal(self, journal: Journal) -> Self {
         self.with(|settings| settings.journal = Some(journal))
@@ -197,17 +195,21 @@ pub(crate) enum Check {
 }
 
 impl ActivityLayer {
-    /// Checks `session`, and records the activity that `request` is.
+    /// Checks `session`, and records the activity that `request` is. `admitted` is a session that
+    /// a layer with this one's judge has made for this request within this call.
     #[inline(always)]
-    pub(crate) fn check<B>(&self, session: &Session, request: &Request<B>) -> Check {
+    pub(crate) fn check<B>(
+        &self,
+        session: &Session,
+        request: &Request<B>,
+        admitted: bool,
+    ) -> Check {
         let class = session.class(request);
         if class == RequestClass::Public {
             return Check::Passed(None);
         }
-        let judge = &self.settings.judge;
-        let admitted = session.was_admitted_by(judge);
         if !admitted {
-            session.checked_by(judge);
+            session.checked_by(&self.settings.judge);
         }
         match self.settings.verdict(session, class, admitted) {
             Verdict::Now(Ok(())) => Check::Passed(self.settings.visit(session, class, request)),
@@ -225,6 +227,16 @@ impl ActivityLayer {
     ) -> Response<SessionBody<ResBody>> {
         self.settings.reject(rejection, session, Dialect::of(request.headers()))
     }
+}
+
+/// The service that was polled ready, to go along with a request that waits; a fresh clone takes
+/// its place.
+pub(crate) fn take_ready<S>(service: &mut S) -> S
+where
+    S: Clone,
+{
+    let fresh = service.clone();
+    std::mem::replace(service, fresh)
 }
 
 /// The service of [`ActivityLayer`].
@@ -258,7 +270,7 @@ where
         let Some(session) = request.extensions().get::<Session>() else {
             return ResponseFuture::inner(self.inner.call(request));
         };
-        match self.layer.check(session, &request) {
+        match self.layer.check(session, &request, false) {
             Check::Passed(visit) => ResponseFuture::counted(self.inner.call(request), visit),
             Check::Failed(rejection) => {
                 let response = self.layer.reject(rejection, session, &request);
@@ -266,16 +278,9 @@ where
             }
             Check::Asking(verdict) => {
                 let session = session.clone();
-                // The service that was polled ready goes along; a fresh clone takes its place.
-                let fresh = self.inner.clone();
-                let ready = std::mem::replace(&mut self.inner, fresh);
-                ResponseFuture::waiting(Waiting {
-                    verdict,
-                    session,
-                    request,
-                    service: ready,
-                    layer: self.layer.clone(),
-                })
+                let service = take_ready(&mut self.inner);
+                let layer = self.layer.clone();
+                ResponseFuture::waiting(Waiting { verdict, session, request, service, layer })
             }
         }
     }

@@ -164,34 +164,35 @@ impl Settings {
         class: RequestClass,
         admitted: bool,
     ) -> Verdict {
-        // Who admits by the same judge has looked at the marks within this call.
-        if !admitted && let Err(rejection) = self.judge_marks(session) {
-            return Verdict::Now(Err(rejection));
-        }
-        match self.ask(session, class, admitted || session.was_found_alive_by(&self.judge)) {
+        let found_alive = admitted || session.was_found_alive_by(&self.judge);
+        let verdict = match self.ask(session, class, found_alive) {
             Question::Touch(answer) => match answer.try_ready() {
-                Ok(touched) => Verdict::Now(self.judge_touch(session, touched)),
-                Err(answer) => Verdict::Touching(self.timed(answer)),
+                Ok(touched) => self.judge_touch(session, touched),
+                Err(answer) => return Verdict::Touching(self.timed(answer)),
             },
             Question::Peek(answer) => match answer.try_ready() {
-                Ok(peeked) => Verdict::Now(self.judge_peek(session, peeked)),
-                Err(answer) => Verdict::Peeking(self.timed(answer)),
+                Ok(peeked) => self.judge_peek(session, peeked),
+                Err(answer) => return Verdict::Peeking(self.timed(answer)),
             },
-        }
+        };
+        // Who has admitted it has looked at the marks a moment ago.
+        Verdict::Now(if admitted { verdict } else { self.judge_marks(session).and(verdict) })
     }
 
     /// The row of a request that counts, where rows are kept.
-    #[inline]
+    #[inline(always)]
     pub(super) fn visit<B>(
         &self,
         session: &Session,
         class: RequestClass,
         request: &Request<B>,
     ) -> Option<Box<Visit>> {
-        let journal = self.journal.as_ref().filter(|_| self.logs_visits)?;
+        if !self.logs_visits || class != RequestClass::User {
+            return None;
+        }
+        let journal = self.journal.as_ref()?;
         let now = session.now(&*self.judge.clock);
-        (class == RequestClass::User)
-            .then(|| Box::new(Visit::begin(journal, session, now, request)))
+        Some(Box::new(Visit::begin(journal, session, now, request)))
     }
 
     fn timed<T>(&self, answer: StoreFuture<T>) -> Timed<T> {

@@ -23,7 +23,7 @@ pin_project! {
 }
 
 impl<F> ResponseFuture<F> {
-    pub(crate) fn new(inner: F, exposed: Option<Arc<Exposed>>) -> Self {
+    pub(super) fn new(inner: F, exposed: Option<Arc<Exposed>>) -> Self {
         Self { inner, exposed }
     }
 }

@@ -231,7 +231,7 @@ impl Renewal {
         } else {
             None
         };
-        if errand.is_none() && self.settings.session_expires {
+        if errand.is_none() {
             self.announce(response);
         }
         errand
@@ -246,7 +246,9 @@ impl Renewal {
         let now = settings.clock.now();
         let times = match &replaced {
             Some(_) => rules::successor(claims, &policy, now),
-            None => rules::renewal(claims, &policy, now)?,
+            None if self.class == RequestClass::User => rules::renewal(claims, &policy, now)?,
+            // A renewal further in has taken them.
+            None => return None,
         };
         // Asked last: most responses belong to tokens that are not due.
         if !self.is_renewable(response) {
@@ -284,10 +286,14 @@ impl Renewal {
     }
 
     /// `Session-Expires`, if it is asked for.
+    #[inline]
     fn announce<B>(&self, response: &mut Response<B>) {
-        if !self.settings.session_expires || !self.session.may_renew() {
-            return;
+        if self.settings.session_expires && self.session.may_renew() {
+            self.announce_deadlines(response);
         }
+    }
+
+    fn announce_deadlines<B>(&self, response: &mut Response<B>) {
         let claims = self.session.session_claims();
         let policy = self.session.policy(&self.settings.profiles);
         let deadlines = rules::Deadlines::of(claims, Some(self.session.last_activity()), &policy);
