@@ -129,6 +129,8 @@ async fn p09_no_token_on_a_304_or_in_a_response_that_shared_caches_keep() {
         assert!(renewed(&response).is_none(), "{header:?}");
         assert_eq!(response.headers()[header.0], header.1, "left as it was");
     }
+    let two_lines = [("cache-control", "no-transform"), ("cache-control", "public")];
+    assert!(!renews(answer(200, &two_lines)).await);
 }
 
 #[tokio::test]

@@ -57,14 +57,11 @@ impl Delivery {
         }
     }
 
-    /// Whether a response already hands out a token, or takes one back: login and logout.
-    pub(crate) fn is_used_by(&self, headers: &HeaderMap) -> bool {
-        let ours = |cookie: &Option<SessionCookie>| {
-            cookie.as_ref().is_some_and(|cookie| {
-                headers.get_all(SET_COOKIE).iter().any(|value| cookie.is_set_by(value))
-            })
-        };
-        headers.contains_key(&self.header) || ours(&self.cookie) || ours(&self.mirror)
+    /// Whether a response with this header hands out a token already, or takes one back: login and
+    /// logout.
+    pub(crate) fn is_used_by(&self, name: &HeaderName, value: &HeaderValue) -> bool {
+        let mut cookies = [&self.cookie, &self.mirror].into_iter().flatten();
+        *name == self.header || *name == SET_COOKIE && cookies.any(|cookie| cookie.is_set_by(value))
     }
 
     /// Writes `token`, which lives for `life`, and forbids caches to keep the response.

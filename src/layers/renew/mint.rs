@@ -121,9 +121,9 @@ impl Errand {
         let clock = &*self.settings.clock;
         let token = self.session.token();
         let claims = token.claims();
-        let last_activity = match self.session.store() {
+        let (now, last_activity) = match self.session.store() {
             // Without a store nobody knows the last activity, and the idle timeout is not judged.
-            None => None,
+            None => (clock.now(), None),
             Some(store) => {
                 let peeked = store.peek(token.session_key());
                 let stored = match within(peeked, clock, REQUEST_TIME_LIMIT).await {
@@ -134,14 +134,12 @@ impl Errand {
                 if self.session.is_revoked() {
                     return false;
                 }
-                let known = rules::last_activity(claims, stored, clock.now());
-                Some(known.max(self.session.last_activity()))
+                let now = clock.now();
+                let known = rules::last_activity(claims, stored, now);
+                (now, Some(known.max(self.session.last_activity())))
             }
         };
-        matches!(
-            rules::standing(claims, last_activity, &self.policy(), clock.now()),
-            Standing::Live { .. }
-        )
+        matches!(rules::standing(claims, last_activity, &self.policy(), now), Standing::Live { .. })
     }
 
     fn mint(&self, app: Option<&AppClaims>) -> Option<Minted> {

@@ -273,16 +273,17 @@ impl Renewal {
     }
 
     fn is_renewable<B>(&self, response: &Response<B>) -> bool {
-        let (status, headers) = (response.status(), response.headers());
+        let (status, delivery) = (response.status(), &self.settings.delivery);
         let succeeded = status.as_u16() < 400
             && status != StatusCode::NOT_MODIFIED
-            && status != StatusCode::SWITCHING_PROTOCOLS
-            && headers.get(GRPC_STATUS).is_none_or(|grpc| grpc == "0");
-        let delivery = &self.settings.delivery;
+            && status != StatusCode::SWITCHING_PROTOCOLS;
+        let forbids = |(name, value): (&HeaderName, &HeaderValue)| {
+            let failed = *name == GRPC_STATUS && value != "0";
+            failed || delivery.is_used_by(name, value) || is_shared_cacheable(name, value)
+        };
         succeeded
             && delivery.reaches(self.session.carrier())
-            && !delivery.is_used_by(headers)
-            && !is_shared_cacheable(headers)
+            && !response.headers().iter().any(forbids)
     }
 
     /// `Session-Expires`, if it is asked for.
