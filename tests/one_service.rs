@@ -6,6 +6,7 @@ use std::{
     collections::HashMap,
     convert::Infallible,
     sync::{Arc, Mutex},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -319,6 +320,53 @@ async fn p17_claims_that_a_layer_further_in_has_taken_renew_nothing_in_the_backg
     let Ok(response) = service.oneshot(request).await;
     assert!(response.headers().contains_key("x-inner"));
     assert!(!response.headers().contains_key(RENEWED));
+}
+
+/// Ready once it was asked twice; a clone has to be asked anew.
+#[derive(Default)]
+struct Slow {
+    asked: usize,
+}
+
+impl Clone for Slow {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl Service<Request<()>> for Slow {
+    type Response = Response<String>;
+    type Error = Infallible;
+    type Future = std::future::Ready<Result<Response<String>, Infallible>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.asked += 1;
+        if self.asked < 2 {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<()>) -> Self::Future {
+        assert!(self.asked >= 2, "called before it was ready");
+        std::future::ready(Ok(ok()))
+    }
+}
+
+#[tokio::test]
+async fn the_service_that_was_ready_is_called_and_no_other() {
+    for mood in [Mood::AtHand, Mood::OnItsWay] {
+        let store = Arc::new(MoodyStore::new(mood));
+        let stack = Stack::with(patient(), |builder| builder.store(store));
+        let token = stack.sign_in().await;
+        let mut service = stack.sessions.layer().layer(Slow::default());
+        for _ in 0..2 {
+            let Ok(ready) = service.ready().await;
+            let Ok(response) = ready.call(with(&token)).await;
+            assert_eq!(stack::rejected(&response), None, "{mood:?}");
+        }
+    }
 }
 
 /// Keeps the names of events.

@@ -8,12 +8,6 @@ use serde::de::IgnoredAny;
 #[derive(Debug)]
 pub(crate) struct Malformed;
 
-impl std::fmt::Display for Malformed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("malformed claim")
-    }
-}
-
 /// One member of an object.
 pub(super) struct Member<'a> {
     /// Its name, unescaped.

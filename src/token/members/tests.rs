@@ -108,6 +108,19 @@ fn what_serde_json_accepts_is_accepted_and_nothing_else() {
     }
 }
 
+#[test]
+fn what_ends_a_string_is_seen_wherever_it_stands() {
+    for (before, after) in (0..20).flat_map(|before| (0..20).map(move |after| (before, after))) {
+        for special in
+            ["\"", "\\", "\\\"", "\u{0}", "\u{1}", "\u{1f}", " ", "!", "#", "\u{7f}", "\u{e9}"]
+        {
+            let (before, after) = ("x".repeat(before), "\u{a0}".repeat(after));
+            assert_agreement(&format!("{{\"a\":\"{before}{special}{after}\"}}"));
+            assert_agreement(&format!("{{\"{before}{special}{after}\":1}}"));
+        }
+    }
+}
+
 /// Texts made of what JSON is made of: many of them are nearly objects.
 fn near_json() -> impl Strategy<Value = String> {
     const PIECES: [&str; 25] = [
