@@ -102,13 +102,14 @@ impl<'a> Members<'a> {
         let value_start = self.at;
         let plainly = match first {
             Some(b'"') => self.string()?,
-            Some(b'-' | b'0'..=b'9') => self.number(),
-            _ => self.any()?,
+            Some(b'0'..=b'9') => self.number(),
+            _ => Plainly::Not,
         };
-        let json = self.since(value_start);
         if let Plainly::Not = plainly {
-            serde_json::from_str(json).map(|IgnoredAny| ()).map_err(|_| Malformed)?;
+            self.at = value_start;
+            self.any()?;
         }
+        let json = self.since(value_start);
         let value = Written { json, plainly };
         Ok(Some(Member { name, value, span: start..self.at }))
     }
@@ -162,7 +163,7 @@ impl<'a> Members<'a> {
         Ok(plainly)
     }
 
-    /// Walks over a number, or what begins like one.
+    /// Walks over digits, which are a whole number where nothing but that begins with them.
     #[inline]
     fn number(&mut self) -> Plainly {
         let rest = &self.json.as_bytes()[self.at..];
@@ -171,25 +172,23 @@ impl<'a> Members<'a> {
             whole = whole.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
             digits += 1;
         }
-        let is_numeric =
-            |byte: &&u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
-        let more = rest[digits..].iter().take_while(is_numeric).count();
-        self.at += digits + more;
+        self.at += digits;
+        let goes_on = matches!(rest.get(digits), Some(b'.' | b'e' | b'E'));
         let leads_with_zero = digits > 1 && rest[0] == b'0';
-        if more == 0 && digits <= SURE_DIGITS && !leads_with_zero {
-            Plainly::Whole(whole)
-        } else {
+        if goes_on || leads_with_zero || digits > SURE_DIGITS {
             Plainly::Not
+        } else {
+            Plainly::Whole(whole)
         }
     }
 
-    /// Walks over any other value.
-    fn any(&mut self) -> Result<Plainly, Malformed> {
+    /// Walks over a value as `serde_json` does.
+    fn any(&mut self) -> Result<(), Malformed> {
         let rest = &self.json[self.at..];
         let mut values = serde_json::Deserializer::from_str(rest).into_iter::<IgnoredAny>();
         let Some(Ok(IgnoredAny)) = values.next() else { return Err(Malformed) };
         self.at += values.byte_offset();
-        Ok(Plainly::Not)
+        Ok(())
     }
 }
 
