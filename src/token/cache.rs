@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use foldhash::fast::RandomState;
+use foldhash::quality::RandomState;
 
 use super::verified::VerifiedToken;
 use crate::rules::Timestamp;

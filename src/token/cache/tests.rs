@@ -1,6 +1,6 @@
 #![allow(clippy::unchecked_time_subtraction, reason = "of constants, in tests")]
 
-use std::{thread, time::Duration};
+use std::{collections::HashMap, thread, time::Duration};
 
 use super::*;
 use crate::rules::SessionClaims;
@@ -204,6 +204,20 @@ fn expired_tokens_leave_by_turns_though_no_other_comes_to_their_set() {
     }
     assert_eq!(len(&cache), 1);
     assert!(is_known(&cache, b"lasting"));
+}
+
+#[test]
+fn tokens_that_differ_in_their_last_bytes_alone_spread_over_the_sets() {
+    let tokens: Vec<_> = (0..500).map(|id| token(id, 64)).collect();
+    for seed in 0..1000 {
+        let cache = TokenCache::new(1 << 10);
+        let mut in_set = HashMap::<*const RwLock<Set>, usize>::new();
+        for token in &tokens {
+            *in_set.entry(cache.set(vacancy(&cache, token).hash)).or_default() += 1;
+        }
+        let kept: usize = in_set.into_values().map(|tokens| tokens.min(WAYS)).sum();
+        assert!(kept > 400, "{kept} in cache {seed}");
+    }
 }
 
 #[test]
