@@ -57,10 +57,9 @@ pub(super) struct Vacancy {
     generation: u64,
 }
 
-/// A token and its verification.
+/// A verified token.
 struct Entry {
     place: Vacancy,
-    token: Box<[u8]>,
     verified: Arc<VerifiedToken>,
     /// Copied here, so that a look at eight entries does not fetch eight tokens.
     exp: Timestamp,
@@ -99,20 +98,14 @@ impl TokenCache {
         let found = set.entries.iter().find(|entry| {
             entry.place.hash == hash
                 && entry.place.generation == generation
-                && is_equal(&entry.token, token)
+                && is_equal(entry.verified.presented(), token)
         });
         found.map(|entry| Arc::clone(&entry.verified)).ok_or(Vacancy { hash, generation })
     }
 
     /// Remembers the verification of `token`.
-    pub(super) fn insert(
-        &self,
-        place: Vacancy,
-        token: &[u8],
-        verified: &Arc<VerifiedToken>,
-        now: Timestamp,
-    ) {
-        let entry = Entry::new(place, token, verified);
+    pub(super) fn insert(&self, place: Vacancy, verified: &Arc<VerifiedToken>, now: Timestamp) {
+        let entry = Entry::new(place, verified);
         self.set(place.hash).write().unwrap_or_else(PoisonError::into_inner).insert(entry, now);
         // Expired tokens leave though no other comes to their set: one set for as many as it holds.
         let turn = self.turn.fetch_add(1, Relaxed);
@@ -142,7 +135,8 @@ impl Set {
         let Some(room) = BYTES_A_SET.checked_sub(entry.bytes) else { return };
         let is_useless = |other: &Entry| {
             let outlived = other.place.generation < entry.place.generation;
-            let same = other.place.hash == entry.place.hash && other.token == entry.token;
+            let same = other.place.hash == entry.place.hash
+                && other.verified.presented() == entry.verified.presented();
             now >= other.exp || outlived || same
         };
         if self.entries.iter().any(is_useless) {
@@ -168,13 +162,12 @@ impl Set {
 }
 
 impl Entry {
-    fn new(place: Vacancy, token: &[u8], verified: &Arc<VerifiedToken>) -> Self {
+    fn new(place: Vacancy, verified: &Arc<VerifiedToken>) -> Self {
         Self {
             place,
-            token: token.into(),
             verified: Arc::clone(verified),
             exp: verified.claims().exp,
-            bytes: size_of::<Self>() + token.len() + verified.bytes(),
+            bytes: size_of::<Self>() + verified.bytes(),
         }
     }
 }

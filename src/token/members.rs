@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, ops::Range};
 
-use serde::de::IgnoredAny;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 /// The payload is not a JSON object of well-formed claims.
 #[derive(Debug)]
@@ -18,17 +18,12 @@ pub(super) struct Member<'a> {
     pub(super) span: Range<usize>,
 }
 
-impl Member<'_> {
-    /// Where its value stands.
-    pub(super) const fn value_span(&self) -> Range<usize> {
-        self.span.end - self.value.json.len()..self.span.end
-    }
-}
-
-/// A name or a value as it is written.
+/// A value as it is written.
 #[derive(Clone, Copy)]
 pub(super) struct Written<'a> {
-    pub(super) json: &'a str,
+    object: &'a str,
+    start: usize,
+    end: usize,
     plainly: Plainly,
 }
 
@@ -44,12 +39,25 @@ enum Plainly {
 }
 
 impl<'a> Written<'a> {
+    #[inline]
+    pub(super) fn json(self) -> &'a str {
+        &self.object[self.span()]
+    }
+
+    /// Where it stands.
+    #[inline]
+    pub(super) const fn span(self) -> Range<usize> {
+        self.start..self.end
+    }
+
     /// What a string says, borrowed where nothing was escaped; an error for any other value.
     #[inline(always)]
     pub(super) fn text(self) -> Result<Cow<'a, str>, Malformed> {
         match self.plainly {
-            Plainly::Text => Ok(Cow::Borrowed(&self.json[1..self.json.len() - 1])),
-            Plainly::Not => serde_json::from_str(self.json).map(Cow::Owned).map_err(|_| Malformed),
+            Plainly::Text => Ok(Cow::Borrowed(&self.object[self.start + 1..self.end - 1])),
+            Plainly::Not => {
+                serde_json::from_str(self.json()).map(Cow::Owned).map_err(|_| Malformed)
+            }
             Plainly::Whole(_) => Err(Malformed),
         }
     }
@@ -68,7 +76,7 @@ impl<'a> Written<'a> {
 /// be known to the byte.
 ///
 /// Strings without an escape and whole numbers are read here, in one pass over the bytes; every
-/// other value is `serde_json`'s to read.
+/// other value is `serde_json`'s to read. Blanks between them are a detour.
 pub(super) struct Members<'a> {
     json: &'a str,
     at: usize,
@@ -78,142 +86,134 @@ pub(super) struct Members<'a> {
 impl<'a> Members<'a> {
     /// Those of `json`, which must be an object.
     pub(super) fn of(json: &'a str) -> Result<Self, Malformed> {
-        let mut members = Self { json, at: 0, is_first: true };
-        members.take(b'{')?;
-        Ok(members)
+        let at = past(b'{', json.as_bytes(), 0)?;
+        Ok(Self { json, at, is_first: true })
     }
 
     /// The next one; after the last one nothing may follow the object.
     #[inline(always)]
     pub(super) fn next(&mut self) -> Result<Option<Member<'a>>, Malformed> {
-        if self.peek() == Some(b'}') {
-            self.at += 1;
-            return if self.peek().is_none() { Ok(None) } else { Err(Malformed) };
-        }
-        if !std::mem::take(&mut self.is_first) {
-            self.take(b',')?;
-            self.peek();
-        }
-        let start = self.at;
-        let plainly = self.string()?;
-        let name = Written { json: self.since(start), plainly }.text()?;
-        self.take(b':')?;
-        let first = self.peek();
-        let value_start = self.at;
-        let plainly = match first {
-            Some(b'"') => self.string()?,
-            Some(b'0'..=b'9') => self.number(),
-            _ => Plainly::Not,
-        };
-        if let Plainly::Not = plainly {
-            self.at = value_start;
-            self.any()?;
-        }
-        let json = self.since(value_start);
-        let value = Written { json, plainly };
-        Ok(Some(Member { name, value, span: start..self.at }))
-    }
-
-    /// The next byte that is no blank.
-    #[inline]
-    fn peek(&mut self) -> Option<u8> {
-        loop {
-            let byte = *self.json.as_bytes().get(self.at)?;
-            if !matches!(byte, b' ' | b'\n' | b'\t' | b'\r') {
-                return Some(byte);
-            }
-            self.at += 1;
-        }
-    }
-
-    #[inline]
-    fn take(&mut self, expected: u8) -> Result<(), Malformed> {
-        if self.peek() != Some(expected) {
-            return Err(Malformed);
-        }
-        self.at += 1;
-        Ok(())
-    }
-
-    /// What was walked over since `start`.
-    #[inline]
-    fn since(&self, start: usize) -> &'a str {
-        &self.json[start..self.at]
-    }
-
-    /// Walks over a string; what it escapes is not looked at.
-    #[inline]
-    fn string(&mut self) -> Result<Plainly, Malformed> {
         let bytes = self.json.as_bytes();
-        if bytes.get(self.at) != Some(&b'"') {
-            return Err(Malformed);
-        }
-        let mut plainly = Plainly::Text;
-        self.at += 1;
-        loop {
-            self.at += plain_bytes(bytes.get(self.at..).ok_or(Malformed)?);
-            match bytes.get(self.at) {
-                Some(b'"') => break,
-                Some(b'\\') => self.at += 2,
-                _ => return Err(Malformed),
+        let is_first = std::mem::take(&mut self.is_first);
+        let start = match bytes.get(self.at..) {
+            Some([b',', b'"', ..]) if !is_first => self.at + 1,
+            _ => match next_quote(bytes, self.at, is_first)? {
+                Some(start) => start,
+                None => return Ok(None),
+            },
+        };
+        let end = plain_end(bytes, start + 1);
+        let (name, at) = match bytes.get(end..) {
+            Some([b'"', b':', b'!'..=u8::MAX, ..]) => {
+                (Cow::Borrowed(&self.json[start + 1..end]), end + 2)
             }
-            plainly = Plainly::Not;
-        }
-        self.at += 1;
-        Ok(plainly)
+            _ => self.spelled_name(start)?,
+        };
+        let plain = match bytes.get(at) {
+            Some(b'"') => text_end(bytes, at).map(|end| (Plainly::Text, end)),
+            Some(b'0'..=b'9') => whole(bytes, at).map(|(it, end)| (Plainly::Whole(it), end)),
+            _ => None,
+        };
+        let (plainly, end) = match plain {
+            Some(plain) => plain,
+            None => (Plainly::Not, at + read::<IgnoredAny>(&self.json[at..])?.1),
+        };
+        self.at = end;
+        let value = Written { object: self.json, start: at, end, plainly };
+        Ok(Some(Member { name, value, span: start..end }))
     }
 
-    /// Walks over digits, which are a whole number where nothing but that begins with them.
-    #[inline]
-    fn number(&mut self) -> Plainly {
-        let rest = &self.json.as_bytes()[self.at..];
-        let (mut digits, mut whole) = (0, 0_u64);
-        while let Some(digit @ b'0'..=b'9') = rest.get(digits) {
-            whole = whole.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
-            digits += 1;
-        }
-        self.at += digits;
-        let goes_on = matches!(rest.get(digits), Some(b'.' | b'e' | b'E'));
-        let leads_with_zero = digits > 1 && rest[0] == b'0';
-        if goes_on || leads_with_zero || digits > SURE_DIGITS {
-            Plainly::Not
-        } else {
-            Plainly::Whole(whole)
-        }
+    /// The name at `start` and where its value begins, with escapes or with blanks between them.
+    #[cold]
+    fn spelled_name(&self, start: usize) -> Result<(Cow<'a, str>, usize), Malformed> {
+        let (name, length) = read(&self.json[start..])?;
+        let bytes = self.json.as_bytes();
+        let at = past(b':', bytes, start + length)?;
+        Ok((Cow::Owned(name), past_blanks(bytes, at)))
     }
+}
 
-    /// Walks over a value as `serde_json` does.
-    fn any(&mut self) -> Result<(), Malformed> {
-        let rest = &self.json[self.at..];
-        let mut values = serde_json::Deserializer::from_str(rest).into_iter::<IgnoredAny>();
-        let Some(Ok(IgnoredAny)) = values.next() else { return Err(Malformed) };
-        self.at += values.byte_offset();
-        Ok(())
+/// Where the name of the next member begins, after the comma at `at`; nothing after the last one.
+#[cold]
+fn next_quote(bytes: &[u8], at: usize, is_first: bool) -> Result<Option<usize>, Malformed> {
+    if let Ok(at) = past(b'}', bytes, at) {
+        let is_all = past_blanks(bytes, at) == bytes.len();
+        return if is_all { Ok(None) } else { Err(Malformed) };
     }
+    let at = if is_first { at } else { past(b',', bytes, at)? };
+    past(b'"', bytes, at).map(|after| Some(after - 1))
+}
+
+/// Where the bytes after `expected` begin, which may stand behind blanks.
+fn past(expected: u8, bytes: &[u8], at: usize) -> Result<usize, Malformed> {
+    let at = past_blanks(bytes, at);
+    if bytes.get(at) == Some(&expected) { Ok(at + 1) } else { Err(Malformed) }
+}
+
+fn past_blanks(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(b' ' | b'\n' | b'\t' | b'\r') = bytes.get(at) {
+        at += 1;
+    }
+    at
+}
+
+/// A value at the beginning of `json` as `serde_json` reads it, and how many bytes it takes.
+#[cold]
+fn read<T>(json: &str) -> Result<(T, usize), Malformed>
+where
+    T: DeserializeOwned,
+{
+    let mut values = serde_json::Deserializer::from_str(json).into_iter();
+    let value = values.next().and_then(Result::ok).ok_or(Malformed)?;
+    Ok((value, values.byte_offset()))
 }
 
 /// So many digits never overflow 64 bits.
 const SURE_DIGITS: usize = 19;
 
-/// How many bytes at the beginning of `bytes` stand for themselves within a string: no quote, no
-/// backslash, no control character. Eight at once.
+/// The number at `start` and where it ends, if it is a whole one that fits.
 #[inline]
-fn plain_bytes(bytes: &[u8]) -> usize {
+fn whole(bytes: &[u8], start: usize) -> Option<(u64, usize)> {
+    let (mut at, mut number) = (start, 0_u64);
+    while let Some(digit @ b'0'..=b'9') = bytes.get(at) {
+        number = number.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
+        at += 1;
+    }
+    let digits = at - start;
+    let goes_on = matches!(bytes.get(at), Some(b'.' | b'e' | b'E'));
+    let leads_with_zero = digits > 1 && bytes[start] == b'0';
+    (!goes_on && !leads_with_zero && digits <= SURE_DIGITS).then_some((number, at))
+}
+
+/// Where the string ends whose quote stands at `start`, if nothing in it is escaped.
+#[inline]
+fn text_end(bytes: &[u8], start: usize) -> Option<usize> {
+    let end = plain_end(bytes, start + 1);
+    (bytes.get(end) == Some(&b'"')).then_some(end + 1)
+}
+
+/// Where, from `at` on, the first byte stands that does not stand for itself within a string: a
+/// quote, a backslash or a control character. Eight at once.
+#[inline]
+fn plain_end(bytes: &[u8], mut at: usize) -> usize {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
     // The lowest bit that is set stands in the first byte under the limit, if there is one.
     let under = |word: u64, limit: u8| word.wrapping_sub(ONES * u64::from(limit)) & !word & HIGH;
-    let (words, rest) = bytes.as_chunks();
-    for (index, word) in words.iter().enumerate() {
+    while let Some(word) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
         let word = u64::from_le_bytes(*word);
-        let is = |byte: u8| under(word ^ (ONES * u64::from(byte)), 1);
-        let special = is(b'"') | is(b'\\') | under(word, b' ');
+        // With one bit turned the quote comes next to the control characters.
+        let control_or_quote = under(word ^ (ONES * 2), b' ' + 1);
+        let special = control_or_quote | under(word ^ (ONES * u64::from(b'\\')), 1);
         if special != 0 {
-            return index * 8 + special.trailing_zeros() as usize / 8;
+            return at + special.trailing_zeros() as usize / 8;
         }
+        at += 8;
     }
-    let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..b' ');
-    bytes.len() - rest.len() + rest.iter().position(is_special).unwrap_or(rest.len())
+    while let Some(b' ' | b'!' | b'#'..=b'[' | b']'..) = bytes.get(at) {
+        at += 1;
+    }
+    at
 }
 
 #[cfg(test)]

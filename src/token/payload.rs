@@ -67,22 +67,22 @@ impl<'a> ParsedClaims<'a> {
             "sub" => once(&mut self.sub, name(member)?),
             "sid" => once(&mut self.sid, name(member)?),
             "iss" => once(&mut self.iss, member.value.text()?),
-            "aud" if member.value.json == "null" => Err(Malformed),
-            "aud" => once(&mut self.aud, member.value.json),
+            "aud" if member.value.json() == "null" => Err(Malformed),
+            "aud" => once(&mut self.aud, member.value.json()),
             "tenant" => once(&mut self.tenant, member.value.text()?),
             "session_profile" => once(&mut self.session_profile, member.value.text()?),
             "auth_time" => once(&mut self.auth_time, seconds(member.value)?),
             "iat" => {
-                self.spans.iat = member.value_span();
+                self.spans.iat = member.value.span();
                 once(&mut self.iat, seconds(member.value)?)
             }
             "exp" => {
-                self.spans.exp = member.value_span();
+                self.spans.exp = member.value.span();
                 once(&mut self.exp, seconds(member.value)?)
             }
             "jti" => {
                 member.value.text()?;
-                once(&mut self.spans.jti, member.value_span())
+                once(&mut self.spans.jti, member.value.span())
             }
             "nbf" => once(&mut self.nbf, seconds(member.value)?),
             "idle_max" => once(&mut self.idle_max, seconds(member.value)?),
@@ -97,7 +97,7 @@ impl<'a> ParsedClaims<'a> {
     }
 
     /// The claims as a session's, where `sid` and `auth_time` are given.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn session(
         &self,
         sid: &str,
@@ -156,7 +156,7 @@ fn milliseconds(written: Written<'_>) -> Result<Timestamp, Malformed> {
 fn number(written: Written<'_>) -> Result<u64, Malformed> {
     match written.whole() {
         Some(whole) => Ok(whole),
-        None => serde_json::from_str(written.json).map(|Number(it)| it).map_err(|_| Malformed),
+        None => serde_json::from_str(written.json()).map(|Number(it)| it).map_err(|_| Malformed),
     }
 }
 

@@ -22,7 +22,10 @@ pub(super) struct Adopted {
 ///
 /// `Debug` shows times only.
 pub struct VerifiedToken {
-    payload: Box<str>,
+    /// The payload, and behind it the token as it was presented.
+    text: Box<[u8]>,
+    /// Where the payload ends.
+    payload_end: usize,
     claims: SessionClaims,
     pub(super) spans: Spans,
     pub(super) adopted: Option<Adopted>,
@@ -41,7 +44,7 @@ impl VerifiedToken {
         let mut parsed = ParsedClaims::parse(payload)?;
         parsed.sub = Some(sub.into());
         let claims = parsed.session(sid, auth_time)?;
-        Ok(Self::of(claims, payload.into(), parsed.spans, None))
+        Ok(Self::of(claims, payload.as_bytes().into(), payload.len(), parsed.spans, None))
     }
 
     /// A token that this crate has written, with `payload` as its claims in JSON.
@@ -51,23 +54,24 @@ impl VerifiedToken {
             return Err(InvalidToken);
         };
         let claims = parsed.session(sid, auth_time)?;
-        Ok(Self::of(claims, payload.into(), parsed.spans, None))
+        Ok(Self::of(claims, payload.as_bytes().into(), payload.len(), parsed.spans, None))
     }
 
     /// A token that somebody else verified and of which nothing more is known.
     pub(crate) fn bare(claims: SessionClaims) -> Self {
-        Self::of(claims, "{}".into(), Spans::default(), None)
+        Self::of(claims, b"{}"[..].into(), 2, Spans::default(), None)
     }
 
     #[inline]
     pub(super) fn of(
         claims: SessionClaims,
-        payload: Box<str>,
+        text: Box<[u8]>,
+        payload_end: usize,
         spans: Spans,
         adopted: Option<Adopted>,
     ) -> Self {
         let session_key = Key::session(claims.iss.as_deref(), &claims.sid);
-        Self { payload, claims, spans, adopted, session_key, scopes: OnceLock::new() }
+        Self { text, payload_end, claims, spans, adopted, session_key, scopes: OnceLock::new() }
     }
 
     /// How much memory it takes, in bytes.
@@ -75,7 +79,7 @@ impl VerifiedToken {
         let SessionClaims { sub, sid, iss, tenant, session_profile, .. } = &self.claims;
         let length = |text: &Option<Box<str>>| text.as_ref().map_or(0, |text| text.len());
         let optional = length(iss) + length(tenant) + length(session_profile);
-        size_of::<Self>() + self.payload.len() + sub.len() + sid.len() + optional
+        size_of::<Self>() + self.text.len() + sub.len() + sid.len() + optional
     }
 
     /// Whether a successor can be made of it: its times stand in its payload.
@@ -90,9 +94,18 @@ impl VerifiedToken {
     }
 
     /// All claims as they were signed, in JSON.
+    ///
+    /// Costs a look through them: they are held as bytes, together with the token.
     #[must_use]
-    pub const fn payload(&self) -> &str {
-        &self.payload
+    pub fn payload(&self) -> &str {
+        // It was UTF-8 when it was read.
+        str::from_utf8(&self.text[..self.payload_end]).unwrap_or_default()
+    }
+
+    /// The token as it was presented, where it was.
+    #[inline]
+    pub(super) fn presented(&self) -> &[u8] {
+        &self.text[self.payload_end..]
     }
 
     /// Its `jti`, if it has one.
@@ -101,7 +114,7 @@ impl VerifiedToken {
     /// One that is no text.
     pub(super) fn jti(&self) -> Result<Option<String>, InvalidToken> {
         let span = self.spans.jti.clone();
-        span.map(|span| serde_json::from_str(&self.payload[span]).map_err(|_| InvalidToken))
+        span.map(|span| serde_json::from_str(&self.payload()[span]).map_err(|_| InvalidToken))
             .transpose()
     }
 

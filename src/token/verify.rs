@@ -1,8 +1,9 @@
 //! From presented bytes to a verified token.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, mem::MaybeUninit, sync::Arc};
 
 use base64_simd::{AsOut as _, URL_SAFE_NO_PAD};
+use memchr::{memchr, memrchr};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -164,7 +165,7 @@ impl TokenVerifier {
             Err(place) => place,
         };
         let verified = self.verify_anew(token, Purpose::Access)?;
-        cache.insert(place, token, &verified, now);
+        cache.insert(place, &verified, now);
         Ok(verified)
     }
 
@@ -190,17 +191,18 @@ impl TokenVerifier {
         let own_header = set.header(purpose).as_bytes();
         let Parts { signed, header, body, signature } =
             Parts::of(token, own_header).ok_or(InvalidToken)?;
-        let key = if header == own_header {
-            set.signing_key()
-        } else {
-            let header = Header::parse(header, purpose)?;
-            let key = set.find(header.kid.as_deref()).ok_or(InvalidToken)?;
-            if header.alg != key.algorithm() {
-                return Err(InvalidToken);
+        let key = match header {
+            None => set.signing_key(),
+            Some(header) => {
+                let header = Header::parse(header, purpose)?;
+                let key = set.find(header.kid.as_deref()).ok_or(InvalidToken)?;
+                if header.alg != key.algorithm() {
+                    return Err(InvalidToken);
+                }
+                key
             }
-            key
         };
-        let mut buffer = [0; MAX_SIGNATURE];
+        let mut buffer = [MaybeUninit::uninit(); MAX_SIGNATURE];
         let room = buffer.get_mut(..URL_SAFE_NO_PAD.estimated_decoded_length(signature.len()));
         let room = room.ok_or(InvalidToken)?;
         let signature =
@@ -208,20 +210,24 @@ impl TokenVerifier {
         if !key.verify(signed, signature) {
             return Err(InvalidToken);
         }
-        let payload = URL_SAFE_NO_PAD.decode_to_vec(body).map_err(|_| InvalidToken)?;
-        let payload = String::from_utf8(payload).map_err(|_| InvalidToken)?;
-        self.read(signed, payload.into_boxed_str(), purpose)
+        let mut text = Vec::with_capacity(body.len() * 3 / 4 + token.len());
+        URL_SAFE_NO_PAD.decode_append(body, &mut text).map_err(|_| InvalidToken)?;
+        let payload_end = text.len();
+        text.extend_from_slice(token);
+        self.read(signed, text.into_boxed_slice(), payload_end, purpose)
     }
 
     #[inline]
     fn read(
         &self,
         signed: &[u8],
-        payload: Box<str>,
+        text: Box<[u8]>,
+        payload_end: usize,
         purpose: Purpose,
     ) -> Result<Arc<VerifiedToken>, InvalidToken> {
+        let payload = str::from_utf8(&text[..payload_end]).map_err(|_| InvalidToken)?;
         let mut parsed = ParsedClaims::default();
-        parsed.read(&payload)?;
+        parsed.read(payload)?;
         if self.iss.is_some() && parsed.iss.as_deref() != self.iss.as_deref() {
             return Err(InvalidToken);
         }
@@ -230,7 +236,7 @@ impl TokenVerifier {
         }
         let adopted = Adopted { sid: parsed.sid.is_none(), auth_time: parsed.auth_time.is_none() };
         let adopted = (adopted.sid || adopted.auth_time).then_some(adopted);
-        if adopted.is_some() && !self.legacy.accepts(&payload, purpose) {
+        if adopted.is_some() && !self.legacy.accepts(payload, purpose) {
             return Err(InvalidToken);
         }
         let auth_time = parsed.auth_time.or(parsed.iat).ok_or(InvalidToken)?;
@@ -240,7 +246,7 @@ impl TokenVerifier {
         };
         let spans = std::mem::take(&mut parsed.spans);
         drop(parsed);
-        Ok(Arc::new(VerifiedToken::of(claims, payload, spans, adopted)))
+        Ok(Arc::new(VerifiedToken::of(claims, text, payload_end, spans, adopted)))
     }
 
     fn is_audience(&self, aud: Option<&str>) -> Result<bool, InvalidToken> {
@@ -258,7 +264,8 @@ impl TokenVerifier {
 struct Parts<'a> {
     /// Header and body with the dot between them.
     signed: &'a [u8],
-    header: &'a [u8],
+    /// None where it is ours.
+    header: Option<&'a [u8]>,
     body: &'a [u8],
     signature: &'a [u8],
 }
@@ -267,14 +274,14 @@ impl<'a> Parts<'a> {
     /// The signature is sought from the end, a header of ours not at all: what is long is passed
     /// over. A dot too many is in the body, and refused with it.
     fn of(token: &'a [u8], own_header: &[u8]) -> Option<Self> {
-        let is_dot = |byte: &u8| *byte == b'.';
-        let end = token.iter().rposition(is_dot)?;
+        let end = memrchr(b'.', token)?;
         let (signed, signature) = (&token[..end], &token[end + 1..]);
-        let middle = match signed.get(own_header.len()) {
-            Some(b'.') if signed.starts_with(own_header) => own_header.len(),
-            _ => signed.iter().position(is_dot)?,
+        let (header, body) = if let Some([b'.', body @ ..]) = signed.strip_prefix(own_header) {
+            (None, body)
+        } else {
+            let middle = memchr(b'.', signed)?;
+            (Some(&signed[..middle]), &signed[middle + 1..])
         };
-        let (header, body) = (&signed[..middle], &signed[middle + 1..]);
         Some(Self { signed, header, body, signature })
     }
 }

@@ -12,15 +12,21 @@ pub(super) fn is_unambiguous(path: &str) -> bool {
 /// Whether there is nothing to look at closely, as in nearly every long path. A short one is looked
 /// at closely sooner than this would take.
 fn is_plain(bytes: &[u8]) -> bool {
-    let blocks = bytes.windows(BLOCK + 1).step_by(BLOCK).filter_map(<[u8]>::first_chunk);
+    let mut rest = bytes;
+    while let Some(block) = rest.first_chunk() {
+        if !is_plain_block(block) {
+            return false;
+        }
+        rest = &rest[BLOCK..];
+    }
     // The last block overlaps the one before.
-    let last = bytes.last_chunk();
-    last.is_some() && blocks.chain(last).all(is_plain_block)
+    bytes.last_chunk().is_some_and(is_plain_block)
 }
 
 /// How many pairs of bytes are looked at together: the compiler takes them at once.
 const BLOCK: usize = 16;
 
+#[inline]
 fn is_plain_block(block: &[u8; BLOCK + 1]) -> bool {
     let is = |byte: u8, other: u8| u8::from(byte == other);
     let closely = block.iter().zip(&block[1..]).fold(0, |closely, (&byte, &next)| {

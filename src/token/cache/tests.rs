@@ -3,15 +3,16 @@
 use std::{collections::HashMap, thread, time::Duration};
 
 use super::*;
-use crate::rules::SessionClaims;
+use crate::{rules::SessionClaims, token::payload::Spans};
 
 const BEGIN: Timestamp = Timestamp::from_secs(1_800_000_000);
 const HOUR: Duration = Duration::from_secs(3600);
 const MILLI: Duration = Duration::from_millis(1);
 
-/// The verification of a token of the user `sub` that ends at `exp`.
-fn verified(sub: &str, exp: Timestamp) -> Arc<VerifiedToken> {
-    Arc::new(VerifiedToken::bare(SessionClaims::new(sub, "s1", BEGIN, exp)))
+/// The verification of `token`, of the user `sub`, that ends at `exp`.
+fn verified(token: &[u8], sub: &str, exp: Timestamp) -> Arc<VerifiedToken> {
+    let claims = SessionClaims::new(sub, "s1", BEGIN, exp);
+    Arc::new(VerifiedToken::of(claims, token.into(), 0, Spans::default(), None))
 }
 
 /// The `id`th token of `length` bytes.
@@ -23,7 +24,7 @@ fn token(id: usize, length: usize) -> Vec<u8> {
 
 /// Verifies `token`, whose session ends at `exp`, and remembers it.
 fn remember(cache: &TokenCache, token: &[u8], exp: Timestamp, now: Timestamp) {
-    cache.insert(vacancy(cache, token), token, &verified("ada", exp), now);
+    cache.insert(vacancy(cache, token), &verified(token, "ada", exp), now);
 }
 
 fn vacancy(cache: &TokenCache, token: &[u8]) -> Vacancy {
@@ -36,7 +37,7 @@ fn is_known(cache: &TokenCache, token: &[u8]) -> bool {
 
 fn entry(token: &[u8], generation: u64, exp: Timestamp) -> Entry {
     let place = Vacancy { hash: 0, generation };
-    Entry::new(place, token, &verified("ada", exp))
+    Entry::new(place, &verified(token, "ada", exp))
 }
 
 fn len(cache: &TokenCache) -> usize {
@@ -48,10 +49,10 @@ fn a_token_is_found_once_it_was_inserted() {
     let (cache, token) = (TokenCache::new(64), token(1, 300));
     let place = cache.find(&token, 0).expect_err("it is empty");
     assert!(!is_known(&cache, &token), "a vacancy is no entry");
-    let verified = verified("ada", BEGIN + HOUR);
-    cache.insert(place, &token, &verified, BEGIN);
+    let verified = verified(&token, "ada", BEGIN + HOUR);
+    cache.insert(place, &verified, BEGIN);
     assert!(Arc::ptr_eq(&cache.find(&token, 0).ok().expect("inserted"), &verified));
-    cache.insert(place, &token, &verified, BEGIN);
+    cache.insert(place, &verified, BEGIN);
     assert_eq!(len(&cache), 1, "once, though two verified it at once");
 }
 
@@ -59,7 +60,7 @@ fn a_token_is_found_once_it_was_inserted() {
 fn p30_a_token_from_before_or_after_a_change_of_the_keys_is_no_hit() {
     let (cache, token) = (TokenCache::new(64), token(1, 300));
     let place = cache.find(&token, 7).expect_err("it is empty");
-    cache.insert(place, &token, &verified("ada", BEGIN + HOUR), BEGIN);
+    cache.insert(place, &verified(&token, "ada", BEGIN + HOUR), BEGIN);
     for (generation, expected) in [(6, false), (7, true), (8, false), (u64::MAX, false)] {
         assert_eq!(cache.find(&token, generation).is_ok(), expected, "{generation}");
     }
@@ -70,9 +71,9 @@ fn p30_a_vacancy_taken_before_the_keys_changed_is_filled_in_vain() {
     let (cache, token) = (TokenCache::new(64), token(1, 300));
     let before = cache.find(&token, 0).expect_err("it is empty");
     let after = cache.find(&token, 1).expect_err("it is empty");
-    cache.insert(before, &token, &verified("ada", BEGIN + HOUR), BEGIN);
+    cache.insert(before, &verified(&token, "ada", BEGIN + HOUR), BEGIN);
     assert!(cache.find(&token, 1).is_err());
-    cache.insert(after, &token, &verified("ada", BEGIN + HOUR), BEGIN);
+    cache.insert(after, &verified(&token, "ada", BEGIN + HOUR), BEGIN);
     assert!(cache.find(&token, 1).is_ok());
     assert_eq!(len(&cache), 1, "what no request can find leaves");
 }
@@ -84,7 +85,10 @@ fn p30_tokens_from_before_a_change_of_the_keys_make_room_for_later_ones() {
         set.insert(entry(b"one", generation, BEGIN + HOUR), BEGIN);
         set.insert(entry(b"two", 7, BEGIN + HOUR), BEGIN);
         assert_eq!(set.entries.len(), 1 + usize::from(expected), "{generation}");
-        assert!(set.entries.iter().any(|entry| *entry.token == *b"two"), "{generation}");
+        assert!(
+            set.entries.iter().any(|entry| *entry.verified.presented() == *b"two"),
+            "{generation}"
+        );
     }
 }
 
@@ -129,13 +133,12 @@ fn equality_looks_at_every_bit() {
 
 #[test]
 fn p15_a_hundred_thousand_good_tokens_stay_within_the_capacity() {
-    let verified = verified("ada", BEGIN + HOUR);
     for (longest, is_full) in [(100, true), (8192, false)] {
         let cache = TokenCache::new(1 << 10);
         for id in 0..100_000 {
             let token = token(id, 64 + id * 7 % (longest - 63));
             let place = vacancy(&cache, &token);
-            cache.insert(place, &token, &verified, BEGIN);
+            cache.insert(place, &verified(&token, "ada", BEGIN + HOUR), BEGIN);
             assert!(id % 100 > 0 || is_known(&cache, &token), "the last one is remembered");
             let set = cache.set(place.hash).read().expect("not poisoned");
             assert!(set.entries.len() <= WAYS && set.bytes() <= BYTES_A_SET, "after {id}");
@@ -162,10 +165,11 @@ fn p15_the_longest_token_displaces_others_and_fits() {
     (0..WAYS).for_each(|id| remember(&cache, &token(id, 1500), BEGIN + HOUR, BEGIN));
     assert_eq!(len(&cache), WAYS);
     // Three quarters of a token of 8 KiB are its payload.
-    let (longest, padding) = (token(WAYS, 8192), "x".repeat(6000));
-    let payload = format!(r#"{{"iat":1800000000,"exp":1800003600,"padding":"{padding}"}}"#);
-    let verified = VerifiedToken::trusted("ada", "s1", BEGIN, &payload).expect("well formed");
-    cache.insert(vacancy(&cache, &longest), &longest, &Arc::new(verified), BEGIN);
+    let (longest, payload) = (token(WAYS, 8192), [b'x'; 8192 * 3 / 4]);
+    let claims = SessionClaims::new("ada", "s1", BEGIN, BEGIN + HOUR);
+    let text = [&payload, &*longest].concat().into();
+    let verified = VerifiedToken::of(claims, text, payload.len(), Spans::default(), None);
+    cache.insert(vacancy(&cache, &longest), &Arc::new(verified), BEGIN);
     assert!(is_known(&cache, &longest));
     assert!(cache.sets[0].read().expect("not poisoned").bytes() <= BYTES_A_SET);
     assert!((1..WAYS).contains(&len(&cache)));
@@ -187,7 +191,7 @@ fn expired_tokens_leave_the_set_that_another_comes_to() {
         let mut set = Set::default();
         set.insert(entry(b"one", 0, BEGIN + HOUR), BEGIN + after);
         set.insert(entry(b"two", 0, BEGIN + HOUR + HOUR), BEGIN + after);
-        let left: Vec<_> = set.entries.iter().map(|entry| &*entry.token).collect();
+        let left: Vec<_> = set.entries.iter().map(|entry| entry.verified.presented()).collect();
         assert_eq!(left.contains(&&b"one"[..]), expected, "{after:?}");
         assert!(left.contains(&&b"two"[..]), "{after:?}");
     }
@@ -200,7 +204,7 @@ fn expired_tokens_leave_by_turns_though_no_other_comes_to_their_set() {
     let later = BEGIN + HOUR + HOUR;
     let place = vacancy(&cache, b"lasting");
     for _ in 0..WAYS * cache.sets.len() {
-        cache.insert(place, b"lasting", &verified("ada", later), BEGIN + HOUR);
+        cache.insert(place, &verified(b"lasting", "ada", later), BEGIN + HOUR);
     }
     assert_eq!(len(&cache), 1);
     assert!(is_known(&cache, b"lasting"));
@@ -245,7 +249,7 @@ fn what_is_found_is_the_tokens_own_whatever_runs_beside() {
                         Ok(found) => assert_eq!(*found.claims().sub, *sub),
                         Err(place) => {
                             let now = BEGIN + Duration::from_secs(turn as u64 % 7200);
-                            cache.insert(place, &token, &verified(&sub, BEGIN + HOUR), now);
+                            cache.insert(place, &verified(&token, &sub, BEGIN + HOUR), now);
                         }
                     }
                     if turn % 1000 == 0 {

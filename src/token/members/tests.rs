@@ -10,9 +10,9 @@ fn walked(json: &str) -> Result<Vec<(String, String, String)>, Malformed> {
     let mut members = Members::of(json)?;
     let mut all = Vec::new();
     while let Some(member) = members.next()? {
-        assert_eq!(&json[member.value_span()], member.value.json);
+        assert_eq!(&json[member.value.span()], member.value.json());
         let whole = json[member.span.clone()].to_owned();
-        all.push((member.name.clone().into_owned(), member.value.json.to_owned(), whole));
+        all.push((member.name.clone().into_owned(), member.value.json().to_owned(), whole));
     }
     Ok(all)
 }
