@@ -18,7 +18,7 @@ use crate::{
         activity::{self, Visit},
         authenticate,
         expose_headers::Exposed,
-        renew::{Minting, RenewService, Renewal},
+        renew::{BoxedMinting, Minting, RenewService, Renewal},
     },
 };
 
@@ -43,7 +43,7 @@ enum Detour<S, ReqBody, ResBody>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,
 {
-    Minting(Box<Minting<ResBody>>),
+    Minting(BoxedMinting<ResBody>),
     /// A request that does not go straight through, as the layers have it.
     Layered(Pin<Box<Layered<S, ReqBody, ResBody>>>),
 }
@@ -95,11 +95,11 @@ where
                 return Poll::Ready(Ok(response));
             };
             let renewal = this.renewal.take().expect("the errand is its");
-            *this.detour = Some(Detour::Minting(Box::new(Minting::new(response, renewal, errand))));
+            *this.detour = Some(Detour::Minting(Minting::boxed(response, renewal, errand)));
         }
         let mut response = match this.detour {
             Some(Detour::Minting(minting)) => {
-                ready!(minting.poll_response(cx)).map(SessionBody::inner)
+                ready!(minting.as_mut().poll_response(cx)).map(SessionBody::inner)
             }
             Some(Detour::Layered(future)) => {
                 ready!(future.as_mut().poll(cx))?.map(SessionBody::flat)

@@ -4,6 +4,7 @@ use std::fmt;
 
 use base64_simd::URL_SAFE_NO_PAD;
 use serde::Serialize;
+use uuid::{Uuid, fmt::Simple};
 
 use super::{keys::JwtKeys, keys::KeyError, purpose::Purpose, splice::AppClaims};
 use crate::rules::SessionClaims;
@@ -93,16 +94,27 @@ where
     out.push_str(&json);
 }
 
+/// How many characters an identifier has.
+pub(crate) const ID_LENGTH: usize = Simple::LENGTH;
+
 /// A random identifier: 122 bits from a cryptographic generator.
 pub(crate) fn new_id() -> String {
-    uuid::Uuid::new_v4().simple().to_string()
+    write_new_id(&mut [0; ID_LENGTH]).to_owned()
+}
+
+/// The same, without an allocation.
+pub(crate) fn write_new_id(buffer: &mut [u8; ID_LENGTH]) -> &str {
+    Uuid::new_v4().simple().encode_lower(buffer)
 }
 
 /// Signs `payload` with the newest key.
 pub(crate) fn mint(keys: &JwtKeys, payload: &str, purpose: Purpose) -> Result<String, KeyError> {
     let set = keys.current();
     let header = set.header(purpose);
-    let mut token = String::with_capacity(header.len() + payload.len() * 4 / 3 + 128);
+    let encoded = |length| URL_SAFE_NO_PAD.encoded_length(length);
+    let parts = [header.len(), encoded(payload.len()), encoded(set.signature_length())];
+    // To the byte, so that a header value takes it over as it is.
+    let mut token = String::with_capacity(parts.iter().sum::<usize>() + 2);
     token.push_str(header);
     token.push('.');
     URL_SAFE_NO_PAD.encode_append(payload, &mut token);

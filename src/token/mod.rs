@@ -25,7 +25,7 @@ pub use self::{
     verify::{InvalidToken, TokenVerifier},
 };
 pub(crate) use self::{
-    issue::{NewToken, mint, new_id},
+    issue::{ID_LENGTH, NewToken, mint, new_id, write_new_id},
     purpose::Purpose,
     splice::{AppClaims, Seen, successor},
     verify::RefreshToken,

@@ -1,9 +1,6 @@
 //! A successor's payload: the predecessor's bytes with a few spans exchanged.
 
-use std::{
-    fmt::{self, Write as _},
-    ops::Range,
-};
+use std::ops::Range;
 
 use serde::Serialize;
 
@@ -177,13 +174,19 @@ enum Edit<'a> {
     Seen(Timestamp),
 }
 
-impl fmt::Display for Edit<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Edit<'_> {
+    fn push_to(self, out: &mut String) {
+        let push_seconds = |out: &mut String, at: Timestamp| {
+            out.push_str(itoa::Buffer::new().format(at.as_secs()));
+        };
         match self {
-            Self::Drop => Ok(()),
-            Self::Time(at) => at.as_secs().fmt(f),
-            Self::Text(text) => write!(f, "\"{text}\""),
-            Self::Seen(at) => write!(f, "\"seen\":{}", at.as_secs()),
+            Self::Drop => {}
+            Self::Time(at) => push_seconds(out, at),
+            Self::Text(text) => out.extend(["\"", text, "\""]),
+            Self::Seen(at) => {
+                out.push_str("\"seen\":");
+                push_seconds(out, at);
+            }
         }
     }
 }
@@ -195,7 +198,7 @@ fn splice(payload: &str, mut edits: [(Range<usize>, Edit<'_>); 4], added: &str) 
     let mut copied = 0;
     for (span, edit) in edits {
         out.push_str(&payload[copied..span.start]);
-        write!(out, "{edit}").expect("a string takes what it is given");
+        edit.push_to(&mut out);
         copied = span.end;
     }
     out.push_str(&payload[copied..]);

@@ -22,31 +22,50 @@ pin_project! {
         inner: F,
         renewal: Option<Renewal>,
         // Renewals are rare: a box spares every other request their state.
-        minting: Option<Box<Minting<B>>>,
+        minting: Option<BoxedMinting<B>>,
     }
 }
 
-/// A response that waits for its token.
-pub(crate) struct Minting<B> {
-    response: Option<Response<B>>,
-    renewal: Renewal,
-    minted: Pin<Box<dyn Future<Output = Option<Minted>> + Send>>,
+pin_project! {
+    /// A response that waits for its token.
+    pub(crate) struct Minting<B, M>
+    where
+        M: ?Sized,
+    {
+        response: Option<Response<B>>,
+        renewal: Renewal,
+        #[pin]
+        minted: M,
+    }
 }
 
-impl<B> Minting<B> {
-    pub(crate) fn new(response: Response<B>, renewal: Renewal, errand: Errand) -> Self {
-        Self { response: Some(response), renewal, minted: Box::pin(errand.run()) }
-    }
+/// In one box, with the future of its token.
+pub(crate) type BoxedMinting<B> = Pin<Box<Minting<B, dyn Future<Output = Option<Minted>> + Send>>>;
 
+impl<B> Minting<B, ()> {
+    pub(crate) fn boxed(
+        response: Response<B>,
+        renewal: Renewal,
+        errand: Errand,
+    ) -> BoxedMinting<B> {
+        Box::pin(Minting { response: Some(response), renewal, minted: errand.run() })
+    }
+}
+
+impl<B, M> Minting<B, M>
+where
+    M: Future<Output = Option<Minted>> + ?Sized,
+{
     /// The response with its token; without one where none could be minted.
-    pub(crate) fn poll_response(&mut self, cx: &mut Context<'_>) -> Poll<Response<B>> {
-        let minted = ready!(self.minted.as_mut().poll(cx));
-        let mut response = self.response.take().expect("polled after completion");
+    pub(crate) fn poll_response(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response<B>> {
+        let this = self.project();
+        let minted = ready!(this.minted.poll(cx));
+        let mut response = this.response.take().expect("polled after completion");
         if let Some(Minted { token, life }) = minted {
-            let carrier = self.renewal.session.carrier();
-            self.renewal.settings.delivery.write(response.headers_mut(), carrier, token, life);
+            let carrier = this.renewal.session.carrier();
+            this.renewal.settings.delivery.write(response.headers_mut(), carrier, token, life);
         }
-        self.renewal.announce(&mut response);
+        this.renewal.announce(&mut response);
         Poll::Ready(response)
     }
 }
@@ -67,15 +86,15 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         if let Some(minting) = this.minting {
-            return minting.poll_response(cx).map(Ok);
+            return minting.as_mut().poll_response(cx).map(Ok);
         }
         let mut response = ready!(this.inner.poll(cx))?;
         let errand = this.renewal.as_ref().and_then(|renewal| renewal.finish(&mut response));
         let (Some(errand), Some(renewal)) = (errand, this.renewal.take()) else {
             return Poll::Ready(Ok(response));
         };
-        let minting = Box::new(Minting::new(response, renewal, errand));
-        this.minting.insert(minting).poll_response(cx).map(Ok)
+        let minting = Minting::boxed(response, renewal, errand);
+        this.minting.insert(minting).as_mut().poll_response(cx).map(Ok)
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
     rules::{self, Limits, Policy, Standing, Successor, Timestamp},
     session::Session,
     store::{Admission, Peeked, REQUEST_TIME_LIMIT, RenewalAsk, RenewalGate, within},
-    token::{AppClaims, ClaimsUpdate, Purpose, Seen, mint, new_id, successor},
+    token::{AppClaims, ClaimsUpdate, ID_LENGTH, Purpose, Seen, mint, successor, write_new_id},
 };
 
 /// How long a failed mint keeps its gates closed, at most.
@@ -26,7 +26,7 @@ pub(crate) struct Errand {
 }
 
 /// A successor, and for how long it lives.
-pub(super) struct Minted {
+pub(crate) struct Minted {
     pub(super) token: String,
     pub(super) life: Duration,
 }
@@ -145,7 +145,9 @@ impl Errand {
     fn mint(&self, app: Option<&AppClaims>) -> Option<Minted> {
         let token = self.session.token();
         let limits = Limits::of(token.claims(), &self.policy());
-        let payload = successor(token, self.times, self.seen, limits, app, &new_id());
+        let mut id = [0; ID_LENGTH];
+        let id = write_new_id(&mut id);
+        let payload = successor(token, self.times, self.seen, limits, app, id);
         match mint(&self.settings.keys, &payload, Purpose::Access) {
             Ok(token) => {
                 self.settings.note(&AuditEvent::SessionRenewed, &self.session);

@@ -14,8 +14,8 @@ use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use tower_layer::Layer;
 use tower_service::Service;
 
-pub(crate) use self::future::Minting;
 pub use self::future::ResponseFuture;
+pub(crate) use self::future::{BoxedMinting, Minting};
 use self::{cacheable::is_shared_cacheable, mint::Errand};
 use crate::{
     clock::{Clock, SystemClock},

@@ -200,4 +200,15 @@ impl KeySet {
     pub(super) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
         self.signing.sign(message)
     }
+
+    /// How many bytes a signature has; one with RSA may have more.
+    pub(super) const fn signature_length(&self) -> usize {
+        match self.signing.verifying.algorithm() {
+            Algorithm::HS256 => 32,
+            Algorithm::HS384 => 48,
+            Algorithm::HS512 | Algorithm::ES256 | Algorithm::EdDSA => 64,
+            Algorithm::ES384 => 96,
+            _ => 256,
+        }
+    }
 }
