@@ -18,7 +18,7 @@ use crate::{
         activity::{self, Visit},
         authenticate,
         expose_headers::Exposed,
-        renew::{BoxedMinting, Minting, RenewService, Renewal},
+        renew::{BoxedMinting, RenewService, Renewal, minting},
     },
 };
 
@@ -95,7 +95,7 @@ where
                 return Poll::Ready(Ok(response));
             };
             let renewal = this.renewal.take().expect("the errand is its");
-            *this.detour = Some(Detour::Minting(Minting::boxed(response, renewal, errand)));
+            *this.detour = Some(Detour::Minting(minting(response, renewal, errand)));
         }
         let mut response = match this.detour {
             Some(Detour::Minting(minting)) => {

@@ -15,6 +15,12 @@ use sha2::{Digest, Sha256};
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Key([u8; 16]);
 
+/// How many bytes the length of a part takes.
+const LENGTH: usize = size_of::<u64>();
+
+/// How many bytes SHA-256 hashes at once.
+const BLOCK: usize = 64;
+
 impl Key {
     /// The key of a session: its issuer and `sid`.
     #[must_use]
@@ -86,12 +92,6 @@ impl Key {
         Self(key)
     }
 }
-
-/// How many bytes the length of a part takes.
-const LENGTH: usize = size_of::<u64>();
-
-/// How many bytes SHA-256 hashes at once.
-const BLOCK: usize = 64;
 
 /// At once, not byte by byte.
 impl Hash for Key {

@@ -34,7 +34,8 @@ const HASHED: usize = 16;
 /// by others, or are [cleared](super::TokenVerifier::clear_cache). After any change of the key set
 /// none of the tokens from before is a hit. A token that was refused never enters, and of tokens
 /// that are good it holds no more than its capacity, in entries and in bytes: a client with very
-/// many of them displaces others, which are then verified again.
+/// many of them displaces others, which are then verified again. A [`Session`](crate::Session)
+/// that is kept keeps its token beyond that.
 ///
 /// Only the signature, `iss`, `aud` and the form of the claims are remembered. Times, revocation
 /// and activity are judged at each request.

@@ -113,7 +113,7 @@ pub(crate) fn mint(keys: &JwtKeys, payload: &str, purpose: Purpose) -> Result<St
     let header = set.header(purpose);
     let encoded = |length| URL_SAFE_NO_PAD.encoded_length(length);
     let parts = [header.len(), encoded(payload.len()), encoded(set.signature_length())];
-    // To the byte, so that a header value takes it over as it is.
+    // To the byte (but for long RSA keys), so that a header value takes it over as it is.
     let mut token = String::with_capacity(parts.iter().sum::<usize>() + 2);
     token.push_str(header);
     token.push('.');

@@ -158,7 +158,7 @@ fn past_blanks(bytes: &[u8], mut at: usize) -> usize {
 }
 
 /// A value at the beginning of `json` as `serde_json` reads it, and how many bytes it takes.
-#[cold]
+#[inline(never)]
 fn read<T>(json: &str) -> Result<(T, usize), Malformed>
 where
     T: DeserializeOwned,

@@ -18,12 +18,13 @@ pub(super) struct Adopted {
     pub(super) auth_time: bool,
 }
 
-/// A token whose signature, key and form were checked: its claims and its payload.
+/// A token whose signature, key and form were checked: its claims, its payload and, where a cache
+/// is to find it again, its bytes.
 ///
 /// `Debug` shows times only.
 pub struct VerifiedToken {
-    /// The payload, and behind it the token as it was presented.
-    text: Box<[u8]>,
+    /// The payload, and behind it the token as it was presented, if it is to be remembered.
+    text: Box<str>,
     /// Where the payload ends.
     payload_end: usize,
     claims: SessionClaims,
@@ -44,7 +45,7 @@ impl VerifiedToken {
         let mut parsed = ParsedClaims::parse(payload)?;
         parsed.sub = Some(sub.into());
         let claims = parsed.session(sid, auth_time)?;
-        Ok(Self::of(claims, payload.as_bytes().into(), payload.len(), parsed.spans, None))
+        Ok(Self::of(claims, payload.into(), payload.len(), parsed.spans, None))
     }
 
     /// A token that this crate has written, with `payload` as its claims in JSON.
@@ -54,18 +55,18 @@ impl VerifiedToken {
             return Err(InvalidToken);
         };
         let claims = parsed.session(sid, auth_time)?;
-        Ok(Self::of(claims, payload.as_bytes().into(), payload.len(), parsed.spans, None))
+        Ok(Self::of(claims, payload.into(), payload.len(), parsed.spans, None))
     }
 
     /// A token that somebody else verified and of which nothing more is known.
     pub(crate) fn bare(claims: SessionClaims) -> Self {
-        Self::of(claims, b"{}"[..].into(), 2, Spans::default(), None)
+        Self::of(claims, "{}".into(), 2, Spans::default(), None)
     }
 
     #[inline]
     pub(super) fn of(
         claims: SessionClaims,
-        text: Box<[u8]>,
+        text: Box<str>,
         payload_end: usize,
         spans: Spans,
         adopted: Option<Adopted>,
@@ -94,18 +95,15 @@ impl VerifiedToken {
     }
 
     /// All claims as they were signed, in JSON.
-    ///
-    /// Costs a look through them: they are held as bytes, together with the token.
     #[must_use]
     pub fn payload(&self) -> &str {
-        // It was UTF-8 when it was read.
-        str::from_utf8(&self.text[..self.payload_end]).unwrap_or_default()
+        &self.text[..self.payload_end]
     }
 
-    /// The token as it was presented, where it was.
+    /// The token as it was presented, where it is to be remembered.
     #[inline]
     pub(super) fn presented(&self) -> &[u8] {
-        &self.text[self.payload_end..]
+        &self.text.as_bytes()[self.payload_end..]
     }
 
     /// Its `jti`, if it has one.

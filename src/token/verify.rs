@@ -106,10 +106,10 @@ impl TokenVerifier {
     /// 32 MiB. With room for twice the tokens in use hardly one displaces another.
     ///
     /// What is remembered is the token and its claims, in memory, until the token expires, others
-    /// displace it, or the keys change; a token that was refused is not. Only the signature,
-    /// `iss`, `aud`, the form of the claims and what [`LegacyTokens`] said are remembered: times,
-    /// revocation and activity are judged at each request. Clones of a verifier share what they
-    /// remember.
+    /// displace it, or the keys change, and as long as a session of it is kept; a token that was
+    /// refused is not. Only the signature, `iss`, `aud`, the form of the claims and what
+    /// [`LegacyTokens`] said are remembered: times, revocation and activity are judged at each
+    /// request. Clones of a verifier share what they remember.
     #[must_use]
     pub fn cached_tokens(mut self, tokens: usize) -> Self {
         self.cached_tokens = tokens;
@@ -210,22 +210,25 @@ impl TokenVerifier {
         if !key.verify(signed, signature) {
             return Err(InvalidToken);
         }
-        let mut text = Vec::with_capacity(body.len() * 3 / 4 + token.len());
+        let is_remembered = self.cache.is_some() && purpose == Purpose::Access;
+        let kept = if is_remembered { token } else { b"" };
+        let mut text = Vec::with_capacity(body.len() * 3 / 4 + kept.len());
         URL_SAFE_NO_PAD.decode_append(body, &mut text).map_err(|_| InvalidToken)?;
         let payload_end = text.len();
-        text.extend_from_slice(token);
-        self.read(signed, text.into_boxed_slice(), payload_end, purpose)
+        text.extend_from_slice(kept);
+        let text = String::from_utf8(text).map_err(|_| InvalidToken)?;
+        self.read(signed, text.into_boxed_str(), payload_end, purpose)
     }
 
     #[inline]
     fn read(
         &self,
         signed: &[u8],
-        text: Box<[u8]>,
+        text: Box<str>,
         payload_end: usize,
         purpose: Purpose,
     ) -> Result<Arc<VerifiedToken>, InvalidToken> {
-        let payload = str::from_utf8(&text[..payload_end]).map_err(|_| InvalidToken)?;
+        let payload = &text[..payload_end];
         let mut parsed = ParsedClaims::default();
         parsed.read(payload)?;
         if self.iss.is_some() && parsed.iss.as_deref() != self.iss.as_deref() {

@@ -42,14 +42,12 @@ pin_project! {
 /// In one box, with the future of its token.
 pub(crate) type BoxedMinting<B> = Pin<Box<Minting<B, dyn Future<Output = Option<Minted>> + Send>>>;
 
-impl<B> Minting<B, ()> {
-    pub(crate) fn boxed(
-        response: Response<B>,
-        renewal: Renewal,
-        errand: Errand,
-    ) -> BoxedMinting<B> {
-        Box::pin(Minting { response: Some(response), renewal, minted: errand.run() })
-    }
+pub(crate) fn minting<B>(
+    response: Response<B>,
+    renewal: Renewal,
+    errand: Errand,
+) -> BoxedMinting<B> {
+    Box::pin(Minting { response: Some(response), renewal, minted: errand.run() })
 }
 
 impl<B, M> Minting<B, M>
@@ -93,7 +91,7 @@ where
         let (Some(errand), Some(renewal)) = (errand, this.renewal.take()) else {
             return Poll::Ready(Ok(response));
         };
-        let minting = Minting::boxed(response, renewal, errand);
+        let minting = minting(response, renewal, errand);
         this.minting.insert(minting).as_mut().poll_response(cx).map(Ok)
     }
 }

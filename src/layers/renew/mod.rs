@@ -15,7 +15,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 pub use self::future::ResponseFuture;
-pub(crate) use self::future::{BoxedMinting, Minting};
+pub(crate) use self::future::{BoxedMinting, minting};
 use self::{cacheable::is_shared_cacheable, mint::Errand};
 use crate::{
     clock::{Clock, SystemClock},

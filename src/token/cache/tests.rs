@@ -3,7 +3,10 @@
 use std::{collections::HashMap, thread, time::Duration};
 
 use super::*;
-use crate::{rules::SessionClaims, token::payload::Spans};
+use crate::{
+    rules::SessionClaims,
+    token::{JwtKeys, TokenVerifier, mint, payload::Spans, purpose::Purpose},
+};
 
 const BEGIN: Timestamp = Timestamp::from_secs(1_800_000_000);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -12,7 +15,8 @@ const MILLI: Duration = Duration::from_millis(1);
 /// The verification of `token`, of the user `sub`, that ends at `exp`.
 fn verified(token: &[u8], sub: &str, exp: Timestamp) -> Arc<VerifiedToken> {
     let claims = SessionClaims::new(sub, "s1", BEGIN, exp);
-    Arc::new(VerifiedToken::of(claims, token.into(), 0, Spans::default(), None))
+    let text = str::from_utf8(token).expect("ASCII").into();
+    Arc::new(VerifiedToken::of(claims, text, 0, Spans::default(), None))
 }
 
 /// The `id`th token of `length` bytes.
@@ -165,9 +169,9 @@ fn p15_the_longest_token_displaces_others_and_fits() {
     (0..WAYS).for_each(|id| remember(&cache, &token(id, 1500), BEGIN + HOUR, BEGIN));
     assert_eq!(len(&cache), WAYS);
     // Three quarters of a token of 8 KiB are its payload.
-    let (longest, payload) = (token(WAYS, 8192), [b'x'; 8192 * 3 / 4]);
+    let (longest, payload) = (token(WAYS, 8192), "x".repeat(8192 * 3 / 4));
     let claims = SessionClaims::new("ada", "s1", BEGIN, BEGIN + HOUR);
-    let text = [&payload, &*longest].concat().into();
+    let text = format!("{payload}{}", str::from_utf8(&longest).expect("ASCII")).into();
     let verified = VerifiedToken::of(claims, text, payload.len(), Spans::default(), None);
     cache.insert(vacancy(&cache, &longest), &Arc::new(verified), BEGIN);
     assert!(is_known(&cache, &longest));
@@ -259,6 +263,21 @@ fn what_is_found_is_the_tokens_own_whatever_runs_beside() {
             });
         }
     });
+}
+
+#[test]
+fn a_token_is_held_only_where_it_is_to_be_found_again() {
+    let keys = Arc::new(JwtKeys::hs256([7; 32]).expect("32 bytes"));
+    let payload = r#"{"sub":"ada","sid":"s1","auth_time":1,"iat":1,"exp":2}"#;
+    let [access, refresh] = [Purpose::Access, Purpose::Refresh]
+        .map(|purpose| mint(&keys, payload, purpose).expect("it is signed"));
+    for (places, expected) in [(0, &b""[..]), (8, access.as_bytes())] {
+        let verifier = TokenVerifier::new(Arc::clone(&keys)).cached_tokens(places);
+        let session = verifier.verify(&access, BEGIN).expect("our own");
+        assert_eq!((session.payload(), session.presented()), (payload, expected));
+        let refresh = verifier.verify_refresh(&refresh).expect("our own").verified;
+        assert_eq!((refresh.payload(), refresh.presented()), (payload, &b""[..]));
+    }
 }
 
 #[test]
