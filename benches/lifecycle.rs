@@ -42,7 +42,7 @@ async fn main() {
 
 async fn measure(name: &str, store: Arc<dyn LifecycleStore>, statements: impl Fn() -> u64) {
     let keys = JwtKeys::hs256([7; 32]).expect("32 bytes");
-    let sessions = SlidingSessions::builder(keys, Policy::strict())
+    let sessions = SlidingSessions::builder(keys, Policy::long_lived())
         .lifecycle_store(store)
         .refresh_tokens()
         .build()

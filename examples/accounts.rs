@@ -51,8 +51,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("  curl -i -H 'authorization: Bearer <access_token>' .../auth/security");
     let served = axum::serve(listener, app(&sessions));
     served.with_graceful_shutdown(shutdown::asked_for()).await?;
-    if let Some(journal) = sessions.journal() {
-        journal.flush().await;
+    if let Some(audit_queue) = sessions.audit_queue() {
+        audit_queue.flush().await;
     }
     Ok(())
 }
@@ -64,7 +64,7 @@ pub(crate) async fn sessions(
     let store = SqlStore::connect(database).await?;
     store.migrate().await?;
     let rules = PathRules::new().public("/").public("/login").public("/health");
-    Ok(SlidingSessions::builder(JwtKeys::hs256(secret)?, Policy::strict())
+    Ok(SlidingSessions::builder(JwtKeys::hs256(secret)?, Policy::long_lived())
         .lifecycle_store(Arc::new(store))
         .refresh_tokens()
         .activity_log()
@@ -135,7 +135,7 @@ async fn logout(
     State(sessions): State<SlidingSessions>,
     session: Session,
 ) -> Result<StatusCode, Rejection> {
-    sessions.end_session(&session).await?;
+    sessions.sign_out(&session).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -45,7 +45,7 @@ pub(crate) fn app(clock: impl Clock) -> Result<Router, BoxError> {
         .idle_timeout(Duration::from_secs(20 * 60))
         .absolute_timeout(Duration::from_secs(12 * 3600))
         .token_lifetime(Duration::from_secs(3600))
-        .renew_below(0.5)
+        .renew_threshold(0.5)
         .renew_min_interval(Duration::from_secs(60))
         .build()?;
 

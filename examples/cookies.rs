@@ -53,7 +53,7 @@ async fn logout(
     State((_, cookie)): State<(SlidingSessions, SessionCookie)>,
     session: Session,
 ) -> Result<impl IntoResponse, Rejection> {
-    session.end().await?;
+    session.sign_out().await?;
     Ok(set_cookie(cookie.clear()))
 }
 

@@ -16,8 +16,8 @@ use serde_json::json;
 use tower_http::cors::CorsLayer;
 use tower_sliding_session::{
     Grant, JwtKeys, PathRules, Policy, Rejection, Session, SlidingSessions, Timestamp,
+    policy::parse_duration,
     request_class::{Methods, subtree},
-    rules::parse_duration,
     transport::RENEWED_TOKEN,
 };
 
@@ -104,7 +104,7 @@ fn app(sessions: &SlidingSessions) -> Result<Router, Box<dyn Error>> {
         .route("/guest", post(async move || sign_in_guest(&guest).await))
         .route("/me", get(me))
         .route("/items", any(async || Json(json!({ "items": ["a desk", "a chair"] }))))
-        .route("/poll", get(async || Json(json!({ "news": 0 }))))
+        .route("/poll", get(async || Json(json!({ "changes": 0 }))))
         .route("/fail", post(async || StatusCode::INTERNAL_SERVER_ERROR))
         .route("/logout", post(logout))
         .layer(sessions.layer())
@@ -177,6 +177,6 @@ async fn me(session: Session) -> impl IntoResponse {
 }
 
 async fn logout(session: Session) -> Result<StatusCode, Rejection> {
-    session.end().await?;
+    session.sign_out().await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -93,7 +93,7 @@ async fn main() -> Result<(), BoxError> {
     println!(
         "listening on {url}
 
-# the timeouts in seconds, for the front end
+# the timeouts in seconds, for the node_cache end
 curl -s {url}/session/config
 # sign in and keep the access_token
 curl -s {url}/login --json '{{\"user\": \"ada\"}}'

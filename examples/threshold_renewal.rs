@@ -59,7 +59,7 @@ async fn guest(State(sessions): State<SlidingSessions>) -> Result<impl IntoRespo
 pub(crate) fn app(clock: impl Clock) -> Result<Router, BoxError> {
     // Without a record of activity: a token that is not renewed in time ends its session.
     let lasting = |lifetime| -> Result<_, BoxError> {
-        let policy = Policy::sliding(lifetime, 7 * 24 * HOUR)?.to_builder().renew_below(0.5);
+        let policy = Policy::sliding(lifetime, 7 * 24 * HOUR)?.to_builder().renew_threshold(0.5);
         Ok(policy.renew_min_interval(Duration::from_secs(60)).build()?)
     };
     // A random key, so a restart ends every session; yours comes from where you keep secrets.

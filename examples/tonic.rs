@@ -19,7 +19,7 @@ use tower::{
     layer::util::{Identity, Stack},
 };
 use tower_sliding_session::{
-    Clock, JwtKeys, Policy, SlidingSessions, SystemClock, sliding::SlidingSessionsLayer,
+    Clock, JwtKeys, Policy, SlidingSessions, SystemClock, sessions::SlidingSessionsLayer,
 };
 use uuid::Uuid;
 

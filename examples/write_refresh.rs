@@ -20,9 +20,10 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tower::BoxError;
 use tower_sliding_session::{
-    Claims, Clock, JwtKeys, PathRules, Policy, Rejection, Session, SlidingSessions, SystemClock,
+    Claims, Clock, JwtKeys, MaybeReady, PathRules, Policy, Rejection, Session, SlidingSessions,
+    SystemClock,
     request_class::Methods,
-    store::{StoreError, StoreFuture},
+    store::StoreError,
     token::{ClaimsSource, ClaimsUpdate, VerifiedToken},
 };
 use uuid::Uuid;
@@ -55,9 +56,9 @@ struct AppClaims {
 }
 
 impl ClaimsSource for Users {
-    fn current_claims(&self, token: &VerifiedToken) -> StoreFuture<ClaimsUpdate> {
-        // A query of a database goes into `StoreFuture::new(async move { .. })`.
-        StoreFuture::ready(match self.claims(&token.claims().sub) {
+    fn current_claims(&self, token: &VerifiedToken) -> MaybeReady<ClaimsUpdate> {
+        // A query of a database goes into `MaybeReady::new(async move { .. })`.
+        MaybeReady::ready(match self.claims(&token.claims().sub) {
             Some(claims) => ClaimsUpdate::replace(&claims).map_err(StoreError::new),
             None => Ok(ClaimsUpdate::End),
         })
@@ -87,7 +88,7 @@ async fn login(
 }
 
 async fn logout(session: Session) -> Result<StatusCode, Rejection> {
-    session.end().await?;
+    session.sign_out().await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use crate::rules::Timestamp;
+use crate::time::Timestamp;
 
 /// A source of time, and of timers that run on it.
 ///

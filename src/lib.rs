@@ -19,7 +19,7 @@
 //!     .idle_timeout(Duration::from_secs(20 * 60))
 //!     .absolute_timeout(Duration::from_secs(12 * 3600))
 //!     .token_lifetime(Duration::from_secs(3600))
-//!     .renew_below(0.5)
+//!     .renew_threshold(0.5)
 //!     .renew_min_interval(Duration::from_secs(60))
 //!     .build()?;
 //!
@@ -37,7 +37,7 @@
 //!     .route("/me", get(async |session: Session| session.subject().to_owned()))
 //!     .layer(sessions.layer());
 //! # Ok(app) }
-//! # app().expect("the stack of the front page builds");
+//! # app().expect("the stack of the node_cache page builds");
 //! ```
 //!
 //! `/login` returns a [`Grant`]. `/me` needs its token as `Authorization: Bearer ..`; once less
@@ -79,13 +79,12 @@
 //! ```
 //! use std::time::Duration;
 //! use tower_sliding_session::{
-//!     JwtKeys, Policy, SlidingSessions, rules::Overrides,
-//!     store::{Except, ListQuery},
+//!     JwtKeys, Policy, SlidingSessions, policy::TimeoutOverrides, store::{Exempt, ListQuery},
 //! };
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let sessions = SlidingSessions::builder(JwtKeys::hs256([7; 32])?, Policy::strict())
+//! let sessions = SlidingSessions::builder(JwtKeys::hs256([7; 32])?, Policy::long_lived())
 //!     .refresh_tokens()
 //!     .build()?;
 //! let grant = sessions.start("ada").tenant("acme").await?;
@@ -95,9 +94,9 @@
 //! let page = sessions.sessions(acme, ListQuery::first(20)).await?;
 //! assert_eq!(page.items[0].sid, grant.session_id());
 //!
-//! let one_hour = Overrides { idle: Some(Duration::from_secs(3600)), ..Overrides::default() };
+//! let one_hour = TimeoutOverrides { idle: Some(Duration::from_secs(3600)), ..TimeoutOverrides::default() };
 //! sessions.change_account_policy("acme", |_| one_hour).await?;
-//! assert_eq!(sessions.end_all(acme, Except::None).await?, 1);
+//! assert_eq!(sessions.revoke_all(acme, Exempt::None).await?, 1);
 //! assert!(sessions.refresh(grant.refresh_token().unwrap_or_default()).await.is_err());
 //! # Ok(()) }
 //! ```
@@ -114,9 +113,8 @@
 //! use http::{Request, Response};
 //! use tower::{ServiceBuilder, ServiceExt, service_fn};
 //! use tower_sliding_session::{
-//!     JwtKeys, Policy, Profiles, Session, SystemClock, Clock,
-//!     layers::{ActivityLayer, RenewLayer},
-//!     store::MemoryStore,
+//!     Clock, JwtKeys, Policy, Profiles, Session, SystemClock,
+//!     layers::{ActivityLayer, RenewLayer}, store::MemoryStore,
 //! };
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -167,20 +165,25 @@
 //! restart who signed out; a bearer token is good for whoever holds it, until it ends.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod audit;
 pub mod body;
 pub mod clock;
 #[cfg(feature = "axum")]
 pub mod extract;
+pub mod identity;
 pub mod layers;
 pub mod lifecycle;
+mod maybe_ready;
+pub mod policy;
 pub mod rejection;
 pub mod request_class;
 #[cfg(feature = "axum")]
 mod router;
-pub mod rules;
+mod rules;
 mod session;
-pub mod sliding;
+pub mod sessions;
 pub mod store;
+mod time;
 pub mod token;
 pub mod transport;
 
@@ -190,11 +193,14 @@ pub use self::{
     body::SessionBody,
     clock::{Clock, ManualClock, SystemClock},
     lifecycle::Grant,
+    maybe_ready::MaybeReady,
+    policy::{Policy, Profiles},
     rejection::{Rejection, RejectionKind},
     request_class::{PathRules, RequestClass},
-    rules::{Policy, Profiles, Timestamp},
+    rules::{Deadlines, ExpiryReason, SessionClaims},
     session::{Session, SessionBuilder},
-    sliding::SlidingSessions,
+    sessions::SlidingSessions,
+    time::Timestamp,
     token::JwtKeys,
     transport::SessionCookie,
 };

@@ -8,7 +8,7 @@ use http::{
     header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 
-use crate::{body::SessionBody, rules::Limit};
+use crate::{body::SessionBody, rules::ExpiryReason};
 
 /// The code of a rejection, in a response to a gRPC request.
 pub(crate) const SESSION_ERROR: HeaderName = HeaderName::from_static("session-error");
@@ -114,12 +114,12 @@ impl RejectionKind {
     }
 }
 
-impl From<Limit> for RejectionKind {
-    fn from(limit: Limit) -> Self {
+impl From<ExpiryReason> for RejectionKind {
+    fn from(limit: ExpiryReason) -> Self {
         match limit {
-            Limit::Absolute => Self::SessionExpiredAbsolute,
-            Limit::Idle => Self::SessionExpiredIdle,
-            Limit::Token => Self::TokenExpired,
+            ExpiryReason::Absolute => Self::SessionExpiredAbsolute,
+            ExpiryReason::Idle => Self::SessionExpiredIdle,
+            ExpiryReason::Token => Self::TokenExpired,
         }
     }
 }
@@ -155,14 +155,14 @@ impl Rejection {
     /// The response that says it over plain HTTP.
     #[must_use]
     pub fn into_http_response<B>(self) -> Response<SessionBody<B>> {
-        self.into_response(&Speech { dialect: Dialect::Http, body: None })
+        self.into_response(&RejectionFormat { protocol: Protocol::Http, body: None })
     }
 
     /// The response that says it in the caller's language.
-    pub(crate) fn into_response<B>(self, speech: &Speech<'_>) -> Response<SessionBody<B>> {
-        let mut response = match &speech.dialect {
-            Dialect::Http => self.http(speech.body),
-            Dialect::Grpc(content_type) => self.grpc(content_type.clone()),
+    pub(crate) fn into_response<B>(self, speech: &RejectionFormat<'_>) -> Response<SessionBody<B>> {
+        let mut response = match &speech.protocol {
+            Protocol::Http => self.http(speech.body),
+            Protocol::Grpc(content_type) => self.grpc(content_type.clone()),
         };
         response.extensions_mut().insert(self);
         response
@@ -230,8 +230,8 @@ impl From<RejectionKind> for Rejection {
     }
 }
 
-impl From<Limit> for Rejection {
-    fn from(limit: Limit) -> Self {
+impl From<ExpiryReason> for Rejection {
+    fn from(limit: ExpiryReason) -> Self {
         RejectionKind::from(limit).into()
     }
 }
@@ -286,21 +286,21 @@ impl RejectionBody {
 }
 
 /// How a rejection is said to one caller.
-pub(crate) struct Speech<'a> {
-    pub(crate) dialect: Dialect,
+pub(crate) struct RejectionFormat<'a> {
+    pub(crate) protocol: Protocol,
     pub(crate) body: Option<&'a dyn MakeRejection>,
 }
 
 /// The caller's language, by the content type of its request.
 #[derive(Clone, Debug)]
-pub(crate) enum Dialect {
+pub(crate) enum Protocol {
     Http,
     /// gRPC or gRPC-Web, answered with the content type given.
     Grpc(HeaderValue),
 }
 
-impl Dialect {
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
+impl Protocol {
+    pub(crate) fn from_headers(headers: &HeaderMap) -> Self {
         let Some(content_type) = headers.get(CONTENT_TYPE) else { return Self::Http };
         let bytes = content_type.as_bytes();
         let starts = |prefix: &str| {
@@ -335,22 +335,22 @@ mod tests {
 
     #[test]
     fn the_dialect_follows_the_content_type() {
-        let dialect = |content_type: &'static str| {
+        let protocol = |content_type: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-            match Dialect::of(&headers) {
-                Dialect::Http => None,
-                Dialect::Grpc(answer) => Some(answer),
+            match Protocol::from_headers(&headers) {
+                Protocol::Http => None,
+                Protocol::Grpc(answer) => Some(answer),
             }
         };
-        assert_eq!(dialect("application/grpc").expect("gRPC"), "application/grpc");
-        assert_eq!(dialect("Application/gRPC+proto").expect("gRPC"), "application/grpc");
+        assert_eq!(protocol("application/grpc").expect("gRPC"), "application/grpc");
+        assert_eq!(protocol("Application/gRPC+proto").expect("gRPC"), "application/grpc");
         assert_eq!(
-            dialect("application/grpc-web+proto").expect("gRPC-Web"),
+            protocol("application/grpc-web+proto").expect("gRPC-Web"),
             "application/grpc-web+proto"
         );
         for http in ["application/json", "application/grpcurl", "application/grp", ""] {
-            assert_eq!(dialect(http), None, "{http}");
+            assert_eq!(protocol(http), None, "{http}");
         }
     }
 }

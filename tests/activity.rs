@@ -14,7 +14,7 @@ use tower_sliding_session::{
 
 use self::stack::{
     Answer, BEGIN, HOUR, MILLI, MINUTE, Stack, by, claims, ok, patient, rejected, renewed, signed,
-    stores::{Mood, MoodyStore},
+    stores::{FaultyStore, StoreBehavior},
     text, with,
 };
 
@@ -29,8 +29,8 @@ fn idle_hour() -> Policy {
     Policy::builder().idle_timeout(HOUR).token_lifetime(12 * HOUR).build().expect("consistent")
 }
 
-fn stored(policy: Policy, mood: Mood) -> (Stack, Arc<MoodyStore>) {
-    let store = Arc::new(MoodyStore::new(mood));
+fn stored(policy: Policy, behavior: StoreBehavior) -> (Stack, Arc<FaultyStore>) {
+    let store = Arc::new(FaultyStore::new(behavior));
     let stack = Stack::with(policy, |builder| builder.store(Arc::clone(&store) as _));
     (stack, store)
 }
@@ -42,7 +42,7 @@ async fn the_idle_timeout_ends_a_session_at_its_millisecond() {
         (IDLE, Some(RejectionKind::SessionExpiredIdle)),
         (IDLE + MILLI, Some(RejectionKind::SessionExpiredIdle)),
     ] {
-        let stack = Stack::of(usual());
+        let stack = Stack::new(usual());
         let token = stack.sign_in().await;
         assert_eq!(rejected(&stack.at(after).get(&token).await), expected, "{after:?}");
     }
@@ -50,7 +50,7 @@ async fn the_idle_timeout_ends_a_session_at_its_millisecond() {
 
 #[tokio::test]
 async fn activity_counts_to_the_millisecond() {
-    let stack = Stack::of(usual());
+    let stack = Stack::new(usual());
     let token = stack.sign_in().await;
     let seen = Duration::from_millis(700_333);
     assert_eq!(rejected(&stack.at(seen).get(&token).await), None);
@@ -73,7 +73,7 @@ async fn the_absolute_timeout_ends_a_session_at_its_millisecond() {
         (HOUR, Some(RejectionKind::SessionExpiredAbsolute)),
         (HOUR + MILLI, Some(RejectionKind::SessionExpiredAbsolute)),
     ] {
-        let stack = Stack::of(policy.clone());
+        let stack = Stack::new(policy.clone());
         let token = stack.sign_in().await;
         assert_eq!(rejected(&stack.at(after).get(&token).await), expected, "{after:?}");
     }
@@ -81,7 +81,7 @@ async fn the_absolute_timeout_ends_a_session_at_its_millisecond() {
 
 #[tokio::test]
 async fn a_request_that_comes_too_late_is_no_activity() {
-    let stack = Stack::of(idle_hour());
+    let stack = Stack::new(idle_hour());
     let token = stack.sign_in().await;
     for _ in 0..2 {
         let late = stack.at(HOUR).get(&token).await;
@@ -94,7 +94,7 @@ async fn p17_polling_keeps_no_session_alive() {
     let polls =
         [by(Method::GET, "").header("session-activity", "background"), by(Method::OPTIONS, "")];
     for poll in polls {
-        let stack = Stack::of(usual());
+        let stack = Stack::new(usual());
         let token = stack.sign_in().await;
         let mut poll = poll.body(()).expect("a request");
         poll.headers_mut().insert("authorization", with(&token).headers()["authorization"].clone());
@@ -110,7 +110,7 @@ async fn p17_polling_keeps_no_session_alive() {
 
 #[tokio::test]
 async fn p27_head_counts_as_get_does() {
-    let stack = Stack::of(usual());
+    let stack = Stack::new(usual());
     let token = stack.sign_in().await;
     let head = by(Method::HEAD, &token).body(()).expect("a request");
     assert_eq!(rejected(&stack.at(10 * MINUTE).send(head).await), None);
@@ -119,21 +119,21 @@ async fn p27_head_counts_as_get_does() {
 
 #[tokio::test]
 async fn p17_a_background_request_does_not_begin_an_entry() {
-    let (stack, store) = stored(usual(), Mood::AtHand);
+    let (stack, store) = stored(usual(), StoreBehavior::AtHand);
     let token = stack.sign_in().await;
     let started = store.touches();
     let poll = by(Method::GET, &token).header("session-activity", "background").body(());
     assert_eq!(rejected(&stack.send(poll.expect("a request")).await), None);
-    assert_eq!((store.touches(), store.peeks()), (started, 1));
+    assert_eq!((store.touches(), store.gets()), (started, 1));
 }
 
 #[tokio::test]
 async fn p04_an_ended_session_stays_ended() {
-    let stack = Stack::of(usual());
+    let stack = Stack::new(usual());
     let token = stack.sign_in().await;
     let sid = claims(&token)["sid"].as_str().expect("a name").to_owned();
     assert_eq!(rejected(&stack.get(&token).await), None);
-    stack.sessions.end(&sid).await.expect("ended");
+    stack.sessions.revoke(&sid).await.expect("ended");
     for after in [Duration::ZERO, MINUTE, HOUR, 12 * HOUR - MILLI] {
         let response = stack.at(after).get(&token).await;
         assert_eq!(rejected(&response), Some(RejectionKind::SessionRevoked), "{after:?}");
@@ -142,7 +142,7 @@ async fn p04_an_ended_session_stays_ended() {
 
 #[tokio::test]
 async fn p12_a_clock_that_steps_back_does_not_shorten_a_session() {
-    let stack = Stack::of(usual());
+    let stack = Stack::new(usual());
     let token = stack.sign_in().await;
     assert_eq!(rejected(&stack.at(10 * MINUTE).get(&token).await), None);
     assert_eq!(rejected(&stack.at(5 * MINUTE).get(&token).await), None);
@@ -156,7 +156,7 @@ async fn p20_a_shortened_policy_reaches_live_sessions() {
         .absolute_timeout(2 * HOUR)
         .build()
         .expect("consistent");
-    let token = Stack::of(long).sign_in().await;
+    let token = Stack::new(long).sign_in().await;
     let short = Policy::builder()
         .idle_timeout(10 * MINUTE)
         .absolute_timeout(30 * MINUTE)
@@ -165,15 +165,15 @@ async fn p20_a_shortened_policy_reaches_live_sessions() {
         .expect("consistent");
     let over = Some(RejectionKind::SessionExpiredIdle);
     for (after, expected) in [(10 * MINUTE - MILLI, None), (10 * MINUTE, over)] {
-        let stack = Stack::of(short.clone());
+        let stack = Stack::new(short.clone());
         assert_eq!(rejected(&stack.at(after).get(&token).await), expected, "{after:?}");
     }
 }
 
 #[tokio::test]
 async fn p20_a_lengthened_policy_revives_nothing() {
-    let token = Stack::of(usual()).sign_in().await;
-    let stack = Stack::of(patient());
+    let token = Stack::new(usual()).sign_in().await;
+    let stack = Stack::new(patient());
     let response = stack.at(IDLE).get(&token).await;
     assert_eq!(rejected(&response), Some(RejectionKind::SessionExpiredIdle));
 }
@@ -184,7 +184,7 @@ async fn an_unknown_session_is_adopted_or_refused() {
         (UnknownSessions::Adopt, None),
         (UnknownSessions::Reject, Some(RejectionKind::SessionRevoked)),
     ] {
-        let token = Stack::of(usual()).sign_in().await;
+        let token = Stack::new(usual()).sign_in().await;
         let restarted = Stack::with(usual(), |builder| builder.unknown_sessions(unknown));
         assert_eq!(rejected(&restarted.get(&token).await), expected);
         let poll = by(Method::GET, &token).header("session-activity", "background").body(());
@@ -200,7 +200,7 @@ async fn p12_a_token_seen_in_the_future_is_active_until_now_only() {
         now + 36_000,
         now + 7_200,
     ));
-    let stack = Stack::of(idle_hour());
+    let stack = Stack::new(idle_hour());
     for after in [Duration::ZERO, HOUR, 3 * HOUR - MILLI] {
         assert_eq!(rejected(&stack.at(after).get(&token).await), None, "{after:?}");
     }
@@ -210,14 +210,14 @@ async fn p12_a_token_seen_in_the_future_is_active_until_now_only() {
 
 #[tokio::test]
 async fn the_store_is_asked_within_the_call_or_waited_for() {
-    for mood in [Mood::AtHand, Mood::OnItsWay] {
-        let (stack, store) = stored(usual(), mood);
+    for behavior in [StoreBehavior::AtHand, StoreBehavior::OnItsWay] {
+        let (stack, store) = stored(usual(), behavior);
         let token = stack.sign_in().await;
         let before = store.touches();
-        assert_eq!(rejected(&stack.at(IDLE - MILLI).get(&token).await), None, "{mood:?}");
-        assert_eq!(store.touches(), before + 1, "{mood:?}");
+        assert_eq!(rejected(&stack.at(IDLE - MILLI).get(&token).await), None, "{behavior:?}");
+        assert_eq!(store.touches(), before + 1, "{behavior:?}");
         let late = stack.at(2 * IDLE - MILLI).get(&token).await;
-        assert_eq!(rejected(&late), Some(RejectionKind::SessionExpiredIdle), "{mood:?}");
+        assert_eq!(rejected(&late), Some(RejectionKind::SessionExpiredIdle), "{behavior:?}");
     }
 }
 
@@ -247,9 +247,9 @@ async fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
 async fn p23_a_silent_store_is_given_up_at_250_ms_and_signs_nobody_out() {
     for (wait, expected) in [(LIMIT - MILLI, None), (LIMIT, Some(StatusCode::SERVICE_UNAVAILABLE))]
     {
-        let (stack, store) = stored(usual(), Mood::AtHand);
+        let (stack, store) = stored(usual(), StoreBehavior::AtHand);
         let token = stack.sign_in().await;
-        store.turn(Mood::Silent);
+        store.turn(StoreBehavior::Silent);
         let answer = waits(stack, token, wait).await;
         assert_eq!(answer.map(|answer| answer.status()), expected, "{wait:?}");
     }
@@ -257,9 +257,9 @@ async fn p23_a_silent_store_is_given_up_at_250_ms_and_signs_nobody_out() {
 
 #[tokio::test]
 async fn p16_p23_a_failing_store_is_a_503_and_never_a_401() {
-    let (stack, store) = stored(usual(), Mood::AtHand);
+    let (stack, store) = stored(usual(), StoreBehavior::AtHand);
     let token = stack.sign_in().await;
-    store.turn(Mood::Failing);
+    store.turn(StoreBehavior::Failing);
     for request in [with(&token), by(Method::OPTIONS, &token).body(()).expect("a request")] {
         let response = stack.send(request).await;
         assert_eq!(rejected(&response), Some(RejectionKind::StoreUnavailable));
@@ -268,42 +268,42 @@ async fn p16_p23_a_failing_store_is_a_503_and_never_a_401() {
         assert!(!response.headers().contains_key("www-authenticate"));
         assert!(!text(response).await.contains("db.internal"));
     }
-    store.turn(Mood::AtHand);
-    assert_eq!(rejected(&stack.get(&token).await), None, "the session outlived the outage");
+    store.turn(StoreBehavior::AtHand);
+    assert_eq!(rejected(&stack.get(&token).await), None, "the session latest_end the outage");
 }
 
 #[tokio::test]
 async fn p23_a_trusted_token_is_accepted_until_its_exp_and_not_renewed() {
-    let store = Arc::new(MoodyStore::new(Mood::AtHand));
+    let store = Arc::new(FaultyStore::new(StoreBehavior::AtHand));
     let stack = Stack::with(patient(), |builder| {
         builder.store(Arc::clone(&store) as _).on_store_failure(OnStoreFailure::TrustToken)
     });
     let token = stack.sign_in().await;
-    store.turn(Mood::Failing);
+    store.turn(StoreBehavior::Failing);
     let recovering = Arc::clone(&store);
     let handler = move |_| {
-        recovering.turn(Mood::AtHand);
+        recovering.turn(StoreBehavior::AtHand);
         std::future::ready(ok())
     };
     let response = stack.at(HOUR - MILLI).send_to(handler, with(&token)).await;
     assert_eq!(rejected(&response), None);
     assert_eq!(renewed(&response), None, "what was trusted unchecked is not renewed");
-    store.turn(Mood::Failing);
+    store.turn(StoreBehavior::Failing);
     let response = stack.at(HOUR).get(&token).await;
     assert_eq!(rejected(&response), Some(RejectionKind::TokenExpired));
 }
 
 #[tokio::test]
 async fn p23_claims_replaced_in_an_outage_are_not_minted() {
-    let store = Arc::new(MoodyStore::new(Mood::AtHand));
+    let store = Arc::new(FaultyStore::new(StoreBehavior::AtHand));
     let stack = Stack::with(patient(), |builder| {
         builder.store(Arc::clone(&store) as _).on_store_failure(OnStoreFailure::TrustToken)
     });
     let token = stack.sign_in().await;
-    store.turn(Mood::Failing);
+    store.turn(StoreBehavior::Failing);
     let recovering = Arc::clone(&store);
     let handler = move |request: http::Request<()>| {
-        recovering.turn(Mood::AtHand);
+        recovering.turn(StoreBehavior::AtHand);
         let session = request.extensions().get::<Session>().expect("authenticated");
         session.replace_claims(&serde_json::json!({ "role": "admin" })).expect("an object");
         std::future::ready(ok())
@@ -313,7 +313,7 @@ async fn p23_claims_replaced_in_an_outage_are_not_minted() {
 
 #[tokio::test]
 async fn a_sliding_policy_writes_no_activity_and_ends_idle_with_its_token() {
-    let store = Arc::new(MoodyStore::new(Mood::AtHand));
+    let store = Arc::new(FaultyStore::new(StoreBehavior::AtHand));
     let policy = Policy::sliding(HOUR, 12 * HOUR).expect("consistent");
     let stack = Stack::with(policy, |builder| builder.store(Arc::clone(&store) as _));
     let token = stack.sign_in().await;

@@ -9,15 +9,14 @@ use std::{sync::Arc, time::Duration};
 use http::{Method, Request, StatusCode};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_sliding_session::{
-    JwtKeys, ManualClock, PathRules, Policy, RejectionKind, Session, Timestamp,
-    layers::AuthenticateLayer, rules::Profiles, sliding::SlidingSessionsBuilder,
-    token::TokenVerifier,
+    JwtKeys, ManualClock, PathRules, Policy, Profiles, RejectionKind, Session, Timestamp,
+    layers::AuthenticateLayer, sessions::SlidingSessionsBuilder, token::TokenVerifier,
 };
 
 use self::stack::{
     BEGIN, HOUR, MILLI, SECRET, Stack, by, cached_tokens, claims, forge, ok, patient, rejected,
     signed,
-    stores::{Mood, MoodyStore},
+    stores::{FaultyStore, StoreBehavior},
     with,
 };
 
@@ -32,7 +31,7 @@ fn good(more: &str) -> String {
 }
 
 async fn verdict(token: &str) -> Option<RejectionKind> {
-    rejected(&Stack::of(patient()).get(token).await)
+    rejected(&Stack::new(patient()).get(token).await)
 }
 
 #[tokio::test]
@@ -42,7 +41,7 @@ async fn a_good_token_is_a_session() {
 
 #[tokio::test]
 async fn what_is_presented_decides_between_missing_and_invalid() {
-    let stack = Stack::of(patient());
+    let stack = Stack::new(patient());
     for (authorization, expected) in [
         (None, MISSING),
         (Some("Basic YTpi"), MISSING),
@@ -62,7 +61,7 @@ async fn what_is_presented_decides_between_missing_and_invalid() {
 
 #[tokio::test]
 async fn two_authorization_headers_are_invalid() {
-    let stack = Stack::of(patient());
+    let stack = Stack::new(patient());
     let token = stack.sign_in().await;
     let request = by(Method::GET, &token).header("authorization", format!("Bearer {token}"));
     assert_eq!(rejected(&stack.send(request.body(()).expect("a request")).await), INVALID);
@@ -86,7 +85,7 @@ async fn optional_passes_nobody_with_a_bad_token() {
 #[tokio::test]
 async fn every_byte_of_a_token_is_signed() {
     let token = signed(&good(""));
-    let stack = Stack::of(patient());
+    let stack = Stack::new(patient());
     for at in 0..token.len() {
         let mut bytes = token.clone().into_bytes();
         bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
@@ -199,7 +198,7 @@ async fn p12_nbf_and_iat_are_granted_the_skew_and_no_more() {
 async fn p12_the_skew_ends_at_its_millisecond() {
     let ahead = signed(&good(&format!(r#","nbf":{}"#, BEGIN.as_secs() + 6)));
     for (after, expected) in [(999, INVALID), (1000, None), (1001, None)] {
-        let stack = Stack::of(patient());
+        let stack = Stack::new(patient());
         let response = stack.at(Duration::from_millis(after)).get(&ahead).await;
         assert_eq!(rejected(&response), expected, "{after} ms");
     }
@@ -213,7 +212,7 @@ async fn a_token_ends_at_its_millisecond_and_its_leeway_later() {
         for (at, expected) in
             [(HOUR + leeway - MILLI, None), (HOUR + leeway, over), (HOUR + leeway + MILLI, over)]
         {
-            let stack = Stack::of(policy.clone());
+            let stack = Stack::new(policy.clone());
             let token = stack.sign_in().await;
             assert_eq!(rejected(&stack.at(at).get(&token).await), expected, "{at:?}");
         }
@@ -230,7 +229,7 @@ async fn the_absolute_deadline_knows_no_leeway() {
         .max_clock_skew(Duration::from_secs(120))
         .build()
         .expect("consistent");
-    let stack = Stack::of(policy);
+    let stack = Stack::new(policy);
     let token = stack.sign_in().await;
     let over = stack.at(HOUR).get(&token).await;
     assert_eq!(rejected(&over), Some(RejectionKind::SessionExpiredAbsolute));
@@ -239,25 +238,25 @@ async fn the_absolute_deadline_knows_no_leeway() {
 #[tokio::test]
 async fn an_ended_token_is_told_why_its_session_is_over() {
     let policy = || Policy::builder().build().expect("consistent");
-    let stack = Stack::of(policy());
+    let stack = Stack::new(policy());
     let token = stack.sign_in().await;
     let idle = stack.at(HOUR + MILLI).get(&token).await;
     assert_eq!(rejected(&idle), Some(RejectionKind::SessionExpiredIdle));
 
-    let stack = Stack::of(policy());
+    let stack = Stack::new(policy());
     let token = stack.sign_in().await;
     for minutes in (15..60).step_by(15) {
         assert_eq!(rejected(&stack.at(minutes * stack::MINUTE).get(&token).await), None);
     }
     assert_eq!(rejected(&stack.at(HOUR).get(&token).await), Some(RejectionKind::TokenExpired));
     let sid = claims(&token)["sid"].as_str().expect("a name").to_owned();
-    stack.sessions.end(&sid).await.expect("ended");
+    stack.sessions.revoke(&sid).await.expect("ended");
     assert_eq!(rejected(&stack.get(&token).await), Some(RejectionKind::SessionRevoked));
 }
 
 #[tokio::test]
 async fn p24_a_live_token_does_not_ask_the_authenticating_layers_store() {
-    let store = Arc::new(MoodyStore::new(Mood::Failing));
+    let store = Arc::new(FaultyStore::new(StoreBehavior::Failing));
     let clock = ManualClock::new(BEGIN);
     let keys = Arc::new(JwtKeys::hs256(SECRET).expect("long enough"));
     let verifier = TokenVerifier::new(keys).cached_tokens(cached_tokens());
@@ -269,10 +268,10 @@ async fn p24_a_live_token_does_not_ask_the_authenticating_layers_store() {
     }));
     let token = signed(&good(""));
     let answer = service.clone().oneshot(with(&token)).await.expect("infallible");
-    assert_eq!((answer.status(), store.peeks()), (StatusCode::OK, 0));
+    assert_eq!((answer.status(), store.gets()), (StatusCode::OK, 0));
     clock.set(BEGIN + HOUR);
     let answer = service.oneshot(with(&token)).await.expect("infallible");
-    assert_eq!((answer.status(), store.peeks()), (StatusCode::UNAUTHORIZED, 1));
+    assert_eq!((answer.status(), store.gets()), (StatusCode::UNAUTHORIZED, 1));
 }
 
 #[tokio::test]
@@ -305,7 +304,7 @@ async fn iss_and_aud_must_be_ours() {
 
 #[tokio::test]
 async fn p27_no_method_walks_past_authentication() {
-    let stack = Stack::of(patient());
+    let stack = Stack::new(patient());
     for method in ["GET", "HEAD", "POST", "OPTIONS", "TRACE", "CONNECT", "PURGE", "options"] {
         let request = Request::builder().method(method).body(()).expect("a request");
         assert_eq!(rejected(&stack.send(request).await), MISSING, "{method}");
@@ -354,7 +353,7 @@ async fn p25_a_public_path_is_not_looked_at_and_its_disguises_are() {
 
 #[tokio::test]
 async fn p21_every_sign_in_gives_a_new_sid() {
-    let stack = Stack::of(patient());
+    let stack = Stack::new(patient());
     let (first, second) = (stack.sign_in().await, stack.sign_in().await);
     for claim in ["sid", "jti"] {
         assert_ne!(claims(&first)[claim], claims(&second)[claim], "{claim}");
@@ -370,10 +369,10 @@ async fn p23_an_outage_names_no_reason_that_only_the_store_knows() {
         // Here the token is all there is to know of the last activity.
         (sliding, RejectionKind::SessionExpiredIdle),
     ] {
-        let store = Arc::new(MoodyStore::new(Mood::AtHand));
+        let store = Arc::new(FaultyStore::new(StoreBehavior::AtHand));
         let stack = Stack::with(policy, |builder| builder.store(Arc::clone(&store) as _));
         let token = stack.sign_in().await;
-        store.turn(Mood::Failing);
+        store.turn(StoreBehavior::Failing);
         assert_eq!(rejected(&stack.at(HOUR).get(&token).await), Some(expected));
     }
 }

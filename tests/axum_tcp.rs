@@ -16,7 +16,7 @@ use serde::Deserialize;
 use tokio::net::TcpListener;
 use tower_sliding_session::{
     Claims, Clock, Grant, PathRules, Rejection, RejectionKind, Session, SlidingSessions,
-    sliding::SlidingSessionsBuilder,
+    sessions::SlidingSessionsBuilder,
 };
 
 use self::{
@@ -36,7 +36,7 @@ async fn login(State(sessions): State<SlidingSessions>) -> Result<Json<Grant>, S
 }
 
 async fn logout(session: Session) -> Result<StatusCode, Rejection> {
-    session.end().await?;
+    session.sign_out().await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

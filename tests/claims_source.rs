@@ -8,29 +8,29 @@ use std::{pin::Pin, sync::Arc, task::Poll, time::Duration};
 
 use serde_json::json;
 use tower_sliding_session::{
-    ManualClock, RejectionKind,
-    store::{StoreError, StoreFuture},
+    ManualClock, MaybeReady, RejectionKind,
+    store::StoreError,
     token::{ClaimsSource, ClaimsUpdate, VerifiedToken},
 };
 
 use self::stack::{
     Answer, MILLI, Stack, claims, patient, rejected, renewed,
-    stores::{Mood, MoodyStore},
+    stores::{FaultyStore, StoreBehavior},
 };
 
 const HALF: Duration = Duration::from_secs(1800);
 
-struct Says(fn() -> StoreFuture<ClaimsUpdate>);
+struct Says(fn() -> MaybeReady<ClaimsUpdate>);
 
 impl ClaimsSource for Says {
-    fn current_claims(&self, _: &VerifiedToken) -> StoreFuture<ClaimsUpdate> {
+    fn current_claims(&self, _: &VerifiedToken) -> MaybeReady<ClaimsUpdate> {
         self.0()
     }
 }
 
 /// A stack whose token, of an admin, is due for renewal.
-async fn due(says: fn() -> StoreFuture<ClaimsUpdate>) -> (Stack, Arc<MoodyStore>, String) {
-    let store = Arc::new(MoodyStore::new(Mood::AtHand));
+async fn due(says: fn() -> MaybeReady<ClaimsUpdate>) -> (Stack, Arc<FaultyStore>, String) {
+    let store = Arc::new(FaultyStore::new(StoreBehavior::AtHand));
     let stack = Stack::with(patient(), |builder| {
         builder.claims_source(Says(says)).store(Arc::clone(&store) as _)
     });
@@ -43,8 +43,7 @@ async fn due(says: fn() -> StoreFuture<ClaimsUpdate>) -> (Stack, Arc<MoodyStore>
 #[tokio::test]
 async fn p02_a_demoted_admin_loses_the_role_at_the_next_renewal() {
     let (stack, _, token) =
-        due(|| StoreFuture::ready(ClaimsUpdate::replace(&json!({})).map_err(StoreError::new)))
-            .await;
+        due(|| MaybeReady::ready(ClaimsUpdate::replace(&json!({})).map_err(StoreError::new))).await;
     let successor = renewed(&stack.get(&token).await).expect("due");
     assert_eq!(claims(&token)["role"], "admin");
     assert_eq!(claims(&successor).get("role"), None);
@@ -53,17 +52,18 @@ async fn p02_a_demoted_admin_loses_the_role_at_the_next_renewal() {
 
 #[tokio::test]
 async fn kept_claims_stay() {
-    let (stack, _, token) = due(|| StoreFuture::ready(Ok(ClaimsUpdate::Keep))).await;
+    let (stack, _, token) = due(|| MaybeReady::ready(Ok(ClaimsUpdate::Keep))).await;
     let successor = renewed(&stack.get(&token).await).expect("due");
     assert_eq!(claims(&successor)["role"], "admin");
 }
 
 #[tokio::test]
 async fn a_denial_and_an_error_cost_the_renewal_and_not_the_request() {
-    for says in [
-        (|| StoreFuture::ready(Ok(ClaimsUpdate::Deny))) as fn() -> StoreFuture<ClaimsUpdate>,
-        || StoreFuture::ready(Err(StoreError::new("the directory is away"))),
-    ] {
+    for says in
+        [(|| MaybeReady::ready(Ok(ClaimsUpdate::Deny))) as fn() -> MaybeReady<ClaimsUpdate>, || {
+            MaybeReady::ready(Err(StoreError::new("the directory is away")))
+        }]
+    {
         let (stack, _, token) = due(says).await;
         let response = stack.get(&token).await;
         assert_eq!((rejected(&response), renewed(&response)), (None, None));
@@ -72,7 +72,7 @@ async fn a_denial_and_an_error_cost_the_renewal_and_not_the_request() {
 
 #[tokio::test]
 async fn p02_an_end_ends_the_session() {
-    let (stack, _, token) = due(|| StoreFuture::ready(Ok(ClaimsUpdate::End))).await;
+    let (stack, _, token) = due(|| MaybeReady::ready(Ok(ClaimsUpdate::End))).await;
     let response = stack.get(&token).await;
     assert_eq!((rejected(&response), renewed(&response)), (None, None));
     assert_eq!(rejected(&stack.get(&token).await), Some(RejectionKind::SessionRevoked));
@@ -100,7 +100,7 @@ async fn answer_after(stack: &Stack, token: &str, wait: Duration) -> Option<Answ
 #[tokio::test]
 async fn a_silent_source_is_given_up_at_250_ms() {
     for (wait, expected) in [(249, false), (250, true)] {
-        let (stack, _, token) = due(|| StoreFuture::new(std::future::pending())).await;
+        let (stack, _, token) = due(|| MaybeReady::new(std::future::pending())).await;
         let answer = answer_after(&stack, &token, Duration::from_millis(wait)).await;
         assert_eq!(answer.is_some(), expected, "{wait} ms");
         assert!(answer.is_none_or(|answer| renewed(&answer).is_none()));
@@ -109,7 +109,7 @@ async fn a_silent_source_is_given_up_at_250_ms() {
 
 #[tokio::test]
 async fn a_store_that_does_not_take_the_end_does_not_hold_the_response() {
-    let (stack, store, token) = due(|| StoreFuture::ready(Ok(ClaimsUpdate::End))).await;
+    let (stack, store, token) = due(|| MaybeReady::ready(Ok(ClaimsUpdate::End))).await;
     store.hold_ends();
     let answer = answer_after(&stack, &token, Duration::from_secs(5)).await;
     assert!(answer.is_some_and(|answer| renewed(&answer).is_none()));

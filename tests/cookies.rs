@@ -9,9 +9,8 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 use http::{Request, Response, header::SET_COOKIE};
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_sliding_session::{
-    JwtKeys, RejectionKind, SessionCookie,
+    JwtKeys, Profiles, RejectionKind, SessionCookie,
     layers::{AuthenticateLayer, RenewLayer},
-    rules::Profiles,
     token::TokenVerifier,
     transport::Transport,
 };

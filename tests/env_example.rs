@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, collections::HashMap};
 
-use tower_sliding_session::rules::Policy;
+use tower_sliding_session::Policy;
 
 const EXAMPLE: &str = include_str!("../.env.example");
 

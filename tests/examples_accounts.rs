@@ -60,7 +60,7 @@ impl Server {
             let server = axum::serve(listener, app(&sessions));
             let stopped = async { stopped.await.unwrap_or_default() };
             server.with_graceful_shutdown(stopped).await.expect("served");
-            sessions.journal().expect("it has one").flush().await;
+            sessions.audit_queue().expect("it has one").flush().await;
         });
         let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http();
         Self { address, client, stop, served }

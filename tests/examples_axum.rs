@@ -18,7 +18,7 @@ const JSON: (&str, &str) = ("content-type", "application/json");
 
 #[tokio::test]
 async fn sign_in_then_a_renewed_token_past_half_its_hour() {
-    let client = Client::of(app);
+    let client = Client::new(app);
     assert_eq!(client.send("GET /me", &[], "").await.json()["code"], "missing_token");
     let answer = client.send("POST /login", &[JSON], r#"{"user": "ada"}"#).await;
     assert_eq!(answer.header("cache-control"), Some("no-store"));
@@ -37,7 +37,7 @@ async fn sign_in_then_a_renewed_token_past_half_its_hour() {
 
 #[tokio::test]
 async fn a_stranger_gets_no_session() {
-    let client = Client::of(app);
+    let client = Client::new(app);
     let answer = client.send("POST /login", &[JSON], r#"{"user": "eve"}"#).await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
 }

@@ -31,7 +31,7 @@ async fn sign_in(client: &Client) -> String {
 
 #[tokio::test]
 async fn the_cookie_is_renewed_and_no_header_carries_its_token() {
-    let client = Client::of(app);
+    let client = Client::new(app);
     let cookie = sign_in(&client).await;
     // Activity before the idle timeout, then past half of the token's hour.
     for _ in 0..2 {
@@ -50,7 +50,7 @@ async fn the_cookie_is_renewed_and_no_header_carries_its_token() {
 
 #[tokio::test]
 async fn p03_sign_out_ends_the_session_and_takes_the_cookie_back() {
-    let client = Client::of(app);
+    let client = Client::new(app);
     let cookie = sign_in(&client).await;
     let answer = client.send("POST /logout", &[("cookie", &cookie)], "").await;
     let (pair, attributes) = set_cookie(&answer);
@@ -62,7 +62,7 @@ async fn p03_sign_out_ends_the_session_and_takes_the_cookie_back() {
 
 #[tokio::test]
 async fn another_site_cannot_sign_anybody_out() {
-    let client = Client::of(app);
+    let client = Client::new(app);
     let cookie = sign_in(&client).await;
     let headers = [("cookie", cookie.as_str()), ("sec-fetch-site", "cross-site")];
     assert_eq!(client.send("POST /logout", &headers, "").await.status, StatusCode::FORBIDDEN);
@@ -72,7 +72,7 @@ async fn another_site_cannot_sign_anybody_out() {
 
 #[tokio::test]
 async fn the_cookie_alone_is_looked_at() {
-    let client = Client::of(app);
+    let client = Client::new(app);
     let cookie = sign_in(&client).await;
     let (_, token) = cookie.split_once('=').expect("a pair");
     let answer = client.send("GET /me", &[("authorization", &bearer(token))], "").await;

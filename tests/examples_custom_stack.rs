@@ -25,7 +25,7 @@ async fn me(client: &Client, token: &str) -> Answer {
 
 #[tokio::test]
 async fn the_teams_token_is_renewed_into_one_that_the_team_accepts() {
-    let client = Client::of(app);
+    let client = Client::new(app);
     let token = sign(CLAIMS);
     client.wait(15 * MINUTE);
     assert_eq!(me(&client, &token).await.header("x-refreshed-token"), None);
@@ -40,14 +40,14 @@ async fn the_teams_token_is_renewed_into_one_that_the_team_accepts() {
 
 #[tokio::test]
 async fn the_session_ends_without_activity() {
-    let client = Client::of(app);
+    let client = Client::new(app);
     client.wait(20 * MINUTE);
     assert_eq!(me(&client, &sign(CLAIMS)).await.json()["code"], "session_expired_idle");
 }
 
 #[tokio::test]
 async fn what_the_team_did_not_sign_is_rejected() {
-    let client = Client::of(app);
+    let client = Client::new(app);
     let (signed, _) = sign(CLAIMS).rsplit_once('.').map(|(a, b)| (a.to_owned(), b.len())).unwrap();
     for token in [format!("{signed}.AAAA"), signed, String::new()] {
         assert_eq!(me(&client, &token).await.json()["code"], "invalid_token", "{token}");

@@ -30,7 +30,7 @@ async fn send(client: &Client, path: &str, token: &str) -> Answer {
 
 #[tokio::test]
 async fn idle_for_twenty_minutes_to_the_millisecond() {
-    let client = Client::of(app);
+    let client = Client::new(app);
     let token = sign_in(&client).await;
     client.wait((20 * MINUTE).saturating_sub(MILLISECOND));
     assert_eq!(send(&client, "/me", &token).await.status, StatusCode::OK);
@@ -44,7 +44,7 @@ async fn idle_for_twenty_minutes_to_the_millisecond() {
 
 #[tokio::test]
 async fn p01_an_hour_at_most_however_active() {
-    let client = Client::of(app);
+    let client = Client::new(app);
     let mut token = sign_in(&client).await;
     let end = claims(&token)["auth_time"].as_u64().expect("seconds") + 3600;
     for _ in 0..3 {
@@ -66,7 +66,7 @@ async fn p01_an_hour_at_most_however_active() {
 
 #[tokio::test]
 async fn the_front_end_learns_the_timeouts_without_a_token() {
-    let client = Client::of(app);
+    let client = Client::new(app);
     let answer = client.send("GET /session/config", &[], "").await;
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(answer.json(), json!({ "idle_timeout": 1200, "absolute_timeout": 3600 }));
@@ -74,7 +74,7 @@ async fn the_front_end_learns_the_timeouts_without_a_token() {
 
 #[tokio::test]
 async fn every_response_says_how_long_is_left() {
-    let client = Client::of(app);
+    let client = Client::new(app);
     let token = sign_in(&client).await;
     client.wait(5 * MINUTE);
     let polled = send(&client, "/unread", &token).await;

@@ -45,7 +45,7 @@ fn lifetime(token: &str) -> Duration {
 
 #[tokio::test]
 async fn the_threshold_is_strict_to_the_millisecond() {
-    let client = Client::of(app);
+    let client = Client::new(app);
     let token = sign_in(&client).await;
     assert_eq!(lifetime(&token), 48 * HOUR);
     client.wait((24 * HOUR).saturating_sub(MILLISECOND));
@@ -60,7 +60,7 @@ async fn the_threshold_is_strict_to_the_millisecond() {
 
 #[tokio::test]
 async fn p06_one_renewal_a_minute() {
-    let client = Client::of(app);
+    let client = Client::new(app);
     let token = sign_in(&client).await;
     client.wait(25 * HOUR);
     assert!(renewed(&send(&client, "GET /me", &token).await).is_some());
@@ -73,7 +73,7 @@ async fn p06_one_renewal_a_minute() {
 
 #[tokio::test]
 async fn p17_polled_subtrees_neither_renew_nor_count() {
-    let client = Client::of(app);
+    let client = Client::new(app);
     let token = sign_in(&client).await;
     client.wait(47 * HOUR);
     let polled = [
@@ -96,7 +96,7 @@ async fn p17_polled_subtrees_neither_renew_nor_count() {
 #[tokio::test]
 async fn their_neighbours_renew() {
     for line in ["GET /documents", "POST /documents"] {
-        let client = Client::of(app);
+        let client = Client::new(app);
         let token = sign_in(&client).await;
         client.wait(25 * HOUR);
         assert!(renewed(&send(&client, line, &token).await).is_some(), "{line}");
@@ -105,7 +105,7 @@ async fn their_neighbours_renew() {
 
 #[tokio::test]
 async fn health_needs_no_token_and_renews_none() {
-    let client = Client::of(app);
+    let client = Client::new(app);
     let token = sign_in(&client).await;
     client.wait(25 * HOUR);
     for line in ["GET /health", "GET /health/store"] {
@@ -116,7 +116,7 @@ async fn health_needs_no_token_and_renews_none() {
 
 #[tokio::test]
 async fn p26_the_header_has_its_own_name_and_is_exposed() {
-    let client = Client::of(app);
+    let client = Client::new(app);
     let token = sign_in(&client).await;
     client.wait(25 * HOUR);
     let bearer = bearer(&token);
@@ -130,7 +130,7 @@ async fn p26_the_header_has_its_own_name_and_is_exposed() {
 
 #[tokio::test]
 async fn p19_guests_keep_their_shorter_life() {
-    let client = Client::of(app);
+    let client = Client::new(app);
     let token = come_as_guest(&client).await;
     assert_eq!(lifetime(&token), 24 * HOUR);
     client.wait(12 * HOUR + MILLISECOND);
@@ -142,7 +142,7 @@ async fn p19_guests_keep_their_shorter_life() {
 
 #[tokio::test]
 async fn p28_one_guest_does_not_wait_for_another() {
-    let client = Client::of(app);
+    let client = Client::new(app);
     let (one, other) = (come_as_guest(&client).await, come_as_guest(&client).await);
     client.wait(13 * HOUR);
     assert!(renewed(&send(&client, "GET /me", &one).await).is_some());

@@ -23,7 +23,7 @@ fn client() -> (Client, Users) {
     let users = Users::default();
     users.set_role("ada", Some("admin"));
     users.set_role("bob", Some("editor"));
-    (Client::of(|clock| app(clock, users.clone())), users)
+    (Client::new(|clock| app(clock, users.clone())), users)
 }
 
 async fn sign_in(client: &Client, login: Value) -> String {

@@ -95,7 +95,7 @@ async fn p26_a_layer_without_names_touches_nothing() {
 
 #[tokio::test]
 async fn p26_the_stack_names_everything_once() {
-    let stack = Stack::of(patient());
+    let stack = Stack::new(patient());
     let token = stack.sign_in().await;
     let mut request = with(&token);
     request.headers_mut().insert("origin", HeaderValue::from_static("https://app.example"));

@@ -57,7 +57,7 @@ async fn they_are_refused_unless_the_app_adopts_them() {
         old(r#","sid":"s1","purpose":"access""#),
         old(&format!(r#","auth_time":{now},"purpose":"access""#)),
     ] {
-        assert_eq!(rejected(&Stack::of(patient()).get(&token).await), INVALID);
+        assert_eq!(rejected(&Stack::new(patient()).get(&token).await), INVALID);
         let rejecting =
             Stack::with(patient(), |builder| builder.legacy_tokens(LegacyTokens::default()));
         assert_eq!(rejected(&rejecting.get(&token).await), INVALID);
@@ -101,10 +101,10 @@ async fn the_sid_stays_through_renewal_and_an_end_reaches_both_tokens() {
     assert_eq!(claims(&successor)["sid"], adopted);
     assert_eq!(claims(&successor)["auth_time"], BEGIN.as_secs());
     assert_eq!(claims(&successor)["purpose"], "access");
-    let stranger = Stack::of(patient());
+    let stranger = Stack::new(patient());
     let seen = sid(stranger.at(HOUR / 2 + MILLI), &successor).await;
     assert_eq!(seen, adopted, "a token as any other");
-    stack.sessions.end(&adopted).await.expect("ended");
+    stack.sessions.revoke(&adopted).await.expect("ended");
     for token in [token, successor] {
         let response = stack.get(&token).await;
         assert_eq!(rejected(&response), Some(RejectionKind::SessionRevoked));

@@ -13,20 +13,19 @@ use std::{
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_sliding_session::{
-    Clock, JwtKeys, ManualClock, PathRules, Rejection, RejectionKind, RequestClass, Session,
-    SlidingSessions,
+    Clock, JwtKeys, ManualClock, MaybeReady, PathRules, Profiles, Rejection, RejectionKind,
+    RequestClass, Session, SlidingSessions,
+    audit::{AuditRecord, AuditSink},
     layers::{ActivityLayer, AuthenticateLayer, ClassifyLayer, ExposeHeadersLayer, RenewLayer},
-    lifecycle::AuditSink,
     request_class::subtree,
-    rules::Profiles,
-    store::{Except, LogRow, SessionStore, StoreFuture},
+    store::{Exempt, SessionStore},
     token::TokenVerifier,
-    transport::Delivery,
+    transport::TokenDelivery,
 };
 
 use self::stack::{
     BEGIN, HOUR, MINUTE, RENEWED, SECRET, Stack, by, claims, ok, patient,
-    stores::{Mood, MoodyStore},
+    stores::{FaultyStore, StoreBehavior},
     with,
 };
 
@@ -106,7 +105,7 @@ fn handler(
                 session.replace_claims(&HashMap::from([("role", "x")])).expect("its own");
             }
             (Does::Ends, Some(session)) => {
-                let status = if session.end().await.is_ok() { 202 } else { 503 };
+                let status = if session.sign_out().await.is_ok() { 202 } else { 503 };
                 *response.status_mut() = StatusCode::from_u16(status).expect("a status");
             }
             _ => {}
@@ -142,10 +141,10 @@ fn told<B>(response: &Response<B>) -> (u16, Vec<(String, String)>, Option<Reject
 
 /// The same requests, one after the other, through the hub's stack and through its layers one
 /// around the other.
-async fn assert_the_same(mood: Mood, optional: bool, after: Duration, cases: &[Case]) {
+async fn assert_the_same(behavior: StoreBehavior, optional: bool, after: Duration, cases: &[Case]) {
     let clock = ManualClock::new(BEGIN + after);
     let hub = SlidingSessions::builder(keys(), patient())
-        .store(Arc::new(MoodyStore::new(mood)))
+        .store(Arc::new(FaultyStore::new(behavior)))
         .cached_tokens(stack::cached_tokens())
         .path_rules(rules())
         .clock(clock.clone())
@@ -156,7 +155,7 @@ async fn assert_the_same(mood: Mood, optional: bool, after: Duration, cases: &[C
 
     let clock: Arc<dyn Clock> = Arc::new(clock);
     let profiles = Arc::new(Profiles::new(patient()));
-    let store: Arc<dyn SessionStore> = Arc::new(MoodyStore::new(mood));
+    let store: Arc<dyn SessionStore> = Arc::new(FaultyStore::new(behavior));
     let verifier = TokenVerifier::new(keys()).cached_tokens(stack::cached_tokens());
     let authenticate = AuthenticateLayer::new(verifier, Arc::clone(&profiles))
         .store(Arc::clone(&store))
@@ -169,13 +168,13 @@ async fn assert_the_same(mood: Mood, optional: bool, after: Duration, cases: &[C
         .layer(ActivityLayer::new(Arc::clone(&profiles), store).clock(Arc::clone(&clock)))
         .layer(RenewLayer::new(keys(), profiles).clock(clock).session_expires());
 
-    let signer = Stack::of(patient());
+    let signer = Stack::new(patient());
     for (number, case) in cases.iter().enumerate() {
         let token = signer.sign_in_as(&number.to_string()).await;
         let request = || case.request(&token, number);
         let Ok(one) = layer.layer(handler(case.does)).oneshot(request()).await;
         let Ok(five) = layers.clone().service(handler(case.does)).oneshot(request()).await;
-        let seen = format!("{case:?} {mood:?} optional {optional} after {after:?}");
+        let seen = format!("{case:?} {behavior:?} optional {optional} after {after:?}");
         assert_eq!(told(&one), told(&five), "{seen}");
         assert_eq!(bytes(one).await, bytes(five).await, "{seen}");
     }
@@ -221,10 +220,10 @@ async fn it_answers_as_its_layers_do() {
     let deeds = [Does::Nothing, Does::Fails, Does::ReplacesClaims, Does::Ends];
     cases = vary(&cases, &deeds, |it, does| it.does = does);
     assert_eq!(cases.len(), 3 * 4 * 3 * 4 * 4);
-    for mood in [Mood::AtHand, Mood::OnItsWay, Mood::Failing] {
+    for behavior in [StoreBehavior::AtHand, StoreBehavior::OnItsWay, StoreBehavior::Failing] {
         for optional in [false, true] {
             for after in [MINUTE, 31 * MINUTE, HOUR] {
-                assert_the_same(mood, optional, after, &cases).await;
+                assert_the_same(behavior, optional, after, &cases).await;
             }
         }
     }
@@ -259,10 +258,10 @@ async fn kept(stack: &Stack) -> Session {
 
 #[tokio::test]
 async fn a_mark_reaches_a_session_that_an_earlier_request_has_kept() {
-    let stack = Stack::of(patient());
+    let stack = Stack::new(patient());
     let session = kept(&stack).await;
     let scope = stack.sessions.user_scope(None, "ada");
-    assert_eq!(stack.sessions.end_all(scope, Except::None).await.expect("ended"), 1);
+    assert_eq!(stack.sessions.revoke_all(scope, Exempt::None).await.expect("ended"), 1);
     let handler = service_fn(async |_: Request<()>| Ok::<_, Infallible>(ok()));
     let service = stack.sessions.layer().optional().layer(handler);
     let request = Request::get("/").extension(session).body(()).expect("a request");
@@ -281,7 +280,7 @@ async fn a_mark_reaches_a_session_between_two_stacks() {
         let (inner, sessions) = (inner.clone(), sessions.clone());
         async move {
             let scope = sessions.user_scope(None, "ada");
-            sessions.end_all(scope, Except::None).await.expect("ended");
+            sessions.revoke_all(scope, Exempt::None).await.expect("ended");
             *request.uri_mut() = "/x".parse().expect("a URI");
             inner.oneshot(request).await
         }
@@ -301,7 +300,7 @@ async fn p17_claims_that_a_layer_further_in_has_taken_renew_nothing_in_the_backg
         .layer(
             RenewLayer::new(keys, profiles)
                 .clock(clock)
-                .delivery(Delivery::new().header(HeaderName::from_static("x-inner"))),
+                .delivery(TokenDelivery::new().header(HeaderName::from_static("x-inner"))),
         )
         .service(service_fn(async |request: Request<()>| {
             let session = request.extensions().get::<Session>().expect("it was sent");
@@ -356,15 +355,15 @@ impl Service<Request<()>> for Slow {
 
 #[tokio::test]
 async fn the_service_that_was_ready_is_called_and_no_other() {
-    for mood in [Mood::AtHand, Mood::OnItsWay] {
-        let store = Arc::new(MoodyStore::new(mood));
+    for behavior in [StoreBehavior::AtHand, StoreBehavior::OnItsWay] {
+        let store = Arc::new(FaultyStore::new(behavior));
         let stack = Stack::with(patient(), |builder| builder.store(store));
         let token = stack.sign_in().await;
         let mut service = stack.sessions.layer().layer(Slow::default());
         for _ in 0..2 {
             let Ok(ready) = service.ready().await;
             let Ok(response) = ready.call(with(&token)).await;
-            assert_eq!(stack::rejected(&response), None, "{mood:?}");
+            assert_eq!(stack::rejected(&response), None, "{behavior:?}");
         }
     }
 }
@@ -373,34 +372,34 @@ async fn the_service_that_was_ready_is_called_and_no_other() {
 struct Names(Arc<Mutex<Vec<String>>>);
 
 impl AuditSink for Names {
-    fn record(&self, rows: Vec<LogRow>) -> StoreFuture<()> {
+    fn record(&self, rows: Vec<AuditRecord>) -> MaybeReady<()> {
         let names = rows.iter().map(|row| row.event.to_string());
         self.0.lock().expect("not poisoned").extend(names);
-        StoreFuture::ready(Ok(()))
+        MaybeReady::ready(Ok(()))
     }
 }
 
 #[tokio::test]
 async fn the_row_of_a_request_is_written_last_whether_or_not_the_store_answers_at_once() {
-    for mood in [Mood::AtHand, Mood::OnItsWay] {
+    for behavior in [StoreBehavior::AtHand, StoreBehavior::OnItsWay] {
         let names = Arc::default();
         let sink = Arc::new(Names(Arc::clone(&names)));
-        let store = Arc::new(MoodyStore::new(mood));
+        let store = Arc::new(FaultyStore::new(behavior));
         let stack =
             Stack::with(patient(), |builder| builder.store(store).audit(sink).activity_log());
         let token = stack.sign_in().await;
         stack.at(31 * MINUTE).get(&token).await;
         let ends = async |request: Request<()>| {
             let session = request.extensions().get::<Session>().expect("authenticated");
-            session.end().await.expect("ended");
+            session.sign_out().await.expect("ended");
             ok()
         };
         stack.send_to(ends, with(&token)).await;
-        stack.sessions.journal().expect("there is one").flush().await;
+        stack.sessions.audit_queue().expect("there is one").flush().await;
         assert_eq!(
             *names.lock().expect("not poisoned"),
             ["session_started", "session_renewed", "request", "session_ended", "request"],
-            "{mood:?}",
+            "{behavior:?}",
         );
     }
 }

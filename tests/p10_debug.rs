@@ -14,14 +14,15 @@ use http::{Request, Response};
 use serde_json::json;
 use tower::{Layer, Service, service_fn};
 use tower_sliding_session::{
-    JwtKeys, ManualClock, Policy, RequestClass, Session, SessionBody, SlidingSessions, Timestamp,
+    JwtKeys, ManualClock, MaybeReady, Policy, Profiles, RequestClass, Session, SessionBody,
+    SlidingSessions, Timestamp,
+    identity::StoreKey,
     layers::{
         ActivityLayer, AuthenticateLayer, ClassifyLayer, ExposeHeadersLayer, RenewLayer,
         RequireRecentAuthLayer,
     },
     request_class::RequestHead,
-    rules::Profiles,
-    store::{Key, MemoryStore, StoreFuture},
+    store::MemoryStore,
     token::{Algorithm, ClaimsUpdate, LegacyTokens, SigningKey, TokenVerifier, VerifyingKey},
 };
 
@@ -81,7 +82,7 @@ fn p10_layers_show_their_settings_and_services_nothing() {
     let renew = RenewLayer::new(keys(), profiles());
     assert_eq!(
         format!("{renew:?}"),
-        r#"RenewLayer { delivery: Delivery { header: "x-refreshed-token", cookie: None, mirror: None }, .. }"#
+        r#"RenewLayer { delivery: TokenDelivery { header: "x-refreshed-token", cookie: None, mirror: None }, .. }"#
     );
     assert_eq!(format!("{:?}", renew.layer(handler())), "RenewService(..)");
 
@@ -182,7 +183,7 @@ fn p10_keys_and_stores_show_no_secret() {
         format!("{:?}", JwtKeys::new(hmac())),
         "JwtKeys([VerifyingKey { algorithm: HS256, kid: None, .. }])"
     );
-    assert_eq!(format!("{:?}", Key::session(None, "s1")), "Key(..)");
-    assert_eq!(format!("{:?}", StoreFuture::ready(Ok(7))), "StoreFuture(ready)");
-    assert_eq!(format!("{:?}", StoreFuture::new(async { Ok(7) })), "StoreFuture(boxed)");
+    assert_eq!(format!("{:?}", StoreKey::session(None, "s1")), "StoreKey(..)");
+    assert_eq!(format!("{:?}", MaybeReady::ready(Ok(7))), "MaybeReady(ready)");
+    assert_eq!(format!("{:?}", MaybeReady::new(async { Ok(7) })), "MaybeReady(boxed)");
 }

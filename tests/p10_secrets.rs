@@ -12,16 +12,16 @@ use std::{
 use http::Request;
 use serde_json::json;
 use tower_sliding_session::{
-    Rejection, RejectionKind, Session, SessionCookie,
+    MaybeReady, Rejection, RejectionKind, Session, SessionCookie,
     layers::OnStoreFailure,
-    store::{StoreError, StoreFuture},
+    store::StoreError,
     token::{ClaimsSource, ClaimsUpdate, VerifiedToken},
 };
 use tracing_subscriber::filter::LevelFilter;
 
 use self::stack::{
     HOUR, MILLI, Stack, claims, ok, patient, rejected, renewed,
-    stores::{Mood, MoodyStore},
+    stores::{FaultyStore, StoreBehavior},
     text, with,
 };
 
@@ -68,14 +68,14 @@ async fn sign_in(stack: &Stack) -> String {
 struct Away;
 
 impl ClaimsSource for Away {
-    fn current_claims(&self, _: &VerifiedToken) -> StoreFuture<ClaimsUpdate> {
-        StoreFuture::ready(Err(StoreError::new("the directory is away")))
+    fn current_claims(&self, _: &VerifiedToken) -> MaybeReady<ClaimsUpdate> {
+        MaybeReady::ready(Err(StoreError::new("the directory is away")))
     }
 }
 
 /// A stack whose store and claims source fail, and a token that is due for renewal.
-async fn failing(on_failure: OnStoreFailure) -> (Stack, Arc<MoodyStore>, String) {
-    let store = Arc::new(MoodyStore::new(Mood::AtHand));
+async fn failing(on_failure: OnStoreFailure) -> (Stack, Arc<FaultyStore>, String) {
+    let store = Arc::new(FaultyStore::new(StoreBehavior::AtHand));
     let stack = Stack::with(patient(), |builder| {
         builder
             .store(Arc::clone(&store) as _)
@@ -113,30 +113,30 @@ async fn p10_logs_name_no_token_session_or_subject() {
 
     for on_failure in [OnStoreFailure::Reject, OnStoreFailure::TrustToken] {
         let (stack, store, token) = failing(on_failure).await;
-        store.turn(Mood::Failing);
+        store.turn(StoreBehavior::Failing);
         tokens.push(sign_in(&stack).await);
         let end = async |request: Request<()>| {
             let session = request.extensions().get::<Session>().expect("authenticated");
-            session.end().await.expect_err("the store fails");
+            session.sign_out().await.expect_err("the store fails");
             ok()
         };
         stack.send_to(end, with(&token)).await;
         stack.get(&token).await;
         let sid = claims(&token)["sid"].as_str().expect("a name").to_owned();
-        stack.sessions.end(&sid).await.expect_err("the store fails");
+        stack.sessions.revoke(&sid).await.expect_err("the store fails");
         assert!(rejected(&stack.at(13 * HOUR).get(&token).await).is_some());
         tokens.push(token);
     }
     assert!(log.text().contains("a session could not be ended"), "{}", log.text());
     assert!(log.text().contains("the lifecycle store failed"), "{}", log.text());
 
-    let stack = Stack::of(patient());
+    let stack = Stack::new(patient());
     let good = sign_in(&stack).await;
     let cut = &good[..good.len() - 2];
     for bad in [cut, &good.replace('.', ".."), &format!("{good}x")] {
         assert_eq!(rejected(&stack.get(bad).await), Some(RejectionKind::InvalidToken));
     }
-    stack.sessions.end(claims(&good)["sid"].as_str().expect("a name")).await.expect("ended");
+    stack.sessions.revoke(claims(&good)["sid"].as_str().expect("a name")).await.expect("ended");
     assert_eq!(rejected(&stack.get(&good).await), Some(RejectionKind::SessionRevoked));
     tokens.push(good);
 
@@ -148,7 +148,7 @@ async fn p10_logs_name_no_token_session_or_subject() {
 #[tokio::test]
 async fn p10_a_renewal_logs_no_successor() {
     let (log, _recording) = record();
-    let stack = Stack::of(patient());
+    let stack = Stack::new(patient());
     let token = sign_in(&stack).await;
     let successor = renewed(&stack.at(HOUR / 2 + MILLI).get(&token).await).expect("due");
     assert_silent(&log.text(), &token);
@@ -184,7 +184,7 @@ async fn p10_debug_names_nobody() {
 
 #[tokio::test]
 async fn p10_a_rejection_names_nobody() {
-    let stack = Stack::of(patient());
+    let stack = Stack::new(patient());
     let token = sign_in(&stack).await;
     let (start, signature) = token.rsplit_once('.').expect("three parts");
     let forged = format!("{start}.{}", signature.chars().rev().collect::<String>());

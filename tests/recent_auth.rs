@@ -97,7 +97,7 @@ async fn a_request_without_a_session_passes() {
 
 #[tokio::test]
 async fn a_renewal_is_no_sign_in() {
-    let stack = Stack::of(patient());
+    let stack = Stack::new(patient());
     let token = stack.sign_in().await;
     let response = stack.at(HOUR / 2 + MILLI).get(&token).await;
     let successor = stack::renewed(&response).expect("due");

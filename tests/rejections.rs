@@ -9,13 +9,13 @@ use tower_sliding_session::{Policy, Rejection, RejectionKind, rejection::Rejecti
 
 use self::stack::{
     HOUR, MINUTE, Stack, by, claims, patient,
-    stores::{Mood, MoodyStore},
+    stores::{FaultyStore, StoreBehavior},
     text,
 };
 
 /// A stack, and a request to it for each rejection that it gives.
 async fn refused(kind: RejectionKind) -> (Stack, Request<()>) {
-    let store = Arc::new(MoodyStore::new(Mood::AtHand));
+    let store = Arc::new(FaultyStore::new(StoreBehavior::AtHand));
     let policy = Policy::builder()
         .idle_timeout(20 * MINUTE)
         .absolute_timeout(2 * HOUR)
@@ -34,9 +34,9 @@ async fn refused(kind: RejectionKind) -> (Stack, Request<()>) {
         RejectionKind::SessionExpiredIdle => drop(stack.at(20 * MINUTE)),
         RejectionKind::SessionRevoked => {
             let sid = claims(&token)["sid"].as_str().expect("a name").to_owned();
-            stack.sessions.end(&sid).await.expect("ended");
+            stack.sessions.revoke(&sid).await.expect("ended");
         }
-        RejectionKind::StoreUnavailable => store.turn(Mood::Failing),
+        RejectionKind::StoreUnavailable => store.turn(StoreBehavior::Failing),
         other => panic!("{other:?} is of another layer"),
     }
     (stack, request)
@@ -190,7 +190,7 @@ async fn a_body_of_the_apps_own_keeps_status_challenge_and_cache_control() {
 
 #[tokio::test]
 async fn a_successful_answer_carries_no_rejection() {
-    let stack = Stack::of(patient());
+    let stack = Stack::new(patient());
     let token = stack.sign_in().await;
     let response = stack.get(&token).await;
     assert!(response.extensions().get::<Rejection>().is_none());

@@ -18,7 +18,7 @@ const HALF: Duration = Duration::from_secs(1800);
 
 /// A stack whose token is due for renewal.
 async fn due() -> (Stack, String) {
-    let stack = Stack::of(patient());
+    let stack = Stack::new(patient());
     let token = stack.sign_in().await;
     stack.at(HALF + MILLI);
     (stack, token)
@@ -37,7 +37,7 @@ fn answer(status: u16, headers: &[(&'static str, &'static str)]) -> Response<Str
 #[tokio::test]
 async fn a_token_is_renewed_strictly_below_the_threshold() {
     for (after, expected) in [(HALF - MILLI, false), (HALF, false), (HALF + MILLI, true)] {
-        let stack = Stack::of(patient());
+        let stack = Stack::new(patient());
         let token = stack.sign_in().await;
         assert_eq!(renewed(&stack.at(after).get(&token).await).is_some(), expected, "{after:?}");
     }
@@ -45,8 +45,8 @@ async fn a_token_is_renewed_strictly_below_the_threshold() {
 
 #[tokio::test]
 async fn a_successor_that_ends_no_later_is_not_minted() {
-    let policy = patient().to_builder().renew_below(1.0).build().expect("consistent");
-    let stack = Stack::of(policy);
+    let policy = patient().to_builder().renew_threshold(1.0).build().expect("consistent");
+    let stack = Stack::new(policy);
     let token = stack.sign_in().await;
     assert!(renewed(&stack.get(&token).await).is_none());
     assert!(renewed(&stack.at(Duration::from_millis(999)).get(&token).await).is_none());
@@ -55,14 +55,14 @@ async fn a_successor_that_ends_no_later_is_not_minted() {
 
 #[tokio::test]
 async fn always_renews_at_once() {
-    let stack = Stack::of(patient().to_builder().renew_always().build().expect("consistent"));
+    let stack = Stack::new(patient().to_builder().renew_always().build().expect("consistent"));
     let token = stack.sign_in().await;
     assert!(renewed(&stack.get(&token).await).is_some());
 }
 
 #[tokio::test]
 async fn a_policy_that_does_not_renew_renews_nothing() {
-    let stack = Stack::of(patient().to_builder().renew(false).build().expect("consistent"));
+    let stack = Stack::new(patient().to_builder().renew(false).build().expect("consistent"));
     let token = stack.sign_in().await;
     assert!(renewed(&stack.at(HOUR - MILLI).get(&token).await).is_none());
 }
@@ -170,7 +170,13 @@ async fn p17_only_a_users_request_renews() {
 async fn p04_a_handler_that_ended_the_session_gets_no_successor() {
     let (stack, token) = due().await;
     let logout = async |request: http::Request<()>| {
-        request.extensions().get::<Session>().expect("authenticated").end().await.expect("ended");
+        request
+            .extensions()
+            .get::<Session>()
+            .expect("authenticated")
+            .sign_out()
+            .await
+            .expect("ended");
         ok()
     };
     assert!(renewed(&stack.send_to(logout, with(&token)).await).is_none());
@@ -184,7 +190,7 @@ async fn p04_a_session_ended_elsewhere_while_the_handler_ran_gets_no_successor()
     let handler = move |_| {
         let (sessions, sid) = (sessions.clone(), sid.clone());
         async move {
-            sessions.end(&sid).await.expect("ended");
+            sessions.revoke(&sid).await.expect("ended");
             ok()
         }
     };
@@ -212,7 +218,7 @@ async fn a_token_that_ended_while_the_handler_ran_gets_no_successor() {
 
 #[tokio::test]
 async fn what_is_due_is_judged_after_the_handler() {
-    let stack = Stack::of(patient());
+    let stack = Stack::new(patient());
     let token = stack.sign_in().await;
     let response = slow(stack.at(HALF), &token, MILLI).await;
     assert!(renewed(&response).is_some());
@@ -221,7 +227,7 @@ async fn what_is_due_is_judged_after_the_handler() {
 #[tokio::test]
 async fn p01_a_chain_of_renewals_ends_at_the_absolute_deadline() {
     let policy = patient().to_builder().renew_always().build().expect("consistent");
-    let stack = Stack::of(policy);
+    let stack = Stack::new(policy);
     let mut token = stack.sign_in().await;
     let last = (BEGIN + 12 * HOUR).as_secs();
     for minutes in 1..12 * 60 {
@@ -242,7 +248,7 @@ async fn p01_a_chain_of_renewals_ends_at_the_absolute_deadline() {
 
 #[tokio::test]
 async fn p01_at_the_cap_there_is_nothing_to_gain() {
-    let stack = Stack::of(patient());
+    let stack = Stack::new(patient());
     let absolute = BEGIN + 12 * HOUR;
     for (exp, expected) in [(absolute.as_secs() - 1, true), (absolute.as_secs(), false)] {
         let token = signed(&format!(
@@ -264,7 +270,7 @@ async fn p20_a_shortened_lifetime_is_what_the_threshold_is_taken_of() {
         .build()
         .expect("consistent");
     for (after, expected) in [(5 * MINUTE, false), (5 * MINUTE + MILLI, true)] {
-        let stack = Stack::of(short.clone());
+        let stack = Stack::new(short.clone());
         let token = signed(&format!(
             r#"{{"sub":"ada","sid":"s","auth_time":{0},"iat":{0},"exp":{1}}}"#,
             BEGIN.as_secs(),
@@ -290,7 +296,7 @@ async fn p19_a_profile_keeps_its_life_through_renewal_and_loses_it_when_abolishe
     assert_eq!(claims(&successor)["exp"], (BEGIN + after + week).as_secs());
     assert_eq!(claims(&successor)["session_profile"], "remember_me");
 
-    let abolished = Stack::of(patient());
+    let abolished = Stack::new(patient());
     let response = abolished.at(HALF + MILLI).get(grant.access_token()).await;
     let successor = renewed(&response).expect("due as normal");
     assert_eq!(claims(&successor)["exp"], (BEGIN + HALF + HOUR).as_secs());

@@ -15,7 +15,7 @@ const HALF: Duration = Duration::from_secs(1800);
 #[tokio::test]
 async fn p06_a_session_is_renewed_again_once_the_interval_has_passed() {
     for (wait, expected) in [(MINUTE - MILLI, false), (MINUTE, true)] {
-        let stack = Stack::of(patient());
+        let stack = Stack::new(patient());
         let token = stack.sign_in().await;
         assert!(renewed(&stack.at(HALF + MILLI).get(&token).await).is_some());
         let again = stack.at(HALF + MILLI + wait).get(&token).await;
@@ -26,7 +26,7 @@ async fn p06_a_session_is_renewed_again_once_the_interval_has_passed() {
 #[tokio::test]
 async fn an_interval_of_zero_switches_both_gates_off() {
     let policy = patient().to_builder().renew_min_interval(Duration::ZERO).build();
-    let stack = Stack::of(policy.expect("consistent"));
+    let stack = Stack::new(policy.expect("consistent"));
     let token = stack.sign_in().await;
     stack.at(HALF + MILLI);
     for _ in 0..3 {
@@ -37,7 +37,7 @@ async fn an_interval_of_zero_switches_both_gates_off() {
 #[tokio::test]
 async fn p28_a_second_device_waits_for_the_rate_until_its_token_would_not_outlive_it() {
     for (left, expected) in [(MINUTE + MILLI, false), (MINUTE, true), (MINUTE - MILLI, true)] {
-        let stack = Stack::of(patient());
+        let stack = Stack::new(patient());
         let (phone, laptop) = (stack.sign_in().await, stack.sign_in().await);
         stack.at(HOUR - left);
         assert!(renewed(&stack.get(&phone).await).is_some(), "{left:?}");
@@ -55,7 +55,7 @@ fn token(user: &str, tenant: &str, sid: &str) -> String {
 
 #[tokio::test]
 async fn p14_users_are_told_apart_by_account_and_subject_together() {
-    let stack = Stack::of(patient());
+    let stack = Stack::new(patient());
     stack.at(HALF + MILLI);
     for (user, tenant, sid, expected) in [
         ("ab", "c", "1", true),
@@ -70,7 +70,7 @@ async fn p14_users_are_told_apart_by_account_and_subject_together() {
 
 #[tokio::test]
 async fn p16_who_is_denied_a_renewal_is_answered_all_the_same() {
-    let stack = Stack::of(patient());
+    let stack = Stack::new(patient());
     let token = stack.sign_in().await;
     stack.at(HALF + MILLI);
     assert!(renewed(&stack.get(&token).await).is_some());

@@ -12,7 +12,7 @@ use tokio::{sync::Barrier, task::JoinSet};
 
 use self::stack::{
     HOUR, MILLI, Stack, claims, patient, rejected, renewed,
-    stores::{Mood, MoodyStore},
+    stores::{FaultyStore, StoreBehavior},
 };
 
 const USERS: usize = 100;
@@ -62,23 +62,23 @@ fn assert_one_each(minted: &[Minted]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn p06_ten_thousand_requests_of_a_hundred_users_mint_a_hundred_tokens() {
-    assert_one_each(&storm(Stack::of(patient()), 1).await);
+    assert_one_each(&storm(Stack::new(patient()), 1).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn p06_a_hundred_users_with_three_devices_each_get_a_hundred_tokens() {
-    assert_one_each(&storm(Stack::of(patient()), 3).await);
+    assert_one_each(&storm(Stack::new(patient()), 3).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn p06_a_store_that_lets_requests_wait_changes_nothing() {
-    let store = Arc::new(MoodyStore::new(Mood::OnItsWay));
+    let store = Arc::new(FaultyStore::new(StoreBehavior::OnItsWay));
     assert_one_each(&storm(Stack::with(patient(), |builder| builder.store(store)), 1).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn p06_without_an_interval_every_request_mints() {
     let policy = patient().to_builder().renew_min_interval(Duration::ZERO).build();
-    let minted = storm(Stack::of(policy.expect("consistent")), 1).await;
+    let minted = storm(Stack::new(policy.expect("consistent")), 1).await;
     assert_eq!(minted.len(), REQUESTS, "the storm is one");
 }

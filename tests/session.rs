@@ -13,14 +13,14 @@ use tower_sliding_session::{Policy, Rejection, RejectionKind, Session, Timestamp
 
 use self::stack::{
     BEGIN, HOUR, MILLI, MINUTE, Stack, by, claims, ok, patient, rejected, renewed,
-    stores::{Mood, MoodyStore},
+    stores::{FaultyStore, StoreBehavior},
     with,
 };
 
 const LIMIT: Duration = Duration::from_secs(5);
 
-fn stored(policy: Policy) -> (Stack, Arc<MoodyStore>) {
-    let store = Arc::new(MoodyStore::new(Mood::AtHand));
+fn stored(policy: Policy) -> (Stack, Arc<FaultyStore>) {
+    let store = Arc::new(FaultyStore::new(StoreBehavior::AtHand));
     let stack = Stack::with(policy, |builder| builder.store(Arc::clone(&store) as _));
     (stack, store)
 }
@@ -47,42 +47,42 @@ async fn session_of(stack: &Stack, token: &str) -> Session {
 
 #[tokio::test]
 async fn p04_the_tombstone_stands_before_end_returns() {
-    for mood in [Mood::AtHand, Mood::OnItsWay] {
+    for behavior in [StoreBehavior::AtHand, StoreBehavior::OnItsWay] {
         let (stack, store) = stored(patient());
         let token = stack.sign_in().await;
         let session = session_of(&stack, &token).await;
-        store.turn(mood);
-        session.end().await.expect("ended");
+        store.turn(behavior);
+        session.sign_out().await.expect("ended");
         let response = stack.get(&token).await;
-        assert_eq!(rejected(&response), Some(RejectionKind::SessionRevoked), "{mood:?}");
+        assert_eq!(rejected(&response), Some(RejectionKind::SessionRevoked), "{behavior:?}");
     }
 }
 
 #[tokio::test]
 async fn p04_no_renewal_follows_an_end_that_was_heard_or_not() {
-    for mood in [Mood::AtHand, Mood::Failing] {
+    for behavior in [StoreBehavior::AtHand, StoreBehavior::Failing] {
         let (stack, store) = stored(always());
         let token = stack.sign_in().await;
         let handler = async |request: Request<()>| {
-            store.turn(mood);
-            let ended = session(&request).end().await;
-            assert_eq!(ended.is_ok(), mood == Mood::AtHand);
-            store.turn(Mood::AtHand);
+            store.turn(behavior);
+            let ended = session(&request).sign_out().await;
+            assert_eq!(ended.is_ok(), behavior == StoreBehavior::AtHand);
+            store.turn(StoreBehavior::AtHand);
             ok()
         };
         let response = stack.send_to(handler, with(&token)).await;
-        assert_eq!((rejected(&response), renewed(&response)), (None, None), "{mood:?}");
+        assert_eq!((rejected(&response), renewed(&response)), (None, None), "{behavior:?}");
     }
 }
 
 #[tokio::test]
 async fn p04_claims_replaced_beside_an_end_are_not_minted() {
-    let stack = Stack::of(always());
+    let stack = Stack::new(always());
     let token = stack.sign_in().await;
     let handler = async |request: Request<()>| {
         let session = session(&request);
         session.replace_claims(&json!({ "role": "admin" })).expect("an object");
-        session.end().await.expect("ended");
+        session.sign_out().await.expect("ended");
         session.replace_claims(&json!({ "role": "admin" })).expect("an object");
         ok()
     };
@@ -100,9 +100,9 @@ async fn p23_an_end_that_a_store_refuses_is_a_503() {
     let (stack, store) = stored(patient());
     let token = stack.sign_in().await;
     let session = session_of(&stack, &token).await;
-    store.turn(Mood::Failing);
-    assert!(is_503(session.end().await));
-    assert!(is_503(stack.sessions.end(session.id()).await));
+    store.turn(StoreBehavior::Failing);
+    assert!(is_503(session.sign_out().await));
+    assert!(is_503(stack.sessions.revoke(session.id()).await));
 }
 
 #[tokio::test]
@@ -111,8 +111,8 @@ async fn p23_a_silent_store_is_given_up_at_5_s() {
         let (stack, store) = stored(patient());
         let token = stack.sign_in().await;
         let session = session_of(&stack, &token).await;
-        store.turn(Mood::Silent);
-        let mut end = pin!(session.end());
+        store.turn(StoreBehavior::Silent);
+        let mut end = pin!(session.sign_out());
         let mut polled = std::future::poll_fn(|cx| Poll::Ready(end.as_mut().poll(cx))).await;
         assert!(polled.is_pending(), "the store is silent");
         stack.clock.advance(wait);
@@ -127,7 +127,7 @@ async fn p23_a_silent_store_is_given_up_at_5_s() {
 #[tokio::test]
 async fn a_session_that_no_store_knows_cannot_be_ended() {
     let session = Session::builder("ada").sid("s1").auth_time(BEGIN).build().expect("complete");
-    assert!(is_503(session.end().await));
+    assert!(is_503(session.sign_out().await));
 }
 
 /// A handler that makes the user an admin.
@@ -143,7 +143,7 @@ async fn sign_in_as_guest(stack: &Stack) -> String {
 
 #[tokio::test]
 async fn replaced_claims_are_minted_at_once_and_again_within_the_rate() {
-    let stack = Stack::of(patient());
+    let stack = Stack::new(patient());
     let mut token = sign_in_as_guest(&stack).await;
     for second in 1..4 {
         stack.at(Duration::from_secs(second));
@@ -162,7 +162,7 @@ async fn replaced_claims_are_minted_at_once_and_again_within_the_rate() {
 
 #[tokio::test]
 async fn replaced_claims_are_not_minted_onto_a_failure() {
-    let stack = Stack::of(patient());
+    let stack = Stack::new(patient());
     let token = sign_in_as_guest(&stack).await;
     let handler = async |request: Request<()>| {
         let mut response = promote(request).await;
@@ -175,7 +175,7 @@ async fn replaced_claims_are_not_minted_onto_a_failure() {
 
 #[tokio::test]
 async fn p17_under_background_the_mint_says_when_the_user_was_last_seen() {
-    let stack = Stack::of(patient());
+    let stack = Stack::new(patient());
     let token = sign_in_as_guest(&stack).await;
     assert_eq!(rejected(&stack.at(2 * MINUTE).get(&token).await), None);
     stack.at(10 * MINUTE);
@@ -191,7 +191,7 @@ async fn p17_under_background_the_mint_says_when_the_user_was_last_seen() {
 
 #[tokio::test]
 async fn the_sessions_own_claims_cannot_be_replaced() {
-    let stack = Stack::of(patient());
+    let stack = Stack::new(patient());
     let token = stack.sign_in().await;
     let session = session_of(&stack, &token).await;
     for name in [
@@ -221,7 +221,7 @@ async fn the_sessions_own_claims_cannot_be_replaced() {
 
 #[tokio::test]
 async fn a_refused_replacement_mints_nothing() {
-    let stack = Stack::of(patient());
+    let stack = Stack::new(patient());
     let token = stack.sign_in().await;
     let handler = async |request: Request<()>| {
         assert!(session(&request).replace_claims(&json!({ "sub": "eve" })).is_err());
@@ -250,7 +250,7 @@ struct Other {
 
 #[tokio::test]
 async fn claims_are_read_borrowed_or_owned() {
-    let stack = Stack::of(patient());
+    let stack = Stack::new(patient());
     let token = sign_in_as_guest(&stack).await;
     let session = session_of(&stack, &token).await;
     let borrowed: Borrowed<'_> = session.claims().expect("they fit");
@@ -263,7 +263,7 @@ async fn claims_are_read_borrowed_or_owned() {
 
 #[tokio::test]
 async fn a_session_tells_its_times() {
-    let stack = Stack::of(patient());
+    let stack = Stack::new(patient());
     let token = stack.sign_in().await;
     let session = session_of(stack.at(HOUR / 2), &token).await;
     assert_eq!(session.arrived_at(), Some(BEGIN + HOUR / 2));

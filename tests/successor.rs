@@ -39,7 +39,7 @@ fn expected(at: Duration, seen: &str, successor: &str) -> String {
 
 #[tokio::test]
 async fn every_other_claim_stays_byte_for_byte_and_in_order() {
-    let stack = Stack::of(patient());
+    let stack = Stack::new(patient());
     let at = HALF + Duration::from_millis(1999);
     let successor = renewed(&stack.at(at).get(&token("")).await).expect("due");
     assert_eq!(payload(&successor), expected(at, "", &successor));
@@ -54,7 +54,7 @@ async fn every_other_claim_stays_byte_for_byte_and_in_order() {
 async fn another_implementation_accepts_it() {
     // With both backends compiled in, jsonwebtoken's own choice panics.
     let _ = jsonwebtoken::crypto::rust_crypto::DEFAULT_PROVIDER.install_default();
-    let stack = Stack::of(patient());
+    let stack = Stack::new(patient());
     let first = stack.sign_in().await;
     let successor = renewed(&stack.at(HALF + MILLI).get(&first).await).expect("due");
     let key = jsonwebtoken::DecodingKey::from_secret(&SECRET);
@@ -71,7 +71,7 @@ async fn another_implementation_accepts_it() {
 
 #[tokio::test]
 async fn p17_a_mint_that_is_activity_drops_seen() {
-    let stack = Stack::of(patient());
+    let stack = Stack::new(patient());
     let old = token(&format!(r#""seen":{},"#, BEGIN.as_secs() + 7));
     let at = HALF + MILLI;
     let successor = renewed(&stack.at(at).get(&old).await).expect("due");
@@ -90,7 +90,7 @@ async fn replaced_in_the_background(stack: &Stack, token: &str) -> String {
 
 #[tokio::test]
 async fn p17_a_mint_that_is_none_says_when_the_last_activity_was() {
-    let stack = Stack::of(patient());
+    let stack = Stack::new(patient());
     let first = stack.sign_in().await;
     let active = Duration::from_millis(60_900);
     assert_eq!(stack.at(active).get(&first).await.status(), 200);
@@ -103,7 +103,7 @@ async fn p17_a_mint_that_is_none_says_when_the_last_activity_was() {
 
 #[tokio::test]
 async fn p02_replaced_claims_are_minted_at_once_and_leave_the_session_alone() {
-    let stack = Stack::of(patient());
+    let stack = Stack::new(patient());
     let first = stack.sign_in().await;
     let handler = async |request: Request<()>| {
         let session = request.extensions().get::<Session>().expect("authenticated");

@@ -148,10 +148,10 @@ fn verifiers_with_other_settings_do_not_share() {
         assert!(is_good(&accepting, &token), "{payload}");
     }
     let token = signed(&payload("s1", r#","iss":"a","aud":"a""#));
-    let strict = base.audience("a").issuer("a");
-    assert!(is_remembered(&strict, &strict.clone(), &token));
-    assert!(!is_good(&strict.clone().issuer("b"), &token), "set later, on what remembers");
-    assert!(!is_good(&strict.clone().audience("b"), &token), "set later, on what remembers");
+    let long_lived = base.audience("a").issuer("a");
+    assert!(is_remembered(&long_lived, &long_lived.clone(), &token));
+    assert!(!is_good(&long_lived.clone().issuer("b"), &token), "set later, on what remembers");
+    assert!(!is_good(&long_lived.clone().audience("b"), &token), "set later, on what remembers");
 }
 
 #[test]
@@ -231,7 +231,7 @@ fn p30_no_verification_succeeds_once_the_key_was_removed() {
 #[tokio::test]
 async fn exp_is_judged_at_each_request() {
     let over = Some(RejectionKind::TokenExpired);
-    let stack = Stack::of(patient());
+    let stack = Stack::new(patient());
     let token = stack.sign_in().await;
     for (at, expected) in [
         (Duration::ZERO, None),
@@ -247,7 +247,7 @@ async fn exp_is_judged_at_each_request() {
 
 #[tokio::test]
 async fn p12_nbf_is_judged_at_each_request() {
-    let stack = Stack::of(patient());
+    let stack = Stack::new(patient());
     let ahead = signed(&payload("s1", &format!(r#","nbf":{}"#, BEGIN.as_secs() + 6)));
     for (millis, expected) in [(0, INVALID), (999, INVALID), (1000, None), (999, INVALID)] {
         let response = stack.at(Duration::from_millis(millis)).get(&ahead).await;
@@ -257,7 +257,8 @@ async fn p12_nbf_is_judged_at_each_request() {
 
 #[tokio::test]
 async fn the_idle_timeout_is_judged_at_each_request() {
-    let stack = Stack::of(Policy::builder().idle_timeout(10 * MINUTE).build().expect("consistent"));
+    let stack =
+        Stack::new(Policy::builder().idle_timeout(10 * MINUTE).build().expect("consistent"));
     let token = stack.sign_in().await;
     let idle = Some(RejectionKind::SessionExpiredIdle);
     for (at, expected) in [(9 * MINUTE, None), (19 * MINUTE - MILLI, None), (29 * MINUTE, idle)] {
@@ -268,18 +269,24 @@ async fn the_idle_timeout_is_judged_at_each_request() {
 #[tokio::test]
 async fn an_end_reaches_a_remembered_token() {
     let revoked = Some(RejectionKind::SessionRevoked);
-    let stack = Stack::of(patient());
+    let stack = Stack::new(patient());
     let (inside, outside) = (stack.sign_in().await, stack.sign_in().await);
     for token in [&inside, &outside] {
         assert_eq!(rejected(&stack.get(token).await), None);
     }
     let sign_out = async |request: Request<()>| {
-        request.extensions().get::<Session>().expect("authenticated").end().await.expect("ended");
+        request
+            .extensions()
+            .get::<Session>()
+            .expect("authenticated")
+            .sign_out()
+            .await
+            .expect("ended");
         ok()
     };
     assert_eq!(rejected(&stack.send_to(sign_out, with(&inside)).await), None);
     let sid = claims(&outside)["sid"].as_str().expect("a name").to_owned();
-    stack.sessions.end(&sid).await.expect("ended");
+    stack.sessions.revoke(&sid).await.expect("ended");
     for token in [&inside, &outside] {
         assert_eq!(rejected(&stack.get(token).await), revoked);
     }
@@ -287,7 +294,7 @@ async fn an_end_reaches_a_remembered_token() {
 
 #[tokio::test]
 async fn a_remembered_token_is_renewed_as_any_other() {
-    let stack = Stack::of(patient());
+    let stack = Stack::new(patient());
     let token = stack.sign_in().await;
     assert!(renewed(&stack.get(&token).await).is_none());
     assert!(renewed(&stack.at(HALF).get(&token).await).is_none());

@@ -107,7 +107,7 @@ async fn a_rejected_call_is_unauthenticated_and_says_why() {
     let mut client = connect(serve(&stack).await).await;
     let bearer = stack.sign_in().await;
     let revoked = stack.sessions.start("eve").await.expect("a session");
-    stack.sessions.end(revoked.session_id()).await.expect("ended");
+    stack.sessions.revoke(revoked.session_id()).await.expect("ended");
     let revoked = format!("Bearer {}", revoked.access_token());
 
     assert_rejected(check(&mut client, None).await, "missing_token");
@@ -131,7 +131,7 @@ async fn a_handlers_error_is_not_renewed() {
     assert!(!status.metadata().contains_key("x-refreshed-token"));
     assert!(!status.metadata().contains_key("session-error"));
     let response = check(&mut client, Some(&bearer)).await.expect("admitted");
-    assert!(response.metadata().contains_key("x-refreshed-token"), "the gate stayed open");
+    assert!(response.metadata().contains_key("x-refreshed-token"), "the limiter stayed open");
 }
 
 /// Calls [`CHECK`] with an empty message, and returns the response as HTTP/2 delivers it.

@@ -6,16 +6,16 @@ use http::{Request, Response};
 use http_body_util::Full;
 use tower::{Layer, Service, service_fn};
 use tower_sliding_session::{
-    Clock, Grant, JwtKeys, ManualClock, PathRules, Policy, Profiles, Rejection, Session,
-    SessionBody, SessionCookie, SlidingSessions, SystemClock,
+    Clock, Grant, JwtKeys, ManualClock, MaybeReady, PathRules, Policy, Profiles, Rejection,
+    Session, SessionBody, SessionCookie, SlidingSessions, SystemClock,
     layers::{
         ActivityLayer, AuthenticateLayer, ClassifyLayer, ExposeHeadersLayer, RenewLayer,
         RequireRecentAuthLayer,
     },
     rejection::MakeRejection,
     request_class::Classify,
-    sliding::{SlidingSessionsLayer, SlidingSessionsService},
-    store::{MemoryGate, MemoryStore, RenewalGate, SessionStore, StoreError, StoreFuture},
+    sessions::{SlidingSessionsLayer, SlidingSessionsService},
+    store::{MemoryLimiter, MemoryStore, RenewalLimiter, SessionStore, StoreError},
     token::{ClaimsSource, KeyError, SigningKey, TokenVerifier, VerifiedToken, VerifyingKey},
 };
 
@@ -101,8 +101,8 @@ fn handles_are_shared() {
     shared::<PathRules>();
     shared::<VerifiedToken>();
     shared::<MemoryStore>();
-    shared::<MemoryGate>();
-    sent::<StoreFuture<()>>();
+    shared::<MemoryLimiter>();
+    sent::<MaybeReady<()>>();
     fails_with::<Rejection>();
     fails_with::<StoreError>();
     fails_with::<KeyError>();
@@ -111,7 +111,7 @@ fn handles_are_shared() {
 #[test]
 fn what_varies_is_dyn_safe() {
     shared::<Arc<dyn SessionStore>>();
-    shared::<Arc<dyn RenewalGate>>();
+    shared::<Arc<dyn RenewalLimiter>>();
     shared::<Arc<dyn ClaimsSource>>();
     shared::<Arc<dyn Classify>>();
     shared::<Arc<dyn MakeRejection>>();
@@ -146,10 +146,10 @@ fn what_a_handler_awaits_can_be_spawned() {
         .auth_time(tower_sliding_session::Timestamp::from_secs(1))
         .build()
         .expect("complete");
-    spawned(session.end());
+    spawned(session.sign_out());
     let keys = JwtKeys::hs256([7; 32]).expect("long enough");
     let policy = Policy::builder().build().expect("consistent");
     let sessions = SlidingSessions::builder(keys, policy).build().expect("consistent");
-    spawned(sessions.end("s1"));
+    spawned(sessions.revoke("s1"));
     spawned(sessions.start("ada").into_future());
 }

@@ -11,7 +11,8 @@ use std::{
 };
 
 use tower_sliding_session::{
-    store::{StoreError, StoreFuture},
+    MaybeReady,
+    store::StoreError,
     token::{ClaimsSource, ClaimsUpdate, VerifiedToken},
 };
 
@@ -19,7 +20,7 @@ use self::stack::{HOUR, MILLI, Stack, patient, renewed};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-type Says = fn() -> StoreFuture<ClaimsUpdate>;
+type Says = fn() -> MaybeReady<ClaimsUpdate>;
 
 /// A source whose answer can be changed.
 #[derive(Clone)]
@@ -32,21 +33,21 @@ impl Directory {
 }
 
 impl ClaimsSource for Directory {
-    fn current_claims(&self, _: &VerifiedToken) -> StoreFuture<ClaimsUpdate> {
+    fn current_claims(&self, _: &VerifiedToken) -> MaybeReady<ClaimsUpdate> {
         self.0.lock().expect("not poisoned")()
     }
 }
 
-fn keep() -> StoreFuture<ClaimsUpdate> {
-    StoreFuture::ready(Ok(ClaimsUpdate::Keep))
+fn keep() -> MaybeReady<ClaimsUpdate> {
+    MaybeReady::ready(Ok(ClaimsUpdate::Keep))
 }
 
-fn fail() -> StoreFuture<ClaimsUpdate> {
-    StoreFuture::ready(Err(StoreError::new("the directory is away")))
+fn fail() -> MaybeReady<ClaimsUpdate> {
+    MaybeReady::ready(Err(StoreError::new("the directory is away")))
 }
 
-fn silent() -> StoreFuture<ClaimsUpdate> {
-    StoreFuture::new(std::future::pending())
+fn silent() -> MaybeReady<ClaimsUpdate> {
+    MaybeReady::new(std::future::pending())
 }
 
 /// A stack at the instant at which its token has become due.

@@ -4,7 +4,8 @@ use std::{fs, sync::Arc, time::Duration};
 
 use tower_sliding_session::{
     Timestamp,
-    store::{Key, MemoryStore, SessionStore, Touch},
+    identity::StoreKey,
+    store::{MemoryStore, SessionStore, Touch},
 };
 
 use crate::{line, ratio};
@@ -26,7 +27,8 @@ pub(crate) fn fill(sessions: usize, now: Timestamp) -> Arc<MemoryStore> {
     }
     report("resident bytes a session, ten million live", before, sessions);
     for id in (0..sessions).step_by(10) {
-        let ended = store.end(key(id), now + Duration::from_secs(12 * 3600)).try_ready();
+        let ended =
+            store.write_tombstone(key(id), now + Duration::from_secs(12 * 3600)).try_ready();
         ended.expect("at hand").expect("there is room");
     }
     report("resident bytes a session, every tenth ended", before, sessions);
@@ -34,8 +36,8 @@ pub(crate) fn fill(sessions: usize, now: Timestamp) -> Arc<MemoryStore> {
     store
 }
 
-fn key(id: usize) -> Key {
-    Key::session(None, &id.to_string())
+fn key(id: usize) -> StoreKey {
+    StoreKey::session(None, &id.to_string())
 }
 
 fn report(what: &str, before: u128, sessions: usize) {

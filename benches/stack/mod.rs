@@ -17,11 +17,10 @@ use http::{Request, Response};
 use http_body_util::Full;
 use tower::{Layer, Service, ServiceBuilder, service_fn};
 use tower_sliding_session::{
-    Clock, JwtKeys, ManualClock, PathRules, Policy, Session, SlidingSessions, SystemClock,
-    Timestamp,
+    Clock, JwtKeys, ManualClock, PathRules, Policy, Profiles, Session, SlidingSessions,
+    SystemClock, Timestamp,
     layers::{ActivityLayer, ClassifyLayer, RenewLayer},
     request_class::subtree,
-    rules::Profiles,
     store::MemoryStore,
     token::{Algorithm, SigningKey, TokenVerifier},
 };

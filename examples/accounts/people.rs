@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use tower_sliding_session::{
-    Session,
+    MaybeReady, Session,
     lifecycle::{DirectoryEntry, UserDirectory},
-    store::{StoreError, StoreFuture},
+    store::StoreError,
     token::{ClaimsSource, ClaimsUpdate, VerifiedToken},
 };
 
@@ -58,19 +58,19 @@ pub(crate) fn is_owner(session: &Session) -> bool {
 pub(crate) struct Roles;
 
 impl ClaimsSource for Roles {
-    fn current_claims(&self, token: &VerifiedToken) -> StoreFuture<ClaimsUpdate> {
+    fn current_claims(&self, token: &VerifiedToken) -> MaybeReady<ClaimsUpdate> {
         let update = match find(&token.claims().sub) {
             Some(person) => ClaimsUpdate::replace(&Role { role: person.role }),
             None => Ok(ClaimsUpdate::End),
         };
-        StoreFuture::ready(update.map_err(StoreError::new))
+        MaybeReady::ready(update.map_err(StoreError::new))
     }
 }
 
 pub(crate) struct Directory;
 
 impl UserDirectory for Directory {
-    fn entries(&self, tenant: &str, subjects: &[&str]) -> StoreFuture<Vec<DirectoryEntry>> {
+    fn entries(&self, tenant: &str, subjects: &[&str]) -> MaybeReady<Vec<DirectoryEntry>> {
         let members = PEOPLE.iter().filter(|person| person.account == tenant);
         let asked = members.filter(|person| subjects.contains(&person.user));
         let entries = asked.map(|person| DirectoryEntry {
@@ -78,6 +78,6 @@ impl UserDirectory for Directory {
             name: person.name.to_owned(),
             email: person.email.to_owned(),
         });
-        StoreFuture::ready(Ok(entries.collect()))
+        MaybeReady::ready(Ok(entries.collect()))
     }
 }

@@ -2,11 +2,13 @@
 
 use std::{fmt, time::Duration};
 
-use super::{About, AuditEvent, Lifecycle};
+use super::Lifecycle;
 use crate::{
+    audit::{AuditEvent, AuditSubject},
+    identity::{Scope, StoreKey},
+    policy::{OutOfBounds, OverrideBounds, TimeoutOverrides},
     rejection::{Rejection, RejectionKind},
-    rules::{OverrideBounds, Overrides, Violation},
-    store::{Key, OverridesChange, Scope},
+    store::OverridesChange,
 };
 
 /// How often a change is tried anew where another one came in between.
@@ -17,7 +19,7 @@ const ATTEMPTS: usize = 8;
 #[non_exhaustive]
 pub struct AccountPolicy {
     /// What the owner has decided; `None` means the default.
-    pub overrides: Overrides,
+    pub overrides: TimeoutOverrides,
     /// The idle timeout in force.
     pub idle_timeout: Duration,
     /// The absolute timeout in force.
@@ -31,7 +33,7 @@ pub struct AccountPolicy {
 #[non_exhaustive]
 pub enum AccountPolicyError {
     /// It is out of bounds.
-    OutOfBounds(Vec<Violation>),
+    OutOfBounds(Vec<OutOfBounds>),
     /// The store did not answer, or others changed it at the same time, again and again.
     Unavailable(Rejection),
 }
@@ -58,7 +60,7 @@ impl std::error::Error for AccountPolicyError {}
 
 impl Lifecycle {
     pub(crate) async fn account_policy(&self, tenant: &str) -> Result<AccountPolicy, Rejection> {
-        let account = Key::account(self.iss(), tenant);
+        let account = StoreKey::account(self.iss(), tenant);
         let overrides = self.answer(self.records()?.overrides(account)).await?;
         Ok(self.describe(overrides))
     }
@@ -68,14 +70,14 @@ impl Lifecycle {
     pub(crate) async fn change_account_policy(
         &self,
         tenant: &str,
-        change: impl Fn(Overrides) -> Overrides,
+        change: impl Fn(TimeoutOverrides) -> TimeoutOverrides,
     ) -> Result<AccountPolicy, AccountPolicyError> {
-        let account = Key::account(self.iss(), tenant);
+        let account = StoreKey::account(self.iss(), tenant);
         let records = self.records()?;
         for _ in 0..ATTEMPTS {
             let old = self.answer(records.overrides(account)).await?;
             let new = change(old);
-            let normal = self.judge.profiles.normal();
+            let normal = self.enforcement.profiles.normal();
             self.bounds.check(new, normal).map_err(AccountPolicyError::OutOfBounds)?;
             if new == old {
                 return Ok(self.describe(new));
@@ -86,7 +88,7 @@ impl Lifecycle {
                 effective_old: self.effective(old),
                 effective_new: self.effective(new),
             };
-            let log = event.row(self.now(), &About::scope(Scope::Account(account)));
+            let log = event.row(self.now(), &AuditSubject::scope(Scope::Account(account)));
             let change = OverridesChange { account, old, new, log };
             if self.answer(records.set_overrides(change)).await? {
                 return Ok(self.describe(new));
@@ -95,8 +97,8 @@ impl Lifecycle {
         Err(AccountPolicyError::Unavailable(RejectionKind::StoreUnavailable.into()))
     }
 
-    fn describe(&self, overrides: Overrides) -> AccountPolicy {
-        let policy = self.judge.profiles.normal().overridden(overrides);
+    fn describe(&self, overrides: TimeoutOverrides) -> AccountPolicy {
+        let policy = self.enforcement.profiles.normal().overridden(overrides);
         AccountPolicy {
             overrides,
             idle_timeout: policy.idle_timeout(),
@@ -105,8 +107,8 @@ impl Lifecycle {
         }
     }
 
-    fn effective(&self, overrides: Overrides) -> Overrides {
+    fn effective(&self, overrides: TimeoutOverrides) -> TimeoutOverrides {
         let AccountPolicy { idle_timeout, absolute_timeout, .. } = self.describe(overrides);
-        Overrides { idle: Some(idle_timeout), absolute: Some(absolute_timeout) }
+        TimeoutOverrides { idle: Some(idle_timeout), absolute: Some(absolute_timeout) }
     }
 }

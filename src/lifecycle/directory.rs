@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use crate::store::StoreFuture;
+use crate::maybe_ready::MaybeReady;
 
 /// Tells names and addresses of users: this crate knows neither.
 pub trait UserDirectory: Send + Sync + 'static {
     /// The entries of the users `subjects` of the account `tenant`; those who are not known are
     /// left out.
-    fn entries(&self, tenant: &str, subjects: &[&str]) -> StoreFuture<Vec<DirectoryEntry>>;
+    fn entries(&self, tenant: &str, subjects: &[&str]) -> MaybeReady<Vec<DirectoryEntry>>;
 }
 
 /// A user's entry in a directory. `Debug` shows nothing of it.

@@ -5,7 +5,9 @@ use std::{fmt, time::Duration};
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 use crate::{
-    rules::{Deadlines, Policy, Timestamp},
+    policy::Policy,
+    rules::Deadlines,
+    time::Timestamp,
     token::{KeyError, Purpose, TokenVerifier, VerifiedToken, mint},
 };
 
@@ -38,7 +40,7 @@ impl Grant {
         let keys = verifier.keys();
         let token = VerifiedToken::minted(access).map_err(|_| KeyError::unreadable())?;
         let claims = token.claims();
-        let deadlines = Deadlines::of(claims, Some(claims.proven_activity(now)), policy);
+        let deadlines = Deadlines::new(claims, Some(claims.proven_activity(now)), policy);
         Ok(Self {
             access_token: mint(keys, access, Purpose::Access)?,
             refresh_token: refresh.map(|it| mint(keys, it, Purpose::Refresh)).transpose()?,

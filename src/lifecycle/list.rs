@@ -2,9 +2,12 @@
 
 use super::Lifecycle;
 use crate::{
+    audit::AuditRecord,
+    identity::Scope,
+    maybe_ready::MaybeReady,
     rejection::Rejection,
-    rules::Timestamp,
-    store::{ActiveUser, ListQuery, LogRow, LogScope, Page, Scope, SessionRecord, StoreFuture},
+    store::{ActiveUser, ListQuery, LogScope, Page, SessionRecord},
+    time::Timestamp,
 };
 
 impl Lifecycle {
@@ -29,7 +32,7 @@ impl Lifecycle {
     /// it began with, or by what its policy says now where that is shorter (P20).
     pub(crate) fn deadlines_of(&self, record: &SessionRecord) -> (Timestamp, Timestamp) {
         let overrides = self.overrides_of(record.tenant.as_deref());
-        let policy = self.judge.profiles.in_force(record.profile.as_deref(), overrides);
+        let policy = self.enforcement.profiles.in_force(record.profile.as_deref(), overrides);
         let absolute = record.ends_at.min(record.auth_time + policy.absolute_timeout());
         let idle = record.last_seen + record.idle.min(policy.idle_timeout());
         (idle.min(absolute), absolute)
@@ -52,11 +55,11 @@ impl Lifecycle {
         &self,
         log: LogScope,
         query: ListQuery,
-    ) -> Result<Page<LogRow>, Rejection> {
-        if let Some(journal) = self.journal.clone() {
+    ) -> Result<Page<AuditRecord>, Rejection> {
+        if let Some(audit_queue) = self.audit_queue.clone() {
             // What has happened before the question is part of the answer.
-            let flushed = StoreFuture::new(async move {
-                journal.flush().await;
+            let flushed = MaybeReady::new(async move {
+                audit_queue.flush().await;
                 Ok(())
             });
             self.answer(flushed).await?;

@@ -8,15 +8,22 @@ use std::{
     time::Duration,
 };
 
-use super::{About, AuditEvent, Grant, Lifecycle};
+use super::{Grant, Lifecycle};
 use crate::{
+    audit::{AuditEvent, AuditSubject},
+    identity::StoreKey,
+    maybe_ready::{REQUEST_TIME_LIMIT, within},
+    policy::Policy,
     rejection::{Rejection, RejectionKind},
-    rules::{self, Limit, Limits, Policy, Standing, Timestamp},
+    rules::{self, ExpiryReason, SessionStatus, Timeouts},
     store::{
-        Key, LifecycleStore, REQUEST_TIME_LIMIT, RefreshAsk, RefreshState, RefreshedSession,
-        Rotated, Rotation, SessionRecord, Successors, TokenState, within,
+        LifecycleStore, RefreshAsk, RefreshState, RefreshedSession, Rotated, Rotation,
+        SessionRecord, SuccessorPayloads, TokenState,
     },
-    token::{AppClaims, ClaimsUpdate, RefreshToken, Seen, VerifiedToken, new_id, successor},
+    time::Timestamp,
+    token::{
+        AppClaims, ClaimsUpdate, RefreshToken, Seen, VerifiedToken, new_id, successor_payload,
+    },
 };
 
 /// A refresh token about to be exchanged; await it for the [`Grant`].
@@ -93,11 +100,11 @@ impl Exchange<'_> {
         };
         let claims = self.token().claims();
         let last_activity = rules::last_activity(claims, stored, self.now);
-        match rules::refresh_standing(claims, last_activity, &self.policy(), self.now) {
-            Standing::Impossible => Err(invalid()),
-            Standing::Over(limit) => self.over(limit, last_activity).await,
-            Standing::Live { .. } if token != TokenState::Unused => self.again(token).await,
-            Standing::Live { .. } => self.exchange(last_activity).await,
+        match rules::refresh_status(claims, last_activity, &self.policy(), self.now) {
+            SessionStatus::Invalid => Err(invalid()),
+            SessionStatus::Expired(limit) => self.over(limit, last_activity).await,
+            SessionStatus::Active { .. } if token != TokenState::Unused => self.again(token).await,
+            SessionStatus::Active { .. } => self.exchange(last_activity).await,
         }
     }
 
@@ -106,11 +113,11 @@ impl Exchange<'_> {
     }
 
     fn policy(&self) -> Cow<'_, Policy> {
-        self.lifecycle.judge.policy(self.token())
+        self.lifecycle.enforcement.policy(self.token())
     }
 
-    fn about(&self) -> About {
-        About::token(self.token())
+    fn about(&self) -> AuditSubject {
+        self.token().audit_subject()
     }
 
     fn question(&self) -> RefreshAsk {
@@ -128,15 +135,19 @@ impl Exchange<'_> {
 
     /// The session is over. Where it idled away, the token stays as it is: the user may be asked
     /// for the password and go on. At its absolute deadline it is used up.
-    async fn over(&self, limit: Limit, last_activity: Timestamp) -> Result<Grant, Rejection> {
-        if limit == Limit::Absolute
+    async fn over(
+        &self,
+        limit: ExpiryReason,
+        last_activity: Timestamp,
+    ) -> Result<Grant, Rejection> {
+        if limit == ExpiryReason::Absolute
             && let Rotated::Refused(state) = self.rotate(None, last_activity).await?
             // A successor would be over, too.
             && !matches!(state.token, TokenState::Used { successor: Some(_), .. })
         {
             return self.again(state.token).await;
         }
-        self.lifecycle.judge.seal(self.token(), limit, &self.policy());
+        self.lifecycle.enforcement.seal(self.token(), limit, &self.policy());
         let inactive_for = self.now.since(last_activity);
         let event = AuditEvent::SessionExpired { limit, inactive_for };
         self.lifecycle.note(&event, self.now, &self.about());
@@ -165,7 +176,7 @@ impl Exchange<'_> {
     async fn current_claims(&self) -> Result<Result<Option<AppClaims>, bool>, Rejection> {
         let Some(source) = &self.lifecycle.claims else { return Ok(Ok(None)) };
         let answer = source.current_claims(self.token());
-        match within(answer, &*self.lifecycle.judge.clock, REQUEST_TIME_LIMIT).await {
+        match within(answer, &*self.lifecycle.enforcement.clock, REQUEST_TIME_LIMIT).await {
             Ok(ClaimsUpdate::Keep) => Ok(Ok(None)),
             Ok(ClaimsUpdate::Replace(claims)) => Ok(Ok(Some(claims.0))),
             Ok(ClaimsUpdate::Deny) => Ok(Err(false)),
@@ -204,14 +215,14 @@ impl Exchange<'_> {
     }
 
     async fn revoke(&self, event: &AuditEvent) -> Result<bool, Rejection> {
-        let until = self.lifecycle.outlived(self.now);
+        let until = self.lifecycle.latest_end(self.now);
         let log = event.row(self.now, &self.about());
         self.lifecycle.answer(self.records.revoke(self.token().session_key(), until, log)).await
     }
 
     async fn rotate(
         &self,
-        successors: Option<Successors>,
+        successors: Option<SuccessorPayloads>,
         last_activity: Timestamp,
     ) -> Result<Rotated, Rejection> {
         let rotation = Rotation {
@@ -228,7 +239,7 @@ impl Exchange<'_> {
     /// The record of a session that is older than the store.
     fn record(&self, last_activity: Timestamp) -> SessionRecord {
         let (token, claims) = (self.token(), self.token().claims());
-        let limits = Limits::of(claims, &self.policy());
+        let limits = Timeouts::effective(claims, &self.policy());
         SessionRecord {
             key: token.session_key(),
             sid: claims.sid.to_string(),
@@ -244,27 +255,27 @@ impl Exchange<'_> {
         }
     }
 
-    fn successors(&self, last_activity: Timestamp, app: Option<&AppClaims>) -> Successors {
+    fn successors(&self, last_activity: Timestamp, app: Option<&AppClaims>) -> SuccessorPayloads {
         let (token, policy) = (self.token(), self.policy());
-        let limits = Limits::of(token.claims(), &policy);
+        let limits = Timeouts::effective(token.claims(), &policy);
         let seen = if self.is_activity { Seen::AtMint } else { Seen::Earlier(last_activity) };
-        let access = rules::successor(token.claims(), &policy, self.now);
+        let access = rules::successor_times(token.claims(), &policy, self.now);
         let exp = if self.is_activity {
             rules::refresh_exp(token.claims(), &policy, self.now)
         } else {
             token.claims().exp
         };
-        let refresh = rules::Successor { exp, ..access };
+        let refresh = rules::TokenTimes { exp, ..access };
         let id = new_id();
-        Successors {
-            access: successor(token, access, seen, limits, app, &new_id()),
-            refresh: successor(token, refresh, seen, limits, app, &id),
-            token: Key::token(self.lifecycle.iss(), &id),
+        SuccessorPayloads {
+            access: successor_payload(token, access, seen, limits, app, &new_id()),
+            refresh: successor_payload(token, refresh, seen, limits, app, &id),
+            token: StoreKey::token(self.lifecycle.iss(), &id),
         }
     }
 
-    fn grant(&self, successors: &Successors) -> Result<Grant, Rejection> {
-        let Successors { access, refresh, .. } = successors;
+    fn grant(&self, successors: &SuccessorPayloads) -> Result<Grant, Rejection> {
+        let SuccessorPayloads { access, refresh, .. } = successors;
         let policy = self.policy();
         let verifier = &self.lifecycle.verifier;
         Grant::sign(verifier, access, Some(refresh), &policy, self.now).map_err(|error| {

@@ -9,12 +9,17 @@ use std::{
 
 use serde::Serialize;
 
-use super::{About, AuditEvent, Grant, Lifecycle};
+use super::{Grant, Lifecycle};
 use crate::{
+    audit::{AuditEvent, AuditSubject},
+    identity::{Scopes, StoreKey},
+    maybe_ready::{REQUEST_TIME_LIMIT, within},
+    policy::{Policy, TimeoutOverrides},
     rejection::{Rejection, RejectionKind},
-    rules::{self, Overrides, Policy, SessionClaims, Timestamp},
+    rules::{self, SessionClaims},
     session::Session,
-    store::{Key, REQUEST_TIME_LIMIT, Scopes, SessionRecord, Touch, within},
+    store::{SessionRecord, Touch},
+    time::Timestamp,
     token::{AppClaims, ClaimsError, ClaimsUpdate, KeyError, NewToken, new_id},
 };
 
@@ -89,9 +94,9 @@ impl<'a> Start<'a> {
             profile: claims
                 .session_profile
                 .as_deref()
-                .filter(|name| lifecycle.judge.profiles.contains(name))
+                .filter(|name| lifecycle.enforcement.profiles.contains(name))
                 .map(str::to_owned),
-            app: Ok(Some(AppClaims::of_payload(session.token().payload()))),
+            app: Ok(Some(AppClaims::from_payload(session.token().payload()))),
             inherits: true,
             replaces: Some(session),
         }
@@ -124,7 +129,7 @@ impl<'a> Start<'a> {
         if self.sub.is_empty() {
             return Err(StartError::NoSubject);
         }
-        let profiles = &lifecycle.judge.profiles;
+        let profiles = &lifecycle.enforcement.profiles;
         if let Some(name) = self.profile.as_deref().filter(|name| !profiles.contains(name)) {
             return Err(StartError::UnknownProfile(name.to_owned()));
         }
@@ -133,7 +138,7 @@ impl<'a> Start<'a> {
             (self.inherits, self.replaces, &lifecycle.claims)
         {
             let answer = source.current_claims(session.token());
-            match within(answer, &*lifecycle.judge.clock, REQUEST_TIME_LIMIT).await {
+            match within(answer, &*lifecycle.enforcement.clock, REQUEST_TIME_LIMIT).await {
                 Ok(ClaimsUpdate::Keep) => {}
                 Ok(ClaimsUpdate::Replace(claims)) => app = Some(claims.0),
                 Ok(ClaimsUpdate::Deny | ClaimsUpdate::End) => return Err(StartError::Denied),
@@ -146,7 +151,7 @@ impl<'a> Start<'a> {
         let policy = profiles.in_force(self.profile.as_deref(), lifecycle.overrides_of(tenant));
         let now = lifecycle.now();
         let mut claims = SessionClaims::new(&self.sub, &new_id(), now.floor_to_secs(), now);
-        claims.exp = rules::successor(&claims, &policy, now).exp;
+        claims.exp = rules::successor_times(&claims, &policy, now).exp;
         claims.iss = lifecycle.iss().map(Box::from);
         claims.tenant = tenant.map(Box::from);
         claims.session_profile = self.profile.as_deref().map(Box::from);
@@ -167,15 +172,15 @@ impl<'a> Start<'a> {
         let grant = Grant::sign(&lifecycle.verifier, &access, refresh.as_deref(), &policy, now)
             .map_err(StartError::Key)?;
         if let Some(replaced) = self.replaces {
-            lifecycle.end_session(replaced).await.map_err(StartError::Unavailable)?;
+            lifecycle.sign_out(replaced).await.map_err(StartError::Unavailable)?;
         }
         Ok(grant)
     }
 }
 
 impl Lifecycle {
-    pub(super) fn overrides_of(&self, tenant: Option<&str>) -> Option<Overrides> {
-        self.judge.overrides_of(|| tenant.map(|tenant| Key::account(self.iss(), tenant)))
+    pub(super) fn overrides_of(&self, tenant: Option<&str>) -> Option<TimeoutOverrides> {
+        self.enforcement.overrides_of(|| tenant.map(|tenant| StoreKey::account(self.iss(), tenant)))
     }
 
     /// Makes the session known; its epoch.
@@ -186,7 +191,7 @@ impl Lifecycle {
         now: Timestamp,
     ) -> Result<Timestamp, StartError> {
         let key = self.session_key(&claims.sid);
-        let scopes = Scopes::of(self.iss(), claims.tenant.as_deref(), &claims.sub);
+        let scopes = Scopes::new(self.iss(), claims.tenant.as_deref(), &claims.sub);
         let event = AuditEvent::SessionStarted;
         if let Some(records) = &self.records {
             let record = SessionRecord {
@@ -202,17 +207,17 @@ impl Lifecycle {
                 ends_at: claims.auth_time + policy.absolute_timeout(),
                 last_seen: now,
             };
-            let begun = records.begin(record, event.row(now, &About::session(key, &scopes)));
+            let begun = records.begin(record, event.row(now, &AuditSubject::session(key, &scopes)));
             // Without its epoch the session could outlive a revocation of all before it.
             return self.answer(begun).await.map_err(StartError::Unavailable);
         }
-        if let Some(store) = self.judge.store().filter(|_| policy.records_activity()) {
+        if let Some(store) = self.enforcement.store().filter(|_| policy.records_activity()) {
             let idle = policy.idle_timeout();
             let touch = Touch { now, token_activity: claims.auth_time, idle, known_only: false };
             // Without its entry the session is judged by its token: no reason to refuse a sign-in.
             let _ = self.answer(store.touch(key, touch)).await;
         }
-        self.note(&event, now, &About::session(key, &scopes));
+        self.note(&event, now, &AuditSubject::session(key, &scopes));
         Ok(now)
     }
 }

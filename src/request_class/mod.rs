@@ -14,19 +14,19 @@
 
 mod classify;
 mod methods;
-mod noted;
 mod path_rules;
+mod request_headers;
 
 use http::{HeaderMap, HeaderName, Method, Request};
 
-pub(crate) use self::noted::Noted;
+pub(crate) use self::request_headers::RequestHeaders;
 
 pub use self::{
     classify::{Classify, Otherwise, RequestHead},
     methods::Methods,
     path_rules::{CompiledPathRules, PathPattern, PathRules, PathRulesError, subtree},
 };
-use crate::transport::Sole;
+use crate::transport::HeaderOccurrence;
 
 /// The header by which a client says that nobody sits before it.
 const SESSION_ACTIVITY: HeaderName = HeaderName::from_static("session-activity");
@@ -51,7 +51,7 @@ impl RequestClass {
     /// header `Session-Activity: background` lower `User` to `Background`.
     ///
     /// Nothing a client sends makes a request `Public`, or a `Background` request count.
-    pub(crate) fn of<B>(request: &Request<B>) -> Self {
+    pub(crate) fn from_request<B>(request: &Request<B>) -> Self {
         let says_background = || says_background(request.headers());
         Self::assigned(request).lowered(request.method(), says_background)
     }
@@ -72,11 +72,11 @@ impl RequestClass {
 
 /// Whether the one value of `Session-Activity` is `background`; two values say nothing.
 pub(crate) fn says_background(headers: &HeaderMap) -> bool {
-    is_background(Sole::of(headers, &SESSION_ACTIVITY))
+    is_background(HeaderOccurrence::from_headers(headers, &SESSION_ACTIVITY))
 }
 
-fn is_background(activity: Sole<'_>) -> bool {
-    let Sole::Once(value) = activity else { return false };
+fn is_background(activity: HeaderOccurrence<'_>) -> bool {
+    let HeaderOccurrence::Once(value) = activity else { return false };
     value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"background")
 }
 
@@ -96,16 +96,16 @@ mod tests {
 
     #[test]
     fn a_request_without_a_class_is_the_users() {
-        assert_eq!(RequestClass::of(&request(Method::GET, &[])), User);
+        assert_eq!(RequestClass::from_request(&request(Method::GET, &[])), User);
     }
 
     #[test]
     fn p27_no_method_walks_past_authentication() {
         for method in ["GET", "HEAD", "POST", "TRACE", "CONNECT", "PURGE", "options"] {
             let method = method.parse().expect("a method");
-            assert_eq!(RequestClass::of(&request(method, &[])), User);
+            assert_eq!(RequestClass::from_request(&request(method, &[])), User);
         }
-        assert_eq!(RequestClass::of(&request(Method::OPTIONS, &[])), Background);
+        assert_eq!(RequestClass::from_request(&request(Method::OPTIONS, &[])), Background);
     }
 
     #[test]
@@ -113,27 +113,41 @@ mod tests {
         for (given, lowered) in [(User, Background), (Background, Background), (Public, Public)] {
             let mut options = request(Method::OPTIONS, &[]);
             options.extensions_mut().insert(given);
-            assert_eq!(RequestClass::of(&options), lowered);
+            assert_eq!(RequestClass::from_request(&options), lowered);
 
             let mut announced = request(Method::POST, &["background"]);
             announced.extensions_mut().insert(given);
-            assert_eq!(RequestClass::of(&announced), lowered);
+            assert_eq!(RequestClass::from_request(&announced), lowered);
 
             let mut plain = request(Method::POST, &["user"]);
             plain.extensions_mut().insert(given);
-            assert_eq!(RequestClass::of(&plain), given);
+            assert_eq!(RequestClass::from_request(&plain), given);
         }
     }
 
     #[test]
     fn p17_the_header_lowers_and_any_other_value_is_ignored() {
         for value in ["background", "Background", " BACKGROUND\t"] {
-            assert_eq!(RequestClass::of(&request(Method::GET, &[value])), Background, "{value:?}");
+            assert_eq!(
+                RequestClass::from_request(&request(Method::GET, &[value])),
+                Background,
+                "{value:?}"
+            );
         }
         for value in ["", "public", "user", "background, user", "backgrounds", "bäckground"] {
-            assert_eq!(RequestClass::of(&request(Method::GET, &[value])), User, "{value:?}");
+            assert_eq!(
+                RequestClass::from_request(&request(Method::GET, &[value])),
+                User,
+                "{value:?}"
+            );
         }
-        assert_eq!(RequestClass::of(&request(Method::GET, &["background", "background"])), User);
-        assert_eq!(RequestClass::of(&request(Method::GET, &["background", "user"])), User);
+        assert_eq!(
+            RequestClass::from_request(&request(Method::GET, &["background", "background"])),
+            User
+        );
+        assert_eq!(
+            RequestClass::from_request(&request(Method::GET, &["background", "user"])),
+            User
+        );
     }
 }

@@ -11,7 +11,7 @@ use super::{
     list_request::ListRequest,
     reply::Reply,
 };
-use crate::store::{LogRow, LogScope};
+use crate::{audit::AuditRecord, store::LogScope};
 
 #[derive(Serialize)]
 pub(super) struct Log {
@@ -26,8 +26,8 @@ struct Row {
     detail: Box<RawValue>,
 }
 
-impl From<LogRow> for Row {
-    fn from(row: LogRow) -> Self {
+impl From<AuditRecord> for Row {
+    fn from(row: AuditRecord) -> Self {
         let detail = RawValue::from_string(row.detail.into_owned())
             .or_else(|_| RawValue::from_string("{}".to_owned()))
             .expect("an empty object is JSON");

@@ -4,7 +4,7 @@ use axum_core::extract::FromRequestParts;
 use http::request::Parts;
 
 use super::failure::{Failure, Problem};
-use crate::{session::Session, sliding::SlidingSessions, store::Scope};
+use crate::{identity::Scope, session::Session, sessions::SlidingSessions};
 
 /// The session of the request, and the hub that answers it.
 pub(super) struct Caller {

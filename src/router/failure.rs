@@ -86,7 +86,7 @@ impl Problem {
 
 impl FieldError {
     /// A parameter that is a text.
-    pub(super) fn of_text(
+    pub(super) fn from_text(
         field: &str,
         value: &str,
         bound: Bound,

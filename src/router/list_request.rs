@@ -9,7 +9,7 @@ use super::{
     caller::Caller,
     failure::{Bound, FieldError, Problem},
 };
-use crate::store::{ListQuery, LogCategory, Scope};
+use crate::{audit::LogCategory, identity::Scope, store::ListQuery};
 
 const DEFAULT_LIMIT: u32 = 20;
 
@@ -42,19 +42,19 @@ impl TryFrom<Parameters> for ListRequest {
     fn try_from(parameters: Parameters) -> Result<Self, Vec<FieldError>> {
         let Parameters { limit, cursor, scope, category } = parameters;
         let mut errors = Vec::new();
-        let most = ListQuery::MOST;
+        let most = ListQuery::MAX_LIMIT;
         let limit = limit.map_or(DEFAULT_LIMIT, |text| match text.parse() {
             Ok(limit) if (1..=most).contains(&limit) => limit,
             _ => {
                 let message = format!("a limit is a whole number from 1 to {most}");
                 let bound = Bound::within(1, most.into());
-                errors.push(FieldError::of_text("limit", &text, bound, message));
+                errors.push(FieldError::from_text("limit", &text, bound, message));
                 DEFAULT_LIMIT
             }
         });
         let mut query = ListQuery::first(limit);
         let mut wrong = |field: &str, value: &str, message: String| {
-            errors.push(FieldError::of_text(field, value, Bound::default(), message));
+            errors.push(FieldError::from_text(field, value, Bound::default(), message));
         };
         if let Some(text) = cursor {
             match text.parse() {

@@ -18,12 +18,12 @@ use axum::{
 };
 
 use self::{failure::Problem, reply::Reply};
-use crate::sliding::{ClientConfig, SlidingSessions};
+use crate::sessions::{ClientConfig, SlidingSessions};
 
 /// The ready-made routes.
 impl SlidingSessions {
     /// Routes for what most apps need; nest them inside the stack, and tell the builder where
-    /// ([`router_at`](crate::sliding::SlidingSessionsBuilder::router_at)), which makes `refresh`
+    /// ([`router_at`](crate::sessions::SlidingSessionsBuilder::router_at)), which makes `refresh`
     /// and `config` public.
     ///
     /// | route | asks | answers |
@@ -38,7 +38,7 @@ impl SlidingSessions {
     /// | `GET /activity` | `category` (`activity` or `security`), `limit`, `cursor`, `scope` | rows, the latest first |
     ///
     /// A user sees and ends the sessions of its own. Who
-    /// [owns](crate::sliding::SlidingSessionsBuilder::account_owner) the account may say
+    /// [owns](crate::sessions::SlidingSessionsBuilder::account_owner) the account may say
     /// `scope=account` in lists, end any session of it, and revoke them all, or all but those of
     /// itself (`others`); `security` is the owner's alone. Where there is no account,
     /// `revoke-sessions` is about the user's own sessions, and `others` spares the presented one.
@@ -48,14 +48,14 @@ impl SlidingSessions {
     /// `method_not_allowed`, `malformed_body`, `body_too_large`, `unsupported_media_type`,
     /// `invalid_parameter`, `invalid_settings`, of which the last two list what is wrong in
     /// `errors`. All but `config` need a
-    /// [lifecycle store](crate::sliding::SlidingSessionsBuilder::lifecycle_store).
+    /// [lifecycle store](crate::sessions::SlidingSessionsBuilder::lifecycle_store).
     ///
     /// ```
     /// use axum::Router;
     /// use tower_sliding_session::{JwtKeys, Policy, SlidingSessions};
     ///
     /// # fn app() -> Result<Router, Box<dyn std::error::Error>> {
-    /// let sessions = SlidingSessions::builder(JwtKeys::hs256([7; 32])?, Policy::strict())
+    /// let sessions = SlidingSessions::builder(JwtKeys::hs256([7; 32])?, Policy::long_lived())
     ///     .refresh_tokens()
     ///     .router_at("/auth")
     ///     .build()?;

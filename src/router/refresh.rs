@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::{body::JsonBody, failure::Failure, reply::Reply};
 use crate::{
     lifecycle::Grant, rejection::RejectionKind, request_class::says_background,
-    sliding::SlidingSessions,
+    sessions::SlidingSessions,
 };
 
 #[derive(Deserialize)]

@@ -9,7 +9,7 @@ use super::{
     failure::{Bound, Failure, FieldError, Problem},
     reply::Reply,
 };
-use crate::store::Except;
+use crate::store::Exempt;
 
 /// Whose sessions end. A name that is not listed is an error: a slip of the pen must not end more
 /// than was meant.
@@ -45,15 +45,15 @@ pub(super) async fn revoke(
     };
     let Some(Asked { scope: whose }) = body?.object() else { return Err(unknown().into()) };
     let token = caller.session.token();
-    let except = match whose {
+    let exempt = match whose {
         Whose::All => {
             caller.session.forbid_renewal();
-            Except::None
+            Exempt::None
         }
-        Whose::Others if caller.tenant().is_some() => Except::User(token.scopes().user),
-        Whose::Others => Except::Sessions(vec![token.session_key()]),
+        Whose::Others if caller.tenant().is_some() => Exempt::User(token.scopes().user),
+        Whose::Others => Exempt::Sessions(vec![token.session_key()]),
     };
-    let revoked_count = caller.sessions.end_all(scope, except).await?;
+    let revoked_count = caller.sessions.revoke_all(scope, exempt).await?;
     Ok(Reply(Revoked { revoked_count }))
 }
 

@@ -10,7 +10,7 @@ use super::{
     list_request::ListRequest,
     reply::Reply,
 };
-use crate::{rules::Profiles, store::SessionRecord};
+use crate::{policy::Profiles, store::SessionRecord};
 
 #[derive(Serialize)]
 pub(super) struct Listed {
@@ -32,7 +32,7 @@ struct LiveSession {
 }
 
 impl LiveSession {
-    fn of(record: SessionRecord, caller: &Caller) -> Self {
+    fn new(record: SessionRecord, caller: &Caller) -> Self {
         let (idle, absolute) = caller.sessions.deadlines_of(&record);
         Self {
             current: record.key == caller.session.token().session_key(),
@@ -54,7 +54,7 @@ pub(super) async fn list(
     let request = request?;
     let page = caller.sessions.sessions(request.scope(&caller)?, request.query).await?;
     let next = page.next.map(|cursor| cursor.to_string());
-    let sessions = page.items.into_iter().map(|record| LiveSession::of(record, &caller)).collect();
+    let sessions = page.items.into_iter().map(|record| LiveSession::new(record, &caller)).collect();
     Ok(Reply(Listed { sessions, next }))
 }
 
@@ -72,6 +72,6 @@ pub(super) async fn end(
     if record.key == caller.session.token().session_key() {
         caller.session.forbid_renewal();
     }
-    caller.sessions.end(&sid).await?;
+    caller.sessions.revoke(&sid).await?;
     Ok((StatusCode::NO_CONTENT, [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))]))
 }

@@ -1,8 +1,7 @@
 //! The claims that a session lives by.
 
+use crate::time::Timestamp;
 use std::{fmt, time::Duration};
-
-use super::Timestamp;
 
 /// The claims of a verified token that the rules and the layers look at.
 ///

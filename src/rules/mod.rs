@@ -1,27 +1,19 @@
 //! The rules: pure functions of (claims, last activity, policy, now).
 //!
-//! Nothing here reads a clock, a store or a request; every instant is handed in. A layer asks one
-//! of these functions and performs what it answers.
+//! Nothing here reads a clock, a store or a request: the caller passes every instant. A layer calls
+//! one of these functions and performs the effect that the answer names.
 
 mod claims;
-mod duration;
-mod policy;
 mod refresh;
 mod renewal;
-mod standing;
-mod time;
+mod status;
 
 pub use self::{
     claims::SessionClaims,
-    duration::{DurationError, parse_duration},
-    policy::{
-        Bound, OverrideBounds, OverrideField, Overrides, Policy, PolicyBuilder, PolicyError,
-        Profiles, RenewWhen, Violation,
-    },
-    refresh::{refresh_exp, refresh_standing},
-    renewal::{Successor, renewal, successor, waives_rate},
-    standing::{
-        Deadlines, Limit, Limits, Standing, is_idle, last_activity, signed_in_within, standing,
-    },
-    time::Timestamp,
+    status::{Deadlines, ExpiryReason},
+};
+pub(crate) use self::{
+    refresh::{refresh_exp, refresh_status},
+    renewal::{TokenTimes, renewal_times, successor_times, waives_rate},
+    status::{SessionStatus, Timeouts, is_idle, last_activity, signed_in_within, status},
 };

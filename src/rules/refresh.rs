@@ -1,34 +1,42 @@
 //! Does a refresh token's session live, and until when may its successor?
 
 use super::{
-    Deadlines, Limit, Limits, Policy, SessionClaims, Standing, Timestamp, standing::is_impossible,
+    Deadlines, ExpiryReason, SessionClaims, SessionStatus, Timeouts, status::has_invalid_times,
 };
+use crate::{policy::Policy, time::Timestamp};
 
 /// Judges the session of a refresh token with `claims` at `now`.
 ///
 /// The token's `exp` is the earlier of the session's two deadlines at its minting. Past it the
 /// session ended by that one: by the idle deadline, unless the absolute one has been reached.
-pub fn refresh_standing(
+pub(crate) fn refresh_status(
     claims: &SessionClaims,
     last_activity: Timestamp,
     policy: &Policy,
     now: Timestamp,
-) -> Standing {
-    if is_impossible(claims, policy, now) {
-        return Standing::Impossible;
+) -> SessionStatus {
+    if has_invalid_times(claims, policy, now) {
+        return SessionStatus::Invalid;
     }
-    let limits = Limits::of(claims, policy);
+    let limits = Timeouts::effective(claims, policy);
     let absolute = claims.auth_time + limits.absolute;
     let idle = (last_activity + limits.idle).min(claims.exp);
-    let (limit, until) =
-        if idle < absolute { (Limit::Idle, idle) } else { (Limit::Absolute, absolute) };
-    if now >= until { Standing::Over(limit) } else { Standing::Live { limit, until } }
+    let (reason, until) = if idle < absolute {
+        (ExpiryReason::Idle, idle)
+    } else {
+        (ExpiryReason::Absolute, absolute)
+    };
+    if now >= until {
+        SessionStatus::Expired(reason)
+    } else {
+        SessionStatus::Active { reason, until }
+    }
 }
 
 /// The `exp` of a refresh token minted for an activity at `now`: the earlier of both deadlines.
 #[must_use]
-pub fn refresh_exp(claims: &SessionClaims, policy: &Policy, now: Timestamp) -> Timestamp {
-    let deadlines = Deadlines::of(claims, Some(now), policy);
+pub(crate) fn refresh_exp(claims: &SessionClaims, policy: &Policy, now: Timestamp) -> Timestamp {
+    let deadlines = Deadlines::new(claims, Some(now), policy);
     deadlines.absolute.min(deadlines.idle.unwrap_or(Timestamp::MAX)).floor_to_secs()
 }
 
@@ -55,9 +63,9 @@ mod tests {
         SessionClaims::new("ada", "s", at(0), at(exp))
     }
 
-    fn judged(claims: &SessionClaims, seen: u64, now: Timestamp) -> Option<Limit> {
-        match refresh_standing(claims, at(seen), &policy(), now) {
-            Standing::Over(limit) => Some(limit),
+    fn judged(claims: &SessionClaims, seen: u64, now: Timestamp) -> Option<ExpiryReason> {
+        match refresh_status(claims, at(seen), &policy(), now) {
+            SessionStatus::Expired(reason) => Some(reason),
             _ => None,
         }
     }
@@ -65,19 +73,19 @@ mod tests {
     #[test]
     fn each_deadline_is_over_at_its_own_millisecond() {
         let millisecond = Duration::from_millis(1);
-        for (exp, seen, deadline, limit) in [
-            (HOUR, 0, HOUR, Limit::Idle),
+        for (exp, seen, deadline, reason) in [
+            (HOUR, 0, HOUR, ExpiryReason::Idle),
             // Activity of the access token does not lengthen the refresh token.
-            (HOUR, HOUR / 2, HOUR, Limit::Idle),
-            (3 * HOUR, HOUR, 2 * HOUR, Limit::Idle),
-            (4 * HOUR, 4 * HOUR - 1, 4 * HOUR, Limit::Absolute),
-            (9 * HOUR, 4 * HOUR - 1, 4 * HOUR, Limit::Absolute),
-            (4 * HOUR, 3 * HOUR, 4 * HOUR, Limit::Absolute),
+            (HOUR, HOUR / 2, HOUR, ExpiryReason::Idle),
+            (3 * HOUR, HOUR, 2 * HOUR, ExpiryReason::Idle),
+            (4 * HOUR, 4 * HOUR - 1, 4 * HOUR, ExpiryReason::Absolute),
+            (9 * HOUR, 4 * HOUR - 1, 4 * HOUR, ExpiryReason::Absolute),
+            (4 * HOUR, 3 * HOUR, 4 * HOUR, ExpiryReason::Absolute),
         ] {
             let claims = token(exp);
             assert_eq!(judged(&claims, seen, at(deadline) - millisecond), None);
-            assert_eq!(judged(&claims, seen, at(deadline)), Some(limit));
-            assert_eq!(judged(&claims, seen, at(deadline) + millisecond), Some(limit));
+            assert_eq!(judged(&claims, seen, at(deadline)), Some(reason));
+            assert_eq!(judged(&claims, seen, at(deadline) + millisecond), Some(reason));
         }
     }
 
@@ -85,12 +93,12 @@ mod tests {
     fn p20_a_shortened_policy_reaches_it_and_a_lengthened_one_does_not() {
         let mut claims = token(4 * HOUR);
         claims.idle_max = Some(Duration::from_secs(3 * HOUR));
-        assert_eq!(judged(&claims, 0, at(HOUR)), Some(Limit::Idle));
+        assert_eq!(judged(&claims, 0, at(HOUR)), Some(ExpiryReason::Idle));
         claims.idle_max = Some(Duration::from_secs(HOUR / 2));
-        assert_eq!(judged(&claims, 0, at(HOUR / 2)), Some(Limit::Idle));
+        assert_eq!(judged(&claims, 0, at(HOUR / 2)), Some(ExpiryReason::Idle));
         claims.abs_max = Some(Duration::from_secs(2 * HOUR));
         claims.idle_max = None;
-        assert_eq!(judged(&claims, 2 * HOUR - 1, at(2 * HOUR)), Some(Limit::Absolute));
+        assert_eq!(judged(&claims, 2 * HOUR - 1, at(2 * HOUR)), Some(ExpiryReason::Absolute));
     }
 
     #[test]
@@ -106,6 +114,6 @@ mod tests {
         let now = at(HOUR) - Duration::from_secs(5);
         assert_eq!(judged(&claims, 0, now), None);
         let earlier = now - Duration::from_millis(1);
-        assert_eq!(refresh_standing(&claims, at(0), &policy(), earlier), Standing::Impossible);
+        assert_eq!(refresh_status(&claims, at(0), &policy(), earlier), SessionStatus::Invalid);
     }
 }

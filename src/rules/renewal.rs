@@ -1,12 +1,16 @@
 //! Is a renewal due, and until when may the successor live?
 
-use super::{Deadlines, Policy, RenewWhen, SessionClaims, Timestamp};
+use super::{Deadlines, SessionClaims};
+use crate::{
+    policy::{Policy, RenewWhen},
+    time::Timestamp,
+};
 
 /// The times of a successor that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 #[must_use]
-pub struct Successor {
+pub(crate) struct TokenTimes {
     /// The successor's `iat`.
     pub iat: Timestamp,
     /// The successor's `exp`: never past the session's absolute deadline.
@@ -18,14 +22,18 @@ pub struct Successor {
 /// `None` where the policy does not renew, where more of the token is left than the threshold, or
 /// where a successor would gain nothing: at the absolute cap the chain of renewals ends (P1).
 #[must_use]
-pub fn renewal(claims: &SessionClaims, policy: &Policy, now: Timestamp) -> Option<Successor> {
+pub(crate) fn renewal_times(
+    claims: &SessionClaims,
+    policy: &Policy,
+    now: Timestamp,
+) -> Option<TokenTimes> {
     if !policy.renews() {
         return None;
     }
-    let deadlines = Deadlines::of(claims, None, policy);
+    let deadlines = Deadlines::new(claims, None, policy);
     let always = match policy.renew_when() {
         RenewWhen::Always => true,
-        RenewWhen::Below(threshold) => {
+        RenewWhen::Threshold(threshold) => {
             let lifetime = deadlines.token.millis_since(claims.iat);
             let left = deadlines.token.millis_since(now);
             if left >= lifetime * threshold {
@@ -34,7 +42,7 @@ pub fn renewal(claims: &SessionClaims, policy: &Policy, now: Timestamp) -> Optio
             false
         }
     };
-    let successor = successor(claims, policy, now);
+    let successor = successor_times(claims, policy, now);
     let gains = successor.exp > deadlines.token;
     let repeats =
         successor.exp == deadlines.token && successor.exp < deadlines.absolute.floor_to_secs();
@@ -42,17 +50,21 @@ pub fn renewal(claims: &SessionClaims, policy: &Policy, now: Timestamp) -> Optio
 }
 
 /// The times of a successor minted at `now`, whether or not one is due.
-pub fn successor(claims: &SessionClaims, policy: &Policy, now: Timestamp) -> Successor {
-    let absolute = Deadlines::of(claims, None, policy).absolute;
+pub(crate) fn successor_times(
+    claims: &SessionClaims,
+    policy: &Policy,
+    now: Timestamp,
+) -> TokenTimes {
+    let absolute = Deadlines::new(claims, None, policy).absolute;
     let exp = (now + policy.token_lifetime()).min(absolute);
-    Successor { iat: now.floor_to_secs(), exp: exp.floor_to_secs() }
+    TokenTimes { iat: now.floor_to_secs(), exp: exp.floor_to_secs() }
 }
 
 /// Whether the renewal rate of the user is waived: a token that would not live through the
 /// interval is not made to wait for another device of its user (P28).
 #[must_use]
-pub fn waives_rate(claims: &SessionClaims, policy: &Policy, now: Timestamp) -> bool {
-    Deadlines::of(claims, None, policy).token.since(now) <= policy.renew_min_interval()
+pub(crate) fn waives_rate(claims: &SessionClaims, policy: &Policy, now: Timestamp) -> bool {
+    Deadlines::new(claims, None, policy).token.since(now) <= policy.renew_min_interval()
 }
 
 #[cfg(test)]

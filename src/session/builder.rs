@@ -4,9 +4,10 @@ use std::{fmt, sync::Arc};
 
 use super::Session;
 use crate::{
-    rules::{SessionClaims, Timestamp},
+    rules::SessionClaims,
+    time::Timestamp,
     token::{InvalidToken, VerifiedToken},
-    transport::Carrier,
+    transport::TokenOrigin,
 };
 
 /// Builds the [`Session`] of a token that somebody else verified.
@@ -53,7 +54,7 @@ impl SessionBuilder {
             }
         };
         let renewable = token.is_renewable();
-        let session = Session::new(Arc::new(token), Carrier::Header, None);
+        let session = Session::new(Arc::new(token), TokenOrigin::Header, None);
         if !renewable {
             session.forbid_renewal();
         }

@@ -1,7 +1,7 @@
 //! The session of a request: what handlers and later layers see.
 
 mod builder;
-mod judge;
+mod enforcement;
 
 use std::{
     borrow::Cow,
@@ -16,36 +16,39 @@ use http::Request;
 use serde::{Deserialize, Serialize};
 
 pub use self::builder::SessionBuilder;
-pub(crate) use self::judge::Judge;
+pub(crate) use self::enforcement::Enforcement;
 use crate::{
     clock::Clock,
+    maybe_ready::{LIFECYCLE_TIME_LIMIT, within},
+    policy::{Policy, Profiles},
     rejection::{Rejection, RejectionKind},
     request_class::RequestClass,
-    rules::{Deadlines, Policy, Profiles, SessionClaims, Timestamp},
-    store::{LIFECYCLE_TIME_LIMIT, SessionStore, within},
+    rules::{Deadlines, SessionClaims},
+    store::SessionStore,
+    time::Timestamp,
     token::{AppClaims, ClaimsError, VerifiedToken},
-    transport::Carrier,
+    transport::TokenOrigin,
 };
 
 /// The session that a request belongs to, from the request's extensions.
 ///
 /// Cheap to clone: one [`Arc`] a request. `AuthenticateLayer` inserts it; a team that verifies
 /// tokens itself builds one with [`Session::builder`] and keeps every later layer. What a handler
-/// wishes ([`end`](Self::end), [`replace_claims`](Self::replace_claims)) is carried out by the
+/// wishes ([`sign_out`](Self::sign_out), [`replace_claims`](Self::replace_claims)) is carried out by the
 /// layers around it. `Debug` shows times only.
 #[derive(Clone)]
 pub struct Session(Arc<Inner>);
 
 struct Inner {
     token: Arc<VerifiedToken>,
-    carrier: Carrier,
+    origin: TokenOrigin,
     /// Milliseconds; zero until a layer has read its clock.
     now: AtomicU64,
     class: AtomicU8,
     /// Milliseconds; zero while nobody has asked a store.
     last_activity: AtomicU64,
-    authenticated_by: Option<Arc<Judge>>,
-    checked_by: OnceLock<Arc<Judge>>,
+    authenticated_by: Option<Arc<Enforcement>>,
+    checked_by: OnceLock<Arc<Enforcement>>,
     unrenewable: AtomicBool,
     ended: AtomicBool,
     /// Whether there is a wish, so that most requests take no lock.
@@ -57,12 +60,12 @@ impl Session {
     #[inline]
     pub(crate) fn new(
         token: Arc<VerifiedToken>,
-        carrier: Carrier,
-        authenticated_by: Option<Arc<Judge>>,
+        origin: TokenOrigin,
+        authenticated_by: Option<Arc<Enforcement>>,
     ) -> Self {
         Self(Arc::new(Inner {
             token,
-            carrier,
+            origin,
             now: AtomicU64::new(0),
             class: AtomicU8::new(UNCLASSED),
             last_activity: AtomicU64::new(0),
@@ -143,8 +146,8 @@ impl Session {
     /// layer with a policy has seen.
     #[must_use]
     pub fn deadlines(&self) -> Option<Deadlines> {
-        let policy = self.judge()?.policy(&self.0.token);
-        Some(Deadlines::of(self.session_claims(), Some(self.last_activity()), &policy))
+        let policy = self.enforcement()?.policy(&self.0.token);
+        Some(Deadlines::new(self.session_claims(), Some(self.last_activity()), &policy))
     }
 
     /// Ends the session: its tombstone is written before this returns, and no renewal follows.
@@ -152,13 +155,14 @@ impl Session {
     /// # Errors
     /// `store_unavailable`, a 503: the store did not take the tombstone within 5 s, or there is
     /// none.
-    pub async fn end(&self) -> Result<(), Rejection> {
+    pub async fn sign_out(&self) -> Result<(), Rejection> {
         self.forbid_renewal();
         let unavailable = || Rejection::from(RejectionKind::StoreUnavailable);
-        let judge = self.judge().ok_or_else(unavailable)?;
-        let store = judge.store().ok_or_else(unavailable)?;
-        let written = store.end(self.0.token.session_key(), judge.outlived(&self.0.token));
-        within(written, &*judge.clock, LIFECYCLE_TIME_LIMIT).await.map_err(|error| {
+        let enforcement = self.enforcement().ok_or_else(unavailable)?;
+        let store = enforcement.store().ok_or_else(unavailable)?;
+        let written = store
+            .write_tombstone(self.0.token.session_key(), enforcement.latest_end(&self.0.token));
+        within(written, &*enforcement.clock, LIFECYCLE_TIME_LIMIT).await.map_err(|error| {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "a session could not be ended"
@@ -188,8 +192,8 @@ impl Session {
         &self.0.token
     }
 
-    pub(crate) fn carrier(&self) -> Carrier {
-        self.0.carrier
+    pub(crate) fn origin(&self) -> TokenOrigin {
+        self.0.origin
     }
 
     /// The one reading of the clock of this phase of the request.
@@ -212,7 +216,7 @@ impl Session {
             PUBLIC => RequestClass::Public,
             USER => RequestClass::User,
             _ => {
-                let class = RequestClass::of(request);
+                let class = RequestClass::from_request(request);
                 self.set_class(class);
                 class
             }
@@ -234,42 +238,48 @@ impl Session {
 
     /// Tells the session what has checked it against a store; the first to do so stays.
     #[inline]
-    pub(crate) fn checked_by(&self, judge: &Arc<Judge>) {
-        let known = self.judge().is_some_and(|known| known.shares_store_with(judge));
+    pub(crate) fn checked_by(&self, enforcement: &Arc<Enforcement>) {
+        let known = self.enforcement().is_some_and(|known| known.shares_store_with(enforcement));
         if !known {
-            self.0.checked_by.get_or_init(|| Arc::clone(judge));
+            self.0.checked_by.get_or_init(|| Arc::clone(enforcement));
         }
     }
 
-    /// Whether a layer that judges as `judge` does has found the token alive on its own.
+    /// Whether a layer that judges as `enforcement` does has found the token alive on its own.
     #[inline]
-    pub(crate) fn was_found_alive_by(&self, judge: &Judge) -> bool {
+    pub(crate) fn was_found_alive_by(&self, enforcement: &Enforcement) -> bool {
         let known = self.0.authenticated_by.as_ref();
         known.is_some_and(|known| {
             // An account's policy is known to the store alone.
-            Arc::ptr_eq(&known.profiles, &judge.profiles) && known.shares_store_with(judge)
+            Arc::ptr_eq(&known.profiles, &enforcement.profiles)
+                && known.shares_store_with(enforcement)
         })
     }
 
     #[inline]
-    fn judge(&self) -> Option<&Judge> {
-        self.0.checked_by.get().or(self.0.authenticated_by.as_ref()).map(|judge| &**judge)
+    fn enforcement(&self) -> Option<&Enforcement> {
+        self.0
+            .checked_by
+            .get()
+            .or(self.0.authenticated_by.as_ref())
+            .map(|enforcement| &**enforcement)
     }
 
     pub(crate) fn store(&self) -> Option<&Arc<dyn SessionStore>> {
-        self.judge()?.store()
+        self.enforcement()?.store()
     }
 
     /// The policy in force: of `profiles`, with what the account's owner has decided.
     #[inline(always)]
     pub(crate) fn policy<'a>(&self, profiles: &'a Profiles) -> Cow<'a, Policy> {
-        let overrides = self.judge().and_then(|judge| judge.overrides(&self.0.token));
+        let overrides =
+            self.enforcement().and_then(|enforcement| enforcement.overrides(&self.0.token));
         profiles.in_force(self.session_claims().session_profile.as_deref(), overrides)
     }
 
     /// Whether a mark has revoked it.
     pub(crate) fn is_revoked(&self) -> bool {
-        self.judge().is_some_and(|judge| judge.is_revoked(&self.0.token))
+        self.enforcement().is_some_and(|enforcement| enforcement.is_revoked(&self.0.token))
     }
 
     /// No token is minted for this request any more.

@@ -1,9 +1,15 @@
 //! What a store of whole session lives promises.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
-use super::{Key, ListQuery, LogCategory, LogRow, Page, Scope, Scopes, SessionStore, StoreFuture};
-use crate::rules::{Overrides, Timestamp};
+use super::{ListQuery, Page, SessionStore};
+use crate::{
+    audit::{AuditRecord, AuditSink, LogCategory},
+    identity::{Scope, Scopes, StoreKey},
+    maybe_ready::MaybeReady,
+    policy::TimeoutOverrides,
+    time::Timestamp,
+};
 
 /// Remembers sessions from sign-in to sign-out, refresh tokens, marks, account policies and logs.
 ///
@@ -14,24 +20,24 @@ use crate::rules::{Overrides, Timestamp};
 pub trait LifecycleStore: SessionStore {
     /// Begins a session: its epoch becomes the later of `record.epoch` and one millisecond past
     /// every mark of its scopes, and is the answer.
-    fn begin(&self, record: SessionRecord, log: LogRow) -> StoreFuture<Timestamp>;
+    fn begin(&self, record: SessionRecord, log: AuditRecord) -> MaybeReady<Timestamp>;
 
     /// What is known of a refresh token and of its session; changes nothing.
-    fn refresh_state(&self, ask: RefreshAsk) -> StoreFuture<RefreshState>;
+    fn refresh_state(&self, ask: RefreshAsk) -> MaybeReady<RefreshState>;
 
     /// Consumes a refresh token. Where it is consumed already, or its session is unknown (unless
     /// [`Rotation::adopt`] begins it) or revoked, nothing happens and the state is the answer.
-    fn rotate(&self, rotation: Rotation) -> StoreFuture<Rotated>;
+    fn rotate(&self, rotation: Rotation) -> MaybeReady<Rotated>;
 
     /// Ends one session, as [`SessionStore::end`] does; whether it was live at `log.at`, and so
     /// logged.
-    fn revoke(&self, session: Key, until: Timestamp, log: LogRow) -> StoreFuture<bool>;
+    fn revoke(&self, session: StoreKey, until: Timestamp, log: AuditRecord) -> MaybeReady<bool>;
 
     /// Ends all live sessions of a scope and raises its mark, to the latest epoch of those that it
     /// ends if that is later (P29); how many were ended. Logged, with
     /// `revoked_count`, unless there were none. Costs the same whatever is in the scope, but for
     /// one indexed statement that counts.
-    fn revoke_all(&self, revocation: BulkRevocation) -> StoreFuture<u64>;
+    fn revoke_all(&self, revocation: BulkRevocation) -> MaybeReady<u64>;
 
     /// The live sessions of a scope, the latest sign-in first.
     fn sessions(
@@ -39,39 +45,46 @@ pub trait LifecycleStore: SessionStore {
         scope: Scope,
         query: ListQuery,
         now: Timestamp,
-    ) -> StoreFuture<Page<SessionRecord>>;
+    ) -> MaybeReady<Page<SessionRecord>>;
 
     /// The record of a live session.
-    fn session(&self, session: Key, now: Timestamp) -> StoreFuture<Option<SessionRecord>>;
+    fn session(&self, session: StoreKey, now: Timestamp) -> MaybeReady<Option<SessionRecord>>;
 
     /// The users of an account with a live session, each once, the latest sign-in first; at most
     /// `limit`.
     fn active_users(
         &self,
-        account: Key,
+        account: StoreKey,
         limit: u32,
         now: Timestamp,
-    ) -> StoreFuture<Vec<ActiveUser>>;
+    ) -> MaybeReady<Vec<ActiveUser>>;
 
     /// What an account's owner has decided; the default if nothing.
-    fn overrides(&self, account: Key) -> StoreFuture<Overrides>;
+    fn overrides(&self, account: StoreKey) -> MaybeReady<TimeoutOverrides>;
 
     /// Exchanges `change.old` for `change.new`; whether `change.old` was still in force, and so
     /// exchanged and logged.
-    fn set_overrides(&self, change: OverridesChange) -> StoreFuture<bool>;
+    fn set_overrides(&self, change: OverridesChange) -> MaybeReady<bool>;
 
     /// Appends rows to the logs, and forgets rows beyond the store's age and count.
-    fn append(&self, rows: Vec<LogRow>) -> StoreFuture<()>;
+    fn append(&self, rows: Vec<AuditRecord>) -> MaybeReady<()>;
 
     /// Rows of a log, the latest first.
-    fn log(&self, log: LogScope, query: ListQuery) -> StoreFuture<Page<LogRow>>;
+    fn log(&self, log: LogScope, query: ListQuery) -> MaybeReady<Page<AuditRecord>>;
+}
+
+/// The log of a lifecycle store.
+impl AuditSink for Arc<dyn LifecycleStore> {
+    fn record(&self, rows: Vec<AuditRecord>) -> MaybeReady<()> {
+        self.append(rows)
+    }
 }
 
 /// What is kept of a session from its sign-in on. `Debug` shows times only.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SessionRecord {
-    /// [`Key::session`].
-    pub key: Key,
+    /// [`StoreKey::session`].
+    pub key: StoreKey,
     /// `sid`.
     pub sid: String,
     /// `sub`.
@@ -107,10 +120,10 @@ impl fmt::Debug for SessionRecord {
 /// Which refresh token is asked about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RefreshAsk {
-    /// [`Key::session`] of its session.
-    pub session: Key,
-    /// [`Key::token`] of its `jti`.
-    pub token: Key,
+    /// [`StoreKey::session`] of its session.
+    pub session: StoreKey,
+    /// [`StoreKey::token`] of its `jti`.
+    pub token: StoreKey,
     /// The session's epoch.
     pub epoch: Timestamp,
     /// What the session can be revoked by.
@@ -147,7 +160,7 @@ pub enum TokenState {
         /// When.
         at: Timestamp,
         /// What it was exchanged for, if anything, and as long as that is unused.
-        successor: Option<Successors>,
+        successor: Option<SuccessorPayloads>,
         /// Whether it was exchanged for anything.
         had_successor: bool,
     },
@@ -156,18 +169,18 @@ pub enum TokenState {
 /// The payloads that a refresh token was exchanged for: unsigned, so that whoever reads the store
 /// gains no token. `Debug` hides them.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Successors {
+pub struct SuccessorPayloads {
     /// The access token's payload.
     pub access: String,
     /// The refresh token's payload.
     pub refresh: String,
-    /// [`Key::token`] of the refresh token.
-    pub token: Key,
+    /// [`StoreKey::token`] of the refresh token.
+    pub token: StoreKey,
 }
 
-impl fmt::Debug for Successors {
+impl fmt::Debug for SuccessorPayloads {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Successors(..)")
+        f.write_str("SuccessorPayloads(..)")
     }
 }
 
@@ -181,7 +194,7 @@ pub struct Rotation {
     /// Its `exp`: until then it is remembered as used.
     pub until: Timestamp,
     /// What it is exchanged for; `None` consumes it alone.
-    pub successors: Option<Successors>,
+    pub successors: Option<SuccessorPayloads>,
     /// Whether the exchange is an activity at `now`.
     pub is_activity: bool,
     /// The record of a session that is unknown because its token is older than this store.
@@ -203,7 +216,7 @@ pub struct BulkRevocation {
     /// Which ones.
     pub scope: Scope,
     /// Those of the scope that live on.
-    pub except: Except,
+    pub exempt: Exempt,
     /// When.
     pub now: Timestamp,
     /// The mark: sessions with an epoch up to here are revoked.
@@ -211,19 +224,19 @@ pub struct BulkRevocation {
     /// Until when the mark stands: no session from before it can be alive then.
     pub until: Timestamp,
     /// What to log; `revoked_count` is added.
-    pub log: LogRow,
+    pub log: AuditRecord,
 }
 
 /// The sessions that a bulk revocation spares, of those alive at the call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Except {
+pub enum Exempt {
     /// None.
     #[default]
     None,
-    /// These, by [`Key::session`].
-    Sessions(Vec<Key>),
-    /// Those of one user, by [`Key::user`].
-    User(Key),
+    /// These, by [`StoreKey::session`].
+    Sessions(Vec<StoreKey>),
+    /// Those of one user, by [`StoreKey::user`].
+    User(StoreKey),
 }
 
 /// A user with a live session.
@@ -246,14 +259,14 @@ impl fmt::Debug for ActiveUser {
 /// A change of an account's policy.
 #[derive(Clone, Debug)]
 pub struct OverridesChange {
-    /// [`Key::account`].
-    pub account: Key,
+    /// [`StoreKey::account`].
+    pub account: StoreKey,
     /// What is in force, as the caller has read it.
-    pub old: Overrides,
+    pub old: TimeoutOverrides,
     /// What is to be.
-    pub new: Overrides,
+    pub new: TimeoutOverrides,
     /// What to log.
-    pub log: LogRow,
+    pub log: AuditRecord,
 }
 
 /// Which rows of which log.

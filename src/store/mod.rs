@@ -1,46 +1,41 @@
 //! What the layers remember between requests: traits, and the store in memory.
 //!
 //! A store trait is small and dyn-safe: its methods take `Copy` keys and return a
-//! [`StoreFuture`], which is either ready (no allocation, no timer) or boxed. An author writes one
+//! [`MaybeReady`], which is either ready (no allocation, no timer) or boxed. An author writes one
 //! or the other:
 //!
 //! ```
-//! use tower_sliding_session::store::StoreFuture;
+//! use tower_sliding_session::MaybeReady;
 //!
-//! let at_hand: StoreFuture<u32> = StoreFuture::ready(Ok(7));
-//! let far_away: StoreFuture<u32> = StoreFuture::new(async move { Ok(7) });
+//! let at_hand: MaybeReady<u32> = MaybeReady::ready(Ok(7));
+//! let far_away: MaybeReady<u32> = MaybeReady::new(async move { Ok(7) });
 //! # drop((at_hand, far_away));
 //! ```
 
-mod bulletin;
-mod future;
-mod gate;
-mod key;
 mod lifecycle_store;
-mod log;
 pub(crate) mod memory;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod node_cache;
 mod page;
-mod scopes;
+mod renewal_limiter;
+mod revocations;
 mod session_store;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
-mod timed;
+mod table;
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use self::sql::{SqlStore, SqlStoreBuilder};
-pub(crate) use self::timed::{LIFECYCLE_TIME_LIMIT, REQUEST_TIME_LIMIT, Timed, within};
 pub use self::{
-    bulletin::Bulletin,
-    future::{StoreError, StoreFuture},
-    gate::{Admission, RenewalAsk, RenewalGate},
-    key::Key,
     lifecycle_store::{
-        ActiveUser, BulkRevocation, Except, LifecycleStore, LogScope, OverridesChange, RefreshAsk,
-        RefreshState, RefreshedSession, Rotated, Rotation, SessionRecord, Successors, TokenState,
+        ActiveUser, BulkRevocation, Exempt, LifecycleStore, LogScope, OverridesChange, RefreshAsk,
+        RefreshState, RefreshedSession, Rotated, Rotation, SessionRecord, SuccessorPayloads,
+        TokenState,
     },
-    log::{LogCategory, LogRow, UnknownCategory},
-    memory::{MemoryGate, MemoryStore},
-    page::{Cursor, ListQuery, NoCursor, Page},
-    scopes::{Scope, Scopes},
-    session_store::{Peeked, SessionStore, Touch, Touched},
+    memory::{MemoryLimiter, MemoryStore},
+    page::{Cursor, InvalidCursor, ListQuery, Page},
+    renewal_limiter::{RenewalDecision, RenewalLimiter, RenewalRequest},
+    revocations::Revocations,
+    session_store::{SessionStore, StoredSession, Touch, TouchOutcome},
 };
+pub use crate::maybe_ready::StoreError;

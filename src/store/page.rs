@@ -12,11 +12,11 @@ pub struct ListQuery {
 
 impl ListQuery {
     /// The most items of one page.
-    pub const MOST: u32 = 100;
+    pub const MAX_LIMIT: u32 = 100;
 
-    /// The first `limit` items; from 1 to [`MOST`](Self::MOST), others are taken as the nearest.
+    /// The first `limit` items; from 1 to [`MAX_LIMIT`](Self::MAX_LIMIT), others are taken as the nearest.
     pub fn first(limit: u32) -> Self {
-        Self { limit: limit.clamp(1, Self::MOST), after: None }
+        Self { limit: limit.clamp(1, Self::MAX_LIMIT), after: None }
     }
 
     /// The items behind the page that `cursor` came with.
@@ -54,31 +54,31 @@ impl fmt::Display for Cursor {
 }
 
 impl std::str::FromStr for Cursor {
-    type Err = NoCursor;
+    type Err = InvalidCursor;
 
-    fn from_str(text: &str) -> Result<Self, NoCursor> {
+    fn from_str(text: &str) -> Result<Self, InvalidCursor> {
         if text.len() != 48 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(NoCursor);
+            return Err(InvalidCursor);
         }
         let (at, tie) = text.split_at(16);
         Ok(Self {
-            at: u64::from_str_radix(at, 16).map_err(|_| NoCursor)?,
-            tie: u128::from_str_radix(tie, 16).map_err(|_| NoCursor)?,
+            at: u64::from_str_radix(at, 16).map_err(|_| InvalidCursor)?,
+            tie: u128::from_str_radix(tie, 16).map_err(|_| InvalidCursor)?,
         })
     }
 }
 
 /// What was handed back is no cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoCursor;
+pub struct InvalidCursor;
 
-impl fmt::Display for NoCursor {
+impl fmt::Display for InvalidCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("this is no cursor: hand back the one that a page came with")
     }
 }
 
-impl std::error::Error for NoCursor {}
+impl std::error::Error for InvalidCursor {}
 
 /// A piece of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,7 +91,7 @@ pub struct Page<T> {
 
 impl<T> Page<T> {
     /// The page of `items`, of which one more than the query's limit was read if there are more.
-    pub fn of(mut items: Vec<T>, query: &ListQuery, cursor: impl FnOnce(&T) -> Cursor) -> Self {
+    pub fn new(mut items: Vec<T>, query: &ListQuery, cursor: impl FnOnce(&T) -> Cursor) -> Self {
         let limit = query.limit as usize;
         let more = items.len() > limit;
         items.truncate(limit);
@@ -109,7 +109,7 @@ mod tests {
         let cursor = Cursor { at: 7, tie: u128::MAX };
         assert_eq!(cursor.to_string().parse(), Ok(cursor));
         for text in ["", "x", &"g".repeat(48), &"0".repeat(47), &"é".repeat(24)] {
-            assert_eq!(text.parse::<Cursor>(), Err(NoCursor), "{text}");
+            assert_eq!(text.parse::<Cursor>(), Err(InvalidCursor), "{text}");
         }
     }
 
@@ -117,8 +117,8 @@ mod tests {
     fn a_page_says_where_the_list_goes_on() {
         let query = ListQuery::first(2);
         let place = |at: &u64| Cursor { at: *at, tie: 0 };
-        assert_eq!(Page::of(vec![9, 8], &query, place).next, None);
-        let page = Page::of(vec![9, 8, 7], &query, place);
+        assert_eq!(Page::new(vec![9, 8], &query, place).next, None);
+        let page = Page::new(vec![9, 8, 7], &query, place);
         assert_eq!((page.items, page.next), (vec![9, 8], Some(Cursor { at: 8, tie: 0 })));
     }
 

@@ -2,8 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Bulletin, Key, StoreFuture};
-use crate::rules::Timestamp;
+use super::Revocations;
+use crate::{identity::StoreKey, maybe_ready::MaybeReady, time::Timestamp};
 
 /// Remembers when each session was last active, and which sessions are over.
 ///
@@ -14,22 +14,22 @@ pub trait SessionStore: Send + Sync + 'static {
     ///
     /// The session is judged by the later of the stored last activity and
     /// [`Touch::token_activity`]. It is over where a tombstone stands
-    /// ([`Touched::Ended`]), or where `now` has reached that instant plus [`Touch::idle`]
-    /// ([`Touched::Idle`]); neither is ever revived. An unknown session begins its entry, unless
+    /// ([`TouchOutcome::Ended`]), or where `now` has reached that instant plus [`Touch::idle`]
+    /// ([`TouchOutcome::Idle`]); neither is ever revived. An unknown session begins its entry, unless
     /// [`Touch::known_only`] forbids it. The last activity never moves backwards.
-    fn touch(&self, session: Key, touch: Touch) -> StoreFuture<Touched>;
+    fn touch(&self, session: StoreKey, touch: Touch) -> MaybeReady<TouchOutcome>;
 
     /// What is known of a session; records nothing.
-    fn peek(&self, session: Key) -> StoreFuture<Peeked>;
+    fn get(&self, session: StoreKey) -> MaybeReady<StoredSession>;
 
     /// Writes a tombstone that lives until `until`, whether or not an entry exists; idempotent
     /// (the later `until` holds). A tombstone is never evicted: an error if there is no room.
-    fn end(&self, session: Key, until: Timestamp) -> StoreFuture<()>;
+    fn write_tombstone(&self, session: StoreKey, until: Timestamp) -> MaybeReady<()>;
 
     /// What this node has heard of marks and account policies, if the store knows of any. The
     /// layers ask for it once, as they are made, and read that one at each request. What an answer
     /// at hand brings along counts from the next request on.
-    fn bulletin(&self) -> Option<Arc<Bulletin>> {
+    fn revocations(&self) -> Option<Arc<Revocations>> {
         None
     }
 }
@@ -43,16 +43,16 @@ pub struct Touch {
     pub token_activity: Timestamp,
     /// The session's idle timeout.
     pub idle: Duration,
-    /// Whether an unknown session stays unknown ([`Touched::Unknown`]).
+    /// Whether an unknown session stays unknown ([`TouchOutcome::Unknown`]).
     pub known_only: bool,
 }
 
 /// The answer to a [`Touch`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Touched {
+pub enum TouchOutcome {
     /// The session lives and the activity is recorded; with the last activity stored before, if
     /// the store knew the session.
-    Live(Option<Timestamp>),
+    Active(Option<Timestamp>),
     /// The idle timeout had passed; with the last activity, the later of the two.
     Idle(Timestamp),
     /// The store does not know the session and may not begin its entry; nothing is recorded.
@@ -63,11 +63,11 @@ pub enum Touched {
 
 /// What a store knows of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Peeked {
+pub enum StoredSession {
     /// Nothing.
     Unknown,
     /// The last activity.
-    LastSeen(Timestamp),
+    Active(Timestamp),
     /// A tombstone stands.
     Ended,
 }

@@ -13,7 +13,7 @@ use std::{
 use foldhash::quality::RandomState;
 
 use super::verified::VerifiedToken;
-use crate::rules::Timestamp;
+use crate::time::Timestamp;
 
 /// How many tokens share a lock.
 const WAYS: usize = 8;
@@ -135,10 +135,10 @@ impl Set {
     fn insert(&mut self, entry: Entry, now: Timestamp) {
         let Some(room) = BYTES_A_SET.checked_sub(entry.bytes) else { return };
         let is_useless = |other: &Entry| {
-            let outlived = other.place.generation < entry.place.generation;
+            let latest_end = other.place.generation < entry.place.generation;
             let same = other.place.hash == entry.place.hash
                 && other.verified.presented() == entry.verified.presented();
-            now >= other.exp || outlived || same
+            now >= other.exp || latest_end || same
         };
         if self.entries.iter().any(is_useless) {
             self.entries.retain(|other| !is_useless(other));

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::{ClaimsError, VerifiedToken, splice::AppClaims};
-use crate::store::StoreFuture;
+use super::{ClaimsError, VerifiedToken, successor::AppClaims};
+use crate::maybe_ready::MaybeReady;
 
 /// Tells, at each renewal, what the app's claims are by now. The default for real apps: without
 /// it a demoted admin keeps the role for as long as the session lives (P2).
@@ -12,16 +12,13 @@ use crate::store::StoreFuture;
 ///
 /// ```
 /// use serde_json::json;
-/// use tower_sliding_session::{
-///     store::StoreFuture,
-///     token::{ClaimsSource, ClaimsUpdate, VerifiedToken},
-/// };
+/// use tower_sliding_session::{MaybeReady, token::{ClaimsSource, ClaimsUpdate, VerifiedToken}};
 ///
 /// struct Users;
 ///
 /// impl ClaimsSource for Users {
-///     fn current_claims(&self, token: &VerifiedToken) -> StoreFuture<ClaimsUpdate> {
-///         StoreFuture::ready(Ok(match &*token.claims().sub {
+///     fn current_claims(&self, token: &VerifiedToken) -> MaybeReady<ClaimsUpdate> {
+///         MaybeReady::ready(Ok(match &*token.claims().sub {
 ///             "ada" => ClaimsUpdate::replace(&json!({ "role": "engineer" })).expect("an object"),
 ///             _ => ClaimsUpdate::Deny,
 ///         }))
@@ -30,7 +27,7 @@ use crate::store::StoreFuture;
 /// ```
 pub trait ClaimsSource: Send + Sync + 'static {
     /// The app's claims for the user of `token`.
-    fn current_claims(&self, token: &VerifiedToken) -> StoreFuture<ClaimsUpdate>;
+    fn current_claims(&self, token: &VerifiedToken) -> MaybeReady<ClaimsUpdate>;
 }
 
 /// What becomes of the app's claims, and of the renewal.

@@ -85,7 +85,7 @@ pub(super) struct Members<'a> {
 
 impl<'a> Members<'a> {
     /// Those of `json`, which must be an object.
-    pub(super) fn of(json: &'a str) -> Result<Self, Malformed> {
+    pub(super) fn new(json: &'a str) -> Result<Self, Malformed> {
         let at = past(b'{', json.as_bytes(), 0)?;
         Ok(Self { json, at, is_first: true })
     }

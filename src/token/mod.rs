@@ -5,28 +5,28 @@
 
 mod cache;
 mod claims_source;
-mod issue;
 mod keys;
 mod legacy;
 mod members;
+mod mint;
 mod payload;
 mod purpose;
 mod signature;
-mod splice;
+mod successor;
 mod verified;
 mod verify;
 
 pub use self::{
     claims_source::{ClaimsSource, ClaimsUpdate, ReplacedClaims},
-    issue::ClaimsError,
     keys::{Algorithm, JwtKeys, KeyError, SigningKey, VerifyingKey},
     legacy::{LegacyClaims, LegacyTokens},
+    mint::ClaimsError,
     verified::VerifiedToken,
     verify::{InvalidToken, TokenVerifier},
 };
 pub(crate) use self::{
-    issue::{ID_LENGTH, NewToken, mint, new_id, write_new_id},
+    mint::{ID_LENGTH, NewToken, mint, new_id, write_new_id},
     purpose::Purpose,
-    splice::{AppClaims, Seen, successor},
+    successor::{AppClaims, Seen, successor_payload},
     verify::RefreshToken,
 };

@@ -8,7 +8,7 @@ use serde::{
 };
 
 use super::members::{Malformed, Member, Members, Written};
-use crate::rules::{SessionClaims, Timestamp};
+use crate::{rules::SessionClaims, time::Timestamp};
 
 /// Where the claims that a successor exchanges stand in a payload.
 #[derive(Clone, Debug, Default)]
@@ -54,7 +54,7 @@ impl<'a> ParsedClaims<'a> {
     /// Parses `payload` into these claims, which are yet empty: they are large to move.
     #[inline]
     pub(crate) fn read(&mut self, payload: &'a str) -> Result<(), Malformed> {
-        let mut members = Members::of(payload)?;
+        let mut members = Members::new(payload)?;
         while let Some(member) = members.next()? {
             self.take(&member)?;
         }

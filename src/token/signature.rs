@@ -92,7 +92,7 @@ impl PrivateKey {
 
     pub(super) fn sign(self: &Arc<Self>, message: &[u8]) -> Result<Vec<u8>, KeyError> {
         SIGNERS.with_borrow_mut(|signers| {
-            let signer = signers.of(self, PrivateKey::signer)?;
+            let signer = signers.get_or_set_up(self, PrivateKey::signer)?;
             signer.try_sign(message).map_err(|_| KeyError::new("the signing key failed"))
         })
     }
@@ -115,7 +115,7 @@ impl PublicKey {
         let signature = signature.to_vec();
         VERIFIERS.with_borrow_mut(|verifiers| {
             verifiers
-                .of(self, PublicKey::verifier)
+                .get_or_set_up(self, PublicKey::verifier)
                 .is_ok_and(|verifier| verifier.verify(message, &signature).is_ok())
         })
     }
@@ -148,7 +148,7 @@ impl<K, T> PerThread<K, T> {
         Self { ready: Vec::new(), removals: 0 }
     }
 
-    fn of(
+    fn get_or_set_up(
         &mut self,
         key: &Arc<K>,
         set_up: impl FnOnce(&K) -> Result<T, KeyError>,

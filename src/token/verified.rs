@@ -7,8 +7,10 @@ use super::{
     verify::InvalidToken,
 };
 use crate::{
-    rules::{SessionClaims, Timestamp},
-    store::{Key, Scopes},
+    audit::AuditSubject,
+    identity::{Scopes, StoreKey},
+    rules::SessionClaims,
+    time::Timestamp,
 };
 
 /// Which of a session's two names an adopted token lacked.
@@ -30,7 +32,7 @@ pub struct VerifiedToken {
     claims: SessionClaims,
     pub(super) spans: Spans,
     pub(super) adopted: Option<Adopted>,
-    session_key: Key,
+    session_key: StoreKey,
     scopes: OnceLock<Scopes>,
 }
 
@@ -45,7 +47,7 @@ impl VerifiedToken {
         let mut parsed = ParsedClaims::parse(payload)?;
         parsed.sub = Some(sub.into());
         let claims = parsed.session(sid, auth_time)?;
-        Ok(Self::of(claims, payload.into(), payload.len(), parsed.spans, None))
+        Ok(Self::new(claims, payload.into(), payload.len(), parsed.spans, None))
     }
 
     /// A token that this crate has written, with `payload` as its claims in JSON.
@@ -55,23 +57,23 @@ impl VerifiedToken {
             return Err(InvalidToken);
         };
         let claims = parsed.session(sid, auth_time)?;
-        Ok(Self::of(claims, payload.into(), payload.len(), parsed.spans, None))
+        Ok(Self::new(claims, payload.into(), payload.len(), parsed.spans, None))
     }
 
     /// A token that somebody else verified and of which nothing more is known.
     pub(crate) fn bare(claims: SessionClaims) -> Self {
-        Self::of(claims, "{}".into(), 2, Spans::default(), None)
+        Self::new(claims, "{}".into(), 2, Spans::default(), None)
     }
 
     #[inline]
-    pub(super) fn of(
+    pub(super) fn new(
         claims: SessionClaims,
         text: Box<str>,
         payload_end: usize,
         spans: Spans,
         adopted: Option<Adopted>,
     ) -> Self {
-        let session_key = Key::session(claims.iss.as_deref(), &claims.sid);
+        let session_key = StoreKey::session(claims.iss.as_deref(), &claims.sid);
         Self { text, payload_end, claims, spans, adopted, session_key, scopes: OnceLock::new() }
     }
 
@@ -123,7 +125,7 @@ impl VerifiedToken {
 
     /// What the session is stored under.
     #[must_use]
-    pub const fn session_key(&self) -> Key {
+    pub const fn session_key(&self) -> StoreKey {
         self.session_key
     }
 
@@ -131,13 +133,18 @@ impl VerifiedToken {
     pub fn scopes(&self) -> &Scopes {
         self.scopes.get_or_init(|| {
             let claims = &self.claims;
-            Scopes::of(claims.iss.as_deref(), claims.tenant.as_deref(), &claims.sub)
+            Scopes::new(claims.iss.as_deref(), claims.tenant.as_deref(), &claims.sub)
         })
+    }
+
+    /// Whom an audit event about this token is about.
+    pub(crate) fn audit_subject(&self) -> AuditSubject {
+        AuditSubject::session(self.session_key, self.scopes())
     }
 
     /// What its user is stored under.
     #[must_use]
-    pub fn user_key(&self) -> Key {
+    pub fn user_key(&self) -> StoreKey {
         self.scopes().user
     }
 }

@@ -16,7 +16,7 @@ use super::{
     purpose::Purpose,
     verified::{Adopted, VerifiedToken},
 };
-use crate::{rules::Timestamp, store::Key};
+use crate::{identity::StoreKey, time::Timestamp};
 
 /// The longest token that is looked at, in bytes.
 const MAX_TOKEN: usize = 8 * 1024;
@@ -178,7 +178,7 @@ impl TokenVerifier {
         // Not of the signature, too: ECDSA has two for each message.
         let signed = token.rsplit_once('.').map_or(token, |(signed, _)| signed);
         let id = verified.jti()?.unwrap_or_else(|| digest_of(signed.as_bytes()));
-        let key = Key::token(self.iss(), &id);
+        let key = StoreKey::token(self.iss(), &id);
         Ok(RefreshToken { verified, key })
     }
 
@@ -190,7 +190,7 @@ impl TokenVerifier {
         let set = self.keys.current();
         let own_header = set.header(purpose).as_bytes();
         let Parts { signed, header, body, signature } =
-            Parts::of(token, own_header).ok_or(InvalidToken)?;
+            Parts::new(token, own_header).ok_or(InvalidToken)?;
         let key = match header {
             None => set.signing_key(),
             Some(header) => {
@@ -249,7 +249,7 @@ impl TokenVerifier {
         };
         let spans = std::mem::take(&mut parsed.spans);
         drop(parsed);
-        Ok(Arc::new(VerifiedToken::of(claims, text, payload_end, spans, adopted)))
+        Ok(Arc::new(VerifiedToken::new(claims, text, payload_end, spans, adopted)))
     }
 
     fn is_audience(&self, aud: Option<&str>) -> Result<bool, InvalidToken> {
@@ -276,7 +276,7 @@ struct Parts<'a> {
 impl<'a> Parts<'a> {
     /// The signature is sought from the end, a header of ours not at all: what is long is passed
     /// over. A dot too many is in the body, and refused with it.
-    fn of(token: &'a [u8], own_header: &[u8]) -> Option<Self> {
+    fn new(token: &'a [u8], own_header: &[u8]) -> Option<Self> {
         let end = memrchr(b'.', token)?;
         let (signed, signature) = (&token[..end], &token[end + 1..]);
         let (header, body) = if let Some([b'.', body @ ..]) = signed.strip_prefix(own_header) {
@@ -292,7 +292,7 @@ impl<'a> Parts<'a> {
 /// A refresh token that was verified, and the key of its `jti`.
 pub(crate) struct RefreshToken {
     pub(crate) verified: Arc<VerifiedToken>,
-    pub(crate) key: Key,
+    pub(crate) key: StoreKey,
 }
 
 #[derive(Deserialize)]

@@ -1,18 +1,18 @@
 //! Where a token is read from, and where its successor is written to.
 
 mod cookie;
-mod delivery;
-mod sole;
+mod header_occurrence;
+mod token_delivery;
 
 use http::{
     HeaderMap, HeaderName,
     header::{AUTHORIZATION, COOKIE},
 };
 
-pub(crate) use self::sole::Sole;
+pub(crate) use self::header_occurrence::HeaderOccurrence;
 pub use self::{
     cookie::{CookieError, SessionCookie},
-    delivery::Delivery,
+    token_delivery::TokenDelivery,
 };
 
 /// The response header that carries a renewed token, unless another one is set.
@@ -34,7 +34,7 @@ pub enum Transport {
 /// How a token came in, and so how its successor goes out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Carrier {
+pub enum TokenOrigin {
     /// In a request header; the successor goes into a response header.
     Header,
     /// In a cookie; the successor goes into that cookie and into no header.
@@ -47,7 +47,7 @@ pub(crate) enum Presented<'a> {
     Nothing,
     /// More than one token, or what can be none.
     Unreadable,
-    Token(&'a [u8], Carrier),
+    Token(&'a [u8], TokenOrigin),
 }
 
 /// The first of `transports` that presents something decides; `authorization` is what `headers`
@@ -55,7 +55,7 @@ pub(crate) enum Presented<'a> {
 #[inline]
 pub(crate) fn read<'a>(
     transports: &[Transport],
-    authorization: Sole<'a>,
+    authorization: HeaderOccurrence<'a>,
     headers: &'a HeaderMap,
 ) -> Presented<'a> {
     for transport in transports {
@@ -63,13 +63,15 @@ pub(crate) fn read<'a>(
             Transport::Bearer => bearer(authorization),
             Transport::Cookie(cookie) => match cookie.find(headers) {
                 Ok(None) => Presented::Nothing,
-                Ok(Some(token)) if !token.is_empty() => Presented::Token(token, Carrier::Cookie),
+                Ok(Some(token)) if !token.is_empty() => {
+                    Presented::Token(token, TokenOrigin::Cookie)
+                }
                 _ => Presented::Unreadable,
             },
-            Transport::Header(name) => match Sole::of(headers, name) {
-                Sole::Absent => Presented::Nothing,
-                Sole::Once(value) => token(value.as_bytes()),
-                Sole::Repeated => Presented::Unreadable,
+            Transport::Header(name) => match HeaderOccurrence::from_headers(headers, name) {
+                HeaderOccurrence::Absent => Presented::Nothing,
+                HeaderOccurrence::Once(value) => token(value.as_bytes()),
+                HeaderOccurrence::Repeated => Presented::Unreadable,
             },
         };
         if !matches!(presented, Presented::Nothing) {
@@ -86,7 +88,7 @@ pub(crate) fn mark_sensitive(transports: &[Transport], headers: &mut HeaderMap) 
         match transport {
             Transport::Bearer => mark(headers, |name| *name == AUTHORIZATION),
             Transport::Cookie(_) => mark(headers, |name| *name == COOKIE),
-            Transport::Header(carrier) => mark(headers, |name| name == carrier),
+            Transport::Header(origin) => mark(headers, |name| name == origin),
         }
     }
 }
@@ -102,11 +104,11 @@ fn mark(headers: &mut HeaderMap, carries: impl Fn(&HeaderName) -> bool) {
 const SCHEME: &[u8] = b"bearer";
 
 #[inline]
-fn bearer(authorization: Sole<'_>) -> Presented<'_> {
+fn bearer(authorization: HeaderOccurrence<'_>) -> Presented<'_> {
     let value = match authorization {
-        Sole::Once(value) => value.as_bytes(),
-        Sole::Absent => return Presented::Nothing,
-        Sole::Repeated => return Presented::Unreadable,
+        HeaderOccurrence::Once(value) => value.as_bytes(),
+        HeaderOccurrence::Absent => return Presented::Nothing,
+        HeaderOccurrence::Repeated => return Presented::Unreadable,
     };
     match value.split_at_checked(SCHEME.len()) {
         // Nearly everyone spells it so.
@@ -126,7 +128,7 @@ fn token(presented: &[u8]) -> Presented<'_> {
     if presented.is_empty() {
         Presented::Unreadable
     } else {
-        Presented::Token(presented, Carrier::Header)
+        Presented::Token(presented, TokenOrigin::Header)
     }
 }
 

@@ -15,7 +15,7 @@ fn all() -> Vec<Transport> {
 }
 
 fn presented(headers: &HeaderMap) -> Presented<'_> {
-    read(&all(), Sole::of(headers, &AUTHORIZATION), headers)
+    read(&all(), HeaderOccurrence::from_headers(headers, &AUTHORIZATION), headers)
 }
 
 #[test]
@@ -24,18 +24,21 @@ fn the_first_transport_that_presents_something_decides() {
     let cases: [(&[(HeaderName, &'static str)], Presented<'_>); 11] = [
         (&[], Presented::Nothing),
         (&[(AUTHORIZATION, "Basic abc")], Presented::Nothing),
-        (&[(AUTHORIZATION, "Bearer abc")], Presented::Token(b"abc", Carrier::Header)),
-        (&[(AUTHORIZATION, "bEARER   abc ")], Presented::Token(b"abc", Carrier::Header)),
+        (&[(AUTHORIZATION, "Bearer abc")], Presented::Token(b"abc", TokenOrigin::Header)),
+        (&[(AUTHORIZATION, "bEARER   abc ")], Presented::Token(b"abc", TokenOrigin::Header)),
         (&[(AUTHORIZATION, "Bearer")], Presented::Unreadable),
         (&[(AUTHORIZATION, "Bearer  ")], Presented::Unreadable),
         (&[(AUTHORIZATION, "Bearer a"), (AUTHORIZATION, "Bearer a")], Presented::Unreadable),
-        (&[(COOKIE, "a=b; __Host-session=abc; c=d")], Presented::Token(b"abc", Carrier::Cookie)),
+        (
+            &[(COOKIE, "a=b; __Host-session=abc; c=d")],
+            Presented::Token(b"abc", TokenOrigin::Cookie),
+        ),
         (&[(COOKIE, "__Host-session=a; __Host-session=b")], Presented::Unreadable),
         (
             &[(AUTHORIZATION, "Bearer a"), (COOKIE, "__Host-session=b")],
-            Presented::Token(b"a", Carrier::Header),
+            Presented::Token(b"a", TokenOrigin::Header),
         ),
-        (&[(x_token, "abc")], Presented::Token(b"abc", Carrier::Header)),
+        (&[(x_token, "abc")], Presented::Token(b"abc", TokenOrigin::Header)),
     ];
     for (list, expected) in cases {
         assert_eq!(presented(&headers(list)), expected, "{list:?}");
@@ -47,7 +50,7 @@ fn two_cookie_headers_are_read_as_one() {
     let split = headers(&[(COOKIE, "__Host-session=a"), (COOKIE, "__Host-session=b")]);
     assert_eq!(presented(&split), Presented::Unreadable);
     let once = headers(&[(COOKIE, "x=y"), (COOKIE, "__Host-session=b")]);
-    assert_eq!(presented(&once), Presented::Token(b"b", Carrier::Cookie));
+    assert_eq!(presented(&once), Presented::Token(b"b", TokenOrigin::Cookie));
 }
 
 #[test]

@@ -21,10 +21,13 @@ use self::{
 /// The module map, top-down. A module imports from lower tiers, and from its own without cycles.
 const TIERS: &[&[&str]] = &[
     &["extract", "router", "client"],
-    &["sliding"],
+    &["sessions"],
     &["lifecycle", "layers"],
-    &["session", "body", "rejection", "request_class", "transport", "store", "token", "clock"],
-    &["rules"],
+    &["session"],
+    &["store", "token"],
+    &["audit", "rejection", "request_class", "transport", "body"],
+    &["rules", "policy", "identity", "maybe_ready", "clock"],
+    &["time"],
 ];
 
 /// The module whose children never import each other.

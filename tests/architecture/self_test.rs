@@ -3,7 +3,7 @@
 use super::{MAX_LINES, Tree, clock_faults, import_faults, length_faults, map_faults};
 
 const MODULES: &[&str] =
-    &["router", "sliding", "lifecycle", "session", "body", "token", "store", "clock", "rules"];
+    &["router", "sessions", "lifecycle", "session", "body", "token", "store", "clock", "rules"];
 
 /// The faults of `files` beside an otherwise empty crate.
 fn faults(files: &[(&str, &str)]) -> Vec<String> {
@@ -19,17 +19,21 @@ fn faults(files: &[(&str, &str)]) -> Vec<String> {
 fn forbidden_arrows_are_named_with_file_and_line() {
     let cases = [
         // Upwards, however the path is written.
-        ("rules.rs", "\nuse crate::clock::Clock;", "rules.rs:2: rules -> clock::Clock leads upwa"),
+        ("clock.rs", "\nuse crate::body::A;", "clock.rs:2: clock -> body::A leads upwa"),
         ("rules/time.rs", "use crate::{\nrules::{A, B},\nstore::{C}};", ":3: rules::time -> s"),
         ("store.rs", "fn f() { g(crate::layers::renew::X) }", "layers::renew::X leads upwards"),
-        ("store/key.rs", "use super::super::sliding::X;", "store::key -> sliding::X leads up"),
+        ("store/key.rs", "use super::super::sessions::X;", "store::key -> sessions::X leads up"),
         ("store.rs", "use super::lifecycle;", "store -> lifecycle leads upwards"),
-        ("store/key.rs", "use super::{Key, super::sliding as s, K};", "sliding leads upwards"),
-        ("store.rs", "mod a { mod b {} use super::super::sliding::X; }", "sliding::X leads upwa"),
-        ("store.rs", "macro_rules! m { () => { $crate::sliding::X } }", "sliding::X leads upw"),
-        ("store.rs", "#[cfg(not(test))] use crate::sliding;", "store -> sliding leads upwards"),
-        ("layers/mod.rs", "pub use crate::sliding::X;", "layers -> sliding::X leads upwards"),
-        ("sliding.rs", "use crate::router::X;", "sliding -> router::X leads upwards"),
+        (
+            "store/key.rs",
+            "use super::{StoreKey, super::sessions as s, K};",
+            "sessions leads upwards",
+        ),
+        ("store.rs", "mod a { mod b {} use super::super::sessions::X; }", "sessions::X leads upwa"),
+        ("store.rs", "macro_rules! m { () => { $crate::sessions::X } }", "sessions::X leads upw"),
+        ("store.rs", "#[cfg(not(test))] use crate::sessions;", "store -> sessions leads upwards"),
+        ("layers/mod.rs", "pub use crate::sessions::X;", "layers -> sessions::X leads upwards"),
+        ("sessions.rs", "use crate::router::X;", "sessions -> router::X leads upwards"),
         // Test code ends where it ends.
         ("rules.rs", "#[cfg(test)] mod tests { fn f() {} }\nuse crate::store::A;", "rules.rs:2:"),
         ("rules.rs", "#[cfg(test)] use std::{a, b};\nuse crate::store::A;", "rules.rs:2:"),
@@ -64,18 +68,16 @@ fn forbidden_arrows_are_named_with_file_and_line() {
 #[test]
 fn every_arrow_of_a_cycle_is_named() {
     let faults = faults(&[
-        ("token.rs", "use crate::clock::Clock;"),
+        ("token.rs", "use crate::store::A;"),
+        ("store/inner.rs", "\nuse crate::token::A;"),
+        ("store/mod.rs", "use crate::clock::Clock;"),
         ("session.rs", "use crate::body::A;"),
-        ("body/mod.rs", "use crate::clock::Clock;"),
-        ("body/inner.rs", "\nuse crate::store::A;"),
-        ("store.rs", "use crate::session::A;"),
     ]);
     assert_eq!(
         faults,
         [
-            "src/body/inner.rs:2: body::inner -> store::A is part of a cycle",
-            "src/session.rs:1: session -> body::A is part of a cycle",
-            "src/store.rs:1: store -> session::A is part of a cycle",
+            "src/store/inner.rs:2: store::inner -> token::A is part of a cycle",
+            "src/token.rs:1: token -> store::A is part of a cycle",
         ]
     );
 }
@@ -92,21 +94,27 @@ fn layers_and_lifecycle_form_no_cycle_either() {
 #[test]
 fn everything_else_passes() {
     let faults = faults(&[
-        ("lib.rs", "pub use self::{clock::Clock, rules::Timestamp}; use crate::sliding::X;"),
-        ("router.rs", "use crate::{layers::{classify::X, renew}, rules, sliding::{self, Y}};"),
+        ("lib.rs", "pub use self::{clock::Clock, rules::Timestamp}; use crate::sessions::X;"),
+        ("router.rs", "use crate::{layers::{classify::X, renew}, rules, sessions::{self, Y}};"),
         ("layers/mod.rs", "pub mod renew; pub use self::renew::RenewLayer;"),
-        ("layers/renew/mod.rs", "mod future; use self::future::F; use crate::store::{Key, K};"),
+        (
+            "layers/renew/mod.rs",
+            "mod future; use self::future::F; use crate::store::{StoreKey, K};",
+        ),
         ("layers/renew/future.rs", "use super::Renew; use crate::layers::renew::Renew;"),
         ("session.rs", "use crate::clock::Clock; pub(in crate::session) fn f(self) { self.x }"),
-        ("body.rs", "use crate::session::A; pub(crate) fn f() { std::f(super::clock::g()) }"),
-        ("store.rs", "//! [`crate::sliding`]\n/* crate::sliding */ const A: &str = \"crate::x\";"),
+        ("body.rs", "use crate::rules::A; pub(crate) fn f() { std::f(super::clock::g()) }"),
+        (
+            "store.rs",
+            "//! [`crate::sessions`]\n/* crate::sessions */ const A: &str = \"crate::x\";",
+        ),
         (
             "store/key.rs",
-            "#[cfg(test)]\n#[allow(x)]\nmod tests { use crate::sliding::X; fn f() {} }",
+            "#[cfg(test)]\n#[allow(x)]\nmod tests { use crate::sessions::X; fn f() {} }",
         ),
-        ("store/a.rs", "#[cfg(all(test, feature = \"x\"))] use crate::sliding::X;"),
-        ("store/b.rs", "#![cfg(test)] use crate::sliding::X;"),
-        ("store/tests.rs", "use crate::sliding::X;"),
+        ("store/a.rs", "#[cfg(all(test, feature = \"x\"))] use crate::sessions::X;"),
+        ("store/b.rs", "#![cfg(test)] use crate::sessions::X;"),
+        ("store/tests.rs", "use crate::sessions::X;"),
         ("store/tests/more.rs", "use crate::Session;"),
         ("token.rs", "mod a { pub fn f() {} mod b { use super::f; } } use self::a::f as g;"),
     ]);

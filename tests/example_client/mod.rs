@@ -25,7 +25,7 @@ pub(crate) struct Answer {
 }
 
 impl Client {
-    pub(crate) fn of(app: impl FnOnce(ManualClock) -> Result<Router, BoxError>) -> Self {
+    pub(crate) fn new(app: impl FnOnce(ManualClock) -> Result<Router, BoxError>) -> Self {
         let clock = ManualClock::new(Timestamp::from_secs(1_800_000_000));
         Self { app: app(clock.clone()).expect("the example is set up rightly"), clock }
     }

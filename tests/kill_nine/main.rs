@@ -14,7 +14,8 @@ use std::{
 
 use tower_sliding_session::{
     Grant, JwtKeys, Policy, RejectionKind, SlidingSessions,
-    store::{ListQuery, LogCategory, LogScope, SqlStore},
+    audit::LogCategory,
+    store::{ListQuery, LogScope, SqlStore},
 };
 
 const SECRET: [u8; 32] = [7; 32];
@@ -38,7 +39,7 @@ async fn main() {
 
 fn sessions(store: SqlStore) -> SlidingSessions {
     let keys = JwtKeys::hs256(SECRET).expect("32 bytes");
-    SlidingSessions::builder(keys, Policy::strict())
+    SlidingSessions::builder(keys, Policy::long_lived())
         .lifecycle_store(Arc::new(store))
         .refresh_tokens()
         .build()

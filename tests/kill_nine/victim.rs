@@ -9,7 +9,7 @@ use std::{
     thread,
 };
 
-use tower_sliding_session::store::{Except, SqlStore};
+use tower_sliding_session::store::{Exempt, SqlStore};
 
 const MARK: &str = "be-killed";
 
@@ -64,7 +64,7 @@ impl Order {
             sessions.refresh(&self.subject).await.expect("it is good");
         } else {
             let scope = sessions.account_scope(&self.subject);
-            assert_eq!(sessions.end_all(scope, Except::None).await, Ok(2));
+            assert_eq!(sessions.revoke_all(scope, Exempt::None).await, Ok(2));
         }
     }
 }

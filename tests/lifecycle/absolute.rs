@@ -10,7 +10,7 @@ use crate::{
 
 /// As long idle as in all.
 fn patient() -> Policy {
-    Policy::strict().to_builder().idle_timeout(14 * DAY).build().expect("consistent")
+    Policy::long_lived().to_builder().idle_timeout(14 * DAY).build().expect("consistent")
 }
 
 pub(crate) async fn p01_at_its_absolute_deadline_a_refresh_token_is_over_and_used_up(store: Store) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use tower_sliding_session::{
     lifecycle::{AccountPolicy, AccountPolicyError},
-    rules::{Bound, OverrideField, Overrides},
+    policy::{Bound, OverrideField, TimeoutOverrides},
 };
 
 use crate::{
@@ -21,14 +21,14 @@ async fn decide(
     idle: Option<Duration>,
     absolute: Option<Duration>,
 ) -> Result<AccountPolicy, AccountPolicyError> {
-    stack.sessions.change_account_policy("acme", |_| Overrides { idle, absolute }).await
+    stack.sessions.change_account_policy("acme", |_| TimeoutOverrides { idle, absolute }).await
 }
 
 pub(crate) async fn what_is_out_of_bounds_changes_nothing(store: Store) {
     use OverrideField::{Absolute, Idle};
     let stack = service(&store);
     let before = stack.sessions.account_policy("acme").await.expect("it answers");
-    assert_eq!(before.overrides, Overrides::default());
+    assert_eq!(before.overrides, TimeoutOverrides::default());
     assert_eq!((before.idle_timeout, before.absolute_timeout), (3 * DAY, 14 * DAY));
     for (idle, absolute, field, bound) in [
         (Some(4 * MINUTE), None, Idle, Bound::AtLeast(5 * MINUTE)),
@@ -101,7 +101,7 @@ pub(crate) async fn a_decision_that_is_taken_back_leaves_the_default(store: Stor
 pub(crate) async fn decisions_side_by_side_each_see_the_one_before(store: Store) {
     let stack = service(&store);
     let change = |minutes: u32| {
-        stack.sessions.change_account_policy("acme", move |old| Overrides {
+        stack.sessions.change_account_policy("acme", move |old| TimeoutOverrides {
             idle: Some(old.idle.unwrap_or(HOUR) + minutes * MINUTE),
             ..old
         })

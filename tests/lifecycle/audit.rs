@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tower_sliding_session::{
-    Grant, Policy, RejectionKind,
-    lifecycle::AuditSink,
-    rules::Overrides,
-    store::{Except, ListQuery, LogCategory, LogRow, LogScope, StoreError, StoreFuture},
+    Grant, MaybeReady, Policy, RejectionKind,
+    audit::{AuditRecord, AuditSink, LogCategory},
+    policy::TimeoutOverrides,
+    store::{Exempt, ListQuery, LogScope, StoreError},
     token::{ClaimsSource, ClaimsUpdate, VerifiedToken},
 };
 
@@ -24,26 +24,26 @@ use crate::{
 struct Denies(&'static str);
 
 impl ClaimsSource for Denies {
-    fn current_claims(&self, token: &VerifiedToken) -> StoreFuture<ClaimsUpdate> {
+    fn current_claims(&self, token: &VerifiedToken) -> MaybeReady<ClaimsUpdate> {
         let denied = &*token.claims().sub == self.0;
-        StoreFuture::ready(Ok(if denied { ClaimsUpdate::Deny } else { ClaimsUpdate::Keep }))
+        MaybeReady::ready(Ok(if denied { ClaimsUpdate::Deny } else { ClaimsUpdate::Keep }))
     }
 }
 
-fn told(rows: &[LogRow]) -> Vec<(&str, Value)> {
+fn told(rows: &[AuditRecord]) -> Vec<(&str, Value)> {
     rows.iter().map(|row| (&*row.event, serde_json::from_str(&row.detail).expect("JSON"))).collect()
 }
 
 pub(crate) async fn one_life_is_told_in_order(store: Store) {
-    let stack = service_of(Policy::strict(), &store, |it| it.claims_source(Denies("mallory")));
+    let stack = service_of(Policy::long_lived(), &store, |it| it.claims_source(Denies("mallory")));
     let grant = ada(&stack).await;
     let grant = refreshed(stack.at(MINUTE), &grant).await;
     assert_eq!(asked(stack.at(9 * MINUTE), &grant).await, None);
-    let overrides = Overrides { idle: Some(HOUR), absolute: None };
+    let overrides = TimeoutOverrides { idle: Some(HOUR), absolute: None };
     let changed = stack.at(10 * MINUTE).sessions.change_account_policy("acme", |_| overrides);
     changed.await.expect("in bounds");
     let two = [ada(stack.at(11 * MINUTE)).await, ada(stack.at(12 * MINUTE)).await];
-    stack.sessions.end(two[0].session_id()).await.expect("ended");
+    stack.sessions.revoke(two[0].session_id()).await.expect("ended");
     stack.at(13 * MINUTE);
     refreshed(&stack, &two[1]).await;
     stack.at(14 * MINUTE);
@@ -55,7 +55,7 @@ pub(crate) async fn one_life_is_told_in_order(store: Store) {
     assert_eq!(refused(&stack, refresh_token(&mallory)).await, RejectionKind::InvalidRefreshToken);
     stack.at(78 * MINUTE);
     let mallorys = stack.sessions.user_scope(Some("acme"), "mallory");
-    stack.sessions.end_all(mallorys, Except::None).await.expect("ended");
+    stack.sessions.revoke_all(mallorys, Exempt::None).await.expect("ended");
     stack.at(79 * MINUTE);
     assert_eq!(asked(&stack, &mallory).await, Some(RejectionKind::SessionRevoked));
     let last = ada(stack.at(80 * MINUTE)).await;
@@ -92,7 +92,7 @@ pub(crate) async fn one_life_is_told_in_order(store: Store) {
         ]
     );
     assert!(rows.is_sorted_by_key(|row| row.at));
-    assert_eq!(stack.sessions.journal().expect("there is one").dropped(), 0);
+    assert_eq!(stack.sessions.audit_queue().expect("there is one").dropped(), 0);
     let account = Some(stack.sessions.account_scope("acme").key());
     for row in rows.iter().filter(|row| row.event != "sessions_revoked_bulk") {
         assert_eq!(row.account, account, "{}", row.event);
@@ -100,7 +100,8 @@ pub(crate) async fn one_life_is_told_in_order(store: Store) {
 }
 
 pub(crate) async fn the_ends_of_sessions_are_told_with_their_limit(store: Store) {
-    let all_in_one = Policy::strict().to_builder().idle_timeout(14 * DAY).token_lifetime(14 * DAY);
+    let all_in_one =
+        Policy::long_lived().to_builder().idle_timeout(14 * DAY).token_lifetime(14 * DAY);
     for (policy, limit, kind) in [
         (long_tokens(), "idle", RejectionKind::SessionExpiredIdle),
         (
@@ -129,7 +130,7 @@ pub(crate) async fn rows_name_nobody(store: Store) {
     let grant = grant.claims(&json!({ "mail": "ada@byron.example" })).await.expect("started");
     signs_out(&stack, &refreshed(&stack, &grant).await).await;
     assert_eq!(refused(&stack, "countess-lovelace").await, RejectionKind::InvalidRefreshToken);
-    for LogRow { event, detail, .. } in security_log(&stack).await {
+    for AuditRecord { event, detail, .. } in security_log(&stack).await {
         for name in ["lovelace", "byron", grant.session_id(), "ey"] {
             assert!(!event.contains(name) && !detail.contains(name), "{event} {detail}");
         }
@@ -142,7 +143,7 @@ pub(crate) async fn a_log_is_of_its_scope(store: Store) {
         (ada(&stack).await, signed_in(&stack, "bob", "globex").await);
     stack.at(MINUTE);
     for grant in [&one, &other] {
-        stack.sessions.end(grant.session_id()).await.expect("ended");
+        stack.sessions.revoke(grant.session_id()).await.expect("ended");
     }
     let read = async |scope| {
         let log = LogScope { category: LogCategory::Security, scope };
@@ -159,19 +160,19 @@ pub(crate) async fn a_log_is_of_its_scope(store: Store) {
 struct Full;
 
 impl AuditSink for Full {
-    fn record(&self, _: Vec<LogRow>) -> StoreFuture<()> {
-        StoreFuture::ready(Err(StoreError::new("the disk is full")))
+    fn record(&self, _: Vec<AuditRecord>) -> MaybeReady<()> {
+        MaybeReady::ready(Err(StoreError::new("the disk is full")))
     }
 }
 
 pub(crate) async fn what_a_sink_does_not_keep_is_counted_and_costs_no_request(store: Store) {
-    let stack = service_of(Policy::strict(), &store, |builder| builder.audit(Arc::new(Full)));
+    let stack = service_of(Policy::long_lived(), &store, |builder| builder.audit(Arc::new(Full)));
     let grant = refreshed(&stack, &ada(&stack).await).await;
     assert_eq!(asked(stack.at(8 * MINUTE), &grant).await, None);
-    let journal = stack.sessions.journal().expect("there is one");
-    journal.flush().await;
-    assert_eq!(journal.dropped(), 2);
+    let audit_queue = stack.sessions.audit_queue().expect("there is one");
+    audit_queue.flush().await;
+    assert_eq!(audit_queue.dropped(), 2);
     signs_out(&stack, &grant).await;
-    journal.flush().await;
-    assert_eq!(journal.dropped(), 3);
+    audit_queue.flush().await;
+    assert_eq!(audit_queue.dropped(), 3);
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tower_sliding_session::{
     Grant, RejectionKind,
-    rules::Overrides,
-    store::{ListQuery, Peeked},
+    policy::TimeoutOverrides,
+    store::{ListQuery, StoredSession},
 };
 
 use crate::{
@@ -21,7 +21,7 @@ const IDLE: RejectionKind = RejectionKind::SessionExpiredIdle;
 const ABSOLUTE: RejectionKind = RejectionKind::SessionExpiredAbsolute;
 
 async fn decide(stack: &Stack, idle: Duration, absolute: Duration) {
-    let overrides = Overrides { idle: Some(idle), absolute: Some(absolute) };
+    let overrides = TimeoutOverrides { idle: Some(idle), absolute: Some(absolute) };
     let changed = stack.sessions.change_account_policy("acme", |_| overrides).await;
     assert_eq!(changed.expect("in bounds").overrides, overrides);
 }
@@ -104,7 +104,7 @@ pub(crate) async fn p20_a_lengthened_policy_revives_and_lengthens_no_session(sto
 async fn is_final(stack: &Stack, store: &Store, grant: &Grant) {
     let session = stack.sessions.session_key(grant.session_id());
     let written = async {
-        while store.peek(session).await.expect("it answers") != Peeked::Ended {
+        while store.get(session).await.expect("it answers") != StoredSession::Ended {
             tokio::task::yield_now().await;
         }
     };
@@ -121,7 +121,8 @@ pub(crate) async fn p20_what_a_shortened_policy_has_ended_stays_over(store: Stor
     for over in [&by_request, &by_refresh] {
         is_final(&stack, &store, over).await;
     }
-    let cleared = stack.sessions.change_account_policy("acme", |_| Overrides::default()).await;
+    let cleared =
+        stack.sessions.change_account_policy("acme", |_| TimeoutOverrides::default()).await;
     cleared.expect("in bounds");
     for over in [&by_request, &by_refresh] {
         assert_eq!(asked(&stack, over).await, Some(RejectionKind::SessionRevoked));

@@ -5,11 +5,10 @@ use std::{sync::Arc, time::Duration};
 use http::Request;
 use tower_sliding_session::{
     Grant, Policy, RejectionKind, Session,
-    sliding::SlidingSessionsBuilder,
-    store::{
-        Key, ListQuery, LogCategory, LogRow, LogScope, RefreshAsk, Scopes, SessionRecord,
-        TokenState,
-    },
+    audit::{AuditRecord, LogCategory},
+    identity::{Scopes, StoreKey},
+    sessions::SlidingSessionsBuilder,
+    store::{ListQuery, LogScope, RefreshAsk, SessionRecord, TokenState},
 };
 
 use crate::{
@@ -19,9 +18,9 @@ use crate::{
 
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// The service with `Policy::strict()`, refresh tokens and `store`.
+/// The service with `Policy::long_lived()`, refresh tokens and `store`.
 pub(crate) fn service(store: &Store) -> Stack {
-    service_of(Policy::strict(), store, |builder| builder)
+    service_of(Policy::long_lived(), store, |builder| builder)
 }
 
 pub(crate) fn service_of(
@@ -32,9 +31,9 @@ pub(crate) fn service_of(
     Stack::with(policy, |builder| set(builder.lifecycle_store(Arc::clone(store)).refresh_tokens()))
 }
 
-/// The limits of `Policy::strict()` with access tokens that last as long as the idle timeout.
+/// The limits of `Policy::long_lived()` with access tokens that last as long as the idle timeout.
 pub(crate) fn long_tokens() -> Policy {
-    Policy::strict().to_builder().token_lifetime(3 * DAY).build().expect("consistent")
+    Policy::long_lived().to_builder().token_lifetime(3 * DAY).build().expect("consistent")
 }
 
 /// The user `ada` of the account `acme` signs in.
@@ -84,7 +83,7 @@ pub(crate) fn session(request: &Request<()>) -> Session {
 /// A request of `grant` whose handler ends its session.
 pub(crate) async fn signs_out(stack: &Stack, grant: &Grant) {
     let handler = async |request: Request<()>| {
-        session(&request).end().await.expect("ended");
+        session(&request).sign_out().await.expect("ended");
         ok()
     };
     let response = stack.send_to(handler, with(grant.access_token())).await;
@@ -97,19 +96,19 @@ pub(crate) async fn state_of(store: &Store, refresh_token: &str) -> TokenState {
     let read = |name: &str| read[name].as_str().map(str::to_owned);
     let (sid, jti, sub) = (read("sid"), read("jti"), read("sub"));
     let ask = RefreshAsk {
-        session: Key::session(None, &sid.expect("a session's")),
-        token: Key::token(None, &jti.expect("a name")),
+        session: StoreKey::session(None, &sid.expect("a session's")),
+        token: StoreKey::token(None, &jti.expect("a name")),
         epoch: crate::stack::BEGIN,
-        scopes: Scopes::of(None, read("tenant").as_deref(), &sub.expect("a user's")),
+        scopes: Scopes::new(None, read("tenant").as_deref(), &sub.expect("a user's")),
     };
     store.refresh_state(ask).await.expect("the store answers").token
 }
 
 /// The rows of the security log, the earliest first.
-pub(crate) async fn security_log(stack: &Stack) -> Vec<LogRow> {
+pub(crate) async fn security_log(stack: &Stack) -> Vec<AuditRecord> {
     let scope = stack.sessions.everything();
     let log = LogScope { category: LogCategory::Security, scope };
-    let page = stack.sessions.log(log, ListQuery::first(ListQuery::MOST)).await;
+    let page = stack.sessions.log(log, ListQuery::first(ListQuery::MAX_LIMIT)).await;
     let mut rows = page.expect("the store answers").items;
     rows.reverse();
     rows

@@ -8,8 +8,8 @@ use std::{
 use serde_json::json;
 use tokio::sync::Notify;
 use tower_sliding_session::{
-    Grant, Policy, RejectionKind,
-    store::{StoreError, StoreFuture, TokenState},
+    Grant, MaybeReady, Policy, RejectionKind,
+    store::{StoreError, TokenState},
     token::{ClaimsSource, ClaimsUpdate, VerifiedToken},
 };
 
@@ -22,7 +22,7 @@ use crate::{
 const INVALID: RejectionKind = RejectionKind::InvalidRefreshToken;
 const UNAVAILABLE: RejectionKind = RejectionKind::StoreUnavailable;
 
-type Answer = fn() -> StoreFuture<ClaimsUpdate>;
+type Answer = fn() -> MaybeReady<ClaimsUpdate>;
 
 /// Where the users are kept; it says what a test has it say.
 #[derive(Clone)]
@@ -32,7 +32,7 @@ struct Users {
 }
 
 impl ClaimsSource for Users {
-    fn current_claims(&self, _: &VerifiedToken) -> StoreFuture<ClaimsUpdate> {
+    fn current_claims(&self, _: &VerifiedToken) -> MaybeReady<ClaimsUpdate> {
         self.asked.notify_one();
         (*self.answer.lock().expect("no panic"))()
     }
@@ -44,28 +44,28 @@ impl Users {
     }
 }
 
-fn keep() -> StoreFuture<ClaimsUpdate> {
-    StoreFuture::ready(Ok(ClaimsUpdate::Keep))
+fn keep() -> MaybeReady<ClaimsUpdate> {
+    MaybeReady::ready(Ok(ClaimsUpdate::Keep))
 }
 
-fn deny() -> StoreFuture<ClaimsUpdate> {
-    StoreFuture::ready(Ok(ClaimsUpdate::Deny))
+fn deny() -> MaybeReady<ClaimsUpdate> {
+    MaybeReady::ready(Ok(ClaimsUpdate::Deny))
 }
 
-fn end() -> StoreFuture<ClaimsUpdate> {
-    StoreFuture::ready(Ok(ClaimsUpdate::End))
+fn end() -> MaybeReady<ClaimsUpdate> {
+    MaybeReady::ready(Ok(ClaimsUpdate::End))
 }
 
-fn demote() -> StoreFuture<ClaimsUpdate> {
+fn demote() -> MaybeReady<ClaimsUpdate> {
     let claims = json!({ "role": "reader", "team": 7 });
-    StoreFuture::ready(ClaimsUpdate::replace(&claims).map_err(StoreError::new))
+    MaybeReady::ready(ClaimsUpdate::replace(&claims).map_err(StoreError::new))
 }
 
 /// A service, its users, and an editor who has signed in.
 async fn signed_in(store: &Store) -> (Stack, Users, Grant) {
     let users = Users { answer: Arc::new(Mutex::new(keep)), asked: Arc::default() };
     let source = users.clone();
-    let stack = service_of(Policy::strict(), store, |builder| builder.claims_source(source));
+    let stack = service_of(Policy::long_lived(), store, |builder| builder.claims_source(source));
     let start = stack.sessions.start("ada").tenant("acme").claims(&json!({ "role": "editor" }));
     let grant = start.await.expect("started");
     (stack, users, grant)
@@ -128,7 +128,7 @@ pub(crate) async fn p02_a_refresh_tells_both_tokens_who_the_user_is_today(store:
 
 pub(crate) async fn p23_a_failing_source_leaves_the_token_good(store: Store) {
     let (stack, users, grant) = signed_in(&store).await;
-    users.say(|| StoreFuture::ready(Err(StoreError::new("the directory is away"))));
+    users.say(|| MaybeReady::ready(Err(StoreError::new("the directory is away"))));
     for _ in 0..2 {
         assert_eq!(refused(&stack, refresh_token(&grant)).await, UNAVAILABLE);
     }
@@ -140,7 +140,7 @@ pub(crate) async fn p23_a_failing_source_leaves_the_token_good(store: Store) {
 
 pub(crate) async fn p23_a_slow_source_leaves_the_token_good(store: Store) {
     let (stack, users, grant) = signed_in(&store).await;
-    users.say(|| StoreFuture::new(std::future::pending()));
+    users.say(|| MaybeReady::new(std::future::pending()));
     let (refused, ()) = tokio::join!(refused(&stack, refresh_token(&grant)), async {
         users.asked.notified().await;
         stack.clock.advance(Duration::from_millis(250));

@@ -29,7 +29,7 @@ fn is_for(purpose: &'static str) -> impl Fn(&LegacyClaims<'_>) -> bool + Send + 
 
 fn adopting(store: &Store) -> Stack {
     let legacy = LegacyTokens::adopt(is_for("access")).adopt_refresh(is_for("refresh"));
-    service_of(Policy::strict(), store, |builder| builder.legacy_tokens(legacy))
+    service_of(Policy::long_lived(), store, |builder| builder.legacy_tokens(legacy))
 }
 
 /// A refresh token as the service handed them out before: 30 days, and nothing of a session.
@@ -88,8 +88,8 @@ pub(crate) async fn an_adopted_session_is_ended_with_all_others(store: Store) {
     let stack = adopting(&store);
     stack.at(MINUTE);
     let scope = stack.sessions.account_scope("acme");
-    let nobody = tower_sliding_session::store::Except::None;
-    assert_eq!(stack.sessions.end_all(scope, nobody).await.expect("ended"), 0);
+    let nobody = tower_sliding_session::store::Exempt::None;
+    assert_eq!(stack.sessions.revoke_all(scope, nobody).await.expect("ended"), 0);
     assert_eq!(refused(&stack, &old("refresh")).await, INVALID);
 }
 
@@ -104,7 +104,7 @@ pub(crate) async fn a_refresh_token_that_is_not_adopted_is_refused(store: Store)
     let access_only = LegacyTokens::adopt(|_| true);
     for (stack, purpose) in [
         (service(&store), "refresh"),
-        (service_of(Policy::strict(), &store, |it| it.legacy_tokens(access_only)), "refresh"),
+        (service_of(Policy::long_lived(), &store, |it| it.legacy_tokens(access_only)), "refresh"),
         (adopting(&store), "access"),
         (adopting(&store), "password-reset"),
     ] {

@@ -1,9 +1,6 @@
 //! Who is signed in.
 
-use tower_sliding_session::{
-    Grant,
-    store::{ListQuery, Scope},
-};
+use tower_sliding_session::{Grant, identity::Scope, store::ListQuery};
 
 use crate::{
     client::{DAY, ada, asked, long_tokens, record, refreshed, service, service_of, signed_in},
@@ -55,7 +52,7 @@ pub(crate) async fn a_list_holds_live_sessions_alone(store: Store) {
     let idle = ada(&stack).await;
     let ended = ada(&stack).await;
     let active = ada(&stack).await;
-    stack.sessions.end(ended.session_id()).await.expect("ended");
+    stack.sessions.revoke(ended.session_id()).await.expect("ended");
     let active = refreshed(stack.at(DAY), &active).await;
     let scope = stack.sessions.user_scope(Some("acme"), "ada");
     let mut both = sids(&[&idle, &active]);

@@ -1,7 +1,7 @@
 //! A request in flight while its session ends.
 
 use http::Request;
-use tower_sliding_session::store::Except;
+use tower_sliding_session::store::Exempt;
 
 use crate::{
     client::{ada, is_alive, is_dead, service, session, signed_in},
@@ -30,7 +30,7 @@ async fn in_flight(store: Store, end: impl AsyncFn(&Stack, Request<()>) + Clone)
 
 pub(crate) async fn p04_a_session_ended_from_elsewhere_is_not_renewed(store: Store) {
     in_flight(store, async |stack, request| {
-        stack.sessions.end(session(&request).id()).await.expect("ended");
+        stack.sessions.revoke(session(&request).id()).await.expect("ended");
     })
     .await;
 }
@@ -38,13 +38,13 @@ pub(crate) async fn p04_a_session_ended_from_elsewhere_is_not_renewed(store: Sto
 pub(crate) async fn p04_a_session_ended_with_all_others_is_not_renewed(store: Store) {
     in_flight(store, async |stack, _| {
         let scope = stack.sessions.user_scope(Some("acme"), "ada");
-        stack.sessions.end_all(scope, Except::None).await.expect("ended");
+        stack.sessions.revoke_all(scope, Exempt::None).await.expect("ended");
     })
     .await;
 }
 
 pub(crate) async fn p04_a_session_ended_by_its_handler_is_not_renewed(store: Store) {
-    in_flight(store, async |_, request| session(&request).end().await.expect("ended")).await;
+    in_flight(store, async |_, request| session(&request).sign_out().await.expect("ended")).await;
 }
 
 pub(crate) async fn p04_p21_a_session_that_was_stepped_up_is_not_renewed(store: Store) {

@@ -20,18 +20,18 @@ mod background;
 mod changed_policies;
 mod client;
 mod current_claims;
-mod end_all;
 mod legacy;
 mod lists;
 mod logout;
+mod long_lived;
 mod outage;
 mod races;
 mod refusals;
 mod restart;
 mod reuse;
+mod revoke_all;
 mod settings;
 mod step_up;
-mod strict;
 mod unsteady;
 
 /// A module of all tests over the store that `stores` knows by this name; those of races run this
@@ -79,7 +79,7 @@ macro_rules! lifecycle {
                     p23_a_failing_source_leaves_the_token_good
                     p23_a_slow_source_leaves_the_token_good
                 }
-                end_all {
+                revoke_all {
                     an_account_ends_with_its_caller_and_no_other_account
                     a_second_call_ends_nothing_and_is_not_audited
                     the_sessions_of_an_excepted_user_go_on
@@ -146,7 +146,7 @@ macro_rules! lifecycle {
                     p21_every_sign_in_is_a_session_of_its_own
                     p19_p21_a_step_up_of_an_abolished_profile_is_a_normal_session
                 }
-                strict {
+                long_lived {
                     a_sign_in_tells_both_deadlines
                     both_tokens_carry_the_limits
                     a_refresh_carries_sign_in_limits_and_claims_on

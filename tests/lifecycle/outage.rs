@@ -9,9 +9,10 @@ use std::{
 
 use tower_sliding_session::{
     Grant, RejectionKind,
+    audit::LogCategory,
     lifecycle::{AccountPolicyError, StartError},
-    rules::Overrides,
-    store::{Except, ListQuery, LogCategory, LogScope, TokenState},
+    policy::TimeoutOverrides,
+    store::{Exempt, ListQuery, LogScope, TokenState},
 };
 
 use crate::{
@@ -58,8 +59,8 @@ async fn nothing_is_available(stack: &Stack, grant: &Grant) {
     assert_eq!(rejected(&stack.get("forged").await), Some(RejectionKind::InvalidToken));
     assert_eq!(in_the_end(stack, asked(stack, grant)).await, Some(UNAVAILABLE), "a request");
     for (what, answer) in [
-        ("end", in_the_end(stack, sessions.end(sid)).await.err()),
-        ("end_all", in_the_end(stack, sessions.end_all(scope, Except::None)).await.err()),
+        ("end", in_the_end(stack, sessions.revoke(sid)).await.err()),
+        ("end_all", in_the_end(stack, sessions.revoke_all(scope, Exempt::None)).await.err()),
         ("sessions", in_the_end(stack, sessions.sessions(scope, first())).await.err()),
         ("session", in_the_end(stack, sessions.session(sid)).await.err()),
         ("active_users", in_the_end(stack, sessions.active_users("acme", 9)).await.err()),
@@ -72,7 +73,7 @@ async fn nothing_is_available(stack: &Stack, grant: &Grant) {
     let Err(StartError::Unavailable(started)) = in_the_end(stack, start).await else {
         panic!("a session started that nobody knows of")
     };
-    let overrides = |_| Overrides { idle: Some(HOUR), absolute: None };
+    let overrides = |_| TimeoutOverrides { idle: Some(HOUR), absolute: None };
     let change = sessions.change_account_policy("acme", overrides);
     let Err(AccountPolicyError::Unavailable(changed)) = in_the_end(stack, change).await else {
         panic!("a policy changed that nobody keeps")
@@ -92,7 +93,7 @@ pub(crate) async fn p23_an_outage_signs_nobody_out_and_uses_nothing_up(store: St
         grant = is_alive(&stack, &grant).await;
         assert_eq!(asked(&stack, &other).await, None);
         let policy = stack.sessions.account_policy("acme").await.expect("it answers");
-        assert_eq!(policy.overrides, Overrides::default());
+        assert_eq!(policy.overrides, TimeoutOverrides::default());
         let scope = stack.sessions.user_scope(Some("acme"), "ada");
         let page = stack.sessions.sessions(scope, ListQuery::first(9)).await.expect("it answers");
         assert_eq!(page.items.len(), 2, "no session began");
@@ -100,14 +101,14 @@ pub(crate) async fn p23_an_outage_signs_nobody_out_and_uses_nothing_up(store: St
     for event in ["session_ended", "sessions_revoked_bulk", "session_policy_update"] {
         assert!(details(&stack, event).await.is_empty(), "{event}");
     }
-    stack.sessions.end(grant.session_id()).await.expect("ended");
+    stack.sessions.revoke(grant.session_id()).await.expect("ended");
     is_dead(&stack, &grant).await;
 }
 
 pub(crate) async fn p23_an_outage_lets_no_ended_session_in(store: Store) {
     let (stack, unsteady) = unsteady(&store);
     let ended = ada(&stack).await;
-    stack.sessions.end(ended.session_id()).await.expect("ended");
+    stack.sessions.revoke(ended.session_id()).await.expect("ended");
     for state in [State::Failing, State::Silent] {
         unsteady.turn(state);
         assert_eq!(in_the_end(&stack, asked(&stack, &ended)).await, Some(UNAVAILABLE));
@@ -139,7 +140,7 @@ pub(crate) async fn p23_a_handler_hears_that_its_session_did_not_end(store: Stor
         async move {
             let session = session(&request);
             unsteady.turn(State::Failing);
-            let ended = session.end().await.map_err(|rejection| rejection.kind());
+            let ended = session.sign_out().await.map_err(|rejection| rejection.kind());
             assert_eq!(ended, Err(UNAVAILABLE));
             let again = stack.sessions.reauthenticate(&session).await;
             assert!(matches!(again, Err(StartError::Unavailable(_))));
@@ -171,13 +172,13 @@ pub(crate) async fn p23_an_end_whose_answer_was_lost_is_an_end(store: Store) {
     let (one, other) = (ada(&stack).await, ada(&stack).await);
     stack.at(MINUTE);
     unsteady.turn(State::Mute);
-    let lost = stack.sessions.end(one.session_id()).await;
+    let lost = stack.sessions.revoke(one.session_id()).await;
     assert_eq!(lost.map_err(|rejection| rejection.kind()), Err(UNAVAILABLE));
     let scope = stack.sessions.account_scope("acme");
-    let lost = stack.sessions.end_all(scope, Except::None).await;
+    let lost = stack.sessions.revoke_all(scope, Exempt::None).await;
     assert_eq!(lost.map_err(|rejection| rejection.kind()), Err(UNAVAILABLE));
     unsteady.turn(State::Up);
     is_dead(&stack, &one).await;
     is_dead(&stack, &other).await;
-    assert_eq!(stack.sessions.end_all(scope, Except::None).await.expect("ended"), 0);
+    assert_eq!(stack.sessions.revoke_all(scope, Exempt::None).await.expect("ended"), 0);
 }

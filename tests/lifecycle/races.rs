@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::Barrier, task::JoinSet};
-use tower_sliding_session::{Grant, RejectionKind, store::Except};
+use tower_sliding_session::{Grant, RejectionKind, store::Exempt};
 
 use crate::{
     client::{ada, asked, is_dead, record, refresh_token, service, signs_out},
@@ -50,14 +50,14 @@ async fn race(store: Store, rounds: u32, end: impl AsyncFn(&Stack, &Grant)) {
 
 pub(crate) async fn p05_no_refresh_outlives_an_end(store: Store, rounds: u32) {
     race(store, rounds, async |stack, grant| {
-        stack.sessions.end(grant.session_id()).await.expect("ended");
+        stack.sessions.revoke(grant.session_id()).await.expect("ended");
     })
     .await;
 }
 
 pub(crate) async fn p05_no_refresh_outlives_the_end_of_all(store: Store, rounds: u32) {
     race(store, rounds, async |stack, _| {
-        let ended = stack.sessions.end_all(stack.sessions.account_scope("acme"), Except::None);
+        let ended = stack.sessions.revoke_all(stack.sessions.account_scope("acme"), Exempt::None);
         assert_eq!(ended.await.expect("ended"), 1);
     })
     .await;
@@ -95,7 +95,7 @@ pub(crate) async fn p05_a_chain_of_refreshes_stops_at_the_end_of_all(store: Stor
             tokio::task::yield_now().await;
         }
         let scope = stack.sessions.user_scope(Some("acme"), "ada");
-        let ended = stack.sessions.end_all(scope, Except::None).await.expect("ended");
+        let ended = stack.sessions.revoke_all(scope, Exempt::None).await.expect("ended");
         assert_eq!(ended, 1);
         for grant in chain.await.expect("no panic") {
             assert_eq!(asked(&stack, &grant).await, Some(RejectionKind::SessionRevoked));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tower_sliding_session::{
     Policy, RejectionKind,
-    store::{Except, TokenState},
+    store::{Exempt, TokenState},
 };
 
 use crate::{
@@ -82,8 +82,8 @@ pub(crate) async fn a_refresh_token_of_a_session_that_nobody_knows_is_refused(st
 pub(crate) async fn what_was_ended_is_refused_as_that_whatever_has_run_out_since(store: Store) {
     let stack = service(&store);
     let (grant, other) = (ada(&stack).await, ada(&stack).await);
-    stack.sessions.end(grant.session_id()).await.expect("ended");
-    stack.sessions.end_all(stack.sessions.everything(), Except::None).await.expect("ended");
+    stack.sessions.revoke(grant.session_id()).await.expect("ended");
+    stack.sessions.revoke_all(stack.sessions.everything(), Exempt::None).await.expect("ended");
     for days in [0, 3, 14] {
         stack.at(days * DAY);
         for grant in [&grant, &other] {
@@ -96,7 +96,7 @@ pub(crate) async fn without_refresh_tokens_there_are_none(store: Store) {
     let with = service(&store);
     let token = refresh_token(&ada(&with).await).to_owned();
     let without =
-        Stack::with(Policy::strict(), |builder| builder.lifecycle_store(Arc::clone(&store)));
+        Stack::with(Policy::long_lived(), |builder| builder.lifecycle_store(Arc::clone(&store)));
     let grant = ada(&without).await;
     assert_eq!((grant.refresh_token(), asked(&without, &grant).await), (None, None));
     assert!(!serde_json::to_string(&grant).expect("JSON").contains("refresh_token"));
@@ -106,12 +106,12 @@ pub(crate) async fn without_refresh_tokens_there_are_none(store: Store) {
 
 pub(crate) async fn a_token_of_another_issuer_or_audience_is_refused(store: Store) {
     let ours =
-        service_of(Policy::strict(), &store, |it| it.issuer("https://ours").audience("ours"));
+        service_of(Policy::long_lived(), &store, |it| it.issuer("https://ours").audience("ours"));
     let grant = ada(&ours).await;
     for other in [
         service(&store),
-        service_of(Policy::strict(), &store, |it| it.issuer("https://theirs").audience("ours")),
-        service_of(Policy::strict(), &store, |it| it.issuer("https://ours").audience("theirs")),
+        service_of(Policy::long_lived(), &store, |it| it.issuer("https://theirs").audience("ours")),
+        service_of(Policy::long_lived(), &store, |it| it.issuer("https://ours").audience("theirs")),
     ] {
         assert_eq!(refused(&other, refresh_token(&grant)).await, INVALID);
     }

@@ -1,6 +1,6 @@
 //! A process that comes after another one, over the same store.
 
-use tower_sliding_session::{RejectionKind, store::Except};
+use tower_sliding_session::{RejectionKind, store::Exempt};
 
 use crate::{
     client::{
@@ -15,20 +15,20 @@ pub(crate) async fn p22_what_was_ended_stays_ended(store: Store) {
     let ended = ada(&before).await;
     let signed_out = ada(&before).await;
     let revoked = signed_in(&before, "bob", "acme").await;
-    let spared = ada(&before).await;
-    before.sessions.end(ended.session_id()).await.expect("ended");
+    let exempt_until = ada(&before).await;
+    before.sessions.revoke(ended.session_id()).await.expect("ended");
     signs_out(&before, &signed_out).await;
     before.at(MINUTE);
     let ada_key = before.sessions.user_scope(Some("acme"), "ada").key();
     let scope = before.sessions.account_scope("acme");
-    assert_eq!(before.sessions.end_all(scope, Except::User(ada_key)).await.expect("ended"), 1);
+    assert_eq!(before.sessions.revoke_all(scope, Exempt::User(ada_key)).await.expect("ended"), 1);
     drop(before);
     let after = service(&store);
     after.at(MINUTE);
     for grant in [&ended, &signed_out, &revoked] {
         is_dead(&after, grant).await;
     }
-    is_alive(&after, &spared).await;
+    is_alive(&after, &exempt_until).await;
 }
 
 pub(crate) async fn p22_what_was_used_stays_used(store: Store) {

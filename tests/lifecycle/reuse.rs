@@ -85,10 +85,10 @@ pub(crate) async fn the_answer_to_a_replay_is_as_old_as_the_first(store: Store) 
 }
 
 pub(crate) async fn p07_without_grace_one_wins_and_the_others_revoke_nothing(store: Store) {
-    let none = |builder: tower_sliding_session::sliding::SlidingSessionsBuilder| {
+    let none = |builder: tower_sliding_session::sessions::SlidingSessionsBuilder| {
         builder.reuse_grace(Duration::ZERO)
     };
-    let stack = Arc::new(service_of(Policy::strict(), &store, none));
+    let stack = Arc::new(service_of(Policy::long_lived(), &store, none));
     let grant = ada(&stack).await;
     let (won, lost): (Vec<_>, Vec<_>) =
         stampede(&stack, &grant).await.into_iter().partition(Result::is_ok);

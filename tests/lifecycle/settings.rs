@@ -5,11 +5,12 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 use http::Request;
 use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_sliding_session::{
-    Clock, JwtKeys, ManualClock, PathRules, Policy, RejectionKind, SlidingSessions,
+    Clock, JwtKeys, ManualClock, PathRules, Policy, Profiles, RejectionKind, SlidingSessions,
+    audit::LogCategory,
     layers::{ActivityLayer, AuthenticateLayer},
-    rules::{OverrideBounds, Overrides, Profiles},
-    sliding::SlidingSessionsBuilder,
-    store::{ListQuery, LogCategory, LogScope, MemoryStore},
+    policy::{OverrideBounds, TimeoutOverrides},
+    sessions::SlidingSessionsBuilder,
+    store::{ListQuery, LogScope, MemoryStore},
     token::TokenVerifier,
 };
 
@@ -64,7 +65,7 @@ async fn a_store_for_the_layers_alone_starts_and_ends_sessions_and_lists_none() 
     assert_eq!(grant.refresh_token(), None);
     let listed = stack.sessions.sessions(stack.sessions.everything(), ListQuery::first(9)).await;
     assert!(listed.is_err());
-    stack.sessions.end(grant.session_id()).await.expect("ended");
+    stack.sessions.revoke(grant.session_id()).await.expect("ended");
     let response = stack.get(grant.access_token()).await;
     assert_eq!(response.status().as_u16(), 401);
 }
@@ -106,11 +107,12 @@ async fn p15_what_nobody_has_signed_fills_no_log() {
 #[tokio::test]
 async fn p20_an_owners_policy_is_judged_in_a_stack_of_ones_own() {
     let (clock, store) = (ManualClock::new(BEGIN), Arc::new(MemoryStore::new()));
-    let long = Policy::strict().to_builder().token_lifetime(3 * DAY).build().expect("consistent");
+    let long =
+        Policy::long_lived().to_builder().token_lifetime(3 * DAY).build().expect("consistent");
     let sessions = builder(long.clone()).clock(clock.clone()).lifecycle_store(store.clone());
     let sessions = sessions.build().expect("consistent");
     let grant = sessions.start("ada").tenant("acme").await.expect("started");
-    let hour = Overrides { idle: Some(HOUR), absolute: Some(HOUR) };
+    let hour = TimeoutOverrides { idle: Some(HOUR), absolute: Some(HOUR) };
     sessions.change_account_policy("acme", |_| hour).await.expect("in bounds");
     let keys = Arc::new(JwtKeys::hs256(SECRET).expect("long enough"));
     let profiles = Arc::new(Profiles::new(long));

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use http::{Request, Response};
 use serde_json::{Value, json};
 use tower_sliding_session::{
-    Policy, RejectionKind, SlidingSessions,
-    store::{ListQuery, MemoryStore, StoreFuture},
+    MaybeReady, Policy, RejectionKind, SlidingSessions,
+    store::{ListQuery, MemoryStore},
     token::{ClaimsSource, ClaimsUpdate, VerifiedToken},
 };
 
@@ -17,8 +17,9 @@ use crate::{
 };
 
 fn remembering(store: &Store) -> Stack {
-    let long = Policy::strict().to_builder().idle_timeout(14 * DAY).build().expect("consistent");
-    service_of(Policy::strict(), store, |builder| builder.profile("remember_me", long))
+    let long =
+        Policy::long_lived().to_builder().idle_timeout(14 * DAY).build().expect("consistent");
+    service_of(Policy::long_lived(), store, |builder| builder.profile("remember_me", long))
 }
 
 /// What a handler answers that has checked the password once more.
@@ -103,7 +104,7 @@ pub(crate) async fn p21_every_sign_in_is_a_session_of_its_own(store: Store) {
 pub(crate) async fn p19_p21_a_step_up_of_an_abolished_profile_is_a_normal_session(store: Store) {
     let start = remembering(&store);
     let old = start.sessions.start("ada").profile("remember_me").await.expect("started");
-    let stack = service_of(Policy::strict(), &store, |builder| builder);
+    let stack = service_of(Policy::long_lived(), &store, |builder| builder);
     let new = stepped_up(stack.at(MINUTE), old.access_token()).await;
     let new = claims(token(&new, "access_token"));
     assert_eq!((new.get("session_profile"), &new["idle_max"]), (None, &json!(259_200)));
@@ -124,14 +125,14 @@ async fn p21_a_store_for_the_layers_alone_is_enough() {
 struct Now(fn() -> ClaimsUpdate);
 
 impl ClaimsSource for Now {
-    fn current_claims(&self, _: &VerifiedToken) -> StoreFuture<ClaimsUpdate> {
-        StoreFuture::ready(Ok((self.0)()))
+    fn current_claims(&self, _: &VerifiedToken) -> MaybeReady<ClaimsUpdate> {
+        MaybeReady::ready(Ok((self.0)()))
     }
 }
 
 /// The claims of a session that steps up, begun as an admin's.
 async fn role_after_step_up(store: &Store, now: fn() -> ClaimsUpdate) -> Option<Value> {
-    let stack = service_of(Policy::strict(), store, |builder| builder.claims_source(Now(now)));
+    let stack = service_of(Policy::long_lived(), store, |builder| builder.claims_source(Now(now)));
     let start = stack.sessions.start("ada").tenant("acme");
     let old = start.claims(&json!({ "role": "admin" })).await.expect("started");
     let handler = async |request: Request<()>| {

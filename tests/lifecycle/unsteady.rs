@@ -4,12 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 use tower_sliding_session::{
-    Timestamp,
-    rules::Overrides,
+    MaybeReady, Timestamp,
+    audit::AuditRecord,
+    identity::{Scope, StoreKey},
+    policy::TimeoutOverrides,
     store::{
-        ActiveUser, BulkRevocation, Bulletin, Key, LifecycleStore, ListQuery, LogRow, LogScope,
-        OverridesChange, Page, Peeked, RefreshAsk, RefreshState, Rotated, Rotation, Scope,
-        SessionRecord, SessionStore, StoreError, StoreFuture, Touch, Touched,
+        ActiveUser, BulkRevocation, LifecycleStore, ListQuery, LogScope, OverridesChange, Page,
+        RefreshAsk, RefreshState, Revocations, Rotated, Rotation, SessionRecord, SessionStore,
+        StoreError, StoredSession, Touch, TouchOutcome,
     },
 };
 
@@ -46,7 +48,7 @@ impl Unsteady {
     }
 
     /// Asks what changes nothing.
-    fn read<T>(&self, ask: impl FnOnce(&Store) -> StoreFuture<T>) -> StoreFuture<T>
+    fn read<T>(&self, ask: impl FnOnce(&Store) -> MaybeReady<T>) -> MaybeReady<T>
     where
         T: Send + Unpin + 'static,
     {
@@ -56,7 +58,7 @@ impl Unsteady {
         }
     }
 
-    fn ask<T>(&self, ask: impl FnOnce(&Store) -> StoreFuture<T>) -> StoreFuture<T>
+    fn ask<T>(&self, ask: impl FnOnce(&Store) -> MaybeReady<T>) -> MaybeReady<T>
     where
         T: Send + Unpin + 'static,
     {
@@ -64,15 +66,15 @@ impl Unsteady {
         let mut states = self.state.subscribe();
         match state {
             State::Up => ask(&self.inner),
-            State::Failing => StoreFuture::ready(Err(StoreError::new("refused"))),
-            State::Silent => StoreFuture::new(async move {
+            State::Failing => MaybeReady::ready(Err(StoreError::new("refused"))),
+            State::Silent => MaybeReady::new(async move {
                 // An error means that the store is gone, and nobody waits.
                 let _ = states.wait_for(|state| *state == State::Up).await;
                 Err(StoreError::new("the connection was reset"))
             }),
             State::Mute => {
                 let answer = ask(&self.inner);
-                StoreFuture::new(async move {
+                MaybeReady::new(async move {
                     drop(answer.await);
                     Err(StoreError::new("the connection was reset"))
                 })
@@ -82,41 +84,41 @@ impl Unsteady {
 }
 
 impl SessionStore for Unsteady {
-    fn touch(&self, session: Key, touch: Touch) -> StoreFuture<Touched> {
+    fn touch(&self, session: StoreKey, touch: Touch) -> MaybeReady<TouchOutcome> {
         self.ask(|inner| inner.touch(session, touch))
     }
 
-    fn peek(&self, session: Key) -> StoreFuture<Peeked> {
-        self.read(|inner| inner.peek(session))
+    fn get(&self, session: StoreKey) -> MaybeReady<StoredSession> {
+        self.read(|inner| inner.get(session))
     }
 
-    fn end(&self, session: Key, until: Timestamp) -> StoreFuture<()> {
-        self.ask(|inner| inner.end(session, until))
+    fn write_tombstone(&self, session: StoreKey, until: Timestamp) -> MaybeReady<()> {
+        self.ask(|inner| inner.write_tombstone(session, until))
     }
 
-    fn bulletin(&self) -> Option<Arc<Bulletin>> {
-        self.inner.bulletin()
+    fn revocations(&self) -> Option<Arc<Revocations>> {
+        self.inner.revocations()
     }
 }
 
 impl LifecycleStore for Unsteady {
-    fn begin(&self, record: SessionRecord, log: LogRow) -> StoreFuture<Timestamp> {
+    fn begin(&self, record: SessionRecord, log: AuditRecord) -> MaybeReady<Timestamp> {
         self.ask(|inner| inner.begin(record, log))
     }
 
-    fn refresh_state(&self, ask: RefreshAsk) -> StoreFuture<RefreshState> {
+    fn refresh_state(&self, ask: RefreshAsk) -> MaybeReady<RefreshState> {
         self.read(|inner| inner.refresh_state(ask))
     }
 
-    fn rotate(&self, rotation: Rotation) -> StoreFuture<Rotated> {
+    fn rotate(&self, rotation: Rotation) -> MaybeReady<Rotated> {
         self.ask(|inner| inner.rotate(rotation))
     }
 
-    fn revoke(&self, session: Key, until: Timestamp, log: LogRow) -> StoreFuture<bool> {
+    fn revoke(&self, session: StoreKey, until: Timestamp, log: AuditRecord) -> MaybeReady<bool> {
         self.ask(|inner| inner.revoke(session, until, log))
     }
 
-    fn revoke_all(&self, revocation: BulkRevocation) -> StoreFuture<u64> {
+    fn revoke_all(&self, revocation: BulkRevocation) -> MaybeReady<u64> {
         self.ask(|inner| inner.revoke_all(revocation))
     }
 
@@ -125,36 +127,36 @@ impl LifecycleStore for Unsteady {
         scope: Scope,
         query: ListQuery,
         now: Timestamp,
-    ) -> StoreFuture<Page<SessionRecord>> {
+    ) -> MaybeReady<Page<SessionRecord>> {
         self.read(|inner| inner.sessions(scope, query, now))
     }
 
-    fn session(&self, session: Key, now: Timestamp) -> StoreFuture<Option<SessionRecord>> {
+    fn session(&self, session: StoreKey, now: Timestamp) -> MaybeReady<Option<SessionRecord>> {
         self.read(|inner| inner.session(session, now))
     }
 
     fn active_users(
         &self,
-        account: Key,
+        account: StoreKey,
         limit: u32,
         now: Timestamp,
-    ) -> StoreFuture<Vec<ActiveUser>> {
+    ) -> MaybeReady<Vec<ActiveUser>> {
         self.read(|inner| inner.active_users(account, limit, now))
     }
 
-    fn overrides(&self, account: Key) -> StoreFuture<Overrides> {
+    fn overrides(&self, account: StoreKey) -> MaybeReady<TimeoutOverrides> {
         self.read(|inner| inner.overrides(account))
     }
 
-    fn set_overrides(&self, change: OverridesChange) -> StoreFuture<bool> {
+    fn set_overrides(&self, change: OverridesChange) -> MaybeReady<bool> {
         self.ask(|inner| inner.set_overrides(change))
     }
 
-    fn append(&self, rows: Vec<LogRow>) -> StoreFuture<()> {
+    fn append(&self, rows: Vec<AuditRecord>) -> MaybeReady<()> {
         self.ask(|inner| inner.append(rows))
     }
 
-    fn log(&self, log: LogScope, query: ListQuery) -> StoreFuture<Page<LogRow>> {
+    fn log(&self, log: LogScope, query: ListQuery) -> MaybeReady<Page<AuditRecord>> {
         self.read(|inner| inner.log(log, query))
     }
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use tower_sliding_session::{
     Timestamp,
-    store::{BulkRevocation, Peeked, RefreshAsk, RefreshedSession, Scope, SessionRecord},
+    identity::Scope,
+    store::{BulkRevocation, RefreshAsk, RefreshedSession, SessionRecord, StoredSession},
 };
 
 use crate::{
@@ -42,8 +43,8 @@ pub(crate) async fn a_session_begins_with_its_record_its_entry_and_its_row(store
         begin(&store, &record).await;
         let kept = store.session(record.key, after(5)).await.expect("the store answers");
         assert!(kept == Some(record.clone()), "{}", record.sid);
-        let peeked = store.peek(record.key).await.expect("the store answers");
-        assert_eq!(peeked, Peeked::LastSeen(record.last_seen));
+        let peeked = store.get(record.key).await.expect("the store answers");
+        assert_eq!(peeked, StoredSession::Active(record.last_seen));
     }
     let rows = rows(&store, "session_started").await;
     let expected = [("bare", JOY, 5), ("whole", ADA, 0)].map(|(sid, person, millis)| {
@@ -71,7 +72,7 @@ pub(crate) async fn p29_a_sign_in_after_a_bulk_revocation_lives(store: Store) {
             let answer = begin(&store, &record).await;
             assert_eq!(answer, epoch_of(epoch), "{}", record.sid);
             let kept = store.session(record.key, BEGIN).await.expect("the store answers");
-            let kept = kept.unwrap_or_else(|| panic!("{} lives", record.sid));
+            let kept = kept.unwrap_or_else(|| panic!("{} lifecycle_state", record.sid));
             assert_eq!(kept.epoch, answer, "{}", record.sid);
         }
     }
@@ -123,10 +124,10 @@ pub(crate) async fn p29_a_mark_reaches_sessions_that_the_store_never_saw(store: 
 
 pub(crate) async fn p04_an_ended_session_does_not_begin_again(store: Store) {
     let record = begun(&store, ADA, "s").await;
-    store.end(record.key, BEGIN + ABSOLUTE).await.expect("the store answers");
+    store.write_tombstone(record.key, BEGIN + ABSOLUTE).await.expect("the store answers");
     // Whether or not the store takes the record, the session stays over.
     drop(store.begin(record.clone(), row(&record, "session_started", after(1))).await);
     assert!(!is_live(&store, &record, after(1)).await);
-    let peeked = store.peek(record.key).await.expect("the store answers");
-    assert_eq!(peeked, Peeked::Ended);
+    let peeked = store.get(record.key).await.expect("the store answers");
+    assert_eq!(peeked, StoredSession::Ended);
 }

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use tower_sliding_session::{
     Timestamp,
-    rules::Overrides,
+    audit::{AuditRecord, LogCategory},
+    identity::{Scope, Scopes, StoreKey},
+    policy::TimeoutOverrides,
     store::{
-        Key, ListQuery, LogCategory, LogRow, LogScope, OverridesChange, RefreshAsk, Rotated,
-        Rotation, Scope, Scopes, SessionRecord, Successors, TokenState, Touch,
+        ListQuery, LogScope, OverridesChange, RefreshAsk, Rotated, Rotation, SessionRecord,
+        SuccessorPayloads, TokenState, Touch,
     },
 };
 
@@ -45,12 +47,12 @@ fn hostile_strings() -> Vec<String> {
 
 fn record_of(text: &str) -> SessionRecord {
     SessionRecord {
-        key: Key::session(Some(text), text),
+        key: StoreKey::session(Some(text), text),
         sid: text.to_owned(),
         sub: text.to_owned(),
         tenant: Some(text.to_owned()),
         profile: Some(text.to_owned()),
-        scopes: Scopes::of(Some(text), Some(text), text),
+        scopes: Scopes::new(Some(text), Some(text), text),
         ..ADA.signs_in("s", BEGIN)
     }
 }
@@ -59,25 +61,29 @@ pub(crate) async fn p14_strings_come_back_as_they_went(store: Store) {
     for text in hostile_strings() {
         let record = record_of(&text);
         let detail = serde_json::json!({ "text": text }).to_string();
-        let row =
-            LogRow { detail: detail.into(), event: text.clone().into(), ..row(&record, "", BEGIN) };
+        let row = AuditRecord {
+            detail: detail.into(),
+            event: text.clone().into(),
+            ..row(&record, "", BEGIN)
+        };
         store.begin(record.clone(), row.clone()).await.expect("the store answers");
         let kept = store.session(record.key, BEGIN).await.expect("the store answers");
         assert!(kept == Some(record.clone()), "{text:?}");
         let user = Scope::User(record.scopes.user);
         let page = store.sessions(user, ListQuery::first(2), BEGIN).await;
         assert!(page.expect("the store answers").items == [record.clone()], "{text:?}");
-        let account = Key::account(Some(&text), &text);
+        let account = StoreKey::account(Some(&text), &text);
         let users = store.active_users(account, 2, BEGIN).await.expect("the store answers");
         assert_eq!(users.into_iter().map(|user| user.sub).collect::<Vec<_>>(), [text.as_str()]);
         let log = LogScope { category: LogCategory::Security, scope: user };
         let page = store.log(log, ListQuery::first(2)).await.expect("the store answers");
         assert!(page.items == [row], "{text:?}");
 
-        let token = Key::token(Some(&text), &text);
+        let token = StoreKey::token(Some(&text), &text);
         let ask = RefreshAsk { session: record.key, token, epoch: BEGIN, scopes: record.scopes };
-        let next = Key::token(Some(&text), "next");
-        let successors = Successors { access: text.clone(), refresh: text.clone(), token: next };
+        let next = StoreKey::token(Some(&text), "next");
+        let successors =
+            SuccessorPayloads { access: text.clone(), refresh: text.clone(), token: next };
         let rotation = Rotation {
             ask,
             now: BEGIN,
@@ -115,8 +121,8 @@ async fn everything_at(store: &Store, sid: &str, now: Timestamp, idle: Duration)
     store.begin(record.clone(), row.clone()).await.expect(answers);
     let touch = Touch { now, token_activity: now, idle, known_only: false };
     store.touch(record.key, touch).await.expect(answers);
-    store.peek(record.key).await.expect(answers);
-    let token = Key::token(None, sid);
+    store.get(record.key).await.expect(answers);
+    let token = StoreKey::token(None, sid);
     let ask = RefreshAsk { session: record.key, token, epoch: now, scopes: record.scopes };
     store.refresh_state(ask).await.expect(answers);
     let rotation = Rotation {
@@ -132,8 +138,10 @@ async fn everything_at(store: &Store, sid: &str, now: Timestamp, idle: Duration)
     store.sessions(everything(), ListQuery::first(100), now).await.expect(answers);
     store.active_users(ADA.account().key(), u32::MAX, now).await.expect(answers);
     store.active_users(ADA.account().key(), 0, now).await.expect(answers);
-    let longest = Overrides { idle: Some(idle), absolute: Some(Duration::MAX) };
-    for (old, new) in [(Overrides::default(), longest), (longest, Overrides::default())] {
+    let longest = TimeoutOverrides { idle: Some(idle), absolute: Some(Duration::MAX) };
+    for (old, new) in
+        [(TimeoutOverrides::default(), longest), (longest, TimeoutOverrides::default())]
+    {
         let account = ADA.account().key();
         let change = OverridesChange { account, old, new, log: row.clone() };
         store.set_overrides(change).await.expect(answers);
@@ -143,7 +151,7 @@ async fn everything_at(store: &Store, sid: &str, now: Timestamp, idle: Duration)
     let again = SessionRecord { idle, ..ADA.signs_in(&format!("{sid} again"), now) };
     store.begin(again, row.clone()).await.expect(answers);
     store.revoke(record.key, now, row).await.expect(answers);
-    store.end(record.key, now).await.expect(answers);
+    store.write_tombstone(record.key, now).await.expect(answers);
 }
 
 pub(crate) async fn p13_extreme_instants_do_not_panic(store: Store) {

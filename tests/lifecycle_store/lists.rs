@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tower_sliding_session::{
     Timestamp,
-    store::{Except, SessionRecord},
+    store::{Exempt, SessionRecord},
 };
 
 use crate::{
@@ -73,7 +73,7 @@ pub(crate) async fn a_list_holds_the_live_sessions_of_its_scope(store: Store) {
     assert_eq!(listed(&store, ADA.account(), now).await, ["bob", "ada"]);
     assert_eq!(listed(&store, EVE.account(), now).await, ["eve"]);
     assert_eq!(listed(&store, JOY.user(), now).await, ["joy"]);
-    store.end(session("bob"), BEGIN + ABSOLUTE).await.expect("the store answers");
+    store.write_tombstone(session("bob"), BEGIN + ABSOLUTE).await.expect("the store answers");
     assert_eq!(listed(&store, ADA.account(), now).await, ["ada"]);
     revoke_all(&store, all_of(ADA.user(), now)).await;
     assert_eq!(listed(&store, everything(), now).await, ["joy", "eve"]);
@@ -99,14 +99,14 @@ pub(crate) async fn active_users_are_those_with_a_live_session(store: Store) {
         begin(&store, &person.signs_in(sid, after(millis))).await;
     }
     let now = after(50);
-    store.end(session("ada 2"), BEGIN + ABSOLUTE).await.expect("the store answers");
+    store.write_tombstone(session("ada 2"), BEGIN + ABSOLUTE).await.expect("the store answers");
     let [ada, bob] = ACME.map(|person| person.sub.to_owned());
     let expected = [(bob.clone(), after(30)), (ada, after(10))];
     assert_eq!(users(&store, 10, now).await, expected);
     let ada_1_is_over = after(10) + IDLE;
     assert_eq!(users(&store, 10, ada_1_is_over).await, [(bob.clone(), after(30))]);
     let mut revocation = all_of(BOB.user(), now);
-    revocation.except = Except::Sessions(vec![session("bob 1")]);
+    revocation.exempt = Exempt::Sessions(vec![session("bob 1")]);
     revoke_all(&store, revocation).await;
     assert_eq!(users(&store, 1, now).await, [(bob, after(20))]);
 }

@@ -1,17 +1,21 @@
 //! What the logs hold.
 
-use tower_sliding_session::store::{ListQuery, LogCategory, LogRow, LogScope, Page, Scope};
+use tower_sliding_session::{
+    audit::{AuditRecord, LogCategory},
+    identity::Scope,
+    store::{ListQuery, LogScope, Page},
+};
 
 use crate::{
     sign_in::{ADA, BEGIN, BOB, EVE, JOY, Person, after, everything, row},
     stores::Store,
 };
 
-async fn append(store: &Store, rows: &[LogRow]) {
+async fn append(store: &Store, rows: &[AuditRecord]) {
     store.append(rows.to_vec()).await.expect("the store answers");
 }
 
-fn about(person: Person, event: &str, millis: u64) -> LogRow {
+fn about(person: Person, event: &str, millis: u64) -> AuditRecord {
     row(&person.signs_in(person.sub, BEGIN), event, after(millis))
 }
 
@@ -20,7 +24,7 @@ async fn page(
     category: LogCategory,
     scope: Scope,
     query: ListQuery,
-) -> Page<LogRow> {
+) -> Page<AuditRecord> {
     store.log(LogScope { category, scope }, query).await.expect("the store answers")
 }
 
@@ -30,8 +34,8 @@ async fn events(store: &Store, category: LogCategory, scope: Scope) -> Vec<Strin
 }
 
 pub(crate) async fn rows_come_back_as_they_went_the_latest_first(store: Store) {
-    let anonymous = LogRow { session: None, user: None, ..about(JOY, "anonymous", 30) };
-    let detailed = LogRow {
+    let anonymous = AuditRecord { session: None, user: None, ..about(JOY, "anonymous", 30) };
+    let detailed = AuditRecord {
         detail: r#"{"class":"user","status":200,"route":"/documents/{id}"}"#.into(),
         ..about(ADA, "detailed", 10)
     };
@@ -45,7 +49,7 @@ pub(crate) async fn rows_come_back_as_they_went_the_latest_first(store: Store) {
 }
 
 pub(crate) async fn a_log_has_the_rows_of_its_category_and_scope(store: Store) {
-    let activity = |person, event, millis| LogRow {
+    let activity = |person, event, millis| AuditRecord {
         category: LogCategory::Activity,
         ..about(person, event, millis)
     };

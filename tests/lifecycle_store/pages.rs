@@ -4,7 +4,8 @@ use std::cmp::Reverse;
 
 use tower_sliding_session::{
     Timestamp,
-    store::{Cursor, Key, ListQuery, Page, Scope, SessionRecord},
+    identity::{Scope, StoreKey},
+    store::{Cursor, ListQuery, Page, SessionRecord},
 };
 
 use crate::{
@@ -77,7 +78,7 @@ pub(crate) async fn a_page_goes_on_where_it_ended_whatever_has_changed(store: St
     assert_eq!(sids(&first.items), ["s5", "s4"]);
     begin(&store, &ADA.signs_in("later", after(50))).await;
     for sid in ["s4", "s2"] {
-        store.end(session(sid), BEGIN + ABSOLUTE).await.expect("the store answers");
+        store.write_tombstone(session(sid), BEGIN + ABSOLUTE).await.expect("the store answers");
     }
     let second = page(&store, ADA.user(), query(2, first.next)).await;
     assert_eq!(sids(&second.items), ["s3", "s1"]);
@@ -92,9 +93,9 @@ pub(crate) async fn a_page_goes_on_where_it_ended_whatever_has_changed(store: St
 
 pub(crate) async fn pages_skip_what_is_over(store: Store) {
     let crowd = crowd(&store).await;
-    let keys: Vec<Key> = crowd.iter().map(|(_, record)| record.key).collect();
+    let keys: Vec<StoreKey> = crowd.iter().map(|(_, record)| record.key).collect();
     for key in keys.iter().step_by(2) {
-        store.end(*key, BEGIN + ABSOLUTE).await.expect("the store answers");
+        store.write_tombstone(*key, BEGIN + ABSOLUTE).await.expect("the store answers");
     }
     revoke_all(&store, all_of(EVE.user(), after(100))).await;
     begun(&store, EVE, "eve again").await;

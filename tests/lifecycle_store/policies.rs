@@ -2,37 +2,35 @@
 
 use std::time::Duration;
 
-use tower_sliding_session::{
-    rules::Overrides,
-    store::{Key, OverridesChange},
-};
+use tower_sliding_session::{identity::StoreKey, policy::TimeoutOverrides, store::OverridesChange};
 
 use crate::{
     sign_in::{ADA, BEGIN, EVE, after, row, rows},
     stores::Store,
 };
 
-const DEFAULT: Overrides = Overrides { idle: None, absolute: None };
-const SHORT: Overrides = Overrides { idle: Some(Duration::from_secs(300)), absolute: None };
-const BOTH: Overrides = Overrides {
+const DEFAULT: TimeoutOverrides = TimeoutOverrides { idle: None, absolute: None };
+const SHORT: TimeoutOverrides =
+    TimeoutOverrides { idle: Some(Duration::from_secs(300)), absolute: None };
+const BOTH: TimeoutOverrides = TimeoutOverrides {
     idle: Some(Duration::from_secs(600)),
     absolute: Some(Duration::from_secs(90 * 24 * 3600)),
 };
 
-fn acme() -> Key {
+fn acme() -> StoreKey {
     ADA.account().key()
 }
 
-pub(crate) fn change(old: Overrides, new: Overrides) -> OverridesChange {
+pub(crate) fn change(old: TimeoutOverrides, new: TimeoutOverrides) -> OverridesChange {
     let log = row(&ADA.signs_in("owner", BEGIN), "policy_changed", after(10));
     OverridesChange { account: acme(), old, new, log }
 }
 
-async fn changed(store: &Store, old: Overrides, new: Overrides) -> bool {
+async fn changed(store: &Store, old: TimeoutOverrides, new: TimeoutOverrides) -> bool {
     store.set_overrides(change(old, new)).await.expect("the store answers")
 }
 
-async fn in_force(store: &Store, account: Key) -> Overrides {
+async fn in_force(store: &Store, account: StoreKey) -> TimeoutOverrides {
     store.overrides(account).await.expect("the store answers")
 }
 
@@ -59,10 +57,10 @@ pub(crate) async fn overrides_are_of_one_account(store: Store) {
 }
 
 pub(crate) async fn the_layers_hear_of_overrides(store: Store) {
-    let bulletin = store.bulletin().expect("a store of account policies has a bulletin");
-    assert_eq!(bulletin.overrides(|| Some(acme())), None);
+    let revocations = store.revocations().expect("a store of account policies has a revocations");
+    assert_eq!(revocations.overrides(|| Some(acme())), None);
     assert!(changed(&store, DEFAULT, SHORT).await);
-    assert_eq!(bulletin.overrides(|| Some(acme())), Some(SHORT));
+    assert_eq!(revocations.overrides(|| Some(acme())), Some(SHORT));
     assert!(changed(&store, SHORT, DEFAULT).await);
-    assert_eq!(bulletin.overrides(|| Some(acme())), None);
+    assert_eq!(revocations.overrides(|| Some(acme())), None);
 }

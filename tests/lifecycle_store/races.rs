@@ -14,10 +14,10 @@ use tokio::{
 };
 use tower_sliding_session::{
     Timestamp,
-    rules::Overrides,
+    policy::TimeoutOverrides,
     store::{
-        BulkRevocation, Except, Peeked, RefreshedSession, Rotated, Rotation, SessionRecord,
-        TokenState, Touched,
+        BulkRevocation, Exempt, RefreshedSession, Rotated, Rotation, SessionRecord, StoredSession,
+        TokenState, TouchOutcome,
     },
 };
 
@@ -143,9 +143,9 @@ pub(crate) async fn p05_nothing_is_usable_after_a_revocation(store: Store) {
 
 pub(crate) async fn p05_nothing_is_usable_after_an_end(store: Store) {
     race_against(store, async |store, record| {
-        store.end(record.key, record.ends_at).await.expect("the store answers");
-        let peeked = store.peek(record.key).await.expect("the store answers");
-        assert_eq!(peeked, Peeked::Ended);
+        store.write_tombstone(record.key, record.ends_at).await.expect("the store answers");
+        let peeked = store.get(record.key).await.expect("the store answers");
+        assert_eq!(peeked, StoredSession::Ended);
     })
     .await;
 }
@@ -154,7 +154,7 @@ pub(crate) async fn p05_nothing_is_adopted_after_an_end(store: Store) {
     for round in 0..ROUNDS {
         let unknown = ADA.signs_in(&round.to_string(), round_at(round));
         race_once(&store, &unknown, &async |store: &Store, record: &SessionRecord| {
-            store.end(record.key, record.ends_at).await.expect("the store answers");
+            store.write_tombstone(record.key, record.ends_at).await.expect("the store answers");
         })
         .await;
     }
@@ -188,10 +188,10 @@ pub(crate) async fn p29_a_session_begun_during_a_bulk_revocation_is_before_or_af
         let ended = revoke_all(&store, all_of(ADA.user(), now)).await;
         let mut died = lived_before;
         for (epoch, record) in tasks.join_all().await {
-            let lives = epoch == now + Duration::from_millis(1);
-            assert!(lives || epoch == now, "{}: {epoch:?}", record.sid);
-            assert_eq!(is_live(&store, &record, now).await, lives, "{}", record.sid);
-            died += u64::from(!lives);
+            let lifecycle_state = epoch == now + Duration::from_millis(1);
+            assert!(lifecycle_state || epoch == now, "{}: {epoch:?}", record.sid);
+            assert_eq!(is_live(&store, &record, now).await, lifecycle_state, "{}", record.sid);
+            died += u64::from(!lifecycle_state);
         }
         assert_eq!(ended, died, "round {round}");
         lived_before = listed(&store, ADA.user(), now).await.len() as u64;
@@ -205,15 +205,15 @@ pub(crate) async fn an_excepted_session_is_never_heard_to_be_revoked(store: Stor
         let (store, record) = (Arc::clone(&store), record.clone());
         let is_over = Arc::clone(&is_over);
         tokio::task::spawn_blocking(move || {
-            let bulletin = store.bulletin().expect("a store of marks has a bulletin");
+            let revocations = store.revocations().expect("a store of marks has a revocations");
             while !is_over.load(SeqCst) {
-                assert!(!bulletin.is_revoked(record.key, record.epoch, || record.scopes));
+                assert!(!revocations.is_revoked(record.key, record.epoch, || record.scopes));
             }
         })
     };
     for round in 0..ROUNDS {
-        let except = Except::Sessions(vec![record.key]);
-        let revocation = BulkRevocation { except, ..all_of(ADA.user(), round_at(round)) };
+        let exempt = Exempt::Sessions(vec![record.key]);
+        let revocation = BulkRevocation { exempt, ..all_of(ADA.user(), round_at(round)) };
         assert_eq!(revoke_all(&store, revocation).await, 0);
         yield_now().await;
     }
@@ -237,12 +237,12 @@ pub(crate) async fn bulk_revocations_side_by_side_end_each_session_once(store: S
 }
 
 pub(crate) async fn overrides_exchanged_side_by_side_are_exchanged_once(store: Store) {
-    let new = |id| Overrides { idle: Some(Duration::from_secs(id)), absolute: None };
+    let new = |id| TimeoutOverrides { idle: Some(Duration::from_secs(id)), absolute: None };
     let mut tasks = JoinSet::new();
     for id in 0..20 {
         let store = Arc::clone(&store);
         tasks.spawn(async move {
-            let change = change(Overrides::default(), new(id));
+            let change = change(TimeoutOverrides::default(), new(id));
             store.set_overrides(change).await.expect("the store answers").then_some(id)
         });
     }
@@ -269,8 +269,10 @@ pub(crate) async fn p04_no_touch_lives_after_an_end(store: Store) {
                     let now = after(millis % 1000);
                     let touched = store.touch(key, touch(now, now)).await;
                     match touched.expect("the store answers") {
-                        Touched::Ended => break,
-                        Touched::Live(_) => assert!(!was_over, "a touch lived after the end"),
+                        TouchOutcome::Ended => break,
+                        TouchOutcome::Active(_) => {
+                            assert!(!was_over, "a touch lived after the end");
+                        }
                         other => panic!("{other:?}"),
                     }
                     yield_now().await;
@@ -278,7 +280,7 @@ pub(crate) async fn p04_no_touch_lives_after_an_end(store: Store) {
             });
         }
         start.wait().await;
-        store.end(record.key, BEGIN + ABSOLUTE).await.expect("the store answers");
+        store.write_tombstone(record.key, BEGIN + ABSOLUTE).await.expect("the store answers");
         is_over.store(true, SeqCst);
         tasks.join_all().await;
         assert!(!is_live(&store, &record, BEGIN).await);

@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use tower_sliding_session::{
-    Timestamp,
-    store::{Key, Touched},
-};
+use tower_sliding_session::{Timestamp, identity::StoreKey, store::TouchOutcome};
 
 use crate::{
     sign_in::{
@@ -21,7 +18,7 @@ async fn revoked(store: &Store, sid: &str, now: Timestamp) -> bool {
     store.revoke(session(sid), now + ABSOLUTE, row).await.expect("the store answers")
 }
 
-async fn logged(store: &Store) -> Vec<Option<Key>> {
+async fn logged(store: &Store) -> Vec<Option<StoreKey>> {
     rows(store, "session_ended").await.into_iter().map(|row| row.session).collect()
 }
 
@@ -40,7 +37,7 @@ pub(crate) async fn a_live_session_is_ended_and_logged_once(store: Store) {
 pub(crate) async fn an_unknown_session_is_ended_and_not_logged(store: Store) {
     assert!(!revoked(&store, "s", BEGIN).await);
     let touched = store.touch(session("s"), touch(BEGIN, BEGIN)).await;
-    assert_eq!(touched.expect("the store answers"), Touched::Ended);
+    assert_eq!(touched.expect("the store answers"), TouchOutcome::Ended);
     assert!(logged(&store).await.is_empty());
 }
 
@@ -57,7 +54,7 @@ pub(crate) async fn what_is_over_is_not_logged(store: Store) {
     assert!(!revoked(&store, "idle", BEGIN + IDLE).await);
     assert!(revoked(&store, "absolute next", BEGIN + ABSOLUTE - milli).await);
     assert!(!revoked(&store, "absolute", BEGIN + ABSOLUTE).await);
-    store.end(session("ended"), BEGIN + ABSOLUTE).await.expect("the store answers");
+    store.write_tombstone(session("ended"), BEGIN + ABSOLUTE).await.expect("the store answers");
     assert!(!revoked(&store, "ended", after(10)).await);
     revoke_all(&store, all_of(everything(), after(20))).await;
     assert!(!revoked(&store, "marked", after(30)).await);
@@ -70,6 +67,6 @@ pub(crate) async fn p04_a_revoked_session_is_over_for_requests(store: Store) {
     assert!(revoked(&store, "s", after(10)).await);
     for now in [BEGIN, after(10), BEGIN + ABSOLUTE] {
         let touched = store.touch(session("s"), touch(now, now)).await;
-        assert_eq!(touched.expect("the store answers"), Touched::Ended);
+        assert_eq!(touched.expect("the store answers"), TouchOutcome::Ended);
     }
 }

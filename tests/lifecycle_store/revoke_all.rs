@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use tower_sliding_session::store::{
-    BulkRevocation, Except, RefreshedSession, Scope, SessionRecord,
+use tower_sliding_session::{
+    identity::Scope,
+    store::{BulkRevocation, Exempt, RefreshedSession, SessionRecord},
 };
 
 use crate::{
@@ -35,8 +36,8 @@ async fn live_sessions(store: &Store) -> [usize; 4] {
     live
 }
 
-fn excepting(scope: Scope, except: Except) -> BulkRevocation {
-    BulkRevocation { except, ..all_of(scope, after(10)) }
+fn excepting(scope: Scope, exempt: Exempt) -> BulkRevocation {
+    BulkRevocation { exempt, ..all_of(scope, after(10)) }
 }
 
 pub(crate) async fn a_scope_ends_and_no_other(store: Store) {
@@ -71,13 +72,13 @@ pub(crate) async fn what_is_over_is_not_counted(store: Store) {
     for (sid, at) in [("active", BEGIN + IDLE - milli), ("absolute", BEGIN + IDLE - milli)] {
         store.touch(session(sid), touch(at, at)).await.expect("the store answers");
     }
-    store.end(session("ended"), BEGIN + ABSOLUTE).await.expect("the store answers");
+    store.write_tombstone(session("ended"), BEGIN + ABSOLUTE).await.expect("the store answers");
     let revoked = row(&ADA.signs_in("revoked", BEGIN), "session_ended", after(10));
     assert!(store.revoke(session("revoked"), BEGIN + ABSOLUTE, revoked).await.expect("answers"));
     assert_eq!(listed(&store, ADA.user(), BEGIN + IDLE).await.len(), 2);
     let at = BEGIN + IDLE;
-    let except = Except::Sessions(vec![session("absolute")]);
-    let first = BulkRevocation { except, ..all_of(ADA.user(), at) };
+    let exempt = Exempt::Sessions(vec![session("absolute")]);
+    let first = BulkRevocation { exempt, ..all_of(ADA.user(), at) };
     assert_eq!(revoke_all(&store, first).await, 1, "only one was still active");
     let last = BEGIN + ABSOLUTE - IDLE;
     store.touch(session("absolute"), touch(last, last)).await.expect("the store answers");
@@ -87,13 +88,13 @@ pub(crate) async fn what_is_over_is_not_counted(store: Store) {
 pub(crate) async fn excepted_sessions_live_on(store: Store) {
     all_signed_in(&store, "").await;
     let kept = ["ada 1", "bob 2"].map(session);
-    let except = || Except::Sessions(vec![kept[0], session("unknown"), kept[1], kept[0]]);
+    let exempt = || Exempt::Sessions(vec![kept[0], session("unknown"), kept[1], kept[0]]);
     for (scope, ended, live) in [
         (ADA.user(), 1, [1, 2, 2, 2]),
         (ADA.account(), 1, [1, 1, 2, 2]),
         (everything(), 4, [1, 1, 0, 0]),
     ] {
-        assert_eq!(revoke_all(&store, excepting(scope, except())).await, ended, "{scope:?}");
+        assert_eq!(revoke_all(&store, excepting(scope, exempt())).await, ended, "{scope:?}");
         assert_eq!(live_sessions(&store).await, live, "{scope:?}");
     }
     for (person, sid) in [(ADA, "ada 1"), (BOB, "bob 2")] {
@@ -107,27 +108,27 @@ pub(crate) async fn excepted_sessions_live_on(store: Store) {
 
 pub(crate) async fn the_sessions_of_an_excepted_user_live_on(store: Store) {
     all_signed_in(&store, "").await;
-    let except = || Except::User(ADA.scopes().user);
-    assert_eq!(revoke_all(&store, excepting(ADA.account(), except())).await, 2);
+    let exempt = || Exempt::User(ADA.scopes().user);
+    assert_eq!(revoke_all(&store, excepting(ADA.account(), exempt())).await, 2);
     assert_eq!(live_sessions(&store).await, [2, 0, 2, 2]);
-    assert_eq!(revoke_all(&store, excepting(everything(), except())).await, 4);
+    assert_eq!(revoke_all(&store, excepting(everything(), exempt())).await, 4);
     assert_eq!(live_sessions(&store).await, [2, 0, 0, 0]);
-    assert_eq!(revoke_all(&store, excepting(ADA.user(), except())).await, 0);
+    assert_eq!(revoke_all(&store, excepting(ADA.user(), exempt())).await, 0);
     assert_eq!(live_sessions(&store).await, [2, 0, 0, 0]);
 }
 
 pub(crate) async fn an_exception_is_of_one_mark(store: Store) {
     all_signed_in(&store, "").await;
-    let except = Except::Sessions(vec![session("ada 1")]);
-    assert_eq!(revoke_all(&store, excepting(ADA.user(), except)).await, 1);
+    let exempt = Exempt::Sessions(vec![session("ada 1")]);
+    assert_eq!(revoke_all(&store, excepting(ADA.user(), exempt)).await, 1);
     assert_eq!(revoke_all(&store, all_of(ADA.user(), after(11))).await, 1);
     assert_eq!(live_sessions(&store).await, [0, 2, 2, 2]);
 }
 
 pub(crate) async fn p29_an_exception_ends_in_the_same_millisecond_too(store: Store) {
     all_signed_in(&store, "").await;
-    let except = Except::User(ADA.scopes().user);
-    assert_eq!(revoke_all(&store, excepting(everything(), except)).await, 6);
+    let exempt = Exempt::User(ADA.scopes().user);
+    assert_eq!(revoke_all(&store, excepting(everything(), exempt)).await, 6);
     assert_eq!(revoke_all(&store, all_of(everything(), after(10))).await, 2);
     assert_eq!(live_sessions(&store).await, [0; 4]);
     let ada = ADA.signs_in("ada 1", BEGIN);
@@ -136,19 +137,19 @@ pub(crate) async fn p29_an_exception_ends_in_the_same_millisecond_too(store: Sto
 
 pub(crate) async fn an_exception_revives_nothing(store: Store) {
     all_signed_in(&store, "").await;
-    store.end(session("ada 1"), BEGIN + ABSOLUTE).await.expect("the store answers");
+    store.write_tombstone(session("ada 1"), BEGIN + ABSOLUTE).await.expect("the store answers");
     let idle = SessionRecord { idle: Duration::from_millis(11), ..ADA.signs_in("idle", BEGIN) };
     begin(&store, &idle).await;
-    let but_idle = Except::Sessions(vec![session("idle")]);
-    let first = BulkRevocation { except: but_idle, ..all_of(ADA.account(), after(10)) };
+    let but_idle = Exempt::Sessions(vec![session("idle")]);
+    let first = BulkRevocation { exempt: but_idle, ..all_of(ADA.account(), after(10)) };
     assert_eq!(revoke_all(&store, first).await, 3);
-    let except = Except::Sessions(["ada 1", "ada 2", "bob 1", "idle"].map(session).to_vec());
-    let later = BulkRevocation { except, ..all_of(everything(), after(11)) };
+    let exempt = Exempt::Sessions(["ada 1", "ada 2", "bob 1", "idle"].map(session).to_vec());
+    let later = BulkRevocation { exempt, ..all_of(everything(), after(11)) };
     assert_eq!(revoke_all(&store, later).await, 4);
     assert_eq!(live_sessions(&store).await, [0; 4]);
     assert_eq!(state(&store, &idle, "r1").await, unused(RefreshedSession::Revoked));
-    let user = Except::User(EVE.scopes().user);
-    let last = BulkRevocation { except: user, ..all_of(EVE.account(), after(12)) };
+    let user = Exempt::User(EVE.scopes().user);
+    let last = BulkRevocation { exempt: user, ..all_of(EVE.account(), after(12)) };
     assert_eq!(revoke_all(&store, last).await, 0);
     assert_eq!(live_sessions(&store).await, [0; 4]);
 }
@@ -165,12 +166,13 @@ pub(crate) async fn an_empty_scope_is_marked_and_not_logged(store: Store) {
 
 pub(crate) async fn the_layers_hear_of_marks(store: Store) {
     all_signed_in(&store, "").await;
-    let except = Except::Sessions(vec![session("ada 1")]);
-    revoke_all(&store, excepting(ADA.user(), except)).await;
-    let bulletin = store.bulletin().expect("a store of marks has a bulletin");
-    assert_eq!(bulletin.mark_of(&ADA.user().key()), Some(after(10)));
-    let is_revoked =
-        |sid, epoch, person: Person| bulletin.is_revoked(session(sid), epoch, || person.scopes());
+    let exempt = Exempt::Sessions(vec![session("ada 1")]);
+    revoke_all(&store, excepting(ADA.user(), exempt)).await;
+    let revocations = store.revocations().expect("a store of marks has a revocations");
+    assert_eq!(revocations.cutoff_of(&ADA.user().key()), Some(after(10)));
+    let is_revoked = |sid, epoch, person: Person| {
+        revocations.is_revoked(session(sid), epoch, || person.scopes())
+    };
     assert!(is_revoked("ada 2", BEGIN, ADA));
     assert!(is_revoked("ada 3", after(10), ADA));
     assert!(!is_revoked("ada 3", after(11), ADA));

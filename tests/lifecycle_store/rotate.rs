@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tower_sliding_session::store::{
-    Peeked, RefreshState, RefreshedSession, Rotated, Rotation, SessionRecord, TokenState,
+    RefreshState, RefreshedSession, Rotated, Rotation, SessionRecord, StoredSession, TokenState,
 };
 
 use crate::{
@@ -18,10 +18,11 @@ pub(crate) fn unused(session: RefreshedSession) -> RefreshState {
     RefreshState { session, token: TokenState::Unused }
 }
 
-async fn last_seen(store: &Store, record: &SessionRecord) -> [Peeked; 2] {
+async fn last_seen(store: &Store, record: &SessionRecord) -> [StoredSession; 2] {
     let kept = store.session(record.key, BEGIN).await.expect("the store answers");
-    let kept = kept.map_or(Peeked::Unknown, |record| Peeked::LastSeen(record.last_seen));
-    [kept, store.peek(record.key).await.expect("the store answers")]
+    let kept =
+        kept.map_or(StoredSession::Unknown, |record| StoredSession::Active(record.last_seen));
+    [kept, store.get(record.key).await.expect("the store answers")]
 }
 
 pub(crate) async fn an_unused_token_is_consumed(store: Store) {
@@ -45,7 +46,7 @@ pub(crate) async fn a_used_token_is_refused_and_nothing_happens(store: Store) {
         assert_eq!(again, Rotated::Refused(before.clone()));
     }
     assert_eq!(state(&store, &record, "r1").await, before);
-    assert_eq!(last_seen(&store, &record).await, [Peeked::LastSeen(after(10)); 2]);
+    assert_eq!(last_seen(&store, &record).await, [StoredSession::Active(after(10)); 2]);
 }
 
 pub(crate) async fn a_token_is_consumed_alone(store: Store) {
@@ -80,7 +81,7 @@ pub(crate) async fn an_unknown_session_refuses(store: Store) {
         let rotated = rotate(&store, exchange(&stranger, "r1", "r2", after(10))).await;
         assert_eq!(rotated, refused, "its token was not consumed");
     }
-    assert_eq!(last_seen(&store, &stranger).await, [Peeked::Unknown; 2]);
+    assert_eq!(last_seen(&store, &stranger).await, [StoredSession::Unknown; 2]);
 }
 
 pub(crate) async fn p05_a_revoked_session_refuses(store: Store) {
@@ -92,7 +93,7 @@ pub(crate) async fn p05_a_revoked_session_refuses(store: Store) {
     let until = BEGIN + ABSOLUTE;
     let row = row(&revoked, "session_ended", after(20));
     assert!(store.revoke(revoked.key, until, row).await.expect("the store answers"));
-    store.end(ended.key, until).await.expect("the store answers");
+    store.write_tombstone(ended.key, until).await.expect("the store answers");
     revoke_all(&store, all_of(everything(), after(20))).await;
     for record in [&revoked, &ended, &marked] {
         let refused = Rotated::Refused(unused(RefreshedSession::Revoked));
@@ -113,19 +114,19 @@ pub(crate) async fn an_activity_moves_the_last_activity_and_nothing_else_does(st
     let record = begun(&store, ADA, "s").await;
     let background = Rotation { is_activity: false, ..exchange(&record, "r1", "r2", after(10)) };
     assert_eq!(rotate(&store, background).await, Rotated::Done);
-    assert_eq!(last_seen(&store, &record).await, [Peeked::LastSeen(BEGIN); 2]);
+    assert_eq!(last_seen(&store, &record).await, [StoredSession::Active(BEGIN); 2]);
     let alone = Rotation { successors: None, ..exchange(&record, "r2", "none", after(20)) };
     assert_eq!(rotate(&store, alone).await, Rotated::Done);
-    assert_eq!(last_seen(&store, &record).await, [Peeked::LastSeen(after(20)); 2]);
+    assert_eq!(last_seen(&store, &record).await, [StoredSession::Active(after(20)); 2]);
     rotate(&store, exchange(&record, "r3", "r4", after(30))).await;
-    assert_eq!(last_seen(&store, &record).await, [Peeked::LastSeen(after(30)); 2]);
+    assert_eq!(last_seen(&store, &record).await, [StoredSession::Active(after(30)); 2]);
 }
 
 pub(crate) async fn p12_an_activity_never_moves_backwards(store: Store) {
     let record = begun(&store, ADA, "s").await;
     rotate(&store, exchange(&record, "r1", "r2", after(1000))).await;
     assert_eq!(rotate(&store, exchange(&record, "r2", "r3", after(999))).await, Rotated::Done);
-    assert_eq!(last_seen(&store, &record).await, [Peeked::LastSeen(after(1000)); 2]);
+    assert_eq!(last_seen(&store, &record).await, [StoredSession::Active(after(1000)); 2]);
     let known = state(&store, &record, "r3").await;
     assert_eq!(known, unused(RefreshedSession::Known(after(1000))));
 }
@@ -138,7 +139,7 @@ pub(crate) async fn asking_changes_nothing(store: Store) {
         let first = state(&store, of, jti).await;
         assert_eq!(state(&store, of, jti).await, first, "{jti}");
     }
-    assert_eq!(last_seen(&store, &record).await, [Peeked::LastSeen(after(10)); 2]);
-    assert_eq!(last_seen(&store, &stranger).await, [Peeked::Unknown; 2]);
+    assert_eq!(last_seen(&store, &record).await, [StoredSession::Active(after(10)); 2]);
+    assert_eq!(last_seen(&store, &stranger).await, [StoredSession::Unknown; 2]);
     assert_eq!(rotate(&store, exchange(&record, "r2", "r3", after(20))).await, Rotated::Done);
 }

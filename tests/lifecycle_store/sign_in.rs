@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use tower_sliding_session::{
     Timestamp,
+    audit::{AuditRecord, LogCategory},
+    identity::{Scope, Scopes, StoreKey},
     store::{
-        BulkRevocation, Except, Key, ListQuery, LogCategory, LogRow, LogScope, RefreshAsk,
-        RefreshState, Rotated, Rotation, Scope, Scopes, SessionRecord, Successors, TokenState,
-        Touch,
+        BulkRevocation, Exempt, ListQuery, LogScope, RefreshAsk, RefreshState, Rotated, Rotation,
+        SessionRecord, SuccessorPayloads, TokenState, Touch,
     },
 };
 
@@ -32,7 +33,7 @@ pub(crate) struct Person {
 
 impl Person {
     pub(crate) fn scopes(self) -> Scopes {
-        Scopes::of(ISSUER, self.tenant, self.sub)
+        Scopes::new(ISSUER, self.tenant, self.sub)
     }
 
     pub(crate) fn user(self) -> Scope {
@@ -65,12 +66,12 @@ pub(crate) fn everything() -> Scope {
     Scope::Everything(ADA.scopes().everything)
 }
 
-pub(crate) fn session(sid: &str) -> Key {
-    Key::session(ISSUER, sid)
+pub(crate) fn session(sid: &str) -> StoreKey {
+    StoreKey::session(ISSUER, sid)
 }
 
-pub(crate) fn token(jti: &str) -> Key {
-    Key::token(ISSUER, jti)
+pub(crate) fn token(jti: &str) -> StoreKey {
+    StoreKey::token(ISSUER, jti)
 }
 
 pub(crate) const fn after(millis: u64) -> Timestamp {
@@ -78,8 +79,8 @@ pub(crate) const fn after(millis: u64) -> Timestamp {
 }
 
 /// A security row about `record`.
-pub(crate) fn row(record: &SessionRecord, event: &str, at: Timestamp) -> LogRow {
-    LogRow {
+pub(crate) fn row(record: &SessionRecord, event: &str, at: Timestamp) -> AuditRecord {
+    AuditRecord {
         at,
         category: LogCategory::Security,
         session: Some(record.key),
@@ -119,8 +120,8 @@ pub(crate) fn ask(record: &SessionRecord, jti: &str) -> RefreshAsk {
     }
 }
 
-pub(crate) fn successors(jti: &str) -> Successors {
-    Successors {
+pub(crate) fn successors(jti: &str) -> SuccessorPayloads {
+    SuccessorPayloads {
         access: format!(r#"{{"jti":"access to {jti}"}}"#),
         refresh: format!(r#"{{"jti":"{jti}"}}"#),
         token: token(jti),
@@ -155,11 +156,11 @@ pub(crate) async fn token_state(store: &Store, record: &SessionRecord, jti: &str
 pub(crate) fn all_of(scope: Scope, now: Timestamp) -> BulkRevocation {
     BulkRevocation {
         scope,
-        except: Except::None,
+        exempt: Exempt::None,
         now,
         mark: now,
         until: now + ABSOLUTE,
-        log: LogRow {
+        log: AuditRecord {
             at: now,
             category: LogCategory::Security,
             session: None,
@@ -176,15 +177,15 @@ pub(crate) async fn revoke_all(store: &Store, revocation: BulkRevocation) -> u64
 }
 
 /// The security rows with this event, the latest first.
-pub(crate) async fn rows(store: &Store, event: &str) -> Vec<LogRow> {
+pub(crate) async fn rows(store: &Store, event: &str) -> Vec<AuditRecord> {
     let log = LogScope { category: LogCategory::Security, scope: everything() };
-    let page = store.log(log, ListQuery::first(ListQuery::MOST)).await;
+    let page = store.log(log, ListQuery::first(ListQuery::MAX_LIMIT)).await;
     let rows = page.expect("the store answers").items;
     rows.into_iter().filter(|row| row.event == event).collect()
 }
 
 /// The live sessions of a scope, in one page.
 pub(crate) async fn listed(store: &Store, scope: Scope, now: Timestamp) -> Vec<String> {
-    let page = store.sessions(scope, ListQuery::first(ListQuery::MOST), now).await;
+    let page = store.sessions(scope, ListQuery::first(ListQuery::MAX_LIMIT), now).await;
     page.expect("the store answers").items.into_iter().map(|record| record.sid).collect()
 }

@@ -1,7 +1,7 @@
 //! What a token was exchanged for, and sessions that a store gets to know by a token.
 
 use tower_sliding_session::store::{
-    Peeked, RefreshedSession, Rotated, Rotation, SessionRecord, TokenState,
+    RefreshedSession, Rotated, Rotation, SessionRecord, StoredSession, TokenState,
 };
 
 use crate::{
@@ -68,8 +68,8 @@ pub(crate) async fn an_unknown_session_is_adopted(store: Store) {
         let kept = store.session(record.key, after(10)).await.expect("the store answers");
         let expected = SessionRecord { last_seen, ..record.clone() };
         assert!(kept == Some(expected), "{sid}");
-        let peeked = store.peek(record.key).await.expect("the store answers");
-        assert_eq!(peeked, Peeked::LastSeen(last_seen));
+        let peeked = store.get(record.key).await.expect("the store answers");
+        assert_eq!(peeked, StoredSession::Active(last_seen));
         assert_ne!(token_state(&store, &record, sid).await, TokenState::Unused);
         let next = unused(RefreshedSession::Known(last_seen));
         assert_eq!(state(&store, &record, "next").await, next);
@@ -89,7 +89,7 @@ pub(crate) async fn a_known_session_is_not_adopted(store: Store) {
 pub(crate) async fn p05_nothing_is_adopted_where_the_session_is_revoked(store: Store) {
     let ended = ADA.signs_in("ended", BEGIN);
     let marked = ADA.signs_in("marked", BEGIN);
-    store.end(ended.key, BEGIN + ABSOLUTE).await.expect("the store answers");
+    store.write_tombstone(ended.key, BEGIN + ABSOLUTE).await.expect("the store answers");
     let refused = Rotated::Refused(unused(RefreshedSession::Revoked));
     assert_eq!(rotate(&store, adopting(&ended, "r1")).await, refused);
     assert_eq!(revoke_all(&store, all_of(everything(), BEGIN)).await, 0);

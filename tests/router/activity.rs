@@ -15,9 +15,9 @@ async fn a_visit_leaves_a_row_of_the_callers_own() {
     let service = Service::new();
     let bob = service.engineer("bob", "acme").await;
     let ada = service.owner("ada", "acme").await;
-    service.visit(&bob).await;
+    service.entry(&bob).await;
     service.clock.advance(MINUTE);
-    service.visit(&ada).await;
+    service.entry(&ada).await;
     let detail = json!({
         "class": "user", "method": "GET", "route": "/me", "status": 200, "code": null,
     });
@@ -42,7 +42,7 @@ async fn a_log_goes_on_where_its_cursor_says() {
     let service = Service::new();
     let bob = service.engineer("bob", "acme").await;
     for _ in 0..3 {
-        service.visit(&bob).await;
+        service.entry(&bob).await;
         service.clock.advance(MINUTE);
     }
     let mut at = Vec::new();
@@ -69,7 +69,7 @@ async fn the_accounts_log_is_for_its_owner() {
         let answer = service.ask("GET /activity?scope=account", grant).await;
         assert_eq!(answer.problem(), problem(403, "forbidden"));
     }
-    service.visit(&bob).await;
+    service.entry(&bob).await;
     assert_eq!(rows(&service, "?category=security&scope=account", &eve).await.len(), 1);
 }
 

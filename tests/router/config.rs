@@ -16,7 +16,7 @@ async fn it_is_public_and_tells_the_settings() {
             "absolute_timeout": 1_209_600,
             "token_lifetime": 900,
             "renew": true,
-            "renew_below": 0.5,
+            "renew_threshold": 0.5,
             "renewed_token_header": "x-refreshed-token",
             "features": { "inactivity_based_expiration": true, "refresh_tokens": true },
         })
@@ -35,7 +35,7 @@ fn every_setting_says_what_it_is() {
         .build()
         .expect("legal settings");
     let config = serde_json::to_value(sessions.client_config()).expect("JSON");
-    assert_eq!(config["renew_below"], "always");
+    assert_eq!(config["renew_threshold"], "always");
     assert_eq!(config["renewed_token_header"], "x-next");
     assert_eq!(config["features"]["refresh_tokens"], false);
 }

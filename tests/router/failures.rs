@@ -24,7 +24,7 @@ async fn without_a_token_there_is_no_answer() {
 
 #[tokio::test]
 async fn without_a_session_there_is_no_answer_even_where_the_stack_lets_pass() {
-    let service = Service::with(tower_sliding_session::sliding::SlidingSessionsBuilder::optional);
+    let service = Service::with(tower_sliding_session::sessions::SlidingSessionsBuilder::optional);
     for line in GUARDED {
         let answer = service.send(request(line), "hostile").await;
         assert_eq!(answer.problem(), problem(401, "missing_token"), "{line}");
@@ -34,7 +34,7 @@ async fn without_a_session_there_is_no_answer_even_where_the_stack_lets_pass() {
 #[tokio::test]
 async fn without_a_lifecycle_store_nobody_is_signed_out() {
     use std::sync::Arc;
-    use tower_sliding_session::{lifecycle::TracingSink, store::MemoryStore};
+    use tower_sliding_session::{audit::TracingSink, store::MemoryStore};
 
     let service = Service::bare(|builder| {
         builder.store(Arc::new(MemoryStore::new())).audit(Arc::new(TracingSink))

@@ -13,10 +13,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use tower_sliding_session::{
-    Grant, JwtKeys, ManualClock, Policy, Session, SlidingSessions, Timestamp,
+    Grant, JwtKeys, ManualClock, MaybeReady, Policy, Session, SlidingSessions, Timestamp,
     lifecycle::{DirectoryEntry, UserDirectory},
-    sliding::SlidingSessionsBuilder,
-    store::{MemoryStore, StoreFuture},
+    sessions::SlidingSessionsBuilder,
+    store::MemoryStore,
 };
 
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
@@ -46,13 +46,13 @@ struct Role<'a> {
 struct Names;
 
 impl UserDirectory for Names {
-    fn entries(&self, tenant: &str, subjects: &[&str]) -> StoreFuture<Vec<DirectoryEntry>> {
+    fn entries(&self, tenant: &str, subjects: &[&str]) -> MaybeReady<Vec<DirectoryEntry>> {
         let ada = subjects.iter().filter(|subject| **subject == "ada").map(|_| DirectoryEntry {
             subject: "ada".to_owned(),
             name: "Ada Lovelace".to_owned(),
             email: format!("ada@{tenant}.example"),
         });
-        StoreFuture::ready(Ok(ada.collect()))
+        MaybeReady::ready(Ok(ada.collect()))
     }
 }
 
@@ -72,7 +72,7 @@ impl Service {
     pub(crate) fn bare(set: impl FnOnce(SlidingSessionsBuilder) -> SlidingSessionsBuilder) -> Self {
         let clock = ManualClock::new(BEGIN);
         let keys = JwtKeys::hs256([7; 32]).expect("a long secret");
-        let builder = SlidingSessions::builder(keys, Policy::strict())
+        let builder = SlidingSessions::builder(keys, Policy::long_lived())
             .clock(clock.clone())
             .account_owner(|session: &Session| {
                 session.claims::<Role>().is_ok_and(|claims| claims.role == Some("owner"))
@@ -116,7 +116,7 @@ impl Service {
     }
 
     /// Makes a visit that counts.
-    pub(crate) async fn visit(&self, grant: &Grant) {
+    pub(crate) async fn entry(&self, grant: &Grant) {
         let request = by("GET ", grant).uri("/me");
         assert_eq!(self.send_anywhere(request, "").await.status, StatusCode::OK);
     }

@@ -152,7 +152,7 @@ async fn a_session_out_of_reach_is_not_found() {
     let stranger = service.owner("eve", "globex").await;
     let namesake = service.engineer("bob", "globex").await;
     let over = service.owner("ada", "acme").await;
-    service.sessions.end(over.session_id()).await.expect("ended");
+    service.sessions.revoke(over.session_id()).await.expect("ended");
     for (sid, grant) in [
         (owner.session_id(), &engineer),
         (owner.session_id(), &stranger),

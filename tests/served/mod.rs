@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tower_sliding_session::{
-    JwtKeys, ManualClock, Policy, SlidingSessions, Timestamp, sliding::SlidingSessionsBuilder,
+    JwtKeys, ManualClock, Policy, SlidingSessions, Timestamp, sessions::SlidingSessionsBuilder,
 };
 
 /// A token of one hour is due for renewal from its thirtieth minute on.

@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_sliding_session::{
     JwtKeys, ManualClock, Policy, RejectionKind, SessionBody, SlidingSessions, Timestamp,
-    sliding::SlidingSessionsBuilder, token::TokenVerifier,
+    sessions::SlidingSessionsBuilder, token::TokenVerifier,
 };
 
 pub(crate) mod stores;
@@ -37,7 +37,7 @@ pub(crate) fn patient() -> Policy {
 }
 
 impl Stack {
-    pub(crate) fn of(policy: Policy) -> Self {
+    pub(crate) fn new(policy: Policy) -> Self {
         Self::with(policy, |builder| builder)
     }
 

@@ -6,13 +6,14 @@ use std::sync::{
 };
 
 use tower_sliding_session::{
-    Timestamp,
-    store::{Key, MemoryStore, Peeked, SessionStore, StoreError, StoreFuture, Touch, Touched},
+    MaybeReady, Timestamp,
+    identity::StoreKey,
+    store::{MemoryStore, SessionStore, StoreError, StoredSession, Touch, TouchOutcome},
 };
 
-/// How a [`MoodyStore`] answers.
+/// How a [`FaultyStore`] answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mood {
+pub(crate) enum StoreBehavior {
     AtHand,
     /// Boxed, and there once it is polled a second time.
     OnItsWay,
@@ -21,27 +22,27 @@ pub(crate) enum Mood {
 }
 
 /// A memory store whose answers come as its mood has it.
-pub(crate) struct MoodyStore {
+pub(crate) struct FaultyStore {
     inner: MemoryStore,
-    mood: Mutex<Mood>,
+    behavior: Mutex<StoreBehavior>,
     pub(crate) touches: AtomicUsize,
-    pub(crate) peeks: AtomicUsize,
+    pub(crate) gets: AtomicUsize,
     holds_ends: AtomicBool,
 }
 
-impl MoodyStore {
-    pub(crate) fn new(mood: Mood) -> Self {
+impl FaultyStore {
+    pub(crate) fn new(behavior: StoreBehavior) -> Self {
         Self {
             inner: MemoryStore::new(),
-            mood: Mutex::new(mood),
+            behavior: Mutex::new(behavior),
             touches: AtomicUsize::new(0),
-            peeks: AtomicUsize::new(0),
+            gets: AtomicUsize::new(0),
             holds_ends: AtomicBool::new(false),
         }
     }
 
-    pub(crate) fn turn(&self, mood: Mood) {
-        *self.mood.lock().expect("not poisoned") = mood;
+    pub(crate) fn turn(&self, behavior: StoreBehavior) {
+        *self.behavior.lock().expect("not poisoned") = behavior;
     }
 
     /// From now on `end` is never answered; everything else is.
@@ -53,45 +54,50 @@ impl MoodyStore {
         self.touches.load(SeqCst)
     }
 
-    pub(crate) fn peeks(&self) -> usize {
-        self.peeks.load(SeqCst)
+    pub(crate) fn gets(&self) -> usize {
+        self.gets.load(SeqCst)
     }
 
-    fn say<T: Send + 'static>(&self, answer: Result<T, StoreError>) -> StoreFuture<T> {
-        match *self.mood.lock().expect("not poisoned") {
-            Mood::AtHand => StoreFuture::ready(answer),
-            Mood::OnItsWay => StoreFuture::new(async move {
+    fn say<T: Send + 'static>(&self, answer: Result<T, StoreError>) -> MaybeReady<T> {
+        match *self.behavior.lock().expect("not poisoned") {
+            StoreBehavior::AtHand => MaybeReady::ready(answer),
+            StoreBehavior::OnItsWay => MaybeReady::new(async move {
                 tokio::task::yield_now().await;
                 answer
             }),
-            Mood::Silent => StoreFuture::new(std::future::pending()),
-            Mood::Failing => StoreFuture::ready(Err(StoreError::new("db.internal refused"))),
+            StoreBehavior::Silent => MaybeReady::new(std::future::pending()),
+            StoreBehavior::Failing => {
+                MaybeReady::ready(Err(StoreError::new("db.internal refused")))
+            }
         }
     }
 
-    fn known<T>(answer: StoreFuture<T>) -> Result<T, StoreError> {
+    fn known<T>(answer: MaybeReady<T>) -> Result<T, StoreError> {
         answer.try_ready().expect("the memory store answers at once")
     }
 }
 
-impl SessionStore for MoodyStore {
-    fn touch(&self, session: Key, touch: Touch) -> StoreFuture<Touched> {
+impl SessionStore for FaultyStore {
+    fn touch(&self, session: StoreKey, touch: Touch) -> MaybeReady<TouchOutcome> {
         self.touches.fetch_add(1, SeqCst);
-        if matches!(*self.mood.lock().expect("not poisoned"), Mood::Silent | Mood::Failing) {
-            return self.say(Ok(Touched::Unknown));
+        if matches!(
+            *self.behavior.lock().expect("not poisoned"),
+            StoreBehavior::Silent | StoreBehavior::Failing
+        ) {
+            return self.say(Ok(TouchOutcome::Unknown));
         }
         self.say(Self::known(self.inner.touch(session, touch)))
     }
 
-    fn peek(&self, session: Key) -> StoreFuture<Peeked> {
-        self.peeks.fetch_add(1, SeqCst);
-        self.say(Self::known(self.inner.peek(session)))
+    fn get(&self, session: StoreKey) -> MaybeReady<StoredSession> {
+        self.gets.fetch_add(1, SeqCst);
+        self.say(Self::known(self.inner.get(session)))
     }
 
-    fn end(&self, session: Key, until: Timestamp) -> StoreFuture<()> {
+    fn write_tombstone(&self, session: StoreKey, until: Timestamp) -> MaybeReady<()> {
         if self.holds_ends.load(SeqCst) {
-            return StoreFuture::new(std::future::pending());
+            return MaybeReady::new(std::future::pending());
         }
-        self.say(Self::known(self.inner.end(session, until)))
+        self.say(Self::known(self.inner.write_tombstone(session, until)))
     }
 }

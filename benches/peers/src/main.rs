@@ -44,7 +44,7 @@ impl Peer {
         Self { name, pair: SideBySide::new(stacked, bare, Box::new(request)) }
     }
 
-    fn of(name: &'static str, scenario: Scenario) -> Self {
+    fn new(name: &'static str, scenario: Scenario) -> Self {
         let Scenario { stacked, bare, request, .. } = scenario;
         Self::new(name, stacked, bare, request)
     }

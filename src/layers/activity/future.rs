@@ -11,7 +11,7 @@ use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::{ActivityLayer, verdict::Verdict, visit::Visit};
+use super::{ActivityLayer, check::Verdict, entry::ActivityEntry};
 use crate::{body::SessionBody, rejection::Rejection, session::Session};
 
 pin_project! {
@@ -28,7 +28,7 @@ pin_project! {
 pin_project! {
     #[project = StateProjection]
     enum State<F, S, ReqBody, ResBody> {
-        Inner { #[pin] future: F, visit: Option<Box<Visit>> },
+        Inner { #[pin] future: F, entry: Option<Box<ActivityEntry>> },
         // Rejections are rare: a box spares every other request their room.
         Answer { response: Option<Box<Response<SessionBody<ResBody>>>> },
         Waiting { waiting: Option<Box<Waiting<S, ReqBody>>> },
@@ -56,7 +56,7 @@ impl<S, ReqBody> Waiting<S, ReqBody> {
             }
             Verdict::Peeking(answer) => {
                 let peeked = ready!(Pin::new(answer).poll(cx));
-                settings.judge_peek(&self.session, peeked)
+                settings.judge_get(&self.session, peeked)
             }
         };
         // The store may have heard of a mark while it was asked.
@@ -73,8 +73,8 @@ where
     }
 
     /// With the row that the response completes.
-    pub(super) fn counted(future: S::Future, visit: Option<Box<Visit>>) -> Self {
-        Self { state: State::Inner { future, visit } }
+    pub(super) fn counted(future: S::Future, entry: Option<Box<ActivityEntry>>) -> Self {
+        Self { state: State::Inner { future, entry } }
     }
 
     pub(crate) fn answer(response: Response<SessionBody<ResBody>>) -> Self {
@@ -97,10 +97,10 @@ where
         let mut state = self.project().state;
         loop {
             let next = match state.as_mut().project() {
-                StateProjection::Inner { future, visit } => {
+                StateProjection::Inner { future, entry } => {
                     let polled = future.poll(cx);
-                    if let (Poll::Ready(Ok(response)), Some(visit)) = (&polled, visit) {
-                        visit.end(response);
+                    if let (Poll::Ready(Ok(response)), Some(entry)) = (&polled, entry) {
+                        entry.end(response);
                     }
                     return polled.map_ok(|response| response.map(SessionBody::inner));
                 }
@@ -115,8 +115,8 @@ where
                         Ok(()) => {
                             let class = done.session.class(&done.request);
                             let settings = &done.layer.settings;
-                            let visit = settings.visit(&done.session, class, &done.request);
-                            State::Inner { future: done.service.call(done.request), visit }
+                            let entry = settings.entry(&done.session, class, &done.request);
+                            State::Inner { future: done.service.call(done.request), entry }
                         }
                         Err(rejection) => {
                             let response =

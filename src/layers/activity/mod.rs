@@ -1,8 +1,8 @@
 //! Idle and absolute timeouts, and revocation.
 
+mod check;
+mod entry;
 mod future;
-mod verdict;
-mod visit;
 
 use std::{
     fmt,
@@ -15,15 +15,15 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 pub use self::future::ResponseFuture;
-pub(crate) use self::{future::Waiting, verdict::Verdict, visit::Visit};
+pub(crate) use self::{check::Verdict, entry::ActivityEntry, future::Waiting};
 use crate::{
+    audit::AuditQueue,
     body::SessionBody,
     clock::{Clock, SystemClock},
-    lifecycle::Journal,
-    rejection::{Dialect, MakeRejection, Rejection},
+    policy::Profiles,
+    rejection::{MakeRejection, Protocol, Rejection},
     request_class::RequestClass,
-    rules::Profiles,
-    session::{Judge, Session},
+    session::{Enforcement, Session},
     store::SessionStore,
 };
 
@@ -38,8 +38,8 @@ use crate::{
 /// use http::{Request, Response, StatusCode};
 /// use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 /// use tower_sliding_session::{
-///     Clock, ManualClock, Policy, Session, Timestamp,
-///     layers::ActivityLayer, rules::Profiles, store::MemoryStore,
+///     Clock, ManualClock, Policy, Profiles, Session, Timestamp, layers::ActivityLayer,
+///     store::MemoryStore,
 /// };
 ///
 /// # #[tokio::main(flavor = "current_thread")]
@@ -76,13 +76,13 @@ pub struct ActivityLayer {
 
 #[derive(Clone)]
 struct Settings {
-    judge: Arc<Judge>,
+    enforcement: Arc<Enforcement>,
     store: Arc<dyn SessionStore>,
     on_failure: OnStoreFailure,
     unknown: UnknownSessions,
     rejections: Option<Arc<dyn MakeRejection>>,
-    journal: Option<Journal>,
-    logs_visits: bool,
+    audit_queue: Option<AuditQueue>,
+    logs_activity: bool,
 }
 
 /// What becomes of requests while the store does not answer.
@@ -111,17 +111,17 @@ pub enum UnknownSessions {
 impl ActivityLayer {
     /// Judges sessions by `profiles`, and remembers them in `store`.
     pub fn new(profiles: impl Into<Arc<Profiles>>, store: Arc<dyn SessionStore>) -> Self {
-        let judge = Judge::new(profiles.into(), Arc::new(SystemClock));
-        let judge = judge.with_store(Arc::clone(&store));
+        let enforcement = Enforcement::new(profiles.into(), Arc::new(SystemClock));
+        let enforcement = enforcement.with_store(Arc::clone(&store));
         Self {
             settings: Arc::new(Settings {
-                judge: Arc::new(judge),
+                enforcement: Arc::new(enforcement),
                 store,
                 on_failure: OnStoreFailure::Reject,
                 unknown: UnknownSessions::Adopt,
                 rejections: None,
-                journal: None,
-                logs_visits: false,
+                audit_queue: None,
+                logs_activity: false,
             }),
         }
     }
@@ -131,14 +131,14 @@ impl ActivityLayer {
         self
     }
 
-    /// Judges as `judge` does, which has the store.
-    pub(crate) fn judged_by(self, judge: Arc<Judge>) -> Self {
-        self.with(|settings| settings.judge = judge)
+    /// Judges as `enforcement` does, which has the store.
+    pub(crate) fn enforced_by(self, enforcement: Arc<Enforcement>) -> Self {
+        self.with(|settings| settings.enforcement = enforcement)
     }
 
     /// Another clock than the system's.
     pub fn clock(self, clock: Arc<dyn Clock>) -> Self {
-        self.with(|settings| Arc::make_mut(&mut settings.judge).clock = clock)
+        self.with(|settings| Arc::make_mut(&mut settings.enforcement).clock = clock)
     }
 
     /// What becomes of requests while the store does not answer, or not within 250 ms.
@@ -157,14 +157,14 @@ impl ActivityLayer {
     }
 
     /// Where it is noted that a session was found over.
-    pub fn journal(self, journal: Journal) -> Self {
-        self.with(|settings| settings.journal = Some(journal))
+    pub fn audit_queue(self, audit_queue: AuditQueue) -> Self {
+        self.with(|settings| settings.audit_queue = Some(audit_queue))
     }
 
     /// Also keeps a row in the journal for each request that counts: time, method, route pattern,
     /// status and the code of a rejection further in.
     pub fn log_activity(self) -> Self {
-        self.with(|settings| settings.logs_visits = true)
+        self.with(|settings| settings.logs_activity = true)
     }
 }
 
@@ -188,7 +188,7 @@ impl fmt::Debug for ActivityLayer {
 /// What the check of a session comes to, within a call.
 pub(crate) enum Check {
     /// It lives; with the row that the response completes, where rows are kept.
-    Passed(Option<Box<Visit>>),
+    Passed(Option<Box<ActivityEntry>>),
     Failed(Rejection),
     /// The store's answer is on its way.
     Asking(Verdict),
@@ -209,10 +209,10 @@ impl ActivityLayer {
             return Check::Passed(None);
         }
         if !admitted {
-            session.checked_by(&self.settings.judge);
+            session.checked_by(&self.settings.enforcement);
         }
         match self.settings.verdict(session, class, admitted) {
-            Verdict::Now(Ok(())) => Check::Passed(self.settings.visit(session, class, request)),
+            Verdict::Now(Ok(())) => Check::Passed(self.settings.entry(session, class, request)),
             Verdict::Now(Err(rejection)) => Check::Failed(rejection),
             asking => Check::Asking(asking),
         }
@@ -225,7 +225,7 @@ impl ActivityLayer {
         session: &Session,
         request: &Request<ReqBody>,
     ) -> Response<SessionBody<ResBody>> {
-        self.settings.reject(rejection, session, Dialect::of(request.headers()))
+        self.settings.reject(rejection, session, Protocol::from_headers(request.headers()))
     }
 }
 
@@ -271,7 +271,7 @@ where
             return ResponseFuture::inner(self.inner.call(request));
         };
         match self.layer.check(session, &request, false) {
-            Check::Passed(visit) => ResponseFuture::counted(self.inner.call(request), visit),
+            Check::Passed(entry) => ResponseFuture::counted(self.inner.call(request), entry),
             Check::Failed(rejection) => {
                 let response = self.layer.reject(rejection, session, &request);
                 ResponseFuture::answer(response)

@@ -12,7 +12,7 @@ use http::Response;
 use pin_project_lite::pin_project;
 
 use super::{Question, Settings};
-use crate::{body::SessionBody, rejection::Dialect};
+use crate::{body::SessionBody, rejection::Protocol};
 
 pin_project! {
     /// The response future of [`AuthenticateService`](super::AuthenticateService).
@@ -40,7 +40,7 @@ pub(crate) enum Dismissal<B> {
 /// A store that is being asked for the reason.
 pub(crate) struct Asking {
     pub(super) question: Question,
-    pub(super) dialect: Dialect,
+    pub(super) protocol: Protocol,
     pub(super) settings: Arc<Settings>,
 }
 
@@ -48,7 +48,7 @@ impl Asking {
     fn poll_answer<B>(&mut self, cx: &mut Context<'_>) -> Poll<Response<SessionBody<B>>> {
         let answer = ready!(Pin::new(&mut self.question.answer).poll(cx));
         let rejection = self.settings.name(&self.question.ended, answer.ok());
-        Poll::Ready(rejection.into_response(&self.settings.speech(self.dialect.clone())))
+        Poll::Ready(rejection.into_response(&self.settings.speech(self.protocol.clone())))
     }
 }
 

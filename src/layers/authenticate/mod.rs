@@ -18,14 +18,17 @@ use tower_service::Service;
 pub use self::future::ResponseFuture;
 use self::future::{Asking, Dismissal};
 use crate::{
+    audit::{AuditEvent, AuditQueue},
     body::SessionBody,
     clock::{Clock, SystemClock},
-    lifecycle::{About, AuditEvent, Journal},
-    rejection::{Dialect, MakeRejection, Rejection, RejectionKind, Speech},
-    request_class::{Noted, RequestClass},
-    rules::{self, Limit, Profiles, Standing, Timestamp},
-    session::{Judge, Session},
-    store::{Peeked, REQUEST_TIME_LIMIT, SessionStore, Timed},
+    maybe_ready::{REQUEST_TIME_LIMIT, Timed},
+    policy::Profiles,
+    rejection::{MakeRejection, Protocol, Rejection, RejectionFormat, RejectionKind},
+    request_class::{RequestClass, RequestHeaders},
+    rules::{self, ExpiryReason, SessionStatus},
+    session::{Enforcement, Session},
+    store::{SessionStore, StoredSession},
+    time::Timestamp,
     token::{TokenVerifier, VerifiedToken},
     transport::{Presented, Transport, mark_sensitive, read},
 };
@@ -43,8 +46,7 @@ use crate::{
 /// use http::{Request, Response, StatusCode};
 /// use tower::{ServiceBuilder, ServiceExt, service_fn};
 /// use tower_sliding_session::{
-///     Policy, layers::AuthenticateLayer, rules::Profiles,
-///     token::{JwtKeys, TokenVerifier},
+///     Policy, Profiles, layers::AuthenticateLayer, token::{JwtKeys, TokenVerifier},
 /// };
 ///
 /// # #[tokio::main(flavor = "current_thread")]
@@ -69,10 +71,10 @@ pub struct AuthenticateLayer {
 #[derive(Clone)]
 struct Settings {
     verifier: TokenVerifier,
-    judge: Arc<Judge>,
+    enforcement: Arc<Enforcement>,
     transports: Vec<Transport>,
     rejections: Option<Arc<dyn MakeRejection>>,
-    journal: Option<Journal>,
+    audit_queue: Option<AuditQueue>,
     optional: bool,
     allow_preflight: bool,
 }
@@ -83,10 +85,10 @@ impl AuthenticateLayer {
         Self {
             settings: Arc::new(Settings {
                 verifier,
-                judge: Arc::new(Judge::new(profiles.into(), Arc::new(SystemClock))),
+                enforcement: Arc::new(Enforcement::new(profiles.into(), Arc::new(SystemClock))),
                 transports: vec![Transport::Bearer],
                 rejections: None,
-                journal: None,
+                audit_queue: None,
                 optional: false,
                 allow_preflight: false,
             }),
@@ -106,19 +108,19 @@ impl AuthenticateLayer {
     /// The store that is asked why a session is over, where its token has ended.
     pub fn store(self, store: Arc<dyn SessionStore>) -> Self {
         self.with(|settings| {
-            let judge = Judge::clone(&settings.judge).with_store(store);
-            settings.judge = Arc::new(judge);
+            let enforcement = Enforcement::clone(&settings.enforcement).with_store(store);
+            settings.enforcement = Arc::new(enforcement);
         })
     }
 
-    /// Judges as `judge` does.
-    pub(crate) fn judged_by(self, judge: Arc<Judge>) -> Self {
-        self.with(|settings| settings.judge = judge)
+    /// Judges as `enforcement` does.
+    pub(crate) fn enforced_by(self, enforcement: Arc<Enforcement>) -> Self {
+        self.with(|settings| settings.enforcement = enforcement)
     }
 
     /// Another clock than the system's.
     pub fn clock(self, clock: Arc<dyn Clock>) -> Self {
-        self.with(|settings| Arc::make_mut(&mut settings.judge).clock = clock)
+        self.with(|settings| Arc::make_mut(&mut settings.enforcement).clock = clock)
     }
 
     /// Writes the bodies of rejections over plain HTTP.
@@ -127,8 +129,8 @@ impl AuthenticateLayer {
     }
 
     /// Where it is noted that a token was turned away.
-    pub fn journal(self, journal: Journal) -> Self {
-        self.with(|settings| settings.journal = Some(journal))
+    pub fn audit_queue(self, audit_queue: AuditQueue) -> Self {
+        self.with(|settings| settings.audit_queue = Some(audit_queue))
     }
 
     /// Lets requests without a token pass, without a `Session`; a bad token is still rejected.
@@ -183,14 +185,14 @@ enum Refusal {
 
 /// A store that is being asked why a session is over.
 struct Question {
-    answer: Timed<Peeked>,
+    answer: Timed<StoredSession>,
     ended: Ended,
 }
 
 /// A session that its token alone knows to be over.
 struct Ended {
     token: Arc<VerifiedToken>,
-    limit: Limit,
+    limit: ExpiryReason,
     now: Timestamp,
 }
 
@@ -200,32 +202,36 @@ impl Settings {
     fn authenticate(
         &self,
         headers: &HeaderMap,
-        noted: &Noted<'_>,
+        noted: &RequestHeaders<'_>,
     ) -> Result<Option<Session>, Refusal> {
-        let (token, carrier) = match read(&self.transports, noted.authorization, headers) {
+        let (token, origin) = match read(&self.transports, noted.authorization, headers) {
             Presented::Nothing if self.optional => return Ok(None),
             Presented::Nothing => {
                 return Err(Refusal::Rejected(RejectionKind::MissingToken.into()));
             }
             Presented::Unreadable => {
-                return Err(self.reject(RejectionKind::InvalidToken, None, self.judge.clock.now()));
+                return Err(self.reject(
+                    RejectionKind::InvalidToken,
+                    None,
+                    self.enforcement.clock.now(),
+                ));
             }
-            Presented::Token(token, carrier) => (token, carrier),
+            Presented::Token(token, origin) => (token, origin),
         };
-        let now = self.judge.clock.now();
+        let now = self.enforcement.clock.now();
         let Ok(token) = self.verifier.verify(token, now) else {
             return Err(self.reject(RejectionKind::InvalidToken, None, now));
         };
-        if self.judge.is_revoked(&token) {
+        if self.enforcement.is_revoked(&token) {
             return Err(self.reject(RejectionKind::SessionRevoked, Some(&token), now));
         }
-        match rules::standing(token.claims(), None, &self.judge.policy(&token), now) {
-            Standing::Impossible => {
+        match rules::status(token.claims(), None, &self.enforcement.policy(&token), now) {
+            SessionStatus::Invalid => {
                 Err(self.reject(RejectionKind::InvalidToken, Some(&token), now))
             }
-            Standing::Over(limit) => Err(self.why(Ended { token, limit, now })),
-            Standing::Live { .. } => {
-                let session = Session::new(token, carrier, Some(Arc::clone(&self.judge)));
+            SessionStatus::Expired(limit) => Err(self.why(Ended { token, limit, now })),
+            SessionStatus::Active { .. } => {
+                let session = Session::new(token, origin, Some(Arc::clone(&self.enforcement)));
                 session.set_now(now);
                 Ok(Some(session))
             }
@@ -249,26 +255,26 @@ impl Settings {
         last_activity: Timestamp,
         now: Timestamp,
     ) {
-        let Some(journal) = &self.journal else { return };
+        let Some(audit_queue) = &self.audit_queue else { return };
         let Some(token) = token else {
             // What nobody has signed is about nobody: whoever sends it must not fill the log.
             tracing::debug!(code = kind.code(), "a token was rejected");
             return;
         };
-        if let Some(event) = AuditEvent::of_rejection(kind, now.since(last_activity)) {
-            journal.note(&event, now, &About::token(token));
+        if let Some(event) = AuditEvent::from_rejection(kind, now.since(last_activity)) {
+            audit_queue.note(&event, now, &token.audit_subject());
         }
     }
 
     /// Asks the store, if there is one, why a session is over.
     fn why(&self, ended: Ended) -> Refusal {
-        let Some(store) = self.judge.store() else {
+        let Some(store) = self.enforcement.store() else {
             return Refusal::Rejected(self.name(&ended, None));
         };
-        match store.peek(ended.token.session_key()).try_ready() {
+        match store.get(ended.token.session_key()).try_ready() {
             Ok(answer) => Refusal::Rejected(self.name(&ended, answer.ok())),
             Err(pending) => {
-                let answer = Timed::new(pending, &*self.judge.clock, REQUEST_TIME_LIMIT);
+                let answer = Timed::new(pending, &*self.enforcement.clock, REQUEST_TIME_LIMIT);
                 Refusal::Asking(Question { answer, ended })
             }
         }
@@ -276,20 +282,20 @@ impl Settings {
 
     /// The reason for a session's end, by what the store answered; without an answer the last
     /// activity is known only where the token says all there is to say about it.
-    fn name(&self, ended: &Ended, answer: Option<Peeked>) -> Rejection {
+    fn name(&self, ended: &Ended, answer: Option<StoredSession>) -> Rejection {
         let claims = ended.token.claims();
-        let policy = self.judge.policy(&ended.token);
+        let policy = self.enforcement.policy(&ended.token);
         let stored = match answer {
-            Some(Peeked::LastSeen(at)) => Some(at),
+            Some(StoredSession::Active(at)) => Some(at),
             _ => None,
         };
         let last_activity = rules::last_activity(claims, stored, ended.now);
         let kind = match answer {
-            Some(Peeked::Ended) => RejectionKind::SessionRevoked,
+            Some(StoredSession::Ended) => RejectionKind::SessionRevoked,
             None if policy.records_activity() => ended.limit.into(),
-            _ => match rules::standing(claims, Some(last_activity), &policy, ended.now) {
-                Standing::Over(limit) => {
-                    self.judge.seal(&ended.token, limit, &policy);
+            _ => match rules::status(claims, Some(last_activity), &policy, ended.now) {
+                SessionStatus::Expired(limit) => {
+                    self.enforcement.seal(&ended.token, limit, &policy);
                     limit.into()
                 }
                 _ => ended.limit.into(),
@@ -299,8 +305,8 @@ impl Settings {
         kind.into()
     }
 
-    fn speech(&self, dialect: Dialect) -> Speech<'_> {
-        Speech { dialect, body: self.rejections.as_deref() }
+    fn speech(&self, protocol: Protocol) -> RejectionFormat<'_> {
+        RejectionFormat { protocol, body: self.rejections.as_deref() }
     }
 }
 
@@ -312,7 +318,7 @@ impl AuthenticateLayer {
         &self,
         request: &Request<ReqBody>,
         class: RequestClass,
-        noted: &Noted<'_>,
+        noted: &RequestHeaders<'_>,
     ) -> Result<Option<Session>, Dismissal<ResBody>> {
         if class == RequestClass::Public {
             return Ok(None);
@@ -334,15 +340,15 @@ impl AuthenticateLayer {
     }
 
     fn dismiss<ResBody>(&self, refusal: Refusal, headers: &HeaderMap) -> Dismissal<ResBody> {
-        let dialect = Dialect::of(headers);
+        let protocol = Protocol::from_headers(headers);
         match refusal {
             Refusal::Rejected(rejection) => {
-                let speech = self.settings.speech(dialect);
+                let speech = self.settings.speech(protocol);
                 Dismissal::Answer(Box::new(rejection.into_response(&speech)))
             }
             Refusal::Asking(question) => {
                 let settings = Arc::clone(&self.settings);
-                Dismissal::Asking(Box::new(Asking { question, dialect, settings }))
+                Dismissal::Asking(Box::new(Asking { question, protocol, settings }))
             }
         }
     }
@@ -378,7 +384,7 @@ where
     #[inline(always)]
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let class = RequestClass::assigned(&request);
-        match self.layer.admit(&request, class, &Noted::of(request.headers())) {
+        match self.layer.admit(&request, class, &RequestHeaders::new(request.headers())) {
             Ok(Some(session)) => self.layer.insert(session, &mut request),
             Ok(None) => {}
             Err(dismissal) => return ResponseFuture::dismissed(dismissal),

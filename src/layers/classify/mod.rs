@@ -22,9 +22,7 @@ use crate::request_class::{Classify, RequestClass, RequestHead};
 /// use http::{Request, Response};
 /// use tower::{ServiceBuilder, ServiceExt, service_fn};
 /// use tower_sliding_session::{
-///     RequestClass,
-///     layers::ClassifyLayer,
-///     request_class::{PathRules, subtree},
+///     RequestClass, layers::ClassifyLayer, request_class::{PathRules, subtree},
 /// };
 ///
 /// # #[tokio::main(flavor = "current_thread")]

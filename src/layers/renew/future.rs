@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 
 use super::{
     Renewal,
-    mint::{Errand, Minted},
+    pending::{Minted, PendingRenewal},
 };
 
 pin_project! {
@@ -22,13 +22,13 @@ pin_project! {
         inner: F,
         renewal: Option<Renewal>,
         // Renewals are rare: a box spares every other request their state.
-        minting: Option<BoxedMinting<B>>,
+        awaiting_token: Option<BoxedAwaitingToken<B>>,
     }
 }
 
 pin_project! {
     /// A response that waits for its token.
-    pub(crate) struct Minting<B, M>
+    pub(crate) struct AwaitingToken<B, M>
     where
         M: ?Sized,
     {
@@ -40,17 +40,18 @@ pin_project! {
 }
 
 /// In one box, with the future of its token.
-pub(crate) type BoxedMinting<B> = Pin<Box<Minting<B, dyn Future<Output = Option<Minted>> + Send>>>;
+pub(crate) type BoxedAwaitingToken<B> =
+    Pin<Box<AwaitingToken<B, dyn Future<Output = Option<Minted>> + Send>>>;
 
-pub(crate) fn minting<B>(
+pub(crate) fn awaiting_token<B>(
     response: Response<B>,
     renewal: Renewal,
-    errand: Errand,
-) -> BoxedMinting<B> {
-    Box::pin(Minting { response: Some(response), renewal, minted: errand.run() })
+    pending: PendingRenewal,
+) -> BoxedAwaitingToken<B> {
+    Box::pin(AwaitingToken { response: Some(response), renewal, minted: pending.run() })
 }
 
-impl<B, M> Minting<B, M>
+impl<B, M> AwaitingToken<B, M>
 where
     M: Future<Output = Option<Minted>> + ?Sized,
 {
@@ -60,8 +61,8 @@ where
         let minted = ready!(this.minted.poll(cx));
         let mut response = this.response.take().expect("polled after completion");
         if let Some(Minted { token, life }) = minted {
-            let carrier = this.renewal.session.carrier();
-            this.renewal.settings.delivery.write(response.headers_mut(), carrier, token, life);
+            let origin = this.renewal.session.origin();
+            this.renewal.settings.delivery.write(response.headers_mut(), origin, token, life);
         }
         this.renewal.announce(&mut response);
         Poll::Ready(response)
@@ -70,7 +71,7 @@ where
 
 impl<F, B> ResponseFuture<F, B> {
     pub(super) fn new(inner: F, renewal: Option<Renewal>) -> Self {
-        Self { inner, renewal, minting: None }
+        Self { inner, renewal, awaiting_token: None }
     }
 }
 
@@ -83,16 +84,16 @@ where
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        if let Some(minting) = this.minting {
-            return minting.as_mut().poll_response(cx).map(Ok);
+        if let Some(awaiting_token) = this.awaiting_token {
+            return awaiting_token.as_mut().poll_response(cx).map(Ok);
         }
         let mut response = ready!(this.inner.poll(cx))?;
-        let errand = this.renewal.as_ref().and_then(|renewal| renewal.finish(&mut response));
-        let (Some(errand), Some(renewal)) = (errand, this.renewal.take()) else {
+        let pending = this.renewal.as_ref().and_then(|renewal| renewal.finish(&mut response));
+        let (Some(pending), Some(renewal)) = (pending, this.renewal.take()) else {
             return Poll::Ready(Ok(response));
         };
-        let minting = minting(response, renewal, errand);
-        this.minting.insert(minting).as_mut().poll_response(cx).map(Ok)
+        let awaiting_token = awaiting_token(response, renewal, pending);
+        this.awaiting_token.insert(awaiting_token).as_mut().poll_response(cx).map(Ok)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Puts the token's successor on the response.
 
-mod cacheable;
 mod future;
-mod mint;
+mod pending;
+mod shared_cache;
 
 use std::{
     fmt,
@@ -15,17 +15,19 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 pub use self::future::ResponseFuture;
-pub(crate) use self::future::{BoxedMinting, minting};
-use self::{cacheable::is_shared_cacheable, mint::Errand};
+pub(crate) use self::future::{BoxedAwaitingToken, awaiting_token};
+use self::{pending::PendingRenewal, shared_cache::is_shared_cacheable};
 use crate::{
+    audit::{AuditEvent, AuditQueue},
     clock::{Clock, SystemClock},
-    lifecycle::{About, AuditEvent, Journal},
+    policy::Profiles,
     request_class::RequestClass,
-    rules::{self, Profiles, Timestamp},
+    rules::{self},
     session::Session,
-    store::{MemoryGate, RenewalGate},
+    store::{MemoryLimiter, RenewalLimiter},
+    time::Timestamp,
     token::{ClaimsSource, JwtKeys, Seen},
-    transport::Delivery,
+    transport::TokenDelivery,
 };
 
 const SESSION_EXPIRES: HeaderName = HeaderName::from_static("session-expires");
@@ -45,8 +47,7 @@ const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 /// use http::{Request, Response};
 /// use tower::{ServiceBuilder, ServiceExt, service_fn};
 /// use tower_sliding_session::{
-///     ManualClock, Policy, Session, Timestamp, layers::RenewLayer, rules::Profiles,
-///     token::JwtKeys,
+///     ManualClock, Policy, Profiles, Session, Timestamp, layers::RenewLayer, token::JwtKeys,
 /// };
 ///
 /// # #[tokio::main(flavor = "current_thread")]
@@ -81,12 +82,12 @@ pub struct RenewLayer {
 struct Settings {
     keys: Arc<JwtKeys>,
     profiles: Arc<Profiles>,
-    delivery: Delivery,
-    gate: Arc<dyn RenewalGate>,
+    delivery: TokenDelivery,
+    limiter: Arc<dyn RenewalLimiter>,
     claims: Option<Arc<dyn ClaimsSource>>,
     clock: Arc<dyn Clock>,
     session_expires: bool,
-    journal: Option<Journal>,
+    audit_queue: Option<AuditQueue>,
 }
 
 impl RenewLayer {
@@ -96,12 +97,12 @@ impl RenewLayer {
             settings: Arc::new(Settings {
                 keys: keys.into(),
                 profiles: profiles.into(),
-                delivery: Delivery::new(),
-                gate: Arc::new(MemoryGate::new()),
+                delivery: TokenDelivery::new(),
+                limiter: Arc::new(MemoryLimiter::new()),
                 claims: None,
                 clock: Arc::new(SystemClock),
                 session_expires: false,
-                journal: None,
+                audit_queue: None,
             }),
         }
     }
@@ -112,13 +113,13 @@ impl RenewLayer {
     }
 
     /// Where successors are written; by default the header `x-refreshed-token`.
-    pub fn delivery(self, delivery: Delivery) -> Self {
+    pub fn delivery(self, delivery: TokenDelivery) -> Self {
         self.with(|settings| settings.delivery = delivery)
     }
 
     /// What grants renewals; by default a table in memory.
-    pub fn gate(self, gate: Arc<dyn RenewalGate>) -> Self {
-        self.with(|settings| settings.gate = gate)
+    pub fn limiter(self, limiter: Arc<dyn RenewalLimiter>) -> Self {
+        self.with(|settings| settings.limiter = limiter)
     }
 
     /// What tells the app's claims at each renewal; by default they stay as they are.
@@ -133,8 +134,8 @@ impl RenewLayer {
 
     /// Where it is noted that a token was renewed, that a renewal was denied, or that a handler has
     /// ended the session.
-    pub fn journal(self, journal: Journal) -> Self {
-        self.with(|settings| settings.journal = Some(journal))
+    pub fn audit_queue(self, audit_queue: AuditQueue) -> Self {
+        self.with(|settings| settings.audit_queue = Some(audit_queue))
     }
 
     /// Adds `Session-Expires: idle=1140, absolute=86400, renewable` to every response of a session
@@ -146,8 +147,8 @@ impl RenewLayer {
 
 impl Settings {
     fn note(&self, event: &AuditEvent, session: &Session) {
-        if let Some(journal) = &self.journal {
-            journal.note(event, self.clock.now(), &About::token(session.token()));
+        if let Some(audit_queue) = &self.audit_queue {
+            audit_queue.note(event, self.clock.now(), &session.token().audit_subject());
         }
     }
 }
@@ -220,33 +221,33 @@ pub(crate) struct Renewal {
 impl Renewal {
     /// Finishes `response`, or says which token is to be minted for it first.
     #[inline(always)]
-    pub(crate) fn finish<B>(&self, response: &mut Response<B>) -> Option<Errand> {
-        let errand = if !self.session.may_renew() {
+    pub(crate) fn finish<B>(&self, response: &mut Response<B>) -> Option<PendingRenewal> {
+        let pending = if !self.session.may_renew() {
             if self.session.was_ended() {
                 self.settings.note(&AuditEvent::SessionEnded, &self.session);
             }
             None
         } else if self.class == RequestClass::User || self.session.has_replaced_claims() {
-            self.errand(response)
+            self.pending(response)
         } else {
             None
         };
-        if errand.is_none() {
+        if pending.is_none() {
             self.announce(response);
         }
-        errand
+        pending
     }
 
     /// The token to mint for `response`, if one is due.
-    fn errand<B>(&self, response: &Response<B>) -> Option<Errand> {
+    fn pending<B>(&self, response: &Response<B>) -> Option<PendingRenewal> {
         let (session, settings) = (&self.session, &self.settings);
         let replaced = session.take_replaced_claims();
         let claims = session.session_claims();
         let policy = session.policy(&settings.profiles);
         let now = settings.clock.now();
         let times = match &replaced {
-            Some(_) => rules::successor(claims, &policy, now),
-            None if self.class == RequestClass::User => rules::renewal(claims, &policy, now)?,
+            Some(_) => rules::successor_times(claims, &policy, now),
+            None if self.class == RequestClass::User => rules::renewal_times(claims, &policy, now)?,
             // A renewal further in has taken them.
             None => return None,
         };
@@ -254,7 +255,7 @@ impl Renewal {
         if !self.is_renewable(response) {
             return None;
         }
-        Some(Errand {
+        Some(PendingRenewal {
             session: session.clone(),
             settings: Arc::clone(settings),
             now,
@@ -282,7 +283,7 @@ impl Renewal {
             failed || delivery.is_used_by(name, value) || is_shared_cacheable(name, value)
         };
         succeeded
-            && delivery.reaches(self.session.carrier())
+            && delivery.reaches(self.session.origin())
             && !response.headers().iter().any(forbids)
     }
 
@@ -297,7 +298,7 @@ impl Renewal {
     fn announce_deadlines<B>(&self, response: &mut Response<B>) {
         let claims = self.session.session_claims();
         let policy = self.session.policy(&self.settings.profiles);
-        let deadlines = rules::Deadlines::of(claims, Some(self.session.last_activity()), &policy);
+        let deadlines = rules::Deadlines::new(claims, Some(self.session.last_activity()), &policy);
         let now = self.settings.clock.now();
         let left = |until: Timestamp| until.since(now).as_secs();
         let idle = left(deadlines.idle.unwrap_or(deadlines.absolute));

@@ -17,7 +17,7 @@ pub use self::future::ResponseFuture;
 use crate::{
     body::SessionBody,
     clock::{Clock, SystemClock},
-    rejection::{Dialect, MakeRejection, Rejection, Speech},
+    rejection::{MakeRejection, Protocol, Rejection, RejectionFormat},
     rules,
     session::Session,
 };
@@ -32,9 +32,7 @@ use crate::{
 /// use std::{sync::Arc, time::Duration};
 /// use http::{Request, Response, StatusCode};
 /// use tower::{ServiceBuilder, ServiceExt, service_fn};
-/// use tower_sliding_session::{
-///     ManualClock, Session, Timestamp, layers::RequireRecentAuthLayer,
-/// };
+/// use tower_sliding_session::{ManualClock, Session, Timestamp, layers::RequireRecentAuthLayer};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -124,8 +122,8 @@ where
         match request.extensions().get::<Session>() {
             Some(session) if self.layer.rejects(session) => {
                 let rejection = Rejection::recent_authentication(self.layer.max_age);
-                let dialect = Dialect::of(request.headers());
-                let speech = Speech { dialect, body: self.layer.rejections.as_deref() };
+                let protocol = Protocol::from_headers(request.headers());
+                let speech = RejectionFormat { protocol, body: self.layer.rejections.as_deref() };
                 ResponseFuture::answer(rejection.into_response(&speech))
             }
             _ => ResponseFuture::inner(self.inner.call(request)),

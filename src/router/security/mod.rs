@@ -49,6 +49,6 @@ async fn view(
     let active = caller.sessions.active_users(tenant, MOST_USERS).await?;
     let subjects: Vec<&str> = active.iter().map(|user| &*user.sub).collect();
     let entries = caller.sessions.directory_entries(tenant, &subjects).await;
-    let users = active.iter().map(|user| SignedIn::of(user, &entries)).collect();
-    Ok(Reply(Security::of(policy, caller.sessions.profiles().normal(), users)))
+    let users = active.iter().map(|user| SignedIn::new(user, &entries)).collect();
+    Ok(Reply(Security::new(policy, caller.sessions.profiles().normal(), users)))
 }

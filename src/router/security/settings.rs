@@ -7,11 +7,11 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::view::{Range, minutes};
 use crate::{
+    policy::{OutOfBounds, OverrideBounds, OverrideField, TimeoutOverrides},
     router::{
         body::JsonBody,
         failure::{Bound, FieldError},
     },
-    rules::{self, OverrideBounds, OverrideField, Overrides, Violation},
 };
 
 pub(super) const MINUTE: u64 = 60;
@@ -51,7 +51,7 @@ impl Settings {
     pub(super) fn read(body: &JsonBody, bounds: &OverrideBounds) -> Result<Self, Vec<FieldError>> {
         let Some(fields) = body.object::<BTreeMap<String, Box<RawValue>>>() else {
             let message = "the settings are a JSON object";
-            return Err(vec![FieldError::of_text("", "", Bound::default(), message)]);
+            return Err(vec![FieldError::from_text("", "", Bound::default(), message)]);
         };
         let (mut settings, mut errors) = (Self::default(), Vec::new());
         for (field, value) in fields {
@@ -65,7 +65,7 @@ impl Settings {
                     continue;
                 }
             };
-            match parsed(value.get(), &Range::of(bounds)) {
+            match parsed(value.get(), &Range::from_bounds(bounds)) {
                 Ok(parsed) => *change = parsed,
                 Err((bound, message)) => {
                     errors.push(FieldError { field, value: repeated(value), bound, message });
@@ -75,8 +75,8 @@ impl Settings {
         if errors.is_empty() { Ok(settings) } else { Err(errors) }
     }
 
-    pub(super) fn applied(&self, old: Overrides) -> Overrides {
-        Overrides {
+    pub(super) fn applied(&self, old: TimeoutOverrides) -> TimeoutOverrides {
+        TimeoutOverrides {
             idle: self.idle.applied(old.idle),
             absolute: self.absolute.applied(old.absolute),
         }
@@ -114,21 +114,21 @@ fn repeated(value: Box<RawValue>) -> Box<RawValue> {
 }
 
 /// What the policy says against the settings, in whole minutes.
-pub(super) fn errors(violations: &[Violation]) -> Vec<FieldError> {
+pub(super) fn errors(violations: &[OutOfBounds]) -> Vec<FieldError> {
     violations.iter().map(error).collect()
 }
 
-fn error(violation: &Violation) -> FieldError {
+fn error(violation: &OutOfBounds) -> FieldError {
     let field = match violation.field {
         OverrideField::Idle => IDLE,
         OverrideField::Absolute => ABSOLUTE,
     };
-    let up = |least: Duration| Range::of(&(least..=least)).min;
+    let up = |least: Duration| Range::from_bounds(&(least..=least)).min;
     let bound = match violation.bound {
-        rules::Bound::AtLeast(least) | rules::Bound::AtLeastIdle(least) => {
+        crate::policy::Bound::AtLeast(least) | crate::policy::Bound::AtLeastIdle(least) => {
             Bound::at_least(up(least))
         }
-        rules::Bound::AtMost(most) | rules::Bound::AtMostAbsolute(most) => {
+        crate::policy::Bound::AtMost(most) | crate::policy::Bound::AtMostAbsolute(most) => {
             Bound::at_most(minutes(most))
         }
     };

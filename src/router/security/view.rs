@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::settings::MINUTE;
 use crate::{
     lifecycle::{AccountPolicy, DirectoryEntry},
-    rules::Policy,
+    policy::Policy,
     store::ActiveUser,
 };
 
@@ -51,7 +51,7 @@ pub(super) struct SignedIn {
 }
 
 impl Security {
-    pub(super) fn of(
+    pub(super) fn new(
         policy: &AccountPolicy,
         default: &Policy,
         active_users: Vec<SignedIn>,
@@ -68,8 +68,8 @@ impl Security {
                 absolute_timeout_minutes: minutes(default.absolute_timeout()),
             },
             bounds: Bounds {
-                idle_timeout_minutes: Range::of(&policy.bounds.idle),
-                absolute_timeout_minutes: Range::of(&policy.bounds.absolute),
+                idle_timeout_minutes: Range::from_bounds(&policy.bounds.idle),
+                absolute_timeout_minutes: Range::from_bounds(&policy.bounds.absolute),
             },
             active_users,
         }
@@ -77,7 +77,7 @@ impl Security {
 }
 
 impl Range {
-    pub(super) fn of(bounds: &RangeInclusive<Duration>) -> Self {
+    pub(super) fn from_bounds(bounds: &RangeInclusive<Duration>) -> Self {
         let least = *bounds.start();
         let rounded_up = least.as_secs().saturating_add(u64::from(least.subsec_nanos() > 0));
         Self { min: rounded_up.div_ceil(MINUTE), max: minutes(*bounds.end()) }
@@ -85,7 +85,7 @@ impl Range {
 }
 
 impl SignedIn {
-    pub(super) fn of(user: &ActiveUser, entries: &[DirectoryEntry]) -> Self {
+    pub(super) fn new(user: &ActiveUser, entries: &[DirectoryEntry]) -> Self {
         let entry = entries.iter().find(|entry| entry.subject == user.sub);
         Self {
             user_id: user.sub.clone(),

@@ -1,9 +1,8 @@
 //! The stores in memory: what one process remembers, bounded, and forgets when it ends.
 
-mod gate;
 mod lifecycle;
-mod lives;
+mod lifecycle_state;
+mod limiter;
 mod sessions;
-pub(super) mod table;
 
-pub use self::{gate::MemoryGate, sessions::MemoryStore};
+pub use self::{limiter::MemoryLimiter, sessions::MemoryStore};

@@ -9,13 +9,15 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    lives::Lives,
-    table::{NEARBY, Table},
-};
+use super::lifecycle_state::LifecycleState;
 use crate::{
-    rules::Timestamp,
-    store::{Bulletin, Key, Peeked, SessionStore, StoreError, StoreFuture, Touch, Touched},
+    identity::StoreKey,
+    maybe_ready::{MaybeReady, StoreError},
+    store::{
+        Revocations, SessionStore, StoredSession, Touch, TouchOutcome,
+        table::{NEARBY, Table},
+    },
+    time::Timestamp,
 };
 
 /// Remembers sessions in this process. The default store.
@@ -44,27 +46,29 @@ use crate::{
 ///
 /// ```
 /// use std::time::Duration;
-/// use tower_sliding_session::{Timestamp, store::{Key, MemoryStore, SessionStore, Touch, Touched}};
+/// use tower_sliding_session::{
+///     Timestamp, identity::StoreKey, store::{MemoryStore, SessionStore, Touch, TouchOutcome},
+/// };
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), tower_sliding_session::store::StoreError> {
 /// let store = MemoryStore::new();
-/// let session = Key::session(None, "a-session");
+/// let session = StoreKey::session(None, "a-session");
 /// let now = Timestamp::from_secs(1_800_000_000);
 /// let idle = Duration::from_secs(1200);
 /// let touch = Touch { now, token_activity: now, idle, known_only: false };
-/// assert_eq!(store.touch(session, touch).await?, Touched::Live(None));
+/// assert_eq!(store.touch(session, touch).await?, TouchOutcome::Active(None));
 ///
-/// store.end(session, now + Duration::from_secs(3600)).await?;
-/// assert_eq!(store.touch(session, touch).await?, Touched::Ended);
+/// store.write_tombstone(session, now + Duration::from_secs(3600)).await?;
+/// assert_eq!(store.touch(session, touch).await?, TouchOutcome::Ended);
 /// # Ok(())
 /// # }
 /// ```
 pub struct MemoryStore {
     table: Table<Entry>,
-    pub(super) bulletin: Arc<Bulletin>,
+    pub(super) revocations: Arc<Revocations>,
     /// Boxed, so that requests share no cache line with it.
-    pub(super) lives: Box<Mutex<Lives>>,
+    pub(super) lifecycle_state: Box<Mutex<LifecycleState>>,
 }
 
 impl MemoryStore {
@@ -83,8 +87,8 @@ impl MemoryStore {
     pub fn with_capacity(max_sessions: usize) -> Self {
         Self {
             table: Table::new(max_sessions),
-            bulletin: Arc::default(),
-            lives: Box::new(Mutex::new(Lives::new(max_sessions))),
+            revocations: Arc::default(),
+            lifecycle_state: Box::new(Mutex::new(LifecycleState::new(max_sessions))),
         }
     }
 
@@ -100,42 +104,42 @@ impl MemoryStore {
         self.len() == 0
     }
 
-    fn touch_now(&self, session: Key, touch: Touch) -> Touched {
+    fn touch_now(&self, session: StoreKey, touch: Touch) -> TouchOutcome {
         if let Some(touched) = self.table.get(&session, |entry| entry.touch(touch)) {
             return touched;
         }
         if touch.known_only {
-            return Touched::Unknown;
+            return TouchOutcome::Unknown;
         }
         if is_idle(touch.token_activity, touch) {
-            return Touched::Idle(touch.token_activity);
+            return TouchOutcome::Idle(touch.token_activity);
         }
-        let lapsed = |entry: &Entry| entry.has_lapsed(touch.now);
-        self.table.sweep_in_turn(lapsed);
+        let expired = |entry: &Entry| entry.is_expired(touch.now);
+        self.table.sweep_next(expired);
         let room = (self.table.room())
-            .or_else(|| self.table.room_of_lapsed(&session, lapsed))
+            .or_else(|| self.table.room_of_expired(&session, expired))
             .or_else(|| self.table.room_of_oldest(&session, NEARBY, Entry::last_seen));
-        let Some(room) = room else { return Touched::Live(None) };
+        let Some(room) = room else { return TouchOutcome::Active(None) };
         // The entry may have appeared since it was looked for, as a tombstone perhaps.
         self.table
             .insert(room, session, Entry::active(touch), |entry| entry.touch(touch))
-            .unwrap_or(Touched::Live(None))
+            .unwrap_or(TouchOutcome::Active(None))
     }
 
     /// Records an activity without judging what came before; a tombstone stays.
-    pub(super) fn record_activity(&self, session: Key, now: Timestamp, idle: Duration) {
+    pub(super) fn record_activity(&self, session: StoreKey, now: Timestamp, idle: Duration) {
         self.touch_now(session, Touch { now, token_activity: now, idle, known_only: false });
     }
 
-    pub(super) fn peek_now(&self, session: &Key) -> Peeked {
+    pub(super) fn get_now(&self, session: &StoreKey) -> StoredSession {
         let peeked = self.table.get(session, |entry| match entry.last_seen() {
-            Some(millis) => Peeked::LastSeen(Timestamp::from_millis(millis)),
-            None => Peeked::Ended,
+            Some(millis) => StoredSession::Active(Timestamp::from_millis(millis)),
+            None => StoredSession::Ended,
         });
-        peeked.unwrap_or(Peeked::Unknown)
+        peeked.unwrap_or(StoredSession::Unknown)
     }
 
-    pub(super) fn end_now(&self, session: Key, until: Timestamp) -> Result<(), StoreError> {
+    pub(super) fn end_now(&self, session: StoreKey, until: Timestamp) -> Result<(), StoreError> {
         if self.table.get(&session, |entry| entry.end(until)).is_some() {
             return Ok(());
         }
@@ -163,22 +167,22 @@ impl fmt::Debug for MemoryStore {
 }
 
 impl SessionStore for MemoryStore {
-    fn touch(&self, session: Key, touch: Touch) -> StoreFuture<Touched> {
-        StoreFuture::ready(Ok(self.touch_now(session, touch)))
+    fn touch(&self, session: StoreKey, touch: Touch) -> MaybeReady<TouchOutcome> {
+        MaybeReady::ready(Ok(self.touch_now(session, touch)))
     }
 
-    fn peek(&self, session: Key) -> StoreFuture<Peeked> {
-        StoreFuture::ready(Ok(self.peek_now(&session)))
+    fn get(&self, session: StoreKey) -> MaybeReady<StoredSession> {
+        MaybeReady::ready(Ok(self.get_now(&session)))
     }
 
     /// # Errors
     /// If the store is full of tombstones; to find out, it looks at every entry.
-    fn end(&self, session: Key, until: Timestamp) -> StoreFuture<()> {
-        StoreFuture::ready(self.end_alone(session, until))
+    fn write_tombstone(&self, session: StoreKey, until: Timestamp) -> MaybeReady<()> {
+        MaybeReady::ready(self.end_alone(session, until))
     }
 
-    fn bulletin(&self) -> Option<Arc<Bulletin>> {
-        Some(Arc::clone(&self.bulletin))
+    fn revocations(&self) -> Option<Arc<Revocations>> {
+        Some(Arc::clone(&self.revocations))
     }
 }
 
@@ -208,16 +212,16 @@ impl Entry {
         Self { state: AtomicU64::new(over_until(until)), idle: AtomicU32::new(0) }
     }
 
-    fn touch(&self, touch: Touch) -> Touched {
+    fn touch(&self, touch: Touch) -> TouchOutcome {
         let mut state = self.state.load(Relaxed);
         loop {
             if state & TOMBSTONE != 0 {
-                return Touched::Ended;
+                return TouchOutcome::Ended;
             }
             let last_seen = Timestamp::from_millis(state);
             let last_activity = last_seen.max(touch.token_activity);
             if is_idle(last_activity, touch) {
-                return Touched::Idle(last_activity);
+                return TouchOutcome::Idle(last_activity);
             }
             let later = instant(touch.now).max(state);
             if later != state
@@ -227,7 +231,7 @@ impl Entry {
                 continue;
             }
             self.remember_idle(touch.idle);
-            return Touched::Live(Some(last_seen));
+            return TouchOutcome::Active(Some(last_seen));
         }
     }
 
@@ -252,7 +256,7 @@ impl Entry {
 
     /// Whether the store may forget it. A session past its idle deadline is no more alive by its
     /// token, whose activity is never the later one unless it was minted since.
-    fn has_lapsed(&self, now: Timestamp) -> bool {
+    fn is_expired(&self, now: Timestamp) -> bool {
         let state = self.state.load(Relaxed);
         let over = Timestamp::from_millis(state & !TOMBSTONE);
         if state & TOMBSTONE != 0 {

@@ -2,15 +2,16 @@
 
 use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
 
-use super::{
-    Inner,
-    front::{Cached, Local, Stored, interval},
-    value::Args,
-};
+use super::{Inner, value::Args};
 use crate::{
     clock::Sleep,
-    rules::Timestamp,
-    store::{Key, Peeked, StoreError, Touch, Touched},
+    identity::StoreKey,
+    maybe_ready::StoreError,
+    store::{
+        StoredSession, Touch, TouchOutcome,
+        node_cache::{Cached, Local, Stored, interval},
+    },
+    time::Timestamp,
 };
 
 /// How often a touch begins anew because others changed the session between its statements.
@@ -29,19 +30,23 @@ struct Known {
 
 impl Inner {
     /// The answer to a touch that this node's memory has for itself.
-    pub(super) fn touch_here(&self, session: &Key, touch: Touch) -> Option<Touched> {
-        match self.front.touch(session, touch) {
-            Local::Ended => Some(Touched::Ended),
-            Local::Live(before) => Some(Touched::Live(Some(before))),
+    pub(super) fn touch_here(&self, session: &StoreKey, touch: Touch) -> Option<TouchOutcome> {
+        match self.node_cache.touch(session, touch) {
+            Local::Ended => Some(TouchOutcome::Ended),
+            Local::Live(before) => Some(TouchOutcome::Active(Some(before))),
             Local::Ask(_) => None,
         }
     }
 
-    pub(super) async fn touch(&self, session: Key, touch: Touch) -> Result<Touched, StoreError> {
-        self.listen_if_stale().await?;
-        let cached = match self.front.touch(&session, touch) {
-            Local::Ended => return Ok(Touched::Ended),
-            Local::Live(before) => return Ok(Touched::Live(Some(before))),
+    pub(super) async fn touch(
+        &self,
+        session: StoreKey,
+        touch: Touch,
+    ) -> Result<TouchOutcome, StoreError> {
+        self.sync_if_stale().await?;
+        let cached = match self.node_cache.touch(&session, touch) {
+            Local::Ended => return Ok(TouchOutcome::Ended),
+            Local::Live(before) => return Ok(TouchOutcome::Active(Some(before))),
             Local::Ask(cached) => cached,
         };
         let asked = self.touch_in_turn(session, touch);
@@ -50,38 +55,45 @@ impl Inner {
         let limit = self.clock.sleep_until(self.clock.now() + WRITE_TIME_LIMIT);
         match in_time(asked, limit).await {
             Some(Ok(touched)) => Ok(touched),
-            _ if self.front.raise(&session, touch.now) => Ok(Touched::Live(Some(cached.last_seen))),
-            _ => Ok(Touched::Ended),
+            _ if self.node_cache.raise(&session, touch.now) => {
+                Ok(TouchOutcome::Active(Some(cached.last_seen)))
+            }
+            _ => Ok(TouchOutcome::Ended),
         }
     }
 
     /// Requests of one session at one time: the first asks, the others find its answer here.
-    async fn touch_in_turn(&self, session: Key, touch: Touch) -> Result<Touched, StoreError> {
+    async fn touch_in_turn(
+        &self,
+        session: StoreKey,
+        touch: Touch,
+    ) -> Result<TouchOutcome, StoreError> {
         let _turn = self.turn_of(&session).lock().await;
-        let generation = self.front.generation();
-        match self.front.touch(&session, touch) {
-            Local::Ended => Ok(Touched::Ended),
-            Local::Live(before) => Ok(Touched::Live(Some(before))),
+        let generation = self.node_cache.generation();
+        match self.node_cache.touch(&session, touch) {
+            Local::Ended => Ok(TouchOutcome::Ended),
+            Local::Live(before) => Ok(TouchOutcome::Active(Some(before))),
             Local::Ask(cached) => self.touch_stored(session, touch, cached, generation).await,
         }
     }
 
     async fn touch_stored(
         &self,
-        session: Key,
+        session: StoreKey,
         touch: Touch,
         cached: Option<Cached>,
         generation: u32,
-    ) -> Result<Touched, StoreError> {
+    ) -> Result<TouchOutcome, StoreError> {
         // What was admitted here and not written yet is an activity all the same.
         let seen_here = cached.map(|cached| cached.last_seen);
         let activity = seen_here.map_or(touch.token_activity, |it| it.max(touch.token_activity));
         let remember = |last_seen: Timestamp| {
             let stored = Stored { last_seen, idle: touch.idle, generation };
-            self.front.remember(session, stored, touch.now)
+            self.node_cache.remember(session, stored, touch.now)
         };
-        let live =
-            |before| if remember(touch.now) { Touched::Live(before) } else { Touched::Ended };
+        let live = |before| {
+            if remember(touch.now) { TouchOutcome::Active(before) } else { TouchOutcome::Ended }
+        };
         if cached.is_some_and(|cached| cached.is_alive)
             && self.write_activity(session, touch, activity).await?
         {
@@ -90,10 +102,10 @@ impl Inner {
         for _ in 0..ATTEMPTS {
             let Some(known) = self.known(session).await? else {
                 if touch.known_only {
-                    return Ok(Touched::Unknown);
+                    return Ok(TouchOutcome::Unknown);
                 }
                 if touch.now >= activity + touch.idle {
-                    return Ok(Touched::Idle(activity));
+                    return Ok(TouchOutcome::Idle(activity));
                 }
                 if self.begin_entry(session, touch).await? {
                     return Ok(live(None));
@@ -101,18 +113,22 @@ impl Inner {
                 continue;
             };
             if let Some(until) = known.ended_until {
-                self.front.end(session, until, touch.now);
-                return Ok(Touched::Ended);
+                self.node_cache.end(session, until, touch.now);
+                return Ok(TouchOutcome::Ended);
             }
             let before = seen_here.map_or(known.last_seen, |it| it.max(known.last_seen));
             let last_activity = known.last_seen.max(activity);
             if touch.now >= last_activity + touch.idle {
-                return Ok(Touched::Idle(last_activity));
+                return Ok(TouchOutcome::Idle(last_activity));
             }
             // Another node has written just now.
             if touch.now < known.last_seen + interval(touch.idle) {
-                let lives = remember(known.last_seen);
-                return Ok(if lives { Touched::Live(Some(before)) } else { Touched::Ended });
+                let lifecycle_state = remember(known.last_seen);
+                return Ok(if lifecycle_state {
+                    TouchOutcome::Active(Some(before))
+                } else {
+                    TouchOutcome::Ended
+                });
             }
             if self.write_activity(session, touch, activity).await? {
                 return Ok(live(Some(before)));
@@ -121,30 +137,30 @@ impl Inner {
         Err(StoreError::new("a session changed too often while it was touched"))
     }
 
-    pub(super) async fn peek(&self, session: Key) -> Result<Peeked, StoreError> {
-        self.listen_if_stale().await?;
+    pub(super) async fn get(&self, session: StoreKey) -> Result<StoredSession, StoreError> {
+        self.sync_if_stale().await?;
         let _turn = self.turn_of(&session).lock().await;
-        let generation = self.front.generation();
+        let generation = self.node_cache.generation();
         let now = self.clock.now();
-        if let Some(peeked) = self.front.peek(&session, now) {
+        if let Some(peeked) = self.node_cache.get(&session, now) {
             return Ok(peeked);
         }
-        let Some(known) = self.known(session).await? else { return Ok(Peeked::Unknown) };
+        let Some(known) = self.known(session).await? else { return Ok(StoredSession::Unknown) };
         if let Some(until) = known.ended_until {
-            self.front.end(session, until, now);
-            return Ok(Peeked::Ended);
+            self.node_cache.end(session, until, now);
+            return Ok(StoredSession::Ended);
         }
-        let last_seen = self.front.last_seen(&session, known.last_seen);
+        let last_seen = self.node_cache.last_seen(&session, known.last_seen);
         if now < last_seen + known.idle {
             let stored = Stored { last_seen: known.last_seen, idle: known.idle, generation };
-            if !self.front.remember(session, stored, known.last_seen) {
-                return Ok(Peeked::Ended);
+            if !self.node_cache.remember(session, stored, known.last_seen) {
+                return Ok(StoredSession::Ended);
             }
         }
-        Ok(Peeked::LastSeen(last_seen))
+        Ok(StoredSession::Active(last_seen))
     }
 
-    async fn known(&self, session: Key) -> Result<Option<Known>, StoreError> {
+    async fn known(&self, session: StoreKey) -> Result<Option<Known>, StoreError> {
         let sql = "SELECT last_seen, idle, ended_until FROM tss_sessions WHERE key = $1";
         let rows = self.database.fetch(sql, Args::new().key(session)).await?;
         let Some(row) = rows.first() else { return Ok(None) };
@@ -158,7 +174,7 @@ impl Inner {
     /// Writes an activity of a session that lives; whether it did.
     async fn write_activity(
         &self,
-        session: Key,
+        session: StoreKey,
         touch: Touch,
         activity: Timestamp,
     ) -> Result<bool, StoreError> {
@@ -173,7 +189,7 @@ impl Inner {
     }
 
     /// Begins the entry of a session that was unknown; whether it still was.
-    async fn begin_entry(&self, session: Key, touch: Touch) -> Result<bool, StoreError> {
+    async fn begin_entry(&self, session: StoreKey, touch: Touch) -> Result<bool, StoreError> {
         let sql = "INSERT INTO tss_sessions (key, last_seen, idle, forget_at)
             VALUES ($1, $2, $3, $2 + $3) ON CONFLICT (key) DO NOTHING";
         let args = Args::new().key(session).time(touch.now).span(touch.idle);

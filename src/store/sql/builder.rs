@@ -12,12 +12,12 @@ use tokio::sync::Mutex;
 use super::{
     Inner, SqlStore, TURNS,
     database::{BeforeStatement, Database},
-    front::Front,
-    heard::{Heard, keep_up_to_date},
+    sync::{SyncState, keep_up_to_date},
 };
 use crate::{
     clock::{Clock, SystemClock},
-    store::StoreError,
+    maybe_ready::StoreError,
+    store::node_cache::NodeCache,
 };
 
 /// Settings of a [`SqlStore`]; made by [`SqlStore::at`].
@@ -70,9 +70,9 @@ impl SqlStoreBuilder {
             database,
             clock: Arc::clone(&self.clock),
             sync_interval: self.sync_interval,
-            bulletin: Arc::default(),
-            front: Front::new(),
-            heard: Heard::default(),
+            revocations: Arc::default(),
+            node_cache: NodeCache::new(),
+            sync_state: SyncState::default(),
             appended: AtomicU64::new(0),
             turns: std::iter::repeat_with(Mutex::default).take(TURNS).collect(),
             hasher: RandomState::default(),
@@ -80,7 +80,7 @@ impl SqlStoreBuilder {
         });
         // Before the first migration there is nothing to read, and nothing is answered until
         // there is.
-        drop(store.listen().await);
+        drop(store.sync().await);
         let task = keep_up_to_date(Arc::downgrade(&store), self.clock, self.sync_interval);
         let task = tokio::spawn(task).abort_handle();
         drop(store.task.set(task));

@@ -23,8 +23,8 @@ use super::{
     value::{Args, Row, Sql},
 };
 #[cfg(feature = "sqlite")]
-use crate::store::LIFECYCLE_TIME_LIMIT;
-use crate::{rules::Timestamp, store::StoreError};
+use crate::maybe_ready::LIFECYCLE_TIME_LIMIT;
+use crate::{maybe_ready::StoreError, time::Timestamp};
 
 /// How long a statement waits for a connection, a new one included.
 const CONNECTION_TIME_LIMIT: Duration = Duration::from_secs(2);

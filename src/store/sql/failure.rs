@@ -1,6 +1,6 @@
 //! Why a statement failed, told without addresses, SQL or values.
 
-use crate::store::StoreError;
+use crate::maybe_ready::StoreError;
 
 /// A failed step.
 pub(super) struct Failure {

@@ -2,25 +2,27 @@
 
 use std::sync::Arc;
 
-use super::{
-    Inner, SqlStore, front::Stored, news::News, revocation::End, rotation, sessions::Begin,
-};
+use super::{Inner, SqlStore, change_feed::Change, revocation::End, rotation, sessions::Begin};
 use crate::{
-    rules::{Overrides, Timestamp},
+    audit::AuditRecord,
+    identity::{Scope, StoreKey},
+    maybe_ready::{MaybeReady, StoreError},
+    policy::TimeoutOverrides,
     store::{
-        ActiveUser, BulkRevocation, Key, LifecycleStore, ListQuery, LogRow, LogScope,
-        OverridesChange, Page, RefreshAsk, RefreshState, RefreshedSession, Rotated, Rotation,
-        Scope, SessionRecord, StoreError, StoreFuture,
+        ActiveUser, BulkRevocation, LifecycleStore, ListQuery, LogScope, OverridesChange, Page,
+        RefreshAsk, RefreshState, RefreshedSession, Rotated, Rotation, SessionRecord,
+        node_cache::Stored,
     },
+    time::Timestamp,
 };
 
 impl Inner {
     async fn begin(&self, begin: Begin) -> Result<Timestamp, StoreError> {
-        let generation = self.front.generation();
+        let generation = self.node_cache.generation();
         let epoch = self.commit(&begin).await?;
         let SessionRecord { key, idle, last_seen, .. } = begin.record;
         // A request that comes first finds it here.
-        self.front.remember(key, Stored { last_seen, idle, generation }, last_seen);
+        self.node_cache.remember(key, Stored { last_seen, idle, generation }, last_seen);
         Ok(epoch)
     }
 
@@ -35,7 +37,7 @@ impl Inner {
             Rotated::Refused(state) => Rotated::Refused(self.seen_here(state, session)),
             Rotated::Done => {
                 if rotation.is_activity {
-                    self.front.raise(&session, rotation.now);
+                    self.node_cache.raise(&session, rotation.now);
                 }
                 Rotated::Done
             }
@@ -43,64 +45,64 @@ impl Inner {
     }
 
     /// With the activity that this node has not written yet.
-    fn seen_here(&self, state: RefreshState, session: Key) -> RefreshState {
+    fn seen_here(&self, state: RefreshState, session: StoreKey) -> RefreshState {
         let RefreshedSession::Known(stored) = state.session else { return state };
-        let session = RefreshedSession::Known(self.front.last_seen(&session, stored));
+        let session = RefreshedSession::Known(self.node_cache.last_seen(&session, stored));
         RefreshState { session, ..state }
     }
 
     /// Whether the session was live; known only where it is to be logged.
     pub(super) async fn end(
         &self,
-        session: Key,
+        session: StoreKey,
         until: Timestamp,
-        log: Option<LogRow>,
+        log: Option<AuditRecord>,
     ) -> Result<bool, StoreError> {
         let was_live = self.commit(&End { session, until, log }).await?;
-        self.hear(&[News::Ended { session, until }]);
+        self.apply(&[Change::Ended { session, until }]);
         Ok(was_live)
     }
 
     async fn revoke_all(&self, revocation: BulkRevocation) -> Result<u64, StoreError> {
         let revoked = self.commit(&revocation).await?;
-        self.hear(&revoked.news);
+        self.apply(&revoked.changes);
         Ok(revoked.count)
     }
 
     async fn set_overrides(&self, change: OverridesChange) -> Result<bool, StoreError> {
-        let news = self.commit(&change).await?;
+        let changes = self.commit(&change).await?;
         // Read in its turn: another node's later change may have been heard already.
-        if news.is_some() && self.listen().await.is_err() {
-            self.hear(news.as_slice());
+        if changes.is_some() && self.sync().await.is_err() {
+            self.apply(changes.as_slice());
         }
-        Ok(news.is_some())
+        Ok(changes.is_some())
     }
 }
 
 impl LifecycleStore for SqlStore {
-    fn begin(&self, record: SessionRecord, log: LogRow) -> StoreFuture<Timestamp> {
+    fn begin(&self, record: SessionRecord, log: AuditRecord) -> MaybeReady<Timestamp> {
         let store = Arc::clone(&self.0);
-        StoreFuture::new(async move { store.begin(Begin { record, log }).await })
+        MaybeReady::new(async move { store.begin(Begin { record, log }).await })
     }
 
-    fn refresh_state(&self, ask: RefreshAsk) -> StoreFuture<RefreshState> {
+    fn refresh_state(&self, ask: RefreshAsk) -> MaybeReady<RefreshState> {
         let store = Arc::clone(&self.0);
-        StoreFuture::new(async move { store.refresh_state(ask).await })
+        MaybeReady::new(async move { store.refresh_state(ask).await })
     }
 
-    fn rotate(&self, rotation: Rotation) -> StoreFuture<Rotated> {
+    fn rotate(&self, rotation: Rotation) -> MaybeReady<Rotated> {
         let store = Arc::clone(&self.0);
-        StoreFuture::new(async move { store.rotate(rotation).await })
+        MaybeReady::new(async move { store.rotate(rotation).await })
     }
 
-    fn revoke(&self, session: Key, until: Timestamp, log: LogRow) -> StoreFuture<bool> {
+    fn revoke(&self, session: StoreKey, until: Timestamp, log: AuditRecord) -> MaybeReady<bool> {
         let store = Arc::clone(&self.0);
-        StoreFuture::new(async move { store.end(session, until, Some(log)).await })
+        MaybeReady::new(async move { store.end(session, until, Some(log)).await })
     }
 
-    fn revoke_all(&self, revocation: BulkRevocation) -> StoreFuture<u64> {
+    fn revoke_all(&self, revocation: BulkRevocation) -> MaybeReady<u64> {
         let store = Arc::clone(&self.0);
-        StoreFuture::new(async move { store.revoke_all(revocation).await })
+        MaybeReady::new(async move { store.revoke_all(revocation).await })
     }
 
     fn sessions(
@@ -108,43 +110,43 @@ impl LifecycleStore for SqlStore {
         scope: Scope,
         query: ListQuery,
         now: Timestamp,
-    ) -> StoreFuture<Page<SessionRecord>> {
+    ) -> MaybeReady<Page<SessionRecord>> {
         let store = Arc::clone(&self.0);
-        StoreFuture::new(async move { store.sessions(scope, query, now).await })
+        MaybeReady::new(async move { store.sessions(scope, query, now).await })
     }
 
-    fn session(&self, session: Key, now: Timestamp) -> StoreFuture<Option<SessionRecord>> {
+    fn session(&self, session: StoreKey, now: Timestamp) -> MaybeReady<Option<SessionRecord>> {
         let store = Arc::clone(&self.0);
-        StoreFuture::new(async move { store.session(session, now).await })
+        MaybeReady::new(async move { store.session(session, now).await })
     }
 
     fn active_users(
         &self,
-        account: Key,
+        account: StoreKey,
         limit: u32,
         now: Timestamp,
-    ) -> StoreFuture<Vec<ActiveUser>> {
+    ) -> MaybeReady<Vec<ActiveUser>> {
         let store = Arc::clone(&self.0);
-        StoreFuture::new(async move { store.active_users(account, limit, now).await })
+        MaybeReady::new(async move { store.active_users(account, limit, now).await })
     }
 
-    fn overrides(&self, account: Key) -> StoreFuture<Overrides> {
+    fn overrides(&self, account: StoreKey) -> MaybeReady<TimeoutOverrides> {
         let store = Arc::clone(&self.0);
-        StoreFuture::new(async move { store.overrides(account).await })
+        MaybeReady::new(async move { store.overrides(account).await })
     }
 
-    fn set_overrides(&self, change: OverridesChange) -> StoreFuture<bool> {
+    fn set_overrides(&self, change: OverridesChange) -> MaybeReady<bool> {
         let store = Arc::clone(&self.0);
-        StoreFuture::new(async move { store.set_overrides(change).await })
+        MaybeReady::new(async move { store.set_overrides(change).await })
     }
 
-    fn append(&self, rows: Vec<LogRow>) -> StoreFuture<()> {
+    fn append(&self, rows: Vec<AuditRecord>) -> MaybeReady<()> {
         let store = Arc::clone(&self.0);
-        StoreFuture::new(async move { store.append(rows).await })
+        MaybeReady::new(async move { store.append(rows).await })
     }
 
-    fn log(&self, log: LogScope, query: ListQuery) -> StoreFuture<Page<LogRow>> {
+    fn log(&self, log: LogScope, query: ListQuery) -> MaybeReady<Page<AuditRecord>> {
         let store = Arc::clone(&self.0);
-        StoreFuture::new(async move { store.log(log, query).await })
+        MaybeReady::new(async move { store.log(log, query).await })
     }
 }

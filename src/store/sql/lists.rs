@@ -6,8 +6,10 @@ use super::{
     value::Args,
 };
 use crate::{
-    rules::Timestamp,
-    store::{ActiveUser, Cursor, Key, ListQuery, Page, Scope, SessionRecord, StoreError},
+    identity::{Scope, StoreKey},
+    maybe_ready::StoreError,
+    store::{ActiveUser, Cursor, ListQuery, Page, SessionRecord},
+    time::Timestamp,
 };
 
 impl Inner {
@@ -32,7 +34,7 @@ impl Inner {
         let rows = self.database.fetch(sql, args).await?;
         let records = rows.iter().map(record).collect::<Result<Vec<_>, _>>()?;
         let records = records.into_iter().map(|record| self.up_to_date(record)).collect();
-        Ok(Page::of(records, &query, |record: &SessionRecord| Cursor {
+        Ok(Page::new(records, &query, |record: &SessionRecord| Cursor {
             at: record.auth_time.as_millis(),
             tie: u128::from_be_bytes(*record.key.as_bytes()),
         }))
@@ -40,7 +42,7 @@ impl Inner {
 
     pub(super) async fn session(
         &self,
-        session: Key,
+        session: StoreKey,
         now: Timestamp,
     ) -> Result<Option<SessionRecord>, StoreError> {
         let live = live("$2");
@@ -52,7 +54,7 @@ impl Inner {
 
     pub(super) async fn active_users(
         &self,
-        account: Key,
+        account: StoreKey,
         limit: u32,
         now: Timestamp,
     ) -> Result<Vec<ActiveUser>, StoreError> {
@@ -72,7 +74,7 @@ impl Inner {
 
     /// With the activity that this node has not written yet.
     fn up_to_date(&self, record: SessionRecord) -> SessionRecord {
-        let last_seen = self.front.last_seen(&record.key, record.last_seen);
+        let last_seen = self.node_cache.last_seen(&record.key, record.last_seen);
         SessionRecord { last_seen, ..record }
     }
 }

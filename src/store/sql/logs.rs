@@ -3,14 +3,17 @@
 use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 use super::{
-    Inner, Step,
+    Inner, Transaction,
     database::{Database, Tx},
     failure::Failure,
     value::{Args, Row, placeholders},
 };
 use crate::{
-    rules::Timestamp,
-    store::{Cursor, ListQuery, LogCategory, LogRow, LogScope, Page, Scope, StoreError},
+    audit::{AuditRecord, LogCategory},
+    identity::Scope,
+    maybe_ready::StoreError,
+    store::{Cursor, ListQuery, LogScope, Page},
+    time::Timestamp,
 };
 
 /// Rows older than this, seen from the newest of their log, are forgotten.
@@ -29,7 +32,7 @@ const PIECE: usize = 500;
 const COLUMNS: usize = 7;
 
 /// Writes rows down, in the transaction of what they tell of.
-pub(super) async fn write(tx: &mut Tx, rows: &[LogRow]) -> Result<(), Failure> {
+pub(super) async fn write(tx: &mut Tx, rows: &[AuditRecord]) -> Result<(), Failure> {
     for piece in rows.chunks(PIECE) {
         let args = piece.iter().fold(Args::new(), |args, row| {
             args.text(row.category.as_str())
@@ -42,7 +45,7 @@ pub(super) async fn write(tx: &mut Tx, rows: &[LogRow]) -> Result<(), Failure> {
         });
         let places = placeholders(piece.len(), COLUMNS);
         let sql = format!(
-            "INSERT INTO tss_log (category, at, session, user_key, account_key, event, detail)
+            "INSERT INTO tss_audit (category, at, session, user_key, account_key, event, detail)
             VALUES {places}"
         );
         tx.execute(sql, args).await?;
@@ -51,9 +54,9 @@ pub(super) async fn write(tx: &mut Tx, rows: &[LogRow]) -> Result<(), Failure> {
 }
 
 /// Rows to append, and what they make too old.
-pub(super) struct Append(pub(super) Vec<LogRow>);
+pub(super) struct Append(pub(super) Vec<AuditRecord>);
 
-impl Step for Append {
+impl Transaction for Append {
     type Answer = ();
 
     async fn run(&self, tx: &mut Tx) -> Result<(), Failure> {
@@ -61,7 +64,7 @@ impl Step for Append {
         for category in CATEGORIES {
             let newest = self.0.iter().filter(|row| row.category == category).map(|row| row.at);
             let Some(newest) = newest.max() else { continue };
-            let sql = "DELETE FROM tss_log WHERE id IN (SELECT id FROM tss_log
+            let sql = "DELETE FROM tss_audit WHERE id IN (SELECT id FROM tss_audit
                 WHERE category = $1 AND at < $2 ORDER BY at LIMIT 1000)";
             let args = Args::new().text(category.as_str()).time(newest - KEPT_FOR);
             tx.execute(sql, args).await?;
@@ -74,8 +77,8 @@ impl Step for Append {
 pub(super) async fn forget_surplus(database: &Database) -> Result<bool, Failure> {
     let mut is_more = false;
     for category in CATEGORIES {
-        let sql = "DELETE FROM tss_log WHERE id IN (SELECT id FROM tss_log
-            WHERE category = $1 AND (at, id) <= (SELECT at, id FROM tss_log
+        let sql = "DELETE FROM tss_audit WHERE id IN (SELECT id FROM tss_audit
+            WHERE category = $1 AND (at, id) <= (SELECT at, id FROM tss_audit
                 WHERE category = $1 ORDER BY at DESC, id DESC LIMIT 1 OFFSET $2)
             ORDER BY at, id LIMIT 2000)";
         let args = Args::new().text(category.as_str()).int(KEPT_ROWS);
@@ -85,7 +88,7 @@ pub(super) async fn forget_surplus(database: &Database) -> Result<bool, Failure>
 }
 
 impl Inner {
-    pub(super) async fn append(&self, rows: Vec<LogRow>) -> Result<(), StoreError> {
+    pub(super) async fn append(&self, rows: Vec<AuditRecord>) -> Result<(), StoreError> {
         if rows.is_empty() {
             return Ok(());
         }
@@ -103,7 +106,7 @@ impl Inner {
         &self,
         log: LogScope,
         query: ListQuery,
-    ) -> Result<Page<LogRow>, StoreError> {
+    ) -> Result<Page<AuditRecord>, StoreError> {
         let whose = match log.scope {
             Scope::User(_) => "AND user_key = $3",
             Scope::Account(_) => "AND account_key = $3",
@@ -121,12 +124,12 @@ impl Inner {
         }
         let sql = format!(
             "SELECT id, category, at, session, user_key, account_key, event, detail
-            FROM tss_log WHERE category = $1 {whose} {behind}
+            FROM tss_audit WHERE category = $1 {whose} {behind}
             ORDER BY at DESC, id DESC LIMIT $2"
         );
         let rows = self.database.fetch(sql, args).await?;
         let rows = rows.iter().map(row).collect::<Result<Vec<_>, _>>()?;
-        let page = Page::of(rows, &query, |(id, row)| Cursor {
+        let page = Page::new(rows, &query, |(id, row)| Cursor {
             at: row.at.as_millis(),
             tie: u128::try_from(*id).unwrap_or_default(),
         });
@@ -135,9 +138,9 @@ impl Inner {
     }
 }
 
-fn row(row: &Row) -> Result<(i64, LogRow), Failure> {
+fn row(row: &Row) -> Result<(i64, AuditRecord), Failure> {
     let category = row.text(1)?.parse();
-    let log = LogRow {
+    let log = AuditRecord {
         category: category.map_err(|_| StoreError::new("a log row is of no known category"))?,
         at: row.time(2)?,
         session: row.maybe_key(3)?,

@@ -1,26 +1,25 @@
 //! The durable store, in a SQLite file or in Postgres.
 //!
 //! One code for both: [`database`] says where they differ. A method that writes is one transaction
-//! ([`Step`]); what other nodes must hear of it is written in the same one ([`news`]) and read by
-//! each of them within a second ([`heard`]). A request's touch is answered from this node's memory
-//! ([`front`]) and written once in a while ([`activity`]).
+//! ([`Transaction`]); what other nodes must hear of it is written in the same one ([`changes`]) and read by
+//! each of them within a second ([`sync_state`]). A request's touch is answered from this node's memory
+//! ([`node_cache`]) and written once in a while ([`activity`]).
 
+mod account_policies;
 mod activity;
 mod builder;
-mod cleaning;
+mod change_feed;
+mod cleanup;
 mod database;
 mod failure;
-mod front;
-mod heard;
 mod lifecycle;
 mod lists;
 mod logs;
-mod news;
-mod policies;
 mod revocation;
 mod rotation;
 mod schema;
 mod sessions;
+mod sync;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -39,12 +38,17 @@ pub use self::builder::SqlStoreBuilder;
 use self::{
     database::{Database, Tx},
     failure::Failure,
-    front::Front,
-    heard::Heard,
     schema::Migrate,
+    sync::SyncState,
 };
-use super::{Bulletin, Key, Peeked, SessionStore, StoreError, StoreFuture, Touch, Touched};
-use crate::{clock::Clock, rules::Timestamp};
+use super::{Revocations, SessionStore, StoredSession, Touch, TouchOutcome};
+use crate::{
+    clock::Clock,
+    identity::StoreKey,
+    maybe_ready::{MaybeReady, StoreError},
+    store::node_cache::NodeCache,
+    time::Timestamp,
+};
 
 /// How often a step is taken that stood in another's way.
 const ATTEMPTS: usize = 5;
@@ -88,9 +92,9 @@ struct Inner {
     database: Database,
     clock: Arc<dyn Clock>,
     sync_interval: Duration,
-    bulletin: Arc<Bulletin>,
-    front: Front,
-    heard: Heard,
+    revocations: Arc<Revocations>,
+    node_cache: NodeCache,
+    sync_state: SyncState,
     /// Rows appended to the logs by this node.
     appended: AtomicU64,
     turns: Box<[Mutex<()>]>,
@@ -121,7 +125,7 @@ impl SqlStore {
     /// If the database does not let it.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         self.0.commit(&Migrate(&self.0.database)).await?;
-        self.0.listen().await
+        self.0.sync().await
     }
 
     /// How many statements this handle and its clones have sent so far, those that begin and
@@ -133,33 +137,33 @@ impl SqlStore {
 }
 
 impl SessionStore for SqlStore {
-    fn touch(&self, session: Key, touch: Touch) -> StoreFuture<Touched> {
+    fn touch(&self, session: StoreKey, touch: Touch) -> MaybeReady<TouchOutcome> {
         if self.0.is_up_to_date()
             && let Some(touched) = self.0.touch_here(&session, touch)
         {
-            return StoreFuture::ready(Ok(touched));
+            return MaybeReady::ready(Ok(touched));
         }
         let store = Arc::clone(&self.0);
-        StoreFuture::new(async move { store.touch(session, touch).await })
+        MaybeReady::new(async move { store.touch(session, touch).await })
     }
 
-    fn peek(&self, session: Key) -> StoreFuture<Peeked> {
+    fn get(&self, session: StoreKey) -> MaybeReady<StoredSession> {
         if self.0.is_up_to_date()
-            && let Some(peeked) = self.0.front.peek(&session, self.0.clock.now())
+            && let Some(peeked) = self.0.node_cache.get(&session, self.0.clock.now())
         {
-            return StoreFuture::ready(Ok(peeked));
+            return MaybeReady::ready(Ok(peeked));
         }
         let store = Arc::clone(&self.0);
-        StoreFuture::new(async move { store.peek(session).await })
+        MaybeReady::new(async move { store.get(session).await })
     }
 
-    fn end(&self, session: Key, until: Timestamp) -> StoreFuture<()> {
+    fn write_tombstone(&self, session: StoreKey, until: Timestamp) -> MaybeReady<()> {
         let store = Arc::clone(&self.0);
-        StoreFuture::new(async move { store.end(session, until, None).await.map(drop) })
+        MaybeReady::new(async move { store.end(session, until, None).await.map(drop) })
     }
 
-    fn bulletin(&self) -> Option<Arc<Bulletin>> {
-        Some(Arc::clone(&self.0.bulletin))
+    fn revocations(&self) -> Option<Arc<Revocations>> {
+        Some(Arc::clone(&self.0.revocations))
     }
 }
 
@@ -173,7 +177,7 @@ impl fmt::Debug for SqlStore {
 }
 
 /// Something that happens whole or not at all: one transaction.
-trait Step: Sync {
+trait Transaction: Sync {
     type Answer;
 
     /// May be called again, in a new transaction, where the first one stood in another's way.
@@ -181,7 +185,7 @@ trait Step: Sync {
 }
 
 impl Inner {
-    async fn commit<S: Step>(&self, step: &S) -> Result<S::Answer, StoreError> {
+    async fn commit<S: Transaction>(&self, step: &S) -> Result<S::Answer, StoreError> {
         let mut attempts = 1;
         loop {
             match self.attempt(step).await {
@@ -191,7 +195,7 @@ impl Inner {
         }
     }
 
-    async fn attempt<S: Step>(&self, step: &S) -> Result<S::Answer, Failure> {
+    async fn attempt<S: Transaction>(&self, step: &S) -> Result<S::Answer, Failure> {
         let mut tx = self.database.begin(self.clock.now()).await?;
         let answer = step.run(&mut tx).await?;
         tx.commit().await?;
@@ -199,7 +203,7 @@ impl Inner {
     }
 
     /// What those who ask the database about one session wait for; shared by few others.
-    fn turn_of(&self, session: &Key) -> &Mutex<()> {
+    fn turn_of(&self, session: &StoreKey) -> &Mutex<()> {
         let turn = self.hasher.hash_one(session) % TURNS as u64;
         #[expect(clippy::cast_possible_truncation, reason = "below TURNS")]
         &self.turns[turn as usize]

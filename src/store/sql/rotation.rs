@@ -1,20 +1,23 @@
 //! Refresh tokens: each is consumed once.
 
 use super::{
-    ATTEMPTS, Step,
+    ATTEMPTS, Transaction,
     database::Tx,
     failure::Failure,
     sessions,
     value::{Args, Row},
 };
-use crate::store::{
-    RefreshAsk, RefreshState, RefreshedSession, Rotated, Rotation, StoreError, Successors,
-    TokenState,
+use crate::{
+    maybe_ready::StoreError,
+    store::{
+        RefreshAsk, RefreshState, RefreshedSession, Rotated, Rotation, SuccessorPayloads,
+        TokenState,
+    },
 };
 
 /// What is known of a token and its session, in one row.
-pub(super) const STATE: &str = "SELECT s.sid, s.ended_until, s.last_seen, s.spared,
-        (SELECT MAX(m.at) FROM tss_marks AS m WHERE m.scope IN ($3, $4, $5)),
+pub(super) const STATE: &str = "SELECT s.sid, s.ended_until, s.last_seen, s.exempt_until,
+        (SELECT MAX(m.at) FROM tss_revocations AS m WHERE m.scope IN ($3, $4, $5)),
         u.used_at, u.access, u.refresh, u.successor, n.token
     FROM (SELECT 1 AS one) AS one
     LEFT JOIN tss_sessions AS s ON s.key = $1
@@ -32,7 +35,7 @@ pub(super) fn state(row: Option<&Row>, ask: RefreshAsk) -> Result<RefreshState, 
     let is_known = row.maybe_text(0)?.is_some();
     let has_ended = row.maybe_time(1)?.is_some();
     let is_marked = match (row.maybe_time(4)?, row.maybe_time(3)?) {
-        (Some(mark), Some(spared)) => ask.epoch <= mark && spared < mark,
+        (Some(mark), Some(exempt_until)) => ask.epoch <= mark && exempt_until < mark,
         (Some(mark), None) => ask.epoch <= mark,
         (None, _) => false,
     };
@@ -52,7 +55,7 @@ fn token_state(row: &Row) -> Result<TokenState, Failure> {
     let is_unused = row.maybe_key(9)?.is_none();
     let successor = match token {
         Some(token) if is_unused => {
-            Some(Successors { access: row.text(6)?, refresh: row.text(7)?, token })
+            Some(SuccessorPayloads { access: row.text(6)?, refresh: row.text(7)?, token })
         }
         _ => None,
     };
@@ -63,7 +66,7 @@ async fn read(tx: &mut Tx, ask: RefreshAsk) -> Result<RefreshState, Failure> {
     state(tx.first(STATE, asked(ask)).await?.as_ref(), ask)
 }
 
-impl Step for Rotation {
+impl Transaction for Rotation {
     type Answer = Rotated;
 
     async fn run(&self, tx: &mut Tx) -> Result<Rotated, Failure> {
@@ -108,8 +111,8 @@ async fn consume(tx: &mut Tx, rotation: &Rotation) -> Result<bool, Failure> {
             (token, session, used_at, access, refresh, successor, until)
         SELECT $1, $2, $3, $4, $5, $6, $7 FROM tss_sessions AS s
         WHERE s.key = $2 AND s.ended_until IS NULL AND s.sid IS NOT NULL
-            AND NOT EXISTS (SELECT 1 FROM tss_marks AS m WHERE m.scope IN ($8, $9, $10)
-                AND m.at >= $11 AND m.at > s.spared)
+            AND NOT EXISTS (SELECT 1 FROM tss_revocations AS m WHERE m.scope IN ($8, $9, $10)
+                AND m.at >= $11 AND m.at > s.exempt_until)
         ON CONFLICT (token) DO NOTHING";
     let Rotation { ask, successors, .. } = rotation;
     let successors = successors.as_ref();

@@ -1,7 +1,7 @@
 //! The tables, and how a database comes to have them.
 
 use super::{
-    Step,
+    Transaction,
     database::{Database, Lock, Tx},
     failure::Failure,
     value::Args,
@@ -22,7 +22,7 @@ const VERSIONS: &[&[&str]] = &[&[
         idle BIGINT NOT NULL DEFAULT 0,
         ends_at BIGINT NOT NULL DEFAULT 0,
         last_seen BIGINT NOT NULL DEFAULT 0,
-        spared BIGINT NOT NULL DEFAULT 0,
+        exempt_until BIGINT NOT NULL DEFAULT 0,
         ended_until BIGINT,
         forget_at BIGINT NOT NULL)",
     "CREATE INDEX tss_sessions_user ON tss_sessions (user_key, auth_time, key)
@@ -31,7 +31,7 @@ const VERSIONS: &[&[&str]] = &[&[
         WHERE ended_until IS NULL",
     "CREATE INDEX tss_sessions_everything ON tss_sessions (everything_key, auth_time, key)
         WHERE ended_until IS NULL",
-    "CREATE INDEX tss_sessions_spared ON tss_sessions (spared) WHERE spared > 0",
+    "CREATE INDEX tss_sessions_exempt ON tss_sessions (exempt_until) WHERE exempt_until > 0",
     "CREATE INDEX tss_sessions_forget ON tss_sessions (forget_at)",
     "CREATE TABLE tss_used_tokens (
         token {BLOB} NOT NULL PRIMARY KEY,
@@ -40,43 +40,43 @@ const VERSIONS: &[&[&str]] = &[&[
         access TEXT, refresh TEXT, successor {BLOB},
         until BIGINT NOT NULL)",
     "CREATE INDEX tss_used_tokens_until ON tss_used_tokens (until)",
-    "CREATE TABLE tss_marks (
+    "CREATE TABLE tss_revocations (
         scope {BLOB} NOT NULL PRIMARY KEY,
         at BIGINT NOT NULL,
         until BIGINT NOT NULL)",
-    "CREATE INDEX tss_marks_until ON tss_marks (until)",
-    "CREATE TABLE tss_overrides (account {BLOB} NOT NULL PRIMARY KEY, idle BIGINT, absolute BIGINT)",
-    "CREATE TABLE tss_log (
+    "CREATE INDEX tss_revocations_until ON tss_revocations (until)",
+    "CREATE TABLE tss_account_policies (account {BLOB} NOT NULL PRIMARY KEY, idle BIGINT, absolute BIGINT)",
+    "CREATE TABLE tss_audit (
         id {SERIAL},
         category TEXT NOT NULL,
         at BIGINT NOT NULL,
         session {BLOB}, user_key {BLOB}, account_key {BLOB},
         event TEXT NOT NULL,
         detail TEXT NOT NULL)",
-    "CREATE INDEX tss_log_all ON tss_log (category, at, id)",
-    "CREATE INDEX tss_log_user ON tss_log (category, user_key, at, id)",
-    "CREATE INDEX tss_log_account ON tss_log (category, account_key, at, id)",
+    "CREATE INDEX tss_audit_all ON tss_audit (category, at, id)",
+    "CREATE INDEX tss_audit_user ON tss_audit (category, user_key, at, id)",
+    "CREATE INDEX tss_audit_account ON tss_audit (category, account_key, at, id)",
     // Its one row is updated by every transaction that has news: they commit in the order of seq.
-    "CREATE TABLE tss_head (
+    "CREATE TABLE tss_change_seq (
         one BIGINT NOT NULL PRIMARY KEY,
         seq BIGINT NOT NULL,
-        forgotten BIGINT NOT NULL)",
-    "INSERT INTO tss_head (one, seq, forgotten) VALUES (1, 0, 0)",
-    "CREATE TABLE tss_news (
+        trimmed_to BIGINT NOT NULL)",
+    "INSERT INTO tss_change_seq (one, seq, trimmed_to) VALUES (1, 0, 0)",
+    "CREATE TABLE tss_changes (
         seq BIGINT NOT NULL,
         item BIGINT NOT NULL,
-        noted_at BIGINT NOT NULL,
+        recorded_at BIGINT NOT NULL,
         kind BIGINT NOT NULL,
         key {BLOB} NOT NULL,
         at BIGINT, until BIGINT, idle BIGINT, absolute BIGINT,
         PRIMARY KEY (seq, item))",
-    "CREATE INDEX tss_news_noted_at ON tss_news (noted_at)",
+    "CREATE INDEX tss_changes_noted_at ON tss_changes (recorded_at)",
 ]];
 
 /// Brings a database to the latest version.
 pub(super) struct Migrate<'a>(pub(super) &'a Database);
 
-impl Step for Migrate<'_> {
+impl Transaction for Migrate<'_> {
     type Answer = ();
 
     async fn run(&self, tx: &mut Tx) -> Result<(), Failure> {

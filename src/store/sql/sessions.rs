@@ -1,15 +1,18 @@
 //! How sessions begin, and how their records are kept.
 
 use super::{
-    Step,
+    Transaction,
     database::{Lock, Tx},
     failure::Failure,
     logs,
     value::{Args, Row},
 };
 use crate::{
-    rules::Timestamp,
-    store::{LogRow, Scope, Scopes, SessionRecord, StoreError},
+    audit::AuditRecord,
+    identity::{Scope, Scopes},
+    maybe_ready::StoreError,
+    store::SessionRecord,
+    time::Timestamp,
 };
 
 /// The columns of a record, of `tss_sessions AS s`.
@@ -21,9 +24,9 @@ pub(super) fn live(now: &str) -> String {
     format!(
         "s.ended_until IS NULL AND s.sid IS NOT NULL
         AND {now} < s.ends_at AND {now} < s.last_seen + s.idle
-        AND NOT EXISTS (SELECT 1 FROM tss_marks AS m
+        AND NOT EXISTS (SELECT 1 FROM tss_revocations AS m
             WHERE m.scope IN (s.user_key, s.account_key, s.everything_key)
-            AND m.at >= s.epoch AND m.at > s.spared)"
+            AND m.at >= s.epoch AND m.at > s.exempt_until)"
     )
 }
 
@@ -55,10 +58,10 @@ pub(super) fn record(row: &Row) -> Result<SessionRecord, Failure> {
 /// A session that begins.
 pub(super) struct Begin {
     pub(super) record: SessionRecord,
-    pub(super) log: LogRow,
+    pub(super) log: AuditRecord,
 }
 
-impl Step for Begin {
+impl Transaction for Begin {
     type Answer = Timestamp;
 
     async fn run(&self, tx: &mut Tx) -> Result<Timestamp, Failure> {
@@ -77,7 +80,7 @@ impl Step for Begin {
 pub(super) async fn adopt(tx: &mut Tx, record: &SessionRecord) -> Result<(), Failure> {
     tx.lock(Lock::WithOthers).await?;
     let unmarked = "(mark.at IS NULL OR mark.at < $10
-        OR mark.at <= (SELECT spared FROM tss_sessions WHERE key = $1))";
+        OR mark.at <= (SELECT exempt_until FROM tss_sessions WHERE key = $1))";
     insert(tx, record, "$10", unmarked).await.map(drop)
 }
 
@@ -92,7 +95,7 @@ async fn insert(
         "INSERT INTO tss_sessions (key, sid, sub, tenant, profile, user_key, account_key,
             everything_key, auth_time, epoch, idle, ends_at, last_seen, forget_at)
         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, {epoch}, $11, $12, $13, $12
-        FROM (SELECT MAX(at) AS at FROM tss_marks WHERE scope IN ($6, $7, $8)) AS mark
+        FROM (SELECT MAX(at) AS at FROM tss_revocations WHERE scope IN ($6, $7, $8)) AS mark
         WHERE {condition}
         ON CONFLICT (key) DO UPDATE SET sid = excluded.sid, sub = excluded.sub,
             tenant = excluded.tenant, profile = excluded.profile, user_key = excluded.user_key,

@@ -15,12 +15,15 @@ use std::{path::PathBuf, time::Duration};
 
 use super::{SqlStore, database::Database, value::Args};
 use crate::{
+    audit::{AuditRecord, LogCategory},
     clock::ManualClock,
-    rules::Timestamp,
+    identity::{Scope, Scopes, StoreKey},
+    maybe_ready::StoreError,
     store::{
-        BulkRevocation, Except, Key, LifecycleStore as _, LogCategory, LogRow, RefreshAsk,
-        Rotation, Scope, Scopes, SessionRecord, StoreError, Successors, Touch,
+        BulkRevocation, Exempt, LifecycleStore as _, RefreshAsk, Rotation, SessionRecord,
+        SuccessorPayloads, Touch,
     },
+    time::Timestamp,
 };
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -104,11 +107,11 @@ fn clock() -> ManualClock {
 }
 
 fn scopes() -> Scopes {
-    Scopes::of(None, Some("acme"), "ada")
+    Scopes::new(None, Some("acme"), "ada")
 }
 
-fn key(sid: &str) -> Key {
-    Key::session(None, sid)
+fn key(sid: &str) -> StoreKey {
+    StoreKey::session(None, sid)
 }
 
 fn record(sid: &str) -> SessionRecord {
@@ -127,8 +130,8 @@ fn record(sid: &str) -> SessionRecord {
     }
 }
 
-fn row(event: &str) -> LogRow {
-    LogRow {
+fn row(event: &str) -> AuditRecord {
+    AuditRecord {
         at: NOW,
         category: LogCategory::Security,
         session: None,
@@ -144,14 +147,19 @@ fn touch(now: Timestamp) -> Touch {
 }
 
 fn ask(sid: &str, jti: &str) -> RefreshAsk {
-    RefreshAsk { session: key(sid), token: Key::token(None, jti), epoch: NOW, scopes: scopes() }
+    RefreshAsk {
+        session: key(sid),
+        token: StoreKey::token(None, jti),
+        epoch: NOW,
+        scopes: scopes(),
+    }
 }
 
 fn rotation(sid: &str, jti: &str, next: &str) -> Rotation {
-    let successors = Successors {
+    let successors = SuccessorPayloads {
         access: "{}".to_owned(),
         refresh: "{}".to_owned(),
-        token: Key::token(None, next),
+        token: StoreKey::token(None, next),
     };
     Rotation {
         ask: ask(sid, jti),
@@ -163,10 +171,10 @@ fn rotation(sid: &str, jti: &str, next: &str) -> Rotation {
     }
 }
 
-fn everywhere(except: Except) -> BulkRevocation {
+fn everywhere(exempt: Exempt) -> BulkRevocation {
     BulkRevocation {
         scope: Scope::User(scopes().user),
-        except,
+        exempt,
         now: NOW,
         mark: NOW,
         until: NOW + DAY,

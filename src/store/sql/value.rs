@@ -9,10 +9,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Database, Encode, Row as _, Type, query::Query};
 
 use super::failure::Failure;
-use crate::{
-    rules::Timestamp,
-    store::{Key, StoreError},
-};
+use crate::{identity::StoreKey, maybe_ready::StoreError, time::Timestamp};
 
 /// Instants and durations from here on are kept as "never": two of them still add up.
 const NEVER: i64 = 1 << 61;
@@ -32,16 +29,16 @@ impl Args {
         Self::default()
     }
 
-    pub(super) fn key(self, key: Key) -> Self {
+    pub(super) fn key(self, key: StoreKey) -> Self {
         self.maybe_key(Some(key))
     }
 
-    pub(super) fn maybe_key(self, key: Option<Key>) -> Self {
+    pub(super) fn maybe_key(self, key: Option<StoreKey>) -> Self {
         self.with(Arg::Blob(key.map(|key| key.as_bytes().to_vec())))
     }
 
     pub(super) fn tie(self, tie: u128) -> Self {
-        self.key(Key::from_bytes(tie.to_be_bytes()))
+        self.key(StoreKey::from_bytes(tie.to_be_bytes()))
     }
 
     pub(super) fn time(self, at: Timestamp) -> Self {
@@ -153,14 +150,15 @@ impl Row {
         Ok(text.map(unescaped))
     }
 
-    pub(super) fn maybe_key(&self, at: usize) -> Result<Option<Key>, Failure> {
+    pub(super) fn maybe_key(&self, at: usize) -> Result<Option<StoreKey>, Failure> {
         let bytes: Option<&[u8]> = match self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(row) => row.try_get(at)?,
             #[cfg(feature = "postgres")]
             Self::Postgres(row) => row.try_get(at)?,
         };
-        let key = |bytes: &[u8]| bytes.try_into().map(Key::from_bytes).map_err(|_| malformed());
+        let key =
+            |bytes: &[u8]| bytes.try_into().map(StoreKey::from_bytes).map_err(|_| malformed());
         bytes.map(key).transpose()
     }
 
@@ -172,7 +170,7 @@ impl Row {
         self.maybe_text(at)?.ok_or_else(malformed)
     }
 
-    pub(super) fn key(&self, at: usize) -> Result<Key, Failure> {
+    pub(super) fn key(&self, at: usize) -> Result<StoreKey, Failure> {
         self.maybe_key(at)?.ok_or_else(malformed)
     }
 

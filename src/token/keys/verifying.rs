@@ -50,7 +50,10 @@ impl VerifyingKey {
                  `openssl rand -base64 48`"
             )));
         }
-        Ok(Self::of(algorithm, Verifying::Hmac(Arc::new(HmacKey::new(algorithm, secret)?))))
+        Ok(Self::from_material(
+            algorithm,
+            Verifying::Hmac(Arc::new(HmacKey::new(algorithm, secret)?)),
+        ))
     }
 
     /// A public key in PEM: SPKI or PKCS#1 for RSA, SPKI for EC and Ed25519.
@@ -110,7 +113,7 @@ impl VerifyingKey {
         self
     }
 
-    fn of(algorithm: Algorithm, material: Verifying) -> Self {
+    fn from_material(algorithm: Algorithm, material: Verifying) -> Self {
         Self { algorithm, kid: None, legacy: false, material }
     }
 
@@ -123,7 +126,7 @@ impl VerifyingKey {
         check_rsa_size(&key, &provider.key_utils)?;
         let public = PublicKey { algorithm, key };
         public.verifier()?;
-        Ok(Self::of(algorithm, Verifying::Public(Arc::new(public))))
+        Ok(Self::from_material(algorithm, Verifying::Public(Arc::new(public))))
     }
 
     /// Whether `signature` is this key's over `message`.

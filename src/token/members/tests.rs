@@ -7,7 +7,7 @@ use super::*;
 
 /// Name, value and the whole member, as they are written.
 fn walked(json: &str) -> Result<Vec<(String, String, String)>, Malformed> {
-    let mut members = Members::of(json)?;
+    let mut members = Members::new(json)?;
     let mut all = Vec::new();
     while let Some(member) = members.next()? {
         assert_eq!(&json[member.value.span()], member.value.json());

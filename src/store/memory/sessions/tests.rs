@@ -12,8 +12,8 @@ const IDLE: Duration = Duration::from_secs(1200);
 const BEGIN: Timestamp = Timestamp::from_secs(1_800_000_000);
 const LATER: Timestamp = Timestamp::from_secs(1_800_040_000);
 
-fn key(id: usize) -> Key {
-    Key::session(Some("issuer"), &id.to_string())
+fn key(id: usize) -> StoreKey {
+    StoreKey::session(Some("issuer"), &id.to_string())
 }
 
 fn after(millis: u64) -> Timestamp {
@@ -21,34 +21,34 @@ fn after(millis: u64) -> Timestamp {
 }
 
 /// A touch whose token is as old as the session.
-fn touch(store: &MemoryStore, id: usize, now: Timestamp) -> Touched {
+fn touch(store: &MemoryStore, id: usize, now: Timestamp) -> TouchOutcome {
     touch_with(store, id, Touch { now, token_activity: BEGIN, idle: IDLE, known_only: false })
 }
 
 /// A touch with a token minted this instant.
-fn touch_fresh(store: &MemoryStore, id: usize, now: Timestamp) -> Touched {
+fn touch_fresh(store: &MemoryStore, id: usize, now: Timestamp) -> TouchOutcome {
     touch_with(store, id, Touch { now, token_activity: now, idle: IDLE, known_only: false })
 }
 
-fn touch_with(store: &MemoryStore, id: usize, touch: Touch) -> Touched {
+fn touch_with(store: &MemoryStore, id: usize, touch: Touch) -> TouchOutcome {
     store.touch(key(id), touch).try_ready().expect("at hand").expect("memory never fails a touch")
 }
 
-fn peek(store: &MemoryStore, id: usize) -> Peeked {
-    store.peek(key(id)).try_ready().expect("at hand").expect("memory never fails a peek")
+fn get(store: &MemoryStore, id: usize) -> StoredSession {
+    store.get(key(id)).try_ready().expect("at hand").expect("memory never fails a get")
 }
 
 fn end(store: &MemoryStore, id: usize, until: Timestamp) -> Result<(), StoreError> {
-    store.end(key(id), until).try_ready().expect("at hand")
+    store.write_tombstone(key(id), until).try_ready().expect("at hand")
 }
 
 #[test]
 fn a_touch_answers_with_the_activity_before_it() {
     let store = MemoryStore::new();
-    assert_eq!(peek(&store, 1), Peeked::Unknown);
-    assert_eq!(touch(&store, 1, after(5)), Touched::Live(None));
-    assert_eq!(touch(&store, 1, after(9)), Touched::Live(Some(after(5))));
-    assert_eq!(peek(&store, 1), Peeked::LastSeen(after(9)));
+    assert_eq!(get(&store, 1), StoredSession::Unknown);
+    assert_eq!(touch(&store, 1, after(5)), TouchOutcome::Active(None));
+    assert_eq!(touch(&store, 1, after(9)), TouchOutcome::Active(Some(after(5))));
+    assert_eq!(get(&store, 1), StoredSession::Active(after(9)));
     assert_eq!(store.len(), 1);
 }
 
@@ -57,9 +57,10 @@ fn the_idle_deadline_is_over_at_its_very_millisecond() {
     for (millis, alive) in [(1_199_999, true), (1_200_000, false), (1_200_001, false)] {
         let store = MemoryStore::new();
         touch(&store, 1, BEGIN);
-        let expected = if alive { Touched::Live(Some(BEGIN)) } else { Touched::Idle(BEGIN) };
+        let expected =
+            if alive { TouchOutcome::Active(Some(BEGIN)) } else { TouchOutcome::Idle(BEGIN) };
         assert_eq!(touch(&store, 1, after(millis)), expected, "known, {millis} ms");
-        let expected = if alive { Touched::Live(None) } else { Touched::Idle(BEGIN) };
+        let expected = if alive { TouchOutcome::Active(None) } else { TouchOutcome::Idle(BEGIN) };
         assert_eq!(touch(&store, 2, after(millis)), expected, "unknown, {millis} ms");
     }
 }
@@ -68,11 +69,11 @@ fn the_idle_deadline_is_over_at_its_very_millisecond() {
 fn a_touch_that_comes_too_late_records_nothing() {
     let store = MemoryStore::new();
     touch(&store, 1, BEGIN);
-    assert_eq!(touch(&store, 1, after(1_300_000)), Touched::Idle(BEGIN));
-    assert_eq!(touch(&store, 1, after(1_300_001)), Touched::Idle(BEGIN));
-    assert_eq!(peek(&store, 1), Peeked::LastSeen(BEGIN));
-    assert_eq!(touch(&store, 2, after(1_300_000)), Touched::Idle(BEGIN));
-    assert_eq!(peek(&store, 2), Peeked::Unknown);
+    assert_eq!(touch(&store, 1, after(1_300_000)), TouchOutcome::Idle(BEGIN));
+    assert_eq!(touch(&store, 1, after(1_300_001)), TouchOutcome::Idle(BEGIN));
+    assert_eq!(get(&store, 1), StoredSession::Active(BEGIN));
+    assert_eq!(touch(&store, 2, after(1_300_000)), TouchOutcome::Idle(BEGIN));
+    assert_eq!(get(&store, 2), StoredSession::Unknown);
 }
 
 #[test]
@@ -82,18 +83,18 @@ fn the_later_of_stored_and_token_activity_counts() {
     let minted = after(1_000_000);
     let now = minted + IDLE;
     let token = |now| Touch { now, token_activity: minted, idle: IDLE, known_only: false };
-    assert_eq!(touch_with(&store, 1, token(now)), Touched::Idle(minted));
+    assert_eq!(touch_with(&store, 1, token(now)), TouchOutcome::Idle(minted));
     let now = now - Duration::from_millis(1);
-    assert_eq!(touch_with(&store, 1, token(now)), Touched::Live(Some(BEGIN)));
-    assert_eq!(peek(&store, 1), Peeked::LastSeen(now));
+    assert_eq!(touch_with(&store, 1, token(now)), TouchOutcome::Active(Some(BEGIN)));
+    assert_eq!(get(&store, 1), StoredSession::Active(now));
 }
 
 #[test]
 fn p12_a_clock_that_steps_back_never_lowers_the_last_activity() {
     let store = MemoryStore::new();
     touch(&store, 1, after(5_000));
-    assert_eq!(touch(&store, 1, after(1_000)), Touched::Live(Some(after(5_000))));
-    assert_eq!(peek(&store, 1), Peeked::LastSeen(after(5_000)));
+    assert_eq!(touch(&store, 1, after(1_000)), TouchOutcome::Active(Some(after(5_000))));
+    assert_eq!(get(&store, 1), StoredSession::Active(after(5_000)));
 }
 
 #[test]
@@ -105,18 +106,18 @@ fn p13_the_ends_of_time_do_not_overflow() {
         idle: Duration::MAX,
         known_only: false,
     };
-    assert_eq!(touch_with(&store, 1, never), Touched::Idle(Timestamp::MAX));
+    assert_eq!(touch_with(&store, 1, never), TouchOutcome::Idle(Timestamp::MAX));
     let first = Touch {
         now: Timestamp::EPOCH,
         token_activity: Timestamp::MAX,
         idle: Duration::MAX,
         known_only: false,
     };
-    assert_eq!(touch_with(&store, 2, first), Touched::Live(None));
+    assert_eq!(touch_with(&store, 2, first), TouchOutcome::Active(None));
     let zero = Touch { now: BEGIN, token_activity: BEGIN, idle: Duration::ZERO, known_only: false };
-    assert_eq!(touch_with(&store, 3, zero), Touched::Idle(BEGIN));
+    assert_eq!(touch_with(&store, 3, zero), TouchOutcome::Idle(BEGIN));
     end(&store, 4, Timestamp::MAX).expect("there is room");
-    assert_eq!(touch(&store, 4, LATER), Touched::Ended);
+    assert_eq!(touch(&store, 4, LATER), TouchOutcome::Ended);
 }
 
 #[test]
@@ -127,7 +128,7 @@ fn p13_a_tombstone_without_an_end_is_kept() {
         end(&store, id, Timestamp::MAX).expect("there is room");
     }
     sweep(&store, LATER);
-    assert_eq!([1, 2].map(|id| peek(&store, id)), [Peeked::Ended; 2]);
+    assert_eq!([1, 2].map(|id| get(&store, id)), [StoredSession::Ended; 2]);
 }
 
 #[test]
@@ -136,9 +137,13 @@ fn an_end_is_final_known_or_not() {
     touch(&store, 1, BEGIN);
     for id in [1, 2] {
         end(&store, id, after(100)).expect("there is room");
-        assert_eq!(touch_fresh(&store, id, after(50)), Touched::Ended);
-        assert_eq!(touch_fresh(&store, id, after(200)), Touched::Ended, "past its time, unswept");
-        assert_eq!(peek(&store, id), Peeked::Ended);
+        assert_eq!(touch_fresh(&store, id, after(50)), TouchOutcome::Ended);
+        assert_eq!(
+            touch_fresh(&store, id, after(200)),
+            TouchOutcome::Ended,
+            "past its time, unswept"
+        );
+        assert_eq!(get(&store, id), StoredSession::Ended);
     }
     assert_eq!(store.len(), 2);
 }
@@ -159,10 +164,10 @@ fn p15_sweeps_forget_what_has_lapsed_and_only_that() {
     end(&store, 3, after(1_200_000)).expect("there is room");
     end(&store, 4, after(1_200_001)).expect("there is room");
     sweep(&store, after(1_200_000));
-    assert_eq!(peek(&store, 1), Peeked::Unknown);
-    assert_eq!(peek(&store, 2), Peeked::LastSeen(after(1)));
-    assert_eq!(peek(&store, 3), Peeked::Unknown);
-    assert_eq!(peek(&store, 4), Peeked::Ended);
+    assert_eq!(get(&store, 1), StoredSession::Unknown);
+    assert_eq!(get(&store, 2), StoredSession::Active(after(1)));
+    assert_eq!(get(&store, 3), StoredSession::Unknown);
+    assert_eq!(get(&store, 4), StoredSession::Ended);
     assert_eq!(store.len(), 202);
 }
 
@@ -173,9 +178,9 @@ fn the_later_end_of_a_tombstone_holds() {
         end(&store, 1, until).expect("there is room");
     }
     sweep(&store, after(29));
-    assert_eq!(peek(&store, 1), Peeked::Ended);
+    assert_eq!(get(&store, 1), StoredSession::Ended);
     sweep(&store, after(30));
-    assert_eq!(peek(&store, 1), Peeked::Unknown);
+    assert_eq!(get(&store, 1), StoredSession::Unknown);
 }
 
 #[test]
@@ -187,21 +192,21 @@ fn a_sweep_goes_by_the_longest_idle_timeout_rounded_up() {
     touch_with(&store, 2, with(Duration::from_secs(60)));
     touch_with(&store, 2, with(Duration::from_secs(1)));
     sweep(&store, after(1_999));
-    assert_eq!(peek(&store, 1), Peeked::LastSeen(BEGIN));
+    assert_eq!(get(&store, 1), StoredSession::Active(BEGIN));
     sweep(&store, after(59_999));
-    assert_eq!(peek(&store, 1), Peeked::Unknown);
-    assert_eq!(peek(&store, 2), Peeked::LastSeen(BEGIN));
+    assert_eq!(get(&store, 1), StoredSession::Unknown);
+    assert_eq!(get(&store, 2), StoredSession::Active(BEGIN));
 }
 
 #[test]
 fn p15_many_ids_stay_within_the_capacity() {
     let store = MemoryStore::with_capacity(1_000);
     for id in 0..20_000 {
-        assert_eq!(touch_fresh(&store, id, after(id as u64)), Touched::Live(None));
+        assert_eq!(touch_fresh(&store, id, after(id as u64)), TouchOutcome::Active(None));
         assert!(store.len() <= 1_000);
     }
     assert!(store.len() > 900, "room is not made in excess");
-    assert_eq!(peek(&store, 19_999), Peeked::LastSeen(after(19_999)));
+    assert_eq!(get(&store, 19_999), StoredSession::Active(after(19_999)));
 }
 
 #[test]
@@ -212,9 +217,9 @@ fn p15_the_longest_inactive_make_room() {
     });
     touch(&store, 0, after(1_000));
     touch(&store, 100, after(1_001));
-    assert_eq!(peek(&store, 0), Peeked::LastSeen(after(1_000)));
-    assert_eq!(peek(&store, 1), Peeked::Unknown);
-    assert_eq!(peek(&store, 99), Peeked::LastSeen(after(99)));
+    assert_eq!(get(&store, 0), StoredSession::Active(after(1_000)));
+    assert_eq!(get(&store, 1), StoredSession::Unknown);
+    assert_eq!(get(&store, 99), StoredSession::Active(after(99)));
 }
 
 #[test]
@@ -231,10 +236,10 @@ fn p15_what_has_lapsed_makes_room_before_what_lives() {
             known_only: false,
         },
     );
-    assert_eq!(touch_fresh(&store, 3, after(2_000)), Touched::Live(None));
-    assert_eq!(peek(&store, 1), Peeked::LastSeen(BEGIN));
-    assert_eq!(peek(&store, 2), Peeked::Unknown);
-    assert_eq!(peek(&store, 3), Peeked::LastSeen(after(2_000)));
+    assert_eq!(touch_fresh(&store, 3, after(2_000)), TouchOutcome::Active(None));
+    assert_eq!(get(&store, 1), StoredSession::Active(BEGIN));
+    assert_eq!(get(&store, 2), StoredSession::Unknown);
+    assert_eq!(get(&store, 3), StoredSession::Active(after(2_000)));
 }
 
 #[test]
@@ -245,7 +250,7 @@ fn p22_a_tombstone_is_never_evicted() {
         touch_fresh(&store, id, after(id as u64));
     });
     (900..1_000).for_each(|id| end(&store, id, LATER).expect("activity makes room"));
-    assert!((0..1_000).all(|id| peek(&store, id) == Peeked::Ended));
+    assert!((0..1_000).all(|id| get(&store, id) == StoredSession::Ended));
     assert_eq!(store.len(), 1_000);
 }
 
@@ -256,9 +261,9 @@ fn p22_without_room_an_end_fails_and_a_touch_goes_by_its_token() {
         (0..full).for_each(|id| end(&store, id, after(5_000)).expect("there is room"));
         end(&store, 7, after(5_000)).expect_err("there is no room");
         (0..full).for_each(|id| end(&store, id, after(6_000)).expect("it stands already"));
-        assert_eq!(touch_fresh(&store, 7, after(1)), Touched::Live(None));
-        assert_eq!(touch(&store, 7, after(1_200_000)), Touched::Idle(BEGIN));
-        assert_eq!(peek(&store, 7), Peeked::Unknown);
+        assert_eq!(touch_fresh(&store, 7, after(1)), TouchOutcome::Active(None));
+        assert_eq!(touch(&store, 7, after(1_200_000)), TouchOutcome::Idle(BEGIN));
+        assert_eq!(get(&store, 7), StoredSession::Unknown);
         assert_eq!(store.len(), full);
     }
 }
@@ -268,9 +273,9 @@ fn p22_tombstones_past_their_time_make_room_again() {
     let store = MemoryStore::with_capacity(3);
     (0..3).for_each(|id| end(&store, id, after(5_000)).expect("there is room"));
     touch_fresh(&store, 7, after(4_999));
-    assert_eq!(peek(&store, 7), Peeked::Unknown);
+    assert_eq!(get(&store, 7), StoredSession::Unknown);
     touch_fresh(&store, 7, after(5_000));
-    assert_eq!(peek(&store, 7), Peeked::LastSeen(after(5_000)));
+    assert_eq!(get(&store, 7), StoredSession::Active(after(5_000)));
     end(&store, 8, LATER).expect("there is room");
 }
 
@@ -291,7 +296,7 @@ fn p04_after_an_end_no_touch_answers_live() {
                     for step in 0..100 {
                         let must_be_over = ended.load(SeqCst);
                         let touched = touch_fresh(store, id, after(step * 3 + offset));
-                        assert!(!must_be_over || touched == Touched::Ended);
+                        assert!(!must_be_over || touched == TouchOutcome::Ended);
                     }
                 });
             }
@@ -299,7 +304,7 @@ fn p04_after_an_end_no_touch_answers_live() {
             end(&store, id, LATER).expect("activity gives way");
             ended.store(true, SeqCst);
         });
-        assert_eq!(peek(&store, id), Peeked::Ended);
+        assert_eq!(get(&store, id), StoredSession::Ended);
     }
 }
 
@@ -318,7 +323,7 @@ fn parallel_touches_keep_the_latest_activity() {
     });
     let latest =
         (0..4).flat_map(|thread| (0..5_000).map(move |step| (step * 7919 + thread) % 10_000));
-    assert_eq!(peek(&store, 1), Peeked::LastSeen(after(latest.max().expect("not empty"))));
+    assert_eq!(get(&store, 1), StoredSession::Active(after(latest.max().expect("not empty"))));
     assert_eq!(store.len(), 1);
 }
 
@@ -331,5 +336,5 @@ fn p10_debug_shows_counts_only() {
 
 #[test]
 fn p15_an_entry_is_small() {
-    assert_eq!(size_of::<(Key, Entry)>(), 32);
+    assert_eq!(size_of::<(StoreKey, Entry)>(), 32);
 }

@@ -1,8 +1,10 @@
 //! What operations cost, in statements.
 
 use super::*;
-use crate::rules::Overrides;
-use crate::store::{ListQuery, LogScope, OverridesChange, Peeked, SessionStore as _, Touched};
+use crate::policy::TimeoutOverrides;
+use crate::store::{
+    ListQuery, LogScope, OverridesChange, SessionStore as _, StoredSession, TouchOutcome,
+};
 
 /// The statements that `asked` sends.
 async fn cost<T>(store: &SqlStore, asked: impl Future<Output = Result<T, StoreError>>) -> (u64, T) {
@@ -19,7 +21,7 @@ async fn p24_a_hundred_requests_at_one_time_cost_two_statements() {
         let requests = (0..100).map(|_| tokio::spawn(store.touch(key("s"), touch(NOW))));
         for request in requests.collect::<Vec<_>>() {
             let touched = request.await.expect("it ends").expect("the store answers");
-            assert!(matches!(touched, Touched::Live(_)));
+            assert!(matches!(touched, TouchOutcome::Active(_)));
         }
         assert_eq!(store.statements() - before, 2, "{store:?}");
         home.leave().await;
@@ -37,15 +39,15 @@ async fn p24_an_activity_is_written_once_an_interval() {
         for (after, statements) in [(0, 0), (9_999, 0), (10_000, 1), (19_999, 0), (20_000, 1)] {
             let now = NOW + Duration::from_millis(after);
             let answer = cost(&store, store.touch(key("s"), touch(now))).await;
-            assert_eq!(answer, (statements, Touched::Live(Some(seen))), "after {after} ms");
+            assert_eq!(answer, (statements, TouchOutcome::Active(Some(seen))), "after {after} ms");
             seen = now;
         }
-        assert_eq!(cost(&store, store.peek(key("s"))).await, (0, Peeked::LastSeen(seen)));
+        assert_eq!(cost(&store, store.get(key("s"))).await, (0, StoredSession::Active(seen)));
         // Another node asks once, and writes nothing that was just written.
         let now = seen + Duration::from_secs(1);
         let answer = cost(&other, other.touch(key("s"), touch(now))).await;
-        assert_eq!(answer, (1, Touched::Live(Some(seen))));
-        assert_eq!(cost(&other, other.peek(key("s"))).await, (0, Peeked::LastSeen(now)));
+        assert_eq!(answer, (1, TouchOutcome::Active(Some(seen))));
+        assert_eq!(cost(&other, other.get(key("s"))).await, (0, StoredSession::Active(now)));
         home.leave().await;
     }
 }
@@ -60,9 +62,9 @@ async fn a_coalesced_activity_counts_to_the_millisecond() {
         let late = last + IDLE;
         let in_time = late - Duration::from_millis(1);
         let touched = store.touch(key("s"), touch(late)).await;
-        assert_eq!(touched.expect("the store answers"), Touched::Idle(last));
+        assert_eq!(touched.expect("the store answers"), TouchOutcome::Idle(last));
         let touched = store.touch(key("s"), touch(in_time)).await;
-        assert_eq!(touched.expect("the store answers"), Touched::Live(Some(last)));
+        assert_eq!(touched.expect("the store answers"), TouchOutcome::Active(Some(last)));
         home.leave().await;
     }
 }
@@ -85,8 +87,12 @@ async fn what_each_operation_costs() {
         assert_eq!(cost(&store, store.rotate(adopt)).await.0, 2 + 5 + lock, "rotate, adopting");
         let revoked = store.revoke(key("old"), NOW + DAY, row("session_revoked"));
         assert_eq!(cost(&store, revoked).await, (2 + 5, true), "revoke");
-        assert_eq!(cost(&store, store.end(key("x"), NOW + DAY)).await.0, 2 + 3, "end");
-        assert_eq!(cost(&store, store.end(key("x"), NOW + DAY)).await.0, 2 + 2, "end again");
+        assert_eq!(cost(&store, store.write_tombstone(key("x"), NOW + DAY)).await.0, 2 + 3, "end");
+        assert_eq!(
+            cost(&store, store.write_tombstone(key("x"), NOW + DAY)).await.0,
+            2 + 2,
+            "end again"
+        );
         let scope = Scope::User(scopes().user);
         let listed = store.sessions(scope, ListQuery::first(10), NOW);
         let (statements, page) = cost(&store, listed).await;
@@ -96,15 +102,15 @@ async fn what_each_operation_costs() {
         assert_eq!(cost(&store, store.active_users(account, 5, NOW)).await.0, 1, "active_users");
         let change = OverridesChange {
             account,
-            old: Overrides::default(),
-            new: Overrides { idle: Some(IDLE), absolute: None },
+            old: TimeoutOverrides::default(),
+            new: TimeoutOverrides { idle: Some(IDLE), absolute: None },
             log: row("policy_changed"),
         };
         assert_eq!(cost(&store, store.set_overrides(change)).await, (2 + 5 + 1, true), "change");
         assert_eq!(cost(&store, store.overrides(account)).await.0, 1, "overrides");
-        let revoked = store.revoke_all(everywhere(Except::None));
+        let revoked = store.revoke_all(everywhere(Exempt::None));
         assert_eq!(cost(&store, revoked).await, (2 + 5 + lock, 1), "revoke_all");
-        let revoked = store.revoke_all(everywhere(Except::None));
+        let revoked = store.revoke_all(everywhere(Exempt::None));
         assert_eq!(cost(&store, revoked).await, (2 + 4 + lock, 0), "revoke_all again");
         let rows = vec![row("a"); 100];
         assert_eq!(cost(&store, store.append(rows)).await.0, 2 + 2, "append");

@@ -6,8 +6,9 @@ use std::sync::{
 };
 
 use super::*;
-use crate::store::{
-    ListQuery, LogScope, RefreshedSession, SessionStore as _, StoreFuture, TokenState,
+use crate::{
+    maybe_ready::MaybeReady,
+    store::{ListQuery, LogScope, RefreshedSession, SessionStore as _, TokenState},
 };
 
 /// A node whose task dies before the statement of that number.
@@ -26,15 +27,15 @@ async fn seen(store: &SqlStore) -> (RefreshedSession, TokenState, usize, usize, 
     let listed = store.sessions(scope, ListQuery::first(10), NOW).await.expect("it answers");
     let log = LogScope { category: LogCategory::Security, scope };
     let rows = store.log(log, ListQuery::first(100)).await.expect("it answers");
-    store.0.listen().await.expect("it listens");
-    let mark = store.bulletin().and_then(|it| it.mark_of(&scopes().user));
+    store.0.sync().await.expect("it listens");
+    let mark = store.revocations().and_then(|it| it.cutoff_of(&scopes().user));
     (state.session, state.token, listed.items.len(), rows.items.len(), mark)
 }
 
 /// Dies before each statement of `step` in turn, until it lives; how often it died.
 async fn die_everywhere<T: Unpin + Send + 'static>(
     home: &Home,
-    step: impl Fn(&SqlStore) -> StoreFuture<T>,
+    step: impl Fn(&SqlStore) -> MaybeReady<T>,
 ) -> u64 {
     let witness = home.node(&clock()).await;
     for statement in 1.. {
@@ -60,7 +61,7 @@ async fn p05_a_step_happens_whole_or_not_at_all() {
         assert_eq!(die_everywhere(&home, begun).await, 4 + lock);
         let rotated = |store: &SqlStore| store.rotate(rotation("s", "r1", "r2"));
         assert_eq!(die_everywhere(&home, rotated).await, 4);
-        let revoked = |store: &SqlStore| store.revoke_all(everywhere(Except::None));
+        let revoked = |store: &SqlStore| store.revoke_all(everywhere(Exempt::None));
         assert_eq!(die_everywhere(&home, revoked).await, 7 + lock);
         let again = |store: &SqlStore| store.begin(record("t"), row("session_started"));
         assert_eq!(die_everywhere(&home, again).await, 4 + lock);

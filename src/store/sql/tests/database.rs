@@ -11,7 +11,7 @@ async fn p10_an_error_names_no_address_and_no_value() {
     let error = SqlStore::connect(nowhere).await.expect_err("nobody listens there");
     for home in Home::all().await {
         let store = home.bare_node(&clock()).await;
-        let missing = store.end(key("s"), NOW).await.expect_err("there are no tables");
+        let missing = store.write_tombstone(key("s"), NOW).await.expect_err("there are no tables");
         for error in [&error, &missing] {
             let said = format!("{error} {error:?} {:?}", error.source());
             for secret in ["hunter2", "admin", "127.0.0.1", "secrets", "tss_", &home.address] {
@@ -32,7 +32,7 @@ async fn a_store_in_memory_is_refused() {
 async fn pages_of_one_instant_are_cut_by_the_key_as_a_number() {
     for home in Home::all().await {
         let store = home.node(&clock()).await;
-        let number = |tie: u128| Key::from_bytes(tie.to_be_bytes());
+        let number = |tie: u128| StoreKey::from_bytes(tie.to_be_bytes());
         let ties = [0, 1, 255, 256, 1 << 127, u128::MAX];
         for tie in ties {
             let record = SessionRecord { key: number(tie), ..record(&tie.to_string()) };
@@ -67,7 +67,7 @@ async fn instants_that_never_come_are_kept() {
         assert_eq!(begun.expect("it begins"), NOW);
         let found = store.session(key("s"), NOW).await.expect("the store answers");
         assert_eq!(found, Some(endless));
-        store.end(key("s"), Timestamp::MAX).await.expect("it ends");
+        store.write_tombstone(key("s"), Timestamp::MAX).await.expect("it ends");
         home.leave().await;
     }
 }
@@ -80,9 +80,9 @@ async fn a_log_is_read_by_scope_and_forgets_by_age() {
         let later = NOW + DAY * 90;
         let rows = vec![
             row("of_ada"),
-            LogRow { user: None, account: Some(account), ..row("of_acme") },
-            LogRow { category: LogCategory::Activity, ..row("seen") },
-            LogRow { user: None, at: later, ..row("of_nobody") },
+            AuditRecord { user: None, account: Some(account), ..row("of_acme") },
+            AuditRecord { category: LogCategory::Activity, ..row("seen") },
+            AuditRecord { user: None, at: later, ..row("of_nobody") },
         ];
         store.append(rows).await.expect("the store answers");
         let events = async |scope| {
@@ -100,7 +100,7 @@ async fn a_log_is_read_by_scope_and_forgets_by_age() {
         assert_eq!(events(Scope::User(scopes().user)).await, ["of_ada"]);
         assert_eq!(events(Scope::Account(account)).await, ["of_acme"]);
         assert_eq!(events(everything).await, ["of_nobody", "of_acme", "of_ada"]);
-        let newer = LogRow { at: later + Duration::from_millis(1), ..row("newer") };
+        let newer = AuditRecord { at: later + Duration::from_millis(1), ..row("newer") };
         store.append(vec![newer]).await.expect("the store answers");
         assert_eq!(events(everything).await, ["newer", "of_nobody"]);
         home.leave().await;

@@ -2,22 +2,23 @@
 
 use super::*;
 use crate::{
-    rules::Overrides,
+    policy::TimeoutOverrides,
     store::{
-        OverridesChange, Peeked, RefreshedSession, Rotated, SessionStore as _, TokenState, Touched,
+        OverridesChange, RefreshedSession, Rotated, SessionStore as _, StoredSession, TokenState,
+        TouchOutcome,
     },
 };
 
 /// How long a test waits for what the background task does.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-async fn heard(mut is_heard: impl FnMut() -> bool) {
-    let heard = async {
+async fn sync_state(mut is_heard: impl FnMut() -> bool) {
+    let sync_state = async {
         while !is_heard() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(PATIENCE, heard).await.expect("the other node hears of it");
+    tokio::time::timeout(PATIENCE, sync_state).await.expect("the other node hears of it");
 }
 
 #[tokio::test]
@@ -26,39 +27,39 @@ async fn p23_a_node_hears_of_revocations_within_the_interval() {
         let (clock, other_clock) = (clock(), clock());
         let store = home.node(&clock).await;
         let other = home.node(&other_clock).await;
-        for sid in ["s", "spared"] {
+        for sid in ["s", "exempt_until"] {
             begin(&store, sid).await;
             let touched = other.touch(key(sid), touch(NOW)).await.expect("the store answers");
-            assert_eq!(touched, Touched::Live(Some(NOW)));
+            assert_eq!(touched, TouchOutcome::Active(Some(NOW)));
         }
         store.revoke(key("s"), NOW + DAY, row("session_revoked")).await.expect("it is revoked");
-        let except = Except::Sessions(vec![key("spared")]);
-        store.revoke_all(everywhere(except)).await.expect("they are revoked");
+        let exempt = Exempt::Sessions(vec![key("exempt_until")]);
+        store.revoke_all(everywhere(exempt)).await.expect("they are revoked");
         let account = scopes().account.expect("there is one");
-        let new = Overrides { idle: Some(IDLE), absolute: None };
+        let new = TimeoutOverrides { idle: Some(IDLE), absolute: None };
         let change =
-            OverridesChange { account, old: Overrides::default(), new, log: row("changed") };
+            OverridesChange { account, old: TimeoutOverrides::default(), new, log: row("changed") };
         assert!(store.set_overrides(change).await.expect("it is changed"));
-        let own = store.bulletin().expect("there is one");
+        let own = store.revocations().expect("there is one");
         assert_eq!(own.overrides(|| Some(account)), Some(new), "at once on its own node");
-        assert_eq!(store.peek(key("s")).await.expect("it answers"), Peeked::Ended);
+        assert_eq!(store.get(key("s")).await.expect("it answers"), StoredSession::Ended);
 
-        let bulletin = other.bulletin().expect("there is one");
-        assert_eq!(bulletin.mark_of(&scopes().user), None);
-        assert_eq!(other.peek(key("s")).await.expect("it answers"), Peeked::LastSeen(NOW));
+        let revocations = other.revocations().expect("there is one");
+        assert_eq!(revocations.cutoff_of(&scopes().user), None);
+        assert_eq!(other.get(key("s")).await.expect("it answers"), StoredSession::Active(NOW));
         other_clock.advance(SYNC);
-        heard(|| bulletin.overrides(|| Some(account)).is_some()).await;
-        assert_eq!(bulletin.mark_of(&scopes().user), Some(NOW));
-        assert!(bulletin.is_revoked(key("s"), NOW, scopes));
-        assert!(!bulletin.is_revoked(key("spared"), NOW, scopes));
+        sync_state(|| revocations.overrides(|| Some(account)).is_some()).await;
+        assert_eq!(revocations.cutoff_of(&scopes().user), Some(NOW));
+        assert!(revocations.is_revoked(key("s"), NOW, scopes));
+        assert!(!revocations.is_revoked(key("exempt_until"), NOW, scopes));
         let touched = other.touch(key("s"), touch(NOW)).await.expect("it answers");
-        assert_eq!(touched, Touched::Ended);
+        assert_eq!(touched, TouchOutcome::Ended);
         // A node that comes later reads the same.
         let late = home.node(&clock).await;
-        let bulletin = late.bulletin().expect("there is one");
-        assert!(bulletin.is_revoked(key("s"), NOW, scopes));
-        assert!(!bulletin.is_revoked(key("spared"), NOW, scopes));
-        assert_eq!(bulletin.overrides(|| Some(account)), Some(new));
+        let revocations = late.revocations().expect("there is one");
+        assert!(revocations.is_revoked(key("s"), NOW, scopes));
+        assert!(!revocations.is_revoked(key("exempt_until"), NOW, scopes));
+        assert_eq!(revocations.overrides(|| Some(account)), Some(new));
         home.leave().await;
     }
 }
@@ -71,13 +72,13 @@ async fn a_node_that_missed_forgotten_news_reads_everything() {
         begin(&store, "s").await;
         let other = home.node(&other_clock).await;
         other.touch(key("s"), touch(NOW)).await.expect("it answers");
-        store.end(key("s"), NOW + DAY).await.expect("it ends");
-        store.revoke_all(everywhere(Except::None)).await.expect("they are revoked");
+        store.write_tombstone(key("s"), NOW + DAY).await.expect("it ends");
+        store.revoke_all(everywhere(Exempt::None)).await.expect("they are revoked");
         store.0.clean(NOW + Duration::from_secs(3601)).await.expect("it is cleaned");
-        other.0.listen().await.expect("it listens");
-        let bulletin = other.bulletin().expect("there is one");
-        assert_eq!(bulletin.mark_of(&scopes().user), Some(NOW));
-        assert_eq!(other.peek(key("s")).await.expect("it answers"), Peeked::Ended);
+        other.0.sync().await.expect("it listens");
+        let revocations = other.revocations().expect("there is one");
+        assert_eq!(revocations.cutoff_of(&scopes().user), Some(NOW));
+        assert_eq!(other.get(key("s")).await.expect("it answers"), StoredSession::Ended);
         home.leave().await;
     }
 }
@@ -116,7 +117,7 @@ async fn p05_a_refresh_beside_a_revocation_comes_before_it_or_not_at_all() {
             let rotated = tokio::spawn(nodes[0].rotate(rotation(&jti)));
             let revoked = match round % 2 {
                 0 => nodes[1].revoke(key(&sid), NOW + DAY, row("session_revoked")).await,
-                _ => nodes[1].revoke_all(everywhere(Except::None)).await.map(|count| count == 1),
+                _ => nodes[1].revoke_all(everywhere(Exempt::None)).await.map(|count| count == 1),
             };
             assert!(revoked.expect("the store answers"));
             let rotated = rotated.await.expect("it ends").expect("the store answers");
@@ -142,13 +143,13 @@ async fn p29_a_session_that_begins_beside_a_bulk_revocation_is_counted_or_lives(
             let begun: Vec<_> = (sids.iter())
                 .map(|sid| tokio::spawn(nodes[0].begin(record(sid), row("session_started"))))
                 .collect();
-            let revoked = tokio::spawn(nodes[1].revoke_all(everywhere(Except::None)));
+            let revoked = tokio::spawn(nodes[1].revoke_all(everywhere(Exempt::None)));
             for begun in begun {
                 begun.await.expect("it ends").expect("the session begins");
             }
             ended += revoked.await.expect("it ends").expect("they are revoked");
         }
-        let live = nodes[0].revoke_all(everywhere(Except::None)).await;
+        let live = nodes[0].revoke_all(everywhere(Exempt::None)).await;
         assert_eq!(ended + live.expect("they are revoked"), 40);
         home.leave().await;
     }

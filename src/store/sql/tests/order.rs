@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::store::{
-    Peeked, SessionStore as _,
-    sql::news::{News, Turn},
+    SessionStore as _, StoredSession,
+    sql::change_feed::{Change, ChangeFeed},
 };
 
 #[tokio::test]
@@ -15,20 +15,21 @@ async fn p23_news_that_commit_late_are_not_passed_over() {
             begin(&third, sid).await;
         }
         let mut tx = slow.0.database.begin(NOW).await.map_err(StoreError::from).expect("it begins");
-        let turn = Turn::take(&mut tx).await.map_err(StoreError::from).expect("it has a turn");
-        let ended = tokio::spawn(quick.end(key("quick"), NOW + DAY));
+        let turn =
+            ChangeFeed::take(&mut tx).await.map_err(StoreError::from).expect("it has a turn");
+        let ended = tokio::spawn(quick.write_tombstone(key("quick"), NOW + DAY));
         for _ in 0..50 {
-            third.0.listen().await.expect("it listens");
+            third.0.sync().await.expect("it listens");
         }
         assert!(!ended.is_finished(), "it waits for the turn before");
-        let news = News::Ended { session: key("slow"), until: NOW + DAY };
-        let announced = turn.announce(&mut tx, &[news]).await.map_err(StoreError::from);
+        let changes = Change::Ended { session: key("slow"), until: NOW + DAY };
+        let announced = turn.publish(&mut tx, &[changes]).await.map_err(StoreError::from);
         announced.expect("it is announced");
         tx.commit().await.map_err(StoreError::from).expect("it commits");
         ended.await.expect("it ends").expect("it ends");
-        third.0.listen().await.expect("it listens");
+        third.0.sync().await.expect("it listens");
         for sid in ["slow", "quick"] {
-            assert_eq!(third.peek(key(sid)).await.expect("it answers"), Peeked::Ended);
+            assert_eq!(third.get(key(sid)).await.expect("it answers"), StoredSession::Ended);
         }
         home.leave().await;
     }
@@ -40,21 +41,22 @@ async fn more_news_than_one_statement_carries_are_all_heard() {
         let (store, other) = (home.node(&clock()).await, home.node(&clock()).await);
         let sid = |number: usize| format!("s{number}");
         let until = NOW + DAY;
-        let news: Vec<_> =
-            (0..1201).map(|n| News::Ended { session: key(&sid(n)), until }).collect();
+        let changes: Vec<_> =
+            (0..1201).map(|n| Change::Ended { session: key(&sid(n)), until }).collect();
         let mut tx =
             store.0.database.begin(NOW).await.map_err(StoreError::from).expect("it begins");
-        let turn = Turn::take(&mut tx).await.map_err(StoreError::from).expect("it has a turn");
-        let announced = turn.announce(&mut tx, &news).await.map_err(StoreError::from);
+        let turn =
+            ChangeFeed::take(&mut tx).await.map_err(StoreError::from).expect("it has a turn");
+        let announced = turn.publish(&mut tx, &changes).await.map_err(StoreError::from);
         announced.expect("it is announced");
         tx.commit().await.map_err(StoreError::from).expect("it commits");
-        store.end(key("after"), until).await.expect("it ends");
+        store.write_tombstone(key("after"), until).await.expect("it ends");
         let before = other.statements();
-        other.0.listen().await.expect("it listens");
+        other.0.sync().await.expect("it listens");
         assert_eq!(other.statements() - before, 3);
         for sid in (0..1201).map(sid).chain(["after".to_owned()]) {
-            let peeked = other.peek(key(&sid)).try_ready().expect("it was heard");
-            assert_eq!(peeked.expect("it is known"), Peeked::Ended);
+            let peeked = other.get(key(&sid)).try_ready().expect("it was sync_state");
+            assert_eq!(peeked.expect("it is known"), StoredSession::Ended);
         }
         home.leave().await;
     }

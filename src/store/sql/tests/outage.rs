@@ -1,7 +1,7 @@
 //! While the database does not answer.
 
 use super::*;
-use crate::store::{Peeked, Rotated, SessionStore as _, TokenState, Touched};
+use crate::store::{Rotated, SessionStore as _, StoredSession, TokenState, TouchOutcome};
 
 #[tokio::test]
 async fn p23_an_outage_admits_only_who_was_surely_not_revoked() {
@@ -11,27 +11,27 @@ async fn p23_an_outage_admits_only_who_was_surely_not_revoked() {
         begin(&store, "s").await;
         // Read by this test alone: the background task would race it for the news.
         store.0.task.get().expect("there is one").abort();
-        home.run("ALTER TABLE tss_head RENAME TO elsewhere").await;
+        home.run("ALTER TABLE tss_change_seq RENAME TO elsewhere").await;
         home.run("ALTER TABLE tss_sessions RENAME TO tss_elsewhere").await;
 
         clock.advance(SYNC * 3);
         let at = NOW + INTERVAL;
         let touched = store.touch(key("s"), touch(at)).await.expect("a failed write rejects none");
-        assert_eq!(touched, Touched::Live(Some(NOW)));
-        assert_eq!(store.peek(key("s")).await.expect("it answers"), Peeked::LastSeen(at));
+        assert_eq!(touched, TouchOutcome::Active(Some(NOW)));
+        assert_eq!(store.get(key("s")).await.expect("it answers"), StoredSession::Active(at));
         assert!(store.touch(key("other"), touch(at)).await.is_err());
-        assert!(store.peek(key("other")).await.is_err());
-        assert!(store.end(key("s"), NOW + DAY).await.is_err());
+        assert!(store.get(key("other")).await.is_err());
+        assert!(store.write_tombstone(key("s"), NOW + DAY).await.is_err());
 
         clock.advance(Duration::from_millis(1));
         assert!(store.touch(key("s"), touch(at)).await.is_err());
-        assert!(store.peek(key("s")).await.is_err());
+        assert!(store.get(key("s")).await.is_err());
 
-        home.run("ALTER TABLE elsewhere RENAME TO tss_head").await;
+        home.run("ALTER TABLE elsewhere RENAME TO tss_change_seq").await;
         home.run("ALTER TABLE tss_elsewhere RENAME TO tss_sessions").await;
         let touched = store.touch(key("s"), touch(at)).await.expect("it recovers by itself");
-        assert_eq!(touched, Touched::Live(Some(at)));
-        assert_eq!(store.peek(key("s")).await.expect("it answers"), Peeked::LastSeen(at));
+        assert_eq!(touched, TouchOutcome::Active(Some(at)));
+        assert_eq!(store.get(key("s")).await.expect("it answers"), StoredSession::Active(at));
         home.leave().await;
     }
 }
@@ -41,10 +41,10 @@ async fn a_tombstone_needs_no_database() {
     for home in Home::all().await {
         let clock = clock();
         let store = home.node(&clock).await;
-        store.end(key("s"), NOW + DAY).await.expect("it ends");
+        store.write_tombstone(key("s"), NOW + DAY).await.expect("it ends");
         store.0.database.close().await;
         let touched = store.touch(key("s"), touch(NOW)).await.expect("it is known here");
-        assert_eq!(touched, Touched::Ended);
+        assert_eq!(touched, TouchOutcome::Ended);
         home.leave().await;
     }
 }
@@ -63,7 +63,7 @@ async fn a_write_that_takes_long_rejects_nothing() {
             tokio::task::yield_now().await;
         }
         let touched = touched.await.expect("it ends").expect("it is admitted");
-        assert_eq!(touched, Touched::Live(Some(NOW)));
+        assert_eq!(touched, TouchOutcome::Active(Some(NOW)));
         drop(turn);
         home.leave().await;
     }
@@ -81,7 +81,7 @@ async fn p23_a_database_that_is_gone_and_comes_back() {
     let store = store.connect().await.expect("the database is there");
     store.migrate().await.expect("the tables are made");
     begin(&store, "s").await;
-    store.end(key("over"), NOW + DAY).await.expect("it ends");
+    store.write_tombstone(key("over"), NOW + DAY).await.expect("it ends");
 
     run(base, format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await;
     let ends = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname";
@@ -89,12 +89,12 @@ async fn p23_a_database_that_is_gone_and_comes_back() {
     assert!(store.begin(record("t"), row("session_started")).await.is_err());
     assert!(store.refresh_state(ask("s", "r1")).await.is_err());
     assert!(store.rotate(rotation("s", "r1", "r2")).await.is_err());
-    assert!(store.end(key("s"), NOW + DAY).await.is_err());
+    assert!(store.write_tombstone(key("s"), NOW + DAY).await.is_err());
     assert!(store.touch(key("stranger"), touch(NOW)).await.is_err());
     let known = store.touch(key("s"), touch(NOW)).await.expect("it was seen a moment ago");
-    assert_eq!(known, Touched::Live(Some(NOW)));
+    assert_eq!(known, TouchOutcome::Active(Some(NOW)));
     let over = store.touch(key("over"), touch(NOW)).await.expect("it is known to be over");
-    assert_eq!(over, Touched::Ended);
+    assert_eq!(over, TouchOutcome::Ended);
 
     run(base, format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await;
     let rotated = store.rotate(rotation("s", "r1", "r2")).await;
@@ -116,9 +116,9 @@ async fn p23_a_file_that_is_locked_and_let_go() {
         let locked = other.execute("BEGIN IMMEDIATE".to_owned(), Args::new()).await;
         locked.map_err(StoreError::from).expect("nobody writes");
         assert!(store.rotate(rotation("s", "r1", "r2")).await.is_err());
-        assert!(store.end(key("s"), NOW + DAY).await.is_err());
+        assert!(store.write_tombstone(key("s"), NOW + DAY).await.is_err());
         let known = store.touch(key("s"), touch(NOW)).await.expect("it was seen a moment ago");
-        assert_eq!(known, Touched::Live(Some(NOW)));
+        assert_eq!(known, TouchOutcome::Active(Some(NOW)));
         other.close().await;
         let rotated = store.rotate(rotation("s", "r1", "r2")).await;
         assert_eq!(rotated.expect("it recovers by itself"), Rotated::Done, "nothing was used up");
@@ -146,7 +146,7 @@ async fn p23_a_file_that_is_full_and_gets_room() {
         let state = store.refresh_state(ask("s", "r1")).await.expect("it still answers");
         assert_eq!(state.token, TokenState::Unused);
         let known = store.touch(key("s"), touch(NOW)).await.expect("it was seen a moment ago");
-        assert_eq!(known, Touched::Live(Some(NOW)));
+        assert_eq!(known, TouchOutcome::Active(Some(NOW)));
         limit(1_000_000).await;
         let rotated = store.rotate(rotation("s", "r1", "r2")).await;
         assert_eq!(rotated.expect("it recovers by itself"), Rotated::Done);

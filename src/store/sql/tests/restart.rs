@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::{
-    rules::Overrides,
+    policy::TimeoutOverrides,
     store::{
-        ListQuery, LogScope, OverridesChange, Peeked, RefreshedSession, Rotated, SessionStore as _,
-        TokenState, Touched,
+        ListQuery, LogScope, OverridesChange, RefreshedSession, Rotated, SessionStore as _,
+        StoredSession, TokenState, TouchOutcome,
     },
 };
 
@@ -13,7 +13,7 @@ use crate::{
 async fn p22_a_restart_revives_nothing_and_forgets_nothing() {
     for home in Home::all().await {
         let account = scopes().account.expect("there is one");
-        let new = Overrides { idle: None, absolute: Some(DAY) };
+        let new = TimeoutOverrides { idle: None, absolute: Some(DAY) };
         {
             let store = home.node(&clock()).await;
             for sid in ["ended", "marked"] {
@@ -21,21 +21,25 @@ async fn p22_a_restart_revives_nothing_and_forgets_nothing() {
             }
             let rotated = store.rotate(rotation("marked", "r1", "r2")).await;
             assert_eq!(rotated.expect("it answers"), Rotated::Done);
-            store.end(key("ended"), NOW + DAY).await.expect("it ends");
-            assert_eq!(store.revoke_all(everywhere(Except::None)).await.expect("it answers"), 1);
+            store.write_tombstone(key("ended"), NOW + DAY).await.expect("it ends");
+            assert_eq!(store.revoke_all(everywhere(Exempt::None)).await.expect("it answers"), 1);
             assert_eq!(begin(&store, "after").await, NOW + Duration::from_millis(1));
-            let change =
-                OverridesChange { account, old: Overrides::default(), new, log: row("changed") };
+            let change = OverridesChange {
+                account,
+                old: TimeoutOverrides::default(),
+                new,
+                log: row("changed"),
+            };
             assert!(store.set_overrides(change).await.expect("it is changed"));
             store.0.database.close().await;
         }
         let store = home.bare_node(&clock()).await;
         let ended = store.touch(key("ended"), touch(NOW)).await.expect("it answers");
-        assert_eq!(ended, Touched::Ended);
-        assert_eq!(store.peek(key("ended")).await.expect("it answers"), Peeked::Ended);
-        let bulletin = store.bulletin().expect("there is one");
-        assert!(bulletin.is_revoked(key("marked"), NOW, scopes));
-        assert_eq!(bulletin.overrides(|| Some(account)), Some(new));
+        assert_eq!(ended, TouchOutcome::Ended);
+        assert_eq!(store.get(key("ended")).await.expect("it answers"), StoredSession::Ended);
+        let revocations = store.revocations().expect("there is one");
+        assert!(revocations.is_revoked(key("marked"), NOW, scopes));
+        assert_eq!(revocations.overrides(|| Some(account)), Some(new));
         let state = store.refresh_state(ask("marked", "r1")).await.expect("it answers");
         assert_eq!(state.session, RefreshedSession::Revoked);
         assert!(matches!(state.token, TokenState::Used { successor: Some(_), .. }));
@@ -57,9 +61,9 @@ async fn p15_what_is_over_is_forgotten_and_nothing_else() {
         let store = home.node(&clock()).await;
         begin(&store, "s").await;
         store.rotate(rotation("s", "r1", "r2")).await.expect("it answers");
-        store.end(key("ended"), NOW + DAY).await.expect("it ends");
+        store.write_tombstone(key("ended"), NOW + DAY).await.expect("it ends");
         store.touch(key("touched"), touch(NOW)).await.expect("it answers");
-        store.revoke_all(everywhere(Except::User(scopes().user))).await.expect("it answers");
+        store.revoke_all(everywhere(Exempt::User(scopes().user))).await.expect("it answers");
         let count = async |table: &str| {
             let sql = format!("SELECT COUNT(*) FROM {table}");
             let rows = store.0.database.fetch(sql, Args::new()).await.map_err(StoreError::from);
@@ -67,10 +71,10 @@ async fn p15_what_is_over_is_forgotten_and_nothing_else() {
             count.expect("it is a number")
         };
         let counts = async || {
-            let tables = ["tss_sessions", "tss_used_tokens", "tss_marks"];
+            let tables = ["tss_sessions", "tss_used_tokens", "tss_revocations"];
             [count(tables[0]).await, count(tables[1]).await, count(tables[2]).await]
         };
-        let grace = super::super::cleaning::GRACE;
+        let grace = super::super::cleanup::GRACE;
         store.0.clean(NOW + IDLE + grace).await.expect("it is cleaned");
         assert_eq!(counts().await, [3, 1, 1]);
         let after = Duration::from_millis(1);
@@ -80,7 +84,7 @@ async fn p15_what_is_over_is_forgotten_and_nothing_else() {
         assert_eq!(counts().await, [2, 1, 1]);
         store.0.clean(NOW + DAY + grace + after).await.expect("it is cleaned");
         assert_eq!(counts().await, [0, 0, 0]);
-        assert_eq!(count("tss_news").await, 0);
+        assert_eq!(count("tss_changes").await, 0);
         home.leave().await;
     }
 }

@@ -1,0 +1,61 @@
+//! What sessions are revoked by in bulk.
+
+use super::StoreKey;
+
+/// The scopes that a session belongs to: its user, its account, and everything of its issuer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scopes {
+    /// [`StoreKey::user`] of the session.
+    pub user: StoreKey,
+    /// [`StoreKey::account`] of the session, if its token has a `tenant`.
+    pub account: Option<StoreKey>,
+    /// [`StoreKey::everything`] of the session's issuer.
+    pub everything: StoreKey,
+}
+
+impl Scopes {
+    /// The scopes of a session with these claims.
+    #[must_use]
+    pub fn new(iss: Option<&str>, tenant: Option<&str>, sub: &str) -> Self {
+        Self {
+            user: StoreKey::user(iss, tenant, sub),
+            account: tenant.map(|tenant| StoreKey::account(iss, tenant)),
+            everything: StoreKey::everything(iss),
+        }
+    }
+
+    /// The keys of the scopes, the widest last.
+    pub fn keys(&self) -> impl Iterator<Item = StoreKey> + use<> {
+        [Some(self.user), self.account, Some(self.everything)].into_iter().flatten()
+    }
+}
+
+/// One scope, as it is asked for and revoked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The sessions of one user: [`StoreKey::user`].
+    User(StoreKey),
+    /// The sessions of one account: [`StoreKey::account`].
+    Account(StoreKey),
+    /// All sessions of one issuer: [`StoreKey::everything`].
+    Everything(StoreKey),
+}
+
+impl Scope {
+    /// The key of the scope.
+    #[must_use]
+    pub const fn key(self) -> StoreKey {
+        let (Self::User(key) | Self::Account(key) | Self::Everything(key)) = self;
+        key
+    }
+
+    /// Whether a session of `scopes` is in it.
+    #[must_use]
+    pub fn contains(self, scopes: &Scopes) -> bool {
+        match self {
+            Self::User(key) => scopes.user == key,
+            Self::Account(key) => scopes.account == Some(key),
+            Self::Everything(key) => scopes.everything == key,
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What a store is keyed by.
+
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+};
+
+use sha2::{Digest, Sha256};
+
+/// A 128-bit cryptographic digest of verified identifiers, the only thing a store is keyed by.
+///
+/// Each part enters the digest behind its length, so that no two lists of parts are confused
+/// (`("a", "bc")` is not `("ab", "c")`), and an absent part is not an empty one. Its `Debug` shows
+/// nothing of the digest.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct StoreKey([u8; 16]);
+
+/// How many bytes the length of a part takes.
+const LENGTH: usize = size_of::<u64>();
+
+/// How many bytes SHA-256 hashes at once.
+const BLOCK: usize = 64;
+
+impl StoreKey {
+    /// The key of a session: its issuer and `sid`.
+    #[must_use]
+    pub fn session(iss: Option<&str>, sid: &str) -> Self {
+        Self::digest(b's', &[iss, Some(sid)])
+    }
+
+    /// The key of a user: issuer, account and subject.
+    #[must_use]
+    pub fn user(iss: Option<&str>, tenant: Option<&str>, sub: &str) -> Self {
+        Self::digest(b'u', &[iss, tenant, Some(sub)])
+    }
+
+    /// The key of an account: issuer and `tenant`.
+    #[must_use]
+    pub fn account(iss: Option<&str>, tenant: &str) -> Self {
+        Self::digest(b'a', &[iss, Some(tenant)])
+    }
+
+    /// The key of everything that an issuer has signed.
+    #[must_use]
+    pub fn everything(iss: Option<&str>) -> Self {
+        Self::digest(b'e', &[iss])
+    }
+
+    /// The key of a token: issuer and `jti`.
+    #[must_use]
+    pub fn token(iss: Option<&str>, jti: &str) -> Self {
+        Self::digest(b't', &[iss, Some(jti)])
+    }
+
+    /// A key that a store has kept elsewhere.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// The digest's bytes, for stores that keep keys elsewhere.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    #[inline(always)]
+    fn digest(kind: u8, parts: &[Option<&str>]) -> Self {
+        // Hashed at once: many small pieces take half as long again.
+        let texts = parts.iter().flatten().map(|text| text.len()).sum::<usize>();
+        let length = 1 + parts.len() * LENGTH + texts;
+        let (mut short, mut long) = ([0; 2 * BLOCK], Vec::new());
+        let message = if let Some(short) = short.get_mut(..length) {
+            short
+        } else {
+            long.resize(length, 0);
+            &mut long
+        };
+        message[0] = kind;
+        let mut rest = &mut message[1..];
+        for part in parts {
+            let length = part.map_or(u64::MAX, |text| text.len() as u64);
+            let (head, after) = rest.split_at_mut(LENGTH);
+            head.copy_from_slice(&length.to_be_bytes());
+            let text = part.unwrap_or_default();
+            let (place, after) = after.split_at_mut(text.len());
+            place.copy_from_slice(text.as_bytes());
+            rest = after;
+        }
+        let mut key = [0; 16];
+        key.copy_from_slice(&Sha256::digest(message)[..16]);
+        Self(key)
+    }
+}
+
+/// At once, not byte by byte.
+impl Hash for StoreKey {
+    fn hash<H>(&self, state: &mut H)
+    where
+        H: Hasher,
+    {
+        state.write_u128(u128::from_ne_bytes(self.0));
+    }
+}
+
+impl fmt::Debug for StoreKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StoreKey(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p14_parts_are_hashed_behind_their_lengths_however_long() {
+        for length in (0..300).chain([8192]) {
+            let (iss, sid) = ("i".repeat(length / 3), "s".repeat(length));
+            let lengths = [iss.len(), sid.len()].map(|length| (length as u64).to_be_bytes());
+            let [iss_length, sid_length] = lengths.each_ref().map(|length| &length[..]);
+            let message = [b"s", iss_length, iss.as_bytes(), sid_length, sid.as_bytes()].concat();
+            let expected = &Sha256::digest(message)[..16];
+            assert_eq!(StoreKey::session(Some(&iss), &sid).as_bytes(), expected, "{length}");
+        }
+        let absent = [b"e", &u64::MAX.to_be_bytes()[..]].concat();
+        assert_eq!(StoreKey::everything(None).as_bytes()[..], Sha256::digest(absent)[..16]);
+    }
+
+    #[test]
+    fn p14_parts_are_not_concatenated() {
+        assert_ne!(StoreKey::session(Some("a"), "bc"), StoreKey::session(Some("ab"), "c"));
+        assert_ne!(StoreKey::session(None, "x"), StoreKey::session(Some(""), "x"));
+        assert_ne!(StoreKey::user(None, Some("a"), "b"), StoreKey::user(Some("a"), None, "b"));
+        assert_ne!(StoreKey::session(None, "x"), StoreKey::user(None, None, "x"));
+        assert_ne!(StoreKey::session(None, "x"), StoreKey::token(None, "x"));
+        assert_ne!(StoreKey::account(None, "x"), StoreKey::session(None, "x"));
+        assert_ne!(StoreKey::account(None, "x"), StoreKey::everything(Some("x")));
+    }
+}

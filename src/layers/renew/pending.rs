@@ -1,0 +1,208 @@
+//! One renewal, from its grant to the token.
+
+use std::{borrow::Cow, sync::Arc, time::Duration};
+
+use super::Settings;
+use crate::{
+    audit::AuditEvent,
+    maybe_ready::{REQUEST_TIME_LIMIT, within},
+    policy::Policy,
+    rules::{self, SessionStatus, Timeouts, TokenTimes},
+    session::Session,
+    store::{RenewalDecision, RenewalLimiter, RenewalRequest, StoredSession},
+    time::Timestamp,
+    token::{
+        AppClaims, ClaimsUpdate, ID_LENGTH, Purpose, Seen, mint, successor_payload, write_new_id,
+    },
+};
+
+/// How long a failed mint keeps its gates closed, at most.
+const AFTER_A_FAILURE: Duration = Duration::from_secs(1);
+
+/// A renewal that is due.
+pub(crate) struct PendingRenewal {
+    pub(super) session: Session,
+    pub(super) settings: Arc<Settings>,
+    pub(super) now: Timestamp,
+    pub(super) times: TokenTimes,
+    pub(super) seen: Seen,
+    /// Claims that the handler has set: they are minted at once.
+    pub(super) replaced: Option<AppClaims>,
+}
+
+/// A successor, and for how long it lives.
+pub(crate) struct Minted {
+    pub(super) token: String,
+    pub(super) life: Duration,
+}
+
+impl PendingRenewal {
+    /// The token; `None` where the gate, the claims source or the session's end forbid one, or
+    /// where something fails. Nothing that goes wrong here fails the request.
+    pub(super) async fn run(self) -> Option<Minted> {
+        if let Some(app) = &self.replaced {
+            return if self.is_alive().await { self.mint(Some(app)) } else { None };
+        }
+        let grant = self.grant().await?;
+        let minted = match self.current_claims().await {
+            Some(app) if self.is_alive().await => self.mint(app.as_ref()),
+            _ => None,
+        };
+        grant.settle(minted.is_some());
+        minted
+    }
+
+    fn policy(&self) -> Cow<'_, Policy> {
+        self.session.policy(&self.settings.profiles)
+    }
+
+    /// Both gates, closed by this renewal.
+    async fn grant(&self) -> Option<Permit> {
+        let min_interval = self.policy().renew_min_interval();
+        let Some(ask) = self.ask(min_interval) else { return Some(Permit::ungated()) };
+        let limiter = &self.settings.limiter;
+        let clock = &*self.settings.clock;
+        // Held while it is being asked for: a request that is cancelled meanwhile gives it back.
+        let grant = Permit::new(limiter, ask);
+        match within(limiter.admit(ask), clock, REQUEST_TIME_LIMIT).await {
+            Ok(RenewalDecision::Granted) => Some(grant),
+            Ok(RenewalDecision::Denied) => {
+                grant.forget();
+                None
+            }
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "no renewal was granted");
+                None
+            }
+        }
+    }
+
+    fn ask(&self, min_interval: Duration) -> Option<RenewalRequest> {
+        if min_interval.is_zero() {
+            return None;
+        }
+        let token = self.session.token();
+        let waived = rules::waives_rate(token.claims(), &self.policy(), self.now);
+        Some(RenewalRequest {
+            session: token.session_key(),
+            user: (!waived).then(|| token.user_key()),
+            now: self.now,
+            min_interval,
+        })
+    }
+
+    /// What becomes of the app's claims: `None` where there is to be no renewal.
+    async fn current_claims(&self) -> Option<Option<AppClaims>> {
+        let Some(source) = &self.settings.claims else { return Some(None) };
+        let clock = &*self.settings.clock;
+        let answer = source.current_claims(self.session.token());
+        match within(answer, clock, REQUEST_TIME_LIMIT).await {
+            Ok(ClaimsUpdate::Keep) => Some(None),
+            Ok(ClaimsUpdate::Replace(claims)) => Some(Some(claims.0)),
+            Ok(ClaimsUpdate::Deny) => {
+                self.settings.note(&AuditEvent::RenewalDenied, &self.session);
+                None
+            }
+            Ok(ClaimsUpdate::End) => {
+                self.settings.note(&AuditEvent::RenewalDenied, &self.session);
+                // The failure is logged where it happens; the token ends by itself.
+                if self.session.sign_out().await.is_ok() {
+                    self.settings.note(&AuditEvent::SessionEnded, &self.session);
+                }
+                None
+            }
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "claims not at hand");
+                None
+            }
+        }
+    }
+
+    /// Whether the session lives still: the handler took its time, and others were busy too.
+    async fn is_alive(&self) -> bool {
+        if !self.session.may_renew() {
+            return false;
+        }
+        let clock = &*self.settings.clock;
+        let token = self.session.token();
+        let claims = token.claims();
+        let (now, last_activity) = match self.session.store() {
+            // Without a store nobody knows the last activity, and the idle timeout is not judged.
+            None => (clock.now(), None),
+            Some(store) => {
+                let peeked = store.get(token.session_key());
+                let stored = match within(peeked, clock, REQUEST_TIME_LIMIT).await {
+                    Ok(StoredSession::Active(at)) => Some(at),
+                    Ok(StoredSession::Unknown) => None,
+                    Ok(StoredSession::Ended) | Err(_) => return false,
+                };
+                if self.session.is_revoked() {
+                    return false;
+                }
+                let now = clock.now();
+                let known = rules::last_activity(claims, stored, now);
+                (now, Some(known.max(self.session.last_activity())))
+            }
+        };
+        matches!(
+            rules::status(claims, last_activity, &self.policy(), now),
+            SessionStatus::Active { .. }
+        )
+    }
+
+    fn mint(&self, app: Option<&AppClaims>) -> Option<Minted> {
+        let token = self.session.token();
+        let limits = Timeouts::effective(token.claims(), &self.policy());
+        let mut id = [0; ID_LENGTH];
+        let id = write_new_id(&mut id);
+        let payload = successor_payload(token, self.times, self.seen, limits, app, id);
+        match mint(&self.settings.keys, &payload, Purpose::Access) {
+            Ok(token) => {
+                self.settings.note(&AuditEvent::SessionRenewed, &self.session);
+                Some(Minted { token, life: self.times.exp.since(self.now) })
+            }
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "no token was signed");
+                None
+            }
+        }
+    }
+}
+
+/// The gates that a renewal has closed; dropped unsettled (the request was cancelled) it opens
+/// them again at once.
+struct Permit {
+    held: Option<(Arc<dyn RenewalLimiter>, RenewalRequest)>,
+}
+
+impl Permit {
+    const fn ungated() -> Self {
+        Self { held: None }
+    }
+
+    fn new(limiter: &Arc<dyn RenewalLimiter>, ask: RenewalRequest) -> Self {
+        Self { held: Some((Arc::clone(limiter), ask)) }
+    }
+
+    /// Nothing was granted: the gates are another renewal's.
+    fn forget(mut self) {
+        self.held = None;
+    }
+
+    /// A mint keeps its gates closed; a failure opens them soon.
+    fn settle(mut self, minted: bool) {
+        if let Some((limiter, ask)) = self.held.take()
+            && !minted
+        {
+            limiter.release(ask, ask.now + ask.min_interval.min(AFTER_A_FAILURE)).detach();
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if let Some((limiter, ask)) = self.held.take() {
+            limiter.release(ask, ask.now).detach();
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! The answer of a store: at hand, or on its way.
+
+use std::{
+    error::Error,
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use crate::clock::{Clock, Sleep};
+
+/// What a store method returns: an answer at hand, or a boxed future of one.
+///
+/// An answer at hand costs no allocation and no timer, and the layer that asked goes on within the
+/// same call.
+#[must_use = "futures do nothing unless polled"]
+pub struct MaybeReady<T>(State<T>);
+
+enum State<T> {
+    Ready(Option<Result<T, StoreError>>),
+    Boxed(Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>),
+}
+
+impl<T> MaybeReady<T> {
+    /// An answer at hand.
+    pub fn ready(answer: Result<T, StoreError>) -> Self {
+        Self(State::Ready(Some(answer)))
+    }
+
+    /// An answer on its way; boxes `future`.
+    pub fn new<F>(future: F) -> Self
+    where
+        F: Future<Output = Result<T, StoreError>> + Send + 'static,
+    {
+        Self(State::Boxed(Box::pin(future)))
+    }
+
+    /// The answer if it is at hand, else the future back.
+    ///
+    /// # Errors
+    /// The future itself, where the answer is on its way.
+    pub fn try_ready(self) -> Result<Result<T, StoreError>, Self> {
+        match self.0 {
+            State::Ready(Some(answer)) => Ok(answer),
+            state => Err(Self(state)),
+        }
+    }
+}
+
+impl MaybeReady<()> {
+    /// Goes on by itself where it is not done: nobody waits for it. Without a Tokio runtime it is
+    /// dropped.
+    pub(crate) fn detach(self) {
+        if let Err(pending) = self.try_ready()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            drop(runtime.spawn(pending));
+        }
+    }
+}
+
+impl<T> Future for MaybeReady<T>
+where
+    T: Unpin,
+{
+    type Output = Result<T, StoreError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.get_mut().0 {
+            State::Ready(answer) => {
+                Poll::Ready(answer.take().expect("a MaybeReady is not polled after completion"))
+            }
+            State::Boxed(future) => future.as_mut().poll(cx),
+        }
+    }
+}
+
+impl<T> fmt::Debug for MaybeReady<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            State::Ready(_) => "MaybeReady(ready)",
+            State::Boxed(_) => "MaybeReady(boxed)",
+        })
+    }
+}
+
+/// Why a store could not answer. Its cause goes to logs, never to a client.
+#[derive(Debug)]
+pub struct StoreError(Box<dyn Error + Send + Sync>);
+
+impl StoreError {
+    /// A failure with the cause `source`; keep secrets and addresses out of its text.
+    pub fn new(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self(source.into())
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the session store did not answer")
+    }
+}
+
+impl Error for StoreError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.0)
+    }
+}
+
+/// How long a request waits for one answer.
+pub(crate) const REQUEST_TIME_LIMIT: Duration = Duration::from_millis(250);
+
+/// How long the start or the end of a session waits for one answer.
+pub(crate) const LIFECYCLE_TIME_LIMIT: Duration = Duration::from_secs(5);
+
+/// An answer on its way; an error once the limit has passed.
+pub(crate) struct Timed<T> {
+    answer: MaybeReady<T>,
+    limit: Sleep,
+}
+
+impl<T> Timed<T> {
+    pub(crate) fn new(answer: MaybeReady<T>, clock: &dyn Clock, limit: Duration) -> Self {
+        Self { answer, limit: clock.sleep_until(clock.now() + limit) }
+    }
+}
+
+impl<T> Future for Timed<T>
+where
+    T: Unpin,
+{
+    type Output = Result<T, StoreError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Poll::Ready(answer) = Pin::new(&mut self.answer).poll(cx) {
+            return Poll::Ready(answer);
+        }
+        self.limit
+            .as_mut()
+            .poll(cx)
+            .map(|()| Err(StoreError::new("no answer within its time limit")))
+    }
+}
+
+/// Waits for `answer`, under a time limit if it is not at hand.
+pub(crate) async fn within<T: Unpin>(
+    answer: MaybeReady<T>,
+    clock: &dyn Clock,
+    limit: Duration,
+) -> Result<T, StoreError> {
+    match answer.try_ready() {
+        Ok(answer) => answer,
+        Err(pending) => Timed::new(pending, clock, limit).await,
+    }
+}

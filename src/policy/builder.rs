@@ -1,0 +1,164 @@
+//! Building a policy.
+
+use std::time::Duration;
+
+use super::{Policy, PolicyError, RenewWhen, contradictions::contradictions};
+
+const IDLE_TIMEOUT: Duration = Duration::from_secs(20 * 60);
+const ABSOLUTE_TIMEOUT: Duration = Duration::from_secs(12 * 3600);
+const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
+const RENEW_THRESHOLD: f64 = 0.5;
+const RENEW_MIN_INTERVAL: Duration = Duration::from_secs(60);
+const MAX_CLOCK_SKEW: Duration = Duration::from_secs(5);
+
+/// Builds a [`Policy`]; see [`Policy::builder`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct PolicyBuilder {
+    /// `None`: the default, or the token lifetime where activity is not recorded.
+    idle_timeout: Option<Duration>,
+    absolute_timeout: Duration,
+    token_lifetime: Duration,
+    renews: bool,
+    renew_when: RenewWhen,
+    renew_min_interval: Duration,
+    leeway: Duration,
+    max_clock_skew: Duration,
+    records_activity: bool,
+    unreadable: Vec<String>,
+}
+
+impl PolicyBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            idle_timeout: None,
+            absolute_timeout: ABSOLUTE_TIMEOUT,
+            token_lifetime: TOKEN_LIFETIME,
+            renews: true,
+            renew_when: RenewWhen::Threshold(RENEW_THRESHOLD),
+            renew_min_interval: RENEW_MIN_INTERVAL,
+            leeway: Duration::ZERO,
+            max_clock_skew: MAX_CLOCK_SKEW,
+            records_activity: true,
+            unreadable: Vec::new(),
+        }
+    }
+
+    pub(super) fn sliding(lifetime: Duration) -> Self {
+        Self {
+            token_lifetime: lifetime,
+            // The caller of `Policy::sliding` has no word in the interval: the default must fit.
+            renew_min_interval: RENEW_MIN_INTERVAL.min(lifetime / 2),
+            records_activity: false,
+            ..Self::new()
+        }
+    }
+
+    pub(super) fn from_policy(policy: &Policy) -> Self {
+        Self {
+            idle_timeout: policy.records_activity.then_some(policy.idle_timeout),
+            absolute_timeout: policy.absolute_timeout,
+            token_lifetime: policy.token_lifetime,
+            renews: policy.renews,
+            renew_when: policy.renew_when,
+            renew_min_interval: policy.renew_min_interval,
+            leeway: policy.leeway,
+            max_clock_skew: policy.max_clock_skew,
+            records_activity: policy.records_activity,
+            unreadable: Vec::new(),
+        }
+    }
+
+    /// The longest time between two activities. Default 20 m, at least 1 s, at most the absolute
+    /// timeout; it may be longer than the token lifetime. A policy from [`Policy::sliding`] has no
+    /// idle timeout of its own.
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.idle_timeout = Some(timeout);
+        self
+    }
+
+    /// The longest life of a session, counted from sign-in, whatever happens. Default 12 h, at
+    /// least 1 s; there is no way to go without.
+    pub fn absolute_timeout(mut self, timeout: Duration) -> Self {
+        self.absolute_timeout = timeout;
+        self
+    }
+
+    /// How long a freshly minted token lives. Default 1 h, at least 1 s, at most the absolute
+    /// timeout.
+    pub fn token_lifetime(mut self, lifetime: Duration) -> Self {
+        self.token_lifetime = lifetime;
+        self
+    }
+
+    /// Whether tokens are renewed. Default `true`.
+    pub fn renew(mut self, on: bool) -> Self {
+        self.renews = on;
+        self
+    }
+
+    /// Renews a token once less than this share of its lifetime is left. Default 0.5; over 0, at
+    /// most 1.
+    pub fn renew_threshold(mut self, share: f64) -> Self {
+        self.renew_when = RenewWhen::Threshold(share);
+        self
+    }
+
+    /// Renews a token at any age; [`PolicyBuilder::renew_min_interval`] still applies.
+    pub fn renew_always(mut self) -> Self {
+        self.renew_when = RenewWhen::Always;
+        self
+    }
+
+    /// The shortest time between two renewals of one session, and of one user. Default 60 s, at
+    /// most the part of the token lifetime in which renewal is due. Zero switches both limits off,
+    /// and with them the guard against parallel requests that each renew.
+    pub fn renew_min_interval(mut self, interval: Duration) -> Self {
+        self.renew_min_interval = interval;
+        self
+    }
+
+    /// How long after its `exp` a token is still accepted. Default 0, at most 120 s. The absolute
+    /// timeout knows no leeway.
+    pub fn leeway(mut self, leeway: Duration) -> Self {
+        self.leeway = leeway;
+        self
+    }
+
+    /// How far in the future a token's `nbf` and `iat` may lie. Default 5 s, at most 120 s.
+    pub fn max_clock_skew(mut self, skew: Duration) -> Self {
+        self.max_clock_skew = skew;
+        self
+    }
+
+    /// The policy.
+    ///
+    /// # Errors
+    ///
+    /// Lists, all at once, every environment variable that could not be read and every
+    /// contradiction: a setting out of its bounds, an idle timeout or a token lifetime longer than
+    /// the absolute timeout, a minimum interval so long that tokens would die waiting, anything
+    /// over 100 years.
+    pub fn build(self) -> Result<Policy, PolicyError> {
+        let idle_default = if self.records_activity { IDLE_TIMEOUT } else { self.token_lifetime };
+        let policy = Policy {
+            idle_timeout: self.idle_timeout.unwrap_or(idle_default),
+            absolute_timeout: self.absolute_timeout,
+            token_lifetime: self.token_lifetime,
+            renews: self.renews,
+            renew_when: self.renew_when,
+            renew_min_interval: self.renew_min_interval,
+            leeway: self.leeway,
+            max_clock_skew: self.max_clock_skew,
+            records_activity: self.records_activity,
+        };
+        let mut problems = self.unreadable;
+        problems.extend(contradictions(&policy));
+        if problems.is_empty() { Ok(policy) } else { Err(PolicyError::new(problems)) }
+    }
+
+    /// Keeps for [`PolicyBuilder::build`] that a setting could not be read.
+    pub(super) fn unreadable(&mut self, problem: String) {
+        self.unreadable.push(problem);
+    }
+}

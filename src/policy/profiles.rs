@@ -1,0 +1,178 @@
+//! Named policies, for sessions of different kinds.
+
+use std::{borrow::Cow, time::Duration};
+
+use super::{Policy, TimeoutOverrides};
+
+/// The policies of a service by name: `normal`, and whatever else it has, such as `remember_me`
+/// or `guest`.
+///
+/// A session keeps the name of its profile as a signed claim. A profile that is no longer listed
+/// is judged *and renewed* as `normal`: abolishing remember-me reaches the sessions it began, and a
+/// listed one keeps its longer life through every renewal.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_sliding_session::{Policy, Profiles};
+///
+/// let week = Duration::from_secs(7 * 86_400);
+/// let remember_me = Policy::builder()
+///     .idle_timeout(week)
+///     .token_lifetime(week)
+///     .absolute_timeout(4 * week)
+///     .build()?;
+/// let profiles = Profiles::new(Policy::builder().build()?).with("remember_me", remember_me);
+/// assert_eq!(profiles.get(Some("remember_me")).token_lifetime(), week);
+/// assert_eq!(profiles.get(Some("abolished")), profiles.normal());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Profiles {
+    normal: Policy,
+    named: Vec<(String, Policy)>,
+}
+
+impl Profiles {
+    /// The name of the policy that applies where no other does.
+    pub const NORMAL: &str = "normal";
+
+    /// A single profile, `normal`.
+    #[must_use]
+    pub fn new(normal: Policy) -> Self {
+        Self { normal, named: Vec::new() }
+    }
+
+    /// Adds a profile; replaces one of the same name, `normal` too.
+    #[must_use]
+    pub fn with(mut self, name: impl Into<String>, policy: Policy) -> Self {
+        let name = name.into();
+        if name == Self::NORMAL {
+            self.normal = policy;
+        } else if let Some((_, listed)) = self.named.iter_mut().find(|(listed, _)| *listed == name)
+        {
+            *listed = policy;
+        } else {
+            self.named.push((name, policy));
+        }
+        self
+    }
+
+    /// The policy of that name; `normal` for no name and for one that is not listed.
+    ///
+    /// Allocates nothing; compares names one by one, as there are few.
+    #[inline]
+    #[must_use]
+    pub fn get(&self, name: Option<&str>) -> &Policy {
+        name.and_then(|name| self.listed(name)).unwrap_or(&self.normal)
+    }
+
+    /// The policy of that name as it is in force in an account with `overrides`: in place of
+    /// `normal`'s own limits, and where they are shorter in place of another profile's.
+    #[inline(always)]
+    #[must_use]
+    pub fn in_force(
+        &self,
+        name: Option<&str>,
+        overrides: Option<TimeoutOverrides>,
+    ) -> Cow<'_, Policy> {
+        let policy = self.get(name);
+        let Some(overrides) = overrides else { return Cow::Borrowed(policy) };
+        let normal = std::ptr::eq(policy, &raw const self.normal);
+        Cow::Owned(if normal { policy.overridden(overrides) } else { policy.capped(overrides) })
+    }
+
+    /// Whether a profile of that name is listed; `normal` always is.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        name == Self::NORMAL || self.listed(name).is_some()
+    }
+
+    /// The policy that applies where no other does.
+    #[must_use]
+    pub fn normal(&self) -> &Policy {
+        &self.normal
+    }
+
+    /// All profiles, `normal` first, the others in the order they were added.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Policy)> {
+        let named = self.named.iter().map(|(name, policy)| (name.as_str(), policy));
+        std::iter::once((Self::NORMAL, &self.normal)).chain(named)
+    }
+
+    /// The longest absolute timeout of any profile: how long a session of unknown profile may live.
+    #[must_use]
+    pub fn longest_absolute_timeout(&self) -> Duration {
+        self.named
+            .iter()
+            .map(|(_, policy)| policy.absolute_timeout())
+            .fold(self.normal.absolute_timeout(), Duration::max)
+    }
+
+    /// The widest clock skew of any profile.
+    #[must_use]
+    pub fn widest_clock_skew(&self) -> Duration {
+        self.iter().map(|(_, policy)| policy.max_clock_skew()).max().unwrap_or_default()
+    }
+
+    fn listed(&self, name: &str) -> Option<&Policy> {
+        self.named.iter().find(|(listed, _)| listed == name).map(|(_, policy)| policy)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn lasting(absolute: Duration) -> Policy {
+        Policy::builder().absolute_timeout(absolute).build().unwrap()
+    }
+
+    fn three() -> Profiles {
+        Profiles::new(lasting(12 * HOUR))
+            .with("remember_me", lasting(720 * HOUR))
+            .with("guest", lasting(2 * HOUR))
+    }
+
+    #[test]
+    fn a_listed_profile_is_found_by_name() {
+        let profiles = three();
+        assert_eq!(profiles.get(Some("remember_me")), &lasting(720 * HOUR));
+        assert_eq!(profiles.get(Some("guest")), &lasting(2 * HOUR));
+        assert_eq!(profiles.get(Some("normal")), profiles.normal());
+        assert_eq!(profiles.get(None), profiles.normal());
+        assert!(profiles.contains("guest") && profiles.contains("normal"));
+    }
+
+    #[test]
+    fn p19_a_profile_no_longer_listed_is_normal() {
+        let profiles = Profiles::new(lasting(12 * HOUR));
+        assert!(!profiles.contains("remember_me"));
+        assert_eq!(profiles.get(Some("remember_me")), profiles.normal());
+        assert_eq!(profiles.get(Some("")), profiles.normal());
+    }
+
+    #[test]
+    fn a_name_is_listed_once_and_the_last_one_counts() {
+        let profiles = three().with("guest", lasting(3 * HOUR)).with("normal", lasting(24 * HOUR));
+        let names: Vec<&str> = profiles.iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["normal", "remember_me", "guest"]);
+        assert_eq!(profiles.get(Some("guest")), &lasting(3 * HOUR));
+        assert_eq!(profiles.normal(), &lasting(24 * HOUR));
+    }
+
+    #[test]
+    fn the_longest_absolute_timeout_is_of_any_profile() {
+        assert_eq!(three().longest_absolute_timeout(), 720 * HOUR);
+        let shorter = Profiles::new(lasting(12 * HOUR)).with("guest", lasting(2 * HOUR));
+        assert_eq!(shorter.longest_absolute_timeout(), 12 * HOUR);
+    }
+
+    #[test]
+    fn the_widest_skew_is_that_of_any_profile() {
+        let long_lived = Policy::builder().max_clock_skew(Duration::ZERO).build().unwrap();
+        let profiles = Profiles::new(long_lived).with("guest", lasting(2 * HOUR));
+        assert_eq!(profiles.widest_clock_skew(), Duration::from_secs(5));
+    }
+}

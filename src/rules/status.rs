@@ -1,0 +1,174 @@
+//! Does a session live, until when, and if it does not, why?
+
+use std::time::Duration;
+
+use super::SessionClaims;
+use crate::{policy::Policy, time::Timestamp};
+
+/// The three limits that end a session or its token, in the order that breaks ties.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ExpiryReason {
+    /// `auth_time` plus the absolute timeout.
+    Absolute,
+    /// The last activity plus the idle timeout.
+    Idle,
+    /// The end of the token.
+    Token,
+}
+
+/// The limits in force for one session: the smaller of what its token carries and what its
+/// profile's policy says now, so that shortening a policy reaches live sessions and lengthening it
+/// revives none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub(crate) struct Timeouts {
+    /// The longest time between two activities.
+    pub idle: Duration,
+    /// The longest life of the session.
+    pub absolute: Duration,
+    /// The longest life of one token.
+    pub lifetime: Duration,
+}
+
+impl Timeouts {
+    /// The limits in force for `claims` under `policy`.
+    #[inline]
+    #[must_use]
+    pub(crate) fn effective(claims: &SessionClaims, policy: &Policy) -> Self {
+        let smaller =
+            |carried: Option<Duration>, now: Duration| carried.map_or(now, |then| now.min(then));
+        Self {
+            idle: smaller(claims.idle_max, policy.idle_timeout()),
+            absolute: smaller(claims.abs_max, policy.absolute_timeout()),
+            lifetime: policy.token_lifetime(),
+        }
+    }
+}
+
+/// The three deadlines of a session; `now >= deadline` is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Deadlines {
+    /// When the session ends whatever happens.
+    pub absolute: Timestamp,
+    /// When the session ends without another activity; `None` where nobody knows the last one.
+    pub idle: Option<Timestamp>,
+    /// When the token ends: `exp`, or `iat` plus today's token lifetime if that is earlier.
+    pub token: Timestamp,
+}
+
+impl Deadlines {
+    /// The deadlines of `claims` under `policy`, with `last_activity` where it is known.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) fn new(
+        claims: &SessionClaims,
+        last_activity: Option<Timestamp>,
+        policy: &Policy,
+    ) -> Self {
+        let limits = Timeouts::effective(claims, policy);
+        Self {
+            absolute: claims.auth_time + limits.absolute,
+            idle: last_activity.map(|at| at + limits.idle),
+            token: match claims.exp {
+                // A session without a token of its own, built by the app.
+                Timestamp::MAX => Timestamp::MAX,
+                exp => exp.min(claims.iat + limits.lifetime),
+            },
+        }
+    }
+
+    /// The binding limit: the deadline that comes first, and when; `leeway` is granted to the
+    /// token's end alone.
+    #[inline(always)]
+    #[must_use]
+    pub fn earliest(&self, leeway: Duration) -> (ExpiryReason, Timestamp) {
+        let earlier = |first: (ExpiryReason, Timestamp), next: (ExpiryReason, Timestamp)| {
+            if next.1 < first.1 { next } else { first }
+        };
+        let idle = (ExpiryReason::Idle, self.idle.unwrap_or(Timestamp::MAX));
+        let token = (ExpiryReason::Token, self.token + leeway);
+        earlier(earlier((ExpiryReason::Absolute, self.absolute), idle), token)
+    }
+}
+
+/// The verdict on a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum SessionStatus {
+    /// It is active until the earliest deadline.
+    Active {
+        /// The deadline that comes first.
+        reason: ExpiryReason,
+        /// When it comes.
+        until: Timestamp,
+    },
+    /// It is over; the earliest passed deadline names the reason.
+    Expired(ExpiryReason),
+    /// The token's own times are impossible: from the future, not yet valid, or older than the
+    /// sign-in that they claim to prove.
+    Invalid,
+}
+
+/// The last activity of a session: the later of what a store remembers and what the token proves.
+#[must_use]
+pub(crate) fn last_activity(
+    claims: &SessionClaims,
+    stored: Option<Timestamp>,
+    now: Timestamp,
+) -> Timestamp {
+    let proven = claims.proven_activity(now);
+    stored.map_or(proven, |stored| stored.max(proven))
+}
+
+/// Judges `claims` at `now`. Where `last_activity` is `None`, the idle timeout is not judged.
+///
+/// The policy's clock skew is granted to `nbf` and to an `iat` in the future, its leeway to `exp`,
+/// nothing to the absolute deadline.
+#[inline]
+pub(crate) fn status(
+    claims: &SessionClaims,
+    last_activity: Option<Timestamp>,
+    policy: &Policy,
+    now: Timestamp,
+) -> SessionStatus {
+    if has_invalid_times(claims, policy, now) {
+        return SessionStatus::Invalid;
+    }
+    let (reason, until) = Deadlines::new(claims, last_activity, policy).earliest(policy.leeway());
+    if now >= until {
+        SessionStatus::Expired(reason)
+    } else {
+        SessionStatus::Active { reason, until }
+    }
+}
+
+/// Whether the idle timeout has passed since `last_activity`: all that remains to be judged of
+/// claims that [`status`] has found alive without it.
+#[must_use]
+pub(crate) fn is_idle(
+    claims: &SessionClaims,
+    last_activity: Timestamp,
+    policy: &Policy,
+    now: Timestamp,
+) -> bool {
+    now >= last_activity + Timeouts::effective(claims, policy).idle
+}
+
+/// Whether the token's own times are impossible: from the future, not yet valid, or older than the
+/// sign-in that they claim to prove.
+pub(super) fn has_invalid_times(claims: &SessionClaims, policy: &Policy, now: Timestamp) -> bool {
+    let skew = policy.max_clock_skew();
+    claims.iat.is_beyond(now, skew)
+        || claims.nbf.is_some_and(|nbf| nbf.is_beyond(now, skew))
+        || claims.auth_time.is_beyond(claims.iat, skew)
+}
+
+/// Whether the user signed in less than `max_age` ago; at exactly `max_age` no more (RFC 9470).
+#[must_use]
+pub(crate) fn signed_in_within(claims: &SessionClaims, max_age: Duration, now: Timestamp) -> bool {
+    now < claims.auth_time + max_age
+}
+
+#[cfg(test)]
+mod tests;

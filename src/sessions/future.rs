@@ -1,0 +1,133 @@
+//! The response of the whole stack.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use http::{Request, Response};
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use crate::{
+    body::SessionBody,
+    layers::{
+        activity::{self, ActivityEntry},
+        authenticate,
+        expose_headers::Exposed,
+        renew::{BoxedAwaitingToken, RenewService, Renewal, awaiting_token},
+    },
+};
+
+pin_project! {
+    /// The response future of [`SlidingSessionsService`](super::SlidingSessionsService).
+    pub struct ResponseFuture<S, ReqBody, ResBody>
+    where
+        S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    {
+        // None where the inner service was not called, or not yet.
+        #[pin]
+        inner: Option<S::Future>,
+        entry: Option<Box<ActivityEntry>>,
+        renewal: Option<Renewal>,
+        exposed: Option<Arc<Exposed>>,
+        slow_path: Option<SlowPath<S, ReqBody, ResBody>>,
+    }
+}
+
+/// What few responses wait for.
+enum SlowPath<S, ReqBody, ResBody>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+{
+    AwaitingToken(BoxedAwaitingToken<ResBody>),
+    /// A request that does not go straight through, as the layers have it.
+    Layered(Pin<Box<Layered<S, ReqBody, ResBody>>>),
+}
+
+pub(super) type Layered<S, ReqBody, ResBody> = authenticate::ResponseFuture<
+    activity::ResponseFuture<RenewService<S>, ReqBody, ResBody>,
+    SessionBody<ResBody>,
+>;
+
+impl<S, ReqBody, ResBody> ResponseFuture<S, ReqBody, ResBody>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+{
+    #[inline(always)]
+    pub(super) fn straight(
+        inner: S::Future,
+        entry: Option<Box<ActivityEntry>>,
+        renewal: Option<Renewal>,
+        exposed: Option<Arc<Exposed>>,
+    ) -> Self {
+        Self { inner: Some(inner), entry, renewal, exposed, slow_path: None }
+    }
+
+    pub(super) fn layered(
+        future: Layered<S, ReqBody, ResBody>,
+        exposed: Option<Arc<Exposed>>,
+    ) -> Self {
+        let slow_path = Some(SlowPath::Layered(Box::pin(future)));
+        Self { inner: None, entry: None, renewal: None, exposed, slow_path }
+    }
+}
+
+impl<S, ReqBody, ResBody> Future for ResponseFuture<S, ReqBody, ResBody>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+{
+    type Output = Result<Response<SessionBody<ResBody>>, S::Error>;
+
+    #[inline(always)]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if this.slow_path.is_none() {
+            let inner = this.inner.as_pin_mut().expect("there is one, or a slow_path");
+            let mut response = ready!(inner.poll(cx))?;
+            let pending = this.renewal.as_ref().and_then(|renewal| renewal.finish(&mut response));
+            let Some(pending) = pending else {
+                let mut response = response.map(SessionBody::inner);
+                finish(&mut response, this.entry.as_deref(), this.exposed.as_deref());
+                return Poll::Ready(Ok(response));
+            };
+            let renewal = this.renewal.take().expect("the pending is its");
+            *this.slow_path =
+                Some(SlowPath::AwaitingToken(awaiting_token(response, renewal, pending)));
+        }
+        let mut response = match this.slow_path {
+            Some(SlowPath::AwaitingToken(awaiting_token)) => {
+                ready!(awaiting_token.as_mut().poll_response(cx)).map(SessionBody::inner)
+            }
+            Some(SlowPath::Layered(future)) => {
+                ready!(future.as_mut().poll(cx))?.map(SessionBody::flat)
+            }
+            None => unreachable!("it was set above"),
+        };
+        finish(&mut response, this.entry.as_deref(), this.exposed.as_deref());
+        Poll::Ready(Ok(response))
+    }
+}
+
+/// What the layers outside of the renewal do to a response.
+#[inline(always)]
+fn finish<B>(response: &mut Response<B>, entry: Option<&ActivityEntry>, exposed: Option<&Exposed>) {
+    if let Some(entry) = entry {
+        entry.end(response);
+    }
+    if let Some(exposed) = exposed {
+        exposed.expose(response.headers_mut());
+    }
+}
+
+impl<S, ReqBody, ResBody> fmt::Debug for ResponseFuture<S, ReqBody, ResBody>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ResponseFuture(..)")
+    }
+}

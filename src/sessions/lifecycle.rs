@@ -1,0 +1,203 @@
+//! The session's life around its requests, as the hub offers it.
+
+use super::SlidingSessions;
+#[cfg(feature = "axum")]
+use crate::time::Timestamp;
+use crate::{
+    audit::{AuditQueue, AuditRecord},
+    identity::{Scope, StoreKey},
+    lifecycle::{AccountPolicy, AccountPolicyError, DirectoryEntry, Refresh, Start},
+    maybe_ready::{LIFECYCLE_TIME_LIMIT, within},
+    policy::TimeoutOverrides,
+    rejection::Rejection,
+    session::Session,
+    store::{ActiveUser, Exempt, ListQuery, LogScope, Page, SessionRecord},
+};
+
+/// Sign-in and sign-out.
+impl SlidingSessions {
+    /// Starts a session for the user `subject`, who has just proven to be it.
+    ///
+    /// # Errors
+    /// Once awaited: an empty subject, a profile that is not listed, refused claims, a failed key,
+    /// a store that does not answer.
+    pub fn start(&self, subject: impl Into<String>) -> Start<'_> {
+        Start::new(&self.hub.lifecycle, subject.into())
+    }
+
+    /// Exchanges a refresh token for the next pair of tokens.
+    ///
+    /// # Errors
+    /// Once awaited: `invalid_refresh_token`, `refresh_token_reused`, `session_expired_idle` (the
+    /// token stays good for nothing else, and the user may sign in and go on where it was),
+    /// `session_expired_absolute`, `store_unavailable`.
+    pub fn refresh<'a>(&'a self, refresh_token: &'a str) -> Refresh<'a> {
+        Refresh::new(&self.hub.lifecycle, refresh_token)
+    }
+
+    /// Starts a session in the place of `session`, whose user has just proven again to be it:
+    /// step-up. A new `sid` and `auth_time`; subject, account, profile and the app's claims stay;
+    /// the old session ends as soon as the new one stands.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn reauthenticate<'a>(&'a self, session: &'a Session) -> Start<'a> {
+        Start::instead_of(&self.hub.lifecycle, session)
+    }
+
+    /// Ends the session `sid`: its tombstone is written before this returns.
+    ///
+    /// # Errors
+    /// `store_unavailable`, a 503: the store did not take the tombstone.
+    pub async fn revoke(&self, sid: &str) -> Result<(), Rejection> {
+        self.hub.lifecycle.revoke(sid).await
+    }
+
+    /// Ends the session of a request, for a sign-out handler: as [`Session::end`], and the log's row
+    /// is written in the same step.
+    ///
+    /// # Errors
+    /// `store_unavailable`, a 503: the store did not take the tombstone.
+    pub async fn sign_out(&self, session: &Session) -> Result<(), Rejection> {
+        self.hub.lifecycle.sign_out(session).await
+    }
+
+    /// Ends all sessions of `scope`, but for `exempt`; how many were alive. It takes effect at
+    /// once, whatever their number, and on other nodes within the store's `sync_interval`.
+    /// Sessions that start afterwards are not affected.
+    ///
+    /// # Errors
+    /// `store_unavailable`: nothing was ended.
+    pub async fn revoke_all(&self, scope: Scope, exempt: Exempt) -> Result<u64, Rejection> {
+        self.hub.lifecycle.revoke_all(scope, exempt).await
+    }
+}
+
+/// Scopes by name.
+impl SlidingSessions {
+    /// The sessions of one user.
+    #[must_use]
+    pub fn user_scope(&self, tenant: Option<&str>, subject: &str) -> Scope {
+        Scope::User(StoreKey::user(self.iss(), tenant, subject))
+    }
+
+    /// The sessions of one account.
+    #[must_use]
+    pub fn account_scope(&self, tenant: &str) -> Scope {
+        Scope::Account(StoreKey::account(self.iss(), tenant))
+    }
+
+    /// All sessions.
+    #[must_use]
+    pub fn everything(&self) -> Scope {
+        Scope::Everything(StoreKey::everything(self.iss()))
+    }
+
+    /// What the session `sid` is stored under: for [`Exempt::Sessions`].
+    #[must_use]
+    pub fn session_key(&self, sid: &str) -> StoreKey {
+        StoreKey::session(self.iss(), sid)
+    }
+
+    fn iss(&self) -> Option<&str> {
+        self.hub.lifecycle.verifier.iss()
+    }
+}
+
+/// Who is signed in, and what happened. All of it needs a lifecycle store; the error is
+/// `store_unavailable`.
+impl SlidingSessions {
+    /// The live sessions of `scope`, page by page, the latest sign-in first.
+    ///
+    /// # Errors
+    /// `store_unavailable`.
+    pub async fn sessions(
+        &self,
+        scope: Scope,
+        query: ListQuery,
+    ) -> Result<Page<SessionRecord>, Rejection> {
+        self.hub.lifecycle.sessions(scope, query).await
+    }
+
+    /// The record of the live session `sid`.
+    ///
+    /// # Errors
+    /// `store_unavailable`.
+    pub async fn session(&self, sid: &str) -> Result<Option<SessionRecord>, Rejection> {
+        self.hub.lifecycle.session(sid).await
+    }
+
+    /// The users of the account `tenant` with a live session, each once, the latest sign-in first.
+    ///
+    /// # Errors
+    /// `store_unavailable`.
+    pub async fn active_users(
+        &self,
+        tenant: &str,
+        limit: u32,
+    ) -> Result<Vec<ActiveUser>, Rejection> {
+        self.hub.lifecycle.active_users(self.account_scope(tenant), limit).await
+    }
+
+    /// What the [directory](crate::sessions::SlidingSessionsBuilder::user_directory) knows of
+    /// `subjects`; nothing where it does not answer, for names are no reason to fail.
+    pub async fn directory_entries(&self, tenant: &str, subjects: &[&str]) -> Vec<DirectoryEntry> {
+        let Some(directory) = self.hub.directory.as_ref().filter(|_| !subjects.is_empty()) else {
+            return Vec::new();
+        };
+        let clock = &*self.hub.lifecycle.enforcement.clock;
+        let entries = directory.entries(tenant, subjects);
+        within(entries, clock, LIFECYCLE_TIME_LIMIT).await.unwrap_or_else(|error| {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the directory failed");
+            Vec::new()
+        })
+    }
+
+    /// When a session of which this is the record ends without another activity, and whatever
+    /// happens.
+    #[cfg(feature = "axum")]
+    pub(crate) fn deadlines_of(&self, record: &SessionRecord) -> (Timestamp, Timestamp) {
+        self.hub.lifecycle.deadlines_of(record)
+    }
+
+    /// Rows of a log, page by page, the latest first.
+    ///
+    /// # Errors
+    /// `store_unavailable`.
+    pub async fn log(
+        &self,
+        log: LogScope,
+        query: ListQuery,
+    ) -> Result<Page<AuditRecord>, Rejection> {
+        self.hub.lifecycle.log(log, query).await
+    }
+
+    /// Where events wait for their sink: how many were dropped, and the flush for a shutdown.
+    #[must_use]
+    pub fn audit_queue(&self) -> Option<&AuditQueue> {
+        self.hub.lifecycle.audit_queue.as_ref()
+    }
+
+    /// What the owner of the account `tenant` has decided.
+    ///
+    /// # Errors
+    /// `store_unavailable`.
+    pub async fn account_policy(&self, tenant: &str) -> Result<AccountPolicy, Rejection> {
+        self.hub.lifecycle.account_policy(tenant).await
+    }
+
+    /// Exchanges the overrides of the account `tenant` for what `change` makes of them. Sessions
+    /// that start from now on have the new limits; live ones are judged by them where these are
+    /// shorter.
+    ///
+    /// # Errors
+    /// What is out of bounds, each with its field, value and bound; `store_unavailable`. Nothing
+    /// is changed then.
+    pub async fn change_account_policy(
+        &self,
+        tenant: &str,
+        change: impl Fn(TimeoutOverrides) -> TimeoutOverrides,
+    ) -> Result<AccountPolicy, AccountPolicyError> {
+        self.hub.lifecycle.change_account_policy(tenant, change).await
+    }
+}

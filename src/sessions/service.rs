@@ -1,0 +1,112 @@
+//! The whole stack as one service.
+
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{Request, Response};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::{future::ResponseFuture, layer::Layers};
+use crate::{
+    body::SessionBody,
+    layers::{
+        activity::{self, Check, Waiting, take_ready},
+        authenticate,
+        classify::assign,
+    },
+    request_class::{RequestClass, RequestHeaders},
+    session::Session,
+};
+
+/// The service of [`SlidingSessionsLayer`](super::SlidingSessionsLayer).
+///
+/// It does what the services of the five layers do one around the other, and by the same
+/// functions, in one call: the request and the response are moved once, the headers are looked
+/// through once, and the session is not looked for in the extensions.
+#[derive(Clone)]
+pub struct SlidingSessionsService<S> {
+    inner: S,
+    layers: Arc<Layers>,
+}
+
+impl<S> SlidingSessionsService<S> {
+    pub(super) const fn new(inner: S, layers: Arc<Layers>) -> Self {
+        Self { inner, layers }
+    }
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for SlidingSessionsService<S>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+{
+    type Response = Response<SessionBody<ResBody>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, ReqBody, ResBody>;
+
+    #[inline(always)]
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    #[inline(always)]
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        let Layers { expose, classify, authenticate, activity, renew } = &*self.layers;
+        let noted = RequestHeaders::new(request.headers());
+        let exposed = expose.asked_for(noted.has_origin);
+        let given = classify.classify(&request);
+        let class = match given {
+            RequestClass::User => RequestClass::assigned(&request),
+            given => given,
+        };
+        let session = match authenticate.admit(&request, class, &noted) {
+            Ok(session) => session,
+            Err(dismissal) => {
+                let dismissed = authenticate::ResponseFuture::dismissed(dismissal);
+                return ResponseFuture::layered(dismissed, exposed);
+            }
+        };
+        assign(given, &mut request);
+        let admitted = session.is_some();
+        let session = match session {
+            Some(session) => {
+                authenticate.insert(session.clone(), &mut request);
+                session
+            }
+            // Of a layer outside, perhaps.
+            None => match request.extensions().get::<Session>() {
+                Some(session) => session.clone(),
+                None => {
+                    return ResponseFuture::straight(self.inner.call(request), None, None, exposed);
+                }
+            },
+        };
+        match activity.check(&session, &request, admitted) {
+            Check::Passed(entry) => {
+                let renewal = renew.renewal(session, &request);
+                ResponseFuture::straight(self.inner.call(request), entry, Some(renewal), exposed)
+            }
+            Check::Failed(rejection) => {
+                let response = activity.reject(rejection, &session, &request);
+                let answer = activity::ResponseFuture::answer(response);
+                ResponseFuture::layered(authenticate::ResponseFuture::inner(answer), exposed)
+            }
+            Check::Asking(verdict) => {
+                let service = renew.layer(take_ready(&mut self.inner));
+                let layer = activity.clone();
+                let waiting = Waiting { verdict, session, request, service, layer };
+                let waiting = activity::ResponseFuture::waiting(waiting);
+                ResponseFuture::layered(authenticate::ResponseFuture::inner(waiting), exposed)
+            }
+        }
+    }
+}
+
+impl<S> fmt::Debug for SlidingSessionsService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SlidingSessionsService(..)")
+    }
+}

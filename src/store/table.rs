@@ -1,0 +1,310 @@
+//! A bounded table of fixed-size entries, cleared by small steps.
+
+use std::{
+    hash::BuildHasher,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
+use dashmap::{DashMap, Entry};
+use foldhash::fast::RandomState;
+
+use crate::identity::StoreKey;
+
+/// A `DashMap` has at least two shards, and is cleared or looked through as a whole. So the table
+/// is many small ones: 512 times two are its 1,024 shards.
+const MOST_PARTS: usize = 512;
+const SHARDS_A_PART: usize = 2;
+
+/// A small table has fewer parts, so that each holds entries enough to choose from.
+const ENTRIES_A_PART: usize = 256;
+
+/// How many parts an insertion into a full table looks through for room.
+pub(in crate::store) const NEARBY: usize = 4;
+
+/// How many insertions pay for the sweep of one part.
+const INSERTIONS_A_SWEEP: usize = 64;
+
+/// The share of a part that is evicted at once, so that many insertions pay for one look.
+const EVICTED_SHARE: usize = 16;
+
+/// At most `capacity` entries. No call holds two locks, none looks at the whole table unless it is
+/// told to, and nothing is shrunk: giving memory back stalls readers.
+pub(in crate::store) struct Table<V> {
+    parts: Box<[DashMap<StoreKey, V, RandomState>]>,
+    hasher: RandomState,
+    capacity: usize,
+    /// Entries and rooms held.
+    len: AtomicUsize,
+    insertions: AtomicUsize,
+}
+
+/// The right to insert one entry; given back when dropped.
+pub(in crate::store) struct Room<'a>(&'a AtomicUsize);
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+impl<V> Table<V> {
+    pub(in crate::store) fn new(capacity: usize) -> Self {
+        let parts = (capacity / ENTRIES_A_PART).clamp(1, MOST_PARTS).next_power_of_two();
+        // Seeded at random: nobody can tell which keys meet in one shard.
+        let hasher = RandomState::default();
+        let part =
+            || DashMap::with_capacity_and_hasher_and_shard_amount(0, hasher.clone(), SHARDS_A_PART);
+        Self {
+            parts: std::iter::repeat_with(part).take(parts).collect(),
+            hasher,
+            capacity,
+            len: AtomicUsize::new(0),
+            insertions: AtomicUsize::new(0),
+        }
+    }
+
+    pub(in crate::store) fn len(&self) -> usize {
+        self.len.load(Relaxed)
+    }
+
+    pub(in crate::store) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Reads an entry under the read lock of its shard.
+    pub(in crate::store) fn get<R>(&self, key: &StoreKey, read: impl FnOnce(&V) -> R) -> Option<R> {
+        self.parts[self.part_of(key)].get(key).map(|entry| read(&entry))
+    }
+
+    /// Inserts `value`, or reads the entry that came first and gives the room back.
+    pub(in crate::store) fn insert<R>(
+        &self,
+        room: Room<'_>,
+        key: StoreKey,
+        value: V,
+        read: impl FnOnce(&V) -> R,
+    ) -> Option<R> {
+        match self.parts[self.part_of(&key)].entry(key) {
+            Entry::Occupied(entry) => Some(read(entry.get())),
+            Entry::Vacant(entry) => {
+                entry.insert(value);
+                std::mem::forget(room);
+                None
+            }
+        }
+    }
+
+    /// Room for one more entry, unless the table is full.
+    pub(in crate::store) fn room(&self) -> Option<Room<'_>> {
+        let more = |len| (len < self.capacity).then_some(len + 1);
+        self.len.fetch_update(Relaxed, Relaxed, more).ok().map(|_| Room(&self.len))
+    }
+
+    /// To be called before each insertion: once in a while, clears the next part of what has
+    /// lapsed.
+    pub(in crate::store) fn sweep_next(&self, expired: impl Fn(&V) -> bool) {
+        let turn = self.insertions.fetch_add(1, Relaxed);
+        if turn % INSERTIONS_A_SWEEP == INSERTIONS_A_SWEEP - 1 {
+            let part = (turn / INSERTIONS_A_SWEEP) % self.parts.len();
+            drop(self.sweep(&self.parts[part], &expired));
+        }
+    }
+
+    /// The room of an entry that has lapsed, from the part of `key` or the ones that follow.
+    pub(in crate::store) fn room_of_expired(
+        &self,
+        key: &StoreKey,
+        expired: impl Fn(&V) -> bool,
+    ) -> Option<Room<'_>> {
+        self.parts_from(key).take(NEARBY).find_map(|part| self.sweep(part, &expired))
+    }
+
+    /// The room of an evicted entry, from the part of `key` or one of the `parts - 1` that follow;
+    /// those with the smallest `age` go first, those without one stay.
+    pub(in crate::store) fn room_of_oldest(
+        &self,
+        key: &StoreKey,
+        parts: usize,
+        age: impl Fn(&V) -> Option<u64>,
+    ) -> Option<Room<'_>> {
+        let evicted = self.parts_from(key).take(parts).find_map(|part| self.evict(part, &age));
+        // Where nothing was left to evict, others may have evicted more than they needed.
+        evicted.or_else(|| self.room())
+    }
+
+    fn sweep(
+        &self,
+        part: &DashMap<StoreKey, V, RandomState>,
+        expired: impl Fn(&V) -> bool,
+    ) -> Option<Room<'_>> {
+        let mut removed = 0;
+        part.retain(|_, entry| {
+            let goes = expired(entry);
+            removed += usize::from(goes);
+            !goes
+        });
+        self.room_of_removed(removed)
+    }
+
+    fn evict(
+        &self,
+        part: &DashMap<StoreKey, V, RandomState>,
+        age: impl Fn(&V) -> Option<u64>,
+    ) -> Option<Room<'_>> {
+        loop {
+            let mut ages: Vec<u64> = part.iter().filter_map(|entry| age(entry.value())).collect();
+            let share = ages.len().div_ceil(EVICTED_SHARE);
+            let (_, youngest_to_go, _) = ages.select_nth_unstable(share.checked_sub(1)?);
+            let mut removed = 0;
+            part.retain(|_, entry| {
+                let goes = removed < share && age(entry).is_some_and(|age| age <= *youngest_to_go);
+                removed += usize::from(goes);
+                !goes
+            });
+            // None goes if all that were chosen were touched, or taken, since they were looked at.
+            if removed > 0 {
+                return self.room_of_removed(removed);
+            }
+        }
+    }
+
+    /// The first removed entry's room passes to the caller, so that nobody takes it in between.
+    fn room_of_removed(&self, removed: usize) -> Option<Room<'_>> {
+        let others = removed.checked_sub(1)?;
+        self.len.fetch_sub(others, Relaxed);
+        Some(Room(&self.len))
+    }
+
+    fn parts_from(
+        &self,
+        key: &StoreKey,
+    ) -> impl Iterator<Item = &DashMap<StoreKey, V, RandomState>> {
+        let (before, from) = self.parts.split_at(self.part_of(key));
+        from.iter().chain(before)
+    }
+
+    /// By bits of the hash that a part makes no use of: it takes the lowest and the highest.
+    fn part_of(&self, key: &StoreKey) -> usize {
+        let upper = self.hasher.hash_one(key) >> 32;
+        usize::try_from(upper).unwrap_or_default() & (self.parts.len() - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    fn key(id: usize) -> StoreKey {
+        StoreKey::session(None, &id.to_string())
+    }
+
+    fn put(table: &Table<u64>, id: usize, value: u64) -> bool {
+        let Some(room) = table.room() else { return false };
+        table.insert(room, key(id), value, |_| ()).is_none()
+    }
+
+    fn known(table: &Table<u64>, ids: std::ops::Range<usize>) -> usize {
+        ids.filter(|&id| table.get(&key(id), |_| ()).is_some()).count()
+    }
+
+    #[test]
+    fn a_room_that_is_not_used_is_given_back() {
+        let table = Table::new(1);
+        let room = table.room();
+        assert!(room.is_some());
+        assert!(table.room().is_none());
+        drop(room);
+        assert!(put(&table, 1, 0));
+        assert_eq!(table.len(), 1);
+    }
+
+    #[test]
+    fn an_entry_that_came_first_stays_and_is_counted_once() {
+        let table = Table::new(8);
+        assert!(put(&table, 1, 10));
+        let room = table.room().expect("the table has room");
+        assert_eq!(table.insert(room, key(1), 20, |first| *first), Some(10));
+        assert_eq!(table.len(), 1);
+    }
+
+    #[test]
+    fn p15_the_turns_of_a_sweep_reach_every_part() {
+        let table = Table::new(MOST_PARTS * ENTRIES_A_PART);
+        (0..5_000).for_each(|id| assert!(put(&table, id, 7)));
+        assert_eq!(known(&table, 0..5_000), 5_000);
+        (0..MOST_PARTS * INSERTIONS_A_SWEEP).for_each(|_| table.sweep_next(|&value| value == 7));
+        assert_eq!((table.len(), known(&table, 0..5_000)), (0, 0));
+    }
+
+    #[test]
+    fn p15_a_sweep_is_paid_for_by_its_insertions() {
+        let table = Table::new(ENTRIES_A_PART);
+        assert!(put(&table, 1, 7));
+        for round in 0..2 {
+            (1..INSERTIONS_A_SWEEP).for_each(|_| table.sweep_next(|_| true));
+            assert_eq!(table.len(), 1, "round {round}");
+            table.sweep_next(|_| round > 0);
+        }
+        assert_eq!(table.len(), 0);
+    }
+
+    #[test]
+    fn the_oldest_are_evicted_and_those_without_an_age_stay() {
+        let table = Table::new(100);
+        (0..100).for_each(|id| assert!(put(&table, id, id as u64)));
+        let age = |&value: &u64| (value >= 50).then_some(value);
+        let room = table.room_of_oldest(&key(0), 1, age);
+        assert!(room.is_some());
+        let evicted = 50_usize.div_ceil(EVICTED_SHARE);
+        assert_eq!(known(&table, 50..50 + evicted), 0);
+        assert_eq!(known(&table, 0..100), 100 - evicted);
+        assert_eq!(table.len(), 100 - evicted + 1, "the caller holds the room of one");
+        drop(room);
+        assert_eq!(table.len(), 100 - evicted);
+        (100..100 + evicted).for_each(|id| assert!(put(&table, id, 0)));
+        assert!(table.room_of_oldest(&key(0), 1, |_| None).is_none(), "full, and all of it stays");
+    }
+
+    #[test]
+    fn of_entries_of_one_age_no_more_than_the_share_is_evicted() {
+        let table = Table::new(100);
+        (0..100).for_each(|id| assert!(put(&table, id, 7)));
+        drop(table.room_of_oldest(&key(0), 1, |&value| Some(value)));
+        assert_eq!(known(&table, 0..100), 100 - 100_usize.div_ceil(EVICTED_SHARE));
+    }
+
+    #[test]
+    fn an_entry_touched_while_it_is_chosen_still_makes_room() {
+        let table = Table::new(1);
+        assert!(put(&table, 1, 0));
+        let looks = std::cell::Cell::new(0);
+        let age = |_: &u64| Some(looks.replace(looks.get() + 1).min(2));
+        assert!(table.room_of_oldest(&key(2), 1, age).is_some());
+    }
+
+    #[test]
+    fn p15_the_capacity_holds_from_many_threads() {
+        let table = Table::new(1_000);
+        thread::scope(|scope| {
+            for thread in 0..4 {
+                let table = &table;
+                scope.spawn(move || {
+                    (0..2_000).for_each(|id| {
+                        put(table, thread * 2_000 + id, 0);
+                    });
+                });
+            }
+        });
+        assert_eq!((table.len(), known(&table, 0..8_000)), (1_000, 1_000));
+    }
+
+    #[test]
+    fn entries_spread_over_all_parts() {
+        let table = Table::new(usize::MAX);
+        (0..20_000).for_each(|id| assert!(put(&table, id, 0)));
+        assert_eq!(table.parts.len(), MOST_PARTS);
+        assert!(table.parts.iter().all(|part| !part.is_empty()));
+    }
+}

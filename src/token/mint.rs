@@ -1,0 +1,129 @@
+//! New tokens: payloads written and signed.
+
+use std::fmt;
+
+use base64_simd::URL_SAFE_NO_PAD;
+use serde::Serialize;
+use uuid::{Uuid, fmt::Simple};
+
+use super::{
+    keys::{JwtKeys, KeyError},
+    purpose::Purpose,
+    successor::AppClaims,
+};
+use crate::rules::SessionClaims;
+
+/// Why the app's claims were refused, or could not be read.
+#[derive(Debug)]
+pub struct ClaimsError(String);
+
+impl ClaimsError {
+    pub(super) fn not_an_object() -> Self {
+        Self("the app's claims must serialize to a JSON object".to_owned())
+    }
+
+    pub(crate) fn other_type() -> Self {
+        Self("the token's claims do not fit the type".to_owned())
+    }
+
+    pub(super) fn reserved(name: &str) -> Self {
+        Self(format!("`{name}` belongs to the session: name the app's claim differently"))
+    }
+}
+
+impl fmt::Display for ClaimsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ClaimsError {}
+
+/// The first token of a session.
+pub(crate) struct NewToken<'a> {
+    pub(crate) claims: &'a SessionClaims,
+    pub(crate) aud: Option<&'a str>,
+    pub(crate) app: Option<&'a AppClaims>,
+}
+
+impl NewToken<'_> {
+    pub(crate) fn payload(&self) -> String {
+        let claims = self.claims;
+        let mut members = String::with_capacity(256);
+        if let Some(iss) = &claims.iss {
+            push_member(&mut members, "iss", iss);
+        }
+        if let Some(aud) = self.aud {
+            push_member(&mut members, "aud", aud);
+        }
+        push_member(&mut members, "sub", &claims.sub);
+        push_member(&mut members, "sid", &claims.sid);
+        if let Some(tenant) = &claims.tenant {
+            push_member(&mut members, "tenant", tenant);
+        }
+        if let Some(profile) = &claims.session_profile {
+            push_member(&mut members, "session_profile", profile);
+        }
+        push_member(&mut members, "auth_time", &claims.auth_time.as_secs());
+        push_member(&mut members, "iat", &claims.iat.as_secs());
+        push_member(&mut members, "exp", &claims.exp.as_secs());
+        push_member(&mut members, "jti", &new_id());
+        if let Some(idle) = claims.idle_max {
+            push_member(&mut members, "idle_max", &idle.as_secs());
+        }
+        if let Some(absolute) = claims.abs_max {
+            push_member(&mut members, "abs_max", &absolute.as_secs());
+        }
+        if let Some(epoch) = claims.epoch {
+            push_member(&mut members, "epoch", &epoch.as_millis());
+        }
+        let app = self.app.map(AppClaims::members).filter(|app| !app.is_empty());
+        let comma = if app.is_some() { "," } else { "" };
+        format!("{{{members}{comma}{}}}", app.unwrap_or_default())
+    }
+}
+
+/// Appends `"name":value`, behind a comma unless it is the first.
+pub(super) fn push_member<T>(out: &mut String, name: &str, value: &T)
+where
+    T: Serialize + ?Sized,
+{
+    let json = serde_json::to_string(value).expect("strings and integers serialize");
+    if !out.is_empty() {
+        out.push(',');
+    }
+    out.push('"');
+    out.push_str(name);
+    out.push_str("\":");
+    out.push_str(&json);
+}
+
+/// How many characters an identifier has.
+pub(crate) const ID_LENGTH: usize = Simple::LENGTH;
+
+/// A random identifier: 122 bits from a cryptographic generator.
+pub(crate) fn new_id() -> String {
+    write_new_id(&mut [0; ID_LENGTH]).to_owned()
+}
+
+/// The same, without an allocation.
+pub(crate) fn write_new_id(buffer: &mut [u8; ID_LENGTH]) -> &str {
+    Uuid::new_v4().simple().encode_lower(buffer)
+}
+
+/// Signs `payload` with the newest key.
+pub(crate) fn mint(keys: &JwtKeys, payload: &str, purpose: Purpose) -> Result<String, KeyError> {
+    let set = keys.current();
+    let header = set.header(purpose);
+    let encoded = |length| URL_SAFE_NO_PAD.encoded_length(length);
+    let parts = [header.len(), encoded(payload.len()), encoded(set.signature_length())];
+    // To the byte (but for long RSA keys), so that a header value takes it over as it is.
+    let mut token = String::with_capacity(parts.iter().sum::<usize>() + 2);
+    token.push_str(header);
+    token.push('.');
+    URL_SAFE_NO_PAD.encode_append(payload, &mut token);
+    let signature = set.sign(token.as_bytes())?;
+    token.push('.');
+    URL_SAFE_NO_PAD.encode_append(signature, &mut token);
+    Ok(token)
+}

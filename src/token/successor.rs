@@ -1,0 +1,242 @@
+//! A successor's payload: the predecessor's bytes with a few spans exchanged.
+
+use std::ops::Range;
+
+use serde::Serialize;
+
+use super::{
+    members::{Malformed, Member, Members},
+    mint::{ClaimsError, push_member},
+    verified::VerifiedToken,
+};
+use crate::{
+    rules::{self},
+    time::Timestamp,
+};
+
+/// The claims that belong to the session and its token; an app's claims have other names.
+pub(crate) const RESERVED: [&str; 15] = [
+    "sub",
+    "sid",
+    "iss",
+    "aud",
+    "exp",
+    "nbf",
+    "iat",
+    "jti",
+    "tenant",
+    "auth_time",
+    "idle_max",
+    "abs_max",
+    "session_profile",
+    "epoch",
+    "seen",
+];
+
+/// The app's own claims: the members of a JSON object, none of them ours.
+#[derive(Clone)]
+pub(crate) struct AppClaims(String);
+
+impl AppClaims {
+    pub(crate) fn new<T>(claims: &T) -> Result<Self, ClaimsError>
+    where
+        T: Serialize + ?Sized,
+    {
+        let json = serde_json::to_string(claims).map_err(|_| ClaimsError::not_an_object())?;
+        Self::from_json(&json)
+    }
+
+    pub(crate) fn from_json(json: &str) -> Result<Self, ClaimsError> {
+        let mut reserved = None;
+        each(json, |member| {
+            reserved = reserved.or(RESERVED.into_iter().find(|name| *name == member.name));
+        })
+        .map_err(|Malformed| ClaimsError::not_an_object())?;
+        if let Some(name) = reserved {
+            return Err(ClaimsError::reserved(name));
+        }
+        let inside = json.trim().strip_prefix('{').and_then(|json| json.strip_suffix('}'));
+        Ok(Self(inside.unwrap_or_default().trim().to_owned()))
+    }
+
+    /// The members of `payload` that are the app's.
+    pub(crate) fn from_payload(payload: &str) -> Self {
+        let mut own = String::new();
+        // What was verified is an object.
+        let _ = each(payload, |member| {
+            if !RESERVED.contains(&&*member.name) {
+                if !own.is_empty() {
+                    own.push(',');
+                }
+                own.push_str(&payload[member.span]);
+            }
+        });
+        Self(own)
+    }
+
+    /// The members as they are written between braces; empty if there are none.
+    pub(crate) fn members(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Calls `call` for every member of the object `json`, in order.
+fn each(json: &str, mut call: impl FnMut(Member<'_>)) -> Result<(), Malformed> {
+    let mut members = Members::new(json)?;
+    while let Some(member) = members.next()? {
+        call(member);
+    }
+    Ok(())
+}
+
+/// What a successor says of the last activity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// The mint is an activity: its `iat` says it.
+    AtMint,
+    /// The mint is none: the last activity was then.
+    Earlier(Timestamp),
+}
+
+/// The payload of `token`'s successor: new times, `id` as its `jti`, `app` in place of the app's claims
+/// if given, and every other byte as it was. A token that was adopted becomes a session's in full,
+/// with `limits` as its snapshot.
+pub(crate) fn successor_payload(
+    token: &VerifiedToken,
+    times: rules::TokenTimes,
+    seen: Seen,
+    limits: rules::Timeouts,
+    app: Option<&AppClaims>,
+    id: &str,
+) -> String {
+    let payload = token.payload();
+    let mut added = String::new();
+    let none = (0..0, Edit::Drop);
+    let jti = if let Some(span) = &token.spans.jti {
+        (span.clone(), Edit::Text(id))
+    } else {
+        push_member(&mut added, "jti", id);
+        none.clone()
+    };
+    let seen = match (seen, &token.spans.seen) {
+        (Seen::AtMint, Some(span)) => (with_its_comma(payload, span), Edit::Drop),
+        (Seen::AtMint, None) => none,
+        (Seen::Earlier(at), Some(span)) => (span.clone(), Edit::Seen(at)),
+        (Seen::Earlier(at), None) => {
+            push_member(&mut added, "seen", &at.as_secs());
+            none
+        }
+    };
+    let edits = [
+        (token.spans.iat.clone(), Edit::Time(times.iat)),
+        (token.spans.exp.clone(), Edit::Time(times.exp)),
+        jti,
+        seen,
+    ];
+    if let Some(adopted) = token.adopted {
+        let claims = token.claims();
+        if adopted.sid {
+            push_member(&mut added, "sid", &claims.sid);
+        }
+        if adopted.auth_time {
+            push_member(&mut added, "auth_time", &claims.auth_time.as_secs());
+        }
+        if claims.idle_max.is_none() {
+            push_member(&mut added, "idle_max", &limits.idle.as_secs());
+        }
+        if claims.abs_max.is_none() {
+            push_member(&mut added, "abs_max", &limits.absolute.as_secs());
+        }
+    }
+    let spliced = splice(payload, edits, &added);
+    match app {
+        Some(app) => replace_app_claims(&spliced, app),
+        None => spliced,
+    }
+}
+
+/// The span of a member together with one comma beside it.
+fn with_its_comma(payload: &str, member: &Range<usize>) -> Range<usize> {
+    let after = &payload[member.end..];
+    let blank = after.len() - after.trim_start().len();
+    if after[blank..].starts_with(',') {
+        return member.start..member.end + blank + 1;
+    }
+    let before = payload[..member.start].trim_end();
+    before.strip_suffix(',').map_or(before.len(), str::len)..member.end
+}
+
+/// What a span is exchanged for.
+#[derive(Clone)]
+enum Edit<'a> {
+    Drop,
+    Time(Timestamp),
+    /// A text that needs no escape.
+    Text(&'a str),
+    /// The whole member.
+    Seen(Timestamp),
+}
+
+impl Edit<'_> {
+    fn push_to(self, out: &mut String) {
+        let push_seconds = |out: &mut String, at: Timestamp| {
+            out.push_str(itoa::Buffer::new().format(at.as_secs()));
+        };
+        match self {
+            Self::Drop => {}
+            Self::Time(at) => push_seconds(out, at),
+            Self::Text(text) => out.extend(["\"", text, "\""]),
+            Self::Seen(at) => {
+                out.push_str("\"seen\":");
+                push_seconds(out, at);
+            }
+        }
+    }
+}
+
+/// `payload` with every edit made and `added` appended as its last members.
+fn splice(payload: &str, mut edits: [(Range<usize>, Edit<'_>); 4], added: &str) -> String {
+    edits.sort_unstable_by_key(|(span, _)| span.start);
+    let mut out = String::with_capacity(payload.len() + added.len() + 96);
+    let mut copied = 0;
+    for (span, edit) in edits {
+        out.push_str(&payload[copied..span.start]);
+        edit.push_to(&mut out);
+        copied = span.end;
+    }
+    out.push_str(&payload[copied..]);
+    append(out, added)
+}
+
+/// The object `json` with `added` as its last members.
+fn append(mut json: String, added: &str) -> String {
+    if !added.is_empty() {
+        json.truncate(json.trim_end().len());
+        json.pop();
+        if !json.trim_end().ends_with('{') {
+            json.push(',');
+        }
+        json.push_str(added);
+        json.push('}');
+    }
+    json
+}
+
+/// `payload` with every claim that is not ours exchanged for `app`.
+fn replace_app_claims(payload: &str, app: &AppClaims) -> String {
+    let mut kept = String::from("{");
+    let walked = each(payload, |member| {
+        if RESERVED.contains(&&*member.name) {
+            if kept.len() > 1 {
+                kept.push(',');
+            }
+            kept.push_str(&payload[member.span]);
+        }
+    });
+    debug_assert!(walked.is_ok(), "a verified payload is a JSON object");
+    kept.push('}');
+    append(kept, app.members())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+use super::*;
+use crate::{
+    policy::Policy,
+    rules::{SessionClaims, Timeouts},
+};
+
+fn token(payload: &str) -> VerifiedToken {
+    VerifiedToken::trusted("ada", "s1", Timestamp::from_secs(1), payload).expect("well-formed")
+}
+
+fn times(iat: u64, exp: u64) -> rules::TokenTimes {
+    let policy = Policy::builder()
+        .token_lifetime(std::time::Duration::from_secs(exp - iat))
+        .idle_timeout(std::time::Duration::from_secs(1))
+        .renew_min_interval(std::time::Duration::ZERO)
+        .build()
+        .expect("legal");
+    let at = Timestamp::from_secs(iat);
+    rules::successor_times(&SessionClaims::new("ada", "s1", at, at), &policy, at)
+}
+
+fn limits() -> Timeouts {
+    let claims = SessionClaims::new("ada", "s1", Timestamp::EPOCH, Timestamp::EPOCH);
+    Timeouts::effective(&claims, &Policy::builder().build().expect("legal"))
+}
+
+fn succeed(payload: &str, seen: Seen, app: Option<&AppClaims>) -> String {
+    successor_payload(&token(payload), times(70, 90), seen, limits(), app, "JTI")
+}
+
+#[test]
+fn every_other_byte_stays_as_it_was() {
+    let app = r#""big":18446744073709551615,"price":1.10,"e":1e2, "n" : {"iat":5,"a":[1, 2]}"#;
+    let payload =
+        format!(r#"{{"role":"\u0061dmin","iat":50,{app},"exp":60.5,"jti":"old","z":null}}"#);
+    assert_eq!(
+        succeed(&payload, Seen::AtMint, None),
+        format!(r#"{{"role":"\u0061dmin","iat":70,{app},"exp":90,"jti":"JTI","z":null}}"#),
+    );
+}
+
+#[test]
+fn p17_seen_is_dropped_by_an_activity_and_written_by_any_other_mint() {
+    let earlier = Seen::Earlier(Timestamp::from_millis(55_999));
+    let cases = [
+        (r#"{"iat":50,"exp":60,"jti":"x"}"#, Seen::AtMint, r#"{"iat":70,"exp":90,"jti":"JTI"}"#),
+        (
+            r#"{"iat":50,"exp":60,"jti":"x"}"#,
+            earlier,
+            r#"{"iat":70,"exp":90,"jti":"JTI","seen":55}"#,
+        ),
+        (
+            r#"{"seen":52,"iat":50,"exp":60,"jti":"x"}"#,
+            Seen::AtMint,
+            r#"{"iat":70,"exp":90,"jti":"JTI"}"#,
+        ),
+        (
+            r#"{"iat":50,"exp":60,"jti":"x" , "seen":52 }"#,
+            Seen::AtMint,
+            r#"{"iat":70,"exp":90,"jti":"JTI"  }"#,
+        ),
+        (
+            r#"{"iat":50,"seen" : 52 ,"exp":60,"jti":"x"}"#,
+            Seen::AtMint,
+            r#"{"iat":70,"exp":90,"jti":"JTI"}"#,
+        ),
+        (
+            r#"{"iat":50,"seen":52,"exp":60,"jti":"x"}"#,
+            earlier,
+            r#"{"iat":70,"seen":55,"exp":90,"jti":"JTI"}"#,
+        ),
+    ];
+    for (payload, seen, expected) in cases {
+        assert_eq!(succeed(payload, seen, None), expected);
+    }
+}
+
+#[test]
+fn a_token_without_jti_gets_one() {
+    assert_eq!(
+        succeed(r#"{"iat":50,"exp":60}"#, Seen::AtMint, None),
+        r#"{"iat":70,"exp":90,"jti":"JTI"}"#
+    );
+}
+
+#[test]
+fn p02_the_app_s_claims_are_exchanged_whole_and_ours_stay() {
+    let app = AppClaims::new(&serde_json::json!({ "role": "engineer" })).expect("an object");
+    let payload = r#"{"role":"admin","iat":50,"admin":true,"exp":60,"jti":"x","tenant":"acme"}"#;
+    assert_eq!(
+        succeed(payload, Seen::AtMint, Some(&app)),
+        r#"{"iat":70,"exp":90,"jti":"JTI","tenant":"acme","role":"engineer"}"#
+    );
+    let nothing = AppClaims::from_json(" { } ").expect("an object");
+    assert_eq!(
+        succeed(payload, Seen::AtMint, Some(&nothing)),
+        r#"{"iat":70,"exp":90,"jti":"JTI","tenant":"acme"}"#
+    );
+}
+
+#[test]
+fn p21_an_app_cannot_claim_what_is_the_session_s() {
+    for name in RESERVED {
+        let json = format!(r#"{{"role":"a","{name}":1}}"#);
+        assert!(AppClaims::from_json(&json).is_err(), "{name}");
+    }
+    assert!(AppClaims::from_json(r#"{"\u0073ub":"eve"}"#).is_err());
+    assert!(AppClaims::from_json("[1]").is_err());
+    assert!(AppClaims::new("text").is_err());
+}

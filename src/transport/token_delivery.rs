@@ -1,0 +1,98 @@
+//! How a successor reaches the client.
+
+use std::time::Duration;
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{CACHE_CONTROL, SET_COOKIE},
+};
+
+use super::{RENEWED_TOKEN, SessionCookie, TokenOrigin};
+
+/// Where renewed tokens are written: a response header, and the cookie of sessions that came in
+/// one.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct TokenDelivery {
+    header: HeaderName,
+    cookie: Option<SessionCookie>,
+    mirror: Option<SessionCookie>,
+}
+
+impl TokenDelivery {
+    /// Into the header `x-refreshed-token`; sessions that came in a cookie are not renewed.
+    pub const fn new() -> Self {
+        Self { header: RENEWED_TOKEN, cookie: None, mirror: None }
+    }
+
+    /// Another header.
+    pub fn header(mut self, name: HeaderName) -> Self {
+        self.header = name;
+        self
+    }
+
+    /// The cookie for sessions that came in it.
+    pub fn cookie(mut self, cookie: SessionCookie) -> Self {
+        self.cookie = Some(cookie);
+        self
+    }
+
+    /// A cookie that also gets the tokens that are delivered in the header.
+    pub fn mirror_cookie(mut self, cookie: SessionCookie) -> Self {
+        self.mirror = Some(cookie);
+        self
+    }
+
+    /// The header of renewed tokens.
+    #[must_use]
+    pub const fn header_name(&self) -> &HeaderName {
+        &self.header
+    }
+
+    /// Whether a session that came by `origin` can be handed a successor.
+    pub(crate) const fn reaches(&self, origin: TokenOrigin) -> bool {
+        match origin {
+            TokenOrigin::Header => true,
+            TokenOrigin::Cookie => self.cookie.is_some(),
+        }
+    }
+
+    /// Whether a response with this header hands out a token already, or takes one back: login and
+    /// logout.
+    pub(crate) fn is_used_by(&self, name: &HeaderName, value: &HeaderValue) -> bool {
+        let mut cookies = [&self.cookie, &self.mirror].into_iter().flatten();
+        *name == self.header || *name == SET_COOKIE && cookies.any(|cookie| cookie.is_set_by(value))
+    }
+
+    /// Writes `token`, which lives for `life`, and forbids caches to keep the response.
+    pub(crate) fn write(
+        &self,
+        headers: &mut HeaderMap,
+        origin: TokenOrigin,
+        token: String,
+        life: Duration,
+    ) {
+        match origin {
+            TokenOrigin::Header => {
+                if let Some(mirror) = &self.mirror {
+                    headers.append(SET_COOKIE, mirror.set(&token, life));
+                }
+                let Ok(mut value) = HeaderValue::try_from(token) else { return };
+                value.set_sensitive(true);
+                headers.insert(self.header.clone(), value);
+            }
+            TokenOrigin::Cookie => {
+                if let Some(cookie) = &self.cookie {
+                    headers.append(SET_COOKIE, cookie.set(&token, life));
+                }
+            }
+        }
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+}
+
+impl Default for TokenDelivery {
+    fn default() -> Self {
+        Self::new()
+    }
+}
