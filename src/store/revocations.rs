@@ -68,7 +68,7 @@ impl Revocations {
         self.marks.get(scope).map(|mark| mark.at)
     }
 
-    /// Up to which mark a session was `exempt_until`.
+    /// Up to which mark a session is exempt.
     #[must_use]
     pub fn exempt_until(&self, session: &StoreKey) -> Option<Timestamp> {
         self.exempt_until.get(session).map(|exempt_until| exempt_until.at)

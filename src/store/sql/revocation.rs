@@ -17,7 +17,7 @@ use crate::{
     time::Timestamp,
 };
 
-/// How many `exempt_until` sessions are named by one statement.
+/// How many exempt sessions are named by one statement.
 const PIECE: usize = 500;
 
 /// A session that ends.
@@ -140,7 +140,7 @@ struct Spared {
 }
 
 impl Spared {
-    /// A session named by its key that is known by its activity alone is `exempt_until` too: the store
+    /// A session named by its key that is known by its activity alone is exempt too: the store
     /// cannot tell whether it is in the scope, but its token can.
     async fn add(
         &mut self,
