@@ -204,3 +204,8 @@ pub use self::{
     token::JwtKeys,
     transport::SessionCookie,
 };
+
+/// Compiles the README's snippet.
+#[cfg(all(doctest, feature = "axum"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
