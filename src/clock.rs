@@ -26,6 +26,19 @@ pub trait Clock: Send + Sync + 'static {
     fn sleep_until(&self, deadline: Timestamp) -> Sleep;
 }
 
+impl<T> Clock for Arc<T>
+where
+    T: Clock + ?Sized,
+{
+    fn now(&self) -> Timestamp {
+        (**self).now()
+    }
+
+    fn sleep_until(&self, deadline: Timestamp) -> Sleep {
+        (**self).sleep_until(deadline)
+    }
+}
+
 /// A timer of a [`Clock`]: completes at its deadline.
 pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 

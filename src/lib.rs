@@ -109,17 +109,16 @@
 //! A team that verifies tokens itself inserts a [`Session`] and keeps every later layer:
 //!
 //! ```
-//! use std::sync::Arc;
 //! use http::{Request, Response};
 //! use tower::{ServiceBuilder, ServiceExt, service_fn};
 //! use tower_sliding_session::{
-//!     Clock, JwtKeys, Policy, Profiles, Session, SystemClock,
+//!     Clock, JwtKeys, Policy, Session, SystemClock,
 //!     layers::{ActivityLayer, RenewLayer}, store::MemoryStore,
 //! };
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let profiles = Arc::new(Profiles::new(Policy::builder().renew_always().build()?));
+//! let policy = Policy::builder().renew_always().build()?;
 //! let keys = JwtKeys::hs256([7; 32])?;
 //! let service = ServiceBuilder::new()
 //!     .map_request(|mut request: Request<()>| {
@@ -136,8 +135,8 @@
 //!         }
 //!         request
 //!     })
-//!     .layer(ActivityLayer::new(Arc::clone(&profiles), Arc::new(MemoryStore::new())))
-//!     .layer(RenewLayer::new(keys, profiles))
+//!     .layer(ActivityLayer::new(policy.clone(), MemoryStore::new()))
+//!     .layer(RenewLayer::new(keys, policy))
 //!     .service(service_fn(async |_: Request<()>| {
 //!         Ok::<_, std::convert::Infallible>(Response::new(String::new()))
 //!     }));

@@ -1,6 +1,6 @@
 //! Why a request was turned away, said in the caller's language.
 
-use std::{borrow::Cow, fmt, time::Duration};
+use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{
@@ -268,6 +268,12 @@ where
 {
     fn rejection_body(&self, rejection: &Rejection) -> RejectionBody {
         self(rejection)
+    }
+}
+
+impl MakeRejection for Arc<dyn MakeRejection> {
+    fn rejection_body(&self, rejection: &Rejection) -> RejectionBody {
+        (**self).rejection_body(rejection)
     }
 }
 

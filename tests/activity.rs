@@ -31,7 +31,7 @@ fn idle_hour() -> Policy {
 
 fn stored(policy: Policy, behavior: StoreBehavior) -> (Stack, Arc<FaultyStore>) {
     let store = Arc::new(FaultyStore::new(behavior));
-    let stack = Stack::with(policy, |builder| builder.store(Arc::clone(&store) as _));
+    let stack = Stack::with(policy, |builder| builder.store(Arc::clone(&store)));
     (stack, store)
 }
 
@@ -276,7 +276,7 @@ async fn p16_p23_a_failing_store_is_a_503_and_never_a_401() {
 async fn p23_a_trusted_token_is_accepted_until_its_exp_and_not_renewed() {
     let store = Arc::new(FaultyStore::new(StoreBehavior::AtHand));
     let stack = Stack::with(patient(), |builder| {
-        builder.store(Arc::clone(&store) as _).on_store_failure(OnStoreFailure::TrustToken)
+        builder.store(Arc::clone(&store)).on_store_failure(OnStoreFailure::TrustToken)
     });
     let token = stack.sign_in().await;
     store.turn(StoreBehavior::Failing);
@@ -297,7 +297,7 @@ async fn p23_a_trusted_token_is_accepted_until_its_exp_and_not_renewed() {
 async fn p23_claims_replaced_in_an_outage_are_not_minted() {
     let store = Arc::new(FaultyStore::new(StoreBehavior::AtHand));
     let stack = Stack::with(patient(), |builder| {
-        builder.store(Arc::clone(&store) as _).on_store_failure(OnStoreFailure::TrustToken)
+        builder.store(Arc::clone(&store)).on_store_failure(OnStoreFailure::TrustToken)
     });
     let token = stack.sign_in().await;
     store.turn(StoreBehavior::Failing);
@@ -315,7 +315,7 @@ async fn p23_claims_replaced_in_an_outage_are_not_minted() {
 async fn a_sliding_policy_writes_no_activity_and_ends_idle_with_its_token() {
     let store = Arc::new(FaultyStore::new(StoreBehavior::AtHand));
     let policy = Policy::sliding(HOUR, 12 * HOUR).expect("consistent");
-    let stack = Stack::with(policy, |builder| builder.store(Arc::clone(&store) as _));
+    let stack = Stack::with(policy, |builder| builder.store(Arc::clone(&store)));
     let token = stack.sign_in().await;
     assert_eq!(rejected(&stack.at(HOUR - MILLI).get(&token).await), None);
     assert_eq!(store.touches(), 0);

@@ -261,7 +261,7 @@ async fn p24_a_live_token_does_not_ask_the_authenticating_layers_store() {
     let keys = Arc::new(JwtKeys::hs256(SECRET).expect("long enough"));
     let verifier = TokenVerifier::new(keys).cached_tokens(cached_tokens());
     let layer = AuthenticateLayer::new(verifier, Profiles::new(patient()))
-        .store(Arc::clone(&store) as _)
+        .store(Arc::clone(&store))
         .clock(Arc::new(clock.clone()));
     let service = layer.layer(service_fn(async |_: Request<()>| {
         Ok::<_, std::convert::Infallible>(http::Response::new(String::new()))
@@ -370,7 +370,7 @@ async fn p23_an_outage_names_no_reason_that_only_the_store_knows() {
         (sliding, RejectionKind::SessionExpiredIdle),
     ] {
         let store = Arc::new(FaultyStore::new(StoreBehavior::AtHand));
-        let stack = Stack::with(policy, |builder| builder.store(Arc::clone(&store) as _));
+        let stack = Stack::with(policy, |builder| builder.store(Arc::clone(&store)));
         let token = stack.sign_in().await;
         store.turn(StoreBehavior::Failing);
         assert_eq!(rejected(&stack.at(HOUR).get(&token).await), Some(expected));

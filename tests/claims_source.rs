@@ -32,7 +32,7 @@ impl ClaimsSource for Says {
 async fn due(says: fn() -> MaybeReady<ClaimsUpdate>) -> (Stack, Arc<FaultyStore>, String) {
     let store = Arc::new(FaultyStore::new(StoreBehavior::AtHand));
     let stack = Stack::with(patient(), |builder| {
-        builder.claims_source(Says(says)).store(Arc::clone(&store) as _)
+        builder.claims_source(Says(says)).store(Arc::clone(&store))
     });
     let start = stack.sessions.start("ada").claims(&json!({ "role": "admin" }));
     let token = start.await.expect("started").access_token().to_owned();

@@ -272,7 +272,7 @@ async fn without_a_cookie_to_deliver_it_in_no_successor_is_minted() {
         .layer(
             AuthenticateLayer::new(verifier, Profiles::new(patient()))
                 .transports([Transport::Cookie(SessionCookie::new())])
-                .clock(Arc::clone(&clock) as _),
+                .clock(Arc::clone(&clock)),
         )
         .layer(RenewLayer::new(keys, Profiles::new(patient())).clock(clock))
         .service(service_fn(async |_: Request<()>| Ok::<_, Infallible>(ok())));

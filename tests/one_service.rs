@@ -386,7 +386,7 @@ async fn the_row_of_a_request_is_written_last_whether_or_not_the_store_answers_a
         let sink = Arc::new(Names(Arc::clone(&names)));
         let store = Arc::new(FaultyStore::new(behavior));
         let stack =
-            Stack::with(patient(), |builder| builder.store(store).audit(sink).activity_log());
+            Stack::with(patient(), |builder| builder.store(store).audit_sink(sink).activity_log());
         let token = stack.sign_in().await;
         stack.at(31 * MINUTE).get(&token).await;
         let ends = async |request: Request<()>| {

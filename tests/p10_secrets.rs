@@ -78,7 +78,7 @@ async fn failing(on_failure: OnStoreFailure) -> (Stack, Arc<FaultyStore>, String
     let store = Arc::new(FaultyStore::new(StoreBehavior::AtHand));
     let stack = Stack::with(patient(), |builder| {
         builder
-            .store(Arc::clone(&store) as _)
+            .store(Arc::clone(&store))
             .claims_source(Away)
             .on_store_failure(on_failure)
             .session_expires()

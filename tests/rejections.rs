@@ -22,7 +22,7 @@ async fn refused(kind: RejectionKind) -> (Stack, Request<()>) {
         .build()
         .expect("consistent");
     let policy = if kind == RejectionKind::TokenExpired { patient() } else { policy };
-    let stack = Stack::with(policy, |builder| builder.store(Arc::clone(&store) as _));
+    let stack = Stack::with(policy, |builder| builder.store(Arc::clone(&store)));
     let token = stack.sign_in().await;
     let mut request = by(Method::GET, &token).body(()).expect("a request");
     match kind {

@@ -21,7 +21,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 
 fn stored(policy: Policy) -> (Stack, Arc<FaultyStore>) {
     let store = Arc::new(FaultyStore::new(StoreBehavior::AtHand));
-    let stack = Stack::with(policy, |builder| builder.store(Arc::clone(&store) as _));
+    let stack = Stack::with(policy, |builder| builder.store(Arc::clone(&store)));
     (stack, store)
 }
 

@@ -119,6 +119,25 @@ fn what_varies_is_dyn_safe() {
 }
 
 #[test]
+fn an_arc_of_a_trait_object_is_an_argument_like_any_other() {
+    fn store<T: SessionStore>() {}
+    fn limiter<T: RenewalLimiter>() {}
+    fn source<T: ClaimsSource>() {}
+    fn classify<T: Classify>() {}
+    fn rejections<T: MakeRejection>() {}
+    fn clock<T: Clock>() {}
+    fn profiles(_: impl Into<Arc<Profiles>>) {}
+    store::<Arc<dyn SessionStore>>();
+    limiter::<Arc<dyn RenewalLimiter>>();
+    source::<Arc<dyn ClaimsSource>>();
+    classify::<Arc<dyn Classify>>();
+    rejections::<Arc<dyn MakeRejection>>();
+    clock::<Arc<dyn Clock>>();
+    profiles(Policy::long_lived());
+    profiles(Profiles::new(Policy::long_lived()));
+}
+
+#[test]
 fn a_body_asks_nothing_of_the_one_within() {
     struct Nothing;
     defaults::<SessionBody<Nothing>>();

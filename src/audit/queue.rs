@@ -30,6 +30,19 @@ pub trait AuditSink: Send + Sync + 'static {
     }
 }
 
+impl<T> AuditSink for Arc<T>
+where
+    T: AuditSink + ?Sized,
+{
+    fn record(&self, rows: Vec<AuditRecord>) -> MaybeReady<()> {
+        (**self).record(rows)
+    }
+
+    fn is_enabled(&self) -> bool {
+        (**self).is_enabled()
+    }
+}
+
 /// Tells events to `tracing`, at the target `session_audit`: their names and details, and nobody's
 /// identity. The default where no lifecycle store was set.
 #[derive(Clone, Copy, Debug, Default)]

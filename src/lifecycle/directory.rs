@@ -1,6 +1,6 @@
 //! Who the users are.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use crate::maybe_ready::MaybeReady;
 
@@ -9,6 +9,15 @@ pub trait UserDirectory: Send + Sync + 'static {
     /// The entries of the users `subjects` of the account `tenant`; those who are not known are
     /// left out.
     fn entries(&self, tenant: &str, subjects: &[&str]) -> MaybeReady<Vec<DirectoryEntry>>;
+}
+
+impl<T> UserDirectory for Arc<T>
+where
+    T: UserDirectory + ?Sized,
+{
+    fn entries(&self, tenant: &str, subjects: &[&str]) -> MaybeReady<Vec<DirectoryEntry>> {
+        (**self).entries(tenant, subjects)
+    }
 }
 
 /// A user's entry in a directory. `Debug` shows nothing of it.

@@ -1,6 +1,6 @@
 //! Named policies, for sessions of different kinds.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use super::{Policy, TimeoutOverrides};
 
@@ -116,6 +116,20 @@ impl Profiles {
 
     fn listed(&self, name: &str) -> Option<&Policy> {
         self.named.iter().find(|(listed, _)| listed == name).map(|(_, policy)| policy)
+    }
+}
+
+/// A single profile, `normal`.
+impl From<Policy> for Profiles {
+    fn from(normal: Policy) -> Self {
+        Self::new(normal)
+    }
+}
+
+/// A single profile, `normal`, as the layers share it.
+impl From<Policy> for Arc<Profiles> {
+    fn from(normal: Policy) -> Self {
+        Self::new(normal.into())
     }
 }
 

@@ -150,15 +150,15 @@ impl SlidingSessionsBuilder {
     /// What remembers sessions for the layers alone: there are then no refresh tokens, no lists and
     /// no account policies. A [`MemoryStore`] by default, which a restart empties, and which does
     /// it all.
-    pub fn store(mut self, store: Arc<dyn SessionStore>) -> Self {
-        self.store = Some(store);
+    pub fn store(mut self, store: impl SessionStore) -> Self {
+        self.store = Some(Arc::new(store));
         self.lifecycle.records = None;
         self
     }
 
     /// What grants renewals; a [`MemoryLimiter`] by default.
-    pub fn limiter(mut self, limiter: Arc<dyn RenewalLimiter>) -> Self {
-        self.limiter = Some(limiter);
+    pub fn renewal_limiter(mut self, limiter: impl RenewalLimiter) -> Self {
+        self.limiter = Some(Arc::new(limiter));
         self
     }
 
@@ -298,7 +298,7 @@ impl SlidingSessionsBuilder {
             .transports(transports)
             .enforced_by(Arc::clone(&enforcement))
             .audit_queue(audit_queue.clone());
-        let mut activity = ActivityLayer::new(Arc::clone(&profiles), store)
+        let mut activity = ActivityLayer::with_store(Arc::clone(&profiles), store)
             .enforced_by(Arc::clone(&enforcement))
             .on_store_failure(self.on_failure)
             .unknown_sessions(self.unknown)
@@ -308,12 +308,12 @@ impl SlidingSessionsBuilder {
         }
         let mut renew = RenewLayer::new(Arc::clone(self.verifier.keys()), Arc::clone(&profiles))
             .delivery(self.delivery.clone())
-            .limiter(limiter)
+            .with_renewal_limiter(limiter)
             .audit_queue(audit_queue.clone())
-            .clock(Arc::clone(&self.clock));
+            .with_clock(Arc::clone(&self.clock));
         if let Some(make) = self.rejections {
-            authenticate = authenticate.rejections(Arc::clone(&make));
-            activity = activity.rejections(make);
+            authenticate = authenticate.with_rejections(Arc::clone(&make));
+            activity = activity.with_rejections(make);
         }
         if self.optional {
             authenticate = authenticate.optional();
@@ -322,7 +322,7 @@ impl SlidingSessionsBuilder {
             authenticate = authenticate.allow_preflight();
         }
         if let Some(source) = &self.claims {
-            renew = renew.claims_source(Arc::clone(source));
+            renew = renew.with_claims_source(Arc::clone(source));
         }
         if self.session_expires {
             renew = renew.session_expires();

@@ -77,7 +77,8 @@ impl LifecycleSettings {
 impl SlidingSessionsBuilder {
     /// Where whole session lives are kept; the layers then ask it, too. A
     /// [`MemoryStore`](crate::store::MemoryStore) by default.
-    pub fn lifecycle_store(mut self, store: Arc<dyn LifecycleStore>) -> Self {
+    pub fn lifecycle_store(mut self, store: impl LifecycleStore) -> Self {
+        let store = Arc::new(store);
         self.store = Some(Arc::clone(&store) as _);
         self.lifecycle.records = Some(store);
         self
@@ -108,8 +109,8 @@ impl SlidingSessionsBuilder {
 
     /// Where audit events are kept; by default the log of the lifecycle store that was set, else
     /// `tracing`.
-    pub fn audit(mut self, sink: Arc<dyn AuditSink>) -> Self {
-        self.lifecycle.audit = Some(sink);
+    pub fn audit_sink(mut self, sink: impl AuditSink) -> Self {
+        self.lifecycle.audit = Some(Arc::new(sink));
         self
     }
 

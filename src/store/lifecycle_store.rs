@@ -73,6 +73,69 @@ pub trait LifecycleStore: SessionStore {
     fn log(&self, log: LogScope, query: ListQuery) -> MaybeReady<Page<AuditRecord>>;
 }
 
+impl<T> LifecycleStore for Arc<T>
+where
+    T: LifecycleStore + ?Sized,
+{
+    fn begin(&self, record: SessionRecord, log: AuditRecord) -> MaybeReady<Timestamp> {
+        (**self).begin(record, log)
+    }
+
+    fn refresh_state(&self, ask: RefreshAsk) -> MaybeReady<RefreshState> {
+        (**self).refresh_state(ask)
+    }
+
+    fn rotate(&self, rotation: Rotation) -> MaybeReady<Rotated> {
+        (**self).rotate(rotation)
+    }
+
+    fn revoke(&self, session: StoreKey, until: Timestamp, log: AuditRecord) -> MaybeReady<bool> {
+        (**self).revoke(session, until, log)
+    }
+
+    fn revoke_all(&self, revocation: BulkRevocation) -> MaybeReady<u64> {
+        (**self).revoke_all(revocation)
+    }
+
+    fn sessions(
+        &self,
+        scope: Scope,
+        query: ListQuery,
+        now: Timestamp,
+    ) -> MaybeReady<Page<SessionRecord>> {
+        (**self).sessions(scope, query, now)
+    }
+
+    fn session(&self, session: StoreKey, now: Timestamp) -> MaybeReady<Option<SessionRecord>> {
+        (**self).session(session, now)
+    }
+
+    fn active_users(
+        &self,
+        account: StoreKey,
+        limit: u32,
+        now: Timestamp,
+    ) -> MaybeReady<Vec<ActiveUser>> {
+        (**self).active_users(account, limit, now)
+    }
+
+    fn overrides(&self, account: StoreKey) -> MaybeReady<TimeoutOverrides> {
+        (**self).overrides(account)
+    }
+
+    fn set_overrides(&self, change: OverridesChange) -> MaybeReady<bool> {
+        (**self).set_overrides(change)
+    }
+
+    fn append(&self, rows: Vec<AuditRecord>) -> MaybeReady<()> {
+        (**self).append(rows)
+    }
+
+    fn log(&self, log: LogScope, query: ListQuery) -> MaybeReady<Page<AuditRecord>> {
+        (**self).log(log, query)
+    }
+}
+
 /// The log of a lifecycle store.
 impl AuditSink for Arc<dyn LifecycleStore> {
     fn record(&self, rows: Vec<AuditRecord>) -> MaybeReady<()> {

@@ -1,6 +1,6 @@
 //! What a renewal has to pass before a token is minted.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::{identity::StoreKey, maybe_ready::MaybeReady, time::Timestamp};
 
@@ -17,6 +17,19 @@ pub trait RenewalLimiter: Send + Sync + 'static {
     /// cancelled, a little later for one that failed. Gates that another grant has closed since
     /// stay as they are.
     fn release(&self, ask: RenewalRequest, until: Timestamp) -> MaybeReady<()>;
+}
+
+impl<T> RenewalLimiter for Arc<T>
+where
+    T: RenewalLimiter + ?Sized,
+{
+    fn admit(&self, ask: RenewalRequest) -> MaybeReady<RenewalDecision> {
+        (**self).admit(ask)
+    }
+
+    fn release(&self, ask: RenewalRequest, until: Timestamp) -> MaybeReady<()> {
+        (**self).release(ask, until)
+    }
 }
 
 /// A renewal that asks for its grant.

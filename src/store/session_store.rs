@@ -34,6 +34,27 @@ pub trait SessionStore: Send + Sync + 'static {
     }
 }
 
+impl<T> SessionStore for Arc<T>
+where
+    T: SessionStore + ?Sized,
+{
+    fn touch(&self, session: StoreKey, touch: Touch) -> MaybeReady<TouchOutcome> {
+        (**self).touch(session, touch)
+    }
+
+    fn get(&self, session: StoreKey) -> MaybeReady<StoredSession> {
+        (**self).get(session)
+    }
+
+    fn write_tombstone(&self, session: StoreKey, until: Timestamp) -> MaybeReady<()> {
+        (**self).write_tombstone(session, until)
+    }
+
+    fn revocations(&self) -> Option<Arc<Revocations>> {
+        (**self).revocations()
+    }
+}
+
 /// An activity to check and record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Touch {

@@ -1,5 +1,7 @@
 //! Who the user is today: the app's claims, asked for again at each renewal.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::{ClaimsError, VerifiedToken, successor::AppClaims};
@@ -28,6 +30,15 @@ use crate::maybe_ready::MaybeReady;
 pub trait ClaimsSource: Send + Sync + 'static {
     /// The app's claims for the user of `token`.
     fn current_claims(&self, token: &VerifiedToken) -> MaybeReady<ClaimsUpdate>;
+}
+
+impl<T> ClaimsSource for Arc<T>
+where
+    T: ClaimsSource + ?Sized,
+{
+    fn current_claims(&self, token: &VerifiedToken) -> MaybeReady<ClaimsUpdate> {
+        (**self).current_claims(token)
+    }
 }
 
 /// What becomes of the app's claims, and of the renewal.

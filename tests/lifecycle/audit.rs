@@ -166,7 +166,8 @@ impl AuditSink for Full {
 }
 
 pub(crate) async fn what_a_sink_does_not_keep_is_counted_and_costs_no_request(store: Store) {
-    let stack = service_of(Policy::long_lived(), &store, |builder| builder.audit(Arc::new(Full)));
+    let stack =
+        service_of(Policy::long_lived(), &store, |builder| builder.audit_sink(Arc::new(Full)));
     let grant = refreshed(&stack, &ada(&stack).await).await;
     assert_eq!(asked(stack.at(8 * MINUTE), &grant).await, None);
     let audit_queue = stack.sessions.audit_queue().expect("there is one");

@@ -37,7 +37,7 @@ async fn without_a_lifecycle_store_nobody_is_signed_out() {
     use tower_sliding_session::{audit::TracingSink, store::MemoryStore};
 
     let service = Service::bare(|builder| {
-        builder.store(Arc::new(MemoryStore::new())).audit(Arc::new(TracingSink))
+        builder.store(Arc::new(MemoryStore::new())).audit_sink(Arc::new(TracingSink))
     });
     let owner = service.start("ada", Some("acme"), "owner").await;
     for line in GUARDED {

@@ -34,11 +34,11 @@ use crate::{
 /// [`Session`] passes untouched.
 ///
 /// ```
-/// use std::{sync::Arc, time::Duration};
+/// use std::time::Duration;
 /// use http::{Request, Response, StatusCode};
 /// use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 /// use tower_sliding_session::{
-///     Clock, ManualClock, Policy, Profiles, Session, Timestamp, layers::ActivityLayer,
+///     Clock, ManualClock, Policy, Session, Timestamp, layers::ActivityLayer,
 ///     store::MemoryStore,
 /// };
 ///
@@ -48,8 +48,7 @@ use crate::{
 /// let policy = Policy::builder().idle_timeout(Duration::from_secs(20 * 60)).build()?;
 /// let mut service = ServiceBuilder::new()
 ///     .layer(
-///         ActivityLayer::new(Profiles::new(policy), Arc::new(MemoryStore::new()))
-///             .clock(Arc::new(clock.clone())),
+///         ActivityLayer::new(policy, MemoryStore::new()).clock(clock.clone()),
 ///     )
 ///     .service(service_fn(async |_: Request<()>| {
 ///         Ok::<_, std::convert::Infallible>(Response::new(String::new()))
@@ -110,7 +109,15 @@ pub enum UnknownSessions {
 
 impl ActivityLayer {
     /// Judges sessions by `profiles`, and remembers them in `store`.
-    pub fn new(profiles: impl Into<Arc<Profiles>>, store: Arc<dyn SessionStore>) -> Self {
+    pub fn new(profiles: impl Into<Arc<Profiles>>, store: impl SessionStore) -> Self {
+        Self::with_store(profiles, Arc::new(store))
+    }
+
+    /// As [`new`](Self::new), with a store that is shared already.
+    pub(crate) fn with_store(
+        profiles: impl Into<Arc<Profiles>>,
+        store: Arc<dyn SessionStore>,
+    ) -> Self {
         let enforcement = Enforcement::new(profiles.into(), Arc::new(SystemClock));
         let enforcement = enforcement.with_store(Arc::clone(&store));
         Self {
@@ -137,8 +144,8 @@ impl ActivityLayer {
     }
 
     /// Another clock than the system's.
-    pub fn clock(self, clock: Arc<dyn Clock>) -> Self {
-        self.with(|settings| Arc::make_mut(&mut settings.enforcement).clock = clock)
+    pub fn clock(self, clock: impl Clock) -> Self {
+        self.with(|settings| Arc::make_mut(&mut settings.enforcement).clock = Arc::new(clock))
     }
 
     /// What becomes of requests while the store does not answer, or not within 250 ms.
@@ -152,7 +159,12 @@ impl ActivityLayer {
     }
 
     /// Writes the bodies of rejections over plain HTTP.
-    pub fn rejections(self, make: Arc<dyn MakeRejection>) -> Self {
+    pub fn rejections(self, make: impl MakeRejection) -> Self {
+        self.with_rejections(Arc::new(make))
+    }
+
+    /// As [`rejections`](Self::rejections), with what is shared already.
+    pub(crate) fn with_rejections(self, make: Arc<dyn MakeRejection>) -> Self {
         self.with(|settings| settings.rejections = Some(make))
     }
 

@@ -106,9 +106,9 @@ impl AuthenticateLayer {
     }
 
     /// The store that is asked why a session is over, where its token has ended.
-    pub fn store(self, store: Arc<dyn SessionStore>) -> Self {
+    pub fn store(self, store: impl SessionStore) -> Self {
         self.with(|settings| {
-            let enforcement = Enforcement::clone(&settings.enforcement).with_store(store);
+            let enforcement = Enforcement::clone(&settings.enforcement).with_store(Arc::new(store));
             settings.enforcement = Arc::new(enforcement);
         })
     }
@@ -119,12 +119,17 @@ impl AuthenticateLayer {
     }
 
     /// Another clock than the system's.
-    pub fn clock(self, clock: Arc<dyn Clock>) -> Self {
-        self.with(|settings| Arc::make_mut(&mut settings.enforcement).clock = clock)
+    pub fn clock(self, clock: impl Clock) -> Self {
+        self.with(|settings| Arc::make_mut(&mut settings.enforcement).clock = Arc::new(clock))
     }
 
     /// Writes the bodies of rejections over plain HTTP.
-    pub fn rejections(self, make: Arc<dyn MakeRejection>) -> Self {
+    pub fn rejections(self, make: impl MakeRejection) -> Self {
+        self.with_rejections(Arc::new(make))
+    }
+
+    /// As [`rejections`](Self::rejections), with what is shared already.
+    pub(crate) fn with_rejections(self, make: Arc<dyn MakeRejection>) -> Self {
         self.with(|settings| settings.rejections = Some(make))
     }
 

@@ -43,22 +43,21 @@ const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 /// [`Session`] passes untouched.
 ///
 /// ```
-/// use std::{sync::Arc, time::Duration};
+/// use std::time::Duration;
 /// use http::{Request, Response};
 /// use tower::{ServiceBuilder, ServiceExt, service_fn};
 /// use tower_sliding_session::{
-///     ManualClock, Policy, Profiles, Session, Timestamp, layers::RenewLayer, token::JwtKeys,
+///     ManualClock, Policy, Session, Timestamp, layers::RenewLayer, token::JwtKeys,
 /// };
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let minted = Timestamp::from_secs(1_800_000_000);
 /// let clock = ManualClock::new(minted + Duration::from_secs(1801)); // past half its hour
-/// let keys = Arc::new(JwtKeys::hs256([7; 32])?);
+/// let keys = JwtKeys::hs256([7; 32])?;
 /// let service = ServiceBuilder::new()
 ///     .layer(
-///         RenewLayer::new(keys, Profiles::new(Policy::builder().build()?))
-///             .clock(Arc::new(clock)),
+///         RenewLayer::new(keys, Policy::builder().build()?).clock(clock),
 ///     )
 ///     .service(service_fn(async |_: Request<()>| {
 ///         Ok::<_, std::convert::Infallible>(Response::new(()))
@@ -118,17 +117,32 @@ impl RenewLayer {
     }
 
     /// What grants renewals; by default a table in memory.
-    pub fn limiter(self, limiter: Arc<dyn RenewalLimiter>) -> Self {
+    pub fn renewal_limiter(self, limiter: impl RenewalLimiter) -> Self {
+        self.with_renewal_limiter(Arc::new(limiter))
+    }
+
+    /// As [`renewal_limiter`](Self::renewal_limiter), with a limiter that is shared already.
+    pub(crate) fn with_renewal_limiter(self, limiter: Arc<dyn RenewalLimiter>) -> Self {
         self.with(|settings| settings.limiter = limiter)
     }
 
     /// What tells the app's claims at each renewal; by default they stay as they are.
-    pub fn claims_source(self, source: Arc<dyn ClaimsSource>) -> Self {
+    pub fn claims_source(self, source: impl ClaimsSource) -> Self {
+        self.with_claims_source(Arc::new(source))
+    }
+
+    /// As [`claims_source`](Self::claims_source), with a source that is shared already.
+    pub(crate) fn with_claims_source(self, source: Arc<dyn ClaimsSource>) -> Self {
         self.with(|settings| settings.claims = Some(source))
     }
 
     /// Another clock than the system's.
-    pub fn clock(self, clock: Arc<dyn Clock>) -> Self {
+    pub fn clock(self, clock: impl Clock) -> Self {
+        self.with_clock(Arc::new(clock))
+    }
+
+    /// As [`clock`](Self::clock), with a clock that is shared already.
+    pub(crate) fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
         self.with(|settings| settings.clock = clock)
     }
 

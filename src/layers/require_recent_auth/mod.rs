@@ -29,7 +29,7 @@ use crate::{
 /// token, on the routes that need it.
 ///
 /// ```
-/// use std::{sync::Arc, time::Duration};
+/// use std::time::Duration;
 /// use http::{Request, Response, StatusCode};
 /// use tower::{ServiceBuilder, ServiceExt, service_fn};
 /// use tower_sliding_session::{ManualClock, Session, Timestamp, layers::RequireRecentAuthLayer};
@@ -40,7 +40,7 @@ use crate::{
 /// let max_age = Duration::from_secs(300);
 /// let clock = ManualClock::new(signed_in + max_age);
 /// let service = ServiceBuilder::new()
-///     .layer(RequireRecentAuthLayer::new(max_age).clock(Arc::new(clock)))
+///     .layer(RequireRecentAuthLayer::new(max_age).clock(clock))
 ///     .service(service_fn(async |_: Request<()>| {
 ///         Ok::<_, std::convert::Infallible>(Response::new(String::new()))
 ///     }));
@@ -64,14 +64,14 @@ impl RequireRecentAuthLayer {
     }
 
     /// Another clock than the system's.
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
         self
     }
 
     /// Writes the bodies of rejections over plain HTTP.
-    pub fn rejections(mut self, make: Arc<dyn MakeRejection>) -> Self {
-        self.rejections = Some(make);
+    pub fn rejections(mut self, make: impl MakeRejection) -> Self {
+        self.rejections = Some(Arc::new(make));
         self
     }
 
