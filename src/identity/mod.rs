@@ -4,6 +4,6 @@ mod scope;
 mod store_key;
 
 pub use self::{
-    scope::{Scope, Scopes},
+    scope::{CutoffScope, Scope, Scopes},
     store_key::StoreKey,
 };

@@ -24,10 +24,29 @@ impl Scopes {
         }
     }
 
-    /// The keys of the scopes, the widest last.
+    /// Returns the keys of the scopes, the widest last.
     pub fn keys(&self) -> impl Iterator<Item = StoreKey> + use<> {
-        [Some(self.user), self.account, Some(self.everything)].into_iter().flatten()
+        self.cutoff_keys().map(|(_, key)| key)
     }
+
+    /// Returns the keys of the scopes with the kind of each, the widest last.
+    pub fn cutoff_keys(&self) -> impl Iterator<Item = (CutoffScope, StoreKey)> + use<> {
+        let account = self.account.map(|account| (CutoffScope::Account, account));
+        let user = Some((CutoffScope::User, self.user));
+        [user, account, Some((CutoffScope::Issuer, self.everything))].into_iter().flatten()
+    }
+}
+
+/// The kind of scope whose revocation cutoff has revoked a session, from narrow to wide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum CutoffScope {
+    /// The sessions of one user.
+    User,
+    /// The sessions of one account.
+    Account,
+    /// All sessions of one issuer.
+    Issuer,
 }
 
 /// One scope, as it is asked for and revoked.

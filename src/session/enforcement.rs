@@ -7,7 +7,7 @@ use crate::{
     identity::StoreKey,
     policy::{Policy, Profiles, TimeoutOverrides},
     rules::{ExpiryReason, Timeouts},
-    store::{Revocations, SessionStore},
+    store::{AccountPolicies, Revocations, SessionStore},
     time::Timestamp,
     token::VerifiedToken,
 };
@@ -20,15 +20,17 @@ pub(crate) struct Enforcement {
     store: Option<Arc<dyn SessionStore>>,
     /// The store's, asked for once.
     revocations: Option<Arc<Revocations>>,
+    account_policies: Option<Arc<AccountPolicies>>,
 }
 
 impl Enforcement {
     pub(crate) fn new(profiles: Arc<Profiles>, clock: Arc<dyn Clock>) -> Self {
-        Self { profiles, clock, store: None, revocations: None }
+        Self { profiles, clock, store: None, revocations: None, account_policies: None }
     }
 
     pub(crate) fn with_store(mut self, store: Arc<dyn SessionStore>) -> Self {
         self.revocations = store.revocations();
+        self.account_policies = store.account_policies();
         self.store = Some(store);
         self
     }
@@ -56,7 +58,7 @@ impl Enforcement {
         &self,
         account: impl FnOnce() -> Option<StoreKey>,
     ) -> Option<TimeoutOverrides> {
-        self.revocations.as_ref()?.overrides(account)
+        self.account_policies.as_ref()?.overrides(account)
     }
 
     /// Whether a mark has revoked the session of `token`.
@@ -64,7 +66,7 @@ impl Enforcement {
     pub(crate) fn is_revoked(&self, token: &VerifiedToken) -> bool {
         self.revocations.as_ref().is_some_and(|revocations| {
             let scopes = || *token.scopes();
-            revocations.is_revoked(token.session_key(), token.claims().epoch(), scopes)
+            revocations.revoked_by(token.session_key(), token.claims().epoch(), scopes).is_some()
         })
     }
 

@@ -12,6 +12,7 @@
 //! # drop((at_hand, far_away));
 //! ```
 
+mod account_policies;
 mod lifecycle_store;
 pub(crate) mod memory;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
@@ -27,6 +28,7 @@ mod table;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use self::sql::{SqlStore, SqlStoreBuilder};
 pub use self::{
+    account_policies::AccountPolicies,
     lifecycle_store::{
         ActiveUser, BulkRevocation, Exempt, LifecycleStore, LogScope, OverridesChange, RefreshAsk,
         RefreshState, RefreshedSession, Rotated, Rotation, SessionRecord, SuccessorPayloads,
@@ -35,7 +37,7 @@ pub use self::{
     memory::{MemoryLimiter, MemoryStore},
     page::{Cursor, InvalidCursor, ListQuery, Page},
     renewal_limiter::{RenewalDecision, RenewalLimiter, RenewalRequest},
-    revocations::Revocations,
+    revocations::{RevocationCutoff, Revocations},
     session_store::{SessionStore, StoredSession, Touch, TouchOutcome},
 };
 pub use crate::maybe_ready::StoreError;

@@ -1,129 +1,127 @@
-//! What a node has heard of sessions that it may never have seen.
+//! The bulk revocations that this node knows: a cutoff per scope, and the sessions exempt from it.
 
 use std::{
     fmt,
-    sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
 use dashmap::DashMap;
 
 use crate::{
-    identity::{Scopes, StoreKey},
-    policy::TimeoutOverrides,
+    identity::{CutoffScope, Scopes, StoreKey},
     time::Timestamp,
 };
 
-/// What a node has heard: marks, the sessions that a mark spares, and account policies.
-///
-/// A store owns one and keeps it up to date; the layers read it at every request. While there is
-/// no mark, or none since the session began, that is one atomic load.
-#[derive(Default)]
-pub struct Revocations {
-    /// The latest of all marks, in milliseconds; zero while there is none.
-    latest: AtomicU64,
-    marks: DashMap<StoreKey, Mark>,
-    exempt_until: DashMap<StoreKey, Mark>,
-    overrides: DashMap<StoreKey, TimeoutOverrides>,
-    overridden: AtomicUsize,
+/// Revokes every session of a scope whose epoch is at or before an instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RevocationCutoff {
+    /// Sessions with an epoch at or before this instant are revoked.
+    pub at: Timestamp,
+    /// The cutoff is removed at this instant: no session that it revokes can be active then.
+    pub until: Timestamp,
 }
 
-#[derive(Clone, Copy)]
-struct Mark {
-    at: Timestamp,
-    until: Timestamp,
+impl RevocationCutoff {
+    /// Creates a cutoff at `at` that is kept until `until`.
+    #[must_use]
+    pub const fn new(at: Timestamp, until: Timestamp) -> Self {
+        Self { at, until }
+    }
+}
+
+/// The revocation cutoffs and exempt sessions, as far as this node has read them.
+///
+/// A store owns one and keeps it up to date; the layers read it at every request. While there is
+/// no cutoff, or none since the session began, that is one atomic load.
+#[derive(Default)]
+pub struct Revocations {
+    /// The latest of all cutoffs, in milliseconds; zero while there is none.
+    latest: AtomicU64,
+    cutoffs: DashMap<StoreKey, RevocationCutoff>,
+    exempt: DashMap<StoreKey, RevocationCutoff>,
 }
 
 impl Revocations {
-    /// An empty one.
+    /// Creates an empty one.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Revokes every session of `scope` whose epoch is `at` or earlier. After `until` no such
-    /// session can be alive, and the mark is forgotten. A later mark holds.
-    pub fn mark(&self, scope: StoreKey, at: Timestamp, until: Timestamp) {
-        raise(&self.marks, scope, Mark { at, until });
-        self.latest.fetch_max(at.as_millis(), Relaxed);
+    /// Revokes every session of `scope` whose epoch is at or before the cutoff. Does nothing if
+    /// the scope has a later cutoff.
+    pub fn add_cutoff(&self, scope: StoreKey, cutoff: RevocationCutoff) {
+        raise(&self.cutoffs, scope, cutoff);
+        self.latest.fetch_max(cutoff.at.as_millis(), Relaxed);
     }
 
-    /// Spares `session` from marks up to `at`. Spare first and mark then, or it dies in between.
-    pub fn spare(&self, session: StoreKey, at: Timestamp, until: Timestamp) {
-        raise(&self.exempt_until, session, Mark { at, until });
+    /// Exempts `session` from cutoffs at or before `at`; the exemption is removed at `until`. Call
+    /// it before [`add_cutoff`](Self::add_cutoff), or the session is revoked in between.
+    pub fn exempt(&self, session: StoreKey, at: Timestamp, until: Timestamp) {
+        raise(&self.exempt, session, RevocationCutoff { at, until });
     }
 
-    /// Sets what an account's owner has decided.
-    pub fn set_overrides(&self, account: StoreKey, overrides: TimeoutOverrides) {
-        if overrides == TimeoutOverrides::default() {
-            self.overrides.remove(&account);
-        } else {
-            self.overrides.insert(account, overrides);
-        }
-        self.overridden.store(self.overrides.len(), Relaxed);
-    }
-
-    /// The mark that stands over a scope.
+    /// Returns the cutoff of a scope.
     #[must_use]
     pub fn cutoff_of(&self, scope: &StoreKey) -> Option<Timestamp> {
-        self.marks.get(scope).map(|mark| mark.at)
+        self.cutoffs.get(scope).map(|cutoff| cutoff.at)
     }
 
-    /// Up to which mark a session is exempt.
+    /// Returns the latest cutoff that `session` is exempt from.
     #[must_use]
     pub fn exempt_until(&self, session: &StoreKey) -> Option<Timestamp> {
-        self.exempt_until.get(session).map(|exempt_until| exempt_until.at)
+        self.exempt.get(session).map(|exempt| exempt.at)
     }
 
-    /// Whether a mark has revoked the session: it is over one of its scopes, not earlier than its
-    /// `epoch`, and later than what the session was exempt from.
+    /// Returns the narrowest scope whose cutoff has revoked the session: a cutoff at or after
+    /// `epoch` that the session is not exempt from.
     #[inline]
-    pub fn is_revoked(
+    #[must_use]
+    pub fn revoked_by(
         &self,
         session: StoreKey,
         epoch: Timestamp,
         scopes: impl FnOnce() -> Scopes,
-    ) -> bool {
+    ) -> Option<CutoffScope> {
         if epoch.as_millis() > self.latest.load(Relaxed) {
-            return false;
-        }
-        let latest = scopes().keys().filter_map(|scope| self.cutoff_of(&scope)).max();
-        latest.is_some_and(|mark| {
-            epoch <= mark
-                && self.exempt_until.get(&session).is_none_or(|exempt_until| exempt_until.at < mark)
-        })
-    }
-
-    /// What the owner of `account` has decided; the key is computed only where anyone has.
-    #[inline]
-    pub fn overrides(
-        &self,
-        account: impl FnOnce() -> Option<StoreKey>,
-    ) -> Option<TimeoutOverrides> {
-        if self.overridden.load(Relaxed) == 0 {
             return None;
         }
-        self.overrides.get(&account()?).map(|overrides| *overrides)
+        self.find_cutoff(session, epoch, scopes())
     }
 
-    /// Forgets marks whose time is over; O(n) in the marks.
+    fn find_cutoff(
+        &self,
+        session: StoreKey,
+        epoch: Timestamp,
+        scopes: Scopes,
+    ) -> Option<CutoffScope> {
+        let revokes = |at: Timestamp| {
+            epoch <= at && self.exempt_until(&session).is_none_or(|until| until < at)
+        };
+        let mut scopes = scopes.cutoff_keys();
+        scopes.find(|(_, scope)| self.cutoff_of(scope).is_some_and(revokes)).map(|(kind, _)| kind)
+    }
+
+    /// Removes cutoffs and exemptions that are kept until `now` or less; O(n) in their number.
     pub fn remove_expired(&self, now: Timestamp) {
-        self.marks.retain(|_, mark| now < mark.until);
-        self.exempt_until.retain(|_, mark| now < mark.until);
+        self.cutoffs.retain(|_, cutoff| now < cutoff.until);
+        self.exempt.retain(|_, exempt| now < exempt.until);
     }
 }
 
-fn raise(marks: &DashMap<StoreKey, Mark>, key: StoreKey, mark: Mark) {
-    let mut entry = marks.entry(key).or_insert(mark);
-    if entry.at < mark.at {
-        *entry = mark;
+fn raise(cutoffs: &DashMap<StoreKey, RevocationCutoff>, key: StoreKey, cutoff: RevocationCutoff) {
+    let mut entry = cutoffs.entry(key).or_insert(cutoff);
+    if entry.at < cutoff.at {
+        *entry = cutoff;
     }
 }
 
 impl fmt::Debug for Revocations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Revocations")
-            .field("marks", &self.marks.len())
-            .field("overrides", &self.overrides.len())
+            .field("cutoffs", &self.cutoffs.len())
+            .field("exempt", &self.exempt.len())
             .finish_non_exhaustive()
     }
 }
@@ -138,47 +136,68 @@ mod tests {
         Timestamp::from_millis(millis)
     }
 
+    fn cutoff(millis: u64) -> RevocationCutoff {
+        RevocationCutoff::new(at(millis), at(9000))
+    }
+
     fn ada() -> Scopes {
         Scopes::new(None, Some("acme"), "ada")
     }
 
     #[test]
-    fn p29_a_mark_revokes_up_to_its_own_millisecond() {
-        for scope in ada().keys() {
+    fn p29_a_cutoff_revokes_epochs_up_to_its_own_millisecond() {
+        for (kind, scope) in ada().cutoff_keys() {
             let revocations = Revocations::new();
-            revocations.mark(scope, at(1000), at(9000));
-            assert!(revocations.is_revoked(SESSION(), at(999), ada));
-            assert!(revocations.is_revoked(SESSION(), at(1000), ada));
-            assert!(!revocations.is_revoked(SESSION(), at(1001), ada));
+            revocations.add_cutoff(scope, cutoff(1000));
+            assert_eq!(revocations.revoked_by(SESSION(), at(999), ada), Some(kind));
+            assert_eq!(revocations.revoked_by(SESSION(), at(1000), ada), Some(kind));
+            assert_eq!(revocations.revoked_by(SESSION(), at(1001), ada), None);
         }
     }
 
     #[test]
-    fn a_mark_reaches_its_own_scope_alone() {
+    fn a_cutoff_revokes_nothing_outside_its_scope() {
         let revocations = Revocations::new();
-        revocations.mark(ada().user, at(1000), at(9000));
+        revocations.add_cutoff(ada().user, cutoff(1000));
         let bob = || Scopes::new(None, Some("acme"), "bob");
         let elsewhere = || Scopes::new(None, Some("globex"), "ada");
-        assert!(!revocations.is_revoked(SESSION(), at(1), bob));
-        assert!(!revocations.is_revoked(SESSION(), at(1), elsewhere));
+        assert_eq!(revocations.revoked_by(SESSION(), at(1), bob), None);
+        assert_eq!(revocations.revoked_by(SESSION(), at(1), elsewhere), None);
     }
 
     #[test]
-    fn a_spared_session_outlives_that_mark_and_no_later_one() {
+    fn the_narrowest_cutoff_that_revokes_is_named() {
         let revocations = Revocations::new();
-        revocations.spare(SESSION(), at(1000), at(9000));
-        revocations.mark(ada().user, at(1000), at(9000));
-        assert!(!revocations.is_revoked(SESSION(), at(1), ada));
-        assert!(revocations.is_revoked(StoreKey::session(None, "other"), at(1), ada));
-        revocations.mark(ada().everything, at(1001), at(9000));
-        assert!(revocations.is_revoked(SESSION(), at(1), ada));
+        let revoked_by = |epoch| revocations.revoked_by(SESSION(), at(epoch), ada);
+        revocations.add_cutoff(ada().everything, cutoff(3000));
+        assert_eq!(revoked_by(1), Some(CutoffScope::Issuer));
+        revocations.add_cutoff(ada().account.expect("ada has an account"), cutoff(2000));
+        assert_eq!(revoked_by(1), Some(CutoffScope::Account));
+        revocations.add_cutoff(ada().user, cutoff(1000));
+        assert_eq!(revoked_by(1000), Some(CutoffScope::User));
+        assert_eq!(revoked_by(1001), Some(CutoffScope::Account));
+        assert_eq!(revoked_by(2001), Some(CutoffScope::Issuer));
+        revocations.exempt(SESSION(), at(2000), at(9000));
+        assert_eq!(revoked_by(1), Some(CutoffScope::Issuer));
     }
 
     #[test]
-    fn a_mark_does_not_move_backwards_and_leaves_in_time() {
+    fn a_session_is_exempt_from_that_cutoff_and_from_no_later_one() {
         let revocations = Revocations::new();
-        revocations.mark(ada().user, at(1000), at(9000));
-        revocations.mark(ada().user, at(500), at(8000));
+        revocations.exempt(SESSION(), at(1000), at(9000));
+        revocations.add_cutoff(ada().user, cutoff(1000));
+        assert_eq!(revocations.revoked_by(SESSION(), at(1), ada), None);
+        let other = StoreKey::session(None, "other");
+        assert_eq!(revocations.revoked_by(other, at(1), ada), Some(CutoffScope::User));
+        revocations.add_cutoff(ada().everything, cutoff(1001));
+        assert_eq!(revocations.revoked_by(SESSION(), at(1), ada), Some(CutoffScope::Issuer));
+    }
+
+    #[test]
+    fn a_cutoff_never_moves_backwards_and_is_removed_in_time() {
+        let revocations = Revocations::new();
+        revocations.add_cutoff(ada().user, cutoff(1000));
+        revocations.add_cutoff(ada().user, RevocationCutoff::new(at(500), at(8000)));
         assert_eq!(revocations.cutoff_of(&ada().user), Some(at(1000)));
         revocations.remove_expired(at(8999));
         assert!(revocations.cutoff_of(&ada().user).is_some());

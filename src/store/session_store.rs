@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::Revocations;
+use super::{AccountPolicies, Revocations};
 use crate::{identity::StoreKey, maybe_ready::MaybeReady, time::Timestamp};
 
 /// Remembers when each session was last active, and which sessions are over.
@@ -26,10 +26,15 @@ pub trait SessionStore: Send + Sync + 'static {
     /// (the later `until` holds). A tombstone is never evicted: an error if there is no room.
     fn write_tombstone(&self, session: StoreKey, until: Timestamp) -> MaybeReady<()>;
 
-    /// What this node has heard of marks and account policies, if the store knows of any. The
-    /// layers ask for it once, as they are made, and read that one at each request. What an answer
-    /// at hand brings along counts from the next request on.
+    /// Returns the bulk revocations that this node knows, if the store supports them. A layer
+    /// calls this once, when it is made, and reads the value at every request.
     fn revocations(&self) -> Option<Arc<Revocations>> {
+        None
+    }
+
+    /// Returns the account policies that this node knows, if the store supports them. A layer
+    /// calls this once, when it is made, and reads the value at every request.
+    fn account_policies(&self) -> Option<Arc<AccountPolicies>> {
         None
     }
 }

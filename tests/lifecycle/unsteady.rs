@@ -9,9 +9,9 @@ use tower_sliding_session::{
     identity::{Scope, StoreKey},
     policy::TimeoutOverrides,
     store::{
-        ActiveUser, BulkRevocation, LifecycleStore, ListQuery, LogScope, OverridesChange, Page,
-        RefreshAsk, RefreshState, Revocations, Rotated, Rotation, SessionRecord, SessionStore,
-        StoreError, StoredSession, Touch, TouchOutcome,
+        AccountPolicies, ActiveUser, BulkRevocation, LifecycleStore, ListQuery, LogScope,
+        OverridesChange, Page, RefreshAsk, RefreshState, Revocations, Rotated, Rotation,
+        SessionRecord, SessionStore, StoreError, StoredSession, Touch, TouchOutcome,
     },
 };
 
@@ -98,6 +98,10 @@ impl SessionStore for Unsteady {
 
     fn revocations(&self) -> Option<Arc<Revocations>> {
         self.inner.revocations()
+    }
+
+    fn account_policies(&self) -> Option<Arc<AccountPolicies>> {
+        self.inner.account_policies()
     }
 }
 

@@ -57,10 +57,10 @@ pub(crate) async fn overrides_are_of_one_account(store: Store) {
 }
 
 pub(crate) async fn the_layers_hear_of_overrides(store: Store) {
-    let revocations = store.revocations().expect("a store of account policies has a revocations");
-    assert_eq!(revocations.overrides(|| Some(acme())), None);
+    let policies = store.account_policies().expect("the store supports account policies");
+    assert_eq!(policies.overrides(|| Some(acme())), None);
     assert!(changed(&store, DEFAULT, SHORT).await);
-    assert_eq!(revocations.overrides(|| Some(acme())), Some(SHORT));
+    assert_eq!(policies.overrides(|| Some(acme())), Some(SHORT));
     assert!(changed(&store, SHORT, DEFAULT).await);
-    assert_eq!(revocations.overrides(|| Some(acme())), None);
+    assert_eq!(policies.overrides(|| Some(acme())), None);
 }

@@ -205,9 +205,10 @@ pub(crate) async fn an_excepted_session_is_never_heard_to_be_revoked(store: Stor
         let (store, record) = (Arc::clone(&store), record.clone());
         let is_over = Arc::clone(&is_over);
         tokio::task::spawn_blocking(move || {
-            let revocations = store.revocations().expect("a store of marks has a revocations");
+            let revocations = store.revocations().expect("the store supports bulk revocation");
             while !is_over.load(SeqCst) {
-                assert!(!revocations.is_revoked(record.key, record.epoch, || record.scopes));
+                let revoked_by = revocations.revoked_by(record.key, record.epoch, || record.scopes);
+                assert_eq!(revoked_by, None);
             }
         })
     };

@@ -168,10 +168,10 @@ pub(crate) async fn the_layers_hear_of_marks(store: Store) {
     all_signed_in(&store, "").await;
     let exempt = Exempt::Sessions(vec![session("ada 1")]);
     revoke_all(&store, excepting(ADA.user(), exempt)).await;
-    let revocations = store.revocations().expect("a store of marks has a revocations");
+    let revocations = store.revocations().expect("the store supports bulk revocation");
     assert_eq!(revocations.cutoff_of(&ADA.user().key()), Some(after(10)));
     let is_revoked = |sid, epoch, person: Person| {
-        revocations.is_revoked(session(sid), epoch, || person.scopes())
+        revocations.revoked_by(session(sid), epoch, || person.scopes()).is_some()
     };
     assert!(is_revoked("ada 2", BEGIN, ADA));
     assert!(is_revoked("ada 3", after(10), ADA));

@@ -17,8 +17,8 @@ use crate::{
     policy::TimeoutOverrides,
     store::{
         ActiveUser, BulkRevocation, Exempt, LifecycleStore, ListQuery, LogScope, OverridesChange,
-        Page, RefreshAsk, RefreshState, RefreshedSession, Rotated, Rotation, SessionRecord,
-        StoredSession, TokenState,
+        Page, RefreshAsk, RefreshState, RefreshedSession, RevocationCutoff, Rotated, Rotation,
+        SessionRecord, StoredSession, TokenState,
     },
     time::Timestamp,
 };
@@ -103,7 +103,7 @@ impl LifecycleStore for MemoryStore {
         let mut lifecycle_state = self.lifecycle_state();
         let is_in_force = self.overrides_of(change.account) == change.old;
         if is_in_force {
-            self.revocations.set_overrides(change.account, change.new);
+            self.account_policies.set_overrides(change.account, change.new);
             lifecycle_state.logs.append(change.log);
         }
         MaybeReady::ready(Ok(is_in_force))
@@ -223,9 +223,9 @@ impl MemoryStore {
         let latest = latest.max().unwrap_or_default();
         let (mark, until) = (mark.max(latest), until + latest.since(mark));
         for (session, _, _) in exempt_until {
-            self.revocations.spare(session, mark, until);
+            self.revocations.exempt(session, mark, until);
         }
-        self.revocations.mark(scope.key(), mark, until);
+        self.revocations.add_cutoff(scope.key(), RevocationCutoff::new(mark, until));
         let ended = to_end.len() as u64;
         for (session, _, _) in to_end {
             lifecycle_state.records.remove(&session);
@@ -242,7 +242,7 @@ impl MemoryStore {
 
     fn state_of(&self, lifecycle_state: &LifecycleState, ask: RefreshAsk) -> RefreshState {
         let is_revoked = self.get_now(&ask.session) == StoredSession::Ended
-            || self.revocations.is_revoked(ask.session, ask.epoch, || ask.scopes);
+            || self.revocations.revoked_by(ask.session, ask.epoch, || ask.scopes).is_some();
         let session = match lifecycle_state.records.get(&ask.session) {
             _ if is_revoked => RefreshedSession::Revoked,
             Some(record) => RefreshedSession::Known(self.last_activity(record)),
@@ -267,7 +267,7 @@ impl MemoryStore {
     }
 
     fn is_revoked(&self, record: &SessionRecord) -> bool {
-        self.revocations.is_revoked(record.key, record.epoch, || record.scopes)
+        self.revocations.revoked_by(record.key, record.epoch, || record.scopes).is_some()
     }
 
     /// When a session is over unless it is active once more.
@@ -287,7 +287,7 @@ impl MemoryStore {
     }
 
     fn overrides_of(&self, account: StoreKey) -> TimeoutOverrides {
-        self.revocations.overrides(|| Some(account)).unwrap_or_default()
+        self.account_policies.overrides(|| Some(account)).unwrap_or_default()
     }
 }
 

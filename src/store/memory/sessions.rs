@@ -14,7 +14,7 @@ use crate::{
     identity::StoreKey,
     maybe_ready::{MaybeReady, StoreError},
     store::{
-        Revocations, SessionStore, StoredSession, Touch, TouchOutcome,
+        AccountPolicies, Revocations, SessionStore, StoredSession, Touch, TouchOutcome,
         table::{NEARBY, Table},
     },
     time::Timestamp,
@@ -67,6 +67,7 @@ use crate::{
 pub struct MemoryStore {
     table: Table<Entry>,
     pub(super) revocations: Arc<Revocations>,
+    pub(super) account_policies: Arc<AccountPolicies>,
     /// Boxed, so that requests share no cache line with it.
     pub(super) lifecycle_state: Box<Mutex<LifecycleState>>,
 }
@@ -88,6 +89,7 @@ impl MemoryStore {
         Self {
             table: Table::new(max_sessions),
             revocations: Arc::default(),
+            account_policies: Arc::default(),
             lifecycle_state: Box::new(Mutex::new(LifecycleState::new(max_sessions))),
         }
     }
@@ -183,6 +185,10 @@ impl SessionStore for MemoryStore {
 
     fn revocations(&self) -> Option<Arc<Revocations>> {
         Some(Arc::clone(&self.revocations))
+    }
+
+    fn account_policies(&self) -> Option<Arc<AccountPolicies>> {
+        Some(Arc::clone(&self.account_policies))
     }
 }
 

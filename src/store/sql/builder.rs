@@ -71,6 +71,7 @@ impl SqlStoreBuilder {
             clock: Arc::clone(&self.clock),
             sync_interval: self.sync_interval,
             revocations: Arc::default(),
+            account_policies: Arc::default(),
             node_cache: NodeCache::new(),
             sync_state: SyncState::default(),
             appended: AtomicU64::new(0),

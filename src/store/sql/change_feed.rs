@@ -7,7 +7,8 @@ use super::{
     value::{Args, Row, placeholders},
 };
 use crate::{
-    identity::StoreKey, maybe_ready::StoreError, policy::TimeoutOverrides, time::Timestamp,
+    identity::StoreKey, maybe_ready::StoreError, policy::TimeoutOverrides, store::RevocationCutoff,
+    time::Timestamp,
 };
 
 /// Something that every node must hear.
@@ -213,10 +214,14 @@ impl Inner {
                 Change::Ended { session, until } => {
                     self.node_cache.end(session, until, self.clock.now());
                 }
-                Change::Spared { session, at, until } => self.revocations.spare(session, at, until),
-                Change::Mark { scope, at, until } => self.revocations.mark(scope, at, until),
+                Change::Spared { session, at, until } => {
+                    self.revocations.exempt(session, at, until)
+                }
+                Change::Mark { scope, at, until } => {
+                    self.revocations.add_cutoff(scope, RevocationCutoff::new(at, until))
+                }
                 Change::TimeoutOverrides { account, overrides } => {
-                    self.revocations.set_overrides(account, overrides);
+                    self.account_policies.set_overrides(account, overrides);
                 }
             }
         }

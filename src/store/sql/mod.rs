@@ -41,7 +41,7 @@ use self::{
     schema::Migrate,
     sync::SyncState,
 };
-use super::{Revocations, SessionStore, StoredSession, Touch, TouchOutcome};
+use super::{AccountPolicies, Revocations, SessionStore, StoredSession, Touch, TouchOutcome};
 use crate::{
     clock::Clock,
     identity::StoreKey,
@@ -93,6 +93,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     sync_interval: Duration,
     revocations: Arc<Revocations>,
+    account_policies: Arc<AccountPolicies>,
     node_cache: NodeCache,
     sync_state: SyncState,
     /// Rows appended to the logs by this node.
@@ -164,6 +165,10 @@ impl SessionStore for SqlStore {
 
     fn revocations(&self) -> Option<Arc<Revocations>> {
         Some(Arc::clone(&self.0.revocations))
+    }
+
+    fn account_policies(&self) -> Option<Arc<AccountPolicies>> {
+        Some(Arc::clone(&self.0.account_policies))
     }
 }
 

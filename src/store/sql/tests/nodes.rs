@@ -40,26 +40,28 @@ async fn p23_a_node_hears_of_revocations_within_the_interval() {
         let change =
             OverridesChange { account, old: TimeoutOverrides::default(), new, log: row("changed") };
         assert!(store.set_overrides(change).await.expect("it is changed"));
-        let own = store.revocations().expect("there is one");
+        let own = store.account_policies().expect("the store supports account policies");
         assert_eq!(own.overrides(|| Some(account)), Some(new), "at once on its own node");
         assert_eq!(store.get(key("s")).await.expect("it answers"), StoredSession::Ended);
 
-        let revocations = other.revocations().expect("there is one");
+        let revocations = other.revocations().expect("the store supports bulk revocation");
+        let policies = other.account_policies().expect("the store supports account policies");
         assert_eq!(revocations.cutoff_of(&scopes().user), None);
         assert_eq!(other.get(key("s")).await.expect("it answers"), StoredSession::Active(NOW));
         other_clock.advance(SYNC);
-        sync_state(|| revocations.overrides(|| Some(account)).is_some()).await;
+        sync_state(|| policies.overrides(|| Some(account)).is_some()).await;
         assert_eq!(revocations.cutoff_of(&scopes().user), Some(NOW));
-        assert!(revocations.is_revoked(key("s"), NOW, scopes));
-        assert!(!revocations.is_revoked(key("exempt_until"), NOW, scopes));
+        assert!(revocations.revoked_by(key("s"), NOW, scopes).is_some());
+        assert!(revocations.revoked_by(key("exempt_until"), NOW, scopes).is_none());
         let touched = other.touch(key("s"), touch(NOW)).await.expect("it answers");
         assert_eq!(touched, TouchOutcome::Ended);
         // A node that comes later reads the same.
         let late = home.node(&clock).await;
         let revocations = late.revocations().expect("there is one");
-        assert!(revocations.is_revoked(key("s"), NOW, scopes));
-        assert!(!revocations.is_revoked(key("exempt_until"), NOW, scopes));
-        assert_eq!(revocations.overrides(|| Some(account)), Some(new));
+        assert!(revocations.revoked_by(key("s"), NOW, scopes).is_some());
+        assert!(revocations.revoked_by(key("exempt_until"), NOW, scopes).is_none());
+        let policies = late.account_policies().expect("the store supports account policies");
+        assert_eq!(policies.overrides(|| Some(account)), Some(new));
         home.leave().await;
     }
 }

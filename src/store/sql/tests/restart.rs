@@ -38,8 +38,11 @@ async fn p22_a_restart_revives_nothing_and_forgets_nothing() {
         assert_eq!(ended, TouchOutcome::Ended);
         assert_eq!(store.get(key("ended")).await.expect("it answers"), StoredSession::Ended);
         let revocations = store.revocations().expect("there is one");
-        assert!(revocations.is_revoked(key("marked"), NOW, scopes));
-        assert_eq!(revocations.overrides(|| Some(account)), Some(new));
+        assert!(revocations.revoked_by(key("marked"), NOW, scopes).is_some());
+        assert_eq!(
+            store.account_policies().expect("there is one").overrides(|| Some(account)),
+            Some(new)
+        );
         let state = store.refresh_state(ask("marked", "r1")).await.expect("it answers");
         assert_eq!(state.session, RefreshedSession::Revoked);
         assert!(matches!(state.token, TokenState::Used { successor: Some(_), .. }));
