@@ -1,5 +1,7 @@
 //! Why a request was turned away, said in the caller's language.
 
+mod response_future;
+
 use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -8,6 +10,7 @@ use http::{
     header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 
+pub use self::response_future::ResponseFuture;
 use crate::{body::SessionBody, rules::ExpiryReason};
 
 /// The code of a rejection, in a response to a gRPC request.

@@ -1,6 +1,6 @@
 //! The layers, each usable alone. They meet through the request's extensions
-//! ([`RequestClass`](crate::RequestClass) and [`Session`](crate::Session)) and know nothing of one
-//! another.
+//! ([`RequestClass`](crate::RequestClass) and [`Session`](crate::Session)) and do not
+//! import each other.
 //!
 //! From the outside in:
 //!
@@ -10,7 +10,8 @@
 //! | [`ClassifyLayer`] | | inserts the request's class where it is not `User` |
 //! | [`AuthenticateLayer`] | | verifies the token, inserts the `Session` |
 //! | [`ActivityLayer`] | `Session` | idle and absolute timeouts, revocation |
-//! | [`RequireRecentAuthLayer`] | `Session` | asks for a recent sign-in |
+//! | [`RequireSessionLayer`] | | rejects requests without a `Session` |
+//! | [`RequireRecentAuthLayer`] | `Session` | requires a recent sign-in (RFC 9470) |
 //! | [`RenewLayer`] | `Session` | puts the token's successor on the response |
 
 pub mod activity;
@@ -19,6 +20,7 @@ pub mod classify;
 pub mod expose_headers;
 pub mod renew;
 pub mod require_recent_auth;
+pub mod require_session;
 
 pub use self::{
     activity::{ActivityLayer, OnStoreFailure, UnknownSessions},
@@ -27,4 +29,5 @@ pub use self::{
     expose_headers::ExposeHeadersLayer,
     renew::RenewLayer,
     require_recent_auth::RequireRecentAuthLayer,
+    require_session::RequireSessionLayer,
 };

@@ -18,7 +18,7 @@ use crate::{
         activity::{self, ActivityEntry},
         authenticate,
         expose_headers::Exposed,
-        renew::{BoxedAwaitingToken, RenewService, Renewal, awaiting_token},
+        renew::{BoxedAwaitingToken, RenewService, RenewalContext, awaiting_token},
     },
 };
 
@@ -32,7 +32,7 @@ pin_project! {
         #[pin]
         inner: Option<S::Future>,
         entry: Option<Box<ActivityEntry>>,
-        renewal: Option<Renewal>,
+        renewal: Option<RenewalContext>,
         exposed: Option<Arc<Exposed>>,
         slow_path: Option<SlowPath<S, ReqBody, ResBody>>,
     }
@@ -61,7 +61,7 @@ where
     pub(super) fn straight(
         inner: S::Future,
         entry: Option<Box<ActivityEntry>>,
-        renewal: Option<Renewal>,
+        renewal: Option<RenewalContext>,
         exposed: Option<Arc<Exposed>>,
     ) -> Self {
         Self { inner: Some(inner), entry, renewal, exposed, slow_path: None }

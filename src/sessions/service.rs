@@ -86,7 +86,7 @@ where
         };
         match activity.check(&session, &request, admitted) {
             Check::Passed(entry) => {
-                let renewal = renew.renewal(session, &request);
+                let renewal = renew.context(session, &request);
                 ResponseFuture::straight(self.inner.call(request), entry, Some(renewal), exposed)
             }
             Check::Failed(rejection) => {

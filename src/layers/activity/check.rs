@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use http::{Request, Response};
 
-use super::{OnStoreFailure, Settings, UnknownSessions, entry::ActivityEntry};
+use super::{OnStoreFailure, UnknownSessions, entry::ActivityEntry, layer::Settings};
 use crate::{
     audit::AuditEvent,
     body::SessionBody,
@@ -17,6 +17,15 @@ use crate::{
     store::{StoredSession, Touch, TouchOutcome},
     time::Timestamp,
 };
+
+/// What the check of a session comes to, within a call.
+pub(crate) enum Check {
+    /// It lives; with the row that the response completes, where rows are kept.
+    Passed(Option<Box<ActivityEntry>>),
+    Failed(Rejection),
+    /// The store's answer is on its way.
+    Asking(Verdict),
+}
 
 /// What the store is asked: to record an activity, or only what it knows.
 enum Question {

@@ -11,7 +11,7 @@ use std::{
 use http::Response;
 use pin_project_lite::pin_project;
 
-use super::{Question, Settings};
+use super::{admission::Question, layer::Settings};
 use crate::{body::SessionBody, rejection::Protocol};
 
 pin_project! {

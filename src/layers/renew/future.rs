@@ -11,7 +11,7 @@ use http::Response;
 use pin_project_lite::pin_project;
 
 use super::{
-    Renewal,
+    RenewalContext,
     pending::{Minted, PendingRenewal},
 };
 
@@ -20,7 +20,7 @@ pin_project! {
     pub struct ResponseFuture<F, B> {
         #[pin]
         inner: F,
-        renewal: Option<Renewal>,
+        renewal: Option<RenewalContext>,
         // Renewals are rare: a box spares every other request their state.
         awaiting_token: Option<BoxedAwaitingToken<B>>,
     }
@@ -33,7 +33,7 @@ pin_project! {
         M: ?Sized,
     {
         response: Option<Response<B>>,
-        renewal: Renewal,
+        renewal: RenewalContext,
         #[pin]
         minted: M,
     }
@@ -45,7 +45,7 @@ pub(crate) type BoxedAwaitingToken<B> =
 
 pub(crate) fn awaiting_token<B>(
     response: Response<B>,
-    renewal: Renewal,
+    renewal: RenewalContext,
     pending: PendingRenewal,
 ) -> BoxedAwaitingToken<B> {
     Box::pin(AwaitingToken { response: Some(response), renewal, minted: pending.run() })
@@ -64,13 +64,13 @@ where
             let origin = this.renewal.session.origin();
             this.renewal.settings.delivery.write(response.headers_mut(), origin, token, life);
         }
-        this.renewal.announce(&mut response);
+        this.renewal.add_session_expires(&mut response);
         Poll::Ready(response)
     }
 }
 
 impl<F, B> ResponseFuture<F, B> {
-    pub(super) fn new(inner: F, renewal: Option<Renewal>) -> Self {
+    pub(super) fn new(inner: F, renewal: Option<RenewalContext>) -> Self {
         Self { inner, renewal, awaiting_token: None }
     }
 }

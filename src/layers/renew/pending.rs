@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
-use super::Settings;
+use super::layer::Settings;
 use crate::{
     audit::AuditEvent,
     maybe_ready::{REQUEST_TIME_LIMIT, within},

@@ -1,4 +1,4 @@
-//! The inner response, or a rejection.
+//! The future of layers that reject a request or pass it on.
 
 use std::{
     fmt,
@@ -13,21 +13,21 @@ use pin_project_lite::pin_project;
 use crate::body::SessionBody;
 
 pin_project! {
-    /// The response future of [`RequireRecentAuthService`](super::RequireRecentAuthService).
+    /// Completes with the inner service's response, or with a rejection.
     pub struct ResponseFuture<F, B> {
         #[pin]
         inner: Option<F>,
-        answer: Option<Response<SessionBody<B>>>,
+        rejection: Option<Response<SessionBody<B>>>,
     }
 }
 
 impl<F, B> ResponseFuture<F, B> {
-    pub(super) fn inner(future: F) -> Self {
-        Self { inner: Some(future), answer: None }
+    pub(crate) fn inner(future: F) -> Self {
+        Self { inner: Some(future), rejection: None }
     }
 
-    pub(super) fn answer(response: Response<SessionBody<B>>) -> Self {
-        Self { inner: None, answer: Some(response) }
+    pub(crate) fn rejection(response: Response<SessionBody<B>>) -> Self {
+        Self { inner: None, rejection: Some(response) }
     }
 }
 
@@ -37,12 +37,14 @@ where
 {
     type Output = Result<Response<SessionBody<B>>, E>;
 
-    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         match this.inner.as_pin_mut() {
             Some(inner) => Poll::Ready(Ok(ready!(inner.poll(cx))?.map(SessionBody::inner))),
-            None => Poll::Ready(Ok(this.answer.take().expect("polled after completion"))),
+            None => Poll::Ready(Ok(this
+                .rejection
+                .take()
+                .expect("the future is not polled after completion"))),
         }
     }
 }

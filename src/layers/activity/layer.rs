@@ -1,0 +1,200 @@
+//! The layer that checks and records activity, and its settings.
+
+use std::{fmt, sync::Arc};
+
+use http::{Request, Response};
+use tower_layer::Layer;
+
+use super::{ActivityService, Check, OnStoreFailure, UnknownSessions, Verdict};
+use crate::{
+    audit::AuditQueue,
+    body::SessionBody,
+    clock::{Clock, SystemClock},
+    policy::Profiles,
+    rejection::{MakeRejection, Protocol, Rejection},
+    request_class::RequestClass,
+    session::{Enforcement, Session},
+    store::SessionStore,
+};
+
+/// Checks that the session lives and records the activity, before the handler runs.
+///
+/// Checked first, recorded second, in one atomic step of the store: a request that comes too late
+/// is no activity. `Background` requests are checked and not recorded. A request without a
+/// [`Session`] passes untouched.
+///
+/// ```
+/// use std::time::Duration;
+/// use http::{Request, Response, StatusCode};
+/// use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
+/// use tower_sliding_session::{
+///     Clock, ManualClock, Policy, Session, Timestamp, layers::ActivityLayer,
+///     store::MemoryStore,
+/// };
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let clock = ManualClock::new(Timestamp::from_secs(1_800_000_000));
+/// let policy = Policy::builder().idle_timeout(Duration::from_secs(20 * 60)).build()?;
+/// let mut service = ServiceBuilder::new()
+///     .layer(
+///         ActivityLayer::new(policy, MemoryStore::new()).clock(clock.clone()),
+///     )
+///     .service(service_fn(async |_: Request<()>| {
+///         Ok::<_, std::convert::Infallible>(Response::new(String::new()))
+///     }));
+///
+/// let signed_in = clock.now();
+/// let mut request = || -> Result<_, Box<dyn std::error::Error>> {
+///     let session = Session::builder("ada").sid("s1").auth_time(signed_in).build()?;
+///     Ok(Request::get("/").extension(session).body(())?)
+/// };
+/// clock.advance(Duration::from_secs(20 * 60 - 1));
+/// let response = service.ready().await?.call(request()?).await?;
+/// assert_eq!(response.status(), StatusCode::OK);
+/// clock.advance(Duration::from_secs(20 * 60)); // twenty minutes without activity
+/// let response = service.ready().await?.call(request()?).await?;
+/// assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct ActivityLayer {
+    pub(super) settings: Arc<Settings>,
+}
+
+#[derive(Clone)]
+pub(super) struct Settings {
+    pub(super) enforcement: Arc<Enforcement>,
+    pub(super) store: Arc<dyn SessionStore>,
+    pub(super) on_failure: OnStoreFailure,
+    pub(super) unknown: UnknownSessions,
+    pub(super) rejections: Option<Arc<dyn MakeRejection>>,
+    pub(super) audit_queue: Option<AuditQueue>,
+    pub(super) logs_activity: bool,
+}
+
+impl ActivityLayer {
+    /// Judges sessions by `profiles`, and remembers them in `store`.
+    pub fn new(profiles: impl Into<Arc<Profiles>>, store: impl SessionStore) -> Self {
+        Self::with_store(profiles, Arc::new(store))
+    }
+
+    /// As [`new`](Self::new), with a store that is shared already.
+    pub(crate) fn with_store(
+        profiles: impl Into<Arc<Profiles>>,
+        store: Arc<dyn SessionStore>,
+    ) -> Self {
+        let enforcement = Enforcement::new(profiles.into(), Arc::new(SystemClock));
+        let enforcement = enforcement.with_store(Arc::clone(&store));
+        Self {
+            settings: Arc::new(Settings {
+                enforcement: Arc::new(enforcement),
+                store,
+                on_failure: OnStoreFailure::Reject,
+                unknown: UnknownSessions::Adopt,
+                rejections: None,
+                audit_queue: None,
+                logs_activity: false,
+            }),
+        }
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(Arc::make_mut(&mut self.settings));
+        self
+    }
+
+    /// Judges as `enforcement` does, which has the store.
+    pub(crate) fn enforced_by(self, enforcement: Arc<Enforcement>) -> Self {
+        self.with(|settings| settings.enforcement = enforcement)
+    }
+
+    /// Another clock than the system's.
+    pub fn clock(self, clock: impl Clock) -> Self {
+        self.with(|settings| Arc::make_mut(&mut settings.enforcement).clock = Arc::new(clock))
+    }
+
+    /// What becomes of requests while the store does not answer, or not within 250 ms.
+    pub fn on_store_failure(self, on_failure: OnStoreFailure) -> Self {
+        self.with(|settings| settings.on_failure = on_failure)
+    }
+
+    /// What becomes of sessions that the store does not know.
+    pub fn unknown_sessions(self, unknown: UnknownSessions) -> Self {
+        self.with(|settings| settings.unknown = unknown)
+    }
+
+    /// Writes the bodies of rejections over plain HTTP.
+    pub fn rejections(self, make: impl MakeRejection) -> Self {
+        self.with_rejections(Arc::new(make))
+    }
+
+    /// As [`rejections`](Self::rejections), with what is shared already.
+    pub(crate) fn with_rejections(self, make: Arc<dyn MakeRejection>) -> Self {
+        self.with(|settings| settings.rejections = Some(make))
+    }
+
+    /// Where it is noted that a session was found over.
+    pub fn audit_queue(self, audit_queue: AuditQueue) -> Self {
+        self.with(|settings| settings.audit_queue = Some(audit_queue))
+    }
+
+    /// Also keeps a row in the journal for each request that counts: time, method, route pattern,
+    /// status and the code of a rejection further in.
+    pub fn log_activity(self) -> Self {
+        self.with(|settings| settings.logs_activity = true)
+    }
+}
+
+impl ActivityLayer {
+    /// Checks `session`, and records the activity that `request` is. `admitted` is a session that
+    /// a layer with this one's judge has made for this request within this call.
+    #[inline(always)]
+    pub(crate) fn check<B>(
+        &self,
+        session: &Session,
+        request: &Request<B>,
+        admitted: bool,
+    ) -> Check {
+        let class = session.class(request);
+        if class == RequestClass::Public {
+            return Check::Passed(None);
+        }
+        if !admitted {
+            session.checked_by(&self.settings.enforcement);
+        }
+        match self.settings.verdict(session, class, admitted) {
+            Verdict::Now(Ok(())) => Check::Passed(self.settings.entry(session, class, request)),
+            Verdict::Now(Err(rejection)) => Check::Failed(rejection),
+            asking => Check::Asking(asking),
+        }
+    }
+
+    /// The response in place of the one that `request` would have had.
+    pub(crate) fn reject<ReqBody, ResBody>(
+        &self,
+        rejection: Rejection,
+        session: &Session,
+        request: &Request<ReqBody>,
+    ) -> Response<SessionBody<ResBody>> {
+        self.settings.reject(rejection, session, Protocol::from_headers(request.headers()))
+    }
+}
+
+impl<S> Layer<S> for ActivityLayer {
+    type Service = ActivityService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        ActivityService::new(inner, self.clone())
+    }
+}
+
+impl fmt::Debug for ActivityLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ActivityLayer")
+            .field("on_failure", &self.settings.on_failure)
+            .field("unknown", &self.settings.unknown)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,75 @@
+//! The service that checks and records activity.
+
+use std::{
+    fmt,
+    task::{Context, Poll},
+};
+
+use http::{Request, Response};
+use tower_service::Service;
+
+use super::{ActivityLayer, Check, ResponseFuture, Waiting};
+use crate::{body::SessionBody, session::Session};
+
+/// The service that was polled ready, to go along with a request that waits; a fresh clone takes
+/// its place.
+pub(crate) fn take_ready<S>(service: &mut S) -> S
+where
+    S: Clone,
+{
+    let fresh = service.clone();
+    std::mem::replace(service, fresh)
+}
+
+/// The service of [`ActivityLayer`].
+#[derive(Clone)]
+pub struct ActivityService<S> {
+    inner: S,
+    layer: ActivityLayer,
+}
+
+impl<S> ActivityService<S> {
+    pub(super) const fn new(inner: S, layer: ActivityLayer) -> Self {
+        Self { inner, layer }
+    }
+}
+
+impl<S> fmt::Debug for ActivityService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ActivityService(..)")
+    }
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for ActivityService<S>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+{
+    type Response = Response<SessionBody<ResBody>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, ReqBody, ResBody>;
+
+    #[inline(always)]
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    #[inline(always)]
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        let Some(session) = request.extensions().get::<Session>() else {
+            return ResponseFuture::inner(self.inner.call(request));
+        };
+        match self.layer.check(session, &request, false) {
+            Check::Passed(entry) => ResponseFuture::counted(self.inner.call(request), entry),
+            Check::Failed(rejection) => {
+                let response = self.layer.reject(rejection, session, &request);
+                ResponseFuture::answer(response)
+            }
+            Check::Asking(verdict) => {
+                let session = session.clone();
+                let service = take_ready(&mut self.inner);
+                let layer = self.layer.clone();
+                ResponseFuture::waiting(Waiting { verdict, session, request, service, layer })
+            }
+        }
+    }
+}

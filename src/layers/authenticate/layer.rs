@@ -1,0 +1,152 @@
+//! The layer that authenticates requests, and its settings.
+
+use std::{fmt, sync::Arc};
+
+use tower_layer::Layer;
+
+use super::AuthenticateService;
+use crate::{
+    audit::AuditQueue,
+    clock::{Clock, SystemClock},
+    policy::Profiles,
+    rejection::MakeRejection,
+    session::Enforcement,
+    store::SessionStore,
+    token::TokenVerifier,
+    transport::Transport,
+};
+
+/// Verifies the presented token; a good one puts its [`Session`] into the request's extensions, a
+/// bad one is answered with a [`Rejection`].
+///
+/// This layer knows `exp` and the absolute deadline. Given a [store](Self::store) it asks it where
+/// one of them has passed, and only there, so that a session that ended earlier, by revocation or
+/// for want of activity, is told so. `Public` requests are not looked at; `OPTIONS` is
+/// authenticated like any other method.
+///
+/// ```
+/// use std::{sync::Arc, time::Duration};
+/// use http::{Request, Response, StatusCode};
+/// use tower::{ServiceBuilder, ServiceExt, service_fn};
+/// use tower_sliding_session::{
+///     Policy, Profiles, layers::AuthenticateLayer, token::{JwtKeys, TokenVerifier},
+/// };
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let verifier = TokenVerifier::new(Arc::new(JwtKeys::hs256([7; 32])?));
+/// let profiles = Profiles::new(Policy::builder().build()?);
+/// let service = ServiceBuilder::new()
+///     .layer(AuthenticateLayer::new(verifier, profiles))
+///     .service(service_fn(async |_: Request<()>| {
+///         Ok::<_, std::convert::Infallible>(Response::new(String::new()))
+///     }));
+/// let response = service.oneshot(Request::get("/").body(())?).await?;
+/// assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct AuthenticateLayer {
+    pub(super) settings: Arc<Settings>,
+}
+
+#[derive(Clone)]
+pub(super) struct Settings {
+    pub(super) verifier: TokenVerifier,
+    pub(super) enforcement: Arc<Enforcement>,
+    pub(super) transports: Vec<Transport>,
+    pub(super) rejections: Option<Arc<dyn MakeRejection>>,
+    pub(super) audit_queue: Option<AuditQueue>,
+    pub(super) optional: bool,
+    pub(super) allow_preflight: bool,
+}
+
+impl AuthenticateLayer {
+    /// Requires a bearer token that `verifier` accepts and that lives under `profiles`.
+    pub fn new(verifier: TokenVerifier, profiles: impl Into<Arc<Profiles>>) -> Self {
+        Self {
+            settings: Arc::new(Settings {
+                verifier,
+                enforcement: Arc::new(Enforcement::new(profiles.into(), Arc::new(SystemClock))),
+                transports: vec![Transport::Bearer],
+                rejections: None,
+                audit_queue: None,
+                optional: false,
+                allow_preflight: false,
+            }),
+        }
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(Arc::make_mut(&mut self.settings));
+        self
+    }
+
+    /// Where tokens are looked for, in this order; by default the `Authorization` header.
+    pub fn transports(self, transports: impl IntoIterator<Item = Transport>) -> Self {
+        self.with(|settings| settings.transports = transports.into_iter().collect())
+    }
+
+    /// The store that is asked why a session is over, where its token has ended.
+    pub fn store(self, store: impl SessionStore) -> Self {
+        self.with(|settings| {
+            let enforcement = Enforcement::clone(&settings.enforcement).with_store(Arc::new(store));
+            settings.enforcement = Arc::new(enforcement);
+        })
+    }
+
+    /// Judges as `enforcement` does.
+    pub(crate) fn enforced_by(self, enforcement: Arc<Enforcement>) -> Self {
+        self.with(|settings| settings.enforcement = enforcement)
+    }
+
+    /// Another clock than the system's.
+    pub fn clock(self, clock: impl Clock) -> Self {
+        self.with(|settings| Arc::make_mut(&mut settings.enforcement).clock = Arc::new(clock))
+    }
+
+    /// Writes the bodies of rejections over plain HTTP.
+    pub fn rejections(self, make: impl MakeRejection) -> Self {
+        self.with_rejections(Arc::new(make))
+    }
+
+    /// As [`rejections`](Self::rejections), with what is shared already.
+    pub(crate) fn with_rejections(self, make: Arc<dyn MakeRejection>) -> Self {
+        self.with(|settings| settings.rejections = Some(make))
+    }
+
+    /// Where it is noted that a token was turned away.
+    pub fn audit_queue(self, audit_queue: AuditQueue) -> Self {
+        self.with(|settings| settings.audit_queue = Some(audit_queue))
+    }
+
+    /// Lets requests without a token pass, without a `Session`; a bad token is still rejected.
+    pub fn optional(self) -> Self {
+        self.with(|settings| settings.optional = true)
+    }
+
+    /// Answers CORS preflights itself, with 204, and passes nothing of them inward. Off by
+    /// default: a `CorsLayer` outside answers them before they get here. What allows the origin
+    /// (`Access-Control-Allow-Origin` and the like) is added outside, too.
+    pub fn allow_preflight(self) -> Self {
+        self.with(|settings| settings.allow_preflight = true)
+    }
+}
+
+impl<S> Layer<S> for AuthenticateLayer {
+    type Service = AuthenticateService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        AuthenticateService::new(inner, self.clone())
+    }
+}
+
+impl fmt::Debug for AuthenticateLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthenticateLayer")
+            .field("transports", &self.settings.transports)
+            .field("optional", &self.settings.optional)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,59 @@
+//! The service that authenticates requests.
+
+use std::{
+    fmt,
+    task::{Context, Poll},
+};
+
+use http::{Request, Response};
+use tower_service::Service;
+
+use super::{AuthenticateLayer, ResponseFuture};
+use crate::{
+    body::SessionBody,
+    request_class::{RequestClass, RequestHeaders},
+};
+
+/// The service of [`AuthenticateLayer`].
+#[derive(Clone)]
+pub struct AuthenticateService<S> {
+    inner: S,
+    layer: AuthenticateLayer,
+}
+
+impl<S> fmt::Debug for AuthenticateService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AuthenticateService(..)")
+    }
+}
+
+impl<S> AuthenticateService<S> {
+    pub(super) const fn new(inner: S, layer: AuthenticateLayer) -> Self {
+        Self { inner, layer }
+    }
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for AuthenticateService<S>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+{
+    type Response = Response<SessionBody<ResBody>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future, ResBody>;
+
+    #[inline(always)]
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    #[inline(always)]
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        let class = RequestClass::assigned(&request);
+        match self.layer.admit(&request, class, &RequestHeaders::new(request.headers())) {
+            Ok(Some(session)) => self.layer.insert(session, &mut request),
+            Ok(None) => {}
+            Err(dismissal) => return ResponseFuture::dismissed(dismissal),
+        }
+        ResponseFuture::inner(self.inner.call(request))
+    }
+}

@@ -1,0 +1,75 @@
+//! The layer that classifies requests.
+
+use std::{fmt, sync::Arc};
+
+use http::Request;
+use tower_layer::Layer;
+
+use super::ClassifyService;
+use crate::request_class::{Classify, RequestClass, RequestHead};
+
+/// Inserts the [`RequestClass`] that a [`Classify`] names into the request's extensions.
+///
+/// `User` inserts nothing: absent means `User`. What the class is lowered by besides (`OPTIONS`,
+/// the client's `Session-Activity: background`) is not this layer's business: the layers that read
+/// the class see to it, with or without this one.
+///
+/// ```
+/// use http::{Request, Response};
+/// use tower::{ServiceBuilder, ServiceExt, service_fn};
+/// use tower_sliding_session::{
+///     RequestClass, layers::ClassifyLayer, request_class::{PathRules, subtree},
+/// };
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let rules = PathRules::new().public("/login").background(subtree("/poll")).compile()?;
+/// let service = ServiceBuilder::new().layer(ClassifyLayer::new(rules)).service(service_fn(
+///     async |request: Request<()>| {
+///         let class = request.extensions().get::<RequestClass>().copied();
+///         Ok::<_, std::convert::Infallible>(Response::new(class))
+///     },
+/// ));
+/// let response = service.oneshot(Request::get("/poll/7").body(())?).await?;
+/// assert_eq!(response.into_body(), Some(RequestClass::Background));
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct ClassifyLayer {
+    classify: Arc<dyn Classify>,
+}
+
+impl ClassifyLayer {
+    /// Classes as `classify` names them.
+    pub fn new(classify: impl Classify) -> Self {
+        Self { classify: Arc::new(classify) }
+    }
+
+    /// The class that `request` is given.
+    #[inline(always)]
+    pub(crate) fn classify<B>(&self, request: &Request<B>) -> RequestClass {
+        self.classify.classify(RequestHead::new(request))
+    }
+}
+
+/// Puts `class` into the extensions of `request`, unless it is the one that needs no word.
+#[inline(always)]
+pub(crate) fn assign<B>(class: RequestClass, request: &mut Request<B>) {
+    if class != RequestClass::User {
+        request.extensions_mut().insert(class);
+    }
+}
+
+impl<S> Layer<S> for ClassifyLayer {
+    type Service = ClassifyService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        ClassifyService::new(inner, self.clone())
+    }
+}
+
+impl fmt::Debug for ClassifyLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClassifyLayer(..)")
+    }
+}

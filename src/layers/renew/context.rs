@@ -1,0 +1,92 @@
+//! Whether a response may carry a renewed token.
+
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+
+use super::{layer::Settings, pending::PendingRenewal, shared_cache::is_shared_cacheable};
+use crate::{audit::AuditEvent, request_class::RequestClass, rules, session::Session, token::Seen};
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+
+/// What a response is renewed with: the session and the class of its request.
+pub(crate) struct RenewalContext {
+    pub(super) session: Session,
+    class: RequestClass,
+    pub(super) settings: Arc<Settings>,
+}
+
+impl RenewalContext {
+    #[inline(always)]
+    pub(super) fn new<B>(session: Session, request: &Request<B>, settings: Arc<Settings>) -> Self {
+        Self { class: session.class(request), session, settings }
+    }
+
+    /// Completes `response`, or returns the renewal to mint first.
+    #[inline(always)]
+    pub(crate) fn finish<B>(&self, response: &mut Response<B>) -> Option<PendingRenewal> {
+        let pending = if !self.session.may_renew() {
+            if self.session.was_ended() {
+                self.settings.note(&AuditEvent::SessionEnded, &self.session);
+            }
+            None
+        } else if self.class == RequestClass::User || self.session.has_replaced_claims() {
+            self.pending_renewal(response)
+        } else {
+            None
+        };
+        if pending.is_none() {
+            self.add_session_expires(response);
+        }
+        pending
+    }
+
+    /// The renewal of `response`, if one is due.
+    fn pending_renewal<B>(&self, response: &Response<B>) -> Option<PendingRenewal> {
+        let (session, settings) = (&self.session, &self.settings);
+        let replaced = session.take_replaced_claims();
+        let claims = session.session_claims();
+        let policy = session.policy(&settings.profiles);
+        let now = settings.clock.now();
+        let times = match &replaced {
+            Some(_) => rules::successor_times(claims, &policy, now),
+            None if self.class == RequestClass::User => rules::renewal_times(claims, &policy, now)?,
+            // An inner renewal layer took the replaced claims.
+            None => return None,
+        };
+        // Checked last: most tokens are not due.
+        if !self.is_renewable(response) {
+            return None;
+        }
+        Some(PendingRenewal {
+            session: session.clone(),
+            settings: Arc::clone(settings),
+            now,
+            times,
+            seen: self.seen(),
+            replaced,
+        })
+    }
+
+    /// The `seen` claim: a mint of class `User` is activity, a mint of another class is not.
+    fn seen(&self) -> Seen {
+        match self.class {
+            RequestClass::User => Seen::AtMint,
+            _ => Seen::Earlier(self.session.last_activity()),
+        }
+    }
+
+    fn is_renewable<B>(&self, response: &Response<B>) -> bool {
+        let (status, delivery) = (response.status(), &self.settings.delivery);
+        let succeeded = status.as_u16() < 400
+            && status != StatusCode::NOT_MODIFIED
+            && status != StatusCode::SWITCHING_PROTOCOLS;
+        let forbids = |(name, value): (&HeaderName, &HeaderValue)| {
+            let failed = *name == GRPC_STATUS && value != "0";
+            failed || delivery.is_used_by(name, value) || is_shared_cacheable(name, value)
+        };
+        succeeded
+            && delivery.reaches(self.session.origin())
+            && !response.headers().iter().any(forbids)
+    }
+}

@@ -1,0 +1,175 @@
+//! The layer that renews tokens, and its settings.
+
+use std::{fmt, sync::Arc};
+
+use http::Request;
+use tower_layer::Layer;
+
+use super::{RenewService, RenewalContext};
+use crate::{
+    audit::{AuditEvent, AuditQueue},
+    clock::{Clock, SystemClock},
+    policy::Profiles,
+    session::Session,
+    store::{MemoryLimiter, RenewalLimiter},
+    token::{ClaimsSource, JwtKeys},
+    transport::TokenDelivery,
+};
+
+/// Renews the session's token: sliding refresh.
+///
+/// After the handler, where a renewal is due and nothing speaks against it, the token's successor
+/// goes onto the response: `iat` now, a new `exp` and `jti`, every other claim as it was, never
+/// past the absolute deadline. One mint per session, and one per user, per `renew_min_interval`.
+/// A response that failed, that hands out or takes back a token itself, or that shared caches may
+/// keep, is left alone; so is every response where renewing goes wrong. A request without a
+/// [`Session`] passes untouched.
+///
+/// ```
+/// use std::time::Duration;
+/// use http::{Request, Response};
+/// use tower::{ServiceBuilder, ServiceExt, service_fn};
+/// use tower_sliding_session::{
+///     ManualClock, Policy, Session, Timestamp, layers::RenewLayer, token::JwtKeys,
+/// };
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let minted = Timestamp::from_secs(1_800_000_000);
+/// let clock = ManualClock::new(minted + Duration::from_secs(1801)); // past half its hour
+/// let keys = JwtKeys::hs256([7; 32])?;
+/// let service = ServiceBuilder::new()
+///     .layer(
+///         RenewLayer::new(keys, Policy::builder().build()?).clock(clock),
+///     )
+///     .service(service_fn(async |_: Request<()>| {
+///         Ok::<_, std::convert::Infallible>(Response::new(()))
+///     }));
+/// let session = Session::builder("ada")
+///     .sid("s1")
+///     .auth_time(minted)
+///     .claims_json(r#"{"sub":"ada","sid":"s1","iat":1800000000,"exp":1800003600}"#)
+///     .build()?;
+/// let response = service.oneshot(Request::get("/").extension(session).body(())?).await?;
+/// assert!(response.headers().contains_key("x-refreshed-token"));
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct RenewLayer {
+    settings: Arc<Settings>,
+}
+
+#[derive(Clone)]
+pub(super) struct Settings {
+    pub(super) keys: Arc<JwtKeys>,
+    pub(super) profiles: Arc<Profiles>,
+    pub(super) delivery: TokenDelivery,
+    pub(super) limiter: Arc<dyn RenewalLimiter>,
+    pub(super) claims: Option<Arc<dyn ClaimsSource>>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) session_expires: bool,
+    audit_queue: Option<AuditQueue>,
+}
+
+impl RenewLayer {
+    /// Signs with the newest of `keys`, by the rules of `profiles`.
+    pub fn new(keys: impl Into<Arc<JwtKeys>>, profiles: impl Into<Arc<Profiles>>) -> Self {
+        Self {
+            settings: Arc::new(Settings {
+                keys: keys.into(),
+                profiles: profiles.into(),
+                delivery: TokenDelivery::new(),
+                limiter: Arc::new(MemoryLimiter::new()),
+                claims: None,
+                clock: Arc::new(SystemClock),
+                session_expires: false,
+                audit_queue: None,
+            }),
+        }
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(Arc::make_mut(&mut self.settings));
+        self
+    }
+
+    /// Where successors are written; by default the header `x-refreshed-token`.
+    pub fn delivery(self, delivery: TokenDelivery) -> Self {
+        self.with(|settings| settings.delivery = delivery)
+    }
+
+    /// What grants renewals; by default a table in memory.
+    pub fn renewal_limiter(self, limiter: impl RenewalLimiter) -> Self {
+        self.with_renewal_limiter(Arc::new(limiter))
+    }
+
+    /// As [`renewal_limiter`](Self::renewal_limiter), with a limiter that is shared already.
+    pub(crate) fn with_renewal_limiter(self, limiter: Arc<dyn RenewalLimiter>) -> Self {
+        self.with(|settings| settings.limiter = limiter)
+    }
+
+    /// What tells the app's claims at each renewal; by default they stay as they are.
+    pub fn claims_source(self, source: impl ClaimsSource) -> Self {
+        self.with_claims_source(Arc::new(source))
+    }
+
+    /// As [`claims_source`](Self::claims_source), with a source that is shared already.
+    pub(crate) fn with_claims_source(self, source: Arc<dyn ClaimsSource>) -> Self {
+        self.with(|settings| settings.claims = Some(source))
+    }
+
+    /// Another clock than the system's.
+    pub fn clock(self, clock: impl Clock) -> Self {
+        self.with_clock(Arc::new(clock))
+    }
+
+    /// As [`clock`](Self::clock), with a clock that is shared already.
+    pub(crate) fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
+        self.with(|settings| settings.clock = clock)
+    }
+
+    /// Where it is noted that a token was renewed, that a renewal was denied, or that a handler has
+    /// ended the session.
+    pub fn audit_queue(self, audit_queue: AuditQueue) -> Self {
+        self.with(|settings| settings.audit_queue = Some(audit_queue))
+    }
+
+    /// Adds `Session-Expires: idle=1140, absolute=86400, renewable` to every response of a session
+    /// (a structured dictionary, RFC 9651; seconds from now), for clients that warn.
+    pub fn session_expires(self) -> Self {
+        self.with(|settings| settings.session_expires = true)
+    }
+}
+
+impl Settings {
+    pub(super) fn note(&self, event: &AuditEvent, session: &Session) {
+        if let Some(audit_queue) = &self.audit_queue {
+            audit_queue.note(event, self.clock.now(), &session.token().audit_subject());
+        }
+    }
+}
+
+impl RenewLayer {
+    /// The context in which the response to `request` may be renewed.
+    #[inline(always)]
+    pub(crate) fn context<B>(&self, session: Session, request: &Request<B>) -> RenewalContext {
+        RenewalContext::new(session, request, Arc::clone(&self.settings))
+    }
+}
+
+impl<S> Layer<S> for RenewLayer {
+    type Service = RenewService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        RenewService::new(inner, self.clone())
+    }
+}
+
+impl fmt::Debug for RenewLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RenewLayer")
+            .field("delivery", &self.settings.delivery)
+            .finish_non_exhaustive()
+    }
+}

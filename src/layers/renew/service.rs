@@ -1,0 +1,52 @@
+//! The service that renews tokens.
+
+use std::{
+    fmt,
+    task::{Context, Poll},
+};
+
+use http::{Request, Response};
+use tower_service::Service;
+
+use super::{RenewLayer, ResponseFuture};
+use crate::session::Session;
+
+/// The service of [`RenewLayer`].
+#[derive(Clone)]
+pub struct RenewService<S> {
+    inner: S,
+    layer: RenewLayer,
+}
+
+impl<S> RenewService<S> {
+    pub(super) const fn new(inner: S, layer: RenewLayer) -> Self {
+        Self { inner, layer }
+    }
+}
+
+impl<S> fmt::Debug for RenewService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RenewService(..)")
+    }
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for RenewService<S>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+{
+    type Response = Response<ResBody>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future, ResBody>;
+
+    #[inline(always)]
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    #[inline(always)]
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        let session = request.extensions().get::<Session>().cloned();
+        let renewal = session.map(|session| self.layer.context(session, &request));
+        ResponseFuture::new(self.inner.call(request), renewal)
+    }
+}

@@ -1,0 +1,88 @@
+//! The layer that requires a recent sign-in.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use tower_layer::Layer;
+
+use super::RequireRecentAuthService;
+use crate::{
+    clock::{Clock, SystemClock},
+    rejection::MakeRejection,
+    rules,
+    session::Session,
+};
+
+/// Rejects requests whose user signed in `max_age` ago or longer, with the challenge of RFC 9470:
+/// `insufficient_user_authentication`, and the `max_age` to sign in within.
+///
+/// A request without a [`Session`] passes untouched: put this layer inside one that requires a
+/// token, on the routes that need it.
+///
+/// ```
+/// use std::time::Duration;
+/// use http::{Request, Response, StatusCode};
+/// use tower::{ServiceBuilder, ServiceExt, service_fn};
+/// use tower_sliding_session::{ManualClock, Session, Timestamp, layers::RequireRecentAuthLayer};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let signed_in = Timestamp::from_secs(1_800_000_000);
+/// let max_age = Duration::from_secs(300);
+/// let clock = ManualClock::new(signed_in + max_age);
+/// let service = ServiceBuilder::new()
+///     .layer(RequireRecentAuthLayer::new(max_age).clock(clock))
+///     .service(service_fn(async |_: Request<()>| {
+///         Ok::<_, std::convert::Infallible>(Response::new(String::new()))
+///     }));
+/// let session = Session::builder("ada").sid("s1").auth_time(signed_in).build()?;
+/// let response = service.oneshot(Request::get("/").extension(session).body(())?).await?;
+/// assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct RequireRecentAuthLayer {
+    pub(super) max_age: Duration,
+    clock: Arc<dyn Clock>,
+    pub(super) rejections: Option<Arc<dyn MakeRejection>>,
+}
+
+impl RequireRecentAuthLayer {
+    /// Asks for a sign-in less than `max_age` ago; at exactly `max_age` it rejects.
+    pub fn new(max_age: Duration) -> Self {
+        Self { max_age, clock: Arc::new(SystemClock), rejections: None }
+    }
+
+    /// Another clock than the system's.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Writes the bodies of rejections over plain HTTP.
+    pub fn rejections(mut self, make: impl MakeRejection) -> Self {
+        self.rejections = Some(Arc::new(make));
+        self
+    }
+
+    pub(super) fn rejects(&self, session: &Session) -> bool {
+        let now = session.now(&*self.clock);
+        !rules::signed_in_within(session.session_claims(), self.max_age, now)
+    }
+}
+
+impl fmt::Debug for RequireRecentAuthLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequireRecentAuthLayer")
+            .field("max_age", &self.max_age)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S> Layer<S> for RequireRecentAuthLayer {
+    type Service = RequireRecentAuthService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        RequireRecentAuthService::new(inner, self.clone())
+    }
+}
