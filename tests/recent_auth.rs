@@ -60,7 +60,7 @@ async fn the_challenge_names_the_age_to_sign_in_within() {
     assert_eq!(
         response.headers()["www-authenticate"],
         "Bearer error=\"insufficient_user_authentication\", \
-         error_description=\"Sign in again to continue\", max_age=300"
+         error_description=\"Sign in again to continue.\", max_age=300"
     );
     assert_eq!(response.headers()["content-type"], "application/problem+json");
     assert_eq!(response.headers()["cache-control"], "no-store");

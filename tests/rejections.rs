@@ -59,14 +59,14 @@ async fn over_http_it_is_problem_details_with_a_challenge() {
             RejectionKind::InvalidToken,
             "invalid_token",
             401,
-            Some(r#"Bearer error="invalid_token", error_description="The token is not valid""#),
+            Some(r#"Bearer error="invalid_token", error_description="The token is not valid.""#),
         ),
         (
             RejectionKind::TokenExpired,
             "token_expired",
             401,
             Some(
-                r#"Bearer error="invalid_token", error_description="The token has expired; refresh it""#,
+                r#"Bearer error="invalid_token", error_description="The access token expired. Refresh it.""#,
             ),
         ),
         (
@@ -74,14 +74,14 @@ async fn over_http_it_is_problem_details_with_a_challenge() {
             "session_expired_idle",
             401,
             Some(
-                r#"Bearer error="invalid_token", error_description="The session ended after a time without activity""#,
+                r#"Bearer error="invalid_token", error_description="The session expired after a time without activity.""#,
             ),
         ),
         (
             RejectionKind::SessionRevoked,
             "session_revoked",
             401,
-            Some(r#"Bearer error="invalid_token", error_description="The session was ended""#),
+            Some(r#"Bearer error="invalid_token", error_description="The session was revoked.""#),
         ),
         (RejectionKind::StoreUnavailable, "store_unavailable", 503, None),
     ] {

@@ -163,7 +163,7 @@ async fn a_rejection_is_one_headers_frame_that_ends_the_stream() {
     let headers = response.headers();
     assert_eq!(headers[CONTENT_TYPE], "application/grpc");
     assert_eq!(headers["grpc-status"], "16");
-    assert_eq!(headers["grpc-message"], "Sign in to continue");
+    assert_eq!(headers["grpc-message"], "Sign in to continue.");
     assert_eq!(headers["session-error"], "missing_token");
     for http_only in ["www-authenticate", "retry-after"] {
         assert!(!headers.contains_key(http_only), "{http_only}");

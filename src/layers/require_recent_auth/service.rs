@@ -42,7 +42,7 @@ where
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         match request.extensions().get::<Session>() {
             Some(session) if self.layer.rejects(session) => {
-                let rejection = Rejection::recent_authentication(self.layer.max_age);
+                let rejection = Rejection::recent_authentication_required(self.layer.max_age);
                 let protocol = Protocol::from_headers(request.headers());
                 let speech = RejectionFormat { protocol, body: self.layer.rejections.as_deref() };
                 ResponseFuture::rejection(rejection.into_response(&speech))

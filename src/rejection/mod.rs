@@ -1,0 +1,32 @@
+//! Rejections: why a request is not let in, and the response that says so in the client's
+//! protocol.
+//!
+//! - `kind`: the kinds, with the stable code, title and status of each
+//! - `cause`: what the application's logs learn beyond the kind, and the client does not
+//! - `rejection`: [`Rejection`], which joins them
+//! - `protocol`: which protocol the client speaks; `http` and `grpc` write the response in it
+//! - `make_rejection`: a body of the application's own
+
+mod cause;
+mod duration;
+mod grpc;
+mod http;
+mod kind;
+mod make_rejection;
+mod protocol;
+#[expect(clippy::module_inception, reason = "the file holds the type of this name")]
+mod rejection;
+mod response;
+mod response_future;
+
+pub use self::{
+    cause::{InvalidTokenReason, RejectionCause, RevocationCause},
+    kind::RejectionKind,
+    make_rejection::{MakeRejection, RejectionBody},
+    rejection::Rejection,
+    response_future::ResponseFuture,
+};
+pub(crate) use self::{grpc::SESSION_ERROR, protocol::Protocol, response::RejectionFormat};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,128 @@
+use std::{pin::Pin, task::Context, time::Duration};
+
+use ::http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
+use bytes::Bytes;
+use http_body::Body;
+
+use super::*;
+use crate::body::SessionBody;
+
+const REASONS: [InvalidTokenReason; 19] = [
+    InvalidTokenReason::NoToken,
+    InvalidTokenReason::SeveralTokens,
+    InvalidTokenReason::TooLong,
+    InvalidTokenReason::Malformed,
+    InvalidTokenReason::MalformedHeader,
+    InvalidTokenReason::CriticalHeader,
+    InvalidTokenReason::Type,
+    InvalidTokenReason::UnknownKey,
+    InvalidTokenReason::Algorithm,
+    InvalidTokenReason::Signature,
+    InvalidTokenReason::MalformedPayload,
+    InvalidTokenReason::MalformedClaim("sub"),
+    InvalidTokenReason::MissingClaim("exp"),
+    InvalidTokenReason::Issuer,
+    InvalidTokenReason::Audience,
+    InvalidTokenReason::NotYetValid,
+    InvalidTokenReason::IssuedInFuture,
+    InvalidTokenReason::IssuedBeforeSignIn,
+    InvalidTokenReason::LegacyToken,
+];
+
+const CAUSES: [RevocationCause; 7] = [
+    RevocationCause::Tombstone,
+    RevocationCause::UserCutoff,
+    RevocationCause::SubjectCutoff,
+    RevocationCause::AccountCutoff,
+    RevocationCause::IssuerCutoff,
+    RevocationCause::KeyCutoff,
+    RevocationCause::UnknownSession,
+];
+
+fn protocols() -> [Protocol; 3] {
+    let web = HeaderValue::from_static("application/grpc-web-text");
+    [Protocol::Http, Protocol::Grpc, Protocol::GrpcWeb(web)]
+}
+
+/// Everything that a client receives of `rejection`, and its `Display`.
+fn answer(rejection: Rejection, protocol: Protocol) -> String {
+    type TestBody = SessionBody<String>;
+    let format = RejectionFormat { protocol, body: None };
+    let (parts, mut body) = rejection.into_response::<String>(&format).into_parts();
+    assert_eq!(parts.extensions.get(), Some(&rejection), "the extensions contain the rejection");
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    let mut bytes = Bytes::new();
+    while let std::task::Poll::Ready(Some(frame)) =
+        <TestBody as Body>::poll_frame(Pin::new(&mut body), &mut cx)
+    {
+        bytes = frame.expect("a frame").into_data().expect("data");
+    }
+    format!("{:?} {:?} {:?} {rejection} {bytes:?}", parts.status, parts.version, parts.headers)
+}
+
+#[test]
+fn a_code_names_its_kind() {
+    for kind in RejectionKind::ALL {
+        assert_eq!(RejectionKind::from_code(kind.code()), Some(kind));
+    }
+    assert_eq!(RejectionKind::from_code("ok"), None);
+}
+
+#[test]
+fn p10_no_byte_of_a_response_depends_on_the_cause() {
+    for kind in RejectionKind::ALL {
+        for protocol in protocols() {
+            let without_cause = answer(kind.into(), protocol.clone());
+            let reasons = REASONS.map(RejectionCause::InvalidToken);
+            for cause in reasons.into_iter().chain(CAUSES.map(RejectionCause::Revoked)) {
+                let rejection = Rejection::from(kind).with_cause(cause);
+                assert_eq!(rejection.cause(), Some(cause));
+                assert_eq!(answer(rejection, protocol.clone()), without_cause, "{cause}");
+            }
+        }
+    }
+}
+
+#[test]
+fn causes_have_different_names_and_texts() {
+    let reasons = REASONS.map(RejectionCause::InvalidToken);
+    let causes: Vec<_> = reasons.into_iter().chain(CAUSES.map(RejectionCause::Revoked)).collect();
+    let texts: std::collections::BTreeSet<_> =
+        causes.iter().flat_map(|cause| [cause.as_str().to_owned(), cause.to_string()]).collect();
+    assert_eq!(texts.len(), 2 * causes.len());
+    let claim = InvalidTokenReason::MalformedClaim("sid");
+    assert_eq!(claim.to_string(), "the claim `sid` is malformed");
+}
+
+#[test]
+fn the_idle_timeout_is_named_if_it_is_known() {
+    let known = Rejection::session_expired_idle(Duration::from_secs(20 * 60));
+    assert_eq!(known.kind(), RejectionKind::SessionExpiredIdle);
+    let title = "The session expired after 20 minutes without activity.";
+    assert_eq!(known.to_string(), title);
+    // Once in `Display`, which `answer` adds; in body and challenge, or in `grpc-message`.
+    for (protocol, times) in protocols().into_iter().zip([3, 2, 2]) {
+        assert_eq!(answer(known, protocol).matches(title).count(), times);
+    }
+    let unknown = Rejection::new(RejectionKind::SessionExpiredIdle);
+    assert_eq!(unknown.to_string(), "The session expired after a time without activity.");
+}
+
+#[test]
+fn the_protocol_follows_the_content_type() {
+    let protocol = |content_type: &'static str| {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        Protocol::from_headers(&headers)
+    };
+    assert_eq!(Protocol::from_headers(&HeaderMap::new()), Protocol::Http);
+    for grpc in ["application/grpc", "Application/gRPC+proto", "application/grpc; x=y"] {
+        assert_eq!(protocol(grpc), Protocol::Grpc, "{grpc}");
+    }
+    for web in ["application/grpc-web", "application/grpc-web+proto", "application/grpc-web-text"] {
+        assert_eq!(protocol(web), Protocol::GrpcWeb(HeaderValue::from_static(web)), "{web}");
+    }
+    for http in ["application/json", "application/grpcurl", "application/grp", ""] {
+        assert_eq!(protocol(http), Protocol::Http, "{http}");
+    }
+}
