@@ -169,6 +169,8 @@ pub mod body;
 pub mod clock;
 #[cfg(feature = "axum")]
 pub mod extract;
+#[cfg(any(doc, doctest))]
+pub mod guide;
 pub mod identity;
 pub mod layers;
 pub mod lifecycle;

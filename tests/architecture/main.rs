@@ -20,7 +20,7 @@ use self::{
 
 /// The module map, top-down. A module imports from lower tiers, and from its own without cycles.
 const TIERS: &[&[&str]] = &[
-    &["extract", "router", "client"],
+    &["extract", "router", "client", "guide"],
     &["sessions"],
     &["lifecycle", "layers"],
     &["session"],

@@ -1,0 +1,111 @@
+//! The client's contract.
+//!
+//! # What a client sends
+//!
+//! | header | value |
+//! |---|---|
+//! | `Authorization` | `Bearer <access token>` (RFC 6750) |
+//! | `Session-Activity` | `background` on requests that no user has caused: polling, prefetching |
+//!
+//! With a cookie the browser sends the token itself: see [`cookies_and_cors`](super::cookies_and_cors).
+//!
+//! # What a client reads
+//!
+//! Sign-in and refresh return a [`Grant`](crate::Grant) (RFC 6749 section 5.1); times are RFC 3339:
+//!
+//! ```
+//! # use tower_sliding_session::{JwtKeys, Policy, SlidingSessions};
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let sessions = SlidingSessions::builder(JwtKeys::hs256([7; 32])?, Policy::long_lived())
+//!     .refresh_tokens()
+//!     .build()?;
+//! let grant = serde_json::to_value(sessions.start("ada").await?)?;
+//! for member in [
+//!     "access_token", "token_type", "expires_in", "refresh_token", "session_id",
+//!     "idle_expires_at", "absolute_expires_at",
+//! ] {
+//!     assert!(grant.get(member).is_some(), "{member}");
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! | response header | meaning |
+//! |---|---|
+//! | `x-refreshed-token` | the access token to use from now on (the name is a setting) |
+//! | `Session-Expires` | `idle=1140, absolute=42000, renewable`: seconds from now (RFC 9651); off by default |
+//! | `WWW-Authenticate` | the challenge of a 401 (RFC 6750, RFC 9470) |
+//! | `Retry-After` | seconds to wait after a 503 |
+//! | `session-error` | the code of a rejection, over gRPC |
+//!
+//! Parallel requests may return out of order. Of two tokens with the same `sid` the one with the
+//! later `iat` is the newer; a token of another `sid` belongs to another sign-in. A successor does
+//! not invalidate its predecessor: both are good until their own `exp`.
+//!
+//! # What a client does with each code
+//!
+//! Over HTTP a rejection is `application/problem+json` (RFC 9457) with the member `code`:
+//!
+//! ```
+//! use http::{Request, Response, StatusCode};
+//! use http_body_util::BodyExt;
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//! # use tower_sliding_session::{JwtKeys, Policy, SlidingSessions};
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//! # let sessions =
+//! #     SlidingSessions::builder(JwtKeys::hs256([7; 32])?, Policy::builder().build()?).build()?;
+//! let service = ServiceBuilder::new().layer(sessions.layer()).service(service_fn(
+//!     async |_: Request<()>| Ok::<_, std::convert::Infallible>(Response::new(String::new())),
+//! ));
+//! let response = service.oneshot(Request::get("/").body(())?).await?;
+//! assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+//! assert_eq!(response.headers()["www-authenticate"], "Bearer");
+//! assert_eq!(response.headers()["cache-control"], "no-store");
+//! let body = response.into_body().collect().await?.to_bytes();
+//! let problem: serde_json::Value = serde_json::from_slice(&body)?;
+//! assert_eq!(problem["code"], "missing_token");
+//! # Ok(()) }
+//! ```
+//!
+//! | code | status | the client |
+//! |---|---|---|
+//! | `token_expired` | 401 | exchanges the refresh token, repeats the request; without one signs in |
+//! | `session_expired_idle`, `session_expired_absolute` | 401 | deletes its tokens, says that the session expired, signs in |
+//! | `session_revoked` | 401 | deletes its tokens, signs in |
+//! | `missing_token`, `invalid_token` | 401 | deletes its tokens, signs in |
+//! | `invalid_refresh_token`, `refresh_token_reused` | 401 | deletes its tokens, signs in |
+//! | `recent_authentication_required` | 401 | asks for the password or passkey again, keeps its tokens until then; `max_age` in the challenge is in seconds (RFC 9470) |
+//! | `store_unavailable` | 503 | keeps its tokens, repeats the request after `Retry-After` |
+//!
+//! Codes are stable; titles are for people and may change. A client that meets a code it does not
+//! know goes by the status. In Rust:
+//!
+//! ```
+//! use tower_sliding_session::RejectionKind;
+//!
+//! #[derive(Debug, PartialEq)]
+//! enum Next { Refresh, SignIn, StepUp, Retry }
+//!
+//! fn next(status: u16, code: &str) -> Next {
+//!     match RejectionKind::from_code(code) {
+//!         Some(RejectionKind::TokenExpired) => Next::Refresh,
+//!         Some(RejectionKind::RecentAuthenticationRequired) => Next::StepUp,
+//!         _ if status == 503 => Next::Retry,
+//!         _ => Next::SignIn,
+//!     }
+//! }
+//!
+//! assert_eq!(next(401, "token_expired"), Next::Refresh);
+//! assert_eq!(next(401, "session_revoked"), Next::SignIn);
+//! assert_eq!(next(503, "store_unavailable"), Next::Retry);
+//! ```
+//!
+//! # Refresh tokens
+//!
+//! A refresh token is good for one exchange. The answer has a new access token and a new refresh
+//! token; the client stores both before it uses either. If the answer was lost, the client sends the
+//! same refresh token again: within `reuse_grace` (10 s by default) it gets the same successors. A
+//! refresh token that is presented later than that revokes its session, for somebody else may have
+//! a copy (RFC 9700 section 4.14.2). So a client with several tabs or threads refreshes in one of
+//! them, and after a 503 it repeats the refresh within the grace: the exchange may have happened.

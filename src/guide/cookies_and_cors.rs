@@ -1,0 +1,116 @@
+//! Cookies and CORS.
+//!
+//! # A session cookie
+//!
+//! [`session_cookie`](crate::sessions::SlidingSessionsBuilder::session_cookie) reads the token from
+//! a cookie and writes its successor to the same cookie, never to a header. The default is
+//! `__Host-session; Path=/; Secure; HttpOnly; SameSite=Lax`. Scripts cannot read it, and it is sent
+//! over HTTPS only; on a developer's machine use
+//! [`dangerous_insecure`](crate::SessionCookie::dangerous_insecure).
+//!
+//! Sign-in and sign-out set the cookie themselves. A browser sends a cookie whoever has caused the
+//! request, so put tower-http's `CsrfLayer` outside the stack:
+//!
+//! ```
+//! # #[cfg(feature = "axum")]
+//! # mod with_axum {
+//! use axum::{
+//!     Router,
+//!     extract::State,
+//!     http::{HeaderValue, StatusCode, header::{CACHE_CONTROL, SET_COOKIE}},
+//!     response::IntoResponse,
+//!     routing::post,
+//! };
+//! use tower_http::csrf::CsrfLayer;
+//! use tower_sliding_session::{
+//!     JwtKeys, PathRules, Policy, Rejection, Session, SessionCookie, SlidingSessions,
+//! };
+//!
+//! type App = State<(SlidingSessions, SessionCookie)>;
+//!
+//! fn set_cookie(cookie: HeaderValue) -> impl IntoResponse {
+//!     ([(SET_COOKIE, cookie), (CACHE_CONTROL, HeaderValue::from_static("no-store"))], "")
+//! }
+//!
+//! async fn login(State((sessions, cookie)): App) -> Result<impl IntoResponse, StatusCode> {
+//!     // Check a password or a passkey here.
+//!     let grant = sessions.start("ada").await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+//!     Ok(set_cookie(cookie.set(grant.access_token(), grant.expires_in())))
+//! }
+//!
+//! async fn logout(
+//!     State((sessions, cookie)): App,
+//!     session: Session,
+//! ) -> Result<impl IntoResponse, Rejection> {
+//!     sessions.sign_out(&session).await?;
+//!     Ok(set_cookie(cookie.clear()))
+//! }
+//!
+//! # pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let cookie = SessionCookie::new();
+//! let sessions = SlidingSessions::builder(JwtKeys::hs256([7; 32])?, Policy::nist_aal2())
+//!     .session_cookie(cookie.clone())
+//!     .path_rules(PathRules::new().public("/login"))
+//!     .build()?;
+//! let app = Router::new()
+//!     .route("/login", post(login))
+//!     .route("/logout", post(logout))
+//!     .layer(sessions.layer())
+//!     .layer(CsrfLayer::new()) // the last one is the outermost
+//!     .with_state((sessions, cookie));
+//!
+//! use tower::ServiceExt;
+//! let request = http::Request::post("/login").body(axum::body::Body::empty())?;
+//! let response = app.oneshot(request).await?;
+//! assert!(response.headers()["set-cookie"].to_str()?.starts_with("__Host-session="));
+//! # Ok(()) } }
+//! # #[cfg(feature = "axum")]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() { with_axum::main().await.unwrap() }
+//! # #[cfg(not(feature = "axum"))]
+//! # fn main() {}
+//! ```
+//!
+//! Call `.bearer()` as well if apps send the token in the `Authorization` header: the first
+//! transport, in the order of the calls, that finds a token decides, and the successor goes out the
+//! same way.
+//!
+//! # CORS
+//!
+//! A script of another origin reads only the response headers that the server exposes (Fetch
+//! standard, CORS protocol). The stack adds its own names to `Access-Control-Expose-Headers`; a
+//! `CorsLayer` outside replaces that header if it sets one. So pass it
+//! [`exposed_headers`](crate::SlidingSessions::exposed_headers). The `CorsLayer` is outside the
+//! stack for two reasons: it answers preflights, which carry no token, and it adds
+//! `Access-Control-Allow-Origin` to rejections, without which a browser hides them from the script.
+//!
+//! ```
+//! use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//! use tower_http::cors::CorsLayer;
+//! use tower_sliding_session::{JwtKeys, Policy, SlidingSessions};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let sessions =
+//!     SlidingSessions::builder(JwtKeys::hs256([7; 32])?, Policy::nist_aal2()).build()?;
+//! let cors = CorsLayer::new()
+//!     .allow_origin(HeaderValue::from_static("https://app.example"))
+//!     .allow_methods([Method::GET, Method::POST])
+//!     .allow_headers([header::AUTHORIZATION, HeaderName::from_static("session-activity")])
+//!     .expose_headers(sessions.exposed_headers());
+//! let service = ServiceBuilder::new().layer(cors).layer(sessions.layer()).service(service_fn(
+//!     async |_: Request<()>| Ok::<_, std::convert::Infallible>(Response::new(String::new())),
+//! ));
+//!
+//! let request = Request::get("/").header("origin", "https://app.example").body(())?;
+//! let response = service.oneshot(request).await?; // without a token
+//! assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+//! assert_eq!(response.headers()["access-control-allow-origin"], "https://app.example");
+//! let exposed = response.headers()["access-control-expose-headers"].to_str()?;
+//! assert!(exposed.contains("x-refreshed-token"));
+//! # Ok(()) }
+//! ```
+//!
+//! With cookies across origins set `allow_credentials(true)` on the `CorsLayer`; `*` is not a
+//! wildcard then, neither for origins nor for exposed headers.

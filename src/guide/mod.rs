@@ -1,0 +1,25 @@
+//! The guide: how to use this crate, a chapter for each task. It has no items.
+//!
+//! | chapter | answers |
+//! |---|---|
+//! | [`session_life`] | What ends a session, and when? When is a token renewed? |
+//! | [`client`] | What does a client send, what does it read, what does it do with each code? |
+//! | [`timeouts`] | Which timeouts, which preset, and what do the warnings mean? |
+//! | [`own_stack`] | How do I use single layers, or my own authentication? |
+//! | [`cookies_and_cors`] | How do browsers use it? |
+//! | [`grpc`] | What do tonic clients and servers see? |
+//! | [`migrating`] | How do I introduce it without signing anybody out? How do I rotate keys? |
+//! | [`testing`] | How do I test timeouts without waiting? |
+//! | [`observability`] | What is logged, and why was this request rejected? |
+//! | [`several_nodes`] | What changes with a database and more than one process? |
+
+pub mod client;
+pub mod cookies_and_cors;
+pub mod grpc;
+pub mod migrating;
+pub mod observability;
+pub mod own_stack;
+pub mod session_life;
+pub mod several_nodes;
+pub mod testing;
+pub mod timeouts;

@@ -1,0 +1,97 @@
+//! Observability.
+//!
+//! # Logs
+//!
+//! The crate logs through [`tracing`](https://docs.rs/tracing). No event contains a token, a key, a
+//! `sub` or a `sid`.
+//!
+//! | target | level | what |
+//! |---|---|---|
+//! | `tower_sliding_session` | WARN | at start: settings that may surprise; later: a store, a claims source or a key that failed |
+//! | `tower_sliding_session` | DEBUG | a token that was rejected before it named anybody, with its code |
+//! | `session_audit` | INFO | audit events, if no other sink is set: `at`, `event`, `detail` |
+//!
+//! Put your tracing layer outside the stack: its span then covers rejections too. The response's
+//! extensions hold the [`Rejection`](crate::Rejection), for metrics and for your own log:
+//!
+//! ```
+//! use http::{Request, Response};
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//! use tower_sliding_session::{JwtKeys, Policy, Rejection, SlidingSessions};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let sessions =
+//!     SlidingSessions::builder(JwtKeys::hs256([7; 32])?, Policy::nist_aal2()).build()?;
+//! let service = ServiceBuilder::new()
+//!     .map_response(|response: Response<_>| {
+//!         if let Some(rejection) = response.extensions().get::<Rejection>() {
+//!             println!("rejected: {}", rejection.code()); // count it here
+//!         }
+//!         response
+//!     })
+//!     .layer(sessions.layer())
+//!     .service(service_fn(async |_: Request<()>| {
+//!         Ok::<_, std::convert::Infallible>(Response::new(()))
+//!     }));
+//! let response = service.oneshot(Request::get("/").body(())?).await?;
+//! assert!(response.extensions().get::<Rejection>().is_some());
+//! # Ok(()) }
+//! ```
+//!
+//! # Audit events
+//!
+//! | event | when |
+//! |---|---|
+//! | `session_started` | a sign-in |
+//! | `session_renewed` | a token was renewed, or a refresh token exchanged |
+//! | `renewal_denied` | the claims source denied a renewal |
+//! | `session_expired` | a request came after the idle or absolute deadline |
+//! | `session_ended` | a sign-out, or a revocation by `sid` |
+//! | `sessions_revoked_bulk` | a revocation of a scope, with `revoked_count` |
+//! | `session_policy_update` | an account's timeouts changed: old, new, effective |
+//! | `refresh_reuse_detected` | a refresh token was used twice; its session was revoked |
+//! | `token_rejected` | an authentic token was rejected, with the code |
+//!
+//! They go to the log of the lifecycle store that was set, else to `tracing`, or to a sink of your
+//! own. A [queue](crate::audit::AuditQueue) of 4,096 rows is between the request and the sink: no
+//! request waits. What does not fit, or what the sink fails to keep, is dropped and counted.
+//!
+//! ```
+//! use std::sync::{Arc, Mutex};
+//! use tower_sliding_session::{
+//!     JwtKeys, MaybeReady, Policy, SlidingSessions, audit::{AuditRecord, AuditSink},
+//! };
+//!
+//! #[derive(Default)]
+//! struct Names(Mutex<Vec<String>>);
+//!
+//! struct Sink(Arc<Names>);
+//!
+//! impl AuditSink for Sink {
+//!     fn record(&self, rows: Vec<AuditRecord>) -> MaybeReady<()> {
+//!         let mut names = self.0.0.lock().expect("no holder panics");
+//!         names.extend(rows.into_iter().map(|row| row.event.into_owned()));
+//!         MaybeReady::ready(Ok(()))
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let names = Arc::new(Names::default());
+//! let sessions = SlidingSessions::builder(JwtKeys::hs256([7; 32])?, Policy::nist_aal2())
+//!     .audit_sink(Sink(Arc::clone(&names)))
+//!     .build()?;
+//! sessions.start("ada").await?;
+//!
+//! let queue = sessions.audit_queue().expect("there is one");
+//! queue.flush().await; // at shutdown: what waits is handed over
+//! assert_eq!(queue.dropped(), 0); // watch this number: it counts lost rows
+//! # Ok(()) }
+//! ```
+//!
+//! # Activity log
+//!
+//! [`activity_log`](crate::sessions::SlidingSessionsBuilder::activity_log) keeps a row for each
+//! request that counts as activity: time, method, route pattern, status, code of a rejection. The
+//! path and the query are not in it. Off by default.

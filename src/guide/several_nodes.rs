@@ -1,0 +1,108 @@
+//! Several nodes.
+//!
+//! With [`MemoryStore`](crate::store::MemoryStore), the default, each process knows its own
+//! sessions, and a restart forgets them. With several processes, or to keep sign-outs through a
+//! restart, use [`SqlStore`](crate::store::SqlStore) on Postgres (feature `postgres`). On SQLite
+//! (feature `sqlite`) the processes are on one machine.
+//!
+//! Every node has the same keys, the same policies and the same database. Here two nodes share a
+//! SQLite file; for Postgres only the address differs:
+//!
+//! ```
+//! # #[cfg(feature = "sqlite")]
+//! # mod with_sqlite {
+//! use std::{error::Error, time::Duration};
+//! use http::{Request, Response};
+//! use tower::{Layer, ServiceExt, service_fn};
+//! use tower_sliding_session::{
+//!     JwtKeys, ManualClock, Policy, Rejection, SlidingSessions, Timestamp, store::SqlStore,
+//! };
+//!
+//! async fn node(address: &str, clock: &ManualClock) -> Result<SlidingSessions, Box<dyn Error>> {
+//!     let store = SqlStore::at(address).clock(clock.clone()).connect().await?;
+//!     store.migrate().await?;
+//!     Ok(SlidingSessions::builder(JwtKeys::hs256([7; 32])?, Policy::long_lived())
+//!         .lifecycle_store(store)
+//!         .refresh_tokens()
+//!         .clock(clock.clone())
+//!         .build()?)
+//! }
+//!
+//! async fn code(node: &SlidingSessions, token: &str) -> Result<Option<&'static str>, Box<dyn Error>> {
+//!     let service = node.layer().layer(service_fn(async |_: Request<()>| {
+//!         Ok::<_, std::convert::Infallible>(Response::new(()))
+//!     }));
+//!     let bearer = format!("Bearer {token}");
+//!     let response =
+//!         service.oneshot(Request::get("/").header("authorization", bearer).body(())?).await?;
+//!     Ok(response.extensions().get::<Rejection>().map(Rejection::code))
+//! }
+//!
+//! # pub async fn run() -> Result<(), Box<dyn Error>> {
+//! # let file = std::env::temp_dir().join(format!("{}.db", uuid::Uuid::new_v4().simple()));
+//! # let address = file.to_string_lossy().into_owned();
+//! let clock = ManualClock::new(Timestamp::from_secs(1_800_000_000));
+//! let (first, second) = (node(&address, &clock).await?, node(&address, &clock).await?);
+//!
+//! let grant = first.start("ada").await?;
+//! assert_eq!(code(&second, grant.access_token()).await?, None); // admitted by the other node
+//!
+//! first.revoke(grant.session_id()).await?;
+//! assert_eq!(code(&first, grant.access_token()).await?, Some("session_revoked")); // at once
+//! clock.advance(Duration::from_secs(4));
+//! assert_eq!(code(&second, grant.access_token()).await?, Some("session_revoked"));
+//! # drop((first, second));
+//! # std::fs::remove_file(file)?;
+//! # Ok(()) } }
+//! # #[cfg(feature = "sqlite")]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() { with_sqlite::run().await.unwrap() }
+//! # #[cfg(not(feature = "sqlite"))]
+//! # fn main() {}
+//! ```
+//!
+//! # What reaches other nodes, and when
+//!
+//! | event | on this node | on other nodes |
+//! |---|---|---|
+//! | sign-out, revocation, account policy | when the call returns | at most `sync_interval` later (1 s) |
+//! | a refresh token was used | when the call returns | when the call returns |
+//! | activity | at once | after the next write: at most a touch interval later |
+//! | a key was rotated or removed | at once | each node has its own `JwtKeys`: call it on each |
+//!
+//! A node reads the changes of the others every
+//! [`sync_interval`](crate::store::SqlStoreBuilder::sync_interval). A node whose last reading is
+//! older than three intervals admits nothing from its cache: it asks the database first.
+//!
+//! # What a request costs
+//!
+//! Activity is written once per session and touch interval: a sixtieth of the idle timeout, at most
+//! 60 s. A request in between costs no statement. After a crash a session may therefore expire
+//! earlier than it should, by at most that interval, never later.
+//!
+//! Renewals are limited by a [`MemoryLimiter`](crate::store::MemoryLimiter) on each node: with three
+//! nodes a session may be renewed three times in an interval. That is harmless, for a successor does
+//! not invalidate its predecessor. Implement
+//! [`RenewalLimiter`](crate::store::RenewalLimiter) to share the limit.
+//!
+//! # What an outage does
+//!
+//! | while the database does not answer | answer |
+//! |---|---|
+//! | a session that this node has in its cache, last reading less than three intervals ago | admitted |
+//! | any other session | `store_unavailable` (503) after at most 250 ms |
+//! | a token that is expired, forged or revoked as this node knows | 401, as ever |
+//! | sign-in, refresh, sign-out | `store_unavailable` after at most 5 s; repeat it |
+//!
+//! Nobody is signed out by an outage. If you would rather serve requests, set
+//! [`OnStoreFailure::TrustToken`](crate::layers::activity::OnStoreFailure): tokens are then accepted
+//! until their `exp` and not renewed, and a session that was revoked meanwhile is accepted too.
+//!
+//! # Operation
+//!
+//! - [`migrate`](crate::store::SqlStore::migrate) creates the tables (`tss_..`) or brings them up to
+//!   date; several nodes may call it at once.
+//! - Expired rows are deleted in small steps in the background.
+//! - At shutdown call [`AuditQueue::flush`](crate::audit::AuditQueue::flush) for the rows that wait.
+//! - Who can write to the database can make a session active: guard it like the signing key. Over a
+//!   network add `?sslmode=verify-full` to the address.
