@@ -2,14 +2,14 @@
 //! SHA instructions, so that it says little of the others. Needs valgrind and `gungraun-runner`.
 #![allow(missing_docs, reason = "gungraun generates public items")]
 
-mod stack;
+mod scenario;
 
 use std::hint::black_box;
 
 use gungraun::{library_benchmark, library_benchmark_group, main};
 use http::Request;
 
-use self::stack::{Case, Scenario, Send};
+use self::scenario::{Case, Scenario, Send};
 
 /// Requests that go ahead of the one that counts: what is resolved, allocated or registered once
 /// is no request's cost.

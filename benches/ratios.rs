@@ -1,7 +1,7 @@
 //! Time, as a ratio to `jsonwebtoken::decode` of the same token in the same run, and allocations:
 //! one line a case, what the bare service costs subtracted.
 
-mod stack;
+mod scenario;
 mod watch;
 
 use std::hint::black_box;
@@ -13,7 +13,7 @@ use jsonwebtoken::{
 use serde::{Deserialize, Serialize};
 
 use self::{
-    stack::{Case, SECRET, Scenario},
+    scenario::{Case, SECRET, Scenario},
     watch::{REQUESTS_A_ROUND, ROUNDS, SideBySide, allocations, ns_a_request, time},
 };
 

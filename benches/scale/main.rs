@@ -3,8 +3,8 @@
 //! Takes a minute and 1 GB; needs Linux. On a busy machine, what was measured while a thread waited
 //! for a core is set aside and counted.
 
-#[path = "../stack/mod.rs"]
-mod stack;
+#[path = "../scenario/mod.rs"]
+mod scenario;
 
 mod clearing;
 mod memory;

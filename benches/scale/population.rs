@@ -12,7 +12,7 @@ use tower_sliding_session::{
     store::{MemoryStore, SessionStore},
 };
 
-use crate::stack::{Case, bare, drive, keys, path_rules, policy};
+use crate::scenario::{Case, bare, drive, keys, path_rules, policy};
 
 /// So many places a token that none is displaced by chance.
 const PLACES: usize = 16;

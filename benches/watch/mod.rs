@@ -5,7 +5,7 @@ use std::{alloc::System, time::Instant};
 use http::Request;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
-use crate::stack::Send;
+use crate::scenario::Send;
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;

@@ -4,8 +4,8 @@ use tower_sliding_session::{Policy, RejectionKind};
 
 use crate::{
     client::{DAY, ada, asked, details, refresh_token, refreshed, refused, service, service_of},
-    stack::{BEGIN, MILLI, claims},
-    stores::Store,
+    empty_stores::Store,
+    test_stack::{BEGIN, MILLI, claims},
 };
 
 /// As long idle as in all.

@@ -10,14 +10,14 @@ use tower_sliding_session::{
 
 use crate::{
     client::{DAY, ada, details, refresh_token, security_log, service, signed_in},
-    stack::{BEGIN, HOUR, MINUTE, Stack, claims},
-    stores::Store,
+    empty_stores::Store,
+    test_stack::{BEGIN, HOUR, MINUTE, TestStack, claims},
 };
 
 const UPDATE: &str = "session_policy_update";
 
 async fn decide(
-    stack: &Stack,
+    stack: &TestStack,
     idle: Option<Duration>,
     absolute: Option<Duration>,
 ) -> Result<AccountPolicy, AccountPolicyError> {

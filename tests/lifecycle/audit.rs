@@ -16,8 +16,8 @@ use crate::{
         DAY, ada, asked, long_tokens, refresh_token, refreshed, refused, security_log, service,
         service_of, signed_in, signs_out,
     },
-    stack::{BEGIN, HOUR, MINUTE},
-    stores::Store,
+    empty_stores::Store,
+    test_stack::{BEGIN, HOUR, MINUTE},
 };
 
 /// Denies whom it is told to.

@@ -7,13 +7,13 @@ use crate::{
         DAY, ada, asked, long_tokens, record, refresh_token, refreshed, refused, service,
         service_of,
     },
-    stack::{BEGIN, HOUR, MILLI, MINUTE, Stack, claims},
-    stores::Store,
+    empty_stores::Store,
+    test_stack::{BEGIN, HOUR, MILLI, MINUTE, TestStack, claims},
 };
 
 const IDLE: RejectionKind = RejectionKind::SessionExpiredIdle;
 
-async fn in_background(stack: &Stack, grant: &Grant) -> Grant {
+async fn in_background(stack: &TestStack, grant: &Grant) -> Grant {
     stack.sessions.refresh(refresh_token(grant)).background().await.expect("refreshed")
 }
 
@@ -43,12 +43,12 @@ pub(crate) async fn p17_a_background_refresh_is_no_activity(store: Store) {
     assert_eq!(asked(&stack, &grant).await, Some(IDLE));
 }
 
-async fn asked_in_background(stack: &Stack, grant: &Grant) -> Option<RejectionKind> {
-    let request = crate::stack::by(http::Method::GET, grant.access_token())
+async fn asked_in_background(stack: &TestStack, grant: &Grant) -> Option<RejectionKind> {
+    let request = crate::test_stack::by(http::Method::GET, grant.access_token())
         .header("session-activity", "background")
         .body(())
         .expect("a request");
-    crate::stack::rejected(&stack.send(request).await)
+    crate::test_stack::rejected(&stack.send(request).await)
 }
 
 pub(crate) async fn p17_an_activity_after_a_background_refresh_counts_again(store: Store) {

@@ -13,14 +13,14 @@ use crate::{
         DAY, ada, asked, long_tokens, record, refresh_token, refreshed, refused, service,
         service_of, signed_in,
     },
-    stack::{BEGIN, HOUR, MILLI, MINUTE, Stack, claims},
-    stores::Store,
+    empty_stores::Store,
+    test_stack::{BEGIN, HOUR, MILLI, MINUTE, TestStack, claims},
 };
 
 const IDLE: RejectionKind = RejectionKind::SessionExpiredIdle;
 const ABSOLUTE: RejectionKind = RejectionKind::SessionExpiredAbsolute;
 
-async fn decide(stack: &Stack, idle: Duration, absolute: Duration) {
+async fn decide(stack: &TestStack, idle: Duration, absolute: Duration) {
     let overrides = TimeoutOverrides { idle: Some(idle), absolute: Some(absolute) };
     let changed = stack.sessions.change_account_policy("acme", |_| overrides).await;
     assert_eq!(changed.expect("in bounds").overrides, overrides);
@@ -101,7 +101,7 @@ pub(crate) async fn p20_a_lengthened_policy_revives_and_lengthens_no_session(sto
 
 /// Waits, for a minute at most, until the store has taken the tombstone that a rejection has left
 /// behind: a database writes it while nobody waits.
-async fn is_final(stack: &Stack, store: &Store, grant: &Grant) {
+async fn is_final(stack: &TestStack, store: &Store, grant: &Grant) {
     let session = stack.sessions.session_key(grant.session_id());
     let written = async {
         while store.get(session).await.expect("it answers") != StoredSession::Ended {

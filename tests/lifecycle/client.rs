@@ -12,14 +12,14 @@ use tower_sliding_session::{
 };
 
 use crate::{
-    stack::{Stack, claims, ok, rejected, text, with},
-    stores::Store,
+    empty_stores::Store,
+    test_stack::{TestStack, claims, ok, rejected, text, with},
 };
 
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// The service with `Policy::long_lived()`, refresh tokens and `store`.
-pub(crate) fn service(store: &Store) -> Stack {
+pub(crate) fn service(store: &Store) -> TestStack {
     service_of(Policy::long_lived(), store, |builder| builder)
 }
 
@@ -27,8 +27,10 @@ pub(crate) fn service_of(
     policy: Policy,
     store: &Store,
     set: impl FnOnce(SlidingSessionsBuilder) -> SlidingSessionsBuilder,
-) -> Stack {
-    Stack::with(policy, |builder| set(builder.lifecycle_store(Arc::clone(store)).refresh_tokens()))
+) -> TestStack {
+    TestStack::with(policy, |builder| {
+        set(builder.lifecycle_store(Arc::clone(store)).refresh_tokens())
+    })
 }
 
 /// The limits of `Policy::long_lived()` with access tokens that last as long as the idle timeout.
@@ -37,11 +39,11 @@ pub(crate) fn long_tokens() -> Policy {
 }
 
 /// The user `ada` of the account `acme` signs in.
-pub(crate) async fn ada(stack: &Stack) -> Grant {
+pub(crate) async fn ada(stack: &TestStack) -> Grant {
     signed_in(stack, "ada", "acme").await
 }
 
-pub(crate) async fn signed_in(stack: &Stack, sub: &str, tenant: &str) -> Grant {
+pub(crate) async fn signed_in(stack: &TestStack, sub: &str, tenant: &str) -> Grant {
     stack.sessions.start(sub).tenant(tenant).await.expect("started")
 }
 
@@ -50,28 +52,28 @@ pub(crate) fn refresh_token(grant: &Grant) -> &str {
 }
 
 /// What the refresh token of `grant` is exchanged for.
-pub(crate) async fn refreshed(stack: &Stack, grant: &Grant) -> Grant {
+pub(crate) async fn refreshed(stack: &TestStack, grant: &Grant) -> Grant {
     stack.sessions.refresh(refresh_token(grant)).await.expect("refreshed")
 }
 
 /// As what `refresh_token` is refused.
-pub(crate) async fn refused(stack: &Stack, refresh_token: &str) -> RejectionKind {
+pub(crate) async fn refused(stack: &TestStack, refresh_token: &str) -> RejectionKind {
     stack.sessions.refresh(refresh_token).await.expect_err("refused").kind()
 }
 
 /// As what a request with the access token of `grant` is turned away, if it is.
-pub(crate) async fn asked(stack: &Stack, grant: &Grant) -> Option<RejectionKind> {
+pub(crate) async fn asked(stack: &TestStack, grant: &Grant) -> Option<RejectionKind> {
     rejected(&stack.get(grant.access_token()).await)
 }
 
 /// Neither token of `grant` is good for anything: its session was ended.
-pub(crate) async fn is_dead(stack: &Stack, grant: &Grant) {
+pub(crate) async fn is_dead(stack: &TestStack, grant: &Grant) {
     assert_eq!(asked(stack, grant).await, Some(RejectionKind::SessionRevoked));
     assert_eq!(refused(stack, refresh_token(grant)).await, RejectionKind::InvalidRefreshToken);
 }
 
 /// Both tokens of `grant` are good. The successor of its refresh token.
-pub(crate) async fn is_alive(stack: &Stack, grant: &Grant) -> Grant {
+pub(crate) async fn is_alive(stack: &TestStack, grant: &Grant) -> Grant {
     assert_eq!(asked(stack, grant).await, None);
     refreshed(stack, grant).await
 }
@@ -81,7 +83,7 @@ pub(crate) fn session(request: &Request<()>) -> Session {
 }
 
 /// A request of `grant` whose handler ends its session.
-pub(crate) async fn signs_out(stack: &Stack, grant: &Grant) {
+pub(crate) async fn signs_out(stack: &TestStack, grant: &Grant) {
     let handler = async |request: Request<()>| {
         session(&request).sign_out().await.expect("ended");
         ok()
@@ -98,14 +100,14 @@ pub(crate) async fn state_of(store: &Store, refresh_token: &str) -> TokenState {
     let ask = RefreshAsk {
         session: StoreKey::session(None, &sid.expect("a session's")),
         token: StoreKey::token(None, &jti.expect("a name")),
-        epoch: crate::stack::BEGIN,
+        epoch: crate::test_stack::BEGIN,
         scopes: Scopes::new(None, read("tenant").as_deref(), &sub.expect("a user's")),
     };
     store.refresh_state(ask).await.expect("the store answers").token
 }
 
 /// The rows of the security log, the earliest first.
-pub(crate) async fn security_log(stack: &Stack) -> Vec<AuditRecord> {
+pub(crate) async fn security_log(stack: &TestStack) -> Vec<AuditRecord> {
     let scope = stack.sessions.everything();
     let log = LogScope { category: LogCategory::Security, scope };
     let page = stack.sessions.log(log, ListQuery::first(ListQuery::MAX_LIMIT)).await;
@@ -115,12 +117,12 @@ pub(crate) async fn security_log(stack: &Stack) -> Vec<AuditRecord> {
 }
 
 /// The details of all rows that say `event`.
-pub(crate) async fn details(stack: &Stack, event: &str) -> Vec<serde_json::Value> {
+pub(crate) async fn details(stack: &TestStack, event: &str) -> Vec<serde_json::Value> {
     let rows = security_log(stack).await.into_iter().filter(|row| row.event == event);
     rows.map(|row| serde_json::from_str(&row.detail).expect("JSON")).collect()
 }
 
 /// The record of the live session of `grant`.
-pub(crate) async fn record(stack: &Stack, grant: &Grant) -> Option<SessionRecord> {
+pub(crate) async fn record(stack: &TestStack, grant: &Grant) -> Option<SessionRecord> {
     stack.sessions.session(grant.session_id()).await.expect("the store answers")
 }

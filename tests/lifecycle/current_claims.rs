@@ -15,8 +15,8 @@ use tower_sliding_session::{
 
 use crate::{
     client::{asked, details, is_dead, refresh_token, refreshed, refused, service_of, state_of},
-    stack::{MINUTE, Stack, claims, renewed},
-    stores::Store,
+    empty_stores::Store,
+    test_stack::{MINUTE, TestStack, claims, renewed},
 };
 
 const INVALID: RejectionKind = RejectionKind::InvalidRefreshToken;
@@ -62,7 +62,7 @@ fn demote() -> MaybeReady<ClaimsUpdate> {
 }
 
 /// A service, its users, and an editor who has signed in.
-async fn signed_in(store: &Store) -> (Stack, Users, Grant) {
+async fn signed_in(store: &Store) -> (TestStack, Users, Grant) {
     let users = Users { answer: Arc::new(Mutex::new(keep)), asked: Arc::default() };
     let source = users.clone();
     let stack = service_of(Policy::long_lived(), store, |builder| builder.claims_source(source));

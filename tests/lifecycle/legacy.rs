@@ -12,8 +12,8 @@ use crate::{
     client::{
         DAY, asked, details, is_dead, refresh_token, refreshed, refused, service, service_of,
     },
-    stack::{BEGIN, HOUR, MINUTE, SECRET, Stack, claims, forge},
-    stores::Store,
+    empty_stores::Store,
+    test_stack::{BEGIN, HOUR, MINUTE, SECRET, TestStack, claims, forge},
 };
 
 const INVALID: RejectionKind = RejectionKind::InvalidRefreshToken;
@@ -27,7 +27,7 @@ fn is_for(purpose: &'static str) -> impl Fn(&LegacyClaims<'_>) -> bool + Send + 
     move |claims| claims.parse::<Old>().is_some_and(|claims| claims.purpose == purpose)
 }
 
-fn adopting(store: &Store) -> Stack {
+fn adopting(store: &Store) -> TestStack {
     let legacy = LegacyTokens::adopt(is_for("access")).adopt_refresh(is_for("refresh"));
     service_of(Policy::long_lived(), store, |builder| builder.legacy_tokens(legacy))
 }
@@ -77,7 +77,7 @@ pub(crate) async fn an_adopted_refresh_token_is_used_once(store: Store) {
     let first = stack.sessions.refresh(&token).await.expect("adopted");
     let again = stack.sessions.refresh(&token).await.expect("within the grace");
     assert_eq!(again, first);
-    stack.at(10_000 * crate::stack::MILLI);
+    stack.at(10_000 * crate::test_stack::MILLI);
     assert_eq!(refused(&stack, &token).await, RejectionKind::RefreshTokenReused);
     is_dead(&stack, &first).await;
     assert_eq!(refused(&stack, &token).await, INVALID);

@@ -4,12 +4,12 @@ use tower_sliding_session::{Grant, identity::Scope, store::ListQuery};
 
 use crate::{
     client::{DAY, ada, asked, long_tokens, record, refreshed, service, service_of, signed_in},
-    stack::{BEGIN, HOUR, MINUTE, Stack},
-    stores::Store,
+    empty_stores::Store,
+    test_stack::{BEGIN, HOUR, MINUTE, TestStack},
 };
 
 /// The `sid`s of the live sessions of `scope`, page by page.
-async fn pages(stack: &Stack, scope: Scope, limit: u32) -> Vec<Vec<String>> {
+async fn pages(stack: &TestStack, scope: Scope, limit: u32) -> Vec<Vec<String>> {
     let mut pages = Vec::new();
     let mut query = ListQuery::first(limit);
     loop {

@@ -5,12 +5,12 @@ use tower_sliding_session::store::Exempt;
 
 use crate::{
     client::{ada, is_alive, is_dead, service, session, signed_in},
-    stack::{MINUTE, Stack, ok, rejected, renewed, with},
-    stores::Store,
+    empty_stores::Store,
+    test_stack::{MINUTE, TestStack, ok, rejected, renewed, with},
 };
 
 /// Whatever ends the session while a handler of its runs: no token is on the response.
-async fn in_flight(store: Store, end: impl AsyncFn(&Stack, Request<()>) + Clone) {
+async fn in_flight(store: Store, end: impl AsyncFn(&TestStack, Request<()>) + Clone) {
     let stack = service(&store);
     let grant = ada(&stack).await;
     let control = signed_in(&stack, "bob", "acme").await;

@@ -5,8 +5,8 @@ use tower_sliding_session::store::ListQuery;
 
 use crate::{
     client::{DAY, ada, asked, refresh_token, refreshed, service},
-    stack::{BEGIN, HOUR, claims},
-    stores::Store,
+    empty_stores::Store,
+    test_stack::{BEGIN, HOUR, claims},
 };
 
 pub(crate) async fn a_sign_in_tells_both_deadlines(store: Store) {

@@ -5,13 +5,13 @@
 
 #![allow(clippy::unchecked_time_subtraction, reason = "of constants, in tests")]
 
+#[path = "../empty_stores/mod.rs"]
+mod empty_stores;
 #[cfg(feature = "postgres")]
 #[path = "../postgres_server/mod.rs"]
 mod postgres_server;
-#[path = "../stack/mod.rs"]
-mod stack;
-#[path = "../lifecycle_store/stores.rs"]
-mod stores;
+#[path = "../test_stack/mod.rs"]
+mod test_stack;
 
 mod absolute;
 mod account_policies;
@@ -39,7 +39,7 @@ mod unsteady;
 macro_rules! lifecycle {
     ($store:ident, $rounds:literal) => {
         mod $store {
-            lifecycle! { @with (crate::stores::$store().await);
+            lifecycle! { @with (crate::empty_stores::$store().await);
                 absolute {
                     p01_at_its_absolute_deadline_a_refresh_token_is_over_and_used_up
                     p01_no_chain_of_refreshes_passes_the_absolute_deadline
@@ -152,7 +152,7 @@ macro_rules! lifecycle {
                     a_refresh_carries_sign_in_limits_and_claims_on
                 }
             }
-            lifecycle! { @with (crate::stores::$store().await, $rounds);
+            lifecycle! { @with (crate::empty_stores::$store().await, $rounds);
                 races {
                     p05_no_refresh_outlives_an_end
                     p05_no_refresh_outlives_the_end_of_all

@@ -20,21 +20,21 @@ use crate::{
         ada, asked, details, is_alive, is_dead, refresh_token, refreshed, refused, service,
         session, state_of,
     },
-    stack::{HOUR, MILLI, MINUTE, Stack, ok, rejected, with},
-    stores::Store,
+    empty_stores::Store,
+    test_stack::{HOUR, MILLI, MINUTE, TestStack, ok, rejected, with},
     unsteady::{LIMIT, State, Unsteady},
 };
 
 const UNAVAILABLE: RejectionKind = RejectionKind::StoreUnavailable;
 
-fn unsteady(store: &Store) -> (Stack, Arc<Unsteady>) {
+fn unsteady(store: &Store) -> (TestStack, Arc<Unsteady>) {
     let unsteady = Unsteady::new(Arc::clone(store));
     let as_store: Store = Arc::clone(&unsteady) as _;
     (service(&as_store), unsteady)
 }
 
 /// The answer to a question, however many time limits it takes.
-async fn in_the_end<F: Future>(stack: &Stack, question: F) -> F::Output {
+async fn in_the_end<F: Future>(stack: &TestStack, question: F) -> F::Output {
     let mut question = pin!(question);
     loop {
         let now = poll_fn(|cx| Poll::Ready(question.as_mut().poll(cx))).await;
@@ -47,7 +47,7 @@ async fn in_the_end<F: Future>(stack: &Stack, question: F) -> F::Output {
 }
 
 /// Asks for everything that there is to ask for; each answer is `store_unavailable`.
-async fn nothing_is_available(stack: &Stack, grant: &Grant) {
+async fn nothing_is_available(stack: &TestStack, grant: &Grant) {
     let sessions = &stack.sessions;
     let scope = sessions.user_scope(Some("acme"), "ada");
     let first = || ListQuery::first(9);

@@ -7,14 +7,14 @@ use tower_sliding_session::{Grant, RejectionKind, store::Exempt};
 
 use crate::{
     client::{ada, asked, is_dead, record, refresh_token, service, signs_out},
-    stack::{MINUTE, Stack},
-    stores::Store,
+    empty_stores::Store,
+    test_stack::{MINUTE, TestStack},
 };
 
 const REFRESHERS: usize = 4;
 
 /// Lets several refreshes of one token race `end`, `rounds` times; what they got is worth nothing.
-async fn race(store: Store, rounds: u32, end: impl AsyncFn(&Stack, &Grant)) {
+async fn race(store: Store, rounds: u32, end: impl AsyncFn(&TestStack, &Grant)) {
     let stack = Arc::new(service(&store));
     for round in 0..rounds {
         stack.at(round * MINUTE);
@@ -68,7 +68,7 @@ pub(crate) async fn p05_no_refresh_outlives_a_handlers_end(store: Store, rounds:
 }
 
 /// Exchanges tokens for tokens until one is refused; all that it got.
-async fn refresh_until_refused(stack: &Stack, grant: Grant) -> Vec<Grant> {
+async fn refresh_until_refused(stack: &TestStack, grant: Grant) -> Vec<Grant> {
     let mut grants = vec![grant];
     loop {
         let token = refresh_token(grants.last().expect("at least one"));

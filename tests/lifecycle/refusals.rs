@@ -11,8 +11,8 @@ use crate::{
     client::{
         DAY, ada, asked, is_alive, refresh_token, refreshed, refused, service, service_of, state_of,
     },
-    stack::{MILLI, SECRET, Stack, forge, payload, rejected},
-    stores::Store,
+    empty_stores::Store,
+    test_stack::{MILLI, SECRET, TestStack, forge, payload, rejected},
 };
 
 const REFRESH: &str = r#"{"alg":"HS256","typ":"rt+jwt"}"#;
@@ -95,8 +95,9 @@ pub(crate) async fn what_was_ended_is_refused_as_that_whatever_has_run_out_since
 pub(crate) async fn without_refresh_tokens_there_are_none(store: Store) {
     let with = service(&store);
     let token = refresh_token(&ada(&with).await).to_owned();
-    let without =
-        Stack::with(Policy::long_lived(), |builder| builder.lifecycle_store(Arc::clone(&store)));
+    let without = TestStack::with(Policy::long_lived(), |builder| {
+        builder.lifecycle_store(Arc::clone(&store))
+    });
     let grant = ada(&without).await;
     assert_eq!((grant.refresh_token(), asked(&without, &grant).await), (None, None));
     assert!(!serde_json::to_string(&grant).expect("JSON").contains("refresh_token"));

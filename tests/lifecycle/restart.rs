@@ -6,8 +6,8 @@ use crate::{
     client::{
         ada, is_alive, is_dead, refresh_token, refreshed, refused, service, signed_in, signs_out,
     },
-    stack::MINUTE,
-    stores::Store,
+    empty_stores::Store,
+    test_stack::MINUTE,
 };
 
 pub(crate) async fn p22_what_was_ended_stays_ended(store: Store) {

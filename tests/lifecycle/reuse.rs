@@ -10,8 +10,8 @@ use crate::{
         ada, asked, details, is_alive, is_dead, record, refresh_token, refreshed, refused, service,
         service_of,
     },
-    stack::{MILLI, MINUTE, Stack},
-    stores::Store,
+    empty_stores::Store,
+    test_stack::{MILLI, MINUTE, TestStack},
 };
 
 /// `reuse_grace` by default.
@@ -21,7 +21,7 @@ const INVALID: RejectionKind = RejectionKind::InvalidRefreshToken;
 const REUSED: RejectionKind = RejectionKind::RefreshTokenReused;
 
 /// Exchanges the refresh token of `grant` many times in parallel.
-async fn stampede(stack: &Arc<Stack>, grant: &Grant) -> Vec<Result<Grant, RejectionKind>> {
+async fn stampede(stack: &Arc<TestStack>, grant: &Grant) -> Vec<Result<Grant, RejectionKind>> {
     let start = Arc::new(Barrier::new(AT_ONCE));
     let mut tasks = JoinSet::new();
     for _ in 0..AT_ONCE {

@@ -7,11 +7,11 @@ use crate::{
     client::{
         ada, details, is_alive, is_dead, record, refreshed, security_log, service, signed_in,
     },
-    stack::{HOUR, MILLI, MINUTE, Stack},
-    stores::Store,
+    empty_stores::Store,
+    test_stack::{HOUR, MILLI, MINUTE, TestStack},
 };
 
-async fn end_all(stack: &Stack, scope: Scope) -> u64 {
+async fn end_all(stack: &TestStack, scope: Scope) -> u64 {
     stack.sessions.revoke_all(scope, Exempt::None).await.expect("ended")
 }
 

@@ -16,7 +16,7 @@ use tower_sliding_session::{
 
 use crate::{
     client::DAY,
-    stack::{BEGIN, HOUR, MILLI, MINUTE, SECRET, Stack, ok, patient, rejected, with},
+    test_stack::{BEGIN, HOUR, MILLI, MINUTE, SECRET, TestStack, ok, patient, rejected, with},
 };
 
 fn builder(policy: Policy) -> SlidingSessionsBuilder {
@@ -60,7 +60,7 @@ fn bounds_of_overrides_go_upwards() {
 
 #[tokio::test]
 async fn a_store_for_the_layers_alone_starts_and_ends_sessions_and_lists_none() {
-    let stack = Stack::with(patient(), |builder| builder.store(Arc::new(MemoryStore::new())));
+    let stack = TestStack::with(patient(), |builder| builder.store(Arc::new(MemoryStore::new())));
     let grant = stack.sessions.start("ada").await.expect("started");
     assert_eq!(grant.refresh_token(), None);
     let listed = stack.sessions.sessions(stack.sessions.everything(), ListQuery::first(9)).await;
@@ -74,8 +74,10 @@ async fn a_store_for_the_layers_alone_starts_and_ends_sessions_and_lists_none() 
 async fn the_routes_stay_public_whatever_is_set_after_them() {
     let rules = || PathRules::new().public("/login");
     for stack in [
-        Stack::with(patient(), |it| it.refresh_tokens().router_at("/auth/").path_rules(rules())),
-        Stack::with(patient(), |it| it.path_rules(rules()).router_at("/auth")),
+        TestStack::with(patient(), |it| {
+            it.refresh_tokens().router_at("/auth/").path_rules(rules())
+        }),
+        TestStack::with(patient(), |it| it.path_rules(rules()).router_at("/auth")),
     ] {
         for path in ["/auth/refresh", "/auth/config", "/login"] {
             let request = Request::get(path).body(()).expect("a request");
@@ -94,7 +96,7 @@ fn a_grace_that_would_answer_a_thief_is_refused() {
 #[tokio::test]
 async fn p15_what_nobody_has_signed_fills_no_log() {
     let store = Arc::new(MemoryStore::new());
-    let stack = Stack::with(patient(), |builder| builder.lifecycle_store(store));
+    let stack = TestStack::with(patient(), |builder| builder.lifecycle_store(store));
     stack.sessions.start("ada").tenant("acme").await.expect("started");
     for _ in 0..100 {
         stack.get("x").await;

@@ -12,11 +12,11 @@ use tower_sliding_session::{
 
 use crate::{
     client::{DAY, details, refresh_token, refused, service_of, session},
-    stack::{BEGIN, HOUR, MINUTE, Stack, claims, patient, rejected, text, with},
-    stores::Store,
+    empty_stores::Store,
+    test_stack::{BEGIN, HOUR, MINUTE, TestStack, claims, patient, rejected, text, with},
 };
 
-fn remembering(store: &Store) -> Stack {
+fn remembering(store: &Store) -> TestStack {
     let long =
         Policy::long_lived().to_builder().idle_timeout(14 * DAY).build().expect("consistent");
     service_of(Policy::long_lived(), store, |builder| builder.profile("remember_me", long))
@@ -30,7 +30,7 @@ async fn step_up(sessions: SlidingSessions, request: Request<()>) -> Response<St
 }
 
 /// A request with `token` to such a handler; the grant that it answers.
-async fn stepped_up(stack: &Stack, token: &str) -> Value {
+async fn stepped_up(stack: &TestStack, token: &str) -> Value {
     let handler = |request| step_up(stack.sessions.clone(), request);
     let response = stack.send_to(handler, with(token)).await;
     assert_eq!(rejected(&response), None);
@@ -113,7 +113,7 @@ pub(crate) async fn p19_p21_a_step_up_of_an_abolished_profile_is_a_normal_sessio
 #[tokio::test]
 async fn p21_a_store_for_the_layers_alone_is_enough() {
     let store = Arc::new(MemoryStore::new());
-    let stack = Stack::with(patient(), |builder| builder.store(store));
+    let stack = TestStack::with(patient(), |builder| builder.store(store));
     let old = stack.sign_in().await;
     let new = stepped_up(stack.at(HOUR / 2), &old).await;
     let revoked = Some(RejectionKind::SessionRevoked);

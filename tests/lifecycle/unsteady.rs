@@ -15,7 +15,7 @@ use tower_sliding_session::{
     },
 };
 
-use crate::stores::Store;
+use crate::empty_stores::Store;
 
 /// How long the lifecycle waits for one answer.
 pub(crate) const LIMIT: Duration = Duration::from_secs(5);

@@ -19,7 +19,7 @@ use jsonwebtoken::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::stack::SECRET;
+use crate::scenario::SECRET;
 
 const IDLE_SECONDS: u64 = 20 * 60;
 

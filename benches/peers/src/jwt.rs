@@ -9,7 +9,7 @@ use tower_sliding_session::SystemClock;
 use crate::{
     Peer,
     handwritten::Jwt,
-    stack::{self, Case, Scenario, sender},
+    scenario::{self, Case, Scenario, sender},
 };
 
 pub(crate) const DECODE: &str = "jsonwebtoken::decode";
@@ -27,7 +27,7 @@ pub(crate) fn peers() -> Vec<Peer> {
         unsent(request);
         drop(black_box(jwt.encode(&claims).expect("a good key")));
     };
-    let bare = sender(service_fn(stack::bare));
+    let bare = sender(service_fn(scenario::bare));
     let requests = || Scenario::on(SystemClock, Case::User, false).request;
     vec![
         Peer::new("bare service, over no service", bare, Box::new(unsent), request),

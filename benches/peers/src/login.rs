@@ -9,7 +9,7 @@ use tower_sessions_0_14::{Expiry, MemoryStore, SessionManagerLayer, cookie::time
 
 use crate::{
     server_sessions::USER,
-    stack::{self, Send, drive, sender},
+    scenario::{self, Send, drive, sender},
 };
 
 const IDLE_TIMEOUT: Duration = Duration::minutes(20);
@@ -59,12 +59,12 @@ pub(crate) fn axum_login(always_save: bool) -> (Send, HeaderValue) {
     let handler = service_fn(async |request: Request<()>| {
         let login = request.extensions().get::<Login>().expect("put there by the layer");
         assert!(login.user.is_some(), "signed in");
-        stack::bare(request).await
+        scenario::bare(request).await
     });
     let sign_in = service_fn(async |mut request: Request<()>| {
         let login = request.extensions_mut().get_mut::<Login>().expect("put there by the layer");
         login.login(&User).await.expect("there is room");
-        stack::bare(request).await
+        scenario::bare(request).await
     });
     let Ok(response) = drive(layer.layer(sign_in).call(Request::new(())));
     let cookie = response.headers()[SET_COOKIE].to_str().expect("an id is in ASCII");

@@ -15,8 +15,8 @@ mod login;
 mod other_layers;
 mod routers;
 mod server_sessions;
-#[path = "../../stack/mod.rs"]
-mod stack;
+#[path = "../../scenario/mod.rs"]
+mod scenario;
 mod this_crate;
 #[path = "../../watch/mod.rs"]
 mod watch;
@@ -24,7 +24,7 @@ mod watch;
 use http::Request;
 
 use self::{
-    stack::{Scenario, Send},
+    scenario::{Scenario, Send},
     watch::{ROUNDS, SideBySide},
 };
 
@@ -44,7 +44,7 @@ impl Peer {
         Self { name, pair: SideBySide::new(stacked, bare, Box::new(request)) }
     }
 
-    fn new(name: &'static str, scenario: Scenario) -> Self {
+    fn from_scenario(name: &'static str, scenario: Scenario) -> Self {
         let Scenario { stacked, bare, request, .. } = scenario;
         Self::new(name, stacked, bare, request)
     }

@@ -14,7 +14,7 @@ use tower_http::{cors::CorsLayer, set_header::SetResponseHeaderLayer};
 use crate::{
     Peer,
     routers::{self, requests, with_axums_bodies},
-    stack::{self, sender},
+    scenario::{self, sender},
 };
 
 const ORIGIN_OF_THE_PAGE: HeaderValue = HeaderValue::from_static("https://app.example.org");
@@ -35,12 +35,12 @@ fn tower_http() -> Peer {
             CACHE_CONTROL,
             HeaderValue::from_static("no-store"),
         ))
-        .service(service_fn(stack::bare));
+        .service(service_fn(scenario::bare));
     let request = requests();
     Peer::new(
         "tower-http Cors + SetResponseHeader",
         sender(service),
-        sender(service_fn(stack::bare)),
+        sender(service_fn(scenario::bare)),
         move || {
             let mut request = request();
             request.headers_mut().insert(ORIGIN, ORIGIN_OF_THE_PAGE);

@@ -18,11 +18,11 @@ use tower_sliding_session::SystemClock;
 use crate::{
     Peer,
     handwritten::{Extent, protect},
-    stack::{self, Case, Scenario, Send, sender},
+    scenario::{self, Case, Scenario, Send, sender},
 };
 
 pub(crate) fn peers() -> Vec<Peer> {
-    let stacked = |case| router().layer(stack::sessions(SystemClock, case).layer());
+    let stacked = |case| router().layer(scenario::sessions(SystemClock, case).layer());
     let no_op = from_fn(async |request, next: Next| next.run(request).await);
     [
         ("axum Router", router()),
@@ -53,7 +53,7 @@ pub(crate) fn bare_service()
 -> impl Service<Request<Body>, Response = Response, Error = Infallible> + Clone {
     service_fn(async |request: Request<Body>| {
         let (head, _) = request.into_parts();
-        let response = stack::bare(Request::from_parts(head, ())).await?;
+        let response = scenario::bare(Request::from_parts(head, ())).await?;
         Ok(response.map(Body::new))
     })
 }

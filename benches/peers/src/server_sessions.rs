@@ -11,7 +11,7 @@ use crate::{
     Peer,
     login::axum_login,
     routers::requests,
-    stack::{self, Send, drive, sender},
+    scenario::{self, Send, drive, sender},
 };
 
 pub(crate) const ALWAYS_SAVED: &str = "tower-sessions, always_save";
@@ -28,7 +28,7 @@ pub(crate) fn peers() -> Vec<Peer> {
     ]
     .map(|(name, (stacked, cookie))| {
         let request = requests();
-        Peer::new(name, stacked, sender(service_fn(stack::bare)), move || {
+        Peer::new(name, stacked, sender(service_fn(scenario::bare)), move || {
             let mut request = request();
             request.headers_mut().insert(COOKIE, cookie.clone());
             request
@@ -48,7 +48,7 @@ fn tower_sessions(always_save: bool) -> (Send, HeaderValue) {
         let session = request.extensions().get::<Session>().expect("put there by the layer");
         let user: Option<String> = session.get("user").await.expect("there is room");
         assert_eq!(user.as_deref(), Some(USER));
-        stack::bare(request).await
+        scenario::bare(request).await
     });
     let layer = SessionManagerLayer::new(store).with_always_save(always_save).with_expiry(expiry);
     let cookie = format!("id={}", session.id().expect("saved"));

@@ -4,7 +4,7 @@ use tower_sliding_session::SystemClock;
 
 use crate::{
     Peer,
-    stack::{Case, Scenario},
+    scenario::{Case, Scenario},
 };
 
 pub(crate) fn peers() -> Vec<Peer> {
@@ -15,6 +15,6 @@ pub(crate) fn peers() -> Vec<Peer> {
         ("this crate, FirstSeen", Case::FirstSeen, false),
         ("this crate, Renewal", Case::Renewal, false),
     ]
-    .map(|(name, case, occupied)| Peer::of(name, Scenario::on(SystemClock, case, occupied)))
+    .map(|(name, case, occupied)| Peer::from_scenario(name, Scenario::on(SystemClock, case, occupied)))
     .into()
 }

@@ -1,4 +1,4 @@
-//! What is particular to this store; what all stores have in common is in `tests/lifecycle_store`.
+//! What is particular to this store; what all stores have in common is in `tests/stores`.
 
 mod cost;
 mod crash;

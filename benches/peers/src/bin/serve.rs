@@ -3,8 +3,8 @@
 
 #[path = "../handwritten.rs"]
 mod handwritten;
-#[path = "../../../stack/mod.rs"]
-mod stack;
+#[path = "../../../scenario/mod.rs"]
+mod scenario;
 
 use std::{env, io, net::Ipv4Addr};
 
@@ -15,7 +15,7 @@ use tower_sliding_session::SystemClock;
 
 use self::{
     handwritten::{Extent, protect},
-    stack::Case,
+    scenario::Case,
 };
 
 fn main() -> io::Result<()> {
@@ -25,7 +25,7 @@ fn main() -> io::Result<()> {
     })?;
     runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let token = stack::token(&stack::sessions(SystemClock, Case::User));
+        let token = scenario::token(&scenario::sessions(SystemClock, Case::User));
         println!("http://{} {token}", listener.local_addr()?);
         axum::serve(listener, app).await
     })
@@ -34,7 +34,7 @@ fn main() -> io::Result<()> {
 fn app(mode: &str) -> Option<Router> {
     let router = Router::new()
         .route("/documents/{id}", post(async |_: Bytes| Bytes::from_static(b"{\"saved\":true}")));
-    let stacked = |case| stack::sessions(SystemClock, case).layer();
+    let stacked = |case| scenario::sessions(SystemClock, case).layer();
     Some(match mode {
         "bare" => router,
         "stack" => router.layer(stacked(Case::User)),

@@ -1,4 +1,4 @@
-//! What is the memory store's own; what every store promises is in `tests/lifecycle_store`.
+//! What is the memory store's own; what every store promises is in `tests/stores`.
 
 use super::*;
 use crate::{

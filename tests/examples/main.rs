@@ -1,0 +1,12 @@
+//! The examples, called as their readers would call them.
+
+mod client;
+
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
+mod accounts;
+mod axum;
+mod cookies;
+mod custom_stack;
+mod inactivity;
+mod threshold_renewal;
+mod write_refresh;

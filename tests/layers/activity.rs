@@ -1,0 +1,320 @@
+//! Idle and absolute timeouts, revocation, and stores that are slow or fail.
+
+use std::{sync::Arc, time::Duration};
+
+use http::{Method, StatusCode};
+use tower_sliding_session::{
+    ManualClock, Policy, RejectionKind, Session,
+    layers::{OnStoreFailure, UnknownSessions},
+};
+
+use crate::test_stack::{
+    Answer, BEGIN, HOUR, MILLI, MINUTE, TestStack, by, claims,
+    faulty_store::{FaultyStore, StoreBehavior},
+    ok, patient, rejected, renewed, signed, text, with,
+};
+
+const IDLE: Duration = Duration::from_secs(20 * 60);
+const LIMIT: Duration = Duration::from_millis(250);
+
+fn usual() -> Policy {
+    Policy::builder().build().expect("consistent")
+}
+
+fn idle_hour() -> Policy {
+    Policy::builder().idle_timeout(HOUR).token_lifetime(12 * HOUR).build().expect("consistent")
+}
+
+fn stored(policy: Policy, behavior: StoreBehavior) -> (TestStack, Arc<FaultyStore>) {
+    let store = Arc::new(FaultyStore::new(behavior));
+    let stack = TestStack::with(policy, |builder| builder.store(Arc::clone(&store)));
+    (stack, store)
+}
+
+#[tokio::test]
+async fn the_idle_timeout_ends_a_session_at_its_millisecond() {
+    for (after, expected) in [
+        (IDLE - MILLI, None),
+        (IDLE, Some(RejectionKind::SessionExpiredIdle)),
+        (IDLE + MILLI, Some(RejectionKind::SessionExpiredIdle)),
+    ] {
+        let stack = TestStack::new(usual());
+        let token = stack.sign_in().await;
+        assert_eq!(rejected(&stack.at(after).get(&token).await), expected, "{after:?}");
+    }
+}
+
+#[tokio::test]
+async fn activity_counts_to_the_millisecond() {
+    let stack = TestStack::new(usual());
+    let token = stack.sign_in().await;
+    let seen = Duration::from_millis(700_333);
+    assert_eq!(rejected(&stack.at(seen).get(&token).await), None);
+    assert_eq!(rejected(&stack.at(seen + IDLE - MILLI).get(&token).await), None);
+    let last = seen + IDLE - MILLI;
+    let over = Some(RejectionKind::SessionExpiredIdle);
+    assert_eq!(rejected(&stack.at(last + IDLE).get(&token).await), over);
+}
+
+#[tokio::test]
+async fn the_absolute_timeout_ends_a_session_at_its_millisecond() {
+    let policy = Policy::builder()
+        .idle_timeout(HOUR)
+        .absolute_timeout(HOUR)
+        .token_lifetime(HOUR)
+        .build()
+        .expect("consistent");
+    for (after, expected) in [
+        (HOUR - MILLI, None),
+        (HOUR, Some(RejectionKind::SessionExpiredAbsolute)),
+        (HOUR + MILLI, Some(RejectionKind::SessionExpiredAbsolute)),
+    ] {
+        let stack = TestStack::new(policy.clone());
+        let token = stack.sign_in().await;
+        assert_eq!(rejected(&stack.at(after).get(&token).await), expected, "{after:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_comes_too_late_is_no_activity() {
+    let stack = TestStack::new(idle_hour());
+    let token = stack.sign_in().await;
+    for _ in 0..2 {
+        let late = stack.at(HOUR).get(&token).await;
+        assert_eq!(rejected(&late), Some(RejectionKind::SessionExpiredIdle));
+    }
+}
+
+#[tokio::test]
+async fn p17_polling_keeps_no_session_alive() {
+    let polls =
+        [by(Method::GET, "").header("session-activity", "background"), by(Method::OPTIONS, "")];
+    for poll in polls {
+        let stack = TestStack::new(usual());
+        let token = stack.sign_in().await;
+        let mut poll = poll.body(()).expect("a request");
+        poll.headers_mut().insert("authorization", with(&token).headers()["authorization"].clone());
+        for minute in 1..20 {
+            let polled = stack.at(minute * MINUTE).send(poll.clone()).await;
+            assert_eq!(rejected(&polled), None, "{} at {minute}", poll.method());
+        }
+        let over = stack.at(IDLE).send(poll.clone()).await;
+        assert_eq!(rejected(&over), Some(RejectionKind::SessionExpiredIdle));
+        assert!(rejected(&stack.get(&token).await).is_some());
+    }
+}
+
+#[tokio::test]
+async fn p27_head_counts_as_get_does() {
+    let stack = TestStack::new(usual());
+    let token = stack.sign_in().await;
+    let head = by(Method::HEAD, &token).body(()).expect("a request");
+    assert_eq!(rejected(&stack.at(10 * MINUTE).send(head).await), None);
+    assert_eq!(rejected(&stack.at(29 * MINUTE).get(&token).await), None);
+}
+
+#[tokio::test]
+async fn p17_a_background_request_does_not_begin_an_entry() {
+    let (stack, store) = stored(usual(), StoreBehavior::AtHand);
+    let token = stack.sign_in().await;
+    let started = store.touches();
+    let poll = by(Method::GET, &token).header("session-activity", "background").body(());
+    assert_eq!(rejected(&stack.send(poll.expect("a request")).await), None);
+    assert_eq!((store.touches(), store.gets()), (started, 1));
+}
+
+#[tokio::test]
+async fn p04_an_ended_session_stays_ended() {
+    let stack = TestStack::new(usual());
+    let token = stack.sign_in().await;
+    let sid = claims(&token)["sid"].as_str().expect("a name").to_owned();
+    assert_eq!(rejected(&stack.get(&token).await), None);
+    stack.sessions.revoke(&sid).await.expect("ended");
+    for after in [Duration::ZERO, MINUTE, HOUR, 12 * HOUR - MILLI] {
+        let response = stack.at(after).get(&token).await;
+        assert_eq!(rejected(&response), Some(RejectionKind::SessionRevoked), "{after:?}");
+    }
+}
+
+#[tokio::test]
+async fn p12_a_clock_that_steps_back_does_not_shorten_a_session() {
+    let stack = TestStack::new(usual());
+    let token = stack.sign_in().await;
+    assert_eq!(rejected(&stack.at(10 * MINUTE).get(&token).await), None);
+    assert_eq!(rejected(&stack.at(5 * MINUTE).get(&token).await), None);
+    assert_eq!(rejected(&stack.at(30 * MINUTE - MILLI).get(&token).await), None);
+}
+
+#[tokio::test]
+async fn p20_a_shortened_policy_reaches_live_sessions() {
+    let long = Policy::builder()
+        .idle_timeout(HOUR)
+        .absolute_timeout(2 * HOUR)
+        .build()
+        .expect("consistent");
+    let token = TestStack::new(long).sign_in().await;
+    let short = Policy::builder()
+        .idle_timeout(10 * MINUTE)
+        .absolute_timeout(30 * MINUTE)
+        .token_lifetime(30 * MINUTE)
+        .build()
+        .expect("consistent");
+    let over = Some(RejectionKind::SessionExpiredIdle);
+    for (after, expected) in [(10 * MINUTE - MILLI, None), (10 * MINUTE, over)] {
+        let stack = TestStack::new(short.clone());
+        assert_eq!(rejected(&stack.at(after).get(&token).await), expected, "{after:?}");
+    }
+}
+
+#[tokio::test]
+async fn p20_a_lengthened_policy_revives_nothing() {
+    let token = TestStack::new(usual()).sign_in().await;
+    let stack = TestStack::new(patient());
+    let response = stack.at(IDLE).get(&token).await;
+    assert_eq!(rejected(&response), Some(RejectionKind::SessionExpiredIdle));
+}
+
+#[tokio::test]
+async fn an_unknown_session_is_adopted_or_refused() {
+    for (unknown, expected) in [
+        (UnknownSessions::Adopt, None),
+        (UnknownSessions::Reject, Some(RejectionKind::SessionRevoked)),
+    ] {
+        let token = TestStack::new(usual()).sign_in().await;
+        let restarted = TestStack::with(usual(), |builder| builder.unknown_sessions(unknown));
+        assert_eq!(rejected(&restarted.get(&token).await), expected);
+        let poll = by(Method::GET, &token).header("session-activity", "background").body(());
+        assert_eq!(rejected(&restarted.send(poll.expect("a request")).await), expected);
+    }
+}
+
+#[tokio::test]
+async fn p12_a_token_seen_in_the_future_is_active_until_now_only() {
+    let now = BEGIN.as_secs();
+    let token = signed(&format!(
+        r#"{{"sub":"ada","sid":"s","auth_time":{now},"iat":{now},"exp":{},"seen":{}}}"#,
+        now + 36_000,
+        now + 7_200,
+    ));
+    let stack = TestStack::new(idle_hour());
+    for after in [Duration::ZERO, HOUR, 3 * HOUR - MILLI] {
+        assert_eq!(rejected(&stack.at(after).get(&token).await), None, "{after:?}");
+    }
+    let over = stack.at(4 * HOUR - MILLI).get(&token).await;
+    assert_eq!(rejected(&over), Some(RejectionKind::SessionExpiredIdle));
+}
+
+#[tokio::test]
+async fn the_store_is_asked_within_the_call_or_waited_for() {
+    for behavior in [StoreBehavior::AtHand, StoreBehavior::OnItsWay] {
+        let (stack, store) = stored(usual(), behavior);
+        let token = stack.sign_in().await;
+        let before = store.touches();
+        assert_eq!(rejected(&stack.at(IDLE - MILLI).get(&token).await), None, "{behavior:?}");
+        assert_eq!(store.touches(), before + 1, "{behavior:?}");
+        let late = stack.at(2 * IDLE - MILLI).get(&token).await;
+        assert_eq!(rejected(&late), Some(RejectionKind::SessionExpiredIdle), "{behavior:?}");
+    }
+}
+
+/// Sends a request and, once it waits for the store, moves the clock by `wait`.
+async fn waits(stack: TestStack, token: String, wait: Duration) -> Option<Answer> {
+    let clock: ManualClock = stack.clock.clone();
+    let mut request = Box::pin(async move { stack.get(&token).await });
+    let mut answer = poll_once(&mut request).await;
+    assert!(answer.is_none(), "the store is silent");
+    clock.advance(wait);
+    answer = poll_once(&mut request).await;
+    answer
+}
+
+/// One poll of `future`.
+async fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+    std::future::poll_fn(|cx| {
+        std::task::Poll::Ready(match std::pin::Pin::new(&mut *future).poll(cx) {
+            std::task::Poll::Ready(output) => Some(output),
+            std::task::Poll::Pending => None,
+        })
+    })
+    .await
+}
+
+#[tokio::test]
+async fn p23_a_silent_store_is_given_up_at_250_ms_and_signs_nobody_out() {
+    for (wait, expected) in [(LIMIT - MILLI, None), (LIMIT, Some(StatusCode::SERVICE_UNAVAILABLE))]
+    {
+        let (stack, store) = stored(usual(), StoreBehavior::AtHand);
+        let token = stack.sign_in().await;
+        store.turn(StoreBehavior::Silent);
+        let answer = waits(stack, token, wait).await;
+        assert_eq!(answer.map(|answer| answer.status()), expected, "{wait:?}");
+    }
+}
+
+#[tokio::test]
+async fn p16_p23_a_failing_store_is_a_503_and_never_a_401() {
+    let (stack, store) = stored(usual(), StoreBehavior::AtHand);
+    let token = stack.sign_in().await;
+    store.turn(StoreBehavior::Failing);
+    for request in [with(&token), by(Method::OPTIONS, &token).body(()).expect("a request")] {
+        let response = stack.send(request).await;
+        assert_eq!(rejected(&response), Some(RejectionKind::StoreUnavailable));
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers()["retry-after"], "1");
+        assert!(!response.headers().contains_key("www-authenticate"));
+        assert!(!text(response).await.contains("db.internal"));
+    }
+    store.turn(StoreBehavior::AtHand);
+    assert_eq!(rejected(&stack.get(&token).await), None, "the session latest_end the outage");
+}
+
+#[tokio::test]
+async fn p23_a_trusted_token_is_accepted_until_its_exp_and_not_renewed() {
+    let store = Arc::new(FaultyStore::new(StoreBehavior::AtHand));
+    let stack = TestStack::with(patient(), |builder| {
+        builder.store(Arc::clone(&store)).on_store_failure(OnStoreFailure::TrustToken)
+    });
+    let token = stack.sign_in().await;
+    store.turn(StoreBehavior::Failing);
+    let recovering = Arc::clone(&store);
+    let handler = move |_| {
+        recovering.turn(StoreBehavior::AtHand);
+        std::future::ready(ok())
+    };
+    let response = stack.at(HOUR - MILLI).send_to(handler, with(&token)).await;
+    assert_eq!(rejected(&response), None);
+    assert_eq!(renewed(&response), None, "what was trusted unchecked is not renewed");
+    store.turn(StoreBehavior::Failing);
+    let response = stack.at(HOUR).get(&token).await;
+    assert_eq!(rejected(&response), Some(RejectionKind::TokenExpired));
+}
+
+#[tokio::test]
+async fn p23_claims_replaced_in_an_outage_are_not_minted() {
+    let store = Arc::new(FaultyStore::new(StoreBehavior::AtHand));
+    let stack = TestStack::with(patient(), |builder| {
+        builder.store(Arc::clone(&store)).on_store_failure(OnStoreFailure::TrustToken)
+    });
+    let token = stack.sign_in().await;
+    store.turn(StoreBehavior::Failing);
+    let recovering = Arc::clone(&store);
+    let handler = move |request: http::Request<()>| {
+        recovering.turn(StoreBehavior::AtHand);
+        let session = request.extensions().get::<Session>().expect("authenticated");
+        session.replace_claims(&serde_json::json!({ "role": "admin" })).expect("an object");
+        std::future::ready(ok())
+    };
+    assert_eq!(renewed(&stack.send_to(handler, with(&token)).await), None);
+}
+
+#[tokio::test]
+async fn a_sliding_policy_writes_no_activity_and_ends_idle_with_its_token() {
+    let store = Arc::new(FaultyStore::new(StoreBehavior::AtHand));
+    let policy = Policy::sliding(HOUR, 12 * HOUR).expect("consistent");
+    let stack = TestStack::with(policy, |builder| builder.store(Arc::clone(&store)));
+    let token = stack.sign_in().await;
+    assert_eq!(rejected(&stack.at(HOUR - MILLI).get(&token).await), None);
+    assert_eq!(store.touches(), 0);
+    let over = stack.at(HOUR).get(&token).await;
+    assert_eq!(rejected(&over), Some(RejectionKind::SessionExpiredIdle));
+}

@@ -1,0 +1,373 @@
+//! Which tokens open the door, and why the others do not.
+
+use std::{sync::Arc, time::Duration};
+
+use http::{Method, Request, StatusCode};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_sliding_session::{
+    JwtKeys, ManualClock, PathRules, Policy, Profiles, RejectionKind, Session, Timestamp,
+    layers::AuthenticateLayer, sessions::SlidingSessionsBuilder, token::TokenVerifier,
+};
+
+use crate::test_stack::{
+    BEGIN, HOUR, MILLI, MINUTE, SECRET, TestStack, by, cached_tokens, claims,
+    faulty_store::{FaultyStore, StoreBehavior},
+    forge, ok, patient, rejected, signed, with,
+};
+
+const INVALID: Option<RejectionKind> = Some(RejectionKind::InvalidToken);
+const MISSING: Option<RejectionKind> = Some(RejectionKind::MissingToken);
+
+/// The payload of a good token, with `more` members.
+fn good(more: &str) -> String {
+    let now = BEGIN.as_secs();
+    let exp = now + 3600;
+    format!(r#"{{"sub":"ada","sid":"s1","auth_time":{now},"iat":{now},"exp":{exp}{more}}}"#)
+}
+
+async fn verdict(token: &str) -> Option<RejectionKind> {
+    rejected(&TestStack::new(patient()).get(token).await)
+}
+
+#[tokio::test]
+async fn a_good_token_is_a_session() {
+    assert_eq!(verdict(&signed(&good(""))).await, None);
+}
+
+#[tokio::test]
+async fn what_is_presented_decides_between_missing_and_invalid() {
+    let stack = TestStack::new(patient());
+    for (authorization, expected) in [
+        (None, MISSING),
+        (Some("Basic YTpi"), MISSING),
+        (Some("Bearer"), INVALID),
+        (Some("Bearer "), INVALID),
+        (Some("Bearer nonsense"), INVALID),
+        (Some("Bearer a.b.c"), INVALID),
+        (Some("Bearer a.b.c.d"), INVALID),
+    ] {
+        let mut request = Request::new(());
+        if let Some(value) = authorization {
+            request.headers_mut().insert("authorization", value.parse().expect("a value"));
+        }
+        assert_eq!(rejected(&stack.send(request).await), expected, "{authorization:?}");
+    }
+}
+
+#[tokio::test]
+async fn two_authorization_headers_are_invalid() {
+    let stack = TestStack::new(patient());
+    let token = stack.sign_in().await;
+    let request = by(Method::GET, &token).header("authorization", format!("Bearer {token}"));
+    assert_eq!(rejected(&stack.send(request.body(()).expect("a request")).await), INVALID);
+}
+
+#[tokio::test]
+async fn optional_passes_nobody_with_a_bad_token() {
+    let stack = TestStack::with(patient(), SlidingSessionsBuilder::optional);
+    let anonymous = async |request: Request<()>| {
+        assert!(request.extensions().get::<Session>().is_none());
+        ok()
+    };
+    assert_eq!(rejected(&stack.send_to(anonymous, Request::new(())).await), None);
+    assert_eq!(rejected(&stack.get("a.b.c").await), INVALID);
+    let token = stack.sign_in().await;
+    assert_eq!(rejected(&stack.get(&token).await), None);
+    let over = stack.at(HOUR).get(&token).await;
+    assert_eq!(rejected(&over), Some(RejectionKind::TokenExpired));
+}
+
+#[tokio::test]
+async fn every_byte_of_a_token_is_signed() {
+    let token = signed(&good(""));
+    let stack = TestStack::new(patient());
+    for at in 0..token.len() {
+        let mut bytes = token.clone().into_bytes();
+        bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+        let changed = String::from_utf8(bytes).expect("ASCII");
+        assert_eq!(rejected(&stack.get(&changed).await), INVALID, "byte {at}");
+    }
+}
+
+#[tokio::test]
+async fn p11_only_the_keys_own_algorithm_is_taken() {
+    let good = good("");
+    for header in [
+        r#"{"alg":"none","typ":"JWT"}"#,
+        r#"{"alg":"None"}"#,
+        r#"{"alg":"HS384","typ":"JWT"}"#,
+        r#"{"alg":"RS256","typ":"JWT"}"#,
+        r#"{"typ":"JWT"}"#,
+        r#"{"alg":"HS256","kid":"unknown"}"#,
+        r#"{"alg":"HS256","typ":"rt+jwt"}"#,
+        r#"{"alg":"HS256","typ":"logout+jwt"}"#,
+        r#"{"alg":"HS256","crit":["exp"]}"#,
+        r#"{"alg":"HS256","crit":[]}"#,
+        "[]",
+        "{",
+    ] {
+        assert_eq!(verdict(&forge(header, &good, &SECRET)).await, INVALID, "{header}");
+    }
+    let unsigned = forge(r#"{"alg":"none"}"#, &good, &SECRET);
+    let unsigned = &unsigned[..=unsigned.rfind('.').expect("three parts")];
+    assert_eq!(verdict(unsigned).await, INVALID);
+}
+
+#[tokio::test]
+async fn p11_a_key_that_the_token_brings_along_is_not_used() {
+    let own = [9; 32];
+    let jwk =
+        r#"{"alg":"HS256","jwk":{"kty":"oct","k":"CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk"}}"#;
+    let jku = r#"{"alg":"HS256","jku":"https://evil.example/keys","x5u":"https://evil.example"}"#;
+    for header in [jwk, jku] {
+        assert_eq!(verdict(&forge(header, &good(""), &own)).await, INVALID, "{header}");
+        assert_eq!(verdict(&forge(header, &good(""), &SECRET)).await, None, "{header}");
+    }
+}
+
+#[tokio::test]
+async fn access_token_types_are_taken() {
+    for typ in ["JWT", "jwt", "at+jwt", "application/at+jwt", "AT+JWT"] {
+        let header = format!(r#"{{"alg":"HS256","typ":"{typ}"}}"#);
+        assert_eq!(verdict(&forge(&header, &good(""), &SECRET)).await, None, "{typ}");
+    }
+    assert_eq!(verdict(&forge(r#"{"alg":"HS256"}"#, &good(""), &SECRET)).await, None);
+}
+
+#[tokio::test]
+async fn a_token_over_eight_kibibytes_is_invalid() {
+    let of_length = |length: usize| {
+        (0..1000)
+            .map(|pad| signed(&good(&format!(r#","pad":"{}""#, "x".repeat(5500 + pad)))))
+            .find(|token| token.len() >= length)
+            .expect("long enough")
+    };
+    let longest = of_length(8192);
+    assert_eq!(longest.len(), 8192);
+    assert_eq!(verdict(&longest).await, None);
+    assert_eq!(verdict(&of_length(8193)).await, INVALID);
+}
+
+#[tokio::test]
+async fn p13_hostile_numbers_are_invalid_and_never_panic() {
+    for (member, expected) in [
+        (r#","nbf":0"#, None),
+        (r#","nbf":-1"#, INVALID),
+        (r#","nbf":253402300800"#, INVALID),
+        (r#","nbf":"0""#, INVALID),
+        (r#","nbf":1e400"#, INVALID),
+        (r#","idle_max":18446744073709551615"#, INVALID),
+        (r#","abs_max":9223372036854775808"#, INVALID),
+        (r#","epoch":null"#, INVALID),
+        (r#","seen":true"#, INVALID),
+        (r#","abs_max":253402300799"#, None),
+        (r#","exp":1"#, INVALID),
+        (r#","sub":"eve""#, INVALID),
+    ] {
+        assert_eq!(verdict(&signed(&good(member))).await, expected, "{member}");
+    }
+}
+
+#[tokio::test]
+async fn p12_nbf_and_iat_are_granted_the_skew_and_no_more() {
+    let skew = 5;
+    for (ahead, expected) in [(skew - 1, None), (skew, None), (skew + 1, INVALID)] {
+        let at = BEGIN.as_secs() + ahead;
+        assert_eq!(verdict(&signed(&good(&format!(r#","nbf":{at}"#)))).await, expected, "{ahead}");
+        let early = signed(&format!(
+            r#"{{"sub":"ada","sid":"s1","auth_time":{},"iat":{at},"exp":{}}}"#,
+            BEGIN.as_secs(),
+            at + 3600
+        ));
+        assert_eq!(verdict(&early).await, expected, "iat {ahead}");
+        let signed_in = signed(&format!(
+            r#"{{"sub":"ada","sid":"s1","auth_time":{at},"iat":{},"exp":{}}}"#,
+            BEGIN.as_secs(),
+            at + 3600
+        ));
+        assert_eq!(verdict(&signed_in).await, expected, "auth_time {ahead}");
+    }
+}
+
+#[tokio::test]
+async fn p12_the_skew_ends_at_its_millisecond() {
+    let ahead = signed(&good(&format!(r#","nbf":{}"#, BEGIN.as_secs() + 6)));
+    for (after, expected) in [(999, INVALID), (1000, None), (1001, None)] {
+        let stack = TestStack::new(patient());
+        let response = stack.at(Duration::from_millis(after)).get(&ahead).await;
+        assert_eq!(rejected(&response), expected, "{after} ms");
+    }
+}
+
+#[tokio::test]
+async fn a_token_ends_at_its_millisecond_and_its_leeway_later() {
+    let over = Some(RejectionKind::TokenExpired);
+    for leeway in [Duration::ZERO, Duration::from_secs(2)] {
+        let policy = patient().to_builder().leeway(leeway).build().expect("consistent");
+        for (at, expected) in
+            [(HOUR + leeway - MILLI, None), (HOUR + leeway, over), (HOUR + leeway + MILLI, over)]
+        {
+            let stack = TestStack::new(policy.clone());
+            let token = stack.sign_in().await;
+            assert_eq!(rejected(&stack.at(at).get(&token).await), expected, "{at:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_absolute_deadline_knows_no_leeway() {
+    let policy = Policy::builder()
+        .idle_timeout(HOUR)
+        .absolute_timeout(HOUR)
+        .token_lifetime(HOUR)
+        .leeway(Duration::from_secs(120))
+        .max_clock_skew(Duration::from_secs(120))
+        .build()
+        .expect("consistent");
+    let stack = TestStack::new(policy);
+    let token = stack.sign_in().await;
+    let over = stack.at(HOUR).get(&token).await;
+    assert_eq!(rejected(&over), Some(RejectionKind::SessionExpiredAbsolute));
+}
+
+#[tokio::test]
+async fn an_ended_token_is_told_why_its_session_is_over() {
+    let policy = || Policy::builder().build().expect("consistent");
+    let stack = TestStack::new(policy());
+    let token = stack.sign_in().await;
+    let idle = stack.at(HOUR + MILLI).get(&token).await;
+    assert_eq!(rejected(&idle), Some(RejectionKind::SessionExpiredIdle));
+
+    let stack = TestStack::new(policy());
+    let token = stack.sign_in().await;
+    for minutes in (15..60).step_by(15) {
+        assert_eq!(rejected(&stack.at(minutes * MINUTE).get(&token).await), None);
+    }
+    assert_eq!(rejected(&stack.at(HOUR).get(&token).await), Some(RejectionKind::TokenExpired));
+    let sid = claims(&token)["sid"].as_str().expect("a name").to_owned();
+    stack.sessions.revoke(&sid).await.expect("ended");
+    assert_eq!(rejected(&stack.get(&token).await), Some(RejectionKind::SessionRevoked));
+}
+
+#[tokio::test]
+async fn p24_a_live_token_does_not_ask_the_authenticating_layers_store() {
+    let store = Arc::new(FaultyStore::new(StoreBehavior::Failing));
+    let clock = ManualClock::new(BEGIN);
+    let keys = Arc::new(JwtKeys::hs256(SECRET).expect("long enough"));
+    let verifier = TokenVerifier::new(keys).cached_tokens(cached_tokens());
+    let layer = AuthenticateLayer::new(verifier, Profiles::new(patient()))
+        .store(Arc::clone(&store))
+        .clock(Arc::new(clock.clone()));
+    let service = layer.layer(service_fn(async |_: Request<()>| {
+        Ok::<_, std::convert::Infallible>(http::Response::new(String::new()))
+    }));
+    let token = signed(&good(""));
+    let answer = service.clone().oneshot(with(&token)).await.expect("infallible");
+    assert_eq!((answer.status(), store.gets()), (StatusCode::OK, 0));
+    clock.set(BEGIN + HOUR);
+    let answer = service.oneshot(with(&token)).await.expect("infallible");
+    assert_eq!((answer.status(), store.gets()), (StatusCode::UNAUTHORIZED, 1));
+}
+
+#[tokio::test]
+async fn iss_and_aud_must_be_ours() {
+    let ours = || {
+        TestStack::with(patient(), |builder| {
+            builder.issuer("https://id.example").audience("https://api.example")
+        })
+    };
+    let iss = r#","iss":"https://id.example""#;
+    let aud = r#","aud":"https://api.example""#;
+    for (more, expected) in [
+        (format!("{iss}{aud}"), None),
+        (format!(r#"{iss},"aud":["other","https://api.example"]"#), None),
+        (format!(r#"{iss},"aud":["other"]"#), INVALID),
+        (format!(r#"{iss},"aud":[]"#), INVALID),
+        (format!(r#"{iss},"aud":7"#), INVALID),
+        (iss.to_owned(), INVALID),
+        (aud.to_owned(), INVALID),
+        (format!(r#","iss":"https://evil.example"{aud}"#), INVALID),
+    ] {
+        let response = ours().get(&signed(&good(&more))).await;
+        assert_eq!(rejected(&response), expected, "{more}");
+    }
+    assert_eq!(verdict(&signed(&good(aud))).await, INVALID, "no audience of its own");
+    let stack = ours();
+    let token = stack.sign_in().await;
+    assert_eq!(rejected(&stack.get(&token).await), None);
+}
+
+#[tokio::test]
+async fn p27_no_method_walks_past_authentication() {
+    let stack = TestStack::new(patient());
+    for method in ["GET", "HEAD", "POST", "OPTIONS", "TRACE", "CONNECT", "PURGE", "options"] {
+        let request = Request::builder().method(method).body(()).expect("a request");
+        assert_eq!(rejected(&stack.send(request).await), MISSING, "{method}");
+    }
+}
+
+#[tokio::test]
+async fn p27_a_preflight_is_answered_and_goes_no_further() {
+    let stack = TestStack::with(patient(), SlidingSessionsBuilder::allow_preflight);
+    let inside = async |_: Request<()>| -> http::Response<String> { panic!("it went inward") };
+    let preflight = |names: &[&str]| {
+        let mut request = Request::builder().method(Method::OPTIONS);
+        for name in names {
+            request = request.header(*name, "POST");
+        }
+        request.body(()).expect("a request")
+    };
+    let asked = preflight(&["origin", "access-control-request-method"]);
+    let response = stack.send_to(inside, asked).await;
+    assert_eq!(response.status(), StatusCode::NO_CONTENT);
+    for names in [&["origin"][..], &["access-control-request-method"], &[]] {
+        assert_eq!(rejected(&stack.send_to(inside, preflight(names)).await), MISSING, "{names:?}");
+    }
+}
+
+#[tokio::test]
+async fn p25_a_public_path_is_not_looked_at_and_its_disguises_are() {
+    let stack =
+        TestStack::with(patient(), |builder| builder.path_rules(PathRules::new().public("/login")));
+    for (path, expected) in [
+        ("/login", None),
+        ("/login?next=/", None),
+        ("/login/", MISSING),
+        ("//login", MISSING),
+        ("/x/../login", MISSING),
+        ("/%6Cogin", MISSING),
+        ("/login%2F", MISSING),
+        ("/Login", MISSING),
+    ] {
+        let request = Request::builder().uri(path).body(()).expect("a request");
+        assert_eq!(rejected(&stack.send(request).await), expected, "{path}");
+    }
+    let bad = by(Method::GET, "a.b.c").uri("/login").body(()).expect("a request");
+    assert_eq!(rejected(&stack.send(bad).await), None);
+}
+
+#[tokio::test]
+async fn p21_every_sign_in_gives_a_new_sid() {
+    let stack = TestStack::new(patient());
+    let (first, second) = (stack.sign_in().await, stack.sign_in().await);
+    for claim in ["sid", "jti"] {
+        assert_ne!(claims(&first)[claim], claims(&second)[claim], "{claim}");
+    }
+    assert_eq!(claims(&first)["auth_time"], Timestamp::as_secs(BEGIN));
+}
+
+#[tokio::test]
+async fn p23_an_outage_names_no_reason_that_only_the_store_knows() {
+    let sliding = Policy::sliding(HOUR, 12 * HOUR).expect("consistent");
+    for (policy, expected) in [
+        (Policy::builder().build().expect("consistent"), RejectionKind::TokenExpired),
+        // Here the token is all there is to know of the last activity.
+        (sliding, RejectionKind::SessionExpiredIdle),
+    ] {
+        let store = Arc::new(FaultyStore::new(StoreBehavior::AtHand));
+        let stack = TestStack::with(policy, |builder| builder.store(Arc::clone(&store)));
+        let token = stack.sign_in().await;
+        store.turn(StoreBehavior::Failing);
+        assert_eq!(rejected(&stack.at(HOUR).get(&token).await), Some(expected));
+    }
+}

@@ -1,0 +1,125 @@
+//! What a browser's scripts may read: `Access-Control-Expose-Headers`, merged.
+
+use std::convert::Infallible;
+
+use http::{HeaderName, HeaderValue, Request, Response, header::ACCESS_CONTROL_EXPOSE_HEADERS};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_sliding_session::{RejectionKind, layers::ExposeHeadersLayer};
+
+use crate::test_stack::{TestStack, patient, rejected, with};
+
+const TOKEN: HeaderName = HeaderName::from_static("x-refreshed-token");
+const EXPIRES: HeaderName = HeaderName::from_static("session-expires");
+
+/// The values of expose-headers that `layer` leaves where `present` stood.
+async fn exposed(layer: ExposeHeadersLayer, origin: bool, present: &[&str]) -> Vec<HeaderValue> {
+    let mut own = Response::new(());
+    for value in present {
+        own.headers_mut().append(ACCESS_CONTROL_EXPOSE_HEADERS, value.parse().expect("a value"));
+    }
+    let service = layer.layer(service_fn(move |_: Request<()>| {
+        std::future::ready(Ok::<_, Infallible>(own.clone()))
+    }));
+    let mut request = Request::new(());
+    if origin {
+        let origin = HeaderValue::from_static("https://app.example");
+        request.headers_mut().insert("origin", origin);
+    }
+    let Ok(response) = service.oneshot(request).await;
+    response.headers().get_all(ACCESS_CONTROL_EXPOSE_HEADERS).iter().cloned().collect()
+}
+
+fn ours() -> ExposeHeadersLayer {
+    ExposeHeadersLayer::new([TOKEN, EXPIRES])
+}
+
+#[tokio::test]
+async fn p26_nothing_is_lost_and_ours_come_after() {
+    for (present, expected) in [
+        (&[][..], "x-refreshed-token, session-expires"),
+        (&["X-Request-Id"], "X-Request-Id, x-refreshed-token, session-expires"),
+        (&["a, b,c"], "a, b, c, x-refreshed-token, session-expires"),
+        (&["a,, ,b"], "a, b, x-refreshed-token, session-expires"),
+        (&[""], "x-refreshed-token, session-expires"),
+    ] {
+        assert_eq!(exposed(ours(), true, present).await, [expected], "{present:?}");
+    }
+}
+
+#[tokio::test]
+async fn p26_several_lines_become_one() {
+    let lines = ["X-Request-Id, ETag", "x-total-count", "Session-Expires"];
+    let expected = "X-Request-Id, ETag, x-total-count, Session-Expires, x-refreshed-token";
+    assert_eq!(exposed(ours(), true, &lines).await, [expected]);
+}
+
+#[tokio::test]
+async fn p26_a_name_in_any_case_stands_once() {
+    for present in ["X-Refreshed-Token", "X-REFRESHED-TOKEN", "x-refreshed-token"] {
+        let expected = format!("{present}, session-expires");
+        assert_eq!(exposed(ours(), true, &[present]).await, [&*expected]);
+        let twice = format!("{present}, X-Refreshed-token");
+        assert_eq!(exposed(ours(), true, &[&twice]).await, [&*expected]);
+        assert_eq!(exposed(ours(), true, &[present, "X-Refreshed-token"]).await, [&*expected]);
+    }
+}
+
+#[tokio::test]
+async fn p26_a_name_within_a_longer_one_is_another_name() {
+    let expected = "x-refreshed-token-id, x-refreshed-token, session-expires";
+    assert_eq!(exposed(ours(), true, &["x-refreshed-token-id"]).await, [expected]);
+}
+
+#[tokio::test]
+async fn p26_a_wildcard_stays_and_the_names_are_listed_beside_it() {
+    let expected = "*, x-refreshed-token, session-expires";
+    assert_eq!(exposed(ours(), true, &["*"]).await, [expected]);
+}
+
+#[tokio::test]
+async fn p26_without_an_origin_nothing_is_touched() {
+    for present in [&[][..], &["*"], &["a,,b", "a"]] {
+        assert_eq!(exposed(ours(), false, present).await, present, "{present:?}");
+    }
+}
+
+#[tokio::test]
+async fn p26_a_layer_without_names_touches_nothing() {
+    for present in [&[][..], &["a,,b", "a"]] {
+        let none = ExposeHeadersLayer::new([]);
+        assert_eq!(exposed(none, true, present).await, present, "{present:?}");
+    }
+}
+
+#[tokio::test]
+async fn p26_the_stack_names_everything_once() {
+    let stack = TestStack::new(patient());
+    let token = stack.sign_in().await;
+    let mut request = with(&token);
+    request.headers_mut().insert("origin", HeaderValue::from_static("https://app.example"));
+    let own = Response::builder()
+        .header(ACCESS_CONTROL_EXPOSE_HEADERS, "Retry-After, x-request-id")
+        .body(String::new())
+        .expect("a response");
+    let response = stack.send_to(move |_| std::future::ready(own.clone()), request).await;
+    let values: Vec<_> = response.headers().get_all(ACCESS_CONTROL_EXPOSE_HEADERS).iter().collect();
+    assert_eq!(
+        values,
+        ["Retry-After, x-request-id, x-refreshed-token, session-expires, session-error, \
+          www-authenticate, grpc-status, grpc-message"]
+    );
+}
+
+#[tokio::test]
+async fn p26_a_rejection_is_readable_too() {
+    let stack = TestStack::with(patient(), |builder| {
+        builder.renewed_token_header(HeaderName::from_static("x-next"))
+    });
+    let request = Request::builder().header("origin", "https://app.example").body(());
+    let response = stack.send(request.expect("a request")).await;
+    assert_eq!(rejected(&response), Some(RejectionKind::MissingToken));
+    let listed = stack.sessions.exposed_headers();
+    let listed = listed.iter().map(HeaderName::as_str).collect::<Vec<_>>().join(", ");
+    assert_eq!(response.headers()[ACCESS_CONTROL_EXPOSE_HEADERS], listed);
+    assert!(listed.starts_with("x-next, "), "{listed}");
+}

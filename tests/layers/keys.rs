@@ -1,0 +1,338 @@
+//! Which keys sign, which verify, and which are refused.
+//!
+//! The pairs in `keys_pem/` were made with `openssl genpkey`; they guard nothing.
+
+use std::sync::Arc;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use tower_sliding_session::{
+    JwtKeys, RejectionKind,
+    token::{Algorithm, SigningKey, VerifyingKey},
+};
+
+use crate::test_stack::{
+    BEGIN, HOUR, MILLI, SECRET, TestStack, claims, forge, patient, rejected, renewed, signed,
+};
+
+const ES256: &str = include_str!("../keys_pem/es256.private.pem");
+const ES256_PUBLIC: &str = include_str!("../keys_pem/es256.public.pem");
+/// The members of `ES256_PUBLIC` as a JWK.
+const ES256_JWK: &str = include_str!("../keys_pem/es256.public.jwk");
+const ES384: &str = include_str!("../keys_pem/es384.private.pem");
+const ES384_PUBLIC: &str = include_str!("../keys_pem/es384.public.pem");
+const EDDSA: &str = include_str!("../keys_pem/eddsa.private.pem");
+const EDDSA_PUBLIC: &str = include_str!("../keys_pem/eddsa.public.pem");
+const RS256: &str = include_str!("../keys_pem/rs256.private.pem");
+const RS256_PUBLIC: &str = include_str!("../keys_pem/rs256.public.pem");
+/// A token that began at `BEGIN`, signed with `openssl dgst -sha256 -sign`.
+const RS256_TOKEN: &str = include_str!("../keys_pem/rs256.jwt");
+const RSA_1024_PUBLIC: &str = include_str!("../keys_pem/rsa1024.public.pem");
+
+const PAIRS: [(Algorithm, &str, &str); 3] = [
+    (Algorithm::ES256, ES256, ES256_PUBLIC),
+    (Algorithm::ES384, ES384, ES384_PUBLIC),
+    (Algorithm::EdDSA, EDDSA, EDDSA_PUBLIC),
+];
+
+const INVALID: Option<RejectionKind> = Some(RejectionKind::InvalidToken);
+
+fn stack(keys: &Arc<JwtKeys>) -> TestStack {
+    TestStack::with_keys(Arc::clone(keys), patient(), |builder| builder)
+}
+
+fn hmac(byte: u8) -> SigningKey {
+    SigningKey::hmac(Algorithm::HS256, [byte; 32]).expect("long enough")
+}
+
+fn only(key: SigningKey) -> Arc<JwtKeys> {
+    Arc::new(JwtKeys::new(key))
+}
+
+fn header(token: &str) -> serde_json::Value {
+    let header = token.split('.').next().expect("a part");
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).expect("base64url")).expect("an object")
+}
+
+fn good() -> String {
+    let now = BEGIN.as_secs();
+    format!(r#"{{"sub":"ada","sid":"s1","auth_time":{now},"iat":{now},"exp":{}}}"#, now + 3600)
+}
+
+#[tokio::test]
+async fn after_a_rotation_the_new_key_signs_and_both_verify() {
+    let keys = only(hmac(1).kid("old"));
+    let stack = stack(&keys);
+    let before = stack.sign_in().await;
+    keys.rotate(hmac(2).kid("new")).expect("another name");
+    let after = stack.sign_in().await;
+    assert_eq!((&header(&before)["kid"], &header(&after)["kid"]), (&"old".into(), &"new".into()));
+    assert_eq!(rejected(&stack.get(&before).await), None);
+    assert_eq!(rejected(&stack.get(&after).await), None);
+    let successor = renewed(&stack.at(HOUR / 2 + MILLI).get(&before).await).expect("due");
+    assert_eq!(header(&successor)["kid"], "new");
+    assert_eq!(claims(&successor)["sid"], claims(&before)["sid"]);
+}
+
+#[tokio::test]
+async fn p11_a_retired_kid_is_refused() {
+    for (old, new) in [
+        (hmac(1).kid("old"), hmac(2).kid("new")),
+        (
+            SigningKey::from_pem(Algorithm::ES256, ES256).expect("a key").kid("old"),
+            SigningKey::from_pem(Algorithm::EdDSA, EDDSA).expect("a key").kid("new"),
+        ),
+    ] {
+        let keys = only(old);
+        let stack = stack(&keys);
+        let before = stack.sign_in().await;
+        keys.rotate(new).expect("another name");
+        let after = stack.sign_in().await;
+        assert_eq!(rejected(&stack.get(&before).await), None);
+        keys.remove("old").expect("listed");
+        assert_eq!(rejected(&stack.get(&before).await), INVALID);
+        assert_eq!(rejected(&stack.get(&after).await), None);
+    }
+}
+
+#[tokio::test]
+async fn p11_a_retired_key_is_refused_under_another_name_too() {
+    let keys = only(hmac(1).kid("old"));
+    keys.rotate(hmac(2).kid("new")).expect("another name");
+    keys.remove("old").expect("listed");
+    let stack = stack(&keys);
+    for header in
+        [r#"{"alg":"HS256","kid":"new"}"#, r#"{"alg":"HS256","kid":"old"}"#, r#"{"alg":"HS256"}"#]
+    {
+        let token = forge(header, &good(), &[1; 32]);
+        assert_eq!(rejected(&stack.get(&token).await), INVALID, "{header}");
+    }
+}
+
+#[tokio::test]
+async fn a_set_that_began_without_a_name_rotates_and_drops_it() {
+    let keys = Arc::new(JwtKeys::hs256(SECRET).expect("long enough"));
+    let stack = stack(&keys);
+    let unnamed = stack.sign_in().await;
+    assert_eq!(header(&unnamed).get("kid"), None);
+    assert!(keys.remove(None).is_err(), "it signs");
+    keys.rotate(hmac(2).kid("new")).expect("another name");
+    let named = stack.sign_in().await;
+    assert_eq!(rejected(&stack.get(&unnamed).await), None);
+    assert_eq!(rejected(&stack.get(&named).await), None);
+    keys.remove(None).expect("listed");
+    assert_eq!(rejected(&stack.get(&unnamed).await), INVALID);
+    assert_eq!(rejected(&stack.get(&named).await), None);
+}
+
+#[tokio::test]
+async fn a_token_without_kid_is_the_sole_keys_or_the_legacy_ones() {
+    let unnamed = forge(r#"{"alg":"HS256"}"#, &good(), &[1; 32]);
+    let keys = only(hmac(1).kid("a"));
+    assert_eq!(rejected(&stack(&keys).get(&unnamed).await), None, "sole");
+    keys.rotate(hmac(2).kid("b")).expect("another name");
+    assert_eq!(rejected(&stack(&keys).get(&unnamed).await), INVALID, "one of two");
+    let keys = only(hmac(1).kid("a").legacy());
+    keys.rotate(hmac(2).kid("b")).expect("another name");
+    assert_eq!(rejected(&stack(&keys).get(&unnamed).await), None, "marked");
+}
+
+#[test]
+fn a_change_that_is_no_change_for_the_better_is_refused_and_changes_nothing() {
+    let keys = only(hmac(1).kid("a"));
+    assert!(keys.rotate(hmac(2).kid("a")).is_err(), "the name is taken");
+    assert!(keys.remove("a").is_err(), "it signs");
+    assert!(keys.remove("b").is_err(), "unknown");
+    assert!(keys.remove(None).is_err(), "every key has a name");
+    let verifying = || VerifyingKey::hmac(Algorithm::HS256, [3; 32]).expect("long enough");
+    keys.add(verifying()).expect("the first without a name");
+    assert!(keys.add(verifying()).is_err(), "the second without a name");
+    assert!(keys.add(verifying().kid("a")).is_err(), "the name is taken");
+    keys.remove(None).expect("listed");
+}
+
+#[test]
+fn a_secret_has_at_least_32_bytes() {
+    for (length, expected) in [(0, false), (31, false), (32, true), (33, true)] {
+        let secret = vec![7; length];
+        assert_eq!(JwtKeys::hs256(&secret).is_ok(), expected, "{length}");
+        for algorithm in [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512] {
+            assert_eq!(SigningKey::hmac(algorithm, &secret).is_ok(), expected, "{length}");
+            assert_eq!(VerifyingKey::hmac(algorithm, &secret).is_ok(), expected, "{length}");
+        }
+    }
+    assert!(SigningKey::hmac(Algorithm::ES256, SECRET).is_err());
+}
+
+#[tokio::test]
+async fn every_hmac_algorithm_signs_what_it_verifies() {
+    for algorithm in [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512] {
+        let key = SigningKey::hmac(algorithm, [7; 64]).expect("long enough");
+        let stack = stack(&only(key));
+        let token = stack.sign_in().await;
+        assert_eq!(header(&token)["alg"], format!("{algorithm:?}"));
+        assert_eq!(rejected(&stack.get(&token).await), None, "{algorithm:?}");
+    }
+}
+
+#[tokio::test]
+async fn p11_a_public_key_is_no_secret() {
+    let pair = || SigningKey::from_pem(Algorithm::ES256, ES256).expect("a key");
+    let mixed = only(hmac(1).kid("secret"));
+    mixed
+        .add(VerifyingKey::from_pem(Algorithm::ES256, ES256_PUBLIC).expect("a key").kid("pair"))
+        .expect("another name");
+    for keys in [only(pair()), only(pair().kid("pair")), mixed] {
+        let stack = stack(&keys);
+        for pem in [ES256_PUBLIC, ES256_PUBLIC.trim_end()] {
+            for header in [
+                r#"{"alg":"HS256","typ":"JWT"}"#,
+                r#"{"alg":"HS256","kid":"pair"}"#,
+                r#"{"alg":"ES256","kid":"pair"}"#,
+                r#"{"alg":"ES256","typ":"JWT"}"#,
+            ] {
+                let token = forge(header, &good(), pem.as_bytes());
+                assert_eq!(rejected(&stack.get(&token).await), INVALID, "{header}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_pair_signs_with_its_private_half_and_its_public_half_verifies() {
+    for (algorithm, private, public) in PAIRS {
+        let key = SigningKey::from_pem(algorithm, private).expect("a key").kid("pair");
+        let issuer = stack(&only(key));
+        let token = issuer.sign_in().await;
+        assert_eq!(header(&token)["alg"], format!("{algorithm:?}"));
+        assert_eq!(rejected(&issuer.get(&token).await), None, "{algorithm:?}");
+        let keys = only(hmac(1).kid("own"));
+        let public = VerifyingKey::from_pem(algorithm, public).expect("a key").kid("pair");
+        keys.add(public).expect("another name");
+        let resource = stack(&keys);
+        assert_eq!(rejected(&resource.get(&token).await), None, "{algorithm:?}");
+        let (start, signature) = token.rsplit_once('.').expect("three parts");
+        let flipped = if signature.starts_with('A') { "B" } else { "A" };
+        let changed = format!("{start}.{flipped}{}", &signature[1..]);
+        assert_eq!(rejected(&resource.get(&changed).await), INVALID, "{algorithm:?}");
+    }
+}
+
+#[test]
+fn a_pem_of_another_algorithm_is_refused() {
+    for (algorithm, private, public) in PAIRS {
+        for (other, _, _) in PAIRS.into_iter().filter(|(other, ..)| *other != algorithm) {
+            assert!(SigningKey::from_pem(other, private).is_err(), "{algorithm:?} as {other:?}");
+            assert!(VerifyingKey::from_pem(other, public).is_err(), "{algorithm:?} as {other:?}");
+        }
+        assert!(VerifyingKey::from_pem(Algorithm::RS256, public).is_err(), "{algorithm:?}");
+        assert!(VerifyingKey::from_pem(Algorithm::HS256, public).is_err(), "{algorithm:?}");
+        assert!(SigningKey::from_pem(algorithm, public).is_err(), "{algorithm:?}");
+        assert!(SigningKey::from_pem(algorithm, "").is_err(), "{algorithm:?}");
+    }
+}
+
+#[tokio::test]
+async fn rsa_verifies_its_own_algorithm_alone() {
+    for (algorithm, expected) in
+        [(Algorithm::RS256, None), (Algorithm::RS384, INVALID), (Algorithm::PS256, INVALID)]
+    {
+        let keys = only(hmac(1).kid("own"));
+        let public = VerifyingKey::from_pem(algorithm, RS256_PUBLIC).expect("2048 bits");
+        keys.add(public.legacy()).expect("the one for tokens without a name");
+        let response = stack(&keys).get(RS256_TOKEN).await;
+        assert_eq!(rejected(&response), expected, "{algorithm:?}");
+    }
+}
+
+#[test]
+fn an_rsa_key_under_2048_bits_is_refused() {
+    let refused = VerifyingKey::from_pem(Algorithm::RS256, RSA_1024_PUBLIC).expect_err("1024 bits");
+    assert!(refused.to_string().contains("2048"), "{refused}");
+}
+
+#[cfg(not(feature = "aws_lc_rs"))]
+#[test]
+fn signing_with_rsa_says_which_feature_it_needs() {
+    let refused = SigningKey::from_pem(Algorithm::RS256, RS256).expect_err("no feature");
+    assert!(refused.to_string().contains("aws_lc_rs"), "{refused}");
+}
+
+#[cfg(feature = "aws_lc_rs")]
+#[tokio::test]
+async fn rsa_signs_under_its_feature() {
+    let key = SigningKey::from_pem(Algorithm::RS256, RS256).expect("a key");
+    let stack = stack(&only(key));
+    let token = stack.sign_in().await;
+    assert_eq!(rejected(&stack.get(&token).await), None);
+}
+
+fn es256_jwk(more: &str) -> String {
+    format!("{{{}{more}}}", ES256_JWK.trim())
+}
+
+#[tokio::test]
+async fn a_jwk_verifies_under_its_kid() {
+    let pair = SigningKey::from_pem(Algorithm::ES256, ES256).expect("a key");
+    for kid in ["pair", "other"] {
+        let token = stack(&only(pair.clone().kid(kid))).sign_in().await;
+        let keys = only(hmac(1).kid("own"));
+        let jwk = es256_jwk(r#","kid":"pair","use":"sig","alg":"ES256""#);
+        keys.add(VerifyingKey::from_jwk(Algorithm::ES256, &jwk).expect("a key")).expect("a name");
+        let expected = if kid == "pair" { None } else { INVALID };
+        assert_eq!(rejected(&stack(&keys).get(&token).await), expected, "{kid}");
+    }
+}
+
+#[test]
+fn a_jwk_for_something_else_is_refused() {
+    for (algorithm, more, expected) in [
+        (Algorithm::ES256, "", true),
+        (Algorithm::ES256, r#","alg":"ES256","use":"sig""#, true),
+        (Algorithm::ES256, r#","alg":"ES384""#, false),
+        (Algorithm::ES256, r#","alg":"ECDH-ES""#, false),
+        (Algorithm::ES256, r#","use":"enc""#, false),
+        (Algorithm::ES384, "", false),
+        (Algorithm::EdDSA, "", false),
+        (Algorithm::HS256, "", false),
+    ] {
+        let made = VerifyingKey::from_jwk(algorithm, &es256_jwk(more));
+        assert_eq!(made.is_ok(), expected, "{algorithm:?} {more}");
+    }
+    for (bytes, expected) in [(31, false), (32, true)] {
+        let secret = URL_SAFE_NO_PAD.encode(vec![7; bytes]);
+        let oct = format!(r#"{{"kty":"oct","k":"{secret}"}}"#);
+        assert_eq!(VerifyingKey::from_jwk(Algorithm::HS256, &oct).is_ok(), expected, "{bytes}");
+        assert!(VerifyingKey::from_jwk(Algorithm::ES256, &oct).is_err());
+    }
+    assert!(VerifyingKey::from_jwk(Algorithm::ES256, "{}").is_err());
+}
+
+#[test]
+fn p10_debug_shows_no_key() {
+    const TELLING: &str = "a-telling-secret-of-thirty-two-b";
+    let secret = SigningKey::hmac(Algorithm::HS256, TELLING).expect("long enough").kid("a");
+    let pair = SigningKey::from_pem(Algorithm::ES256, ES256).expect("a key").kid("b");
+    let verifying = VerifyingKey::from_pem(Algorithm::EdDSA, EDDSA_PUBLIC).expect("a key").kid("c");
+    let keys = only(secret.clone());
+    keys.rotate(pair.clone()).expect("another name");
+    keys.add(verifying.clone()).expect("another name");
+    let refused = (
+        SigningKey::from_pem(Algorithm::ES384, TELLING),
+        VerifyingKey::from_jwk(Algorithm::HS256, TELLING),
+    );
+    let shown = format!("{secret:?} {pair:?} {verifying:?} {keys:?} {keys:#?} {refused:?}");
+    assert!(!shown.contains("telling"), "{shown}");
+    let bytes = format!("{:?}", TELLING.as_bytes());
+    assert!(!shown.contains(&bytes[1..bytes.len() - 1]), "{shown}");
+    for line in [ES256, EDDSA_PUBLIC].iter().flat_map(|pem| pem.lines()).filter(|it| it.len() > 40)
+    {
+        assert!(!shown.contains(line), "{shown}");
+    }
+    assert!(shown.contains("HS256") && shown.contains("\"b\""), "{shown}");
+}
+
+#[tokio::test]
+async fn a_secret_of_another_service_opens_nothing() {
+    let token = signed(&good());
+    assert_eq!(rejected(&stack(&only(hmac(1))).get(&token).await), INVALID);
+}

@@ -1,0 +1,26 @@
+//! The layers, tokens and the fused service, in process, on a clock that only a test moves.
+
+#![allow(clippy::unchecked_time_subtraction, reason = "of constants, in tests")]
+
+#[path = "../test_stack/mod.rs"]
+mod test_stack;
+
+mod activity;
+mod authenticate;
+mod claims_source;
+mod cookies;
+mod expose_headers;
+mod keys;
+mod legacy;
+mod one_service;
+mod p10_debug;
+mod p10_secrets;
+mod rejections;
+mod renew;
+mod renewal_limiter;
+mod renewal_storm;
+mod require_recent_auth;
+mod session;
+mod successor;
+mod token_cache;
+mod unsettled_grants;

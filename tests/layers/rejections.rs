@@ -1,0 +1,196 @@
+//! How a rejection is said: problem details, challenges, gRPC, and bodies of the app's own.
+
+use std::sync::Arc;
+
+use http::{HeaderValue, Method, Request, StatusCode};
+use tower_sliding_session::{Policy, Rejection, RejectionKind, rejection::RejectionBody};
+
+use crate::test_stack::{
+    HOUR, MINUTE, TestStack, by, claims,
+    faulty_store::{FaultyStore, StoreBehavior},
+    patient, text,
+};
+
+/// A stack, and a request to it for each rejection that it gives.
+async fn refused(kind: RejectionKind) -> (TestStack, Request<()>) {
+    let store = Arc::new(FaultyStore::new(StoreBehavior::AtHand));
+    let policy = Policy::builder()
+        .idle_timeout(20 * MINUTE)
+        .absolute_timeout(2 * HOUR)
+        .build()
+        .expect("consistent");
+    let policy = if kind == RejectionKind::TokenExpired { patient() } else { policy };
+    let stack = TestStack::with(policy, |builder| builder.store(Arc::clone(&store)));
+    let token = stack.sign_in().await;
+    let mut request = by(Method::GET, &token).body(()).expect("a request");
+    match kind {
+        RejectionKind::MissingToken => request.headers_mut().clear(),
+        RejectionKind::InvalidToken => {
+            request.headers_mut().insert("authorization", HeaderValue::from_static("Bearer x"));
+        }
+        RejectionKind::TokenExpired => drop(stack.at(HOUR)),
+        RejectionKind::SessionExpiredIdle => drop(stack.at(20 * MINUTE)),
+        RejectionKind::SessionRevoked => {
+            let sid = claims(&token)["sid"].as_str().expect("a name").to_owned();
+            stack.sessions.revoke(&sid).await.expect("ended");
+        }
+        RejectionKind::StoreUnavailable => store.turn(StoreBehavior::Failing),
+        other => panic!("{other:?} is of another layer"),
+    }
+    (stack, request)
+}
+
+const KINDS: [RejectionKind; 6] = [
+    RejectionKind::MissingToken,
+    RejectionKind::InvalidToken,
+    RejectionKind::TokenExpired,
+    RejectionKind::SessionExpiredIdle,
+    RejectionKind::SessionRevoked,
+    RejectionKind::StoreUnavailable,
+];
+
+#[tokio::test]
+async fn over_http_it_is_problem_details_with_a_challenge() {
+    for (kind, code, status, challenge) in [
+        (RejectionKind::MissingToken, "missing_token", 401, Some("Bearer")),
+        (
+            RejectionKind::InvalidToken,
+            "invalid_token",
+            401,
+            Some(r#"Bearer error="invalid_token", error_description="The token is not valid.""#),
+        ),
+        (
+            RejectionKind::TokenExpired,
+            "token_expired",
+            401,
+            Some(
+                r#"Bearer error="invalid_token", error_description="The access token expired. Refresh it.""#,
+            ),
+        ),
+        (
+            RejectionKind::SessionExpiredIdle,
+            "session_expired_idle",
+            401,
+            Some(
+                r#"Bearer error="invalid_token", error_description="The session expired after a time without activity.""#,
+            ),
+        ),
+        (
+            RejectionKind::SessionRevoked,
+            "session_revoked",
+            401,
+            Some(r#"Bearer error="invalid_token", error_description="The session was revoked.""#),
+        ),
+        (RejectionKind::StoreUnavailable, "store_unavailable", 503, None),
+    ] {
+        let (stack, request) = refused(kind).await;
+        let response = stack.send(request).await;
+        assert_eq!(response.status().as_u16(), status, "{code}");
+        let header = |name: &str| {
+            response.headers().get(name).map(|value| value.to_str().expect("text").to_owned())
+        };
+        assert_eq!(header("content-type").as_deref(), Some("application/problem+json"));
+        assert_eq!(header("cache-control").as_deref(), Some("no-store"));
+        assert_eq!(header("www-authenticate").as_deref(), challenge, "{code}");
+        assert_eq!(header("retry-after").as_deref(), (status == 503).then_some("1"), "{code}");
+        let rejection = response.extensions().get::<Rejection>().expect("in the extensions");
+        assert_eq!((rejection.kind(), rejection.code()), (kind, code));
+        let problem: serde_json::Value =
+            serde_json::from_str(&text(response).await).expect("an object");
+        assert_eq!(
+            problem,
+            serde_json::json!({
+                "type": "about:blank", "title": kind.title(), "status": status, "code": code,
+            })
+        );
+    }
+}
+
+#[tokio::test]
+async fn over_grpc_it_is_a_status_in_headers_alone() {
+    for content_type in ["application/grpc", "application/grpc+proto", "application/grpc;x=y"] {
+        for kind in KINDS {
+            let (stack, mut request) = refused(kind).await;
+            request
+                .headers_mut()
+                .insert("content-type", content_type.parse().expect("a content type"));
+            let response = stack.send(request).await;
+            assert_eq!(response.status(), StatusCode::OK);
+            let headers = response.headers();
+            assert_eq!(headers["content-type"], "application/grpc");
+            let status = if kind == RejectionKind::StoreUnavailable { "14" } else { "16" };
+            assert_eq!(headers["grpc-status"], status, "{kind:?}");
+            assert_eq!(headers["grpc-message"], kind.title());
+            assert_eq!(headers["session-error"], kind.code());
+            assert!(response.extensions().get::<Rejection>().is_some());
+            assert!(http_body::Body::is_end_stream(response.body()), "one HEADERS frame");
+            assert_eq!(text(response).await, "");
+        }
+    }
+}
+
+#[tokio::test]
+async fn grpc_web_is_answered_in_its_own_type() {
+    for content_type in ["application/grpc-web+proto", "application/grpc-web-text"] {
+        let (stack, mut request) = refused(RejectionKind::InvalidToken).await;
+        request.headers_mut().insert("content-type", content_type.parse().expect("a content type"));
+        let response = stack.send(request).await;
+        assert_eq!(response.headers()["content-type"], content_type);
+        assert_eq!(response.headers()["grpc-status"], "16");
+    }
+}
+
+#[test]
+fn every_title_needs_no_percent_encoding() {
+    for code in [
+        "missing_token",
+        "invalid_token",
+        "token_expired",
+        "session_expired_idle",
+        "session_expired_absolute",
+        "session_revoked",
+        "invalid_refresh_token",
+        "refresh_token_reused",
+        "recent_authentication_required",
+        "store_unavailable",
+    ] {
+        let title = RejectionKind::from_code(code).expect("listed").title();
+        assert!(title.bytes().all(|byte| (b' '..=b'~').contains(&byte) && byte != b'%'), "{title}");
+        assert!(!title.contains(['"', '\\']), "{title} stands in a quoted string");
+    }
+}
+
+#[tokio::test]
+async fn a_body_of_the_apps_own_keeps_status_challenge_and_cache_control() {
+    for kind in [RejectionKind::MissingToken, RejectionKind::SessionExpiredIdle] {
+        let stack = TestStack::with(Policy::builder().build().expect("consistent"), |builder| {
+            builder.rejections(|rejection: &Rejection| {
+                let body = format!("<p>{}</p>", rejection.code());
+                RejectionBody::new(HeaderValue::from_static("text/html"), body)
+            })
+        });
+        let token = stack.sign_in().await;
+        let mut request = by(Method::GET, &token).body(()).expect("a request");
+        if kind == RejectionKind::MissingToken {
+            request.headers_mut().clear();
+        }
+        let response = stack.at(20 * MINUTE).send(request.clone()).await;
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+        assert_eq!(response.headers()["content-type"], "text/html");
+        assert_eq!(response.headers()["cache-control"], "no-store");
+        assert!(response.headers().contains_key("www-authenticate"));
+        assert_eq!(text(response).await, format!("<p>{}</p>", kind.code()));
+
+        request.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc"));
+        assert_eq!(text(stack.send(request).await).await, "", "gRPC has no body to replace");
+    }
+}
+
+#[tokio::test]
+async fn a_successful_answer_carries_no_rejection() {
+    let stack = TestStack::new(patient());
+    let token = stack.sign_in().await;
+    let response = stack.get(&token).await;
+    assert!(response.extensions().get::<Rejection>().is_none());
+    assert_eq!(text(response).await, "ok");
+}

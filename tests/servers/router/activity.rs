@@ -1,0 +1,95 @@
+//! `GET /auth/activity`.
+
+use serde_json::{Value, json};
+use tower_sliding_session::Grant;
+
+use super::service::{BEGIN, MINUTE, Service, by, problem};
+
+async fn rows(service: &Service, query: &str, grant: &Grant) -> Vec<Value> {
+    let answer = service.ask(&format!("GET /activity{query}"), grant).await.ok();
+    answer["rows"].as_array().expect("rows").clone()
+}
+
+#[tokio::test]
+async fn a_visit_leaves_a_row_of_the_callers_own() {
+    let service = Service::new();
+    let bob = service.engineer("bob", "acme").await;
+    let ada = service.owner("ada", "acme").await;
+    service.entry(&bob).await;
+    service.clock.advance(MINUTE);
+    service.entry(&ada).await;
+    let detail = json!({
+        "class": "user", "method": "GET", "route": "/me", "status": 200, "code": null,
+    });
+    let row = json!({ "at": BEGIN.to_string(), "event": "request", "detail": detail });
+    assert_eq!(rows(&service, "", &bob).await, std::slice::from_ref(&row));
+    assert_eq!(rows(&service, "?category=activity&scope=own", &bob).await.last(), Some(&row));
+}
+
+#[tokio::test]
+async fn the_security_log_is_another_one() {
+    let service = Service::new();
+    let bob = service.engineer("bob", "acme").await;
+    let ada = service.owner("ada", "acme").await;
+    let row = json!({ "at": BEGIN.to_string(), "event": "session_started", "detail": {} });
+    assert_eq!(rows(&service, "?category=security", &bob).await, std::slice::from_ref(&row));
+    let account = rows(&service, "?category=security&scope=account", &ada).await;
+    assert_eq!(account, [row.clone(), row]);
+}
+
+#[tokio::test]
+async fn a_log_goes_on_where_its_cursor_says() {
+    let service = Service::new();
+    let bob = service.engineer("bob", "acme").await;
+    for _ in 0..3 {
+        service.entry(&bob).await;
+        service.clock.advance(MINUTE);
+    }
+    let mut at = Vec::new();
+    let mut query = String::new();
+    for _ in 0..2 {
+        let line = format!("GET /activity?limit=2{query}");
+        let request = by(&line, &bob).header("session-activity", "background");
+        let answer = service.send(request, "").await.ok();
+        at.extend(answer["rows"].as_array().expect("rows").iter().map(|row| row["at"].clone()));
+        query = answer["next"].as_str().map_or(String::new(), |next| format!("&cursor={next}"));
+    }
+    let visits = [2, 1, 0].map(|minute| (BEGIN + minute * MINUTE).to_string());
+    assert_eq!(at, visits);
+    assert!(query.is_empty(), "no third page");
+}
+
+#[tokio::test]
+async fn the_accounts_log_is_for_its_owner() {
+    let service = Service::new();
+    let bob = service.engineer("bob", "acme").await;
+    let eve = service.owner("eve", "globex").await;
+    let nobody = service.start("ada", None, "owner").await;
+    for grant in [&bob, &nobody] {
+        let answer = service.ask("GET /activity?scope=account", grant).await;
+        assert_eq!(answer.problem(), problem(403, "forbidden"));
+    }
+    service.entry(&bob).await;
+    assert_eq!(rows(&service, "?category=security&scope=account", &eve).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_parameter_that_means_nothing_is_named() {
+    let service = Service::new();
+    let bob = service.engineer("bob", "acme").await;
+    for (query, field) in [
+        ("category=audit", "category"),
+        ("category=", "category"),
+        ("category=Security", "category"),
+        ("category=%F0%9F%A6%80", "category"),
+        ("limit=0", "limit"),
+        ("limit=1e3", "limit"),
+        ("limit=18446744073709551616", "limit"),
+        ("cursor=0", "cursor"),
+        ("scope=all", "scope"),
+    ] {
+        let answer = service.ask(&format!("GET /activity?{query}"), &bob).await;
+        assert_eq!(answer.problem(), problem(422, "invalid_parameter"), "{query}");
+        assert_eq!(answer.json()["errors"][0]["field"], field, "{query}");
+    }
+}

@@ -1,0 +1,41 @@
+//! `GET /auth/config`.
+
+use serde_json::json;
+use tower_sliding_session::{Policy, Profiles};
+
+use super::service::{Service, request};
+
+#[tokio::test]
+async fn it_is_public_and_tells_the_settings() {
+    let service = Service::new();
+    let answer = service.send(request("GET /config"), "").await;
+    assert_eq!(
+        answer.ok(),
+        json!({
+            "idle_timeout": 259_200,
+            "absolute_timeout": 1_209_600,
+            "token_lifetime": 900,
+            "renew": true,
+            "renew_threshold": 0.5,
+            "renewed_token_header": "x-refreshed-token",
+            "features": { "inactivity_based_expiration": true, "refresh_tokens": true },
+        })
+    );
+    assert_eq!(answer.headers["content-type"], "application/json");
+}
+
+#[test]
+fn every_setting_says_what_it_is() {
+    use tower_sliding_session::{JwtKeys, SlidingSessions};
+
+    let policy = Policy::builder().renew_always().build().expect("a legal policy");
+    assert_eq!(Profiles::new(policy.clone()).normal(), &policy);
+    let sessions = SlidingSessions::builder(JwtKeys::hs256([7; 32]).expect("long"), policy)
+        .renewed_token_header("x-next".parse().expect("a header name"))
+        .build()
+        .expect("legal settings");
+    let config = serde_json::to_value(sessions.client_config()).expect("JSON");
+    assert_eq!(config["renew_threshold"], "always");
+    assert_eq!(config["renewed_token_header"], "x-next");
+    assert_eq!(config["features"]["refresh_tokens"], false);
+}

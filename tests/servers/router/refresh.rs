@@ -1,0 +1,141 @@
+//! `POST /auth/refresh`.
+
+use axum::body::Body;
+use serde_json::{Value, json};
+use tower_sliding_session::Grant;
+
+use super::service::{Answer, BEGIN, DAY, MINUTE, Service, problem, request};
+
+async fn refresh(service: &Service, headers: &[(&str, &str)], body: impl Into<Body>) -> Answer {
+    let mut request = request("POST /refresh");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    service.send(request, body).await
+}
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+fn presented(grant: &Grant) -> String {
+    json!({ "refresh_token": grant.refresh_token().expect("it is on") }).to_string()
+}
+
+#[tokio::test]
+async fn a_refresh_token_is_exchanged_for_a_grant() {
+    let service = Service::new();
+    let grant = service.engineer("bob", "acme").await;
+    service.clock.advance(20 * MINUTE);
+    let answer = refresh(&service, &[JSON], presented(&grant)).await.ok();
+    assert_eq!(answer["session_id"], grant.session_id());
+    assert_eq!(answer["token_type"], "Bearer");
+    assert_eq!(answer["expires_in"], 900);
+    assert_eq!(answer["idle_expires_at"], (BEGIN + 20 * MINUTE + 3 * DAY).to_string());
+    assert_eq!(answer["absolute_expires_at"], (BEGIN + 14 * DAY).to_string());
+    assert_ne!(answer["access_token"], grant.access_token());
+    assert_ne!(answer["refresh_token"], *grant.refresh_token().expect("it is on"));
+}
+
+#[tokio::test]
+async fn p17_a_refresh_in_the_background_moves_no_idle_deadline() {
+    let service = Service::new();
+    let grant = service.engineer("bob", "acme").await;
+    service.clock.advance(20 * MINUTE);
+    let background = ("session-activity", "background");
+    let answer = refresh(&service, &[JSON, background], presented(&grant)).await.ok();
+    assert_eq!(answer["idle_expires_at"], (BEGIN + 3 * DAY).to_string());
+}
+
+#[tokio::test]
+async fn what_comes_too_late_or_twice_is_told_apart() {
+    let service = Service::new();
+    let (late, twice) = (service.engineer("bob", "acme").await, service.owner("ada", "acme").await);
+    refresh(&service, &[JSON], presented(&twice)).await.ok();
+    service.clock.advance(MINUTE);
+    let answer = refresh(&service, &[JSON], presented(&twice)).await;
+    assert_eq!(answer.problem(), problem(401, "refresh_token_reused"));
+    assert!(answer.headers["www-authenticate"].to_str().expect("text").starts_with("Bearer "));
+    service.clock.advance(3 * DAY);
+    let answer = refresh(&service, &[JSON], presented(&late)).await;
+    assert_eq!(answer.problem(), problem(401, "session_expired_idle"));
+}
+
+#[tokio::test]
+async fn no_token_is_an_invalid_token() {
+    let service = Service::new();
+    let access = service.engineer("bob", "acme").await.access_token().to_owned();
+    for body in [
+        json!({}),
+        json!({ "refresh_token": "" }),
+        json!({ "refresh_token": null }),
+        json!({ "refresh_token": 7 }),
+        json!({ "refresh_token": ["a"] }),
+        json!({ "refresh_token": { "a": 1 } }),
+        json!({ "refresh_token": "é.🦀.\u{0}" }),
+        json!({ "refresh_token": "a".repeat(16_000) }),
+        json!({ "refresh_token": access }),
+        json!([access]),
+        json!("text"),
+        Value::Null,
+        json!(7),
+    ] {
+        let answer = refresh(&service, &[JSON], body.to_string()).await;
+        assert_eq!(answer.problem(), problem(401, "invalid_refresh_token"), "{body}");
+    }
+    let nothing = refresh(&service, &[], "").await;
+    assert_eq!(nothing.problem(), problem(401, "invalid_refresh_token"));
+    for escaped in [r#"{"refresh_token":"\ud800"}"#, r#"{"refresh_token":1e999}"#] {
+        let answer = refresh(&service, &[JSON], escaped).await;
+        assert_eq!(answer.problem(), problem(401, "invalid_refresh_token"), "{escaped}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_json_is_malformed() {
+    let service = Service::new();
+    for body in
+        [&b"{"[..], b"{\"refresh_token\":}", b"\xff\xfe", b"{} {}", b" ", b"{\"a\":\"\xc3\"}"]
+    {
+        let answer = refresh(&service, &[JSON], body.to_vec()).await;
+        assert_eq!(answer.problem(), problem(400, "malformed_body"), "{body:?}");
+    }
+    let deep = "[".repeat(8_000);
+    let answer = refresh(&service, &[JSON], deep).await;
+    assert_eq!(answer.problem(), problem(400, "malformed_body"));
+    let deep = "[".repeat(8_000) + &"]".repeat(8_000);
+    let answer = refresh(&service, &[JSON], deep).await;
+    assert_eq!(answer.problem(), problem(401, "invalid_refresh_token"));
+}
+
+#[tokio::test]
+async fn another_type_is_not_read() {
+    let service = Service::new();
+    let body = presented(&service.engineer("bob", "acme").await);
+    for content_type in [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "application/jsonp",
+        "text/json",
+        "json",
+        "application/",
+        "",
+    ] {
+        let answer = refresh(&service, &[("content-type", content_type)], body.clone()).await;
+        assert_eq!(answer.problem(), problem(415, "unsupported_media_type"), "{content_type}");
+    }
+    for headers in [&[][..], &[JSON, JSON]] {
+        let answer = refresh(&service, headers, body.clone()).await;
+        assert_eq!(answer.problem(), problem(415, "unsupported_media_type"), "{headers:?}");
+    }
+    let whole = ("content-type", "Application/JSON; charset=utf-8");
+    refresh(&service, &[whole], body).await.ok();
+}
+
+#[tokio::test]
+async fn sixteen_kibibytes_are_the_most() {
+    let service = Service::new();
+    let most = presented(&service.engineer("bob", "acme").await);
+    let most = format!("{most}{}", " ".repeat(16 * 1024 - most.len()));
+    let answer = refresh(&service, &[JSON], format!("{most} ")).await;
+    assert_eq!(answer.problem(), problem(413, "body_too_large"));
+    refresh(&service, &[JSON], most).await.ok();
+}

@@ -1,0 +1,133 @@
+//! How a session begins, and what its epoch becomes.
+
+use std::time::Duration;
+
+use tower_sliding_session::{
+    Timestamp,
+    identity::Scope,
+    store::{BulkRevocation, RefreshAsk, RefreshedSession, SessionRecord, StoredSession},
+};
+
+use crate::{
+    empty_stores::Store,
+    sign_in::{
+        ABSOLUTE, ADA, BEGIN, JOY, after, all_of, ask, begin, begun, everything, is_live, listed,
+        revoke_all, row, rows,
+    },
+};
+
+/// A second after every sign-in here.
+const MARK: Timestamp = after(1000);
+
+/// A bulk revocation whose mark, as a clock skew has it, is later than its instant.
+fn marked(scope: Scope, mark: Timestamp) -> BulkRevocation {
+    BulkRevocation { mark, ..all_of(scope, BEGIN) }
+}
+
+fn of_epoch(sid: &str, epoch: Timestamp) -> SessionRecord {
+    SessionRecord { epoch, ..ADA.signs_in(sid, BEGIN) }
+}
+
+fn scopes() -> [Scope; 3] {
+    [ADA.user(), ADA.account(), everything()]
+}
+
+pub(crate) async fn a_session_begins_with_its_record_its_entry_and_its_row(store: Store) {
+    let whole = SessionRecord {
+        profile: Some("remember_me".to_owned()),
+        last_seen: after(3),
+        epoch: after(2),
+        ..ADA.signs_in("whole", BEGIN)
+    };
+    for record in [whole, JOY.signs_in("bare", after(5))] {
+        begin(&store, &record).await;
+        let kept = store.session(record.key, after(5)).await.expect("the store answers");
+        assert!(kept == Some(record.clone()), "{}", record.sid);
+        let peeked = store.get(record.key).await.expect("the store answers");
+        assert_eq!(peeked, StoredSession::Active(record.last_seen));
+    }
+    let rows = rows(&store, "session_started").await;
+    let expected = [("bare", JOY, 5), ("whole", ADA, 0)].map(|(sid, person, millis)| {
+        let at = after(millis);
+        row(&person.signs_in(sid, at), "session_started", at)
+    });
+    assert!(rows == expected);
+}
+
+pub(crate) async fn without_marks_the_epoch_is_its_own(store: Store) {
+    for (sid, epoch) in [("first", BEGIN), ("second", BEGIN), ("third", after(7))] {
+        assert_eq!(begin(&store, &of_epoch(sid, epoch)).await, epoch);
+    }
+}
+
+pub(crate) async fn p29_a_sign_in_after_a_bulk_revocation_lives(store: Store) {
+    for (kind, scope) in scopes().into_iter().enumerate() {
+        let mark = MARK + Duration::from_secs(kind as u64);
+        revoke_all(&store, marked(scope, mark)).await;
+        let expected = [(-1, 1), (0, 1), (1, 1), (2, 2)];
+        for (offset, epoch) in expected {
+            let epoch_of =
+                |offset| Timestamp::from_millis(mark.as_millis().saturating_add_signed(offset));
+            let record = of_epoch(&format!("{kind} {offset}"), epoch_of(offset));
+            let answer = begin(&store, &record).await;
+            assert_eq!(answer, epoch_of(epoch), "{}", record.sid);
+            let kept = store.session(record.key, BEGIN).await.expect("the store answers");
+            let kept = kept.unwrap_or_else(|| panic!("{} lifecycle_state", record.sid));
+            assert_eq!(kept.epoch, answer, "{}", record.sid);
+        }
+    }
+}
+
+pub(crate) async fn p29_whatever_lives_dies_and_the_next_sign_in_comes_behind_it(store: Store) {
+    for (kind, scope) in scopes().into_iter().enumerate() {
+        let mark = MARK + Duration::from_secs(kind as u64);
+        let milli = Duration::from_millis(1);
+        let begun = [("before", mark - milli), ("at", mark), ("behind", mark + milli)]
+            .map(|(name, epoch)| of_epoch(&format!("{kind} {name}"), epoch));
+        for record in &begun {
+            assert_eq!(begin(&store, record).await, record.epoch);
+        }
+        assert_eq!(revoke_all(&store, marked(scope, mark)).await, 3);
+        for record in &begun {
+            assert!(!is_live(&store, record, BEGIN).await, "{}", record.sid);
+        }
+        let next = of_epoch(&format!("{kind} next"), mark);
+        assert_eq!(begin(&store, &next).await, mark + milli + milli);
+        assert_eq!(listed(&store, scope, BEGIN).await, [&*next.sid]);
+        revoke_all(&store, marked(scope, mark)).await;
+    }
+}
+
+pub(crate) async fn p29_the_latest_mark_of_all_scopes_counts(store: Store) {
+    for (scope, millis) in scopes().into_iter().zip([2000, 3000, 1000]) {
+        revoke_all(&store, marked(scope, after(millis))).await;
+    }
+    assert_eq!(begin(&store, &of_epoch("s", BEGIN)).await, after(3001));
+    let earlier = marked(ADA.account(), after(2500));
+    revoke_all(&store, earlier).await;
+    assert_eq!(begin(&store, &of_epoch("t", BEGIN)).await, after(3002), "behind what it ended");
+}
+
+pub(crate) async fn p29_a_mark_reaches_sessions_that_the_store_never_saw(store: Store) {
+    revoke_all(&store, marked(ADA.user(), MARK)).await;
+    let milli = Duration::from_millis(1);
+    for (epoch, expected) in [
+        (MARK - milli, RefreshedSession::Revoked),
+        (MARK, RefreshedSession::Revoked),
+        (MARK + milli, RefreshedSession::Unknown),
+    ] {
+        let stranger = RefreshAsk { epoch, ..ask(&ADA.signs_in("stranger", BEGIN), "r1") };
+        let state = store.refresh_state(stranger).await.expect("the store answers");
+        assert_eq!(state.session, expected, "{epoch:?}");
+    }
+}
+
+pub(crate) async fn p04_an_ended_session_does_not_begin_again(store: Store) {
+    let record = begun(&store, ADA, "s").await;
+    store.write_tombstone(record.key, BEGIN + ABSOLUTE).await.expect("the store answers");
+    // Whether or not the store takes the record, the session stays over.
+    drop(store.begin(record.clone(), row(&record, "session_started", after(1))).await);
+    assert!(!is_live(&store, &record, after(1)).await);
+    let peeked = store.get(record.key).await.expect("the store answers");
+    assert_eq!(peeked, StoredSession::Ended);
+}

@@ -1,0 +1,186 @@
+//! Strings and instants that nobody should have sent.
+
+use std::time::Duration;
+
+use tower_sliding_session::{
+    Timestamp,
+    audit::{AuditRecord, LogCategory},
+    identity::{Scope, Scopes, StoreKey},
+    policy::TimeoutOverrides,
+    store::{
+        ListQuery, LogScope, OverridesChange, RefreshAsk, Rotated, Rotation, SessionRecord,
+        SuccessorPayloads, TokenState, Touch,
+    },
+};
+
+use crate::{
+    empty_stores::Store,
+    sign_in::{ADA, BEGIN, after, all_of, begin, everything, row, rows},
+};
+
+/// The last millisecond that a claim may name.
+const END_OF_9999: Timestamp = Timestamp::from_millis(253_402_300_799_999);
+
+fn hostile_strings() -> Vec<String> {
+    let long = "s".repeat(8 * 1024);
+    [
+        "",
+        "\0",
+        "a\0b",
+        "'; DROP TABLE sessions; --",
+        "\" OR \"1\"=\"1",
+        "\\",
+        "\\x00",
+        "%_%",
+        "$1 ?1 :a @b {}",
+        "line\r\nbreak\ttab",
+        "Ünï€ødé 名前 🦀",
+        "e\u{301}",
+        "\u{202e}\u{200b}\u{feff}\u{ffff}\u{10ffff}",
+        "null",
+        " leading and trailing ",
+        &long,
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
+
+fn record_of(text: &str) -> SessionRecord {
+    SessionRecord {
+        key: StoreKey::session(Some(text), text),
+        sid: text.to_owned(),
+        sub: text.to_owned(),
+        tenant: Some(text.to_owned()),
+        profile: Some(text.to_owned()),
+        scopes: Scopes::new(Some(text), Some(text), text),
+        ..ADA.signs_in("s", BEGIN)
+    }
+}
+
+pub(crate) async fn p14_strings_come_back_as_they_went(store: Store) {
+    for text in hostile_strings() {
+        let record = record_of(&text);
+        let detail = serde_json::json!({ "text": text }).to_string();
+        let row = AuditRecord {
+            detail: detail.into(),
+            event: text.clone().into(),
+            ..row(&record, "", BEGIN)
+        };
+        store.begin(record.clone(), row.clone()).await.expect("the store answers");
+        let kept = store.session(record.key, BEGIN).await.expect("the store answers");
+        assert!(kept == Some(record.clone()), "{text:?}");
+        let user = Scope::User(record.scopes.user);
+        let page = store.sessions(user, ListQuery::first(2), BEGIN).await;
+        assert!(page.expect("the store answers").items == [record.clone()], "{text:?}");
+        let account = StoreKey::account(Some(&text), &text);
+        let users = store.active_users(account, 2, BEGIN).await.expect("the store answers");
+        assert_eq!(users.into_iter().map(|user| user.sub).collect::<Vec<_>>(), [text.as_str()]);
+        let log = LogScope { category: LogCategory::Security, scope: user };
+        let page = store.log(log, ListQuery::first(2)).await.expect("the store answers");
+        assert!(page.items == [row], "{text:?}");
+
+        let token = StoreKey::token(Some(&text), &text);
+        let ask = RefreshAsk { session: record.key, token, epoch: BEGIN, scopes: record.scopes };
+        let next = StoreKey::token(Some(&text), "next");
+        let successors =
+            SuccessorPayloads { access: text.clone(), refresh: text.clone(), token: next };
+        let rotation = Rotation {
+            ask,
+            now: BEGIN,
+            until: record.ends_at,
+            successors: Some(successors.clone()),
+            is_activity: true,
+            adopt: None,
+        };
+        assert_eq!(store.rotate(rotation).await.expect("the store answers"), Rotated::Done);
+        let state = store.refresh_state(ask).await.expect("the store answers");
+        let expected =
+            TokenState::Used { at: BEGIN, successor: Some(successors), had_successor: true };
+        assert_eq!(state.token, expected, "{text:?}");
+    }
+}
+
+pub(crate) async fn p14_look_alike_strings_are_different_sessions(store: Store) {
+    let pairs = [("a", "a\0"), ("a ", " a"), ("é", "e\u{301}"), ("Ada", "ada"), ("", "\0")];
+    for (one, other) in pairs {
+        let (one, other) = (record_of(one), record_of(other));
+        begin(&store, &one).await;
+        let unknown = store.session(other.key, BEGIN).await.expect("the store answers");
+        assert!(unknown.is_none(), "{:?}", other.sid);
+        let scope = Scope::User(other.scopes.user);
+        let page = store.sessions(scope, ListQuery::first(2), BEGIN).await;
+        assert!(page.expect("the store answers").items.is_empty(), "{:?}", other.sid);
+    }
+}
+
+/// Asks everything that a store can be asked, at `now`.
+async fn everything_at(store: &Store, sid: &str, now: Timestamp, idle: Duration) {
+    let record = SessionRecord { idle, ends_at: now, ..ADA.signs_in(sid, now) };
+    let row = row(&record, "happened", now);
+    let answers = "the store answers";
+    store.begin(record.clone(), row.clone()).await.expect(answers);
+    let touch = Touch { now, token_activity: now, idle, known_only: false };
+    store.touch(record.key, touch).await.expect(answers);
+    store.get(record.key).await.expect(answers);
+    let token = StoreKey::token(None, sid);
+    let ask = RefreshAsk { session: record.key, token, epoch: now, scopes: record.scopes };
+    store.refresh_state(ask).await.expect(answers);
+    let rotation = Rotation {
+        ask,
+        now,
+        until: now,
+        successors: None,
+        is_activity: true,
+        adopt: Some(record.clone()),
+    };
+    store.rotate(rotation).await.expect(answers);
+    store.session(record.key, now).await.expect(answers);
+    store.sessions(everything(), ListQuery::first(100), now).await.expect(answers);
+    store.active_users(ADA.account().key(), u32::MAX, now).await.expect(answers);
+    store.active_users(ADA.account().key(), 0, now).await.expect(answers);
+    let longest = TimeoutOverrides { idle: Some(idle), absolute: Some(Duration::MAX) };
+    for (old, new) in
+        [(TimeoutOverrides::default(), longest), (longest, TimeoutOverrides::default())]
+    {
+        let account = ADA.account().key();
+        let change = OverridesChange { account, old, new, log: row.clone() };
+        store.set_overrides(change).await.expect(answers);
+    }
+    store.append(vec![row.clone()]).await.expect(answers);
+    store.revoke_all(all_of(ADA.user(), now)).await.expect(answers);
+    let again = SessionRecord { idle, ..ADA.signs_in(&format!("{sid} again"), now) };
+    store.begin(again, row.clone()).await.expect(answers);
+    store.revoke(record.key, now, row).await.expect(answers);
+    store.write_tombstone(record.key, now).await.expect(answers);
+}
+
+pub(crate) async fn p13_extreme_instants_do_not_panic(store: Store) {
+    let mut instants = vec![BEGIN, Timestamp::EPOCH, Timestamp::from_millis(1), END_OF_9999];
+    instants.extend([i64::MAX.unsigned_abs(), u64::MAX].map(Timestamp::from_millis));
+    for (step, now) in instants.iter().chain(instants.iter().rev()).enumerate() {
+        for idle in [Duration::ZERO, Duration::from_nanos(1), Duration::MAX] {
+            everything_at(&store, &format!("{step} {idle:?}"), *now, idle).await;
+        }
+    }
+}
+
+pub(crate) async fn p13_the_ends_of_what_a_claim_may_name_are_kept_exactly(store: Store) {
+    for (sid, at) in [("first", Timestamp::EPOCH), ("last", END_OF_9999)] {
+        let record = SessionRecord {
+            auth_time: at,
+            epoch: at,
+            last_seen: at,
+            idle: Duration::from_secs(400 * 24 * 3600),
+            ends_at: END_OF_9999 + Duration::from_millis(1),
+            ..ADA.signs_in(sid, BEGIN)
+        };
+        assert_eq!(begin(&store, &record).await, at);
+        let kept = store.session(record.key, at).await.expect("the store answers");
+        assert!(kept == Some(record), "{sid}");
+        assert!(rows(&store, "session_started").await.iter().any(|row| row.at == at), "{sid}");
+    }
+    let revoked = store.revoke_all(all_of(ADA.user(), END_OF_9999)).await;
+    assert!(revoked.expect("the store answers") >= 1);
+    let next = begin(&store, &ADA.signs_in("next", after(1))).await;
+    assert_eq!(next, END_OF_9999 + Duration::from_millis(1));
+}

@@ -1,0 +1,66 @@
+//! What the owners of accounts have decided.
+
+use std::time::Duration;
+
+use tower_sliding_session::{identity::StoreKey, policy::TimeoutOverrides, store::OverridesChange};
+
+use crate::{
+    empty_stores::Store,
+    sign_in::{ADA, BEGIN, EVE, after, row, rows},
+};
+
+const DEFAULT: TimeoutOverrides = TimeoutOverrides { idle: None, absolute: None };
+const SHORT: TimeoutOverrides =
+    TimeoutOverrides { idle: Some(Duration::from_secs(300)), absolute: None };
+const BOTH: TimeoutOverrides = TimeoutOverrides {
+    idle: Some(Duration::from_secs(600)),
+    absolute: Some(Duration::from_secs(90 * 24 * 3600)),
+};
+
+fn acme() -> StoreKey {
+    ADA.account().key()
+}
+
+pub(crate) fn change(old: TimeoutOverrides, new: TimeoutOverrides) -> OverridesChange {
+    let log = row(&ADA.signs_in("owner", BEGIN), "policy_changed", after(10));
+    OverridesChange { account: acme(), old, new, log }
+}
+
+async fn changed(store: &Store, old: TimeoutOverrides, new: TimeoutOverrides) -> bool {
+    store.set_overrides(change(old, new)).await.expect("the store answers")
+}
+
+async fn in_force(store: &Store, account: StoreKey) -> TimeoutOverrides {
+    store.overrides(account).await.expect("the store answers")
+}
+
+pub(crate) async fn overrides_are_exchanged_if_the_old_ones_are_in_force(store: Store) {
+    assert_eq!(in_force(&store, acme()).await, DEFAULT);
+    assert!(!changed(&store, SHORT, BOTH).await, "the default is in force");
+    assert_eq!(in_force(&store, acme()).await, DEFAULT);
+    let mut logged = 0;
+    for (old, new) in [(DEFAULT, SHORT), (SHORT, BOTH), (BOTH, BOTH), (BOTH, DEFAULT)] {
+        assert!(changed(&store, old, new).await, "{new:?}");
+        assert_eq!(in_force(&store, acme()).await, new);
+        logged += 1;
+        if old != new {
+            assert!(!changed(&store, old, SHORT).await, "{old:?} is no longer in force");
+            assert_eq!(in_force(&store, acme()).await, new);
+        }
+        assert_eq!(rows(&store, "policy_changed").await.len(), logged);
+    }
+}
+
+pub(crate) async fn overrides_are_of_one_account(store: Store) {
+    assert!(changed(&store, DEFAULT, BOTH).await);
+    assert_eq!(in_force(&store, EVE.account().key()).await, DEFAULT);
+}
+
+pub(crate) async fn the_layers_hear_of_overrides(store: Store) {
+    let policies = store.account_policies().expect("the store supports account policies");
+    assert_eq!(policies.overrides(|| Some(acme())), None);
+    assert!(changed(&store, DEFAULT, SHORT).await);
+    assert_eq!(policies.overrides(|| Some(acme())), Some(SHORT));
+    assert!(changed(&store, SHORT, DEFAULT).await);
+    assert_eq!(policies.overrides(|| Some(acme())), None);
+}

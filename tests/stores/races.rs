@@ -1,0 +1,289 @@
+//! What stays true whatever runs beside it.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    sync::Barrier,
+    task::{JoinSet, yield_now},
+};
+use tower_sliding_session::{
+    Timestamp,
+    policy::TimeoutOverrides,
+    store::{
+        BulkRevocation, Exempt, RefreshedSession, Rotated, Rotation, SessionRecord, StoredSession,
+        TokenState, TouchOutcome,
+    },
+};
+
+use crate::{
+    empty_stores::Store,
+    policies::change,
+    rotate::unused,
+    sign_in::{
+        ABSOLUTE, ADA, BEGIN, after, all_of, begin, begun, exchange, is_live, listed, revoke_all,
+        rotate, row, rows, state, token_state, touch,
+    },
+};
+
+const ROUNDS: u64 = 200;
+const TASKS: usize = 4;
+
+/// The instant of a round, ten milliseconds after the one before.
+const fn round_at(round: u64) -> Timestamp {
+    after(round * 10)
+}
+
+pub(crate) async fn p05_fifty_rotations_of_one_token_are_one(store: Store) {
+    let record = begun(&store, ADA, "s").await;
+    let mut tasks = JoinSet::new();
+    for id in 0..50 {
+        let rotation = exchange(&record, "r1", &format!("next {id}"), after(id));
+        let store = Arc::clone(&store);
+        tasks.spawn(async move { rotate(&store, rotation).await });
+    }
+    let answers = tasks.join_all().await;
+    let refused: Vec<_> = answers
+        .into_iter()
+        .filter_map(|answer| match answer {
+            Rotated::Done => None,
+            Rotated::Refused(state) => Some(state),
+        })
+        .collect();
+    assert_eq!(refused.len(), 49, "exactly one is done");
+    let state = state(&store, &record, "r1").await;
+    assert!(refused.iter().all(|refused| *refused == state), "all are told of one successor");
+    let TokenState::Used { successor: Some(successor), had_successor: true, .. } = state.token
+    else {
+        panic!("the token was not exchanged")
+    };
+    let next = serde_json::from_str::<serde_json::Value>(&successor.refresh).expect("it is JSON");
+    let next = next["jti"].as_str().expect("it names its token").to_owned();
+    assert_eq!(token_state(&store, &record, &next).await, TokenState::Unused);
+}
+
+/// Refreshes `record` by one chain of tokens until it is refused, which has to be before a refresh
+/// that began when `is_over`. The token that was refused.
+async fn refresh_until_refused(
+    store: Store,
+    record: SessionRecord,
+    chain: usize,
+    is_over: Arc<AtomicBool>,
+) -> String {
+    for step in 0_u64.. {
+        let was_over = is_over.load(SeqCst);
+        let [jti, next] = [step, step + 1].map(|step| format!("{} {chain} {step}", record.sid));
+        let rotation = Rotation {
+            adopt: Some(record.clone()),
+            ..exchange(&record, &jti, &next, record.auth_time)
+        };
+        match rotate(&store, rotation).await {
+            Rotated::Done => assert!(!was_over, "{jti} was exchanged after the end"),
+            Rotated::Refused(state) => {
+                assert_eq!(state, unused(RefreshedSession::Revoked), "{jti}");
+                return jti;
+            }
+        }
+        yield_now().await;
+    }
+    unreachable!("the session ends")
+}
+
+/// Lets refreshes race what ends their session, [`ROUNDS`] times.
+async fn race_against(store: Store, end: impl AsyncFn(&Store, &SessionRecord)) {
+    for round in 0..ROUNDS {
+        let record = ADA.signs_in(&round.to_string(), round_at(round));
+        assert_eq!(begin(&store, &record).await, record.epoch);
+        race_once(&store, &record, &end).await;
+    }
+}
+
+/// Lets refreshes race the end of a session: it wins, whether the store knew the session or a
+/// refresh was about to adopt it.
+async fn race_once(
+    store: &Store,
+    record: &SessionRecord,
+    end: &impl AsyncFn(&Store, &SessionRecord),
+) {
+    let is_over = Arc::new(AtomicBool::new(false));
+    let start = Arc::new(Barrier::new(TASKS + 1));
+    let mut tasks = JoinSet::new();
+    for chain in 0..TASKS {
+        let (store, record) = (Arc::clone(store), record.clone());
+        let (is_over, start) = (Arc::clone(&is_over), Arc::clone(&start));
+        tasks.spawn(async move {
+            start.wait().await;
+            refresh_until_refused(store, record, chain, is_over).await
+        });
+    }
+    start.wait().await;
+    end(store, record).await;
+    is_over.store(true, SeqCst);
+    for jti in tasks.join_all().await {
+        let revoked = unused(RefreshedSession::Revoked);
+        assert_eq!(state(store, record, &jti).await, revoked, "{jti}");
+    }
+    assert!(!is_live(store, record, record.auth_time).await, "{}", record.sid);
+    assert!(listed(store, ADA.user(), record.auth_time).await.is_empty(), "{}", record.sid);
+}
+
+pub(crate) async fn p05_nothing_is_usable_after_a_revocation(store: Store) {
+    race_against(store, async |store, record| {
+        let row = row(record, "session_ended", record.auth_time);
+        let was_live = store.revoke(record.key, record.ends_at, row).await;
+        assert!(was_live.expect("the store answers"), "{}", record.sid);
+    })
+    .await;
+}
+
+pub(crate) async fn p05_nothing_is_usable_after_an_end(store: Store) {
+    race_against(store, async |store, record| {
+        store.write_tombstone(record.key, record.ends_at).await.expect("the store answers");
+        let peeked = store.get(record.key).await.expect("the store answers");
+        assert_eq!(peeked, StoredSession::Ended);
+    })
+    .await;
+}
+
+pub(crate) async fn p05_nothing_is_adopted_after_an_end(store: Store) {
+    for round in 0..ROUNDS {
+        let unknown = ADA.signs_in(&round.to_string(), round_at(round));
+        race_once(&store, &unknown, &async |store: &Store, record: &SessionRecord| {
+            store.write_tombstone(record.key, record.ends_at).await.expect("the store answers");
+        })
+        .await;
+    }
+}
+
+pub(crate) async fn p05_nothing_is_usable_after_a_bulk_revocation(store: Store) {
+    race_against(store, async |store, record| {
+        let ended = revoke_all(store, all_of(ADA.account(), record.auth_time)).await;
+        assert_eq!(ended, 1, "{}", record.sid);
+    })
+    .await;
+}
+
+pub(crate) async fn p29_a_session_begun_during_a_bulk_revocation_is_before_or_after_it(
+    store: Store,
+) {
+    let mut lived_before = 0;
+    for round in 0..ROUNDS {
+        let now = round_at(round);
+        let start = Arc::new(Barrier::new(TASKS + 1));
+        let mut tasks = JoinSet::new();
+        for task in 0..TASKS {
+            let record = ADA.signs_in(&format!("{round} {task}"), now);
+            let (store, start) = (Arc::clone(&store), Arc::clone(&start));
+            tasks.spawn(async move {
+                start.wait().await;
+                (begin(&store, &record).await, record)
+            });
+        }
+        start.wait().await;
+        let ended = revoke_all(&store, all_of(ADA.user(), now)).await;
+        let mut died = lived_before;
+        for (epoch, record) in tasks.join_all().await {
+            let lifecycle_state = epoch == now + Duration::from_millis(1);
+            assert!(lifecycle_state || epoch == now, "{}: {epoch:?}", record.sid);
+            assert_eq!(is_live(&store, &record, now).await, lifecycle_state, "{}", record.sid);
+            died += u64::from(!lifecycle_state);
+        }
+        assert_eq!(ended, died, "round {round}");
+        lived_before = listed(&store, ADA.user(), now).await.len() as u64;
+    }
+}
+
+pub(crate) async fn an_excepted_session_is_never_heard_to_be_revoked(store: Store) {
+    let record = begun(&store, ADA, "kept").await;
+    let is_over = Arc::new(AtomicBool::new(false));
+    let listener = {
+        let (store, record) = (Arc::clone(&store), record.clone());
+        let is_over = Arc::clone(&is_over);
+        tokio::task::spawn_blocking(move || {
+            let revocations = store.revocations().expect("the store supports bulk revocation");
+            while !is_over.load(SeqCst) {
+                let revoked_by = revocations.revoked_by(record.key, record.epoch, || record.scopes);
+                assert_eq!(revoked_by, None);
+            }
+        })
+    };
+    for round in 0..ROUNDS {
+        let exempt = Exempt::Sessions(vec![record.key]);
+        let revocation = BulkRevocation { exempt, ..all_of(ADA.user(), round_at(round)) };
+        assert_eq!(revoke_all(&store, revocation).await, 0);
+        yield_now().await;
+    }
+    is_over.store(true, SeqCst);
+    listener.await.expect("the session was never revoked");
+}
+
+pub(crate) async fn bulk_revocations_side_by_side_end_each_session_once(store: Store) {
+    for id in 0..20 {
+        begun(&store, ADA, &id.to_string()).await;
+    }
+    let mut tasks = JoinSet::new();
+    for scope in [ADA.user(), ADA.account(), ADA.user(), ADA.account()] {
+        let store = Arc::clone(&store);
+        tasks.spawn(async move { revoke_all(&store, all_of(scope, after(10))).await });
+    }
+    let mut ended = tasks.join_all().await;
+    ended.sort_unstable();
+    assert_eq!(ended, [0, 0, 0, 20]);
+    assert_eq!(rows(&store, "sessions_revoked_bulk").await.len(), 1);
+}
+
+pub(crate) async fn overrides_exchanged_side_by_side_are_exchanged_once(store: Store) {
+    let new = |id| TimeoutOverrides { idle: Some(Duration::from_secs(id)), absolute: None };
+    let mut tasks = JoinSet::new();
+    for id in 0..20 {
+        let store = Arc::clone(&store);
+        tasks.spawn(async move {
+            let change = change(TimeoutOverrides::default(), new(id));
+            store.set_overrides(change).await.expect("the store answers").then_some(id)
+        });
+    }
+    let winners: Vec<_> = tasks.join_all().await.into_iter().flatten().collect();
+    assert_eq!(winners.len(), 1);
+    let in_force = store.overrides(ADA.account().key()).await.expect("the store answers");
+    assert_eq!(in_force, new(winners[0]));
+    assert_eq!(rows(&store, "policy_changed").await.len(), 1);
+}
+
+pub(crate) async fn p04_no_touch_lives_after_an_end(store: Store) {
+    for round in 0..ROUNDS {
+        let record = begun(&store, ADA, &round.to_string()).await;
+        let is_over = Arc::new(AtomicBool::new(false));
+        let start = Arc::new(Barrier::new(TASKS + 1));
+        let mut tasks = JoinSet::new();
+        for _ in 0..TASKS {
+            let (store, key) = (Arc::clone(&store), record.key);
+            let (is_over, start) = (Arc::clone(&is_over), Arc::clone(&start));
+            tasks.spawn(async move {
+                start.wait().await;
+                for millis in 0.. {
+                    let was_over = is_over.load(SeqCst);
+                    let now = after(millis % 1000);
+                    let touched = store.touch(key, touch(now, now)).await;
+                    match touched.expect("the store answers") {
+                        TouchOutcome::Ended => break,
+                        TouchOutcome::Active(_) => {
+                            assert!(!was_over, "a touch lived after the end");
+                        }
+                        other => panic!("{other:?}"),
+                    }
+                    yield_now().await;
+                }
+            });
+        }
+        start.wait().await;
+        store.write_tombstone(record.key, BEGIN + ABSOLUTE).await.expect("the store answers");
+        is_over.store(true, SeqCst);
+        tasks.join_all().await;
+        assert!(!is_live(&store, &record, BEGIN).await);
+    }
+}
