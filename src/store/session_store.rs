@@ -58,6 +58,10 @@ where
     fn revocations(&self) -> Option<Arc<Revocations>> {
         (**self).revocations()
     }
+
+    fn account_policies(&self) -> Option<Arc<AccountPolicies>> {
+        (**self).account_policies()
+    }
 }
 
 /// An activity to check and record.
