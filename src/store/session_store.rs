@@ -62,6 +62,10 @@ where
     fn account_policies(&self) -> Option<Arc<AccountPolicies>> {
         (**self).account_policies()
     }
+
+    fn account_policies(&self) -> Option<Arc<AccountPolicies>> {
+        (**self).account_policies()
+    }
 }
 
 /// An activity to check and record.
