@@ -62,10 +62,6 @@ where
     fn account_policies(&self) -> Option<Arc<AccountPolicies>> {
         (**self).account_policies()
     }
-
-    fn account_policies(&self) -> Option<Arc<AccountPolicies>> {
-        (**self).account_policies()
-    }
 }
 
 /// An activity to check and record.
