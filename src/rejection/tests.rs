@@ -126,3 +126,17 @@ fn the_protocol_follows_the_content_type() {
         assert_eq!(protocol(http), Protocol::Http, "{http}");
     }
 }
+
+#[test]
+fn the_readme_and_the_guide_list_every_code() {
+    let pages = [
+        ("README.md", include_str!("../../README.md")),
+        ("src/guide/client.rs", include_str!("../guide/client.rs")),
+    ];
+    for kind in RejectionKind::ALL {
+        let code = format!("`{}`", kind.code());
+        for (name, page) in pages {
+            assert!(page.contains(&code), "{name}: {code} is missing");
+        }
+    }
+}

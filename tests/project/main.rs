@@ -1,5 +1,7 @@
-//! Checks of the project itself: its module map, its types' traits, its example settings.
+//! Checks of the project itself: its module map, its types' traits, its example settings,
+//! its pages.
 
 mod architecture;
+mod documentation;
 mod env_example;
 mod types;
