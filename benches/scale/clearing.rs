@@ -4,9 +4,9 @@ use http::Request;
 use tower_sliding_session::{Clock, ManualClock, store::MemoryStore};
 
 use crate::{
-    line,
     memory::SHORT_IDLE,
     population::{Dice, Population},
+    report::line,
     stopwatch::{time, undisturbed},
 };
 

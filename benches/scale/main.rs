@@ -9,16 +9,15 @@ mod scenario;
 mod clearing;
 mod memory;
 mod population;
+mod report;
 mod speed;
 mod stopwatch;
 
-use self::population::Population;
 use tower_sliding_session::{Clock, ManualClock, SystemClock};
 
+use self::{population::Population, speed::ACTIVE};
+
 const MANY: usize = 10_000_000;
-const FEW: usize = 1_000;
-/// The sessions that send requests, of ten million.
-const ACTIVE: usize = 8_192;
 
 fn main() {
     println!("{:<68} {:>9}  target", "what", "measured");
@@ -28,14 +27,4 @@ fn main() {
     speed::compare_sizes(&many, &clock);
     speed::compare_threads(&many);
     clearing::compare(&many, &store, &clock);
-}
-
-/// Prints a line of the table.
-fn line(what: &str, measured: &str, target: &str) {
-    println!("{what:<68} {measured:>9}  {target}");
-}
-
-#[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-fn ratio(of: u128, to: u128) -> f64 {
-    of as f64 / to as f64
 }

@@ -8,7 +8,7 @@ use tower_sliding_session::{
     store::{MemoryStore, SessionStore, Touch},
 };
 
-use crate::{line, ratio};
+use crate::report::{line, ratio};
 
 /// The idle timeout of the sessions that send nothing more.
 pub(crate) const SHORT_IDLE: Duration = Duration::from_secs(60);

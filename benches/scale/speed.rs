@@ -14,11 +14,15 @@ use std::{
 use tower_sliding_session::{Clock, ManualClock, store::MemoryStore};
 
 use crate::{
-    ACTIVE, FEW, line,
     population::{Dice, Population},
-    ratio,
+    report::{line, ratio},
     stopwatch::{time, undisturbed},
 };
+
+/// The number of sessions that send requests, whatever the store holds.
+pub(crate) const ACTIVE: usize = 8_192;
+/// The number of sessions of the small store.
+const FEW: usize = 1_000;
 
 /// Ten million stored sessions against fewer, in turns; the median of some thousand rounds.
 pub(crate) fn compare_sizes(many: &Population, clock: &ManualClock) {

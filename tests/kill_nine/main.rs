@@ -5,20 +5,18 @@
 
 #[path = "../postgres_server/mod.rs"]
 mod postgres_server;
+mod service;
 mod victim;
 
-use std::{
-    process::{Command, ExitStatus},
-    sync::Arc,
-};
+use std::process::{Command, ExitStatus};
 
 use tower_sliding_session::{
-    Grant, JwtKeys, Policy, RejectionKind, SlidingSessions,
+    Grant, RejectionKind, SlidingSessions,
     audit::LogCategory,
     store::{ListQuery, LogScope, SqlStore},
 };
 
-const SECRET: [u8; 32] = [7; 32];
+use self::service::sessions;
 
 /// More statements than any step has.
 const MANY: u64 = 40;
@@ -35,15 +33,6 @@ async fn main() {
         let died = p22_a_bulk_revocation_is_whole_or_not_at_all(&address).await;
         println!("a bulk revocation died at {died} statements");
     }
-}
-
-fn sessions(store: SqlStore) -> SlidingSessions {
-    let keys = JwtKeys::hs256(SECRET).expect("32 bytes");
-    SlidingSessions::builder(keys, Policy::long_lived())
-        .lifecycle_store(Arc::new(store))
-        .refresh_tokens()
-        .build()
-        .expect("the settings agree")
 }
 
 /// The service after a restart.

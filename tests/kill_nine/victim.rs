@@ -11,6 +11,8 @@ use std::{
 
 use tower_sliding_session::store::{Exempt, SqlStore};
 
+use crate::service::sessions;
+
 const MARK: &str = "be-killed";
 
 /// What the process is to do, and when it dies.
@@ -58,7 +60,7 @@ impl Order {
             .await
             .expect("the database is there");
         store.migrate().await.expect("the tables are there");
-        let sessions = crate::sessions(store.clone());
+        let sessions = sessions(store.clone());
         last.store(store.statements() + self.statement, SeqCst);
         if self.step == "refresh" {
             sessions.refresh(&self.subject).await.expect("it is good");

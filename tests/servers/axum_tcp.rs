@@ -16,7 +16,10 @@ use tower_sliding_session::{
     sessions::SlidingSessionsBuilder,
 };
 
-use crate::{IDLE_TIMEOUT, RENEWAL_DUE, client::Client, stack};
+use crate::{
+    client::Client,
+    stack::{IDLE_TIMEOUT, RENEWAL_DUE, stack},
+};
 
 #[derive(Deserialize)]
 struct Role {

@@ -9,7 +9,11 @@ use hyper::body::Incoming;
 use tower::{ServiceBuilder, service_fn};
 use tower_sliding_session::Session;
 
-use crate::{IDLE_TIMEOUT, RENEWAL_DUE, client::Client, hyper_server, stack};
+use crate::{
+    client::Client,
+    hyper_server,
+    stack::{IDLE_TIMEOUT, RENEWAL_DUE, stack},
+};
 
 /// Reads its request's body, so that the body's type must arrive unchanged.
 async fn subject(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {

@@ -15,7 +15,11 @@ use tonic_health::pb::{
 };
 use tower_sliding_session::RejectionKind;
 
-use crate::{IDLE_TIMEOUT, RENEWAL_DUE, client::Client, stack, test_stack::TestStack};
+use crate::{
+    client::Client,
+    stack::{IDLE_TIMEOUT, RENEWAL_DUE, stack},
+    test_stack::TestStack,
+};
 
 const CHECK: &str = "/grpc.health.v1.Health/Check";
 

@@ -22,7 +22,10 @@ use tower_sliding_session::{Session, layers::ExposeHeadersLayer};
 use tracing::Level;
 
 use crate::{
-    RENEWAL_DUE, client::Client, hyper_server, stack, test_stack::recorded_log::RecordedLog,
+    client::Client,
+    hyper_server,
+    stack::{RENEWAL_DUE, stack},
+    test_stack::recorded_log::RecordedLog,
 };
 
 const ORIGIN: &str = "https://app.example";

@@ -7,8 +7,8 @@ use tower::service_fn;
 use tower_sliding_session::SystemClock;
 
 use crate::{
-    Peer,
     handwritten::Jwt,
+    peer::Peer,
     scenario::{self, Case, Scenario, sender},
 };
 

@@ -7,10 +7,10 @@ use http::{HeaderValue, Request, header::SET_COOKIE};
 use tower::{Layer, Service, service_fn};
 use tower_sessions_0_14::{Expiry, MemoryStore, SessionManagerLayer, cookie::time::Duration};
 
-use crate::{
-    server_sessions::USER,
-    scenario::{self, Send, drive, sender},
-};
+use crate::scenario::{self, Send, drive, sender};
+
+/// The user of every session.
+pub(crate) const USER: &str = "lovelace";
 
 const IDLE_TIMEOUT: Duration = Duration::minutes(20);
 

@@ -13,42 +13,16 @@ mod handwritten;
 mod jwt;
 mod login;
 mod other_layers;
+mod peer;
 mod routers;
-mod server_sessions;
 #[path = "../../scenario/mod.rs"]
 mod scenario;
+mod server_sessions;
 mod this_crate;
 #[path = "../../watch/mod.rs"]
 mod watch;
 
-use http::Request;
-
-use self::{
-    scenario::{Scenario, Send},
-    watch::{ROUNDS, SideBySide},
-};
-
-/// One line of the table.
-struct Peer {
-    name: &'static str,
-    pair: SideBySide,
-}
-
-impl Peer {
-    fn new(
-        name: &'static str,
-        stacked: Send,
-        bare: Send,
-        request: impl Fn() -> Request<()> + 'static,
-    ) -> Self {
-        Self { name, pair: SideBySide::new(stacked, bare, Box::new(request)) }
-    }
-
-    fn from_scenario(name: &'static str, scenario: Scenario) -> Self {
-        let Scenario { stacked, bare, request, .. } = scenario;
-        Self::new(name, stacked, bare, request)
-    }
-}
+use self::{peer::Peer, watch::ROUNDS};
 
 fn main() {
     let mut peers: Vec<Peer> = [

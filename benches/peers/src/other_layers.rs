@@ -12,7 +12,7 @@ use tower_governor::{GovernorLayer, governor::GovernorConfigBuilder};
 use tower_http::{cors::CorsLayer, set_header::SetResponseHeaderLayer};
 
 use crate::{
-    Peer,
+    peer::Peer,
     routers::{self, requests, with_axums_bodies},
     scenario::{self, sender},
 };

@@ -16,8 +16,8 @@ use tower::{Service, ServiceExt, service_fn};
 use tower_sliding_session::SystemClock;
 
 use crate::{
-    Peer,
     handwritten::{Extent, protect},
+    peer::Peer,
     scenario::{self, Case, Scenario, Send, sender},
 };
 

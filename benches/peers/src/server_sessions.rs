@@ -8,8 +8,8 @@ use tower::{Layer, service_fn};
 use tower_sessions::{Expiry, MemoryStore, Session, SessionManagerLayer, cookie::time::Duration};
 
 use crate::{
-    Peer,
-    login::axum_login,
+    login::{USER, axum_login},
+    peer::Peer,
     routers::requests,
     scenario::{self, Send, drive, sender},
 };
@@ -17,7 +17,6 @@ use crate::{
 pub(crate) const ALWAYS_SAVED: &str = "tower-sessions, always_save";
 
 const IDLE_TIMEOUT: Duration = Duration::minutes(20);
-pub(crate) const USER: &str = "lovelace";
 
 pub(crate) fn peers() -> Vec<Peer> {
     [

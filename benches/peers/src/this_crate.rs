@@ -3,7 +3,7 @@
 use tower_sliding_session::SystemClock;
 
 use crate::{
-    Peer,
+    peer::Peer,
     scenario::{Case, Scenario},
 };
 
@@ -15,6 +15,8 @@ pub(crate) fn peers() -> Vec<Peer> {
         ("this crate, FirstSeen", Case::FirstSeen, false),
         ("this crate, Renewal", Case::Renewal, false),
     ]
-    .map(|(name, case, occupied)| Peer::from_scenario(name, Scenario::on(SystemClock, case, occupied)))
+    .map(|(name, case, occupied)| {
+        Peer::from_scenario(name, Scenario::on(SystemClock, case, occupied))
+    })
     .into()
 }

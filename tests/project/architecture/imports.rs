@@ -6,6 +6,10 @@ use super::tokens::Token;
 pub(crate) struct Import<'a> {
     pub(crate) line: usize,
     pub(crate) target: Vec<&'a str>,
+    /// The name that a `use` gives to the target in its module.
+    pub(crate) name: Option<&'a str>,
+    /// Whether the `use` has a visibility: it offers the target to others.
+    pub(crate) is_reexport: bool,
 }
 
 /// Every import of the file that holds the module `file`.
@@ -30,7 +34,14 @@ pub(crate) fn imports<'a>(file: &[&'a str], tokens: &[Token<'a>]) -> Vec<Import<
             "crate" | "self" | "super" if matches!(text(at + 1), "::" | "as") => {
                 let names_a_visibility = at > 1 && text(at - 2) == "(" && text(at - 1) == "in";
                 if !names_a_visibility {
+                    let is_use = at > 0 && text(at - 1) == "use";
+                    let is_reexport = is_use && at > 1 && matches!(text(at - 2), "pub" | ")");
+                    let from = found.len();
                     at = use_tree(tokens, at, &module, &mut found);
+                    for import in &mut found[from..] {
+                        import.is_reexport = is_reexport;
+                        import.name = import.name.filter(|_| is_use && module == file);
+                    }
                     continue;
                 }
             }
@@ -69,8 +80,14 @@ fn use_tree<'a>(
         match tokens.get(at).map(|token| token.text) {
             Some("::") => at += 1,
             end => {
-                found.push(Import { line, target });
-                return if end == Some("as") { at + 2 } else { at };
+                let is_renamed = end == Some("as");
+                let name = if is_renamed {
+                    tokens.get(at + 1).map(|token| token.text)
+                } else {
+                    target.last().copied()
+                };
+                found.push(Import { line, target, name, is_reexport: false });
+                return if is_renamed { at + 2 } else { at };
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The checks themselves: what they must refuse, and what they must let pass.
 
-use super::{MAX_LINES, Tree, clock_faults, import_faults, length_faults, map_faults};
+use super::{MAX_LINES, clock_faults, import_faults, length_faults, map_faults, sources::Tree};
 
 const MODULES: &[&str] =
     &["router", "sessions", "lifecycle", "session", "body", "token", "store", "clock", "rules"];
