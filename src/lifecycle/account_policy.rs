@@ -61,7 +61,7 @@ impl std::error::Error for AccountPolicyError {}
 impl Lifecycle {
     pub(crate) async fn account_policy(&self, tenant: &str) -> Result<AccountPolicy, Rejection> {
         let account = StoreKey::account(self.iss(), tenant);
-        let overrides = self.answer(self.records()?.overrides(account)).await?;
+        let overrides = self.answer(self.lifecycle_store()?.overrides(account)).await?;
         Ok(self.describe(overrides))
     }
 
@@ -73,7 +73,7 @@ impl Lifecycle {
         change: impl Fn(TimeoutOverrides) -> TimeoutOverrides,
     ) -> Result<AccountPolicy, AccountPolicyError> {
         let account = StoreKey::account(self.iss(), tenant);
-        let records = self.records()?;
+        let records = self.lifecycle_store()?;
         for _ in 0..ATTEMPTS {
             let old = self.answer(records.overrides(account)).await?;
             let new = change(old);

@@ -17,14 +17,15 @@ impl Lifecycle {
         query: ListQuery,
     ) -> Result<Page<SessionRecord>, Rejection> {
         let now = self.now();
-        let mut page = self.answer(self.records()?.sessions(scope, query, now)).await?;
+        let mut page = self.answer(self.lifecycle_store()?.sessions(scope, query, now)).await?;
         page.items.retain(|record| self.is_live(record, now));
         Ok(page)
     }
 
     pub(crate) async fn session(&self, sid: &str) -> Result<Option<SessionRecord>, Rejection> {
         let now = self.now();
-        let record = self.answer(self.records()?.session(self.session_key(sid), now)).await?;
+        let record =
+            self.answer(self.lifecycle_store()?.session(self.session_key(sid), now)).await?;
         Ok(record.filter(|record| self.is_live(record, now)))
     }
 
@@ -48,7 +49,7 @@ impl Lifecycle {
         scope: Scope,
         limit: u32,
     ) -> Result<Vec<ActiveUser>, Rejection> {
-        self.answer(self.records()?.active_users(scope.key(), limit, self.now())).await
+        self.answer(self.lifecycle_store()?.active_users(scope.key(), limit, self.now())).await
     }
 
     pub(crate) async fn log(
@@ -56,7 +57,7 @@ impl Lifecycle {
         log: LogScope,
         query: ListQuery,
     ) -> Result<Page<AuditRecord>, Rejection> {
-        if let Some(audit_queue) = self.audit_queue.clone() {
+        if let Some(audit_queue) = self.audit_queue().cloned() {
             // What has happened before the question is part of the answer.
             let flushed = MaybeReady::new(async move {
                 audit_queue.flush().await;
@@ -64,6 +65,6 @@ impl Lifecycle {
             });
             self.answer(flushed).await?;
         }
-        self.answer(self.records()?.log(log, query)).await
+        self.answer(self.lifecycle_store()?.log(log, query)).await
     }
 }

@@ -20,7 +20,7 @@ pub use self::{
 use crate::{
     audit::{AuditEvent, AuditQueue, AuditSubject},
     identity::StoreKey,
-    maybe_ready::{LIFECYCLE_TIME_LIMIT, MaybeReady, within},
+    maybe_ready::MaybeReady,
     policy::OverrideBounds,
     rejection::{Rejection, RejectionKind},
     session::Enforcement,
@@ -34,13 +34,10 @@ use crate::{
 pub(crate) struct Lifecycle {
     pub(crate) verifier: TokenVerifier,
     pub(crate) enforcement: Arc<Enforcement>,
-    /// Where whole lives are kept; without it there are no refresh tokens, lists and policies.
-    pub(crate) records: Option<Arc<dyn LifecycleStore>>,
     pub(crate) claims: Option<Arc<dyn ClaimsSource>>,
     /// Whether there are refresh tokens, and how long a replay is answered with the successor.
     pub(crate) reuse_grace: Option<Duration>,
     pub(crate) bounds: OverrideBounds,
-    pub(crate) audit_queue: Option<AuditQueue>,
 }
 
 impl Lifecycle {
@@ -56,30 +53,31 @@ impl Lifecycle {
         StoreKey::session(self.iss(), sid)
     }
 
-    /// Past this instant no session of today can be alive.
+    /// The latest instant at which any session that has begun by `now` can be active.
     fn latest_end(&self, now: Timestamp) -> Timestamp {
         let profiles = &self.enforcement.profiles;
         let longest = profiles.longest_absolute_timeout().max(*self.bounds.absolute.end());
         now + longest + profiles.widest_clock_skew()
     }
 
-    /// The store of whole lives. Without one its questions have no answer, as in an outage.
-    fn records(&self) -> Result<&dyn LifecycleStore, Rejection> {
-        self.records.as_deref().ok_or_else(|| {
-            tracing::warn!("this needs a lifecycle store, and another store is set");
+    /// The lifecycle store. Without one its answers are those of an outage.
+    fn lifecycle_store(&self) -> Result<&dyn LifecycleStore, Rejection> {
+        self.enforcement.lifecycle_store().map(|store| &**store).ok_or_else(|| {
+            tracing::warn!("this call needs a lifecycle store, and another store is set");
             RejectionKind::StoreUnavailable.into()
         })
+    }
+
+    pub(crate) fn audit_queue(&self) -> Option<&AuditQueue> {
+        self.enforcement.audit_queue.as_ref()
     }
 
     async fn answer<T: Unpin>(&self, answer: MaybeReady<T>) -> Result<T, Rejection> {
-        within(answer, &*self.enforcement.clock, LIFECYCLE_TIME_LIMIT).await.map_err(|error| {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the lifecycle store failed");
-            RejectionKind::StoreUnavailable.into()
-        })
+        self.enforcement.answer(answer).await
     }
 
     fn note(&self, event: &AuditEvent, at: Timestamp, about: &AuditSubject) {
-        if let Some(audit_queue) = &self.audit_queue {
+        if let Some(audit_queue) = self.audit_queue() {
             audit_queue.note(event, at, about);
         }
     }

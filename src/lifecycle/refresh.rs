@@ -15,14 +15,16 @@ use crate::{
     maybe_ready::{REQUEST_TIME_LIMIT, within},
     policy::Policy,
     rejection::{Rejection, RejectionKind},
-    rules::{self, ExpiryReason, SessionStatus, Timeouts},
+    rules::{self, Timeouts},
+    session::{Rejected, SessionCheck, StoreAnswer},
     store::{
         LifecycleStore, RefreshAsk, RefreshState, RefreshedSession, Rotated, Rotation,
-        SessionRecord, SuccessorPayloads, TokenState,
+        SessionRecord, StoredSession, SuccessorPayloads, TokenState,
     },
     time::Timestamp,
     token::{
-        AppClaims, ClaimsUpdate, RefreshToken, Seen, VerifiedToken, new_id, successor_payload,
+        AppClaims, ClaimsUpdate, Purpose, RefreshToken, Seen, VerifiedToken, new_id,
+        successor_payload,
     },
 };
 
@@ -58,7 +60,7 @@ impl<'a> Refresh<'a> {
         else {
             return Err(RejectionKind::InvalidRefreshToken.into());
         };
-        let records = lifecycle.records()?;
+        let records = lifecycle.lifecycle_store()?;
         Exchange { lifecycle, records, grace, presented, is_activity, now: lifecycle.now() }
             .run()
             .await
@@ -94,17 +96,23 @@ impl Exchange<'_> {
     async fn run(&self) -> Result<Grant, Rejection> {
         let RefreshState { session, token } = self.ask().await?;
         let stored = match session {
-            RefreshedSession::Known(at) => Some(at),
-            RefreshedSession::Unknown if self.token().is_adopted() => None,
-            RefreshedSession::Unknown | RefreshedSession::Revoked => return Err(invalid()),
+            RefreshedSession::Known(at) => StoredSession::Active(at),
+            RefreshedSession::Revoked => StoredSession::Ended,
+            RefreshedSession::Unknown if self.token().is_adopted() => StoredSession::Unknown,
+            RefreshedSession::Unknown => return Err(invalid()),
         };
-        let claims = self.token().claims();
-        let last_activity = rules::last_activity(claims, stored, self.now);
-        match rules::refresh_status(claims, last_activity, &self.policy(), self.now) {
-            SessionStatus::Invalid => Err(invalid()),
-            SessionStatus::Expired(limit) => self.over(limit, last_activity).await,
-            SessionStatus::Active { .. } if token != TokenState::Unused => self.again(token).await,
-            SessionStatus::Active { .. } => self.exchange(last_activity).await,
+        let check = SessionCheck {
+            purpose: Purpose::Refresh,
+            ..SessionCheck::new(self.token(), StoreAnswer::Stored(stored), self.now)
+        };
+        match self.lifecycle.enforcement.enforce(&check) {
+            Ok(_) if token != TokenState::Unused => self.again(token).await,
+            Ok(last_activity) => self.exchange(last_activity).await,
+            Err(rejected) if rejected.rejection.kind().is_expiry() => self.expired(rejected).await,
+            Err(rejected) => Err(match rejected.rejection.cause() {
+                Some(cause) => invalid().with_cause(cause),
+                None => invalid(),
+            }),
         }
     }
 
@@ -133,25 +141,17 @@ impl Exchange<'_> {
         self.lifecycle.answer(self.records.refresh_state(self.question())).await
     }
 
-    /// The session is over. Where it idled away, the token stays as it is: the user may be asked
-    /// for the password and go on. At its absolute deadline it is used up.
-    async fn over(
-        &self,
-        limit: ExpiryReason,
-        last_activity: Timestamp,
-    ) -> Result<Grant, Rejection> {
-        if limit == ExpiryReason::Absolute
-            && let Rotated::Refused(state) = self.rotate(None, last_activity).await?
-            // A successor would be over, too.
-            && !matches!(state.token, TokenState::Used { successor: Some(_), .. })
-        {
-            return self.again(state.token).await;
+    /// The session has expired. Past the idle timeout the token stays unused: the user may sign in
+    /// again and go on. Past the absolute timeout a tombstone makes the end final.
+    async fn expired(&self, rejected: Rejected) -> Result<Grant, Rejection> {
+        let enforcement = &self.lifecycle.enforcement;
+        if rejected.rejection.kind() == RejectionKind::SessionExpiredAbsolute {
+            let (session, until) =
+                (self.token().session_key(), enforcement.latest_end(self.token()));
+            self.lifecycle.answer(self.records.write_tombstone(session, until)).await?;
         }
-        self.lifecycle.enforcement.seal(self.token(), limit, &self.policy());
-        let inactive_for = self.now.since(last_activity);
-        let event = AuditEvent::SessionExpired { limit, inactive_for };
-        self.lifecycle.note(&event, self.now, &self.about());
-        Err(limit.into())
+        rejected.record(self.token(), self.now, self.lifecycle.audit_queue());
+        Err(rejected.rejection)
     }
 
     async fn exchange(&self, last_activity: Timestamp) -> Result<Grant, Rejection> {

@@ -1,55 +1,36 @@
-//! Sign-out: of one session, or of all sessions of a scope.
+//! Revocation: of one session, or of all sessions of a scope.
 
 use super::Lifecycle;
 use crate::{
     audit::{AuditEvent, AuditSubject},
-    identity::{Scope, StoreKey},
+    identity::Scope,
     rejection::Rejection,
     session::Session,
     store::{BulkRevocation, Exempt},
-    time::Timestamp,
 };
 
 impl Lifecycle {
-    /// Ends the session `sid`, whether or not it is known.
+    /// Revokes the session `sid`, whether or not the store knows it.
     pub(crate) async fn revoke(&self, sid: &str) -> Result<(), Rejection> {
         let (now, session) = (self.now(), self.session_key(sid));
-        let record = match &self.records {
-            Some(records) => self.answer(records.session(session, now)).await?,
+        let record = match self.enforcement.lifecycle_store() {
+            Some(store) => self.answer(store.session(session, now)).await?,
             None => None,
         };
-        let about = match record {
+        let subject = match record {
             Some(record) => AuditSubject::session(session, &record.scopes),
             None => AuditSubject { session: Some(session), ..AuditSubject::default() },
         };
-        self.write_end(session, now, &about).await
+        let event = AuditEvent::SessionEnded;
+        self.enforcement.revoke(session, self.latest_end(now), &event, &subject).await
     }
 
-    /// Ends `session`, of which the caller holds the proof.
+    /// Signs `session` out; the caller has its verified token.
     pub(crate) async fn sign_out(&self, session: &Session) -> Result<(), Rejection> {
-        session.forbid_renewal();
-        let token = session.token();
-        self.write_end(token.session_key(), self.now(), &token.audit_subject()).await
+        self.enforcement.sign_out(session).await
     }
 
-    async fn write_end(
-        &self,
-        session: StoreKey,
-        now: Timestamp,
-        about: &AuditSubject,
-    ) -> Result<(), Rejection> {
-        let until = self.latest_end(now);
-        if let Some(records) = &self.records {
-            let log = AuditEvent::SessionEnded.row(now, about);
-            return self.answer(records.revoke(session, until, log)).await.map(drop);
-        }
-        let store = self.enforcement.store().expect("the hub has set one");
-        self.answer(store.write_tombstone(session, until)).await?;
-        self.note(&AuditEvent::SessionEnded, now, about);
-        Ok(())
-    }
-
-    /// Ends all sessions of `scope` but `exempt`; how many were ended.
+    /// Revokes all sessions of `scope` but `exempt`; returns how many were active.
     pub(crate) async fn revoke_all(&self, scope: Scope, exempt: Exempt) -> Result<u64, Rejection> {
         let now = self.now();
         let mark = now + self.enforcement.profiles.widest_clock_skew();
@@ -62,6 +43,6 @@ impl Lifecycle {
             until: self.latest_end(mark),
             log: event.row(now, &AuditSubject::scope(scope)),
         };
-        self.answer(self.records()?.revoke_all(revocation)).await
+        self.answer(self.lifecycle_store()?.revoke_all(revocation)).await
     }
 }

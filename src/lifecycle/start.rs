@@ -180,7 +180,7 @@ impl<'a> Start<'a> {
 
 impl Lifecycle {
     pub(super) fn overrides_of(&self, tenant: Option<&str>) -> Option<TimeoutOverrides> {
-        self.enforcement.overrides_of(|| tenant.map(|tenant| StoreKey::account(self.iss(), tenant)))
+        self.enforcement.overrides(|| tenant.map(|tenant| StoreKey::account(self.iss(), tenant)))
     }
 
     /// Makes the session known; its epoch.
@@ -193,7 +193,7 @@ impl Lifecycle {
         let key = self.session_key(&claims.sid);
         let scopes = Scopes::new(self.iss(), claims.tenant.as_deref(), &claims.sub);
         let event = AuditEvent::SessionStarted;
-        if let Some(records) = &self.records {
+        if let Some(store) = self.enforcement.lifecycle_store() {
             let record = SessionRecord {
                 key,
                 sid: claims.sid.to_string(),
@@ -207,7 +207,7 @@ impl Lifecycle {
                 ends_at: claims.auth_time + policy.absolute_timeout(),
                 last_seen: now,
             };
-            let begun = records.begin(record, event.row(now, &AuditSubject::session(key, &scopes)));
+            let begun = store.begin(record, event.row(now, &AuditSubject::session(key, &scopes)));
             // Without its epoch the session could outlive a revocation of all before it.
             return self.answer(begun).await.map_err(StartError::Unavailable);
         }

@@ -118,6 +118,11 @@ impl RejectionKind {
         self.definition().title
     }
 
+    /// Whether a deadline of the token or of its session has passed.
+    pub(crate) const fn is_expiry(self) -> bool {
+        matches!(self, Self::TokenExpired | Self::SessionExpiredIdle | Self::SessionExpiredAbsolute)
+    }
+
     /// The HTTP status: 401, or 503 if a store did not answer.
     #[must_use]
     pub const fn status(self) -> StatusCode {

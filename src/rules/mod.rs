@@ -15,5 +15,5 @@ pub use self::{
 pub(crate) use self::{
     refresh::{refresh_exp, refresh_status},
     renewal::{TokenTimes, renewal_times, successor_times, waives_rate},
-    status::{SessionStatus, Timeouts, is_idle, last_activity, signed_in_within, status},
+    status::{InvalidTime, SessionStatus, Timeouts, last_activity, signed_in_within, status},
 };

@@ -1,7 +1,7 @@
 //! Does a refresh token's session live, and until when may its successor?
 
 use super::{
-    Deadlines, ExpiryReason, SessionClaims, SessionStatus, Timeouts, status::has_invalid_times,
+    Deadlines, ExpiryReason, SessionClaims, SessionStatus, Timeouts, status::invalid_time,
 };
 use crate::{policy::Policy, time::Timestamp};
 
@@ -15,8 +15,8 @@ pub(crate) fn refresh_status(
     policy: &Policy,
     now: Timestamp,
 ) -> SessionStatus {
-    if has_invalid_times(claims, policy, now) {
-        return SessionStatus::Invalid;
+    if let Some(invalid) = invalid_time(claims, policy, now) {
+        return SessionStatus::Invalid(invalid);
     }
     let limits = Timeouts::effective(claims, policy);
     let absolute = claims.auth_time + limits.absolute;
@@ -114,6 +114,9 @@ mod tests {
         let now = at(HOUR) - Duration::from_secs(5);
         assert_eq!(judged(&claims, 0, now), None);
         let earlier = now - Duration::from_millis(1);
-        assert_eq!(refresh_status(&claims, at(0), &policy(), earlier), SessionStatus::Invalid);
+        assert_eq!(
+            refresh_status(&claims, at(0), &policy(), earlier),
+            SessionStatus::Invalid(crate::rules::InvalidTime::IssuedInFuture)
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Does a session live, until when, and if it does not, why?
+//! The status of a session: active, expired or invalid, and its deadlines.
 
 use std::time::Duration;
 
@@ -92,25 +92,35 @@ impl Deadlines {
     }
 }
 
-/// The verdict on a session.
+/// What a session is judged as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum SessionStatus {
     /// It is active until the earliest deadline.
     Active {
-        /// The deadline that comes first.
+        /// Which deadline comes first.
         reason: ExpiryReason,
         /// When it comes.
         until: Timestamp,
     },
-    /// It is over; the earliest passed deadline names the reason.
+    /// It has expired; the earliest passed deadline names the reason.
     Expired(ExpiryReason),
-    /// The token's own times are impossible: from the future, not yet valid, or older than the
-    /// sign-in that they claim to prove.
-    Invalid,
+    /// The times in the token contradict each other or the clock.
+    Invalid(InvalidTime),
 }
 
-/// The last activity of a session: the later of what a store remembers and what the token proves.
+/// Which times of a token are invalid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum InvalidTime {
+    /// `iat` is in the future.
+    IssuedInFuture,
+    /// `nbf` is in the future.
+    NotYetValid,
+    /// `auth_time` is later than `iat`.
+    IssuedBeforeSignIn,
+}
+
+/// The last activity of a session: the later of what a store returned and what the token proves.
 #[must_use]
 pub(crate) fn last_activity(
     claims: &SessionClaims,
@@ -121,7 +131,8 @@ pub(crate) fn last_activity(
     stored.map_or(proven, |stored| stored.max(proven))
 }
 
-/// Judges `claims` at `now`. Where `last_activity` is `None`, the idle timeout is not judged.
+/// The status of the session of an access token with `claims` at `now`. Without `last_activity` the
+/// idle timeout is not checked.
 ///
 /// The policy's clock skew is granted to `nbf` and to an `iat` in the future, its leeway to `exp`,
 /// nothing to the absolute deadline.
@@ -132,8 +143,8 @@ pub(crate) fn status(
     policy: &Policy,
     now: Timestamp,
 ) -> SessionStatus {
-    if has_invalid_times(claims, policy, now) {
-        return SessionStatus::Invalid;
+    if let Some(invalid) = invalid_time(claims, policy, now) {
+        return SessionStatus::Invalid(invalid);
     }
     let (reason, until) = Deadlines::new(claims, last_activity, policy).earliest(policy.leeway());
     if now >= until {
@@ -143,25 +154,23 @@ pub(crate) fn status(
     }
 }
 
-/// Whether the idle timeout has passed since `last_activity`: all that remains to be judged of
-/// claims that [`status`] has found alive without it.
-#[must_use]
-pub(crate) fn is_idle(
+/// Which times of a token are invalid at `now`, if any.
+#[inline]
+pub(super) fn invalid_time(
     claims: &SessionClaims,
-    last_activity: Timestamp,
     policy: &Policy,
     now: Timestamp,
-) -> bool {
-    now >= last_activity + Timeouts::effective(claims, policy).idle
-}
-
-/// Whether the token's own times are impossible: from the future, not yet valid, or older than the
-/// sign-in that they claim to prove.
-pub(super) fn has_invalid_times(claims: &SessionClaims, policy: &Policy, now: Timestamp) -> bool {
+) -> Option<InvalidTime> {
     let skew = policy.max_clock_skew();
-    claims.iat.is_beyond(now, skew)
-        || claims.nbf.is_some_and(|nbf| nbf.is_beyond(now, skew))
-        || claims.auth_time.is_beyond(claims.iat, skew)
+    if claims.iat.is_beyond(now, skew) {
+        Some(InvalidTime::IssuedInFuture)
+    } else if claims.nbf.is_some_and(|nbf| nbf.is_beyond(now, skew)) {
+        Some(InvalidTime::NotYetValid)
+    } else if claims.auth_time.is_beyond(claims.iat, skew) {
+        Some(InvalidTime::IssuedBeforeSignIn)
+    } else {
+        None
+    }
 }
 
 /// Whether the user signed in less than `max_age` ago; at exactly `max_age` no more (RFC 9470).

@@ -1,31 +1,108 @@
-//! What sessions are judged with.
+//! Enforcement: from a token and what a store returned to the status of a session.
 
 use std::{borrow::Cow, sync::Arc};
 
+use super::Rejected;
 use crate::{
+    audit::AuditQueue,
     clock::Clock,
-    identity::StoreKey,
+    identity::{CutoffScope, StoreKey},
+    maybe_ready::StoreError,
     policy::{Policy, Profiles, TimeoutOverrides},
-    rules::{ExpiryReason, Timeouts},
-    store::{AccountPolicies, Revocations, SessionStore},
+    rejection::{InvalidTokenReason, Rejection, RejectionKind, RevocationCause},
+    rules::{self, ExpiryReason, InvalidTime, SessionStatus, Timeouts},
+    store::{
+        AccountPolicies, LifecycleStore, Revocations, SessionStore, StoredSession, TouchOutcome,
+    },
     time::Timestamp,
-    token::VerifiedToken,
+    token::{Purpose, VerifiedToken},
 };
 
-/// What a layer judges sessions with, and what a session needs of it afterwards.
+/// What every layer and the lifecycle enforce sessions with: policies, clock and store.
 #[derive(Clone)]
 pub(crate) struct Enforcement {
     pub(crate) profiles: Arc<Profiles>,
     pub(crate) clock: Arc<dyn Clock>,
     store: Option<Arc<dyn SessionStore>>,
-    /// The store's, asked for once.
+    /// The same store, where it also keeps records of sessions.
+    lifecycle_store: Option<Arc<dyn LifecycleStore>>,
+    pub(crate) audit_queue: Option<AuditQueue>,
+    /// Of the store, read once.
     revocations: Option<Arc<Revocations>>,
     account_policies: Option<Arc<AccountPolicies>>,
 }
 
+/// What a store returned about a session.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum StoreAnswer {
+    /// No store was asked yet: the idle timeout is not checked.
+    NotAsked,
+    /// The store failed or did not answer in time.
+    Failed,
+    Touched(TouchOutcome),
+    Stored(StoredSession),
+}
+
+impl From<Result<TouchOutcome, StoreError>> for StoreAnswer {
+    #[inline]
+    fn from(answer: Result<TouchOutcome, StoreError>) -> Self {
+        answer.map_or_else(|error| Self::failed(&error), Self::Touched)
+    }
+}
+
+impl From<Result<StoredSession, StoreError>> for StoreAnswer {
+    #[inline]
+    fn from(answer: Result<StoredSession, StoreError>) -> Self {
+        answer.map_or_else(|error| Self::failed(&error), Self::Stored)
+    }
+}
+
+impl StoreAnswer {
+    #[cold]
+    fn failed(error: &StoreError) -> Self {
+        tracing::warn!(error = error as &dyn std::error::Error, "the session store failed");
+        Self::Failed
+    }
+}
+
+/// A session whose status is to be determined.
+#[derive(Clone, Copy)]
+pub(crate) struct SessionCheck<'a> {
+    pub(crate) token: &'a VerifiedToken,
+    pub(crate) purpose: Purpose,
+    pub(crate) answer: StoreAnswer,
+    /// An activity that the caller knows of beside the store's, such as that of its own request.
+    pub(crate) known_activity: Option<Timestamp>,
+    /// Whether a session that the store does not know is rejected.
+    pub(crate) rejects_unknown: bool,
+    pub(crate) now: Timestamp,
+}
+
+impl<'a> SessionCheck<'a> {
+    /// The session of an access token.
+    pub(crate) const fn new(token: &'a VerifiedToken, answer: StoreAnswer, now: Timestamp) -> Self {
+        Self {
+            token,
+            purpose: Purpose::Access,
+            answer,
+            known_activity: None,
+            rejects_unknown: false,
+            now,
+        }
+    }
+}
+
 impl Enforcement {
     pub(crate) fn new(profiles: Arc<Profiles>, clock: Arc<dyn Clock>) -> Self {
-        Self { profiles, clock, store: None, revocations: None, account_policies: None }
+        Self {
+            profiles,
+            clock,
+            store: None,
+            lifecycle_store: None,
+            audit_queue: None,
+            revocations: None,
+            account_policies: None,
+        }
     }
 
     pub(crate) fn with_store(mut self, store: Arc<dyn SessionStore>) -> Self {
@@ -35,42 +112,133 @@ impl Enforcement {
         self
     }
 
+    pub(crate) fn with_lifecycle_store(mut self, store: Option<Arc<dyn LifecycleStore>>) -> Self {
+        self.lifecycle_store = store;
+        self
+    }
+
+    pub(crate) fn with_audit_queue(mut self, audit_queue: AuditQueue) -> Self {
+        self.audit_queue = Some(audit_queue);
+        self
+    }
+
     pub(crate) fn store(&self) -> Option<&Arc<dyn SessionStore>> {
         self.store.as_ref()
+    }
+
+    pub(crate) fn lifecycle_store(&self) -> Option<&Arc<dyn LifecycleStore>> {
+        self.lifecycle_store.as_ref()
+    }
+
+    /// The one place that determines the status of a session: its last activity if it is active,
+    /// else the rejection. The caller asks the store; everything else is read here, the revocation
+    /// cutoffs last, so that a cutoff that came while the store was asked counts.
+    ///
+    /// In this order (the first that applies): invalid times, revocation by a cutoff or a
+    /// tombstone, the earliest passed deadline, a store that failed.
+    #[inline]
+    pub(crate) fn enforce(&self, check: &SessionCheck<'_>) -> Result<Timestamp, Rejected> {
+        let SessionCheck { token, answer, now, .. } = *check;
+        if let StoreAnswer::Touched(TouchOutcome::Active(before)) = answer
+            && self.revoked_by(token).is_none()
+        {
+            // The store has checked the rest. A clock that was set back does not move it back.
+            return Ok(before.map_or(now, |before| before.max(now)));
+        }
+        self.enforce_deadlines(check)
+    }
+
+    fn enforce_deadlines(&self, check: &SessionCheck<'_>) -> Result<Timestamp, Rejected> {
+        let SessionCheck { token, purpose, answer, known_activity, rejects_unknown, now } = *check;
+        let (claims, policy) = (token.claims(), self.policy(token));
+        let stored = match answer {
+            StoreAnswer::Touched(TouchOutcome::Active(at)) => at,
+            StoreAnswer::Touched(TouchOutcome::Idle(at))
+            | StoreAnswer::Stored(StoredSession::Active(at)) => Some(at),
+            _ => None,
+        };
+        let proven = rules::last_activity(claims, stored.max(known_activity), now);
+        let is_idle_known = match answer {
+            StoreAnswer::NotAsked => false,
+            // Without a record of activity the token says all there is to say.
+            StoreAnswer::Failed => !policy.records_activity(),
+            StoreAnswer::Touched(_) | StoreAnswer::Stored(_) => true,
+        };
+        let last_activity = is_idle_known.then_some(proven);
+        let status = match purpose {
+            Purpose::Access => rules::status(claims, last_activity, &policy, now),
+            Purpose::Refresh => rules::refresh_status(claims, proven, &policy, now),
+        };
+        let rejected = |rejection| Err(Rejected { rejection, last_activity: proven });
+        if let SessionStatus::Invalid(time) = status {
+            return rejected(Rejection::invalid_token(time.into()));
+        }
+        if let Some(cause) = self.revocation(token, answer, rejects_unknown) {
+            return rejected(Rejection::session_revoked(cause));
+        }
+        match (status, answer) {
+            (SessionStatus::Expired(reason), _) => {
+                if matches!(answer, StoreAnswer::Touched(_) | StoreAnswer::Stored(_)) {
+                    self.end_if_shortened(token, reason, &policy);
+                }
+                rejected(match reason {
+                    ExpiryReason::Idle => {
+                        Rejection::session_expired_idle(Timeouts::effective(claims, &policy).idle)
+                    }
+                    reason => reason.into(),
+                })
+            }
+            (_, StoreAnswer::Failed) => rejected(RejectionKind::StoreUnavailable.into()),
+            _ => Ok(proven),
+        }
+    }
+
+    /// What revoked the session, if anything did.
+    fn revocation(
+        &self,
+        token: &VerifiedToken,
+        answer: StoreAnswer,
+        rejects_unknown: bool,
+    ) -> Option<RevocationCause> {
+        match answer {
+            StoreAnswer::Touched(TouchOutcome::Ended)
+            | StoreAnswer::Stored(StoredSession::Ended) => Some(RevocationCause::Tombstone),
+            StoreAnswer::Touched(TouchOutcome::Unknown)
+            | StoreAnswer::Stored(StoredSession::Unknown)
+                if rejects_unknown =>
+            {
+                Some(RevocationCause::UnknownSession)
+            }
+            _ => self.revoked_by(token).map(Into::into),
+        }
+    }
+
+    /// The scope whose cutoff revoked the session of `token`, if one did: one atomic load where no
+    /// cutoff is as late as the session.
+    #[inline]
+    fn revoked_by(&self, token: &VerifiedToken) -> Option<CutoffScope> {
+        let revocations = self.revocations.as_ref()?;
+        let scopes = || *token.scopes();
+        revocations.revoked_by(token.session_key(), token.claims().epoch(), scopes)
     }
 
     /// The policy in force for the session of `token`.
     #[inline(always)]
     pub(crate) fn policy(&self, token: &VerifiedToken) -> Cow<'_, Policy> {
         let profile = token.claims().session_profile.as_deref();
-        self.profiles.in_force(profile, self.overrides(token))
+        self.profiles.in_force(profile, self.overrides(|| token.scopes().account))
     }
 
-    /// What the account's owner has decided.
+    /// The overrides of an account. Its key is computed only where any account has overrides.
     #[inline]
-    pub(crate) fn overrides(&self, token: &VerifiedToken) -> Option<TimeoutOverrides> {
-        self.overrides_of(|| token.scopes().account)
-    }
-
-    /// As [`overrides`](Self::overrides); the key is computed only where anyone has decided.
-    #[inline]
-    pub(crate) fn overrides_of(
+    pub(crate) fn overrides(
         &self,
         account: impl FnOnce() -> Option<StoreKey>,
     ) -> Option<TimeoutOverrides> {
         self.account_policies.as_ref()?.overrides(account)
     }
 
-    /// Whether a mark has revoked the session of `token`.
-    #[inline]
-    pub(crate) fn is_revoked(&self, token: &VerifiedToken) -> bool {
-        self.revocations.as_ref().is_some_and(|revocations| {
-            let scopes = || *token.scopes();
-            revocations.revoked_by(token.session_key(), token.claims().epoch(), scopes).is_some()
-        })
-    }
-
-    /// Past this instant the session of `token` cannot be alive, whatever the policies become.
+    /// The latest instant at which the session of `token` can be active, whatever policies become.
     pub(crate) fn latest_end(&self, token: &VerifiedToken) -> Timestamp {
         let claims = token.claims();
         let longest = || self.profiles.longest_absolute_timeout();
@@ -78,14 +246,14 @@ impl Enforcement {
         absolute + self.profiles.widest_clock_skew()
     }
 
-    /// Makes the end of a session final that only a shortened policy has ended by `limit`: it does
-    /// not live again once the policy is lengthened (P20).
-    pub(crate) fn seal(&self, token: &VerifiedToken, limit: ExpiryReason, policy: &Policy) {
-        let (claims, limits) = (token.claims(), Timeouts::effective(token.claims(), policy));
-        let is_shortened = match limit {
-            ExpiryReason::Idle => claims.idle_max.is_some_and(|carried| limits.idle < carried),
+    /// Writes a tombstone for a session that expired only because its policy was shortened:
+    /// lengthening the policy must not make it active again (P20).
+    fn end_if_shortened(&self, token: &VerifiedToken, reason: ExpiryReason, policy: &Policy) {
+        let (claims, timeouts) = (token.claims(), Timeouts::effective(token.claims(), policy));
+        let is_shortened = match reason {
+            ExpiryReason::Idle => claims.idle_max.is_some_and(|carried| timeouts.idle < carried),
             ExpiryReason::Absolute => {
-                claims.abs_max.is_some_and(|carried| limits.absolute < carried)
+                claims.abs_max.is_some_and(|carried| timeouts.absolute < carried)
             }
             ExpiryReason::Token => false,
         };
@@ -102,6 +270,26 @@ impl Enforcement {
         match (&self.store, &other.store) {
             (Some(own), Some(other)) => Arc::ptr_eq(own, other),
             _ => false,
+        }
+    }
+}
+
+impl From<InvalidTime> for InvalidTokenReason {
+    fn from(time: InvalidTime) -> Self {
+        match time {
+            InvalidTime::IssuedInFuture => Self::IssuedInFuture,
+            InvalidTime::NotYetValid => Self::NotYetValid,
+            InvalidTime::IssuedBeforeSignIn => Self::IssuedBeforeSignIn,
+        }
+    }
+}
+
+impl From<CutoffScope> for RevocationCause {
+    fn from(scope: CutoffScope) -> Self {
+        match scope {
+            CutoffScope::User => Self::UserCutoff,
+            CutoffScope::Account => Self::AccountCutoff,
+            CutoffScope::Issuer => Self::IssuerCutoff,
         }
     }
 }

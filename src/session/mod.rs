@@ -2,6 +2,8 @@
 
 mod builder;
 mod enforcement;
+mod rejected;
+mod sign_out;
 
 use std::{
     borrow::Cow,
@@ -16,15 +18,15 @@ use http::Request;
 use serde::{Deserialize, Serialize};
 
 pub use self::builder::SessionBuilder;
-pub(crate) use self::enforcement::Enforcement;
+pub(crate) use self::{
+    enforcement::{Enforcement, SessionCheck, StoreAnswer},
+    rejected::{Rejected, trace_rejection},
+};
 use crate::{
     clock::Clock,
-    maybe_ready::{LIFECYCLE_TIME_LIMIT, within},
     policy::{Policy, Profiles},
-    rejection::{Rejection, RejectionKind},
     request_class::RequestClass,
     rules::{Deadlines, SessionClaims},
-    store::SessionStore,
     time::Timestamp,
     token::{AppClaims, ClaimsError, VerifiedToken},
     transport::TokenOrigin,
@@ -50,7 +52,6 @@ struct Inner {
     authenticated_by: Option<Arc<Enforcement>>,
     checked_by: OnceLock<Arc<Enforcement>>,
     unrenewable: AtomicBool,
-    ended: AtomicBool,
     /// Whether there is a wish, so that most requests take no lock.
     wishes: AtomicBool,
     wish: Mutex<Option<AppClaims>>,
@@ -72,7 +73,6 @@ impl Session {
             authenticated_by,
             checked_by: OnceLock::new(),
             unrenewable: AtomicBool::new(false),
-            ended: AtomicBool::new(false),
             wishes: AtomicBool::new(false),
             wish: Mutex::new(None),
         }))
@@ -150,29 +150,6 @@ impl Session {
         Some(Deadlines::new(self.session_claims(), Some(self.last_activity()), &policy))
     }
 
-    /// Ends the session: its tombstone is written before this returns, and no renewal follows.
-    ///
-    /// # Errors
-    /// `store_unavailable`, a 503: the store did not take the tombstone within 5 s, or there is
-    /// none.
-    pub async fn sign_out(&self) -> Result<(), Rejection> {
-        self.forbid_renewal();
-        let unavailable = || Rejection::from(RejectionKind::StoreUnavailable);
-        let enforcement = self.enforcement().ok_or_else(unavailable)?;
-        let store = enforcement.store().ok_or_else(unavailable)?;
-        let written = store
-            .write_tombstone(self.0.token.session_key(), enforcement.latest_end(&self.0.token));
-        within(written, &*enforcement.clock, LIFECYCLE_TIME_LIMIT).await.map_err(|error| {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "a session could not be ended"
-            );
-            unavailable()
-        })?;
-        self.0.ended.store(true, Ordering::Release);
-        Ok(())
-    }
-
     /// Replaces the app's claims: the response carries a successor with them, whatever the renewal
     /// threshold and the rate.
     ///
@@ -245,19 +222,19 @@ impl Session {
         }
     }
 
-    /// Whether a layer that judges as `enforcement` does has found the token alive on its own.
+    /// Whether a layer with the same policies and store as `enforcement` has authenticated it.
     #[inline]
-    pub(crate) fn was_found_alive_by(&self, enforcement: &Enforcement) -> bool {
+    pub(crate) fn was_authenticated_by(&self, enforcement: &Enforcement) -> bool {
         let known = self.0.authenticated_by.as_ref();
         known.is_some_and(|known| {
-            // An account's policy is known to the store alone.
+            // The store knows the overrides of accounts.
             Arc::ptr_eq(&known.profiles, &enforcement.profiles)
                 && known.shares_store_with(enforcement)
         })
     }
 
     #[inline]
-    fn enforcement(&self) -> Option<&Enforcement> {
+    pub(crate) fn enforcement(&self) -> Option<&Enforcement> {
         self.0
             .checked_by
             .get()
@@ -265,21 +242,13 @@ impl Session {
             .map(|enforcement| &**enforcement)
     }
 
-    pub(crate) fn store(&self) -> Option<&Arc<dyn SessionStore>> {
-        self.enforcement()?.store()
-    }
-
     /// The policy in force: of `profiles`, with what the account's owner has decided.
     #[inline(always)]
     pub(crate) fn policy<'a>(&self, profiles: &'a Profiles) -> Cow<'a, Policy> {
-        let overrides =
-            self.enforcement().and_then(|enforcement| enforcement.overrides(&self.0.token));
+        let overrides = self
+            .enforcement()
+            .and_then(|enforcement| enforcement.overrides(|| self.0.token.scopes().account));
         profiles.in_force(self.session_claims().session_profile.as_deref(), overrides)
-    }
-
-    /// Whether a mark has revoked it.
-    pub(crate) fn is_revoked(&self) -> bool {
-        self.enforcement().is_some_and(|enforcement| enforcement.is_revoked(&self.0.token))
     }
 
     /// No token is minted for this request any more.
@@ -290,11 +259,6 @@ impl Session {
     #[inline]
     pub(crate) fn may_renew(&self) -> bool {
         !self.0.unrenewable.load(Ordering::Acquire)
-    }
-
-    /// Whether a handler has ended it.
-    pub(crate) fn was_ended(&self) -> bool {
-        self.0.ended.load(Ordering::Acquire)
     }
 
     #[inline]

@@ -293,23 +293,25 @@ impl SlidingSessionsBuilder {
             transports => transports,
         };
         let enforcement = Enforcement::new(Arc::clone(&profiles), Arc::clone(&self.clock));
-        let enforcement = Arc::new(enforcement.with_store(Arc::clone(&store)));
+        let enforcement = enforcement
+            .with_store(Arc::clone(&store))
+            .with_lifecycle_store(self.lifecycle.records)
+            .with_audit_queue(audit_queue.clone());
+        let enforcement = Arc::new(enforcement);
         let mut authenticate = AuthenticateLayer::new(self.verifier.clone(), Arc::clone(&profiles))
             .transports(transports)
-            .enforced_by(Arc::clone(&enforcement))
-            .audit_queue(audit_queue.clone());
+            .enforced_by(Arc::clone(&enforcement));
         let mut activity = ActivityLayer::with_store(Arc::clone(&profiles), store)
             .enforced_by(Arc::clone(&enforcement))
             .on_store_failure(self.on_failure)
-            .unknown_sessions(self.unknown)
-            .audit_queue(audit_queue.clone());
+            .unknown_sessions(self.unknown);
         if self.lifecycle.activity_log {
             activity = activity.log_activity();
         }
         let mut renew = RenewLayer::new(Arc::clone(self.verifier.keys()), Arc::clone(&profiles))
             .delivery(self.delivery.clone())
             .with_renewal_limiter(limiter)
-            .audit_queue(audit_queue.clone())
+            .audit_queue(audit_queue)
             .with_clock(Arc::clone(&self.clock));
         if let Some(make) = self.rejections {
             authenticate = authenticate.with_rejections(Arc::clone(&make));
@@ -331,11 +333,9 @@ impl SlidingSessionsBuilder {
             lifecycle: Lifecycle {
                 verifier: self.verifier,
                 enforcement,
-                records: self.lifecycle.records,
                 claims: self.claims,
                 reuse_grace: self.lifecycle.reuse_grace,
                 bounds: self.lifecycle.bounds,
-                audit_queue: Some(audit_queue),
             },
             classify,
             authenticate,

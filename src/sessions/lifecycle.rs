@@ -175,7 +175,7 @@ impl SlidingSessions {
     /// Where events wait for their sink: how many were dropped, and the flush for a shutdown.
     #[must_use]
     pub fn audit_queue(&self) -> Option<&AuditQueue> {
-        self.hub.lifecycle.audit_queue.as_ref()
+        self.hub.lifecycle.audit_queue()
     }
 
     /// What the owner of the account `tenant` has decided.

@@ -89,15 +89,15 @@ where
                 let renewal = renew.context(session, &request);
                 ResponseFuture::straight(self.inner.call(request), entry, Some(renewal), exposed)
             }
-            Check::Failed(rejection) => {
-                let response = activity.reject(rejection, &session, &request);
+            Check::Rejected(rejection) => {
+                let response = activity.reject(rejection, &request);
                 let answer = activity::ResponseFuture::answer(response);
                 ResponseFuture::layered(authenticate::ResponseFuture::inner(answer), exposed)
             }
-            Check::Asking(verdict) => {
+            Check::Waiting(pending) => {
                 let service = renew.layer(take_ready(&mut self.inner));
                 let layer = activity.clone();
-                let waiting = Waiting { verdict, session, request, service, layer };
+                let waiting = Waiting { pending, session, request, service, layer };
                 let waiting = activity::ResponseFuture::waiting(waiting);
                 ResponseFuture::layered(authenticate::ResponseFuture::inner(waiting), exposed)
             }

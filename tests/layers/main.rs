@@ -9,6 +9,7 @@ mod activity;
 mod authenticate;
 mod claims_source;
 mod cookies;
+mod enforcement;
 mod expose_headers;
 mod keys;
 mod legacy;

@@ -13,7 +13,7 @@ fn patient() -> Policy {
     Policy::long_lived().to_builder().idle_timeout(14 * DAY).build().expect("consistent")
 }
 
-pub(crate) async fn p01_at_its_absolute_deadline_a_refresh_token_is_over_and_used_up(store: Store) {
+pub(crate) async fn p01_at_the_absolute_deadline_a_refresh_ends_the_session(store: Store) {
     let stack = service_of(patient(), &store, |builder| builder);
     let (one, other) = (ada(&stack).await, ada(&stack).await);
     stack.at(14 * DAY - MILLI);
@@ -27,7 +27,7 @@ pub(crate) async fn p01_at_its_absolute_deadline_a_refresh_token_is_over_and_use
             assert_eq!(refused(&stack, token).await, RejectionKind::InvalidRefreshToken);
         }
     }
-    assert_eq!(asked(&stack, &last).await, Some(RejectionKind::SessionExpiredAbsolute));
+    assert_eq!(asked(&stack, &last).await, Some(RejectionKind::SessionRevoked), "a tombstone");
     assert!(details(&stack, "refresh_reuse_detected").await.is_empty());
 }
 

@@ -94,7 +94,7 @@ pub(crate) async fn p20_a_lengthened_policy_revives_and_lengthens_no_session(sto
     }
     stack.at(4 * HOUR);
     assert_eq!(refused(&stack, refresh_token(&active)).await, ABSOLUTE);
-    assert_eq!(asked(&stack, &active).await, Some(ABSOLUTE));
+    assert_eq!(asked(&stack, &active).await, Some(RejectionKind::SessionRevoked), "a tombstone");
     let longer = ada(&stack).await;
     assert_eq!(longer.idle_expires_at(), BEGIN + 4 * HOUR + 10 * DAY);
 }

@@ -41,7 +41,7 @@ macro_rules! lifecycle {
         mod $store {
             lifecycle! { @with (crate::empty_stores::$store().await);
                 absolute {
-                    p01_at_its_absolute_deadline_a_refresh_token_is_over_and_used_up
+                    p01_at_the_absolute_deadline_a_refresh_ends_the_session
                     p01_no_chain_of_refreshes_passes_the_absolute_deadline
                 }
                 account_policies {

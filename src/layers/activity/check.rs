@@ -1,203 +1,168 @@
-//! What becomes of a request: the store's answer, judged by the rules.
+//! The check of a session, and the record of an activity, in one atomic step of the store.
 
-use std::borrow::Cow;
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
 
 use http::{Request, Response};
 
-use super::{OnStoreFailure, UnknownSessions, entry::ActivityEntry, layer::Settings};
+use super::{
+    ActivityLayer, OnStoreFailure, UnknownSessions, entry::ActivityEntry, layer::Settings,
+};
 use crate::{
-    audit::AuditEvent,
     body::SessionBody,
-    maybe_ready::{MaybeReady, REQUEST_TIME_LIMIT, StoreError, Timed},
-    policy::Policy,
+    maybe_ready::{MaybeReady, REQUEST_TIME_LIMIT, Timed},
     rejection::{Protocol, Rejection, RejectionFormat, RejectionKind},
     request_class::RequestClass,
     rules::{self, SessionStatus, Timeouts},
-    session::Session,
+    session::{Rejected, Session, SessionCheck, StoreAnswer},
     store::{StoredSession, Touch, TouchOutcome},
-    time::Timestamp,
 };
 
-/// What the check of a session comes to, within a call.
+/// The outcome of a check within a call.
 pub(crate) enum Check {
-    /// It lives; with the row that the response completes, where rows are kept.
+    /// The session is active; with the entry that the response completes, where entries are kept.
     Passed(Option<Box<ActivityEntry>>),
-    Failed(Rejection),
+    Rejected(Rejection),
     /// The store's answer is on its way.
-    Asking(Verdict),
+    Waiting(PendingAnswer),
 }
 
-/// What the store is asked: to record an activity, or only what it knows.
-enum Question {
-    Touch(MaybeReady<TouchOutcome>),
-    Peek(MaybeReady<StoredSession>),
+/// A store's answer that is on its way.
+pub(crate) enum PendingAnswer {
+    Touch(Timed<TouchOutcome>),
+    Get(Timed<StoredSession>),
+}
+
+impl PendingAnswer {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<StoreAnswer> {
+        match self {
+            Self::Touch(answer) => Pin::new(answer).poll(cx).map(Into::into),
+            Self::Get(answer) => Pin::new(answer).poll(cx).map(Into::into),
+        }
+    }
+}
+
+impl ActivityLayer {
+    /// Checks `session`, and records the activity that `request` is. `is_new`: a layer with the
+    /// same enforcement has authenticated the session within this call.
+    #[inline(always)]
+    pub(crate) fn check<B>(&self, session: &Session, request: &Request<B>, is_new: bool) -> Check {
+        let settings = &self.settings;
+        let class = session.class(request);
+        if class == RequestClass::Public {
+            return Check::Passed(None);
+        }
+        if !is_new {
+            session.checked_by(&settings.enforcement);
+        }
+        let answer = match settings.ask(session, class, is_new) {
+            Ok(answer) => answer,
+            Err(pending) => return Check::Waiting(pending),
+        };
+        match settings.enforce(session, answer) {
+            Ok(()) => Check::Passed(settings.entry(session, class, request)),
+            Err(rejection) => Check::Rejected(rejection),
+        }
+    }
+
+    /// Completes a check that waited for the store.
+    pub(super) fn poll_check(
+        &self,
+        session: &Session,
+        pending: &mut PendingAnswer,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Rejection>> {
+        pending.poll(cx).map(|answer| self.settings.enforce(session, answer))
+    }
+
+    /// The response in place of the one that `request` would have had.
+    #[cold]
+    pub(crate) fn reject<ReqBody, ResBody>(
+        &self,
+        rejection: Rejection,
+        request: &Request<ReqBody>,
+    ) -> Response<SessionBody<ResBody>> {
+        let protocol = Protocol::from_headers(request.headers());
+        let body = self.settings.rejections.as_deref();
+        rejection.into_response(&RejectionFormat { protocol, body })
+    }
 }
 
 impl Settings {
-    #[inline]
-    fn policy(&self, session: &Session) -> Cow<'_, Policy> {
-        self.enforcement.policy(session.token())
-    }
-
-    /// A session that is over by its token is no activity: it is only asked after, for the reason.
-    #[inline]
-    fn ask(&self, session: &Session, class: RequestClass, found_alive: bool) -> Question {
+    /// The store's answer, or the future of it. A `User` request is a touch, unless the session has
+    /// ended by its token alone; every other one only reads.
+    #[inline(always)]
+    fn ask(
+        &self,
+        session: &Session,
+        class: RequestClass,
+        is_new: bool,
+    ) -> Result<StoreAnswer, PendingAnswer> {
         let now = session.now(&*self.enforcement.clock);
-        let claims = session.session_claims();
-        let key = session.token().session_key();
+        let token = session.token();
         if class == RequestClass::User {
-            let policy = self.policy(session);
-            let alive = found_alive
+            let (claims, policy) = (token.claims(), self.enforcement.policy(token));
+            let is_active = is_new
+                || session.was_authenticated_by(&self.enforcement)
                 || matches!(
                     rules::status(claims, None, &policy, now),
                     SessionStatus::Active { .. }
                 );
-            if alive && policy.records_activity() {
-                return Question::Touch(self.store.touch(
-                    key,
-                    Touch {
-                        now,
-                        token_activity: claims.proven_activity(now),
-                        idle: Timeouts::effective(claims, &policy).idle,
-                        known_only: self.unknown == UnknownSessions::Reject,
-                    },
-                ));
+            if is_active && policy.records_activity() {
+                let touch = Touch {
+                    now,
+                    token_activity: claims.proven_activity(now),
+                    idle: Timeouts::effective(claims, &policy).idle,
+                    known_only: self.unknown == UnknownSessions::Reject,
+                };
+                let answer = self.store.touch(token.session_key(), touch).try_ready();
+                return answer
+                    .map(Into::into)
+                    .map_err(|pending| PendingAnswer::Touch(self.timed(pending)));
             }
         }
-        Question::Peek(self.store.get(key))
+        let answer = self.store.get(token.session_key()).try_ready();
+        answer.map(Into::into).map_err(|pending| PendingAnswer::Get(self.timed(pending)))
     }
 
-    #[inline]
-    pub(super) fn judge_marks(&self, session: &Session) -> Result<(), Rejection> {
-        if self.enforcement.is_revoked(session.token()) {
-            return Err(RejectionKind::SessionRevoked.into());
-        }
-        Ok(())
+    fn timed<T>(&self, pending: MaybeReady<T>) -> Timed<T> {
+        Timed::new(pending, &*self.enforcement.clock, REQUEST_TIME_LIMIT)
     }
 
-    #[inline]
-    pub(super) fn judge_touch(
-        &self,
-        session: &Session,
-        touched: Result<TouchOutcome, StoreError>,
-    ) -> Result<(), Rejection> {
-        match touched {
-            Ok(TouchOutcome::Active(before)) => {
-                let now = session.now(&*self.enforcement.clock);
-                // The later one, for a clock may have stepped back.
-                session.set_last_activity(before.map_or(now, |before| before.max(now)));
+    #[inline(always)]
+    fn enforce(&self, session: &Session, answer: StoreAnswer) -> Result<(), Rejection> {
+        let now = session.now(&*self.enforcement.clock);
+        let check = SessionCheck {
+            rejects_unknown: self.unknown == UnknownSessions::Reject,
+            ..SessionCheck::new(session.token(), answer, now)
+        };
+        match self.enforcement.enforce(&check) {
+            Ok(last_activity) => {
+                session.set_last_activity(last_activity);
                 Ok(())
             }
-            Ok(TouchOutcome::Idle(last_activity)) => self.enforcement(session, Some(last_activity)),
-            Ok(TouchOutcome::Unknown | TouchOutcome::Ended) => {
-                Err(RejectionKind::SessionRevoked.into())
-            }
-            Err(error) => self.judge_without_store(session, &error),
+            Err(rejected) => self.handle(session, rejected),
         }
     }
 
-    #[inline]
-    pub(super) fn judge_get(
-        &self,
-        session: &Session,
-        peeked: Result<StoredSession, StoreError>,
-    ) -> Result<(), Rejection> {
-        match peeked {
-            Ok(StoredSession::Ended) => Err(RejectionKind::SessionRevoked.into()),
-            Ok(StoredSession::Active(at)) => self.enforcement(session, Some(at)),
-            Ok(StoredSession::Unknown) if self.unknown == UnknownSessions::Reject => {
-                Err(RejectionKind::SessionRevoked.into())
-            }
-            Ok(StoredSession::Unknown) => self.enforcement(session, None),
-            Err(error) => self.judge_without_store(session, &error),
-        }
-    }
-
-    fn enforcement(&self, session: &Session, stored: Option<Timestamp>) -> Result<(), Rejection> {
-        let now = session.now(&*self.enforcement.clock);
-        let claims = session.session_claims();
-        let last_activity = rules::last_activity(claims, stored, now);
-        session.set_last_activity(last_activity);
-        let policy = self.policy(session);
-        let alive = session.was_found_alive_by(&self.enforcement);
-        if alive && !rules::is_idle(claims, last_activity, &policy, now) {
+    /// A store that failed ends no session: by default the answer is a 503, or the token is trusted
+    /// and not renewed.
+    #[cold]
+    fn handle(&self, session: &Session, rejected: Rejected) -> Result<(), Rejection> {
+        session.set_last_activity(rejected.last_activity);
+        let is_outage = rejected.rejection.kind() == RejectionKind::StoreUnavailable;
+        if is_outage && self.on_failure == OnStoreFailure::TrustToken {
+            session.forbid_renewal();
             return Ok(());
         }
-        match rules::status(claims, Some(last_activity), &policy, now) {
-            SessionStatus::Active { .. } => Ok(()),
-            SessionStatus::Expired(limit) => {
-                self.enforcement.seal(session.token(), limit, &policy);
-                Err(limit.into())
-            }
-            SessionStatus::Invalid => Err(RejectionKind::InvalidToken.into()),
-        }
-    }
-
-    /// An outage signs nobody out: what the token itself says still holds, the rest is by policy.
-    fn judge_without_store(&self, session: &Session, error: &StoreError) -> Result<(), Rejection> {
-        tracing::warn!(error = error as &dyn std::error::Error, "a session could not be checked");
         let now = session.now(&*self.enforcement.clock);
-        let claims = session.session_claims();
-        match (rules::status(claims, None, &self.policy(session), now), self.on_failure) {
-            (SessionStatus::Expired(limit), _) => Err(limit.into()),
-            (SessionStatus::Invalid, _) => Err(RejectionKind::InvalidToken.into()),
-            (SessionStatus::Active { .. }, OnStoreFailure::Reject) => {
-                Err(RejectionKind::StoreUnavailable.into())
-            }
-            (SessionStatus::Active { .. }, OnStoreFailure::TrustToken) => {
-                session.forbid_renewal();
-                Ok(())
-            }
-        }
+        rejected.record(session.token(), now, self.enforcement.audit_queue.as_ref());
+        Err(rejected.rejection)
     }
 
-    pub(super) fn reject<B>(
-        &self,
-        rejection: Rejection,
-        session: &Session,
-        protocol: Protocol,
-    ) -> Response<SessionBody<B>> {
-        let now = session.now(&*self.enforcement.clock);
-        let event =
-            AuditEvent::from_rejection(rejection.kind(), now.since(session.last_activity()));
-        if let (Some(audit_queue), Some(event)) = (&self.audit_queue, event) {
-            audit_queue.note(&event, now, &session.token().audit_subject());
-        }
-        rejection.into_response(&RejectionFormat { protocol, body: self.rejections.as_deref() })
-    }
-}
-
-/// A verdict at hand, or the store's answer on its way to one.
-pub(crate) enum Verdict {
-    Now(Result<(), Rejection>),
-    Touching(Timed<TouchOutcome>),
-    Peeking(Timed<StoredSession>),
-}
-
-impl Settings {
-    #[inline]
-    pub(super) fn verdict(
-        &self,
-        session: &Session,
-        class: RequestClass,
-        admitted: bool,
-    ) -> Verdict {
-        let found_alive = admitted || session.was_found_alive_by(&self.enforcement);
-        let verdict = match self.ask(session, class, found_alive) {
-            Question::Touch(answer) => match answer.try_ready() {
-                Ok(touched) => self.judge_touch(session, touched),
-                Err(answer) => return Verdict::Touching(self.timed(answer)),
-            },
-            Question::Peek(answer) => match answer.try_ready() {
-                Ok(peeked) => self.judge_get(session, peeked),
-                Err(answer) => return Verdict::Peeking(self.timed(answer)),
-            },
-        };
-        // Who has admitted it has looked at the marks a moment ago.
-        Verdict::Now(if admitted { verdict } else { self.judge_marks(session).and(verdict) })
-    }
-
-    /// The row of a request that counts, where rows are kept.
+    /// The activity log entry of a `User` request, where entries are kept.
     #[inline(always)]
     pub(super) fn entry<B>(
         &self,
@@ -208,12 +173,8 @@ impl Settings {
         if !self.logs_activity || class != RequestClass::User {
             return None;
         }
-        let audit_queue = self.audit_queue.as_ref()?;
+        let audit_queue = self.enforcement.audit_queue.as_ref()?;
         let now = session.now(&*self.enforcement.clock);
         Some(Box::new(ActivityEntry::begin(audit_queue, session, now, request)))
-    }
-
-    fn timed<T>(&self, answer: MaybeReady<T>) -> Timed<T> {
-        Timed::new(answer, &*self.enforcement.clock, REQUEST_TIME_LIMIT)
     }
 }

@@ -1,4 +1,4 @@
-//! The response of a service behind the activity check, or of a rejection.
+//! The response future of the activity service.
 
 use std::{
     fmt,
@@ -11,8 +11,10 @@ use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::{ActivityLayer, check::Verdict, entry::ActivityEntry};
-use crate::{body::SessionBody, rejection::Rejection, session::Session};
+use super::{ActivityLayer, check::PendingAnswer, entry::ActivityEntry};
+use crate::{body::SessionBody, session::Session};
+
+const NOT_POLLED_AGAIN: &str = "the future is not polled after completion";
 
 pin_project! {
     /// The response future of [`ActivityService`](super::ActivityService).
@@ -29,39 +31,20 @@ pin_project! {
     #[project = StateProjection]
     enum State<F, S, ReqBody, ResBody> {
         Inner { #[pin] future: F, entry: Option<Box<ActivityEntry>> },
-        // Rejections are rare: a box spares every other request their room.
+        // Rejections are rare: the box keeps every other future small.
         Answer { response: Option<Box<Response<SessionBody<ResBody>>>> },
         Waiting { waiting: Option<Box<Waiting<S, ReqBody>>> },
     }
 }
 
-/// A request that waits for what the store says of its session.
+/// A request that waits for the store.
 pub(crate) struct Waiting<S, ReqBody> {
-    pub(crate) verdict: Verdict,
+    pub(crate) pending: PendingAnswer,
     pub(crate) session: Session,
     pub(crate) request: Request<ReqBody>,
-    /// The one that was polled ready.
+    /// The service that was polled ready.
     pub(crate) service: S,
     pub(crate) layer: ActivityLayer,
-}
-
-impl<S, ReqBody> Waiting<S, ReqBody> {
-    fn poll_verdict(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Rejection>> {
-        let settings = &self.layer.settings;
-        let verdict = match &mut self.verdict {
-            Verdict::Now(verdict) => *verdict,
-            Verdict::Touching(answer) => {
-                let touched = ready!(Pin::new(answer).poll(cx));
-                settings.judge_touch(&self.session, touched)
-            }
-            Verdict::Peeking(answer) => {
-                let peeked = ready!(Pin::new(answer).poll(cx));
-                settings.judge_get(&self.session, peeked)
-            }
-        };
-        // The store may have heard of a mark while it was asked.
-        Poll::Ready(settings.judge_marks(&self.session).and(verdict))
-    }
 }
 
 impl<S, ReqBody, ResBody> ResponseFuture<S, ReqBody, ResBody>
@@ -69,11 +52,11 @@ where
     S: Service<Request<ReqBody>>,
 {
     pub(super) fn inner(future: S::Future) -> Self {
-        Self::counted(future, None)
+        Self::with_entry(future, None)
     }
 
-    /// With the row that the response completes.
-    pub(super) fn counted(future: S::Future, entry: Option<Box<ActivityEntry>>) -> Self {
+    /// With the activity log entry that the response completes.
+    pub(super) fn with_entry(future: S::Future, entry: Option<Box<ActivityEntry>>) -> Self {
         Self { state: State::Inner { future, entry } }
     }
 
@@ -105,13 +88,14 @@ where
                     return polled.map_ok(|response| response.map(SessionBody::inner));
                 }
                 StateProjection::Answer { response } => {
-                    return Poll::Ready(Ok(*response.take().expect("polled after completion")));
+                    return Poll::Ready(Ok(*response.take().expect(NOT_POLLED_AGAIN)));
                 }
                 StateProjection::Waiting { waiting } => {
-                    let verdict =
-                        ready!(waiting.as_mut().expect("polled after completion").poll_verdict(cx));
-                    let mut done = waiting.take().expect("it was there a line ago");
-                    match verdict {
+                    let Waiting { pending, session, layer, .. } =
+                        &mut **waiting.as_mut().expect(NOT_POLLED_AGAIN);
+                    let checked = ready!(layer.poll_check(session, pending, cx));
+                    let mut done = waiting.take().expect("the request waits");
+                    match checked {
                         Ok(()) => {
                             let class = done.session.class(&done.request);
                             let settings = &done.layer.settings;
@@ -119,8 +103,7 @@ where
                             State::Inner { future: done.service.call(done.request), entry }
                         }
                         Err(rejection) => {
-                            let response =
-                                done.layer.reject(rejection, &done.session, &done.request);
+                            let response = done.layer.reject(rejection, &done.request);
                             State::Answer { response: Some(Box::new(response)) }
                         }
                     }

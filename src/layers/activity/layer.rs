@@ -2,18 +2,15 @@
 
 use std::{fmt, sync::Arc};
 
-use http::{Request, Response};
 use tower_layer::Layer;
 
-use super::{ActivityService, Check, OnStoreFailure, UnknownSessions, Verdict};
+use super::{ActivityService, OnStoreFailure, UnknownSessions};
 use crate::{
     audit::AuditQueue,
-    body::SessionBody,
     clock::{Clock, SystemClock},
     policy::Profiles,
-    rejection::{MakeRejection, Protocol, Rejection},
-    request_class::RequestClass,
-    session::{Enforcement, Session},
+    rejection::MakeRejection,
+    session::Enforcement,
     store::SessionStore,
 };
 
@@ -70,7 +67,6 @@ pub(super) struct Settings {
     pub(super) on_failure: OnStoreFailure,
     pub(super) unknown: UnknownSessions,
     pub(super) rejections: Option<Arc<dyn MakeRejection>>,
-    pub(super) audit_queue: Option<AuditQueue>,
     pub(super) logs_activity: bool,
 }
 
@@ -94,7 +90,6 @@ impl ActivityLayer {
                 on_failure: OnStoreFailure::Reject,
                 unknown: UnknownSessions::Adopt,
                 rejections: None,
-                audit_queue: None,
                 logs_activity: false,
             }),
         }
@@ -137,48 +132,15 @@ impl ActivityLayer {
 
     /// Where it is noted that a session was found over.
     pub fn audit_queue(self, audit_queue: AuditQueue) -> Self {
-        self.with(|settings| settings.audit_queue = Some(audit_queue))
+        self.with(|settings| {
+            Arc::make_mut(&mut settings.enforcement).audit_queue = Some(audit_queue);
+        })
     }
 
     /// Also keeps a row in the journal for each request that counts: time, method, route pattern,
     /// status and the code of a rejection further in.
     pub fn log_activity(self) -> Self {
         self.with(|settings| settings.logs_activity = true)
-    }
-}
-
-impl ActivityLayer {
-    /// Checks `session`, and records the activity that `request` is. `admitted` is a session that
-    /// a layer with this one's judge has made for this request within this call.
-    #[inline(always)]
-    pub(crate) fn check<B>(
-        &self,
-        session: &Session,
-        request: &Request<B>,
-        admitted: bool,
-    ) -> Check {
-        let class = session.class(request);
-        if class == RequestClass::Public {
-            return Check::Passed(None);
-        }
-        if !admitted {
-            session.checked_by(&self.settings.enforcement);
-        }
-        match self.settings.verdict(session, class, admitted) {
-            Verdict::Now(Ok(())) => Check::Passed(self.settings.entry(session, class, request)),
-            Verdict::Now(Err(rejection)) => Check::Failed(rejection),
-            asking => Check::Asking(asking),
-        }
-    }
-
-    /// The response in place of the one that `request` would have had.
-    pub(crate) fn reject<ReqBody, ResBody>(
-        &self,
-        rejection: Rejection,
-        session: &Session,
-        request: &Request<ReqBody>,
-    ) -> Response<SessionBody<ResBody>> {
-        self.settings.reject(rejection, session, Protocol::from_headers(request.headers()))
     }
 }
 

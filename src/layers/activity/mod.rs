@@ -7,12 +7,7 @@ mod layer;
 mod service;
 mod settings;
 
-pub(crate) use self::{
-    check::{Check, Verdict},
-    entry::ActivityEntry,
-    future::Waiting,
-    service::take_ready,
-};
+pub(crate) use self::{check::Check, entry::ActivityEntry, future::Waiting, service::take_ready};
 pub use self::{
     future::ResponseFuture,
     layer::ActivityLayer,

@@ -11,8 +11,7 @@ use tower_service::Service;
 use super::{ActivityLayer, Check, ResponseFuture, Waiting};
 use crate::{body::SessionBody, session::Session};
 
-/// The service that was polled ready, to go along with a request that waits; a fresh clone takes
-/// its place.
+/// Takes the service that was polled ready, for a request that waits, and leaves a clone.
 pub(crate) fn take_ready<S>(service: &mut S) -> S
 where
     S: Clone,
@@ -59,16 +58,16 @@ where
             return ResponseFuture::inner(self.inner.call(request));
         };
         match self.layer.check(session, &request, false) {
-            Check::Passed(entry) => ResponseFuture::counted(self.inner.call(request), entry),
-            Check::Failed(rejection) => {
-                let response = self.layer.reject(rejection, session, &request);
+            Check::Passed(entry) => ResponseFuture::with_entry(self.inner.call(request), entry),
+            Check::Rejected(rejection) => {
+                let response = self.layer.reject(rejection, &request);
                 ResponseFuture::answer(response)
             }
-            Check::Asking(verdict) => {
+            Check::Waiting(pending) => {
                 let session = session.clone();
                 let service = take_ready(&mut self.inner);
                 let layer = self.layer.clone();
-                ResponseFuture::waiting(Waiting { verdict, session, request, service, layer })
+                ResponseFuture::waiting(Waiting { pending, session, request, service, layer })
             }
         }
     }

@@ -1,49 +1,65 @@
 //! Whether a request is admitted, and with which session.
 
-use std::sync::Arc;
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
 
 use http::{
     HeaderMap, Method, Request, Response, StatusCode,
     header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN},
 };
 
-use super::{
-    AuthenticateLayer,
-    future::{Asking, Dismissal},
-    layer::Settings,
-};
+use super::{AuthenticateLayer, layer::Settings};
 use crate::{
-    audit::AuditEvent,
     body::SessionBody,
     maybe_ready::{REQUEST_TIME_LIMIT, Timed},
-    rejection::{Protocol, Rejection, RejectionFormat, RejectionKind},
+    rejection::{InvalidTokenReason, Protocol, Rejection, RejectionFormat, RejectionKind},
     request_class::{RequestClass, RequestHeaders},
-    rules::{self, ExpiryReason, SessionStatus},
-    session::Session,
+    session::{Session, SessionCheck, StoreAnswer, trace_rejection},
     store::StoredSession,
     time::Timestamp,
     token::VerifiedToken,
     transport::{Presented, mark_sensitive, read},
 };
 
-/// Why a request is not let in.
+/// What a request receives that is not admitted. Rare: the boxes keep every other request small.
+pub(crate) enum Dismissal<B> {
+    Response(Box<Response<SessionBody<B>>>),
+    /// The token has expired, and the store is asked whether the session ended earlier.
+    Asking(Box<Asking>),
+}
+
+/// Why a request is not admitted.
 enum Refusal {
     Rejected(Rejection),
-    /// Its session is over; the store is being asked why.
-    Asking(Question),
+    Asking(ExpiredToken, Timed<StoredSession>),
 }
 
-/// A store that is being asked why a session is over.
-pub(super) struct Question {
-    pub(super) answer: Timed<StoredSession>,
-    pub(super) ended: Ended,
-}
-
-/// A session that its token alone knows to be over.
-pub(super) struct Ended {
+/// A token whose own deadlines have passed.
+struct ExpiredToken {
     token: Arc<VerifiedToken>,
-    limit: ExpiryReason,
     now: Timestamp,
+}
+
+/// A store that is asked about the session of an expired token.
+pub(crate) struct Asking {
+    expired: ExpiredToken,
+    answer: Timed<StoredSession>,
+    protocol: Protocol,
+    settings: Arc<Settings>,
+}
+
+impl Asking {
+    pub(super) fn poll_response<B>(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Response<SessionBody<B>>> {
+        let answer = ready!(Pin::new(&mut self.answer).poll(cx));
+        let rejection = self.settings.reject_expired(&self.expired, answer.into());
+        Poll::Ready(rejection.into_response(&self.settings.format(self.protocol.clone())))
+    }
 }
 
 impl Settings {
@@ -52,123 +68,87 @@ impl Settings {
     fn authenticate(
         &self,
         headers: &HeaderMap,
-        noted: &RequestHeaders<'_>,
+        request_headers: &RequestHeaders<'_>,
     ) -> Result<Option<Session>, Refusal> {
-        let (token, origin) = match read(&self.transports, noted.authorization, headers) {
+        let (token, origin) = match read(&self.transports, request_headers.authorization, headers) {
             Presented::Nothing if self.optional => return Ok(None),
             Presented::Nothing => {
-                return Err(Refusal::Rejected(RejectionKind::MissingToken.into()));
+                return Err(reject_unverified(RejectionKind::MissingToken.into()));
             }
             Presented::Unreadable => {
-                return Err(self.reject(
-                    RejectionKind::InvalidToken,
-                    None,
-                    self.enforcement.clock.now(),
-                ));
+                return Err(reject_unverified(Rejection::invalid_token(
+                    InvalidTokenReason::SeveralTokens,
+                )));
             }
             Presented::Token(token, origin) => (token, origin),
         };
         let now = self.enforcement.clock.now();
         let Ok(token) = self.verifier.verify(token, now) else {
-            return Err(self.reject(RejectionKind::InvalidToken, None, now));
+            return Err(reject_unverified(RejectionKind::InvalidToken.into()));
         };
-        if self.enforcement.is_revoked(&token) {
-            return Err(self.reject(RejectionKind::SessionRevoked, Some(&token), now));
-        }
-        match rules::status(token.claims(), None, &self.enforcement.policy(&token), now) {
-            SessionStatus::Invalid => {
-                Err(self.reject(RejectionKind::InvalidToken, Some(&token), now))
-            }
-            SessionStatus::Expired(limit) => Err(self.why(Ended { token, limit, now })),
-            SessionStatus::Active { .. } => {
+        let check = SessionCheck::new(&token, StoreAnswer::NotAsked, now);
+        match self.enforcement.enforce(&check) {
+            Ok(_) => {
                 let session = Session::new(token, origin, Some(Arc::clone(&self.enforcement)));
                 session.set_now(now);
                 Ok(Some(session))
             }
-        }
-    }
-
-    fn reject(
-        &self,
-        kind: RejectionKind,
-        token: Option<&VerifiedToken>,
-        now: Timestamp,
-    ) -> Refusal {
-        self.note(kind, token, now, now);
-        Refusal::Rejected(kind.into())
-    }
-
-    fn note(
-        &self,
-        kind: RejectionKind,
-        token: Option<&VerifiedToken>,
-        last_activity: Timestamp,
-        now: Timestamp,
-    ) {
-        let Some(audit_queue) = &self.audit_queue else { return };
-        let Some(token) = token else {
-            // What nobody has signed is about nobody: whoever sends it must not fill the log.
-            tracing::debug!(code = kind.code(), "a token was rejected");
-            return;
-        };
-        if let Some(event) = AuditEvent::from_rejection(kind, now.since(last_activity)) {
-            audit_queue.note(&event, now, &token.audit_subject());
-        }
-    }
-
-    /// Asks the store, if there is one, why a session is over.
-    fn why(&self, ended: Ended) -> Refusal {
-        let Some(store) = self.enforcement.store() else {
-            return Refusal::Rejected(self.name(&ended, None));
-        };
-        match store.get(ended.token.session_key()).try_ready() {
-            Ok(answer) => Refusal::Rejected(self.name(&ended, answer.ok())),
-            Err(pending) => {
-                let answer = Timed::new(pending, &*self.enforcement.clock, REQUEST_TIME_LIMIT);
-                Refusal::Asking(Question { answer, ended })
+            Err(rejected) if rejected.rejection.kind().is_expiry() => {
+                Err(self.ask(ExpiredToken { token, now }))
+            }
+            Err(rejected) => {
+                rejected.record(&token, now, self.enforcement.audit_queue.as_ref());
+                Err(Refusal::Rejected(rejected.rejection))
             }
         }
     }
 
-    /// The reason for a session's end, by what the store answered; without an answer the last
-    /// activity is known only where the token says all there is to say about it.
-    pub(super) fn name(&self, ended: &Ended, answer: Option<StoredSession>) -> Rejection {
-        let claims = ended.token.claims();
-        let policy = self.enforcement.policy(&ended.token);
-        let stored = match answer {
-            Some(StoredSession::Active(at)) => Some(at),
-            _ => None,
+    /// Asks the store, if there is one, whether the session of an expired token ended earlier.
+    fn ask(&self, expired: ExpiredToken) -> Refusal {
+        let Some(store) = self.enforcement.store() else {
+            return Refusal::Rejected(self.reject_expired(&expired, StoreAnswer::Failed));
         };
-        let last_activity = rules::last_activity(claims, stored, ended.now);
-        let kind = match answer {
-            Some(StoredSession::Ended) => RejectionKind::SessionRevoked,
-            None if policy.records_activity() => ended.limit.into(),
-            _ => match rules::status(claims, Some(last_activity), &policy, ended.now) {
-                SessionStatus::Expired(limit) => {
-                    self.enforcement.seal(&ended.token, limit, &policy);
-                    limit.into()
-                }
-                _ => ended.limit.into(),
-            },
-        };
-        self.note(kind, Some(&ended.token), last_activity, ended.now);
-        kind.into()
+        match store.get(expired.token.session_key()).try_ready() {
+            Ok(answer) => Refusal::Rejected(self.reject_expired(&expired, answer.into())),
+            Err(pending) => {
+                let answer = Timed::new(pending, &*self.enforcement.clock, REQUEST_TIME_LIMIT);
+                Refusal::Asking(expired, answer)
+            }
+        }
     }
 
-    pub(super) fn speech(&self, protocol: Protocol) -> RejectionFormat<'_> {
+    fn reject_expired(&self, expired: &ExpiredToken, answer: StoreAnswer) -> Rejection {
+        let ExpiredToken { token, now } = expired;
+        match self.enforcement.enforce(&SessionCheck::new(token, answer, *now)) {
+            Err(rejected) => {
+                rejected.record(token, *now, self.enforcement.audit_queue.as_ref());
+                rejected.rejection
+            }
+            // Its deadlines have passed at the same instant, and a policy was lengthened since.
+            Ok(_) => RejectionKind::TokenExpired.into(),
+        }
+    }
+
+    fn format(&self, protocol: Protocol) -> RejectionFormat<'_> {
         RejectionFormat { protocol, body: self.rejections.as_deref() }
     }
 }
 
+/// What nobody has signed is no audit event: whoever sends it must not fill the log.
+fn reject_unverified(rejection: Rejection) -> Refusal {
+    trace_rejection(&rejection);
+    Refusal::Rejected(rejection)
+}
+
 impl AuthenticateLayer {
-    /// The session of `request`; none where its class asks for none, or where it presents no token
-    /// and need not.
+    /// The session of `request`; none where its class needs none, or where it presents no token and
+    /// the layer is optional.
     #[inline(always)]
     pub(crate) fn admit<ReqBody, ResBody>(
         &self,
         request: &Request<ReqBody>,
         class: RequestClass,
-        noted: &RequestHeaders<'_>,
+        request_headers: &RequestHeaders<'_>,
     ) -> Result<Option<Session>, Dismissal<ResBody>> {
         if class == RequestClass::Public {
             return Ok(None);
@@ -176,12 +156,13 @@ impl AuthenticateLayer {
         if self.settings.allow_preflight && is_preflight(request) {
             let mut response = Response::new(SessionBody::default());
             *response.status_mut() = StatusCode::NO_CONTENT;
-            return Err(Dismissal::Answer(Box::new(response)));
+            return Err(Dismissal::Response(Box::new(response)));
         }
-        match self.settings.authenticate(request.headers(), noted) {
+        match self.settings.authenticate(request.headers(), request_headers) {
             Ok(session) => {
                 if let Some(session) = &session {
-                    session.set_class(class.lowered(request.method(), || noted.says_background()));
+                    let says_background = || request_headers.says_background();
+                    session.set_class(class.lowered(request.method(), says_background));
                 }
                 Ok(session)
             }
@@ -189,22 +170,24 @@ impl AuthenticateLayer {
         }
     }
 
+    #[cold]
     fn dismiss<ResBody>(&self, refusal: Refusal, headers: &HeaderMap) -> Dismissal<ResBody> {
         let protocol = Protocol::from_headers(headers);
+        let settings = &self.settings;
         match refusal {
             Refusal::Rejected(rejection) => {
-                let speech = self.settings.speech(protocol);
-                Dismissal::Answer(Box::new(rejection.into_response(&speech)))
+                let response = rejection.into_response(&settings.format(protocol));
+                Dismissal::Response(Box::new(response))
             }
-            Refusal::Asking(question) => {
-                let settings = Arc::clone(&self.settings);
-                Dismissal::Asking(Box::new(Asking { question, protocol, settings }))
+            Refusal::Asking(expired, answer) => {
+                let settings = Arc::clone(settings);
+                Dismissal::Asking(Box::new(Asking { expired, answer, protocol, settings }))
             }
         }
     }
 
-    /// Puts `session` into the extensions of `request`, and keeps its token from what logs headers
-    /// further in.
+    /// Puts `session` into the extensions of `request`, and marks the header of its token
+    /// sensitive, so that inner layers do not log it.
     #[inline(always)]
     pub(crate) fn insert<ReqBody>(&self, session: Session, request: &mut Request<ReqBody>) {
         mark_sensitive(&self.settings.transports, request.headers_mut());

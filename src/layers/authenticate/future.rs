@@ -1,18 +1,17 @@
-//! The response of an authenticated service, or of a rejection.
+//! The response future of the authentication service.
 
 use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use http::Response;
 use pin_project_lite::pin_project;
 
-use super::{admission::Question, layer::Settings};
-use crate::{body::SessionBody, rejection::Protocol};
+use super::admission::{Asking, Dismissal};
+use crate::body::SessionBody;
 
 pin_project! {
     /// The response future of [`AuthenticateService`](super::AuthenticateService).
@@ -26,29 +25,8 @@ pin_project! {
     #[project = StateProjection]
     enum State<F, B> {
         Inner { #[pin] future: F },
-        Answer { response: Option<Box<Response<SessionBody<B>>>> },
+        Response { response: Option<Box<Response<SessionBody<B>>>> },
         Asking { asking: Box<Asking> },
-    }
-}
-
-/// What a request gets that is not let in. Rare: boxes spare every other request their room.
-pub(crate) enum Dismissal<B> {
-    Answer(Box<Response<SessionBody<B>>>),
-    Asking(Box<Asking>),
-}
-
-/// A store that is being asked for the reason.
-pub(crate) struct Asking {
-    pub(super) question: Question,
-    pub(super) protocol: Protocol,
-    pub(super) settings: Arc<Settings>,
-}
-
-impl Asking {
-    fn poll_answer<B>(&mut self, cx: &mut Context<'_>) -> Poll<Response<SessionBody<B>>> {
-        let answer = ready!(Pin::new(&mut self.question.answer).poll(cx));
-        let rejection = self.settings.name(&self.question.ended, answer.ok());
-        Poll::Ready(rejection.into_response(&self.settings.speech(self.protocol.clone())))
     }
 }
 
@@ -59,7 +37,7 @@ impl<F, B> ResponseFuture<F, B> {
 
     pub(crate) fn dismissed(dismissal: Dismissal<B>) -> Self {
         let state = match dismissal {
-            Dismissal::Answer(response) => State::Answer { response: Some(response) },
+            Dismissal::Response(response) => State::Response { response: Some(response) },
             Dismissal::Asking(asking) => State::Asking { asking },
         };
         Self { state }
@@ -78,10 +56,10 @@ where
             StateProjection::Inner { future } => {
                 future.poll(cx).map_ok(|response| response.map(SessionBody::inner))
             }
-            StateProjection::Answer { response } => {
-                Poll::Ready(Ok(*response.take().expect("polled after completion")))
-            }
-            StateProjection::Asking { asking } => asking.poll_answer(cx).map(Ok),
+            StateProjection::Response { response } => Poll::Ready(Ok(*response
+                .take()
+                .expect("the future is not polled after completion"))),
+            StateProjection::Asking { asking } => asking.poll_response(cx).map(Ok),
         }
     }
 }

@@ -57,7 +57,6 @@ pub(super) struct Settings {
     pub(super) enforcement: Arc<Enforcement>,
     pub(super) transports: Vec<Transport>,
     pub(super) rejections: Option<Arc<dyn MakeRejection>>,
-    pub(super) audit_queue: Option<AuditQueue>,
     pub(super) optional: bool,
     pub(super) allow_preflight: bool,
 }
@@ -71,7 +70,6 @@ impl AuthenticateLayer {
                 enforcement: Arc::new(Enforcement::new(profiles.into(), Arc::new(SystemClock))),
                 transports: vec![Transport::Bearer],
                 rejections: None,
-                audit_queue: None,
                 optional: false,
                 allow_preflight: false,
             }),
@@ -118,7 +116,9 @@ impl AuthenticateLayer {
 
     /// Where it is noted that a token was turned away.
     pub fn audit_queue(self, audit_queue: AuditQueue) -> Self {
-        self.with(|settings| settings.audit_queue = Some(audit_queue))
+        self.with(|settings| {
+            Arc::make_mut(&mut settings.enforcement).audit_queue = Some(audit_queue);
+        })
     }
 
     /// Lets requests without a token pass, without a `Session`; a bad token is still rejected.

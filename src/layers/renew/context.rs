@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 
 use super::{layer::Settings, pending::PendingRenewal, shared_cache::is_shared_cacheable};
-use crate::{audit::AuditEvent, request_class::RequestClass, rules, session::Session, token::Seen};
+use crate::{request_class::RequestClass, rules, session::Session, token::Seen};
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
@@ -25,16 +25,10 @@ impl RenewalContext {
     /// Completes `response`, or returns the renewal to mint first.
     #[inline(always)]
     pub(crate) fn finish<B>(&self, response: &mut Response<B>) -> Option<PendingRenewal> {
-        let pending = if !self.session.may_renew() {
-            if self.session.was_ended() {
-                self.settings.note(&AuditEvent::SessionEnded, &self.session);
-            }
-            None
-        } else if self.class == RequestClass::User || self.session.has_replaced_claims() {
-            self.pending_renewal(response)
-        } else {
-            None
-        };
+        let session = &self.session;
+        let may_be_due = session.may_renew()
+            && (self.class == RequestClass::User || session.has_replaced_claims());
+        let pending = if may_be_due { self.pending_renewal(response) } else { None };
         if pending.is_none() {
             self.add_session_expires(response);
         }

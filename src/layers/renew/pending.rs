@@ -8,8 +8,8 @@ use crate::{
     maybe_ready::{REQUEST_TIME_LIMIT, within},
     policy::Policy,
     rules::{self, SessionStatus, Timeouts, TokenTimes},
-    session::Session,
-    store::{RenewalDecision, RenewalLimiter, RenewalRequest, StoredSession},
+    session::{Session, SessionCheck, StoreAnswer},
+    store::{RenewalDecision, RenewalLimiter, RenewalRequest},
     time::Timestamp,
     token::{
         AppClaims, ClaimsUpdate, ID_LENGTH, Purpose, Seen, mint, successor_payload, write_new_id,
@@ -41,11 +41,11 @@ impl PendingRenewal {
     /// where something fails. Nothing that goes wrong here fails the request.
     pub(super) async fn run(self) -> Option<Minted> {
         if let Some(app) = &self.replaced {
-            return if self.is_alive().await { self.mint(Some(app)) } else { None };
+            return if self.is_active().await { self.mint(Some(app)) } else { None };
         }
         let grant = self.grant().await?;
         let minted = match self.current_claims().await {
-            Some(app) if self.is_alive().await => self.mint(app.as_ref()),
+            Some(app) if self.is_active().await => self.mint(app.as_ref()),
             _ => None,
         };
         grant.settle(minted.is_some());
@@ -105,10 +105,8 @@ impl PendingRenewal {
             }
             Ok(ClaimsUpdate::End) => {
                 self.settings.note(&AuditEvent::RenewalDenied, &self.session);
-                // The failure is logged where it happens; the token ends by itself.
-                if self.session.sign_out().await.is_ok() {
-                    self.settings.note(&AuditEvent::SessionEnded, &self.session);
-                }
+                // A failure is logged there, and the token expires in any case.
+                let _ = self.session.sign_out().await;
                 None
             }
             Err(error) => {
@@ -118,36 +116,32 @@ impl PendingRenewal {
         }
     }
 
-    /// Whether the session lives still: the handler took its time, and others were busy too.
-    async fn is_alive(&self) -> bool {
-        if !self.session.may_renew() {
-            return false;
-        }
-        let clock = &*self.settings.clock;
-        let token = self.session.token();
-        let claims = token.claims();
-        let (now, last_activity) = match self.session.store() {
-            // Without a store nobody knows the last activity, and the idle timeout is not judged.
-            None => (clock.now(), None),
+    /// Whether the session is still active: the handler took its time, and the session may have
+    /// been revoked meanwhile.
+    async fn is_active(&self) -> bool {
+        let session = &self.session;
+        let Some(enforcement) = session.enforcement().filter(|_| session.may_renew()) else {
+            return session.may_renew() && self.is_active_without_store();
+        };
+        let token = session.token();
+        let answer = match enforcement.store() {
+            None => StoreAnswer::NotAsked,
             Some(store) => {
-                let peeked = store.get(token.session_key());
-                let stored = match within(peeked, clock, REQUEST_TIME_LIMIT).await {
-                    Ok(StoredSession::Active(at)) => Some(at),
-                    Ok(StoredSession::Unknown) => None,
-                    Ok(StoredSession::Ended) | Err(_) => return false,
-                };
-                if self.session.is_revoked() {
-                    return false;
-                }
-                let now = clock.now();
-                let known = rules::last_activity(claims, stored, now);
-                (now, Some(known.max(self.session.last_activity())))
+                let answer = store.get(token.session_key());
+                within(answer, &*self.settings.clock, REQUEST_TIME_LIMIT).await.into()
             }
         };
-        matches!(
-            rules::status(claims, last_activity, &self.policy(), now),
-            SessionStatus::Active { .. }
-        )
+        let check = SessionCheck {
+            known_activity: Some(session.last_activity()),
+            ..SessionCheck::new(token, answer, self.settings.clock.now())
+        };
+        enforcement.enforce(&check).is_ok()
+    }
+
+    /// A session that no layer with a store has checked: the policies of this layer decide.
+    fn is_active_without_store(&self) -> bool {
+        let (claims, now) = (self.session.session_claims(), self.settings.clock.now());
+        matches!(rules::status(claims, None, &self.policy(), now), SessionStatus::Active { .. })
     }
 
     fn mint(&self, app: Option<&AppClaims>) -> Option<Minted> {

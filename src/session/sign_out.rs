@@ -1,0 +1,66 @@
+//! Sign-out and revocation of one session.
+
+use super::{Enforcement, Session};
+use crate::{
+    audit::{AuditEvent, AuditSubject},
+    identity::StoreKey,
+    maybe_ready::{LIFECYCLE_TIME_LIMIT, MaybeReady, within},
+    rejection::{Rejection, RejectionKind},
+    time::Timestamp,
+};
+
+impl Session {
+    /// Signs the session out: its tombstone and the audit event are written before this returns,
+    /// and no renewal follows on the response.
+    ///
+    /// # Errors
+    /// `store_unavailable`, a 503: there is no store, or it did not write the tombstone within 5 s.
+    /// The session is still active then.
+    pub async fn sign_out(&self) -> Result<(), Rejection> {
+        self.forbid_renewal();
+        let enforcement = self.enforcement().ok_or(RejectionKind::StoreUnavailable)?;
+        enforcement.sign_out(self).await
+    }
+}
+
+impl Enforcement {
+    /// Signs `session` out: the store, the audit event, no renewal.
+    pub(crate) async fn sign_out(&self, session: &Session) -> Result<(), Rejection> {
+        session.forbid_renewal();
+        let token = session.token();
+        let (key, until) = (token.session_key(), self.latest_end(token));
+        self.revoke(key, until, &AuditEvent::SessionEnded, &token.audit_subject()).await
+    }
+
+    /// Writes the tombstone of one session, and records `event` in the same transaction where the
+    /// store keeps records of sessions.
+    pub(crate) async fn revoke(
+        &self,
+        session: StoreKey,
+        until: Timestamp,
+        event: &AuditEvent,
+        subject: &AuditSubject,
+    ) -> Result<(), Rejection> {
+        let now = self.clock.now();
+        if let Some(store) = self.lifecycle_store() {
+            return self
+                .answer(store.revoke(session, until, event.row(now, subject)))
+                .await
+                .map(drop);
+        }
+        let store = self.store().ok_or(RejectionKind::StoreUnavailable)?;
+        self.answer(store.write_tombstone(session, until)).await?;
+        if let Some(audit_queue) = &self.audit_queue {
+            audit_queue.note(event, now, subject);
+        }
+        Ok(())
+    }
+
+    /// The answer of the store to a call of the lifecycle, within 5 s.
+    pub(crate) async fn answer<T: Unpin>(&self, answer: MaybeReady<T>) -> Result<T, Rejection> {
+        within(answer, &*self.clock, LIFECYCLE_TIME_LIMIT).await.map_err(|error| {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the session store failed");
+            RejectionKind::StoreUnavailable.into()
+        })
+    }
+}
