@@ -94,7 +94,7 @@
 //! let page = sessions.sessions(acme, ListQuery::first(20)).await?;
 //! assert_eq!(page.items[0].sid, grant.session_id());
 //!
-//! let one_hour = TimeoutOverrides { idle: Some(Duration::from_secs(3600)), ..TimeoutOverrides::default() };
+//! let one_hour = TimeoutOverrides::new().idle(Duration::from_secs(3600));
 //! sessions.change_account_policy("acme", |_| one_hour).await?;
 //! assert_eq!(sessions.revoke_all(acme, Exempt::None).await?, 1);
 //! assert!(sessions.refresh(grant.refresh_token().unwrap_or_default()).await.is_err());
@@ -178,7 +178,7 @@ mod maybe_ready;
 pub mod policy;
 pub mod rejection;
 pub mod request_class;
-#[cfg(feature = "axum")]
+#[cfg(feature = "axum-router")]
 mod router;
 mod rules;
 mod session;
@@ -201,7 +201,7 @@ pub use self::{
     rules::{Deadlines, ExpiryReason, SessionClaims},
     session::{Session, SessionBuilder},
     sessions::SlidingSessions,
-    time::Timestamp,
+    time::{InvalidTimestamp, Timestamp},
     token::JwtKeys,
     transport::SessionCookie,
 };

@@ -1,6 +1,6 @@
 //! What an account's owner has decided about its sessions.
 
-use std::{fmt, time::Duration};
+use std::{error::Error, fmt, time::Duration};
 
 use super::Lifecycle;
 use crate::{
@@ -29,12 +29,15 @@ pub struct AccountPolicy {
 }
 
 /// Why an account's policy was not changed.
+///
+/// With feature `axum` it is a response: 422 for [`OutOfBounds`](Self::OutOfBounds), 503 for
+/// [`Unavailable`](Self::Unavailable).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AccountPolicyError {
-    /// It is out of bounds.
+    /// These overrides are out of bounds.
     OutOfBounds(Vec<OutOfBounds>),
-    /// The store did not answer, or others changed it at the same time, again and again.
+    /// The store did not answer, or each attempt met another change made at the same time.
     Unavailable(Rejection),
 }
 
@@ -47,16 +50,23 @@ impl From<Rejection> for AccountPolicyError {
 impl fmt::Display for AccountPolicyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::OutOfBounds(violations) => {
-                let texts: Vec<String> = violations.iter().map(ToString::to_string).collect();
+            Self::OutOfBounds(errors) => {
+                let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
                 f.write_str(&texts.join("; "))
             }
-            Self::Unavailable(rejection) => rejection.fmt(f),
+            Self::Unavailable(_) => f.write_str("the account policy could not be stored"),
         }
     }
 }
 
-impl std::error::Error for AccountPolicyError {}
+impl Error for AccountPolicyError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::OutOfBounds(_) => None,
+            Self::Unavailable(rejection) => Some(rejection),
+        }
+    }
+}
 
 impl Lifecycle {
     pub(crate) async fn account_policy(&self, tenant: &str) -> Result<AccountPolicy, Rejection> {

@@ -1,23 +1,28 @@
-//! What a sign-in returns.
+//! The response of a sign-in or a refresh: tokens and deadlines.
 
-use std::{fmt, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
 
-use serde::{Serialize, Serializer, ser::SerializeStruct};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeStruct};
 
 use crate::{
     policy::Policy,
     rules::Deadlines,
     time::Timestamp,
     token::{KeyError, Purpose, TokenVerifier, VerifiedToken, mint},
+    transport::{SessionCookie, SetCookie},
 };
 
-/// What sign-in and refresh return: the access token, the refresh token if there are any, and both
-/// deadlines.
+/// RFC 6750: how the access token is presented.
+const TOKEN_TYPE: &str = "Bearer";
+
+/// The access token of a session that was started or refreshed, its refresh token if refresh tokens
+/// are on, and both deadlines of the session.
 ///
 /// Serializes as `{"access_token", "token_type": "Bearer", "expires_in", "refresh_token",
 /// "session_id", "idle_expires_at", "absolute_expires_at"}` (RFC 6749 section 5.1; deadlines in
-/// RFC 3339); without a refresh token that member is absent. Send it with `Cache-Control:
-/// no-store`. `Debug` hides the tokens.
+/// RFC 3339), without `refresh_token` if there is none; deserializes from the same, for clients and
+/// tests. With feature `axum` it is a response that no cache may store; elsewhere send it with
+/// `Cache-Control: no-store`. `Debug` hides the tokens.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Grant {
     access_token: String,
@@ -29,7 +34,7 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// Signs the payloads `access` and `refresh`, minted under `policy`.
+    /// Signs the payloads `access` and `refresh`, which were composed under `policy`.
     pub(super) fn sign(
         verifier: &TokenVerifier,
         access: &str,
@@ -51,42 +56,64 @@ impl Grant {
         })
     }
 
-    /// The token that proves the session.
+    /// The access token, which the client sends with each request.
     #[must_use]
     pub fn access_token(&self) -> &str {
         &self.access_token
     }
 
-    /// The token that [`refresh`](crate::SlidingSessions::refresh) takes, once.
+    /// The refresh token, which [`refresh`](crate::SlidingSessions::refresh) exchanges once.
     #[must_use]
     pub fn refresh_token(&self) -> Option<&str> {
         self.refresh_token.as_deref()
     }
 
-    /// `sid`: which session it is.
+    /// The id of the session: the claim `sid`.
     #[must_use]
     pub fn session_id(&self) -> &str {
         &self.session_id
     }
 
-    /// How long the access token lives.
+    /// The lifetime of the access token.
     #[must_use]
     pub const fn expires_in(&self) -> Duration {
         self.expires_in
     }
 
-    /// When the session ends without an activity.
+    /// The instant at which the session expires without further activity.
     #[must_use]
     pub const fn idle_expires_at(&self) -> Timestamp {
         self.idle_expires_at
     }
 
-    /// When the session ends whatever happens.
+    /// The instant at which the session expires in any case.
     #[must_use]
     pub const fn absolute_expires_at(&self) -> Timestamp {
         self.absolute_expires_at
     }
+
+    /// Sets `cookie` to the access token for the token's lifetime: the response of a sign-in by
+    /// cookie. A redirect or an empty body goes with it, not the grant.
+    ///
+    /// ```
+    /// use tower_sliding_session::{Grant, SessionCookie, transport::SetCookie};
+    ///
+    /// fn signed_in(grant: &Grant, cookie: &SessionCookie) -> http::Response<()> {
+    ///     let mut response = http::Response::new(());
+    ///     grant.set_cookie(cookie).write_to(response.headers_mut());
+    ///     response
+    /// }
+    /// ```
+    pub fn set_cookie(&self, cookie: &SessionCookie) -> SetCookie {
+        SetCookie::new(cookie, &self.access_token, self.expires_in)
+    }
 }
+
+/// In the extensions of a response whose body is a [`Grant`]: that response carries a token, so a
+/// renewal must not add another.
+#[cfg(feature = "axum")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GrantInBody;
 
 impl Serialize for Grant {
     fn serialize<S>(&self, serializer: S) -> Result<S::Ok, S::Error>
@@ -95,17 +122,55 @@ impl Serialize for Grant {
     {
         let mut grant = serializer.serialize_struct("Grant", 7)?;
         grant.serialize_field("access_token", &self.access_token)?;
-        grant.serialize_field("token_type", "Bearer")?;
+        grant.serialize_field("token_type", TOKEN_TYPE)?;
         grant.serialize_field("expires_in", &self.expires_in.as_secs())?;
         match &self.refresh_token {
             Some(token) => grant.serialize_field("refresh_token", token)?,
             None => grant.skip_field("refresh_token")?,
         }
         grant.serialize_field("session_id", &self.session_id)?;
-        grant.serialize_field("idle_expires_at", &self.idle_expires_at.to_string())?;
-        grant.serialize_field("absolute_expires_at", &self.absolute_expires_at.to_string())?;
+        grant.serialize_field("idle_expires_at", &self.idle_expires_at)?;
+        grant.serialize_field("absolute_expires_at", &self.absolute_expires_at)?;
         grant.end()
     }
+}
+
+/// Ignores unknown members.
+///
+/// # Errors
+/// A missing member other than `refresh_token`, a `token_type` other than `Bearer` in any case, and
+/// deadlines that are not RFC 3339.
+impl<'de> Deserialize<'de> for Grant {
+    fn deserialize<D>(deserializer: D) -> Result<Self, D::Error>
+    where
+        D: Deserializer<'de>,
+    {
+        let fields = Fields::deserialize(deserializer)?;
+        if !fields.token_type.eq_ignore_ascii_case(TOKEN_TYPE) {
+            return Err(de::Error::custom("token_type must be Bearer"));
+        }
+        Ok(Self {
+            access_token: fields.access_token,
+            refresh_token: fields.refresh_token,
+            session_id: fields.session_id,
+            expires_in: Duration::from_secs(fields.expires_in),
+            idle_expires_at: fields.idle_expires_at,
+            absolute_expires_at: fields.absolute_expires_at,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename = "Grant")]
+struct Fields<'a> {
+    access_token: String,
+    #[serde(borrow)]
+    token_type: Cow<'a, str>,
+    expires_in: u64,
+    refresh_token: Option<String>,
+    session_id: String,
+    idle_expires_at: Timestamp,
+    absolute_expires_at: Timestamp,
 }
 
 impl fmt::Debug for Grant {

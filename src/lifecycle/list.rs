@@ -33,7 +33,7 @@ impl Lifecycle {
     /// it began with, or by what its policy says now where that is shorter (P20).
     pub(crate) fn deadlines_of(&self, record: &SessionRecord) -> (Timestamp, Timestamp) {
         let overrides = self.overrides_of(record.tenant.as_deref());
-        let policy = self.enforcement.profiles.in_force(record.profile.as_deref(), overrides);
+        let policy = self.enforcement.profiles.effective(record.profile.as_deref(), overrides);
         let absolute = record.ends_at.min(record.auth_time + policy.absolute_timeout());
         let idle = record.last_seen + record.idle.min(policy.idle_timeout());
         (idle.min(absolute), absolute)

@@ -1,6 +1,7 @@
 //! Sign-in: a new session.
 
 use std::{
+    error::Error,
     fmt,
     future::{Future, IntoFuture},
     pin::Pin,
@@ -38,38 +39,52 @@ pub struct Start<'a> {
     replaces: Option<&'a Session>,
 }
 
-/// Why a session did not start.
+/// Why a session could not be started.
+///
+/// With feature `axum` it is a response: 503 for [`Unavailable`](Self::Unavailable), 403 for
+/// [`Denied`](Self::Denied), 500 for the others, which are mistakes in the app.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StartError {
     /// The subject is empty.
     NoSubject,
-    /// No profile of this name is listed.
+    /// No profile has this name.
     UnknownProfile(String),
-    /// The app's claims were refused.
+    /// The app's claims do not serialize to a JSON object, or name a claim of the session.
     Claims(ClaimsError),
     /// The token could not be signed.
     Key(KeyError),
     /// The claims source denies the user of the session that was to be replaced.
     Denied,
-    /// The store did not answer: a 503.
+    /// The store, or the claims source, did not answer.
     Unavailable(Rejection),
 }
 
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoSubject => f.write_str("a session needs a subject"),
-            Self::UnknownProfile(name) => write!(f, "no profile is named `{name}`: list it first"),
-            Self::Claims(error) => error.fmt(f),
-            Self::Key(error) => error.fmt(f),
-            Self::Denied => f.write_str("the user gets no token any more"),
-            Self::Unavailable(rejection) => rejection.fmt(f),
+            Self::NoSubject => f.write_str("the subject is empty"),
+            Self::UnknownProfile(name) => {
+                write!(f, "no profile has the name `{name}`: add it with `profile`")
+            }
+            Self::Claims(_) => f.write_str("the app's claims cannot be part of a token"),
+            Self::Key(_) => f.write_str("the token could not be signed"),
+            Self::Denied => f.write_str("the claims source denies the user"),
+            Self::Unavailable(_) => f.write_str("the session store did not answer"),
         }
     }
 }
 
-impl std::error::Error for StartError {}
+impl Error for StartError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::NoSubject | Self::UnknownProfile(_) | Self::Denied => None,
+            Self::Claims(error) => Some(error),
+            Self::Key(error) => Some(error),
+            Self::Unavailable(rejection) => Some(rejection),
+        }
+    }
+}
 
 impl<'a> Start<'a> {
     pub(crate) const fn new(lifecycle: &'a Lifecycle, sub: String) -> Self {
@@ -148,7 +163,7 @@ impl<'a> Start<'a> {
             }
         }
         let tenant = self.tenant.as_deref();
-        let policy = profiles.in_force(self.profile.as_deref(), lifecycle.overrides_of(tenant));
+        let policy = profiles.effective(self.profile.as_deref(), lifecycle.overrides_of(tenant));
         let now = lifecycle.now();
         let mut claims = SessionClaims::new(&self.sub, &new_id(), now.floor_to_secs(), now);
         claims.exp = rules::successor_times(&claims, &policy, now).exp;

@@ -18,7 +18,7 @@ pub use self::{
     builder::PolicyBuilder,
     duration::{DurationError, parse_duration},
     error::PolicyError,
-    overrides::{Bound, OutOfBounds, OverrideBounds, OverrideField, TimeoutOverrides},
+    overrides::{AllowedTimeout, OutOfBounds, OverrideBounds, OverrideField, TimeoutOverrides},
     profiles::Profiles,
 };
 

@@ -1,15 +1,24 @@
-//! What an account's owner may decide about the sessions of the account.
+//! The timeouts that an account's owner may choose in place of the policy's.
 
-use std::{fmt, ops::RangeInclusive, time::Duration};
+use std::{error::Error, fmt, ops::RangeInclusive, time::Duration};
 
-use super::Policy;
+use super::{Policy, duration::readable};
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
-/// An account's own limits; `None` means the default of the session's policy.
+/// An account's own timeouts. `None` means the timeout of the session's policy.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_sliding_session::policy::TimeoutOverrides;
+///
+/// let overrides = TimeoutOverrides::new().idle(Duration::from_secs(3600));
+/// assert_eq!((overrides.idle, overrides.absolute), (Some(Duration::from_secs(3600)), None));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TimeoutOverrides {
     /// The idle timeout.
     pub idle: Option<Duration>,
@@ -17,10 +26,32 @@ pub struct TimeoutOverrides {
     pub absolute: Option<Duration>,
 }
 
-impl Policy {
-    /// This policy with an account's own limits in place of its own.
+impl TimeoutOverrides {
+    /// Overrides nothing.
     #[must_use]
-    pub fn overridden(&self, overrides: TimeoutOverrides) -> Self {
+    pub const fn new() -> Self {
+        Self { idle: None, absolute: None }
+    }
+
+    /// Overrides the idle timeout.
+    #[must_use]
+    pub const fn idle(mut self, timeout: Duration) -> Self {
+        self.idle = Some(timeout);
+        self
+    }
+
+    /// Overrides the absolute timeout.
+    #[must_use]
+    pub const fn absolute(mut self, timeout: Duration) -> Self {
+        self.absolute = Some(timeout);
+        self
+    }
+}
+
+impl Policy {
+    /// Returns this policy with the timeouts of `overrides` in place of its own.
+    #[must_use]
+    pub(crate) fn overridden(&self, overrides: TimeoutOverrides) -> Self {
         Self {
             idle_timeout: overrides.idle.unwrap_or(self.idle_timeout),
             absolute_timeout: overrides.absolute.unwrap_or(self.absolute_timeout),
@@ -28,9 +59,9 @@ impl Policy {
         }
     }
 
-    /// This policy with an account's own limits where they are shorter.
+    /// Returns this policy with the timeouts of `overrides` where they are shorter than its own.
     #[must_use]
-    pub fn capped(&self, overrides: TimeoutOverrides) -> Self {
+    pub(crate) fn shortened(&self, overrides: TimeoutOverrides) -> Self {
         let shorter = |own: Duration, other: Option<Duration>| other.map_or(own, |it| own.min(it));
         Self {
             idle_timeout: shorter(self.idle_timeout, overrides.idle),
@@ -40,9 +71,10 @@ impl Policy {
     }
 }
 
-/// What overrides may range over: by default 5 minutes to 30 days of idleness and 1 hour to 90
-/// days in all.
+/// The ranges that [`TimeoutOverrides`] must lie in: by default 5 minutes to 30 days for the idle
+/// timeout, 1 hour to 90 days for the absolute timeout.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OverrideBounds {
     /// The shortest and the longest idle timeout.
     pub idle: RangeInclusive<Duration>,
@@ -52,23 +84,50 @@ pub struct OverrideBounds {
 
 impl Default for OverrideBounds {
     fn default() -> Self {
-        let secs = Duration::from_secs;
-        Self { idle: secs(5 * MINUTE)..=secs(30 * DAY), absolute: secs(HOUR)..=secs(90 * DAY) }
+        Self::new()
     }
 }
 
 impl OverrideBounds {
-    /// Checks `overrides` of `policy`: each within its bounds, and of what is then in force the
-    /// idle timeout not longer than the absolute one.
+    /// The default bounds.
+    #[must_use]
+    pub const fn new() -> Self {
+        const fn secs(secs: u64) -> Duration {
+            Duration::from_secs(secs)
+        }
+        Self {
+            idle: RangeInclusive::new(secs(5 * MINUTE), secs(30 * DAY)),
+            absolute: RangeInclusive::new(secs(HOUR), secs(90 * DAY)),
+        }
+    }
+
+    /// Sets the shortest and the longest idle timeout. The shortest must be at least 1 s.
+    #[must_use]
+    pub fn idle(mut self, range: RangeInclusive<Duration>) -> Self {
+        self.idle = range;
+        self
+    }
+
+    /// Sets the shortest and the longest absolute timeout. The shortest must be at least 1 s.
+    #[must_use]
+    pub fn absolute(mut self, range: RangeInclusive<Duration>) -> Self {
+        self.absolute = range;
+        self
+    }
+}
+
+impl OverrideBounds {
+    /// Checks that each timeout of `overrides` is within its bounds, and that the idle timeout in
+    /// effect under `policy` is not longer than the absolute one.
     ///
     /// # Errors
-    /// Every violation, by its field.
-    pub fn check(
+    /// Lists every timeout that is out of bounds.
+    pub(crate) fn check(
         &self,
         overrides: TimeoutOverrides,
         policy: &Policy,
     ) -> Result<(), Vec<OutOfBounds>> {
-        let mut violations = Vec::new();
+        let mut errors = Vec::new();
         let fields = [
             (OverrideField::Idle, overrides.idle, &self.idle),
             (OverrideField::Absolute, overrides.absolute, &self.absolute),
@@ -76,32 +135,37 @@ impl OverrideBounds {
         for (field, value, bounds) in fields {
             let Some(value) = value else { continue };
             if value < *bounds.start() {
-                violations.push(OutOfBounds {
+                errors.push(OutOfBounds {
                     field,
                     value,
-                    bound: Bound::AtLeast(*bounds.start()),
+                    allowed: AllowedTimeout::AtLeast(*bounds.start()),
                 });
             } else if value > *bounds.end() {
-                violations.push(OutOfBounds { field, value, bound: Bound::AtMost(*bounds.end()) });
+                errors.push(OutOfBounds {
+                    field,
+                    value,
+                    allowed: AllowedTimeout::AtMost(*bounds.end()),
+                });
             }
         }
         let effective = policy.overridden(overrides);
         let (idle, absolute) = (effective.idle_timeout(), effective.absolute_timeout());
-        if violations.is_empty() && idle > absolute {
-            violations.push(if let Some(value) = overrides.idle {
-                let bound = Bound::AtMostAbsolute(absolute);
-                OutOfBounds { field: OverrideField::Idle, value, bound }
+        if errors.is_empty() && idle > absolute {
+            errors.push(if let Some(value) = overrides.idle {
+                let allowed = AllowedTimeout::AtMostAbsolute(absolute);
+                OutOfBounds { field: OverrideField::Idle, value, allowed }
             } else {
-                let bound = Bound::AtLeastIdle(idle);
-                OutOfBounds { field: OverrideField::Absolute, value: absolute, bound }
+                let allowed = AllowedTimeout::AtLeastIdle(idle);
+                OutOfBounds { field: OverrideField::Absolute, value: absolute, allowed }
             });
         }
-        if violations.is_empty() { Ok(()) } else { Err(violations) }
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
 }
 
-/// Which of the two limits an override is of.
+/// Which timeout an override replaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OverrideField {
     /// The idle timeout.
     Idle,
@@ -113,71 +177,75 @@ pub enum OverrideField {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OutOfBounds {
-    /// Which one.
+    /// The timeout.
     pub field: OverrideField,
-    /// What it was to be.
+    /// The value that was asked for.
     pub value: Duration,
-    /// What it may be.
-    pub bound: Bound,
+    /// The values that are allowed.
+    pub allowed: AllowedTimeout,
 }
 
-/// The bound that an override is beyond.
+/// The values that a timeout may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Bound {
-    /// The least that the system allows.
+pub enum AllowedTimeout {
+    /// At least this: the lower bound.
     AtLeast(Duration),
-    /// The most that the system allows.
+    /// At most this: the upper bound.
     AtMost(Duration),
-    /// The absolute timeout that would be in force.
+    /// At most the absolute timeout that would be in effect, which is this.
     AtMostAbsolute(Duration),
-    /// The idle timeout that would be in force.
+    /// At least the idle timeout that would be in effect, which is this.
     AtLeastIdle(Duration),
 }
 
 impl fmt::Display for OutOfBounds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let field = match self.field {
-            OverrideField::Idle => "the idle timeout",
-            OverrideField::Absolute => "the absolute timeout",
+            OverrideField::Idle => "idle timeout",
+            OverrideField::Absolute => "absolute timeout",
         };
-        let length = |it: Duration| humantime::format_duration(it).to_string();
-        write!(f, "{field} of {} must be ", length(self.value))?;
-        match self.bound {
-            Bound::AtLeast(least) => write!(f, "at least {}", length(least)),
-            Bound::AtMost(most) => write!(f, "at most {}", length(most)),
-            Bound::AtMostAbsolute(most) => {
-                write!(f, "at most the absolute timeout in force, {}", length(most))
+        write!(f, "Invalid {field} of {}: ", readable(self.value))?;
+        match self.allowed {
+            AllowedTimeout::AtLeast(min) => write!(f, "at least {}.", readable(min)),
+            AllowedTimeout::AtMost(max) => write!(f, "at most {}.", readable(max)),
+            AllowedTimeout::AtMostAbsolute(max) => {
+                write!(f, "at most the absolute timeout, {}.", readable(max))
             }
-            Bound::AtLeastIdle(least) => {
-                write!(f, "at least the idle timeout in force, {}", length(least))
+            AllowedTimeout::AtLeastIdle(min) => {
+                write!(f, "at least the idle timeout, {}.", readable(min))
             }
         }
     }
 }
 
+impl Error for OutOfBounds {}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[expect(clippy::unnecessary_wraps, reason = "a table reads better with it")]
+    #[expect(clippy::unnecessary_wraps, reason = "it shortens the table")]
     const fn secs(secs: u64) -> Option<Duration> {
         Some(Duration::from_secs(secs))
     }
 
     fn long_lived() -> Policy {
         let builder = Policy::builder().idle_timeout(Duration::from_secs(3 * DAY));
-        builder.absolute_timeout(Duration::from_secs(14 * DAY)).build().expect("it agrees")
+        builder
+            .absolute_timeout(Duration::from_secs(14 * DAY))
+            .build()
+            .expect("the policy is valid")
     }
 
     fn checked(
         idle: Option<Duration>,
         absolute: Option<Duration>,
-    ) -> Option<(OverrideField, Bound)> {
+    ) -> Option<(OverrideField, AllowedTimeout)> {
         let overrides = TimeoutOverrides { idle, absolute };
-        let violations = OverrideBounds::default().check(overrides, &long_lived()).err()?;
-        assert_eq!(violations.len(), 1);
-        Some((violations[0].field, violations[0].bound))
+        let errors = OverrideBounds::default().check(overrides, &long_lived()).err()?;
+        assert_eq!(errors.len(), 1);
+        Some((errors[0].field, errors[0].allowed))
     }
 
     #[test]
@@ -188,11 +256,15 @@ mod tests {
             (None, None, None),
             (secs(300), secs(3600), None),
             (secs(30 * DAY), secs(90 * DAY), None),
-            (secs(299), None, Some((Idle, Bound::AtLeast(at(300))))),
-            (secs(30 * DAY + 1), secs(90 * DAY), Some((Idle, Bound::AtMost(at(30 * DAY))))),
-            (secs(300), secs(3599), Some((Absolute, Bound::AtLeast(at(3600))))),
-            (None, secs(90 * DAY + 1), Some((Absolute, Bound::AtMost(at(90 * DAY))))),
-            (secs(7200), secs(7199), Some((Idle, Bound::AtMostAbsolute(at(7199))))),
+            (secs(299), None, Some((Idle, AllowedTimeout::AtLeast(at(300))))),
+            (
+                secs(30 * DAY + 1),
+                secs(90 * DAY),
+                Some((Idle, AllowedTimeout::AtMost(at(30 * DAY)))),
+            ),
+            (secs(300), secs(3599), Some((Absolute, AllowedTimeout::AtLeast(at(3600))))),
+            (None, secs(90 * DAY + 1), Some((Absolute, AllowedTimeout::AtMost(at(90 * DAY))))),
+            (secs(7200), secs(7199), Some((Idle, AllowedTimeout::AtMostAbsolute(at(7199))))),
             (secs(7200), secs(7200), None),
         ] {
             assert_eq!(checked(idle, absolute), expected, "{idle:?} {absolute:?}");
@@ -200,11 +272,14 @@ mod tests {
     }
 
     #[test]
-    fn a_partial_override_is_judged_by_what_is_in_force() {
+    fn a_partial_override_is_checked_against_the_effective_timeouts() {
         let at = Duration::from_secs;
         let idle = checked(secs(15 * DAY), None);
-        assert_eq!(idle, Some((OverrideField::Idle, Bound::AtMostAbsolute(at(14 * DAY)))));
+        assert_eq!(idle, Some((OverrideField::Idle, AllowedTimeout::AtMostAbsolute(at(14 * DAY)))));
         let absolute = checked(None, secs(DAY));
-        assert_eq!(absolute, Some((OverrideField::Absolute, Bound::AtLeastIdle(at(3 * DAY)))));
+        assert_eq!(
+            absolute,
+            Some((OverrideField::Absolute, AllowedTimeout::AtLeastIdle(at(3 * DAY))))
+        );
     }
 }

@@ -66,11 +66,11 @@ impl Profiles {
         name.and_then(|name| self.listed(name)).unwrap_or(&self.normal)
     }
 
-    /// The policy of that name as it is in force in an account with `overrides`: in place of
-    /// `normal`'s own limits, and where they are shorter in place of another profile's.
+    /// The policy with that name, as it applies to a session of an account with `overrides`: they
+    /// replace the timeouts of `normal`, and shorten those of every other profile.
     #[inline(always)]
     #[must_use]
-    pub fn in_force(
+    pub(crate) fn effective(
         &self,
         name: Option<&str>,
         overrides: Option<TimeoutOverrides>,
@@ -78,7 +78,7 @@ impl Profiles {
         let policy = self.get(name);
         let Some(overrides) = overrides else { return Cow::Borrowed(policy) };
         let normal = std::ptr::eq(policy, &raw const self.normal);
-        Cow::Owned(if normal { policy.overridden(overrides) } else { policy.capped(overrides) })
+        Cow::Owned(if normal { policy.overridden(overrides) } else { policy.shortened(overrides) })
     }
 
     /// Whether a profile of that name is listed; `normal` always is.

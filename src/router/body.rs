@@ -1,4 +1,4 @@
-//! The small JSON body of a request, read by somebody who trusts none of it.
+//! Reads the JSON body of a request. The body is not trusted: its size and shape are checked.
 
 use std::{future::poll_fn, pin::Pin};
 
@@ -11,21 +11,21 @@ use http_body::Body as _;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use super::failure::Problem;
+use crate::extract::Problem;
 
-/// The most bytes of a body.
-const MOST: usize = 16 * 1024;
+/// The largest body, in bytes.
+const MAX_BYTES: usize = 16 * 1024;
 
-/// A body that is JSON, of whatever shape. No body at all is `{}`, whatever its type.
+/// A body that is valid JSON of any shape. An empty body counts as `{}`, whatever its content type.
 pub(super) struct JsonBody(Vec<u8>);
 
 impl JsonBody {
-    /// The body as a `T`; `None` where it is no object, or of another shape.
+    /// Deserializes the body; `None` if it is not an object or does not fit `T`.
     pub(super) fn object<T>(&self) -> Option<T>
     where
         T: DeserializeOwned,
     {
-        // serde would take an array for a struct.
+        // serde also accepts an array for a struct.
         self.0.trim_ascii_start().starts_with(b"{").then_some(())?;
         serde_json::from_slice(&self.0).ok()
     }
@@ -57,7 +57,7 @@ async fn read(mut body: Body) -> Result<Vec<u8>, Problem> {
     let mut bytes = Vec::new();
     while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
         let Ok(data) = frame.map_err(|_| Problem::MALFORMED_BODY)?.into_data() else { continue };
-        if data.len() > MOST - bytes.len() {
+        if data.len() > MAX_BYTES - bytes.len() {
             return Err(Problem::BODY_TOO_LARGE);
         }
         bytes.extend_from_slice(&data);
@@ -65,7 +65,7 @@ async fn read(mut body: Body) -> Result<Vec<u8>, Problem> {
     Ok(bytes)
 }
 
-/// Whether the one content type is `application/json` or `application/..+json`.
+/// Whether there is exactly one content type, and it is `application/json` or `application/..+json`.
 fn is_json(headers: &HeaderMap) -> bool {
     let mut values = headers.get_all(CONTENT_TYPE).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return false };

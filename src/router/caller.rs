@@ -1,29 +1,29 @@
-//! Who asks, and for whom it may decide.
+//! The caller of a route, and the sessions that the caller may see and end.
 
 use axum_core::extract::FromRequestParts;
 use http::request::Parts;
 
-use super::failure::{Failure, Problem};
-use crate::{identity::Scope, session::Session, sessions::SlidingSessions};
+use super::failure::Failure;
+use crate::{extract::Problem, identity::Scope, session::Session, sessions::SlidingSessions};
 
-/// The session of the request, and the hub that answers it.
+/// The session of the request, and the hub.
 pub(super) struct Caller {
     pub(super) session: Session,
     pub(super) sessions: SlidingSessions,
 }
 
 impl Caller {
-    /// The sessions of the caller alone.
+    /// The sessions of the caller.
     pub(super) fn own_scope(&self) -> Scope {
         Scope::User(self.session.token().scopes().user)
     }
 
-    /// The account of the caller, by its name.
+    /// The name of the caller's account.
     pub(super) fn tenant(&self) -> Option<&str> {
         self.session.session_claims().tenant.as_deref()
     }
 
-    /// The account of the caller, by its name, if the caller may decide for it.
+    /// The name and the scope of the caller's account; an error if the caller does not own it.
     pub(super) fn owned_account(&self) -> Result<(&str, Scope), Problem> {
         match (self.tenant(), self.session.token().scopes().account) {
             (Some(tenant), Some(account)) if self.sessions.is_owner(&self.session) => {
@@ -33,7 +33,7 @@ impl Caller {
         }
     }
 
-    /// The widest scope that the caller may decide for.
+    /// The sessions of the account if the caller owns it, else those of the caller.
     pub(super) fn widest_scope(&self) -> Scope {
         self.owned_account().map_or_else(|_| self.own_scope(), |(_, account)| account)
     }

@@ -1,26 +1,28 @@
-//! Which piece of which list is asked for.
+//! The query parameters of a list.
 
 use axum::extract::Query;
 use axum_core::extract::FromRequestParts;
 use http::request::Parts;
 use serde::Deserialize;
 
-use super::{
-    caller::Caller,
-    failure::{Bound, FieldError, Problem},
+use super::caller::Caller;
+use crate::{
+    audit::LogCategory,
+    extract::{AllowedRange, FieldError, Problem},
+    identity::Scope,
+    store::ListQuery,
 };
-use crate::{audit::LogCategory, identity::Scope, store::ListQuery};
 
 const DEFAULT_LIMIT: u32 = 20;
 
-/// The parameters of a list.
+/// The valid parameters of a list.
 pub(super) struct ListRequest {
     pub(super) query: ListQuery,
     pub(super) category: LogCategory,
     of_account: bool,
 }
 
-/// The parameters as they come. A name that is not listed means nothing here.
+/// The parameters before validation. Other parameters are ignored.
 #[derive(Deserialize)]
 struct Parameters {
     limit: Option<String>,
@@ -30,7 +32,7 @@ struct Parameters {
 }
 
 impl ListRequest {
-    /// What is asked for; for the account only where the caller may.
+    /// The scope of the list; an error if the account's is requested by a caller who does not own it.
     pub(super) fn scope(&self, caller: &Caller) -> Result<Scope, Problem> {
         if self.of_account { Ok(caller.owned_account()?.1) } else { Ok(caller.own_scope()) }
     }
@@ -42,37 +44,45 @@ impl TryFrom<Parameters> for ListRequest {
     fn try_from(parameters: Parameters) -> Result<Self, Vec<FieldError>> {
         let Parameters { limit, cursor, scope, category } = parameters;
         let mut errors = Vec::new();
-        let most = ListQuery::MAX_LIMIT;
-        let limit = limit.map_or(DEFAULT_LIMIT, |text| match text.parse() {
-            Ok(limit) if (1..=most).contains(&limit) => limit,
-            _ => {
-                let message = format!("a limit is a whole number from 1 to {most}");
-                let bound = Bound::within(1, most.into());
-                errors.push(FieldError::from_text("limit", &text, bound, message));
-                DEFAULT_LIMIT
-            }
+        let mut invalid = |name: &str, value: &str, allowed: AllowedRange, why: &str| {
+            let message = format!("Invalid query parameter `{name}`: {why}.");
+            errors.push(FieldError::from_text(name, value, allowed, message));
+        };
+        let limit = limit.map_or(DEFAULT_LIMIT, |text| {
+            let max = ListQuery::MAX_LIMIT;
+            let why = match text.parse::<u32>() {
+                Ok(0) => "at least 1".to_owned(),
+                Ok(limit) if limit > max => format!("at most {max}"),
+                Ok(limit) => return limit,
+                Err(_) => format!("a whole number from 1 to {max}"),
+            };
+            invalid("limit", &text, AllowedRange::within(1, max.into()), &why);
+            DEFAULT_LIMIT
         });
         let mut query = ListQuery::first(limit);
-        let mut wrong = |field: &str, value: &str, message: String| {
-            errors.push(FieldError::from_text(field, value, Bound::default(), message));
-        };
         if let Some(text) = cursor {
             match text.parse() {
                 Ok(cursor) => query = query.after(cursor),
-                Err(error) => wrong("cursor", &text, format!("{error}")),
+                Err(_) => invalid(
+                    "cursor",
+                    &text,
+                    AllowedRange::default(),
+                    "use the value of `next` in the previous page",
+                ),
             }
         }
         let of_account = match scope.as_deref() {
             None | Some("own") => false,
             Some("account") => true,
             Some(other) => {
-                wrong("scope", other, "a scope is `own` or `account`".to_owned());
+                invalid("scope", other, AllowedRange::default(), "`own` or `account`");
                 false
             }
         };
         let category = category.map_or(LogCategory::Activity, |text| {
-            text.parse().unwrap_or_else(|error| {
-                wrong("category", &text, format!("{error}"));
+            text.parse().unwrap_or_else(|_| {
+                let why = "`activity` or `security`";
+                invalid("category", &text, AllowedRange::default(), why);
                 LogCategory::Activity
             })
         });

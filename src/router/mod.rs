@@ -1,4 +1,4 @@
-//! The ready-made routes (feature `axum`).
+//! Ready-made routes (feature `axum-router`).
 
 mod activity;
 mod body;
@@ -6,7 +6,6 @@ mod caller;
 mod failure;
 mod list_request;
 mod refresh;
-mod reply;
 mod revoke_sessions;
 mod security;
 mod sessions;
@@ -17,37 +16,41 @@ use axum::{
     routing::{delete, get, post},
 };
 
-use self::{failure::Problem, reply::Reply};
-use crate::sessions::{ClientConfig, SlidingSessions};
+use crate::{
+    extract::{Json, Problem},
+    sessions::{ClientConfig, SlidingSessions},
+};
 
-/// The ready-made routes.
+/// Ready-made routes.
 impl SlidingSessions {
-    /// Routes for what most apps need; nest them inside the stack, and tell the builder where
-    /// ([`router_at`](crate::sessions::SlidingSessionsBuilder::router_at)), which makes `refresh`
-    /// and `config` public.
+    /// Returns routes for refresh, lists of sessions, revocation and account policies.
     ///
-    /// | route | asks | answers |
+    /// Nest them inside the stack, and pass the path to
+    /// [`router_at`](crate::sessions::SlidingSessionsBuilder::router_at): it makes `refresh` and
+    /// `config` public.
+    ///
+    /// | route | request | response |
     /// |---|---|---|
-    /// | `POST /refresh` | `{"refresh_token"}` | a [`Grant`](crate::Grant); with the header `Session-Activity: background` it is no activity |
+    /// | `POST /refresh` | `{"refresh_token"}` | a [`Grant`](crate::Grant); with the header `Session-Activity: background` it does not count as activity |
     /// | `GET /config` | | a [`ClientConfig`] |
-    /// | `GET /sessions` | `limit`, `cursor`, `scope` | live sessions, the latest sign-in first |
+    /// | `GET /sessions` | `limit`, `cursor`, `scope` | active sessions, the latest sign-in first |
     /// | `DELETE /sessions/{sid}` | | 204, or 404 |
-    /// | `POST /revoke-sessions` | `{"scope"}`: `all` (or nothing) or `others` | `{"revoked_count"}` |
+    /// | `POST /revoke-sessions` | `{"scope"}`: `all` (the default) or `others` | `{"revoked_count"}` |
     /// | `GET /security` | | the account's timeouts in minutes, their bounds, its active users |
-    /// | `PATCH /security` | `idle_timeout_minutes`, `absolute_timeout_minutes`; null for the default | the same |
-    /// | `GET /activity` | `category` (`activity` or `security`), `limit`, `cursor`, `scope` | rows, the latest first |
+    /// | `PATCH /security` | `idle_timeout_minutes`, `absolute_timeout_minutes`; null for the default | as `GET /security` |
+    /// | `GET /activity` | `category` (`activity` or `security`), `limit`, `cursor`, `scope` | rows of the log, the latest first |
     ///
-    /// A user sees and ends the sessions of its own. Who
-    /// [owns](crate::sessions::SlidingSessionsBuilder::account_owner) the account may say
-    /// `scope=account` in lists, end any session of it, and revoke them all, or all but those of
-    /// itself (`others`); `security` is the owner's alone. Where there is no account,
-    /// `revoke-sessions` is about the user's own sessions, and `others` spares the presented one.
+    /// A user sees and ends the user's own sessions. An
+    /// [owner](crate::sessions::SlidingSessionsBuilder::account_owner) of the account may also list
+    /// with `scope=account`, end any session of the account, and revoke all sessions of the account
+    /// or all but the owner's own (`others`). `security` is for owners only. Without an account,
+    /// `revoke-sessions` revokes the user's own sessions, and `others` exempts the presented one.
     ///
-    /// No answer may be stored. Errors are problem details (RFC 9457) with a stable `code`:
-    /// a [`RejectionKind`](crate::RejectionKind), or `forbidden`, `session_not_found`,
-    /// `method_not_allowed`, `malformed_body`, `body_too_large`, `unsupported_media_type`,
-    /// `invalid_parameter`, `invalid_settings`, of which the last two list what is wrong in
-    /// `errors`. All but `config` need a
+    /// Every response has `Cache-Control: no-store`. Errors are problem details (RFC 9457) with a
+    /// stable `code`: a [`RejectionKind`](crate::RejectionKind), or `forbidden`,
+    /// `session_not_found`, `method_not_allowed`, `malformed_body`, `body_too_large`,
+    /// `unsupported_media_type`, `invalid_parameter`, `invalid_settings`. The last two list the
+    /// invalid values in `errors`. All routes but `config` need a
     /// [lifecycle store](crate::sessions::SlidingSessionsBuilder::lifecycle_store).
     ///
     /// ```
@@ -61,7 +64,7 @@ impl SlidingSessions {
     ///     .build()?;
     /// let app = Router::new().nest("/auth", sessions.router()).layer(sessions.layer());
     /// # Ok(app) }
-    /// # app().expect("it builds");
+    /// # app().expect("the settings are valid");
     /// ```
     pub fn router<S>(&self) -> Router<S>
     where
@@ -71,7 +74,7 @@ impl SlidingSessions {
             .route("/refresh", post(refresh::refresh))
             .route("/config", get(config))
             .route("/sessions", get(sessions::list))
-            .route("/sessions/{sid}", delete(sessions::end))
+            .route("/sessions/{sid}", delete(sessions::revoke))
             .route("/revoke-sessions", post(revoke_sessions::revoke))
             .route("/security", get(security::show).patch(security::change))
             .route("/activity", get(activity::list))
@@ -80,6 +83,6 @@ impl SlidingSessions {
     }
 }
 
-async fn config(State(sessions): State<SlidingSessions>) -> Reply<ClientConfig> {
-    Reply(sessions.client_config())
+async fn config(State(sessions): State<SlidingSessions>) -> Json<ClientConfig> {
+    Json(sessions.client_config())
 }

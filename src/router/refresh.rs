@@ -4,9 +4,9 @@ use axum::extract::State;
 use http::HeaderMap;
 use serde::Deserialize;
 
-use super::{body::JsonBody, failure::Failure, reply::Reply};
+use super::{body::JsonBody, failure::Failure};
 use crate::{
-    lifecycle::Grant, rejection::RejectionKind, request_class::says_background,
+    extract::Problem, lifecycle::Grant, rejection::RejectionKind, request_class::says_background,
     sessions::SlidingSessions,
 };
 
@@ -18,12 +18,12 @@ struct Presented {
 pub(super) async fn refresh(
     State(sessions): State<SlidingSessions>,
     headers: HeaderMap,
-    body: Result<JsonBody, super::Problem>,
-) -> Result<Reply<Grant>, Failure> {
+    body: Result<JsonBody, Problem>,
+) -> Result<Grant, Failure> {
     let Some(Presented { refresh_token }) = body?.object() else {
         return Err(Failure::Rejection(RejectionKind::InvalidRefreshToken.into()));
     };
     let refresh = sessions.refresh(&refresh_token);
     let refresh = if says_background(&headers) { refresh.background() } else { refresh };
-    Ok(Reply(refresh.await?))
+    Ok(refresh.await?)
 }

@@ -3,26 +3,24 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{
-    body::JsonBody,
-    caller::Caller,
-    failure::{Bound, Failure, FieldError, Problem},
-    reply::Reply,
+use super::{body::JsonBody, caller::Caller, failure::Failure};
+use crate::{
+    extract::{AllowedRange, FieldError, Json, Problem},
+    store::Exempt,
 };
-use crate::store::Exempt;
 
-/// Whose sessions end. A name that is not listed is an error: a slip of the pen must not end more
-/// than was meant.
+/// The sessions to revoke. An unknown field is an error: a misspelled `scope` must not revoke more
+/// sessions than the caller meant.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Asked {
+struct Request {
     #[serde(default)]
-    scope: Whose,
+    scope: Target,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Whose {
+enum Target {
     #[default]
     All,
     Others,
@@ -36,32 +34,33 @@ pub(super) struct Revoked {
 pub(super) async fn revoke(
     caller: Caller,
     body: Result<JsonBody, Problem>,
-) -> Result<Reply<Revoked>, Failure> {
-    // Without an account there is nobody else to decide for, and each of its own sessions the
-    // caller could end anyway.
+) -> Result<Json<Revoked>, Failure> {
+    // A user without an account may end each of its own sessions, so it may end all of them.
     let scope = match caller.tenant() {
         Some(_) => caller.owned_account()?.1,
         None => caller.own_scope(),
     };
-    let Some(Asked { scope: whose }) = body?.object() else { return Err(unknown().into()) };
+    let Some(Request { scope: target }) = body?.object() else {
+        return Err(invalid_scope().into());
+    };
     let token = caller.session.token();
-    let exempt = match whose {
-        Whose::All => {
+    let exempt = match target {
+        Target::All => {
             caller.session.forbid_renewal();
             Exempt::None
         }
-        Whose::Others if caller.tenant().is_some() => Exempt::User(token.scopes().user),
-        Whose::Others => Exempt::Sessions(vec![token.session_key()]),
+        Target::Others if caller.tenant().is_some() => Exempt::User(token.scopes().user),
+        Target::Others => Exempt::Sessions(vec![token.session_key()]),
     };
     let revoked_count = caller.sessions.revoke_all(scope, exempt).await?;
-    Ok(Reply(Revoked { revoked_count }))
+    Ok(Json(Revoked { revoked_count }))
 }
 
-fn unknown() -> Problem {
+fn invalid_scope() -> Problem {
     Problem::invalid_parameter(vec![FieldError {
         field: "scope".to_owned(),
         value: RawValue::NULL.to_owned(),
-        bound: Bound::default(),
-        message: "a scope is `all` or `others`, and the only field".to_owned(),
+        allowed: AllowedRange::default(),
+        message: "Invalid field `scope`: `all` or `others`, and no other field.".to_owned(),
     }])
 }

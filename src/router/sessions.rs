@@ -4,34 +4,34 @@ use axum::extract::{Path, rejection::PathRejection};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
-use super::{
-    caller::Caller,
-    failure::{Failure, Problem},
-    list_request::ListRequest,
-    reply::Reply,
+use super::{caller::Caller, failure::Failure, list_request::ListRequest};
+use crate::{
+    extract::{Json, Problem},
+    policy::Profiles,
+    store::SessionRecord,
+    time::Timestamp,
 };
-use crate::{policy::Profiles, store::SessionRecord};
 
 #[derive(Serialize)]
-pub(super) struct Listed {
-    sessions: Vec<LiveSession>,
+pub(super) struct SessionList {
+    sessions: Vec<ListedSession>,
     next: Option<String>,
 }
 
-/// A live session. Instants are in RFC 3339.
+/// An active session.
 #[derive(Serialize)]
-struct LiveSession {
+struct ListedSession {
     session_id: String,
     user_id: String,
     profile: String,
-    signed_in_at: String,
-    last_seen_at: String,
-    idle_expires_at: String,
-    absolute_expires_at: String,
+    signed_in_at: Timestamp,
+    last_seen_at: Timestamp,
+    idle_expires_at: Timestamp,
+    absolute_expires_at: Timestamp,
     current: bool,
 }
 
-impl LiveSession {
+impl ListedSession {
     fn new(record: SessionRecord, caller: &Caller) -> Self {
         let (idle, absolute) = caller.sessions.deadlines_of(&record);
         Self {
@@ -39,10 +39,10 @@ impl LiveSession {
             session_id: record.sid,
             user_id: record.sub,
             profile: record.profile.unwrap_or_else(|| Profiles::NORMAL.to_owned()),
-            signed_in_at: record.auth_time.to_string(),
-            last_seen_at: record.last_seen.to_string(),
-            idle_expires_at: idle.to_string(),
-            absolute_expires_at: absolute.to_string(),
+            signed_in_at: record.auth_time,
+            last_seen_at: record.last_seen,
+            idle_expires_at: idle,
+            absolute_expires_at: absolute,
         }
     }
 }
@@ -50,19 +50,20 @@ impl LiveSession {
 pub(super) async fn list(
     caller: Caller,
     request: Result<ListRequest, Problem>,
-) -> Result<Reply<Listed>, Failure> {
+) -> Result<Json<SessionList>, Failure> {
     let request = request?;
     let page = caller.sessions.sessions(request.scope(&caller)?, request.query).await?;
     let next = page.next.map(|cursor| cursor.to_string());
-    let sessions = page.items.into_iter().map(|record| LiveSession::new(record, &caller)).collect();
-    Ok(Reply(Listed { sessions, next }))
+    let sessions =
+        page.items.into_iter().map(|record| ListedSession::new(record, &caller)).collect();
+    Ok(Json(SessionList { sessions, next }))
 }
 
-pub(super) async fn end(
+pub(super) async fn revoke(
     caller: Caller,
     sid: Result<Path<String>, PathRejection>,
 ) -> Result<impl axum_core::response::IntoResponse, Failure> {
-    // What is no text names no session.
+    // A path segment that is not UTF-8 is the id of no session.
     let Ok(Path(sid)) = sid else { return Err(Problem::SESSION_NOT_FOUND.into()) };
     let record = caller.sessions.session(&sid).await?;
     let scope = caller.widest_scope();

@@ -226,7 +226,7 @@ impl Enforcement {
     #[inline(always)]
     pub(crate) fn policy(&self, token: &VerifiedToken) -> Cow<'_, Policy> {
         let profile = token.claims().session_profile.as_deref();
-        self.profiles.in_force(profile, self.overrides(|| token.scopes().account))
+        self.profiles.effective(profile, self.overrides(|| token.scopes().account))
     }
 
     /// The overrides of an account. Its key is computed only where any account has overrides.

@@ -248,7 +248,7 @@ impl Session {
         let overrides = self
             .enforcement()
             .and_then(|enforcement| enforcement.overrides(|| self.0.token.scopes().account));
-        profiles.in_force(self.session_claims().session_profile.as_deref(), overrides)
+        profiles.effective(self.session_claims().session_profile.as_deref(), overrides)
     }
 
     /// No token is minted for this request any more.

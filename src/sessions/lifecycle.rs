@@ -1,7 +1,7 @@
 //! The session's life around its requests, as the hub offers it.
 
 use super::SlidingSessions;
-#[cfg(feature = "axum")]
+#[cfg(feature = "axum-router")]
 use crate::time::Timestamp;
 use crate::{
     audit::{AuditQueue, AuditRecord},
@@ -155,7 +155,7 @@ impl SlidingSessions {
 
     /// When a session of which this is the record ends without another activity, and whatever
     /// happens.
-    #[cfg(feature = "axum")]
+    #[cfg(feature = "axum-router")]
     pub(crate) fn deadlines_of(&self, record: &SessionRecord) -> (Timestamp, Timestamp) {
         self.hub.lifecycle.deadlines_of(record)
     }

@@ -5,7 +5,7 @@ const LONGEST: Duration = Duration::from_millis(u64::MAX);
 const NEXT_LONGEST: Duration = Duration::from_millis(u64::MAX - 1);
 
 #[test]
-fn p13_sums_and_differences_stop_at_the_ends_of_time() {
+fn p13_sums_and_differences_saturate() {
     for (reached, expected) in [
         (Timestamp::MAX + MS, Timestamp::MAX),
         (Timestamp::MAX + Duration::MAX, Timestamp::MAX),
@@ -35,11 +35,35 @@ fn p13_seconds_are_rounded_down() {
 }
 
 #[test]
-fn p13_a_claim_names_no_instant_past_the_year_9999() {
+fn p13_a_claim_has_no_instant_later_than_the_year_9999() {
     let last = Timestamp::from_secs(MAX_CLAIM_SECS);
     assert!(last.fits_a_claim() && (last + 999 * MS).fits_a_claim());
     assert!(!(last + 1000 * MS).fits_a_claim() && !Timestamp::MAX.fits_a_claim());
     assert_eq!(last.to_string(), "9999-12-31T23:59:59Z");
     assert_eq!(Timestamp::MAX.to_string(), "9999-12-31T23:59:59Z");
     assert_eq!(Timestamp::from_millis(1_800_000_000_999).to_string(), "2027-01-15T08:00:00Z");
+}
+
+#[test]
+fn p13_a_system_time_converts_both_ways() {
+    for at in [Timestamp::EPOCH, Timestamp::from_millis(1_800_000_000_999)] {
+        assert_eq!(Timestamp::try_from(SystemTime::from(at)), Ok(at));
+    }
+    let last = Timestamp::from_millis(MAX_CLAIM_SECS * 1000 + 999);
+    assert_eq!(SystemTime::from(Timestamp::MAX), SystemTime::from(last));
+    assert!(Timestamp::try_from(UNIX_EPOCH - MS).is_err());
+    assert_eq!(Timestamp::try_from(UNIX_EPOCH + MS / 2), Ok(Timestamp::EPOCH));
+}
+
+#[test]
+fn a_timestamp_serializes_as_rfc_3339() {
+    let at = Timestamp::from_secs(1_800_000_000);
+    let json = serde_json::to_string(&at).unwrap();
+    assert_eq!(json, r#""2027-01-15T08:00:00Z""#);
+    assert_eq!(serde_json::from_str::<Timestamp>(&json).unwrap(), at);
+    let millis: Timestamp = serde_json::from_str(r#""2027-01-15T08:00:00.250Z""#).unwrap();
+    assert_eq!(millis, at + 250 * MS);
+    for invalid in [r#""2027-01-15T08:00:00+01:00""#, r#""2027-01-15""#, r#""""#, "1800000000"] {
+        assert!(serde_json::from_str::<Timestamp>(invalid).is_err(), "{invalid}");
+    }
 }

@@ -2,6 +2,7 @@
 
 mod cookie;
 mod header_occurrence;
+mod set_cookie;
 mod token_delivery;
 
 use http::{
@@ -12,6 +13,7 @@ use http::{
 pub(crate) use self::header_occurrence::HeaderOccurrence;
 pub use self::{
     cookie::{CookieError, SessionCookie},
+    set_cookie::SetCookie,
     token_delivery::TokenDelivery,
 };
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use tower_sliding_session::{
     lifecycle::{AccountPolicy, AccountPolicyError},
-    policy::{Bound, OverrideField, TimeoutOverrides},
+    policy::{AllowedTimeout, OverrideField, TimeoutOverrides},
 };
 
 use crate::{
@@ -21,7 +21,9 @@ async fn decide(
     idle: Option<Duration>,
     absolute: Option<Duration>,
 ) -> Result<AccountPolicy, AccountPolicyError> {
-    stack.sessions.change_account_policy("acme", |_| TimeoutOverrides { idle, absolute }).await
+    let mut overrides = TimeoutOverrides::new();
+    (overrides.idle, overrides.absolute) = (idle, absolute);
+    stack.sessions.change_account_policy("acme", |_| overrides).await
 }
 
 pub(crate) async fn what_is_out_of_bounds_changes_nothing(store: Store) {
@@ -30,21 +32,21 @@ pub(crate) async fn what_is_out_of_bounds_changes_nothing(store: Store) {
     let before = stack.sessions.account_policy("acme").await.expect("it answers");
     assert_eq!(before.overrides, TimeoutOverrides::default());
     assert_eq!((before.idle_timeout, before.absolute_timeout), (3 * DAY, 14 * DAY));
-    for (idle, absolute, field, bound) in [
-        (Some(4 * MINUTE), None, Idle, Bound::AtLeast(5 * MINUTE)),
-        (Some(31 * DAY), Some(60 * DAY), Idle, Bound::AtMost(30 * DAY)),
-        (Some(5 * MINUTE), Some(59 * MINUTE), Absolute, Bound::AtLeast(HOUR)),
-        (None, Some(91 * DAY), Absolute, Bound::AtMost(90 * DAY)),
-        (Some(2 * HOUR), Some(HOUR), Idle, Bound::AtMostAbsolute(HOUR)),
-        (Some(15 * DAY), None, Idle, Bound::AtMostAbsolute(14 * DAY)),
-        (None, Some(DAY), Absolute, Bound::AtLeastIdle(3 * DAY)),
+    for (idle, absolute, field, allowed) in [
+        (Some(4 * MINUTE), None, Idle, AllowedTimeout::AtLeast(5 * MINUTE)),
+        (Some(31 * DAY), Some(60 * DAY), Idle, AllowedTimeout::AtMost(30 * DAY)),
+        (Some(5 * MINUTE), Some(59 * MINUTE), Absolute, AllowedTimeout::AtLeast(HOUR)),
+        (None, Some(91 * DAY), Absolute, AllowedTimeout::AtMost(90 * DAY)),
+        (Some(2 * HOUR), Some(HOUR), Idle, AllowedTimeout::AtMostAbsolute(HOUR)),
+        (Some(15 * DAY), None, Idle, AllowedTimeout::AtMostAbsolute(14 * DAY)),
+        (None, Some(DAY), Absolute, AllowedTimeout::AtLeastIdle(3 * DAY)),
     ] {
         let refused = decide(&stack, idle, absolute).await;
-        let Err(AccountPolicyError::OutOfBounds(violations)) = refused else {
+        let Err(AccountPolicyError::OutOfBounds(errors)) = refused else {
             panic!("{idle:?} {absolute:?}: {refused:?}")
         };
-        let violations: Vec<_> = violations.iter().map(|it| (it.field, it.bound)).collect();
-        assert_eq!(violations, [(field, bound)], "{idle:?} {absolute:?}");
+        let errors: Vec<_> = errors.iter().map(|it| (it.field, it.allowed)).collect();
+        assert_eq!(errors, [(field, allowed)], "{idle:?} {absolute:?}");
     }
     assert_eq!(stack.sessions.account_policy("acme").await.expect("it answers"), before);
     assert!(details(&stack, UPDATE).await.is_empty());
@@ -101,9 +103,8 @@ pub(crate) async fn a_decision_that_is_taken_back_leaves_the_default(store: Stor
 pub(crate) async fn decisions_side_by_side_each_see_the_one_before(store: Store) {
     let stack = service(&store);
     let change = |minutes: u32| {
-        stack.sessions.change_account_policy("acme", move |old| TimeoutOverrides {
-            idle: Some(old.idle.unwrap_or(HOUR) + minutes * MINUTE),
-            ..old
+        stack.sessions.change_account_policy("acme", move |old| {
+            old.idle(old.idle.unwrap_or(HOUR) + minutes * MINUTE)
         })
     };
     let (one, other) = tokio::join!(change(1), change(2));

@@ -39,7 +39,7 @@ pub(crate) async fn one_life_is_told_in_order(store: Store) {
     let grant = ada(&stack).await;
     let grant = refreshed(stack.at(MINUTE), &grant).await;
     assert_eq!(asked(stack.at(9 * MINUTE), &grant).await, None);
-    let overrides = TimeoutOverrides { idle: Some(HOUR), absolute: None };
+    let overrides = TimeoutOverrides::new().idle(HOUR);
     let changed = stack.at(10 * MINUTE).sessions.change_account_policy("acme", |_| overrides);
     changed.await.expect("in bounds");
     let two = [ada(stack.at(11 * MINUTE)).await, ada(stack.at(12 * MINUTE)).await];

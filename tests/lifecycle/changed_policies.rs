@@ -21,7 +21,7 @@ const IDLE: RejectionKind = RejectionKind::SessionExpiredIdle;
 const ABSOLUTE: RejectionKind = RejectionKind::SessionExpiredAbsolute;
 
 async fn decide(stack: &TestStack, idle: Duration, absolute: Duration) {
-    let overrides = TimeoutOverrides { idle: Some(idle), absolute: Some(absolute) };
+    let overrides = TimeoutOverrides::new().idle(idle).absolute(absolute);
     let changed = stack.sessions.change_account_policy("acme", |_| overrides).await;
     assert_eq!(changed.expect("in bounds").overrides, overrides);
 }

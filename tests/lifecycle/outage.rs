@@ -73,7 +73,7 @@ async fn nothing_is_available(stack: &TestStack, grant: &Grant) {
     let Err(StartError::Unavailable(started)) = in_the_end(stack, start).await else {
         panic!("a session started that nobody knows of")
     };
-    let overrides = |_| TimeoutOverrides { idle: Some(HOUR), absolute: None };
+    let overrides = |_| TimeoutOverrides::new().idle(HOUR);
     let change = sessions.change_account_policy("acme", overrides);
     let Err(AccountPolicyError::Unavailable(changed)) = in_the_end(stack, change).await else {
         panic!("a policy changed that nobody keeps")

@@ -53,7 +53,7 @@ fn a_store_for_the_layers_alone_has_no_refresh_tokens_and_says_what_to_do() {
 
 #[test]
 fn bounds_of_overrides_go_upwards() {
-    let bounds = OverrideBounds { idle: HOUR..=MINUTE, absolute: Duration::ZERO..=DAY };
+    let bounds = OverrideBounds::new().idle(HOUR..=MINUTE).absolute(Duration::ZERO..=DAY);
     let error = builder(patient()).override_bounds(bounds).build().expect_err("refused");
     assert_eq!(error.problems().len(), 2, "{error}");
 }
@@ -114,7 +114,7 @@ async fn p20_an_owners_policy_is_judged_in_a_stack_of_ones_own() {
     let sessions = builder(long.clone()).clock(clock.clone()).lifecycle_store(store.clone());
     let sessions = sessions.build().expect("consistent");
     let grant = sessions.start("ada").tenant("acme").await.expect("started");
-    let hour = TimeoutOverrides { idle: Some(HOUR), absolute: Some(HOUR) };
+    let hour = TimeoutOverrides::new().idle(HOUR).absolute(HOUR);
     sessions.change_account_policy("acme", |_| hour).await.expect("in bounds");
     let keys = Arc::new(JwtKeys::hs256(SECRET).expect("long enough"));
     let profiles = Arc::new(Profiles::new(long));

@@ -3,6 +3,7 @@
 #[path = "../test_stack/mod.rs"]
 mod test_stack;
 
+mod axum_responses;
 mod axum_tcp;
 mod client;
 mod hyper_server;

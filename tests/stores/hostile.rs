@@ -138,7 +138,7 @@ async fn everything_at(store: &Store, sid: &str, now: Timestamp, idle: Duration)
     store.sessions(everything(), ListQuery::first(100), now).await.expect(answers);
     store.active_users(ADA.account().key(), u32::MAX, now).await.expect(answers);
     store.active_users(ADA.account().key(), 0, now).await.expect(answers);
-    let longest = TimeoutOverrides { idle: Some(idle), absolute: Some(Duration::MAX) };
+    let longest = TimeoutOverrides::new().idle(idle).absolute(Duration::MAX);
     for (old, new) in
         [(TimeoutOverrides::default(), longest), (longest, TimeoutOverrides::default())]
     {

@@ -9,13 +9,11 @@ use crate::{
     sign_in::{ADA, BEGIN, EVE, after, row, rows},
 };
 
-const DEFAULT: TimeoutOverrides = TimeoutOverrides { idle: None, absolute: None };
-const SHORT: TimeoutOverrides =
-    TimeoutOverrides { idle: Some(Duration::from_secs(300)), absolute: None };
-const BOTH: TimeoutOverrides = TimeoutOverrides {
-    idle: Some(Duration::from_secs(600)),
-    absolute: Some(Duration::from_secs(90 * 24 * 3600)),
-};
+const DEFAULT: TimeoutOverrides = TimeoutOverrides::new();
+const SHORT: TimeoutOverrides = TimeoutOverrides::new().idle(Duration::from_secs(300));
+const BOTH: TimeoutOverrides = TimeoutOverrides::new()
+    .idle(Duration::from_secs(600))
+    .absolute(Duration::from_secs(90 * 24 * 3600));
 
 fn acme() -> StoreKey {
     ADA.account().key()

@@ -238,7 +238,7 @@ pub(crate) async fn bulk_revocations_side_by_side_end_each_session_once(store: S
 }
 
 pub(crate) async fn overrides_exchanged_side_by_side_are_exchanged_once(store: Store) {
-    let new = |id| TimeoutOverrides { idle: Some(Duration::from_secs(id)), absolute: None };
+    let new = |id| TimeoutOverrides::new().idle(Duration::from_secs(id));
     let mut tasks = JoinSet::new();
     for id in 0..20 {
         let store = Arc::clone(&store);

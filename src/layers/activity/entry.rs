@@ -64,12 +64,12 @@ fn known_method(method: &Method) -> &'static str {
 }
 
 /// The pattern of the route, where a router has left it; the path itself is the client's text.
-#[cfg(feature = "axum")]
+#[cfg(feature = "axum-router")]
 fn route(extensions: &Extensions) -> Option<Box<str>> {
     extensions.get::<axum::extract::MatchedPath>().map(|path| path.as_str().into())
 }
 
-#[cfg(not(feature = "axum"))]
+#[cfg(not(feature = "axum-router"))]
 fn route(_: &Extensions) -> Option<Box<str>> {
     None
 }

@@ -1,17 +1,17 @@
-//! The settings as they are told.
-
-use std::{ops::RangeInclusive, time::Duration};
+//! The response of `GET` and `PATCH /security`.
 
 use serde::Serialize;
 
-use super::settings::MINUTE;
 use crate::{
+    extract::{Minutes, whole_minutes},
     lifecycle::{AccountPolicy, DirectoryEntry},
     policy::Policy,
     store::ActiveUser,
+    time::Timestamp,
 };
 
-/// What the owner has decided, or `null` for the default; what is in force; what may be chosen.
+/// The account's overrides (`null` for the default), the effective timeouts, the defaults and the
+/// bounds.
 #[derive(Serialize)]
 pub(in crate::router) struct Security {
     idle_timeout_minutes: Option<u64>,
@@ -19,7 +19,7 @@ pub(in crate::router) struct Security {
     effective: Timeouts,
     defaults: Timeouts,
     bounds: Bounds,
-    active_users: Vec<SignedIn>,
+    active_users: Vec<ActiveUserView>,
 }
 
 #[derive(Serialize)]
@@ -30,73 +30,53 @@ struct Timeouts {
 
 #[derive(Serialize)]
 struct Bounds {
-    idle_timeout_minutes: Range,
-    absolute_timeout_minutes: Range,
+    idle_timeout_minutes: Minutes,
+    absolute_timeout_minutes: Minutes,
 }
 
-/// The least and the most whole minutes.
+/// A user with an active session; without name and address if the directory does not know them.
 #[derive(Serialize)]
-pub(super) struct Range {
-    pub(super) min: u64,
-    pub(super) max: u64,
-}
-
-/// A user with a live session; without a name where the directory knows none.
-#[derive(Serialize)]
-pub(super) struct SignedIn {
+pub(super) struct ActiveUserView {
     user_id: String,
     name: Option<String>,
     email: Option<String>,
-    last_login_at: String,
+    last_login_at: Timestamp,
 }
 
 impl Security {
     pub(super) fn new(
         policy: &AccountPolicy,
         default: &Policy,
-        active_users: Vec<SignedIn>,
+        active_users: Vec<ActiveUserView>,
     ) -> Self {
         Self {
-            idle_timeout_minutes: policy.overrides.idle.map(minutes),
-            absolute_timeout_minutes: policy.overrides.absolute.map(minutes),
+            idle_timeout_minutes: policy.overrides.idle.map(whole_minutes),
+            absolute_timeout_minutes: policy.overrides.absolute.map(whole_minutes),
             effective: Timeouts {
-                idle_timeout_minutes: minutes(policy.idle_timeout),
-                absolute_timeout_minutes: minutes(policy.absolute_timeout),
+                idle_timeout_minutes: whole_minutes(policy.idle_timeout),
+                absolute_timeout_minutes: whole_minutes(policy.absolute_timeout),
             },
             defaults: Timeouts {
-                idle_timeout_minutes: minutes(default.idle_timeout()),
-                absolute_timeout_minutes: minutes(default.absolute_timeout()),
+                idle_timeout_minutes: whole_minutes(default.idle_timeout()),
+                absolute_timeout_minutes: whole_minutes(default.absolute_timeout()),
             },
             bounds: Bounds {
-                idle_timeout_minutes: Range::from_bounds(&policy.bounds.idle),
-                absolute_timeout_minutes: Range::from_bounds(&policy.bounds.absolute),
+                idle_timeout_minutes: Minutes::from_range(&policy.bounds.idle),
+                absolute_timeout_minutes: Minutes::from_range(&policy.bounds.absolute),
             },
             active_users,
         }
     }
 }
 
-impl Range {
-    pub(super) fn from_bounds(bounds: &RangeInclusive<Duration>) -> Self {
-        let least = *bounds.start();
-        let rounded_up = least.as_secs().saturating_add(u64::from(least.subsec_nanos() > 0));
-        Self { min: rounded_up.div_ceil(MINUTE), max: minutes(*bounds.end()) }
-    }
-}
-
-impl SignedIn {
+impl ActiveUserView {
     pub(super) fn new(user: &ActiveUser, entries: &[DirectoryEntry]) -> Self {
         let entry = entries.iter().find(|entry| entry.subject == user.sub);
         Self {
             user_id: user.sub.clone(),
             name: entry.map(|entry| entry.name.clone()),
             email: entry.map(|entry| entry.email.clone()),
-            last_login_at: user.last_login_at.to_string(),
+            last_login_at: user.last_login_at,
         }
     }
-}
-
-/// Whole minutes, rounded down.
-pub(super) const fn minutes(time: Duration) -> u64 {
-    time.as_secs() / MINUTE
 }

@@ -1,15 +1,11 @@
-//! Extractors for axum handlers (feature `axum`).
+//! Extractors: `Session`, `Option<Session>`, `Claims<T>`.
 
 use std::{
     convert::Infallible,
     ops::{Deref, DerefMut},
 };
 
-use axum_core::{
-    body::Body,
-    extract::{FromRequestParts, OptionalFromRequestParts},
-    response::{IntoResponse, Response},
-};
+use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 
@@ -18,13 +14,7 @@ use crate::{
     session::Session,
 };
 
-impl IntoResponse for Rejection {
-    fn into_response(self) -> Response {
-        self.into_http_response::<Body>().map(Body::new)
-    }
-}
-
-/// The session of the request; `missing_token` where there is none.
+/// Extracts the session of the request. Rejects a request without one with `missing_token`.
 impl<S> FromRequestParts<S> for Session
 where
     S: Sync,
@@ -36,7 +26,7 @@ where
     }
 }
 
-/// The session of the request, if it has one.
+/// Extracts the session of the request if it has one; never rejects.
 impl<S> OptionalFromRequestParts<S> for Session
 where
     S: Sync,
@@ -48,10 +38,10 @@ where
     }
 }
 
-/// All claims of the session's token as the app's own type.
+/// Extracts all claims of the session's token as the app's own type.
 ///
-/// Rejects with `missing_token` without a session, with `invalid_token` where the claims do not
-/// fit the type.
+/// Rejects a request without a session with `missing_token`, and one whose claims do not
+/// deserialize into `T` with `invalid_token`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Claims<T>(pub T);
 

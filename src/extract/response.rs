@@ -1,0 +1,90 @@
+//! Responses: what a sign-in, a sign-out and a change of an account policy return.
+
+use std::{convert::Infallible, error::Error};
+
+use axum_core::{
+    body::Body,
+    response::{IntoResponse, IntoResponseParts, Response, ResponseParts},
+};
+
+use super::{account_policy::field_errors, json::Json, problem::Problem};
+use crate::{
+    lifecycle::{AccountPolicyError, Grant, GrantInBody, StartError},
+    rejection::Rejection,
+    transport::SetCookie,
+};
+
+/// Responds 200 with the grant as JSON (RFC 6749 section 5.1) and `Cache-Control: no-store`.
+impl IntoResponse for Grant {
+    fn into_response(self) -> Response {
+        let mut response = Json(&self).into_response();
+        response.extensions_mut().insert(GrantInBody);
+        response
+    }
+}
+
+/// Responds as the layers reject a request over plain HTTP.
+impl IntoResponse for Rejection {
+    fn into_response(self) -> Response {
+        self.into_http_response::<Body>().map(Body::new)
+    }
+}
+
+/// Responds with problem details (RFC 9457) and `Cache-Control: no-store`:
+///
+/// - 503 `store_unavailable` with `Retry-After` if the store did not answer,
+/// - 403 `access_denied` if the claims source denies the user,
+/// - 500 `internal_error` for everything else, which is a mistake in the app: an empty subject, an
+///   unknown profile, refused claims, a key that cannot sign. The response does not say which;
+///   the error is logged.
+impl IntoResponse for StartError {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Unavailable(rejection) => IntoResponse::into_response(rejection),
+            Self::Denied => Problem::ACCESS_DENIED.into_response(),
+            error => {
+                tracing::error!(error = &error as &dyn Error, "the session could not be started");
+                Problem::INTERNAL_ERROR.into_response()
+            }
+        }
+    }
+}
+
+/// Responds with problem details (RFC 9457) and `Cache-Control: no-store`: 422 `invalid_settings`
+/// with each timeout that is out of bounds, in whole minutes, or 503 `store_unavailable` with
+/// `Retry-After`.
+impl IntoResponse for AccountPolicyError {
+    fn into_response(self) -> Response {
+        match self {
+            Self::OutOfBounds(errors) => {
+                Problem::invalid_settings(field_errors(&errors)).into_response()
+            }
+            Self::Unavailable(rejection) => IntoResponse::into_response(rejection),
+        }
+    }
+}
+
+/// Adds `Set-Cookie` and `Cache-Control: no-store` to a response.
+impl IntoResponseParts for SetCookie {
+    type Error = Infallible;
+
+    fn into_response_parts(self, mut parts: ResponseParts) -> Result<ResponseParts, Infallible> {
+        self.write_to(parts.headers_mut());
+        Ok(parts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{policy::Policy, sessions::SlidingSessions, token::JwtKeys};
+
+    #[tokio::test]
+    async fn a_grant_marks_its_response() {
+        let keys = JwtKeys::hs256([7; 32]).expect("a key of 32 bytes is long enough");
+        let sessions = SlidingSessions::builder(keys, Policy::long_lived());
+        let sessions = sessions.build().expect("the settings are valid");
+        let grant = sessions.start("ada").await.expect("a session starts");
+        assert!(grant.into_response().extensions().get::<GrantInBody>().is_some());
+    }
+}
