@@ -90,7 +90,7 @@
 //!
 //! # From a store in memory to a database
 //!
-//! Tokens stay valid: a session that the new store does not know is judged by its token and known
-//! from then on ([`UnknownSessions`](crate::layers::activity::UnknownSessions)). What the memory
+//! Tokens stay valid: a session that the new store does not know takes its last activity from its
+//! token and is recorded from then on ([`UnknownSessions`](crate::layers::activity::UnknownSessions)). What the memory
 //! knew of sign-outs is lost, as in a restart. Refresh tokens of before are unknown to the new
 //! store and are rejected.

@@ -85,7 +85,7 @@
 //! sessions.start("ada").await?;
 //!
 //! let queue = sessions.audit_queue().expect("there is one");
-//! queue.flush().await; // at shutdown: what waits is handed over
+//! queue.flush().await; // at shutdown: completes when the sink has all events
 //! assert_eq!(queue.dropped(), 0); // watch this number: it counts lost rows
 //! # Ok(()) }
 //! ```

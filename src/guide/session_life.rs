@@ -106,7 +106,8 @@
 //!
 //! Whatever fails while renewing, the response is sent without a successor. The successor has a new
 //! `iat`, `exp` and `jti`; every other claim is copied byte for byte. `exp` is never after the
-//! absolute deadline. To replace the app's claims at each renewal set a
+//! absolute deadline. [`replace_claims`](crate::Session::replace_claims) in a handler mints at once,
+//! whatever the threshold and the interval say. To replace the app's claims at each renewal set a
 //! [`ClaimsSource`](crate::token::ClaimsSource): without one a role stays in the token for as long
 //! as the session is renewed.
 //!

@@ -1,7 +1,7 @@
 //! Testing with a clock that you move.
 //!
 //! All time comes from a [`Clock`](crate::Clock). In tests pass a
-//! [`ManualClock`](crate::ManualClock): its time stands still until the test moves it, and its
+//! [`ManualClock`](crate::ManualClock): its time changes only when the test changes it, and its
 //! timers fire when it reaches them. Clones share their time, so the test keeps one and the
 //! sessions get the other. Nothing has to sleep.
 //!

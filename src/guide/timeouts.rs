@@ -92,7 +92,7 @@
 //! # Profiles
 //!
 //! A profile is a named policy, chosen at sign-in and kept in the signed claim `session_profile`.
-//! A profile that is no longer listed is judged and renewed as `normal`.
+//! A session of a profile that is no longer listed has the timeouts of `normal`.
 //!
 //! ```
 //! use std::time::Duration;
