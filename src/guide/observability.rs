@@ -8,36 +8,50 @@
 //! | target | level | what |
 //! |---|---|---|
 //! | `tower_sliding_session` | WARN | at start: settings that may surprise; later: a store, a claims source or a key that failed |
-//! | `tower_sliding_session` | DEBUG | a token that was rejected before it named anybody, with its code |
+//! | `tower_sliding_session` | DEBUG | `request rejected`, with `code` and `cause` |
 //! | `session_audit` | INFO | audit events, if no other sink is set: `at`, `event`, `detail` |
 //!
-//! Put your tracing layer outside the stack: its span then covers rejections too. The response's
-//! extensions hold the [`Rejection`](crate::Rejection), for metrics and for your own log:
+//! Put your tracing layer outside the stack: its span then covers rejections too.
+//!
+//! # Why a request was rejected
+//!
+//! The client sees a code. The cause is in the debug event, and in the
+//! [`Rejection`](crate::Rejection) in the response's extensions, for metrics and for your own log:
 //!
 //! ```
 //! use http::{Request, Response};
-//! use tower::{ServiceBuilder, ServiceExt, service_fn};
-//! use tower_sliding_session::{JwtKeys, Policy, Rejection, SlidingSessions};
+//! use tower::{Layer, ServiceExt, service_fn};
+//! use tower_sliding_session::{
+//!     JwtKeys, Policy, Rejection, SlidingSessions, rejection::RejectionCause, store::Exempt,
+//! };
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let sessions =
 //!     SlidingSessions::builder(JwtKeys::hs256([7; 32])?, Policy::nist_aal2()).build()?;
-//! let service = ServiceBuilder::new()
-//!     .map_response(|response: Response<_>| {
-//!         if let Some(rejection) = response.extensions().get::<Rejection>() {
-//!             println!("rejected: {}", rejection.code()); // count it here
-//!         }
-//!         response
-//!     })
-//!     .layer(sessions.layer())
-//!     .service(service_fn(async |_: Request<()>| {
-//!         Ok::<_, std::convert::Infallible>(Response::new(()))
-//!     }));
-//! let response = service.oneshot(Request::get("/").body(())?).await?;
-//! assert!(response.extensions().get::<Rejection>().is_some());
+//! let service = sessions.layer().layer(service_fn(async |_: Request<()>| {
+//!     Ok::<_, std::convert::Infallible>(Response::new(()))
+//! }));
+//! let bearer = format!("Bearer {}", sessions.start("ada").await?.access_token());
+//! sessions.revoke_all(sessions.user_scope(None, "ada"), Exempt::None).await?;
+//!
+//! let response =
+//!     service.oneshot(Request::get("/").header("authorization", bearer).body(())?).await?;
+//! let rejection = response.extensions().get::<Rejection>().expect("the session is revoked");
+//! assert_eq!(rejection.code(), "session_revoked");
+//! assert_eq!(rejection.cause().map(RejectionCause::as_str), Some("user_cutoff"));
 //! # Ok(()) }
 //! ```
+//!
+//! | cause of `session_revoked` | what happened |
+//! |---|---|
+//! | `tombstone` | the session was signed out, revoked by its `sid`, replaced by a step-up, or its refresh token was used twice |
+//! | `user_cutoff`, `account_cutoff`, `issuer_cutoff` | `revoke_all` of that scope |
+//! | `unknown_session` | the store does not know the session, and `UnknownSessions::Reject` is set |
+//!
+//! The causes of `invalid_token` are in
+//! [`InvalidTokenReason`](crate::rejection::InvalidTokenReason): `signature`, `unknown_key`,
+//! `audience` and so on.
 //!
 //! # Audit events
 //!
