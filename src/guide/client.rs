@@ -78,6 +78,10 @@
 //! | `recent_authentication_required` | 401 | asks for the password or passkey again, keeps its tokens until then; `max_age` in the challenge is in seconds (RFC 9470) |
 //! | `store_unavailable` | 503 | keeps its tokens, repeats the request after `Retry-After` |
 //!
+//! A sign-in handler that returns `Result<Grant, StartError>` answers 503 `store_unavailable` if the
+//! store does not answer, 403 `access_denied` if the claims source denies the user of a step-up, and
+//! 500 `internal_error` for a mistake in the app.
+//!
 //! Codes are stable; titles are for people and may change. A client that meets a code it does not
 //! know goes by the status. In Rust:
 //!

@@ -17,25 +17,21 @@
 //! use axum::{
 //!     Router,
 //!     extract::State,
-//!     http::{HeaderValue, StatusCode, header::{CACHE_CONTROL, SET_COOKIE}},
-//!     response::IntoResponse,
+//!     response::{IntoResponse, Redirect},
 //!     routing::post,
 //! };
 //! use tower_http::csrf::CsrfLayer;
 //! use tower_sliding_session::{
 //!     JwtKeys, PathRules, Policy, Rejection, Session, SessionCookie, SlidingSessions,
+//!     lifecycle::StartError, transport::SetCookie,
 //! };
 //!
 //! type App = State<(SlidingSessions, SessionCookie)>;
 //!
-//! fn set_cookie(cookie: HeaderValue) -> impl IntoResponse {
-//!     ([(SET_COOKIE, cookie), (CACHE_CONTROL, HeaderValue::from_static("no-store"))], "")
-//! }
-//!
-//! async fn login(State((sessions, cookie)): App) -> Result<impl IntoResponse, StatusCode> {
+//! async fn login(State((sessions, cookie)): App) -> Result<impl IntoResponse, StartError> {
 //!     // Check a password or a passkey here.
-//!     let grant = sessions.start("ada").await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
-//!     Ok(set_cookie(cookie.set(grant.access_token(), grant.expires_in())))
+//!     let grant = sessions.start("ada").await?;
+//!     Ok((grant.set_cookie(&cookie), Redirect::to("/")))
 //! }
 //!
 //! async fn logout(
@@ -43,7 +39,7 @@
 //!     session: Session,
 //! ) -> Result<impl IntoResponse, Rejection> {
 //!     sessions.sign_out(&session).await?;
-//!     Ok(set_cookie(cookie.clear()))
+//!     Ok((SetCookie::clear(&cookie), Redirect::to("/")))
 //! }
 //!
 //! # pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
