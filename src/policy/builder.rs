@@ -1,4 +1,4 @@
-//! Building a policy.
+//! Builds a policy; the defaults of every setting.
 
 use std::time::Duration;
 
@@ -7,15 +7,15 @@ use super::{Policy, PolicyError, RenewWhen, contradictions::contradictions};
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20 * 60);
 const ABSOLUTE_TIMEOUT: Duration = Duration::from_secs(12 * 3600);
 const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
-const RENEW_THRESHOLD: f64 = 0.5;
-const RENEW_MIN_INTERVAL: Duration = Duration::from_secs(60);
-const MAX_CLOCK_SKEW: Duration = Duration::from_secs(5);
+pub(super) const RENEW_THRESHOLD: f64 = 0.5;
+pub(super) const RENEW_MIN_INTERVAL: Duration = Duration::from_secs(60);
+pub(super) const MAX_CLOCK_SKEW: Duration = Duration::from_secs(5);
 
 /// Builds a [`Policy`]; see [`Policy::builder`].
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct PolicyBuilder {
-    /// `None`: the default, or the token lifetime where activity is not recorded.
+    /// `None` means the default, or the token lifetime if activity is not recorded.
     idle_timeout: Option<Duration>,
     absolute_timeout: Duration,
     token_lifetime: Duration,
@@ -47,7 +47,7 @@ impl PolicyBuilder {
     pub(super) fn sliding(lifetime: Duration) -> Self {
         Self {
             token_lifetime: lifetime,
-            // The caller of `Policy::sliding` has no word in the interval: the default must fit.
+            // `Policy::sliding` takes no interval, so the default must fit every lifetime.
             renew_min_interval: RENEW_MIN_INTERVAL.min(lifetime / 2),
             records_activity: false,
             ..Self::new()
@@ -69,76 +69,75 @@ impl PolicyBuilder {
         }
     }
 
-    /// The longest time between two activities. Default 20 m, at least 1 s, at most the absolute
-    /// timeout; it may be longer than the token lifetime. A policy from [`Policy::sliding`] has no
-    /// idle timeout of its own.
+    /// Sets the longest time between two activities. Default 20 minutes; at least 1 s, at most the
+    /// absolute timeout. It may be longer than the token lifetime. It cannot be set for a policy from
+    /// [`Policy::sliding`].
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.idle_timeout = Some(timeout);
         self
     }
 
-    /// The longest life of a session, counted from sign-in, whatever happens. Default 12 h, at
-    /// least 1 s; there is no way to go without.
+    /// Sets the longest life of a session, counted from sign-in. Default 12 hours, at least 1 s; it
+    /// cannot be switched off.
     pub fn absolute_timeout(mut self, timeout: Duration) -> Self {
         self.absolute_timeout = timeout;
         self
     }
 
-    /// How long a freshly minted token lives. Default 1 h, at least 1 s, at most the absolute
+    /// Sets the lifetime of a new access token. Default 1 hour; at least 1 s, at most the absolute
     /// timeout.
     pub fn token_lifetime(mut self, lifetime: Duration) -> Self {
         self.token_lifetime = lifetime;
         self
     }
 
-    /// Whether tokens are renewed. Default `true`.
+    /// Switches renewal on or off. Default on.
     pub fn renew(mut self, on: bool) -> Self {
         self.renews = on;
         self
     }
 
-    /// Renews a token once less than this share of its lifetime is left. Default 0.5; over 0, at
-    /// most 1.
+    /// Renews a token as soon as less than this share of its lifetime is left. Default 0.5; more than
+    /// 0, at most 1.
     pub fn renew_threshold(mut self, share: f64) -> Self {
         self.renew_when = RenewWhen::Threshold(share);
         self
     }
 
-    /// Renews a token at any age; [`PolicyBuilder::renew_min_interval`] still applies.
+    /// Renews a token at any age. [`PolicyBuilder::renew_min_interval`] still applies.
     pub fn renew_always(mut self) -> Self {
         self.renew_when = RenewWhen::Always;
         self
     }
 
-    /// The shortest time between two renewals of one session, and of one user. Default 60 s, at
-    /// most the part of the token lifetime in which renewal is due. Zero switches both limits off,
-    /// and with them the guard against parallel requests that each renew.
+    /// Sets the shortest time between two renewals of one session, and of one user. Default 60 s; at
+    /// most the part of the token lifetime in which renewal is due. Zero switches both limits off;
+    /// each of several parallel requests then renews the token.
     pub fn renew_min_interval(mut self, interval: Duration) -> Self {
         self.renew_min_interval = interval;
         self
     }
 
-    /// How long after its `exp` a token is still accepted. Default 0, at most 120 s. The absolute
-    /// timeout knows no leeway.
+    /// Sets how long after its `exp` a token is still accepted. Default 0, at most 120 s. It does not
+    /// apply to the absolute timeout.
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.leeway = leeway;
         self
     }
 
-    /// How far in the future a token's `nbf` and `iat` may lie. Default 5 s, at most 120 s.
+    /// Sets how far in the future a token's `nbf` and `iat` may be. Default 5 s, at most 120 s.
     pub fn max_clock_skew(mut self, skew: Duration) -> Self {
         self.max_clock_skew = skew;
         self
     }
 
-    /// The policy.
+    /// Builds the policy.
     ///
     /// # Errors
     ///
-    /// Lists, all at once, every environment variable that could not be read and every
-    /// contradiction: a setting out of its bounds, an idle timeout or a token lifetime longer than
-    /// the absolute timeout, a minimum interval so long that tokens would die waiting, anything
-    /// over 100 years.
+    /// Lists every environment variable that could not be read and every contradiction: a setting
+    /// out of its bounds, an idle timeout or a token lifetime longer than the absolute timeout, a
+    /// minimum interval longer than the time in which renewal is due, anything over 100 years.
     pub fn build(self) -> Result<Policy, PolicyError> {
         let idle_default = if self.records_activity { IDLE_TIMEOUT } else { self.token_lifetime };
         let policy = Policy {
@@ -157,7 +156,7 @@ impl PolicyBuilder {
         if problems.is_empty() { Ok(policy) } else { Err(PolicyError::new(problems)) }
     }
 
-    /// Keeps for [`PolicyBuilder::build`] that a setting could not be read.
+    /// Records a setting that could not be read, for the error of [`PolicyBuilder::build`].
     pub(super) fn unreadable(&mut self, problem: String) {
         self.unreadable.push(problem);
     }

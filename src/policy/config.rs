@@ -1,4 +1,4 @@
-//! A policy from configuration: environment variables and serde.
+//! Reads a policy from configuration: environment variables and serde.
 
 use std::{ffi::OsString, fmt, time::Duration};
 
@@ -6,8 +6,6 @@ use serde::{Deserialize, Deserializer, de};
 
 use super::{Policy, PolicyBuilder, RenewWhen};
 use crate::policy::parse_duration;
-
-const A_SHARE: &str = "write a number over 0 and at most 1, or always";
 
 type SetDuration = fn(PolicyBuilder, Duration) -> PolicyBuilder;
 
@@ -21,7 +19,7 @@ const DURATIONS: [(&str, SetDuration); 6] = [
 ];
 
 impl PolicyBuilder {
-    /// Overlays what the process environment sets; a variable that is not set changes nothing.
+    /// Applies the settings of the process environment; a variable that is not set changes nothing.
     ///
     /// | variable | value |
     /// |---|---|
@@ -29,19 +27,19 @@ impl PolicyBuilder {
     /// | `{prefix}_ABSOLUTE_TIMEOUT` | a duration, like `12h` |
     /// | `{prefix}_TOKEN_LIFETIME` | a duration, like `1h` |
     /// | `{prefix}_RENEW` | `on` or `off` |
-    /// | `{prefix}_RENEW_THRESHOLD` | a number over 0 and at most 1, or `always` |
+    /// | `{prefix}_RENEW_THRESHOLD` | a number greater than 0 and at most 1, or `always` |
     /// | `{prefix}_RENEW_MIN_INTERVAL` | a duration, like `60s`; `0s` for no limit |
     /// | `{prefix}_LEEWAY` | a duration, at most `120s` |
     /// | `{prefix}_MAX_CLOCK_SKEW` | a duration, at most `120s` |
     ///
-    /// Durations are read by [`parse_duration`]. What cannot be read, an empty value included, is
-    /// an error of [`PolicyBuilder::build`] that names the variable and never its value.
+    /// Durations are read by [`parse_duration`]. A value that cannot be read, such as an empty one,
+    /// is an error of [`PolicyBuilder::build`] that names the variable and never its value.
     pub fn env(self, prefix: &str) -> Self {
         self.overlay(prefix, |name| std::env::var_os(name))
     }
 
-    /// As [`PolicyBuilder::env`], with the variables from elsewhere: `lookup` is asked once for
-    /// each whole name.
+    /// As [`PolicyBuilder::env`], with variables from another source: `lookup` is called once for
+    /// each full name.
     ///
     /// ```
     /// use std::{collections::HashMap, time::Duration};
@@ -68,7 +66,7 @@ impl PolicyBuilder {
             parse_switch(text).map(|on| builder.renew(on)).map_err(str::to_owned)
         });
         self.overlay_one(&format!("{prefix}_RENEW_THRESHOLD"), &lookup, |builder, text| {
-            parse_renew_when(text).map(|when| builder.renew_when(when)).map_err(str::to_owned)
+            RenewWhen::parse(text).map(|when| builder.renew_when(when)).map_err(str::to_owned)
         })
     }
 
@@ -81,7 +79,7 @@ impl PolicyBuilder {
         let Some(value) = lookup(name) else { return self };
         let read = match value.into().to_str() {
             Some(text) => set(self.clone(), text.trim()),
-            None => Err("it is not Unicode".to_owned()),
+            None => Err("the value is not Unicode".to_owned()),
         };
         read.unwrap_or_else(|why| {
             self.unreadable(format!("{name} cannot be read: {why}"));
@@ -105,13 +103,6 @@ fn parse_switch(text: &str) -> Result<bool, &'static str> {
     }
 }
 
-fn parse_renew_when(text: &str) -> Result<RenewWhen, &'static str> {
-    if text == "always" {
-        return Ok(RenewWhen::Always);
-    }
-    text.parse().map(RenewWhen::Threshold).map_err(|_| A_SHARE)
-}
-
 impl<'de> Deserialize<'de> for Policy {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Fields::deserialize(deserializer)?
@@ -128,7 +119,7 @@ struct Fields {
     absolute_timeout: Option<ReadDuration>,
     token_lifetime: Option<ReadDuration>,
     renew: Option<bool>,
-    renew_threshold: Option<ReadRenewWhen>,
+    renew_threshold: Option<RenewWhen>,
     renew_min_interval: Option<ReadDuration>,
     leeway: Option<ReadDuration>,
     max_clock_skew: Option<ReadDuration>,
@@ -152,7 +143,7 @@ impl Fields {
         if let Some(on) = self.renew {
             builder = builder.renew(on);
         }
-        if let Some(ReadRenewWhen(when)) = self.renew_threshold {
+        if let Some(when) = self.renew_threshold {
             builder = builder.renew_when(when);
         }
         builder
@@ -173,7 +164,7 @@ impl de::Visitor<'_> for DurationVisitor {
     type Value = Duration;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a duration: a text like \"20m\", or whole seconds")
+        f.write_str("a duration: a string like \"20m\", or whole seconds")
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Duration, E> {
@@ -188,40 +179,5 @@ impl de::Visitor<'_> for DurationVisitor {
         u64::try_from(secs)
             .map(Duration::from_secs)
             .map_err(|_| E::invalid_value(de::Unexpected::Signed(secs), &self))
-    }
-}
-
-struct ReadRenewWhen(RenewWhen);
-
-impl<'de> Deserialize<'de> for ReadRenewWhen {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(RenewWhenVisitor).map(Self)
-    }
-}
-
-struct RenewWhenVisitor;
-
-impl de::Visitor<'_> for RenewWhenVisitor {
-    type Value = RenewWhen;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a number over 0 and at most 1, or \"always\"")
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<RenewWhen, E> {
-        parse_renew_when(text.trim()).map_err(|e| E::custom(format_args!("renew_threshold: {e}")))
-    }
-
-    fn visit_f64<E: de::Error>(self, share: f64) -> Result<RenewWhen, E> {
-        Ok(RenewWhen::Threshold(share))
-    }
-
-    fn visit_u64<E: de::Error>(self, share: u64) -> Result<RenewWhen, E> {
-        // Of the whole numbers only 1 is a share; the builder refuses the others as it does 0.
-        Ok(RenewWhen::Threshold(if share == 1 { 1.0 } else { 0.0 }))
-    }
-
-    fn visit_i64<E: de::Error>(self, share: i64) -> Result<RenewWhen, E> {
-        Ok(RenewWhen::Threshold(if share == 1 { 1.0 } else { 0.0 }))
     }
 }

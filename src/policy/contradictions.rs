@@ -1,4 +1,4 @@
-//! What a policy cannot mean.
+//! Settings of a policy that contradict each other or are out of bounds.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use crate::policy::duration::readable;
 
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(100 * 31_557_600);
-const MOST_TOLERANCE: Duration = Duration::from_secs(120);
+const MAX_TOLERANCE: Duration = Duration::from_secs(120);
 
-/// Every contradiction in `policy`, each with what to change.
+/// Lists every contradiction in `policy`, each with what to change.
 pub(super) fn contradictions(policy: &Policy) -> Vec<String> {
     let mut problems = out_of_bounds(policy);
     problems.extend(threshold_out_of_bounds(policy.renew_when));
-    problems.extend(limits_out_of_order(policy));
+    problems.extend(timeouts_out_of_order(policy));
     problems.extend(interval_too_long(policy));
     problems
 }
@@ -25,18 +25,18 @@ fn out_of_bounds(policy: &Policy) -> Vec<String> {
         ("absolute_timeout", Some(policy.absolute_timeout), SHORTEST, LONGEST),
         ("token_lifetime", Some(policy.token_lifetime), SHORTEST, LONGEST),
         ("renew_min_interval", Some(policy.renew_min_interval), zero, LONGEST),
-        ("leeway", Some(policy.leeway), zero, MOST_TOLERANCE),
-        ("max_clock_skew", Some(policy.max_clock_skew), zero, MOST_TOLERANCE),
+        ("leeway", Some(policy.leeway), zero, MAX_TOLERANCE),
+        ("max_clock_skew", Some(policy.max_clock_skew), zero, MAX_TOLERANCE),
     ];
     let mut problems = Vec::new();
-    for (name, value, least, most) in bounds {
+    for (name, value, min, max) in bounds {
         let Some(value) = value else { continue };
-        if value < least {
-            let (value, least) = (readable(value), readable(least));
-            problems.push(format!("{name} ({value}) is too short: set it to {least} or more"));
-        } else if value > most {
-            let most = if most == LONGEST { "100 years".to_owned() } else { readable(most) };
-            problems.push(format!("{name} is too long: set it to {most} or less"));
+        if value < min {
+            let (value, min) = (readable(value), readable(min));
+            problems.push(format!("{name} ({value}) is too short: set it to {min} or more"));
+        } else if value > max {
+            let max = if max == LONGEST { "100 years".to_owned() } else { readable(max) };
+            problems.push(format!("{name} is too long: set it to {max} or less"));
         }
     }
     problems
@@ -44,19 +44,19 @@ fn out_of_bounds(policy: &Policy) -> Vec<String> {
 
 fn threshold_out_of_bounds(when: RenewWhen) -> Option<String> {
     (!is_a_share(when.share())).then(|| {
-        "renew_threshold is no share of a lifetime: set it to a number over 0 and at most 1"
+        "renew_threshold is not a share of a lifetime: set it to a number greater than 0 and at most 1"
             .to_owned()
     })
 }
 
-fn limits_out_of_order(policy: &Policy) -> Vec<String> {
+fn timeouts_out_of_order(policy: &Policy) -> Vec<String> {
     let absolute = policy.absolute_timeout;
     let mut problems = Vec::new();
-    let limits = [
+    let timeouts = [
         ("idle_timeout", own_idle_timeout(policy)),
         ("token_lifetime", Some(policy.token_lifetime)),
     ];
-    for (name, value) in limits {
+    for (name, value) in timeouts {
         if let Some(value) = value.filter(|value| *value > absolute) {
             problems.push(format!(
                 "{name} ({}) is longer than absolute_timeout ({}): shorten {name} or lengthen \
@@ -68,8 +68,8 @@ fn limits_out_of_order(policy: &Policy) -> Vec<String> {
     }
     if !policy.records_activity && policy.idle_timeout != policy.token_lifetime {
         problems.push(
-            "idle_timeout is set for a policy that records no activity, where it is the token \
-             lifetime: set token_lifetime instead, or start from Policy::builder()"
+            "idle_timeout is set for a policy that does not record activity, in which it equals \
+             token_lifetime: set token_lifetime instead, or start from Policy::builder()"
                 .to_owned(),
         );
     }
@@ -81,12 +81,12 @@ fn interval_too_long(policy: &Policy) -> Option<String> {
     if !policy.renews || !is_a_share(share) {
         return None;
     }
-    // A lifetime near Duration::MAX is refused already; here it must only not overflow.
+    // A lifetime over LONGEST is another problem; the cap prevents an overflow here.
     let window = policy.token_lifetime.min(LONGEST).mul_f64(share);
     (interval > window).then(|| {
         format!(
             "renew_min_interval ({}) is longer than the part of the token lifetime in which renewal \
-             is due ({}), so tokens would expire waiting: shorten renew_min_interval, lengthen \
+             is due ({}), so tokens would expire before they are renewed: shorten renew_min_interval, lengthen \
              token_lifetime or raise renew_threshold",
             readable(interval),
             readable(window),
@@ -94,7 +94,7 @@ fn interval_too_long(policy: &Policy) -> Option<String> {
     })
 }
 
-/// The idle timeout, where it is not merely the token lifetime by another name.
+/// The idle timeout; `None` if activity is not recorded, when it equals the token lifetime.
 fn own_idle_timeout(policy: &Policy) -> Option<Duration> {
     policy.records_activity.then_some(policy.idle_timeout)
 }

@@ -1,4 +1,4 @@
-//! A policy in words: for the auditor, and for whoever set it.
+//! Describes a policy in words, and warns of settings that are legal but surprising.
 
 use std::{fmt::Write, time::Duration};
 
@@ -6,9 +6,9 @@ use super::{Policy, RenewWhen};
 use crate::policy::duration::readable;
 
 const MINUTE: u64 = 60;
-const HOUR: u64 = 3600;
+const HOUR: u64 = 60 * MINUTE;
 
-/// NIST SP 800-63B-4, sections 2.2.3 and 2.3.3: level, most inactivity, longest session, strictest
+/// NIST SP 800-63B-4, sections 2.2.3 and 2.3.3: level, idle timeout, absolute timeout; the shortest
 /// first.
 const NIST_LIMITS: [(&str, Duration, Duration); 2] = [
     ("AAL3", Duration::from_secs(15 * MINUTE), Duration::from_secs(12 * HOUR)),
@@ -16,11 +16,11 @@ const NIST_LIMITS: [(&str, Duration, Duration); 2] = [
 ];
 
 impl Policy {
-    /// The paragraph that an auditor asks for (OWASP ASVS 5.0, requirement 7.1.1): what ends a
-    /// session and when, how tokens are renewed, how the timeouts compare with NIST SP 800-63B-4.
-    /// After it a line for each of [`Policy::warnings`].
+    /// Returns the paragraph that OWASP ASVS 5.0, requirement 7.1.1, asks for: when a session ends,
+    /// how tokens are renewed, how the timeouts compare with NIST SP 800-63B-4. A line for each of
+    /// [`Policy::warnings`] follows.
     ///
-    /// For people: the wording may change with any version.
+    /// The wording may change with any version.
     #[must_use]
     pub fn describe(&self) -> String {
         let mut text =
@@ -32,14 +32,17 @@ impl Policy {
         text
     }
 
-    /// What is legal but may surprise, each with what to change; empty for a policy without
-    /// surprises.
+    /// Lists settings that are legal but surprising, each with what to change. Empty for the default
+    /// policy.
+    ///
+    /// A policy without warnings keeps its promise to active users: a session with at least one
+    /// request per idle timeout does not end before its absolute timeout.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         self.warnings_of(true)
     }
 
-    /// As [`warnings`](Self::warnings), but for what refresh tokens make up for.
+    /// As [`warnings`](Self::warnings), without those that refresh tokens make void.
     #[must_use]
     pub fn warnings_with_refresh_tokens(&self) -> Vec<String> {
         self.warnings_of(false)
@@ -48,7 +51,6 @@ impl Policy {
     fn warnings_of(&self, without_refresh: bool) -> Vec<String> {
         [
             self.warn_of_no_renewal().filter(|_| without_refresh),
-            self.warn_of_restart(),
             self.warn_of_pause().filter(|_| without_refresh),
             self.warn_of_no_interval(),
         ]
@@ -61,21 +63,20 @@ impl Policy {
         let (idle, absolute) = (readable(self.idle_timeout), readable(self.absolute_timeout));
         if self.records_activity {
             return format!(
-                "A session ends {idle} after the user's last activity, and {absolute} after sign-in \
-                 whatever happens; then the user signs in again. An authenticated request is \
-                 activity unless it is classed as background, and so is a refresh of the user's."
+                "A session ends {idle} after the user's last activity, and in any case {absolute} \
+                 after sign-in; then the user signs in again. An authenticated request and a \
+                 refresh are activity unless they are classed as background."
             );
         }
         let unrecorded = if self.renews {
             let earliest = readable(self.renewal_window());
-            format!("an idle session can end {earliest} after the user's last request already")
+            format!("an idle session can end as early as {earliest} after the user's last request")
         } else {
             "the user's requests do not prolong it".to_owned()
         };
         format!(
-            "A session ends {idle} after its last renewal or its sign-in, and {absolute} after \
-             sign-in whatever happens; then the user signs in again. Activity is not recorded: \
-             {unrecorded}."
+            "A session ends {idle} after its last renewal or its sign-in, and in any case {absolute} \
+             after sign-in; then the user signs in again. Activity is not recorded: {unrecorded}."
         )
     }
 
@@ -98,13 +99,13 @@ impl Policy {
             RenewWhen::Always => "at any age".to_owned(),
             RenewWhen::Threshold(share) => {
                 let window = readable(self.renewal_window());
-                format!("once less than {share} of its lifetime ({window}) is left")
+                format!("as soon as less than {share} of its lifetime ({window}) is left")
             }
         };
         let rate = if self.renew_min_interval.is_zero() {
-            "as often as that happens".to_owned()
+            "without a minimum interval".to_owned()
         } else {
-            format!("at most once in {}", readable(self.renew_min_interval))
+            format!("at most once per {}", readable(self.renew_min_interval))
         };
         format!("A token is renewed by a successful user request {when}, {rate}.")
     }
@@ -122,7 +123,7 @@ impl Policy {
             ),
             None => {
                 "The timeouts exceed those of NIST SP 800-63B-4 for AAL2 (1h of inactivity, 24h \
-                     overall): where that level applies, justify the deviation."
+                     overall): justify the deviation if that level applies."
                     .to_owned()
             }
         }
@@ -131,54 +132,20 @@ impl Policy {
     fn warn_of_no_renewal(&self) -> Option<String> {
         (!self.renews).then(|| {
             format!(
-                "renewals are off, so a token ends {} after it was minted however active its user \
-                 is: switch renew on, or issue refresh tokens",
+                "renewals are off, so a token expires {} after it was minted even if its user is \
+                 active: switch renew on, or issue refresh tokens",
                 readable(self.token_lifetime),
             )
         })
-    }
-
-    fn warn_of_restart(&self) -> Option<String> {
-        let oldest = if self.renews {
-            self.token_lifetime.saturating_sub(self.renewal_window())
-        } else {
-            self.token_lifetime
-        };
-        if !self.records_activity || oldest <= self.idle_timeout {
-            return None;
-        }
-        Some(format!(
-            "where the record of activity is lost in a restart, an active user could be logged out, \
-             as a token not yet due for renewal can be {} old, longer than idle_timeout ({}): use a \
-             store that survives restarts, or {}",
-            readable(oldest),
-            readable(self.idle_timeout),
-            self.ways_to_survive_a_restart(),
-        ))
-    }
-
-    fn ways_to_survive_a_restart(&self) -> String {
-        match self.renew_when {
-            RenewWhen::Threshold(share) if self.renews => {
-                let needed = 1.0 - self.idle_timeout.div_duration_f64(self.token_lifetime);
-                let lifetime = self.idle_timeout.div_f64(1.0 - share).as_secs();
-                format!(
-                    "raise renew_threshold to {}, or shorten token_lifetime to {}",
-                    (needed * 100.0).ceil() / 100.0,
-                    readable(Duration::from_secs(lifetime)),
-                )
-            }
-            _ => format!("shorten token_lifetime to {}", readable(self.idle_timeout)),
-        }
     }
 
     fn warn_of_pause(&self) -> Option<String> {
         let window = self.renewal_window();
         (self.records_activity && self.renews && window < self.idle_timeout).then(|| {
             format!(
-                "a token may have no more than {} left when its user pauses, less than idle_timeout \
-                 ({}), so it can expire before the session does: issue refresh tokens, lengthen \
-                 token_lifetime, raise renew_threshold or shorten idle_timeout",
+                "a token can expire {} after the user's last activity, before idle_timeout ({}) has \
+                 passed: issue refresh tokens, lengthen token_lifetime, raise renew_threshold or \
+                 shorten idle_timeout",
                 readable(window),
                 readable(self.idle_timeout),
             )
@@ -187,8 +154,8 @@ impl Policy {
 
     fn warn_of_no_interval(&self) -> Option<String> {
         (self.renews && self.renew_min_interval.is_zero()).then(|| {
-            "renew_min_interval is 0, so parallel requests each renew the token: set it to some \
-             seconds"
+            "renew_min_interval is 0, so each of several parallel requests renews the token: set it \
+             to some seconds"
                 .to_owned()
         })
     }

@@ -1,44 +1,78 @@
-//! Durations as people write them: `1500ms`, `20m`, `1h 30m`, `0.0333h`.
+//! Parses and writes durations in units: `1500ms`, `20m`, `1h 30m`, `0.0333h`.
 
-use std::{fmt, time::Duration};
-
-const EMPTY: DurationError =
-    DurationError("it is empty; write a number and a unit, like 90s or 20m");
-const NO_NUMBER: DurationError =
-    DurationError("a number of 0 or more is expected before each unit, like 90s, 20m or 0.5h");
-const NO_UNIT: DurationError =
-    DurationError("a number has no unit; write ms, s, m, h or d after it, like 90s or 20m");
-const UNKNOWN_UNIT: DurationError =
-    DurationError("a unit is unknown; write ms, s, m, h or d, like 90s or 20m");
-const TOO_LONG: DurationError = DurationError("it is too long to be represented");
+use std::{error::Error, fmt, time::Duration};
 
 const NANOS_PER_MILLI: u128 = 1_000_000;
 
-/// Digits of a fraction that are read; a year has 11 digits of milliseconds, the rest is noise.
+/// Digits of a fraction that are read. A year has 11 digits of milliseconds, so more do not matter.
 const FRACTION_DIGITS: usize = 18;
 
-/// Why a text is not a duration. Does not repeat the text.
+/// Why a text is not a duration. The message does not repeat the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DurationError(&'static str);
+pub struct DurationError(DurationErrorKind);
 
-impl fmt::Display for DurationError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
+/// The kinds of [`DurationError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DurationErrorKind {
+    /// The text is empty.
+    Empty,
+    /// A number of 0 or more is missing before a unit.
+    NoNumber,
+    /// A number has no unit.
+    NoUnit,
+    /// A unit is unknown.
+    UnknownUnit,
+    /// The duration is longer than 2^64 milliseconds.
+    TooLong,
+}
+
+impl DurationError {
+    /// The kind of error.
+    #[must_use]
+    pub const fn kind(&self) -> DurationErrorKind {
+        self.0
     }
 }
 
-impl std::error::Error for DurationError {}
+impl fmt::Display for DurationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            DurationErrorKind::Empty => {
+                "the duration is empty; write a number and a unit, like 90s"
+            }
+            DurationErrorKind::NoNumber => {
+                "a number of 0 or more must come before each unit, like 90s, 20m or 0.5h"
+            }
+            DurationErrorKind::NoUnit => {
+                "a number has no unit; write ms, s, m, h or d after it, like 90s or 20m"
+            }
+            DurationErrorKind::UnknownUnit => {
+                "a unit is unknown; write ms, s, m, h or d, like 90s or 20m"
+            }
+            DurationErrorKind::TooLong => "the duration is too long to be represented",
+        })
+    }
+}
 
-/// Reads a duration: one or more numbers, each with its unit, added up.
+impl Error for DurationError {}
+
+const EMPTY: DurationError = DurationError(DurationErrorKind::Empty);
+const NO_NUMBER: DurationError = DurationError(DurationErrorKind::NoNumber);
+const NO_UNIT: DurationError = DurationError(DurationErrorKind::NoUnit);
+const UNKNOWN_UNIT: DurationError = DurationError(DurationErrorKind::UnknownUnit);
+const TOO_LONG: DurationError = DurationError(DurationErrorKind::TooLong);
+
+/// Parses a duration: one or more numbers, each with its unit, added up.
 ///
 /// Units are those of the `humantime` crate, in all their spellings: `ns`, `us`, `ms`, `s`, `m`,
 /// `h`, `d`, `w`, `M` (30.44 days), `y` (365.25 days). Any number may be a decimal. The sum is
-/// rounded to whole milliseconds, but what is not zero never becomes zero.
+/// rounded to whole milliseconds; a duration that is not zero is rounded to at least 1 ms.
 ///
 /// # Errors
 ///
-/// For a number without a unit (other than a lone `0`), an unknown unit, a sign, anything that is
-/// not a number, and what exceeds 2^64 milliseconds.
+/// A number without a unit (other than `0` alone), an unknown unit, a sign, text that is not a
+/// number, and a duration over 2^64 milliseconds.
 ///
 /// ```
 /// use std::time::Duration;
@@ -65,10 +99,10 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     round_to_millis(nanos)
 }
 
-/// Writes a duration so that [`parse_duration`] reads it back, to the millisecond: `1h 30m`.
+/// Writes a duration to the millisecond, as [`parse_duration`] reads it: `1h 30m`.
 pub(crate) fn readable(duration: Duration) -> String {
     let secs = duration.as_secs();
-    // Timeouts of a day or so are known by their hours: "24h", not "1d".
+    // Standards and people give timeouts of up to two days in hours: "24h", not "1d".
     let days = if secs < 2 * 86_400 { 0 } else { secs / 86_400 };
     let hours = (secs - days * 86_400) / 3600;
     let parts = [
@@ -117,12 +151,12 @@ fn fraction_of(unit: u128, digits: &str) -> u128 {
     unit * numerator / denominator
 }
 
-/// How long one of `unit` is; humantime knows the words.
+/// The nanoseconds of one `unit`. The names of units are those of humantime.
 fn nanos_of_unit(unit: &str) -> Result<u128, DurationError> {
     if unit.is_empty() {
         return Err(NO_UNIT);
     }
-    // Only ever asked for a single unit: its sum of several can panic near 2^64 seconds.
+    // humantime parses one unit only: its sum of several can panic near 2^64 seconds.
     humantime::parse_duration(&format!("1{unit}"))
         .map(|one| one.as_nanos())
         .map_err(|_| UNKNOWN_UNIT)
@@ -130,7 +164,7 @@ fn nanos_of_unit(unit: &str) -> Result<u128, DurationError> {
 
 fn round_to_millis(nanos: u128) -> Result<Duration, DurationError> {
     let rounded = nanos.checked_add(NANOS_PER_MILLI / 2).ok_or(TOO_LONG)? / NANOS_PER_MILLI;
-    // A tiny interval must not turn into the zero that switches something off.
+    // Zero switches some settings off, so a tiny duration must not become zero.
     let millis = if nanos > 0 { rounded.max(1) } else { 0 };
     u64::try_from(millis).map(Duration::from_millis).map_err(|_| TOO_LONG)
 }
@@ -146,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_people_write_is_read() {
+    fn durations_in_common_notations_are_parsed() {
         let written = [
             ("1500ms", 1500),
             ("90s", 90_000),
@@ -178,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration_is_refused() {
+    fn a_text_that_is_not_a_duration_is_refused() {
         let refused = [
             ("", EMPTY),
             (" \t", EMPTY),
@@ -215,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_duration_is_written_in_the_units_people_use() {
+    fn a_duration_is_written_in_common_units() {
         let shown = [
             (0, "0s"),
             (1500, "1s 500ms"),
@@ -237,12 +271,12 @@ mod tests {
         }
 
         #[test]
-        fn no_row_of_numbers_and_units_panics(text in "([0-9]{0,25}\\.?[0-9]{0,25} ?[a-zµ]{0,3} ?){0,6}") {
+        fn no_sequence_of_numbers_and_units_panics(text in "([0-9]{0,25}\\.?[0-9]{0,25} ?[a-zµ]{0,3} ?){0,6}") {
             let _ = parse_duration(&text);
         }
 
         #[test]
-        fn what_humantime_reads_is_read_alike(
+        fn durations_are_parsed_as_humantime_parses_them(
             numbers in prop::collection::vec((0_u32..100_000, "ms|s|sec|min|m|hours|h|d|days|w"), 1..4)
         ) {
             let spans: Vec<String> = numbers.iter().map(|(count, unit)| format!("{count}{unit}")).collect();
@@ -251,7 +285,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_written_is_read_back(millis: u64) {
+        fn a_written_duration_is_parsed_back(millis: u64) {
             let duration = Duration::from_millis(millis);
             prop_assert_eq!(parse_duration(&readable(duration)), Ok(duration));
         }

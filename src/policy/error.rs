@@ -1,8 +1,8 @@
-//! What is wrong with a policy, all of it at once.
+//! The error of a policy that cannot be built.
 
-use std::fmt;
+use std::{error::Error, fmt};
 
-/// Why a [`Policy`](super::Policy) could not be built: every problem, each with what to change.
+/// Why a [`Policy`](super::Policy) could not be built: lists every problem with what to change.
 ///
 /// ```
 /// use std::time::Duration;
@@ -25,7 +25,7 @@ impl PolicyError {
         Self { problems }
     }
 
-    /// The problems, one sentence each; never empty.
+    /// The problems, one sentence each, each beginning with the name of the setting or variable.
     #[must_use]
     pub fn problems(&self) -> &[String] {
         &self.problems
@@ -38,4 +38,4 @@ impl fmt::Display for PolicyError {
     }
 }
 
-impl std::error::Error for PolicyError {}
+impl Error for PolicyError {}

@@ -9,6 +9,7 @@ mod error;
 mod overrides;
 mod presets;
 mod profiles;
+mod renew_when;
 #[cfg(test)]
 mod tests;
 
@@ -16,17 +17,18 @@ use std::time::Duration;
 
 pub use self::{
     builder::PolicyBuilder,
-    duration::{DurationError, parse_duration},
+    duration::{DurationError, DurationErrorKind, parse_duration},
     error::PolicyError,
     overrides::{AllowedTimeout, OutOfBounds, OverrideBounds, OverrideField, TimeoutOverrides},
     profiles::Profiles,
+    renew_when::RenewWhen,
 };
 
 /// How long sessions live, and when their tokens are renewed.
 ///
-/// A policy that exists is free of contradictions: [`PolicyBuilder::build`] has refused the others.
+/// [`PolicyBuilder::build`] refuses contradictions, so a policy that exists has none.
 ///
-/// It deserializes from a map with the builder's names, each optional: durations are texts
+/// It deserializes from a map of the builder's settings, each optional: durations are strings
 /// (`"20m"`, `"0.5h"`) or whole seconds, `renew` is a boolean, `renew_threshold` a number or
 /// `"always"`. An unknown name or a contradiction is an error.
 ///
@@ -59,41 +61,24 @@ pub struct Policy {
     records_activity: bool,
 }
 
-/// From when on a token is due for renewal.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum RenewWhen {
-    /// Once less than this share of its lifetime is left: over 0, at most 1.
-    Threshold(f64),
-    /// At any age.
-    Always,
-}
-
-impl RenewWhen {
-    /// The share of a token's lifetime in which it is due.
-    fn share(self) -> f64 {
-        match self {
-            Self::Threshold(share) => share,
-            Self::Always => 1.0,
-        }
-    }
-}
-
 impl Policy {
-    /// A builder with the defaults: 20 m idle, 12 h absolute, tokens of 1 h.
+    /// Returns a builder with the defaults: an idle timeout of 20 minutes, an absolute timeout of 12
+    /// hours, tokens of 1 hour.
     pub fn builder() -> PolicyBuilder {
         PolicyBuilder::new()
     }
 
-    /// A policy without a record of activity: renewal alone keeps a session alive, so that the
+    /// Returns a policy that does not record activity: only renewals keep a session alive, so the
     /// idle timeout is the token lifetime.
     ///
-    /// Nothing is stored, at the price of accuracy. A request that comes before renewal is due
-    /// leaves no trace, so an idle session can end after no more than `threshold x lifetime`: with
-    /// the default threshold of 0.5, anywhere between half a lifetime and a whole one. It cannot be
-    /// combined with refresh tokens.
+    /// No activity is stored, which makes the idle timeout less exact: a request before renewal is
+    /// due does not prolong the session, so a session can end after `threshold x lifetime` without
+    /// activity. With the default threshold of 0.5 that is between half a lifetime and a whole one.
+    /// Such a policy cannot be combined with refresh tokens.
     ///
-    /// The rest is as [`Policy::builder`] has it, but for a lifetime under 2 m the minimum interval
-    /// between renewals is half the lifetime. Change it by [`Policy::to_builder`].
+    /// Other settings have the defaults of [`Policy::builder`], except that the minimum interval
+    /// between renewals is half the lifetime if the lifetime is under 2 minutes. Change them with
+    /// [`Policy::to_builder`].
     ///
     /// # Errors
     ///
@@ -102,8 +87,8 @@ impl Policy {
         PolicyBuilder::sliding(lifetime).absolute_timeout(absolute).build()
     }
 
-    /// The defaults, overlaid with the environment variables `{prefix}_IDLE_TIMEOUT` and so on,
-    /// which [`PolicyBuilder::env`] lists.
+    /// Returns the default policy with the settings of the environment variables
+    /// `{prefix}_IDLE_TIMEOUT` and so on; [`PolicyBuilder::env`] lists them.
     ///
     /// # Errors
     ///
@@ -112,12 +97,13 @@ impl Policy {
         Self::builder().env(prefix).build()
     }
 
-    /// A builder that starts from this policy; one from [`Policy::sliding`] stays sliding.
+    /// Returns a builder with the settings of this policy; one from [`Policy::sliding`] still records
+    /// no activity.
     pub fn to_builder(&self) -> PolicyBuilder {
         PolicyBuilder::from_policy(self)
     }
 
-    /// The longest time between two activities; without a record of activity the token lifetime.
+    /// The longest time between two activities; the token lifetime if activity is not recorded.
     #[must_use]
     pub fn idle_timeout(&self) -> Duration {
         self.idle_timeout
@@ -129,19 +115,19 @@ impl Policy {
         self.absolute_timeout
     }
 
-    /// How long a freshly minted token lives, unless the absolute timeout comes first.
+    /// The lifetime of a new access token, unless the absolute timeout is earlier.
     #[must_use]
     pub fn token_lifetime(&self) -> Duration {
         self.token_lifetime
     }
 
-    /// Whether tokens are renewed at all.
+    /// Whether tokens are renewed.
     #[must_use]
     pub fn renews(&self) -> bool {
         self.renews
     }
 
-    /// From when on a token is due, where [`Policy::renews`].
+    /// When a token is due for renewal, if [`Policy::renews`].
     #[must_use]
     pub fn renew_when(&self) -> RenewWhen {
         self.renew_when
@@ -160,19 +146,19 @@ impl Policy {
         self.leeway
     }
 
-    /// How far in the future a token's `nbf` and `iat` may lie.
+    /// How far in the future a token's `nbf` and `iat` may be.
     #[must_use]
     pub fn max_clock_skew(&self) -> Duration {
         self.max_clock_skew
     }
 
-    /// Whether the time of the last activity is kept: `false` for [`Policy::sliding`] alone.
+    /// Whether activity is recorded: `false` only for a policy from [`Policy::sliding`].
     #[must_use]
     pub fn records_activity(&self) -> bool {
         self.records_activity
     }
 
-    /// The last part of a token's life, in which it is due for renewal.
+    /// The last part of a token's lifetime, in which it is due for renewal.
     fn renewal_window(&self) -> Duration {
         self.token_lifetime.mul_f64(self.renew_when.share())
     }

@@ -1,38 +1,43 @@
-//! Policies that the common standards ask for.
+//! Policies with the timeouts of common standards.
 
 use std::time::Duration;
 
-use super::{Policy, RenewWhen};
+use super::{
+    Policy, RenewWhen,
+    builder::{MAX_CLOCK_SKEW, RENEW_MIN_INTERVAL, RENEW_THRESHOLD},
+};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Policies that the common standards ask for. Their tokens, but those of `long_lived`, live for twice the idle timeout and
-/// are renewed in the second half, so that no pause within the idle timeout outlasts a token and
-/// no restart of the activity store logs an active user out.
+/// Policies with the timeouts of common standards. Except in `long_lived`, a token lives for twice
+/// the idle timeout and is renewed in the second half of its lifetime, so that no token expires
+/// during a pause that is shorter than the idle timeout.
 impl Policy {
-    /// NIST SP 800-63B-4, section 2.2.3 (AAL2): 1 h of inactivity, 24 h overall; tokens of 2 h.
+    /// NIST SP 800-63B-4, section 2.2.3 (AAL2): 1 hour of inactivity, 24 hours overall; tokens
+    /// of 2 hours.
     #[must_use]
     pub fn nist_aal2() -> Self {
         Self::preset(HOUR, 24 * HOUR)
     }
 
-    /// NIST SP 800-63B-4, section 2.3.3 (AAL3): 15 m of inactivity, 12 h overall; tokens of 30 m.
+    /// NIST SP 800-63B-4, section 2.3.3 (AAL3): 15 minutes of inactivity, 12 hours overall;
+    /// tokens of 30 minutes.
     #[must_use]
     pub fn nist_aal3() -> Self {
         Self::preset(15 * MINUTE, 12 * HOUR)
     }
 
-    /// PCI DSS v4.0.1, requirement 8.2.8: 15 m of inactivity; tokens of 30 m. The standard names
-    /// no longest session; 12 h, a working day, is this crate's choice.
+    /// PCI DSS v4.0.1, requirement 8.2.8: 15 minutes of inactivity; tokens of 30 minutes. The standard
+    /// has no absolute timeout; 12 hours is this crate's choice.
     #[must_use]
     pub fn pci_dss() -> Self {
         Self::preset(15 * MINUTE, 12 * HOUR)
     }
 
-    /// For sessions with refresh tokens: 3 d of inactivity, 14 d overall; tokens of 15 m, renewed
-    /// in their second half.
+    /// Long sessions with refresh tokens: 3 days of inactivity, 14 days overall; tokens of 15 minutes.
+    /// Without refresh tokens, a pause of 7.5 minutes can end such a session.
     #[must_use]
     pub fn long_lived() -> Self {
         Self { token_lifetime: 15 * MINUTE, ..Self::preset(3 * DAY, 14 * DAY) }
@@ -44,10 +49,10 @@ impl Policy {
             absolute_timeout,
             token_lifetime: idle_timeout * 2,
             renews: true,
-            renew_when: RenewWhen::Threshold(0.5),
-            renew_min_interval: MINUTE,
+            renew_when: RenewWhen::Threshold(RENEW_THRESHOLD),
+            renew_min_interval: RENEW_MIN_INTERVAL,
             leeway: Duration::ZERO,
-            max_clock_skew: Duration::from_secs(5),
+            max_clock_skew: MAX_CLOCK_SKEW,
             records_activity: true,
         }
     }

@@ -4,12 +4,12 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use super::{Policy, TimeoutOverrides};
 
-/// The policies of a service by name: `normal`, and whatever else it has, such as `remember_me`
-/// or `guest`.
+/// The policies of a service by name: `normal`, and others such as `remember_me` or `guest`.
 ///
-/// A session keeps the name of its profile as a signed claim. A profile that is no longer listed
-/// is judged *and renewed* as `normal`: abolishing remember-me reaches the sessions it began, and a
-/// listed one keeps its longer life through every renewal.
+/// A session keeps the name of its profile as a signed claim. If no profile has that name any more,
+/// the session is judged *and renewed* under `normal`: removing `remember_me` ends the long sessions
+/// that it started, and a session of a profile that exists keeps its timeouts through every renewal
+/// (P19).
 ///
 /// ```
 /// use std::time::Duration;
@@ -33,16 +33,16 @@ pub struct Profiles {
 }
 
 impl Profiles {
-    /// The name of the policy that applies where no other does.
+    /// The name of the policy that applies to a session without a profile.
     pub const NORMAL: &str = "normal";
 
-    /// A single profile, `normal`.
+    /// Creates profiles with `normal` alone.
     #[must_use]
     pub fn new(normal: Policy) -> Self {
         Self { normal, named: Vec::new() }
     }
 
-    /// Adds a profile; replaces one of the same name, `normal` too.
+    /// Adds a profile; replaces the profile with the same name, also `normal`.
     #[must_use]
     pub fn with(mut self, name: impl Into<String>, policy: Policy) -> Self {
         let name = name.into();
@@ -57,9 +57,9 @@ impl Profiles {
         self
     }
 
-    /// The policy of that name; `normal` for no name and for one that is not listed.
+    /// Returns the policy with that name; `normal` for no name and for an unknown one.
     ///
-    /// Allocates nothing; compares names one by one, as there are few.
+    /// Does not allocate. Compares the names one by one, because there are few.
     #[inline]
     #[must_use]
     pub fn get(&self, name: Option<&str>) -> &Policy {
@@ -81,25 +81,26 @@ impl Profiles {
         Cow::Owned(if normal { policy.overridden(overrides) } else { policy.shortened(overrides) })
     }
 
-    /// Whether a profile of that name is listed; `normal` always is.
+    /// Whether a profile has that name; always true for `normal`.
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
         name == Self::NORMAL || self.listed(name).is_some()
     }
 
-    /// The policy that applies where no other does.
+    /// The policy `normal`.
     #[must_use]
     pub fn normal(&self) -> &Policy {
         &self.normal
     }
 
-    /// All profiles, `normal` first, the others in the order they were added.
+    /// Iterates over all profiles: `normal`, then the others in the order in which they were added.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Policy)> {
         let named = self.named.iter().map(|(name, policy)| (name.as_str(), policy));
         std::iter::once((Self::NORMAL, &self.normal)).chain(named)
     }
 
-    /// The longest absolute timeout of any profile: how long a session of unknown profile may live.
+    /// The longest absolute timeout of any profile: the longest life of a session whose profile is not
+    /// known.
     #[must_use]
     pub fn longest_absolute_timeout(&self) -> Duration {
         self.named
@@ -108,7 +109,7 @@ impl Profiles {
             .fold(self.normal.absolute_timeout(), Duration::max)
     }
 
-    /// The widest clock skew of any profile.
+    /// The largest `max_clock_skew` of any profile.
     #[must_use]
     pub fn widest_clock_skew(&self) -> Duration {
         self.iter().map(|(_, policy)| policy.max_clock_skew()).max().unwrap_or_default()
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listed_profile_is_found_by_name() {
+    fn a_profile_is_found_by_name() {
         let profiles = three();
         assert_eq!(profiles.get(Some("remember_me")), &lasting(720 * HOUR));
         assert_eq!(profiles.get(Some("guest")), &lasting(2 * HOUR));
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn p19_a_profile_no_longer_listed_is_normal() {
+    fn p19_an_unknown_profile_is_normal() {
         let profiles = Profiles::new(lasting(12 * HOUR));
         assert!(!profiles.contains("remember_me"));
         assert_eq!(profiles.get(Some("remember_me")), profiles.normal());
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_listed_once_and_the_last_one_counts() {
+    fn a_later_profile_replaces_one_with_the_same_name() {
         let profiles = three().with("guest", lasting(3 * HOUR)).with("normal", lasting(24 * HOUR));
         let names: Vec<&str> = profiles.iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["normal", "remember_me", "guest"]);
@@ -177,14 +178,14 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_absolute_timeout_is_of_any_profile() {
+    fn the_longest_absolute_timeout_is_the_largest_of_any_profile() {
         assert_eq!(three().longest_absolute_timeout(), 720 * HOUR);
         let shorter = Profiles::new(lasting(12 * HOUR)).with("guest", lasting(2 * HOUR));
         assert_eq!(shorter.longest_absolute_timeout(), 12 * HOUR);
     }
 
     #[test]
-    fn the_widest_skew_is_that_of_any_profile() {
+    fn the_widest_clock_skew_is_the_largest_of_any_profile() {
         let long_lived = Policy::builder().max_clock_skew(Duration::ZERO).build().unwrap();
         let profiles = Profiles::new(long_lived).with("guest", lasting(2 * HOUR));
         assert_eq!(profiles.widest_clock_skew(), Duration::from_secs(5));

@@ -1,4 +1,4 @@
-//! What can be built and what cannot.
+//! Policies that can be built, and policies that cannot.
 
 mod configuration;
 mod description;
@@ -35,7 +35,7 @@ fn the_defaults() {
 }
 
 #[test]
-fn each_contradiction_alone_is_the_only_problem_named() {
+fn a_single_contradiction_is_the_only_problem() {
     let instant = Duration::from_millis(999);
     let over_two_minutes = Duration::from_millis(120_001);
     let b = Policy::builder;
@@ -72,7 +72,7 @@ fn each_contradiction_alone_is_the_only_problem_named() {
 }
 
 #[test]
-fn a_limit_out_of_its_bounds_is_out_of_order_too() {
+fn a_timeout_out_of_its_bounds_can_be_out_of_order_too() {
     let b = Policy::builder;
     let sliding = || Policy::sliding(HOUR, DAY).unwrap().to_builder();
     let long = || b().absolute_timeout(CENTURY);
@@ -90,7 +90,7 @@ fn a_limit_out_of_its_bounds_is_out_of_order_too() {
 }
 
 #[test]
-fn all_contradictions_are_listed_at_once() {
+fn every_contradiction_is_listed() {
     let error = Policy::builder()
         .idle_timeout(13 * HOUR)
         .token_lifetime(14 * HOUR)
@@ -112,7 +112,7 @@ fn all_contradictions_are_listed_at_once() {
 }
 
 #[test]
-fn the_bounds_themselves_are_legal() {
+fn the_bounds_are_inclusive() {
     let second = Duration::from_secs(1);
     let b = Policy::builder;
     let legal = [
@@ -141,7 +141,7 @@ fn the_bounds_themselves_are_legal() {
 }
 
 #[test]
-fn a_sliding_policy_has_its_token_lifetime_for_an_idle_timeout() {
+fn the_idle_timeout_of_a_sliding_policy_is_its_token_lifetime() {
     let policy = Policy::sliding(HOUR, DAY).unwrap();
     assert_eq!((policy.idle_timeout(), policy.token_lifetime()), (HOUR, HOUR));
     assert_eq!(policy.absolute_timeout(), DAY);
@@ -153,14 +153,14 @@ fn a_sliding_policy_has_its_token_lifetime_for_an_idle_timeout() {
 }
 
 #[test]
-fn a_short_sliding_policy_has_an_interval_that_fits() {
+fn a_short_sliding_policy_has_a_shorter_min_interval() {
     let policy = Policy::sliding(Duration::from_secs(30), HOUR).unwrap();
     assert_eq!(policy.renew_min_interval(), Duration::from_secs(15));
     assert_eq!(Policy::sliding(2 * MINUTE, HOUR).unwrap().renew_min_interval(), MINUTE);
 }
 
 #[test]
-fn a_sliding_policy_names_each_problem_once() {
+fn a_sliding_policy_lists_each_problem_once() {
     let named =
         |lifetime, absolute| Policy::sliding(lifetime, absolute).unwrap_err().problems().len();
     assert_eq!(named(2 * DAY, DAY), 1);
@@ -169,7 +169,7 @@ fn a_sliding_policy_names_each_problem_once() {
 }
 
 #[test]
-fn a_policy_survives_its_builder() {
+fn a_policy_equals_the_one_built_from_its_own_builder() {
     let all_set = Policy::builder()
         .idle_timeout(MINUTE)
         .absolute_timeout(DAY)
@@ -187,7 +187,7 @@ fn a_policy_survives_its_builder() {
 }
 
 #[test]
-fn the_presets_stand_up_to_the_builder_and_surprise_nobody() {
+fn the_presets_are_valid_and_have_no_warning() {
     let presets = [
         (Policy::nist_aal2(), HOUR, 24 * HOUR),
         (Policy::nist_aal3(), 15 * MINUTE, 12 * HOUR),

@@ -15,7 +15,7 @@ use http::HeaderName;
 use self::layer::Layers;
 pub use self::{
     builder::{BuildError, SlidingSessionsBuilder},
-    client_config::{ClientConfig, Features, RenewBelow},
+    client_config::{ClientConfig, Features},
     future::ResponseFuture,
     layer::SlidingSessionsLayer,
     service::SlidingSessionsService,

@@ -12,7 +12,7 @@ fn read(json: &str) -> Result<Policy, String> {
 }
 
 #[test]
-fn the_environment_is_laid_over_the_defaults() {
+fn the_environment_replaces_the_defaults() {
     assert_eq!(overlaid(&[]).build(), Ok(default()));
     let policy = overlaid(&[
         ("APP_IDLE_TIMEOUT", "5m"),
@@ -42,7 +42,7 @@ fn the_environment_is_laid_over_the_defaults() {
 }
 
 #[test]
-fn every_unreadable_variable_is_named_and_none_repeated() {
+fn every_unreadable_variable_is_named_and_no_value_is_repeated() {
     let settings = [
         ("APP_IDLE_TIMEOUT", "hunter2"),
         ("APP_ABSOLUTE_TIMEOUT", "hunter2"),
@@ -63,7 +63,7 @@ fn every_unreadable_variable_is_named_and_none_repeated() {
 }
 
 #[test]
-fn what_is_unreadable_and_what_is_contradictory_come_together() {
+fn unreadable_and_contradictory_settings_are_listed_together() {
     let builder =
         overlaid(&[("APP_RENEW", "yes"), ("APP_LEEWAY", "1h"), ("APP_RENEW_THRESHOLD", "1.5")]);
     assert_eq!(problems(builder).len(), 3);
@@ -76,11 +76,11 @@ fn a_variable_that_is_not_unicode_is_unreadable() {
 
     let garbled = |name: &str| (name == "APP_RENEW").then(|| OsString::from_vec(vec![b'o', 0xff]));
     let named = problems(Policy::builder().overlay("APP", garbled));
-    assert_eq!(named, ["APP_RENEW cannot be read: it is not Unicode"]);
+    assert_eq!(named, ["APP_RENEW cannot be read: the value is not Unicode"]);
 }
 
 #[test]
-fn an_environment_without_our_variables_gives_the_defaults() {
+fn an_environment_without_variables_gives_the_default_policy() {
     assert_eq!(Policy::from_env("A_PREFIX_THAT_NOBODY_SETS"), Ok(default()));
 }
 
@@ -110,7 +110,7 @@ fn a_policy_is_read_from_a_map() {
 }
 
 #[test]
-fn what_a_map_cannot_say_is_refused() {
+fn an_invalid_map_is_refused() {
     let refused = [
         (r#"{"idle": "5m"}"#, "unknown field"),
         (r#"{"idle_timeout": "5"}"#, "no unit"),
@@ -132,10 +132,18 @@ fn what_a_map_cannot_say_is_refused() {
 }
 
 #[test]
-fn a_contradictory_map_lists_all_that_is_wrong() {
+fn a_contradictory_map_lists_every_problem() {
     let error =
         read(r#"{"idle_timeout": "13h", "token_lifetime": "13h", "leeway": 121}"#).unwrap_err();
     for field in ["idle_timeout (13h)", "token_lifetime (13h)", "leeway"] {
         assert!(error.contains(field), "{error}");
+    }
+}
+
+#[test]
+fn renew_when_serializes_as_a_number_or_always() {
+    for (when, json) in [(RenewWhen::Threshold(0.25), "0.25"), (RenewWhen::Always, r#""always""#)] {
+        assert_eq!(serde_json::to_string(&when).unwrap(), json);
+        assert_eq!(serde_json::from_str::<RenewWhen>(json).unwrap(), when);
     }
 }
