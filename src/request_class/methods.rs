@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use super::{Classify, RequestClass, RequestHead};
+use super::{class::RequestClass, classify::Classify, head::RequestHead};
 
 /// Classifies by method.
 #[derive(Clone, Copy, Debug)]
@@ -10,10 +10,10 @@ use super::{Classify, RequestClass, RequestHead};
 pub struct Methods(());
 
 impl Methods {
-    /// `GET` and `HEAD` are `Background`: they neither count nor renew. Every other method stays
-    /// `User`.
+    /// `GET` and `HEAD` are `Background`: they neither count as activity nor renew the token. Every
+    /// other method stays `User`.
     ///
-    /// For services whose pages fetch on their own and where only changes prove a person.
+    /// For services whose pages fetch by themselves, so that only a change proves an active user.
     pub const fn reads_are_background() -> Self {
         Self(())
     }

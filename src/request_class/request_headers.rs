@@ -1,18 +1,20 @@
-//! What the layers look for in a request's headers.
+//! The request headers that the layers read.
 
 use http::{
     HeaderMap,
     header::{AUTHORIZATION, ORIGIN},
 };
 
-use super::{SESSION_ACTIVITY, is_background};
-use crate::transport::HeaderOccurrence;
+use super::{
+    activity_header::{SESSION_ACTIVITY, is_background},
+    header_occurrence::HeaderOccurrence,
+};
 
-/// What the layers look for in a request's headers, found in one pass: each look-up by name would
-/// hash the name anew.
+/// The request headers that the layers read, found in one pass: a look-up by name would hash the
+/// name each time.
 #[derive(Default)]
 pub(crate) struct RequestHeaders<'a> {
-    pub(crate) authorization: HeaderOccurrence<'a>,
+    pub(super) authorization: HeaderOccurrence<'a>,
     pub(crate) has_origin: bool,
     activity: HeaderOccurrence<'a>,
 }
@@ -20,20 +22,20 @@ pub(crate) struct RequestHeaders<'a> {
 impl<'a> RequestHeaders<'a> {
     #[inline]
     pub(crate) fn new(headers: &'a HeaderMap) -> Self {
-        let mut noted = Self::default();
+        let mut found = Self::default();
         for (name, value) in headers {
             if *name == AUTHORIZATION {
-                noted.authorization = noted.authorization.with(value);
+                found.authorization = found.authorization.and(value);
             } else if *name == ORIGIN {
-                noted.has_origin = true;
+                found.has_origin = true;
             } else if *name == SESSION_ACTIVITY {
-                noted.activity = noted.activity.with(value);
+                found.activity = found.activity.and(value);
             }
         }
-        noted
+        found
     }
 
-    /// Whether the client says that nobody sits before it.
+    /// Whether the client declares that the request is no activity of its user.
     pub(crate) fn says_background(&self) -> bool {
         is_background(self.activity)
     }

@@ -19,7 +19,9 @@ use crate::{
     session::Enforcement,
     store::{MemoryLimiter, MemoryStore, RenewalLimiter, SessionStore},
     token::{ClaimsSource, JwtKeys, LegacyTokens, TokenVerifier},
-    transport::{SessionCookie, TokenDelivery, Transport},
+    transport::{
+        Bearer, HeaderToken, SessionCookie, TokenDelivery, TokenOrigin, Transport, Transports,
+    },
 };
 
 /// Builds [`SlidingSessions`]; [`build`](Self::build) checks everything.
@@ -29,7 +31,7 @@ pub struct SlidingSessionsBuilder {
     profiles: Profiles,
     pub(super) path_rules: Option<PathRules>,
     classify: Option<Arc<dyn Classify>>,
-    transports: Vec<Transport>,
+    transports: Transports,
     delivery: TokenDelivery,
     cookie: Option<SessionCookie>,
     mirror: Option<(String, String)>,
@@ -53,7 +55,7 @@ impl SlidingSessionsBuilder {
             profiles: Profiles::new(policy),
             path_rules: None,
             classify: None,
-            transports: Vec::new(),
+            transports: Transports::new(),
             delivery: TokenDelivery::new(),
             cookie: None,
             mirror: None,
@@ -116,23 +118,28 @@ impl SlidingSessionsBuilder {
 
     /// Reads tokens from the `Authorization` header; the default where no transport is named.
     /// The first transport, in the order of these calls, that presents something decides.
-    pub fn bearer(mut self) -> Self {
-        self.transports.push(Transport::Bearer);
+    pub fn bearer(self) -> Self {
+        self.transport(Bearer::new())
+    }
+
+    /// Reads tokens with a transport of your own. Its successors go out as its
+    /// [origin](Transport::origin) says.
+    pub fn transport(mut self, transport: impl Transport) -> Self {
+        self.transports = self.transports.with(transport);
         self
     }
 
     /// Reads tokens from a cookie, and writes their successors to it.
     pub fn session_cookie(mut self, cookie: SessionCookie) -> Self {
-        self.transports.push(Transport::Cookie(cookie.clone()));
+        self = self.transport(cookie.clone());
         self.delivery = self.delivery.cookie(cookie.clone());
         self.cookie = Some(cookie);
         self
     }
 
     /// Reads tokens from a header of its own.
-    pub fn token_header(mut self, name: HeaderName) -> Self {
-        self.transports.push(Transport::Header(name));
-        self
+    pub fn token_header(self, name: HeaderName) -> Self {
+        self.transport(HeaderToken::new(name))
     }
 
     /// The response header of renewed tokens; `x-refreshed-token` by default.
@@ -236,8 +243,7 @@ impl SlidingSessionsBuilder {
                 Err(error) => problems.push(format!("mirror_cookie: {error}")),
             }
         }
-        let cookies = |it: &&Transport| matches!(it, Transport::Cookie(_));
-        if self.transports.iter().filter(cookies).count() > 1 {
+        if self.transports.count(TokenOrigin::Cookie) > 1 {
             problems.push("session_cookie: name one cookie only".to_owned());
         }
         let layers_only = self.store.is_some() && self.lifecycle.records.is_none();
@@ -289,7 +295,7 @@ impl SlidingSessionsBuilder {
         let store = self.store.expect("`build` has set one");
         let limiter = self.limiter.unwrap_or_else(|| Arc::new(MemoryLimiter::new()));
         let transports = match self.transports {
-            none if none.is_empty() => vec![Transport::Bearer],
+            none if none.is_empty() => Bearer::new().into(),
             transports => transports,
         };
         let enforcement = Enforcement::new(Arc::clone(&profiles), Arc::clone(&self.clock));

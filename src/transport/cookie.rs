@@ -4,10 +4,15 @@ use std::{fmt, time::Duration};
 
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 
-/// The cookie that carries a session's token: by default
+use super::transport::{PresentedToken, TokenOrigin, Transport, mark_sensitive_if};
+use crate::{rejection::InvalidTokenReason, request_class::RequestHead};
+
+/// The cookie that carries a session's token; by default
 /// `__Host-session; Path=/; Secure; HttpOnly; SameSite=Lax`.
 ///
-/// Cookies are sent by the browser whoever asks: pair them with tower-http's `CsrfLayer`.
+/// A browser also attaches cookies to requests that another site causes: use it together with
+/// tower-http's `CsrfLayer`. A request with two cookies of this name, or with an empty one, is
+/// `invalid_token`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct SessionCookie {
@@ -16,7 +21,7 @@ pub struct SessionCookie {
     secure: bool,
 }
 
-/// Why a cookie was refused.
+/// Why [`SessionCookie::named`] refuses a name or path. The text says what is allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CookieError(&'static str);
 
@@ -29,36 +34,38 @@ impl fmt::Display for CookieError {
 impl std::error::Error for CookieError {}
 
 impl SessionCookie {
-    /// `__Host-session`, which a browser takes over HTTPS only and binds to the host.
+    /// `__Host-session`: browsers accept it over HTTPS only and send it to this host only.
     pub fn new() -> Self {
         Self { name: "__Host-session".into(), path: "/".into(), secure: true }
     }
 
-    /// A cookie of another name and path.
+    /// A cookie with another name and path.
     ///
     /// # Errors
     /// A name that is no token (RFC 9110 section 5.6.2), a path that does not begin with `/` or
-    /// has a control character or `;`, and `__Host-` with a path other than `/`.
+    /// contains a space, a control character or `;`, and `__Host-` with a path other than `/`.
     pub fn named(name: impl Into<String>, path: impl Into<String>) -> Result<Self, CookieError> {
         let (name, path) = (name.into(), path.into());
         let is_token =
             |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
         if name.is_empty() || !name.bytes().all(is_token) {
-            return Err(CookieError("a cookie's name is of letters, digits and !#$%&'*+-.^_`|~"));
+            return Err(CookieError(
+                "a cookie name consists of letters, digits and !#$%&'*+-.^_`|~",
+            ));
         }
         if !path.starts_with('/')
             || !path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';')
         {
-            return Err(CookieError("a cookie's path begins with `/` and has no `;` or blank"));
+            return Err(CookieError("a cookie path begins with `/` and contains no `;` or space"));
         }
         if name.starts_with("__Host-") && path != "/" {
-            return Err(CookieError("a `__Host-` cookie has the path `/`"));
+            return Err(CookieError("a `__Host-` cookie requires the path `/`"));
         }
         Ok(Self { name: name.into(), path: path.into(), secure: true })
     }
 
-    /// Drops `Secure`, and a `__Host-` or `__Secure-` prefix with it: for plain HTTP on a
-    /// developer's machine, never beyond.
+    /// Removes `Secure`, and with it a `__Host-` or `__Secure-` prefix: for plain HTTP on a
+    /// developer's machine. In production anyone on the network could read the cookie.
     pub fn dangerous_insecure(mut self) -> Self {
         let bare = ["__Host-", "__Secure-"].into_iter().find_map(|it| self.name.strip_prefix(it));
         if let Some(bare) = bare {
@@ -74,7 +81,8 @@ impl SessionCookie {
         &self.name
     }
 
-    /// The `Set-Cookie` value that hands out `token`; marked sensitive.
+    /// The `Set-Cookie` value that stores `token` for `max_age`, in whole seconds. Marked
+    /// sensitive.
     #[must_use]
     pub fn set(&self, token: &str, max_age: Duration) -> HeaderValue {
         let Self { name, path, secure } = self;
@@ -89,38 +97,47 @@ impl SessionCookie {
         value
     }
 
-    /// The `Set-Cookie` value that takes the cookie back.
+    /// The `Set-Cookie` value that deletes the cookie.
     #[must_use]
     pub fn clear(&self) -> HeaderValue {
         self.set("", Duration::ZERO)
     }
 
     /// Whether a `Set-Cookie` value sets this cookie.
-    pub(crate) fn is_set_by(&self, set_cookie: &HeaderValue) -> bool {
+    pub(super) fn is_set_by(&self, set_cookie: &HeaderValue) -> bool {
         let value = set_cookie.as_bytes();
         value.starts_with(self.name.as_bytes()) && value.get(self.name.len()) == Some(&b'=')
-    }
-
-    /// The cookie's value in a request; an error if it stands twice.
-    pub(crate) fn find<'a>(&self, headers: &'a HeaderMap) -> Result<Option<&'a [u8]>, ()> {
-        let mut found = None;
-        for header in headers.get_all(COOKIE) {
-            for pair in header.as_bytes().split(|byte| *byte == b';') {
-                let pair = pair.trim_ascii();
-                let Some(rest) = pair.strip_prefix(self.name.as_bytes()) else { continue };
-                let Some(value) = rest.strip_prefix(b"=") else { continue };
-                if found.is_some() {
-                    return Err(());
-                }
-                found = Some(value);
-            }
-        }
-        Ok(found)
     }
 }
 
 impl Default for SessionCookie {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl Transport for SessionCookie {
+    fn read<'a>(&self, head: RequestHead<'a>) -> PresentedToken<'a> {
+        let mut found = PresentedToken::None;
+        for header in head.headers().get_all(COOKIE) {
+            for pair in header.as_bytes().split(|byte| *byte == b';') {
+                let pair = pair.trim_ascii();
+                let Some(rest) = pair.strip_prefix(self.name.as_bytes()) else { continue };
+                let Some(value) = rest.strip_prefix(b"=") else { continue };
+                if found != PresentedToken::None {
+                    return PresentedToken::Unreadable(InvalidTokenReason::SeveralTokens);
+                }
+                found = PresentedToken::from_bytes(value);
+            }
+        }
+        found
+    }
+
+    fn mark_sensitive(&self, headers: &mut HeaderMap) {
+        mark_sensitive_if(headers, |name| *name == COOKIE);
+    }
+
+    fn origin(&self) -> TokenOrigin {
+        TokenOrigin::Cookie
     }
 }

@@ -1,60 +1,99 @@
-use http::HeaderValue;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Request,
+    header::{AUTHORIZATION, COOKIE},
+};
 
 use super::*;
+use crate::{
+    rejection::InvalidTokenReason::{self, NoToken, SeveralTokens},
+    request_class::{RequestHead, RequestHeaders},
+};
 
-fn headers(list: &[(HeaderName, &'static str)]) -> HeaderMap {
-    list.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect()
+fn request(list: &[(HeaderName, &'static str)]) -> Request<()> {
+    let mut request = Request::new(());
+    for (name, value) in list {
+        request.headers_mut().append(name.clone(), HeaderValue::from_static(value));
+    }
+    request
 }
 
-fn all() -> Vec<Transport> {
-    vec![
-        Transport::Bearer,
-        Transport::Cookie(SessionCookie::new()),
-        Transport::Header(HeaderName::from_static("x-token")),
-    ]
+fn transports() -> Transports {
+    Transports::new()
+        .with(Bearer::new())
+        .with(SessionCookie::new())
+        .with(HeaderToken::new(HeaderName::from_static("x-token")))
 }
 
-fn presented(headers: &HeaderMap) -> Presented<'_> {
-    read(&all(), HeaderOccurrence::from_headers(headers, &AUTHORIZATION), headers)
+type Presented<'a> = Result<Option<(&'a [u8], TokenOrigin)>, InvalidTokenReason>;
+
+/// What the transports find, whether or not the headers were looked through before.
+fn presented(request: &Request<()>) -> Presented<'_> {
+    let found = RequestHeaders::new(request.headers());
+    let presented = transports().read(RequestHead::with_headers(request, &found));
+    assert_eq!(presented, transports().read(RequestHead::new(request)));
+    presented
+}
+
+const fn one(token: &[u8], origin: TokenOrigin) -> Presented<'_> {
+    Ok(Some((token, origin)))
 }
 
 #[test]
-fn the_first_transport_that_presents_something_decides() {
+fn the_first_transport_that_finds_something_decides() {
+    use TokenOrigin::{Cookie, Header};
     let x_token = HeaderName::from_static("x-token");
-    let cases: [(&[(HeaderName, &'static str)], Presented<'_>); 11] = [
-        (&[], Presented::Nothing),
-        (&[(AUTHORIZATION, "Basic abc")], Presented::Nothing),
-        (&[(AUTHORIZATION, "Bearer abc")], Presented::Token(b"abc", TokenOrigin::Header)),
-        (&[(AUTHORIZATION, "bEARER   abc ")], Presented::Token(b"abc", TokenOrigin::Header)),
-        (&[(AUTHORIZATION, "Bearer")], Presented::Unreadable),
-        (&[(AUTHORIZATION, "Bearer  ")], Presented::Unreadable),
-        (&[(AUTHORIZATION, "Bearer a"), (AUTHORIZATION, "Bearer a")], Presented::Unreadable),
-        (
-            &[(COOKIE, "a=b; __Host-session=abc; c=d")],
-            Presented::Token(b"abc", TokenOrigin::Cookie),
-        ),
-        (&[(COOKIE, "__Host-session=a; __Host-session=b")], Presented::Unreadable),
-        (
-            &[(AUTHORIZATION, "Bearer a"), (COOKIE, "__Host-session=b")],
-            Presented::Token(b"a", TokenOrigin::Header),
-        ),
-        (&[(x_token, "abc")], Presented::Token(b"abc", TokenOrigin::Header)),
+    let cases: [(&[(HeaderName, &'static str)], Presented<'_>); 15] = [
+        (&[], Ok(None)),
+        (&[(AUTHORIZATION, "Basic abc")], Ok(None)),
+        (&[(AUTHORIZATION, "Bearerabc")], Ok(None)),
+        (&[(AUTHORIZATION, "Bearer abc")], one(b"abc", Header)),
+        (&[(AUTHORIZATION, "bEARER   abc ")], one(b"abc", Header)),
+        (&[(AUTHORIZATION, "Bearer")], Err(NoToken)),
+        (&[(AUTHORIZATION, "Bearer  ")], Err(NoToken)),
+        (&[(AUTHORIZATION, "Bearer a"), (AUTHORIZATION, "Bearer a")], Err(SeveralTokens)),
+        (&[(COOKIE, "a=b; __Host-session=abc; c=d")], one(b"abc", Cookie)),
+        (&[(COOKIE, "__Host-session=")], Err(NoToken)),
+        (&[(COOKIE, "__Host-session=a; __Host-session=b")], Err(SeveralTokens)),
+        (&[(AUTHORIZATION, "Bearer a"), (COOKIE, "__Host-session=b")], one(b"a", Header)),
+        (&[(x_token.clone(), "abc")], one(b"abc", Header)),
+        (&[(x_token.clone(), "")], Err(NoToken)),
+        (&[(x_token.clone(), "a"), (x_token, "b")], Err(SeveralTokens)),
     ];
     for (list, expected) in cases {
-        assert_eq!(presented(&headers(list)), expected, "{list:?}");
+        assert_eq!(presented(&request(list)), expected, "{list:?}");
     }
 }
 
 #[test]
-fn two_cookie_headers_are_read_as_one() {
-    let split = headers(&[(COOKIE, "__Host-session=a"), (COOKIE, "__Host-session=b")]);
-    assert_eq!(presented(&split), Presented::Unreadable);
-    let once = headers(&[(COOKIE, "x=y"), (COOKIE, "__Host-session=b")]);
-    assert_eq!(presented(&once), Presented::Token(b"b", TokenOrigin::Cookie));
+fn several_cookie_headers_are_read_as_one() {
+    let split = request(&[(COOKIE, "__Host-session=a"), (COOKIE, "__Host-session=b")]);
+    assert_eq!(presented(&split), Err(SeveralTokens));
+    let once = request(&[(COOKIE, "x=y"), (COOKIE, "__Host-session=b")]);
+    assert_eq!(presented(&once), one(b"b", TokenOrigin::Cookie));
 }
 
 #[test]
-fn a_cookie_is_written_for_the_host_alone() {
+fn p10_headers_that_carry_tokens_are_marked_sensitive() {
+    let x_token = HeaderName::from_static("x-token");
+    let other = HeaderName::from_static("x-other");
+    let mut headers: HeaderMap = [
+        (AUTHORIZATION, "Bearer a"),
+        (COOKIE, "a=b"),
+        (COOKIE, "__Host-session=b"),
+        (x_token, "c"),
+        (other, "d"),
+    ]
+    .map(|(name, value)| (name, HeaderValue::from_static(value)))
+    .into_iter()
+    .collect();
+    transports().mark_sensitive(&mut headers);
+    for (name, value) in &headers {
+        assert_eq!(value.is_sensitive(), name != "x-other", "{name}");
+    }
+}
+
+#[test]
+fn a_cookie_is_restricted_to_its_host() {
     let written = SessionCookie::new().set("a.b.c", std::time::Duration::from_secs(60));
     assert!(written.is_sensitive());
     assert_eq!(written, "__Host-session=a.b.c; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=60");
@@ -64,7 +103,7 @@ fn a_cookie_is_written_for_the_host_alone() {
 }
 
 #[test]
-fn a_cookie_that_no_browser_would_keep_is_refused() {
+fn a_name_or_path_that_no_browser_accepts_is_an_error() {
     for (name, path) in
         [("", "/"), ("a b", "/"), ("a=b", "/"), ("a", "x"), ("a", "/;x"), ("__Host-a", "/app")]
     {

@@ -1,4 +1,4 @@
-//! How a successor reaches the client.
+//! Delivery of a successor: a response header, or the session cookie.
 
 use std::time::Duration;
 
@@ -7,10 +7,12 @@ use http::{
     header::{CACHE_CONTROL, SET_COOKIE},
 };
 
-use super::{RENEWED_TOKEN, SessionCookie, TokenOrigin};
+use super::{cookie::SessionCookie, transport::TokenOrigin};
 
-/// Where renewed tokens are written: a response header, and the cookie of sessions that came in
-/// one.
+/// The response header that carries a renewed token, unless another one is set.
+pub const RENEWED_TOKEN: HeaderName = HeaderName::from_static("x-refreshed-token");
+
+/// Where renewed tokens are written: a response header, or the cookie for tokens that came in one.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct TokenDelivery {
@@ -20,24 +22,24 @@ pub struct TokenDelivery {
 }
 
 impl TokenDelivery {
-    /// Into the header `x-refreshed-token`; sessions that came in a cookie are not renewed.
+    /// The header `x-refreshed-token`, and no cookie: tokens that came in one are not renewed.
     pub const fn new() -> Self {
         Self { header: RENEWED_TOKEN, cookie: None, mirror: None }
     }
 
-    /// Another header.
+    /// Writes to another header.
     pub fn header(mut self, name: HeaderName) -> Self {
         self.header = name;
         self
     }
 
-    /// The cookie for sessions that came in it.
+    /// The cookie for tokens that came in it.
     pub fn cookie(mut self, cookie: SessionCookie) -> Self {
         self.cookie = Some(cookie);
         self
     }
 
-    /// A cookie that also gets the tokens that are delivered in the header.
+    /// Also writes the tokens that go out in the header into this cookie.
     pub fn mirror_cookie(mut self, cookie: SessionCookie) -> Self {
         self.mirror = Some(cookie);
         self
@@ -49,7 +51,7 @@ impl TokenDelivery {
         &self.header
     }
 
-    /// Whether a session that came by `origin` can be handed a successor.
+    /// Whether the successor of a token with this origin can be delivered.
     pub(crate) const fn reaches(&self, origin: TokenOrigin) -> bool {
         match origin {
             TokenOrigin::Header => true,
@@ -57,14 +59,13 @@ impl TokenDelivery {
         }
     }
 
-    /// Whether a response with this header hands out a token already, or takes one back: login and
-    /// logout.
+    /// Whether a response with this header sets or deletes a token already: a login or logout.
     pub(crate) fn is_used_by(&self, name: &HeaderName, value: &HeaderValue) -> bool {
         let mut cookies = [&self.cookie, &self.mirror].into_iter().flatten();
         *name == self.header || *name == SET_COOKIE && cookies.any(|cookie| cookie.is_set_by(value))
     }
 
-    /// Writes `token`, which lives for `life`, and forbids caches to keep the response.
+    /// Writes `token`, which expires after `life`, and `Cache-Control: no-store`.
     pub(crate) fn write(
         &self,
         headers: &mut HeaderMap,

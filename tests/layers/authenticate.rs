@@ -6,7 +6,12 @@ use http::{Method, Request, StatusCode};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_sliding_session::{
     JwtKeys, ManualClock, PathRules, Policy, Profiles, RejectionKind, Session, Timestamp,
-    layers::AuthenticateLayer, sessions::SlidingSessionsBuilder, token::TokenVerifier,
+    layers::AuthenticateLayer,
+    rejection::InvalidTokenReason,
+    request_class::{HeaderOccurrence, RequestHead},
+    sessions::SlidingSessionsBuilder,
+    token::TokenVerifier,
+    transport::{PresentedToken, Transport, mark_sensitive},
 };
 
 use crate::test_stack::{
@@ -370,4 +375,51 @@ async fn p23_an_outage_names_no_reason_that_only_the_store_knows() {
         store.turn(StoreBehavior::Failing);
         assert_eq!(rejected(&stack.at(HOUR).get(&token).await), Some(expected));
     }
+}
+
+/// `X-Gateway-Authorization: Token <token>`.
+#[derive(Debug)]
+struct Gateway;
+
+impl Gateway {
+    const NAME: http::HeaderName = http::HeaderName::from_static("x-gateway-authorization");
+}
+
+impl Transport for Gateway {
+    fn read<'a>(&self, head: RequestHead<'a>) -> PresentedToken<'a> {
+        match head.header(&Self::NAME) {
+            HeaderOccurrence::Absent => PresentedToken::None,
+            HeaderOccurrence::Repeated => {
+                PresentedToken::Unreadable(InvalidTokenReason::SeveralTokens)
+            }
+            HeaderOccurrence::Once(value) => match value.as_bytes().strip_prefix(b"Token ") {
+                Some(token) => PresentedToken::from_bytes(token),
+                None => PresentedToken::None,
+            },
+        }
+    }
+
+    fn mark_sensitive(&self, headers: &mut http::HeaderMap) {
+        mark_sensitive(headers, &Self::NAME);
+    }
+}
+
+#[tokio::test]
+async fn a_transport_of_the_application_reads_the_token() {
+    let stack = TestStack::with(patient(), |builder| builder.transport(Gateway));
+    let token = stack.sign_in().await;
+    for (name, value, expected) in [
+        (Gateway::NAME, format!("Token {token}"), None),
+        (Gateway::NAME, "Token a.b.c".to_owned(), INVALID),
+        (Gateway::NAME, "Token ".to_owned(), INVALID),
+        (Gateway::NAME, token.clone(), MISSING),
+        (http::header::AUTHORIZATION, format!("Bearer {token}"), MISSING),
+    ] {
+        let request = Request::get("/").header(name, value).body(()).expect("a request");
+        assert_eq!(rejected(&stack.send(request).await), expected);
+    }
+    let due = stack.at(HOUR / 2 + MILLI);
+    let request = Request::get("/").header(Gateway::NAME, format!("Token {token}")).body(());
+    let response = due.send(request.expect("a request")).await;
+    assert!(response.headers().contains_key("x-refreshed-token"), "its origin is a header");
 }

@@ -8,7 +8,6 @@ use tower_sliding_session::{
     JwtKeys, Profiles, RejectionKind, SessionCookie,
     layers::{AuthenticateLayer, RenewLayer},
     token::TokenVerifier,
-    transport::Transport,
 };
 
 use crate::test_stack::{
@@ -267,7 +266,7 @@ async fn without_a_cookie_to_deliver_it_in_no_successor_is_minted() {
     let service = ServiceBuilder::new()
         .layer(
             AuthenticateLayer::new(verifier, Profiles::new(patient()))
-                .transports([Transport::Cookie(SessionCookie::new())])
+                .transports(SessionCookie::new())
                 .clock(Arc::clone(&clock)),
         )
         .layer(RenewLayer::new(keys, Profiles::new(patient())).clock(clock))

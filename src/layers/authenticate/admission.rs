@@ -15,13 +15,12 @@ use super::{AuthenticateLayer, layer::Settings};
 use crate::{
     body::SessionBody,
     maybe_ready::{REQUEST_TIME_LIMIT, Timed},
-    rejection::{InvalidTokenReason, Protocol, Rejection, RejectionFormat, RejectionKind},
-    request_class::{RequestClass, RequestHeaders},
+    rejection::{Protocol, Rejection, RejectionFormat, RejectionKind},
+    request_class::{RequestClass, RequestHead, RequestHeaders},
     session::{Session, SessionCheck, StoreAnswer, trace_rejection},
     store::StoredSession,
     time::Timestamp,
     token::VerifiedToken,
-    transport::{Presented, mark_sensitive, read},
 };
 
 /// What a request receives that is not admitted. Rare: the boxes keep every other request small.
@@ -65,22 +64,12 @@ impl Asking {
 impl Settings {
     /// The session whose token the request presents, if it presents one.
     #[inline(always)]
-    fn authenticate(
-        &self,
-        headers: &HeaderMap,
-        request_headers: &RequestHeaders<'_>,
-    ) -> Result<Option<Session>, Refusal> {
-        let (token, origin) = match read(&self.transports, request_headers.authorization, headers) {
-            Presented::Nothing if self.optional => return Ok(None),
-            Presented::Nothing => {
-                return Err(reject_unverified(RejectionKind::MissingToken.into()));
-            }
-            Presented::Unreadable => {
-                return Err(reject_unverified(Rejection::invalid_token(
-                    InvalidTokenReason::SeveralTokens,
-                )));
-            }
-            Presented::Token(token, origin) => (token, origin),
+    fn authenticate(&self, head: RequestHead<'_>) -> Result<Option<Session>, Refusal> {
+        let (token, origin) = match self.transports.read(head) {
+            Ok(Some(presented)) => presented,
+            Ok(None) if self.optional => return Ok(None),
+            Ok(None) => return Err(reject_unverified(RejectionKind::MissingToken.into())),
+            Err(reason) => return Err(reject_unverified(Rejection::invalid_token(reason))),
         };
         let now = self.enforcement.clock.now();
         let Ok(token) = self.verifier.verify(token, now) else {
@@ -158,7 +147,7 @@ impl AuthenticateLayer {
             *response.status_mut() = StatusCode::NO_CONTENT;
             return Err(Dismissal::Response(Box::new(response)));
         }
-        match self.settings.authenticate(request.headers(), request_headers) {
+        match self.settings.authenticate(RequestHead::with_headers(request, request_headers)) {
             Ok(session) => {
                 if let Some(session) = &session {
                     let says_background = || request_headers.says_background();
@@ -190,7 +179,7 @@ impl AuthenticateLayer {
     /// sensitive, so that inner layers do not log it.
     #[inline(always)]
     pub(crate) fn insert<ReqBody>(&self, session: Session, request: &mut Request<ReqBody>) {
-        mark_sensitive(&self.settings.transports, request.headers_mut());
+        self.settings.transports.mark_sensitive(request.headers_mut());
         request.extensions_mut().insert(session);
     }
 }

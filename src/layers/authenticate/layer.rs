@@ -13,7 +13,7 @@ use crate::{
     session::Enforcement,
     store::SessionStore,
     token::TokenVerifier,
-    transport::Transport,
+    transport::{Bearer, Transports},
 };
 
 /// Verifies the presented token; a good one puts its [`Session`] into the request's extensions, a
@@ -55,7 +55,7 @@ pub struct AuthenticateLayer {
 pub(super) struct Settings {
     pub(super) verifier: TokenVerifier,
     pub(super) enforcement: Arc<Enforcement>,
-    pub(super) transports: Vec<Transport>,
+    pub(super) transports: Transports,
     pub(super) rejections: Option<Arc<dyn MakeRejection>>,
     pub(super) optional: bool,
     pub(super) allow_preflight: bool,
@@ -68,7 +68,7 @@ impl AuthenticateLayer {
             settings: Arc::new(Settings {
                 verifier,
                 enforcement: Arc::new(Enforcement::new(profiles.into(), Arc::new(SystemClock))),
-                transports: vec![Transport::Bearer],
+                transports: Bearer::new().into(),
                 rejections: None,
                 optional: false,
                 allow_preflight: false,
@@ -81,9 +81,10 @@ impl AuthenticateLayer {
         self
     }
 
-    /// Where tokens are looked for, in this order; by default the `Authorization` header.
-    pub fn transports(self, transports: impl IntoIterator<Item = Transport>) -> Self {
-        self.with(|settings| settings.transports = transports.into_iter().collect())
+    /// Where tokens are read: one transport, or several in this order. By default
+    /// [`Bearer`].
+    pub fn transports(self, transports: impl Into<Transports>) -> Self {
+        self.with(|settings| settings.transports = transports.into())
     }
 
     /// The store that is asked why a session is over, where its token has ended.

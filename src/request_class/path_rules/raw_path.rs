@@ -1,59 +1,25 @@
-//! Paths as they are sent.
+//! Paths that two readers could read differently.
 
-/// Whether every reader of `path` sees the same segments.
+/// Whether every reader of `path` sees the same segments (P25).
 ///
-/// It begins with a slash; no segment is empty (but the last), `.` or `..`; there is no backslash,
-/// no encoded `/`, `\` or `.`, and no broken escape. At most two passes over the bytes.
+/// It begins with a slash; no segment but the last is empty, none is `.` or `..`; it contains no
+/// backslash, no encoded `/`, `\` or `.`, and no invalid escape.
 pub(super) fn is_unambiguous(path: &str) -> bool {
-    let bytes = path.as_bytes();
-    bytes.first() == Some(&b'/') && (is_plain(bytes) || has_plain_segments(bytes))
-}
-
-/// Whether there is nothing to look at closely, as in nearly every long path. A short one is looked
-/// at closely sooner than this would take.
-fn is_plain(bytes: &[u8]) -> bool {
-    let mut rest = bytes;
-    while let Some(block) = rest.first_chunk() {
-        if !is_plain_block(block) {
-            return false;
-        }
-        rest = &rest[BLOCK..];
-    }
-    // The last block overlaps the one before.
-    bytes.last_chunk().is_some_and(is_plain_block)
-}
-
-/// How many pairs of bytes are looked at together: the compiler takes them at once.
-const BLOCK: usize = 16;
-
-#[inline]
-fn is_plain_block(block: &[u8; BLOCK + 1]) -> bool {
-    let is = |byte: u8, other: u8| u8::from(byte == other);
-    let closely = block.iter().zip(&block[1..]).fold(0, |closely, (&byte, &next)| {
-        let separates = is(byte, b'/') & (is(next, b'/') | is(next, b'.'));
-        closely | separates | is(next, b'%') | is(next, b'\\')
-    });
-    closely == 0
-}
-
-/// Whether no segment and no escape of `bytes`, which begin with a slash, can be read in two ways.
-fn has_plain_segments(bytes: &[u8]) -> bool {
-    let mut segment_start = 1;
-    let mut at = 1;
-    while let Some(byte) = bytes.get(at) {
+    let Some(rest) = path.as_bytes().strip_prefix(b"/") else { return false };
+    let mut segment_start = 0;
+    for (at, byte) in rest.iter().enumerate() {
         match byte {
-            b'/' if matches!(bytes[segment_start..at], [] | [b'.'] | [b'.', b'.']) => return false,
+            b'/' if matches!(rest[segment_start..at], [] | [b'.'] | [b'.', b'.']) => return false,
             b'/' => segment_start = at + 1,
             b'\\' => return false,
-            b'%' if !is_harmless_escape(&bytes[at + 1..]) => return false,
+            b'%' if !is_harmless_escape(&rest[at + 1..]) => return false,
             _ => {}
         }
-        at += 1;
     }
-    !matches!(bytes[segment_start..], [b'.'] | [b'.', b'.'])
+    !matches!(rest[segment_start..], [b'.'] | [b'.', b'.'])
 }
 
-/// Whether the escape whose digits come first in `digits` is whole and hides no separator or dot.
+/// Whether `digits` begins with two hexadecimal digits that encode neither a separator nor a dot.
 fn is_harmless_escape(digits: &[u8]) -> bool {
     match digits {
         [b'2', b'e' | b'E' | b'f' | b'F', ..] | [b'5', b'c' | b'C', ..] => false,
@@ -67,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn p25_paths_that_readers_may_read_differently() {
+    fn p25_ambiguous_paths_are_recognized() {
         for path in [
             "",
             "*",
@@ -113,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn p25_wherever_it_stands_in_a_long_path() {
+    fn p25_an_ambiguity_is_recognized_anywhere_in_a_long_path() {
         let plain = format!("/{}", "x".repeat(50));
         assert!(is_unambiguous(&plain));
         for at in 1..=plain.len() {
@@ -133,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_with_one_reading() {
+    fn unambiguous_paths_are_recognized() {
         for path in [
             "/",
             "/a",

@@ -1,0 +1,40 @@
+//! A header whose whole value is the token.
+
+use http::{HeaderMap, HeaderName};
+
+use super::transport::{PresentedToken, Transport, mark_sensitive};
+use crate::{
+    rejection::InvalidTokenReason,
+    request_class::{HeaderOccurrence, RequestHead},
+};
+
+/// A request header whose whole value is the token. An empty value and a repeated header are
+/// `invalid_token`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeaderToken {
+    name: HeaderName,
+}
+
+impl HeaderToken {
+    /// Reads tokens from the header `name`.
+    #[must_use]
+    pub const fn new(name: HeaderName) -> Self {
+        Self { name }
+    }
+}
+
+impl Transport for HeaderToken {
+    fn read<'a>(&self, head: RequestHead<'a>) -> PresentedToken<'a> {
+        match head.header(&self.name) {
+            HeaderOccurrence::Absent => PresentedToken::None,
+            HeaderOccurrence::Once(value) => PresentedToken::from_bytes(value.as_bytes()),
+            HeaderOccurrence::Repeated => {
+                PresentedToken::Unreadable(InvalidTokenReason::SeveralTokens)
+            }
+        }
+    }
+
+    fn mark_sensitive(&self, headers: &mut HeaderMap) {
+        mark_sensitive(headers, &self.name);
+    }
+}

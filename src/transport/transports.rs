@@ -1,0 +1,88 @@
+//! Several transports, asked in order.
+
+use std::{fmt, sync::Arc};
+
+use http::HeaderMap;
+
+use super::transport::{PresentedToken, TokenOrigin, Transport};
+use crate::{rejection::InvalidTokenReason, request_class::RequestHead};
+
+/// Transports in the order in which they are asked. The first one that finds something decides.
+///
+/// ```
+/// use tower_sliding_session::{SessionCookie, transport::{Bearer, Transports}};
+///
+/// let transports = Transports::new().with(Bearer::new()).with(SessionCookie::new());
+/// # drop(transports);
+/// ```
+#[derive(Clone, Default)]
+#[must_use]
+pub struct Transports {
+    list: Vec<Arc<dyn Transport>>,
+}
+
+impl Transports {
+    /// No transport: no request presents a token.
+    pub const fn new() -> Self {
+        Self { list: Vec::new() }
+    }
+
+    /// Adds a transport, which is asked after those added before.
+    pub fn with(mut self, transport: impl Transport) -> Self {
+        self.list.push(Arc::new(transport));
+        self
+    }
+
+    /// Whether there is no transport.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// How many transports there are with this origin.
+    pub(crate) fn count(&self, origin: TokenOrigin) -> usize {
+        self.list.iter().filter(|transport| transport.origin() == origin).count()
+    }
+
+    /// Reads the token with the first transport that finds something; `None` if none does.
+    ///
+    /// # Errors
+    /// Why what it finds cannot be one token.
+    #[inline]
+    pub(crate) fn read<'a>(
+        &self,
+        head: RequestHead<'a>,
+    ) -> Result<Option<(&'a [u8], TokenOrigin)>, InvalidTokenReason> {
+        for transport in &self.list {
+            match transport.read(head) {
+                PresentedToken::None => {}
+                PresentedToken::One(token) => return Ok(Some((token, transport.origin()))),
+                PresentedToken::Unreadable(reason) => return Err(reason),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Marks the headers that carry tokens as sensitive.
+    #[inline]
+    pub(crate) fn mark_sensitive(&self, headers: &mut HeaderMap) {
+        for transport in &self.list {
+            transport.mark_sensitive(headers);
+        }
+    }
+}
+
+impl fmt::Debug for Transports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(&self.list).finish()
+    }
+}
+
+/// One transport.
+impl<T> From<T> for Transports
+where
+    T: Transport,
+{
+    fn from(transport: T) -> Self {
+        Self::new().with(transport)
+    }
+}
