@@ -84,6 +84,13 @@
 //! # Ok(()) }
 //! ```
 //!
+//! # A token from elsewhere
+//!
+//! If only the place of the token is unusual, keep `AuthenticateLayer` and implement
+//! [`Transport`](crate::transport::Transport), whose documentation has an example. Pass it to
+//! [`transport`](crate::sessions::SlidingSessionsBuilder::transport), or to the layer's
+//! [`transports`](crate::layers::AuthenticateLayer::transports).
+//!
 //! # A recent sign-in for some routes
 //!
 //! [`RequireRecentAuthLayer`](crate::layers::RequireRecentAuthLayer) goes inside the stack, around

@@ -18,6 +18,9 @@
 //! lifetime: twice the idle timeout with the default threshold, so that a token never expires in a
 //! pause that the idle timeout allows.
 //!
+//! With `MemoryStore` a restart forgets last activities: a session then has the `iat` of its token as
+//! its last activity, and may expire earlier. A durable store remembers.
+//!
 //! # Presets
 //!
 //! | preset | idle | absolute | token | source |
