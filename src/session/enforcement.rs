@@ -90,6 +90,51 @@ impl<'a> SessionCheck<'a> {
             now,
         }
     }
+
+    /// The latest activity of the token, the store and the caller.
+    #[inline(always)]
+    fn last_activity(&self) -> Timestamp {
+        let stored = match self.answer {
+            StoreAnswer::Touched(TouchOutcome::Active(at)) => at,
+            StoreAnswer::Touched(TouchOutcome::Idle(at))
+            | StoreAnswer::Stored(StoredSession::Active(at)) => Some(at),
+            _ => None,
+        };
+        rules::last_activity(self.token.claims(), stored.max(self.known_activity), self.now)
+    }
+
+    #[inline(always)]
+    fn status(&self, last_activity: Timestamp, policy: &Policy) -> SessionStatus {
+        let is_idle_checked = match self.answer {
+            StoreAnswer::NotAsked => false,
+            // Without a record of activity the token says all there is to say.
+            StoreAnswer::Failed => !policy.records_activity(),
+            StoreAnswer::Touched(_) | StoreAnswer::Stored(_) => true,
+        };
+        let claims = self.token.claims();
+        match self.purpose {
+            Purpose::Access => {
+                let last_activity = is_idle_checked.then_some(last_activity);
+                rules::status(claims, last_activity, policy, self.now)
+            }
+            Purpose::Refresh => rules::refresh_status(claims, last_activity, policy, self.now),
+        }
+    }
+
+    /// What revoked the session, if anything did.
+    fn revocation(&self, cutoff: Option<CutoffScope>) -> Option<RevocationCause> {
+        match self.answer {
+            StoreAnswer::Touched(TouchOutcome::Ended)
+            | StoreAnswer::Stored(StoredSession::Ended) => Some(RevocationCause::Tombstone),
+            StoreAnswer::Touched(TouchOutcome::Unknown)
+            | StoreAnswer::Stored(StoredSession::Unknown)
+                if self.rejects_unknown =>
+            {
+                Some(RevocationCause::UnknownSession)
+            }
+            _ => cutoff.map(Into::into),
+        }
+    }
 }
 
 impl Enforcement {
@@ -136,80 +181,56 @@ impl Enforcement {
     ///
     /// In this order (the first that applies): invalid times, revocation by a cutoff or a
     /// tombstone, the earliest passed deadline, a store that failed.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn enforce(&self, check: &SessionCheck<'_>) -> Result<Timestamp, Rejected> {
         let SessionCheck { token, answer, now, .. } = *check;
-        if let StoreAnswer::Touched(TouchOutcome::Active(before)) = answer
-            && self.revoked_by(token).is_none()
-        {
+        let cutoff = self.revoked_by(token);
+        if let (StoreAnswer::Touched(TouchOutcome::Active(before)), None) = (answer, cutoff) {
             // The store has checked the rest. A clock that was set back does not move it back.
             return Ok(before.map_or(now, |before| before.max(now)));
         }
-        self.enforce_deadlines(check)
+        let policy = self.policy(token);
+        let last_activity = check.last_activity();
+        let status = check.status(last_activity, &policy);
+        let may_be_active = match answer {
+            StoreAnswer::NotAsked | StoreAnswer::Stored(StoredSession::Active(_)) => true,
+            StoreAnswer::Stored(StoredSession::Unknown) => !check.rejects_unknown,
+            _ => false,
+        };
+        if may_be_active && cutoff.is_none() && matches!(status, SessionStatus::Active { .. }) {
+            return Ok(last_activity);
+        }
+        let rejection = self.rejection(check, status, cutoff, &policy);
+        rejection.map_or(Ok(last_activity), |rejection| Err(Rejected { rejection, last_activity }))
     }
 
-    fn enforce_deadlines(&self, check: &SessionCheck<'_>) -> Result<Timestamp, Rejected> {
-        let SessionCheck { token, purpose, answer, known_activity, rejects_unknown, now } = *check;
-        let (claims, policy) = (token.claims(), self.policy(token));
-        let stored = match answer {
-            StoreAnswer::Touched(TouchOutcome::Active(at)) => at,
-            StoreAnswer::Touched(TouchOutcome::Idle(at))
-            | StoreAnswer::Stored(StoredSession::Active(at)) => Some(at),
-            _ => None,
-        };
-        let proven = rules::last_activity(claims, stored.max(known_activity), now);
-        let is_idle_known = match answer {
-            StoreAnswer::NotAsked => false,
-            // Without a record of activity the token says all there is to say.
-            StoreAnswer::Failed => !policy.records_activity(),
-            StoreAnswer::Touched(_) | StoreAnswer::Stored(_) => true,
-        };
-        let last_activity = is_idle_known.then_some(proven);
-        let status = match purpose {
-            Purpose::Access => rules::status(claims, last_activity, &policy, now),
-            Purpose::Refresh => rules::refresh_status(claims, proven, &policy, now),
-        };
-        let rejected = |rejection| Err(Rejected { rejection, last_activity: proven });
+    #[cold]
+    fn rejection(
+        &self,
+        check: &SessionCheck<'_>,
+        status: SessionStatus,
+        cutoff: Option<CutoffScope>,
+        policy: &Policy,
+    ) -> Option<Rejection> {
         if let SessionStatus::Invalid(time) = status {
-            return rejected(Rejection::invalid_token(time.into()));
+            return Some(Rejection::invalid_token(time.into()));
         }
-        if let Some(cause) = self.revocation(token, answer, rejects_unknown) {
-            return rejected(Rejection::session_revoked(cause));
+        if let Some(cause) = check.revocation(cutoff) {
+            return Some(Rejection::session_revoked(cause));
         }
-        match (status, answer) {
-            (SessionStatus::Expired(reason), _) => {
+        match (status, check.answer) {
+            (SessionStatus::Expired(reason), answer) => {
                 if matches!(answer, StoreAnswer::Touched(_) | StoreAnswer::Stored(_)) {
-                    self.end_if_shortened(token, reason, &policy);
+                    self.end_if_shortened(check.token, reason, policy);
                 }
-                rejected(match reason {
-                    ExpiryReason::Idle => {
-                        Rejection::session_expired_idle(Timeouts::effective(claims, &policy).idle)
-                    }
+                let timeouts = Timeouts::effective(check.token.claims(), policy);
+                Some(match reason {
+                    ExpiryReason::Idle => Rejection::session_expired_idle(timeouts.idle),
                     reason => reason.into(),
                 })
             }
-            (_, StoreAnswer::Failed) => rejected(RejectionKind::StoreUnavailable.into()),
-            _ => Ok(proven),
-        }
-    }
-
-    /// What revoked the session, if anything did.
-    fn revocation(
-        &self,
-        token: &VerifiedToken,
-        answer: StoreAnswer,
-        rejects_unknown: bool,
-    ) -> Option<RevocationCause> {
-        match answer {
-            StoreAnswer::Touched(TouchOutcome::Ended)
-            | StoreAnswer::Stored(StoredSession::Ended) => Some(RevocationCause::Tombstone),
-            StoreAnswer::Touched(TouchOutcome::Unknown)
-            | StoreAnswer::Stored(StoredSession::Unknown)
-                if rejects_unknown =>
-            {
-                Some(RevocationCause::UnknownSession)
-            }
-            _ => self.revoked_by(token).map(Into::into),
+            (_, StoreAnswer::Failed) => Some(RejectionKind::StoreUnavailable.into()),
+            _ => None,
         }
     }
 
