@@ -1,4 +1,4 @@
-//! A session's whole life: sign-in, refresh, sign-out, and what an account's owner decides.
+//! The lifecycle of sessions: sign-in, refresh, sign-out, revocation, lists, account policies.
 
 mod account_policy;
 mod directory;
@@ -31,13 +31,13 @@ use crate::{
     token::{ClaimsSource, TokenVerifier},
 };
 
-/// What the lifecycle works with.
+/// The settings of the lifecycle.
 #[derive(Clone)]
 pub(crate) struct Lifecycle {
     pub(crate) verifier: TokenVerifier,
     pub(crate) enforcement: Arc<Enforcement>,
     pub(crate) claims: Option<Arc<dyn ClaimsSource>>,
-    /// Whether there are refresh tokens, and how long a replay is answered with the successor.
+    /// `None` without refresh tokens; else how long a retry returns the same successors.
     pub(crate) reuse_grace: Option<Duration>,
     pub(crate) bounds: OverrideBounds,
 }
@@ -62,7 +62,7 @@ impl Lifecycle {
         now + longest + profiles.widest_clock_skew()
     }
 
-    /// The lifecycle store. Without one its answers are those of an outage.
+    /// The lifecycle store. Without one the answer is `store_unavailable`, as in an outage.
     fn lifecycle_store(&self) -> Result<&dyn LifecycleStore, Rejection> {
         self.enforcement.lifecycle_store().map(|store| &**store).ok_or_else(|| {
             tracing::warn!("this call needs a lifecycle store, and another store is set");

@@ -1,4 +1,4 @@
-//! Refresh: a refresh token exchanged for the next pair of tokens.
+//! Refresh rotation: exchanges a refresh token for the next pair of tokens.
 
 use std::{
     borrow::Cow,
@@ -28,12 +28,12 @@ use crate::{
     },
 };
 
-/// A refresh token about to be exchanged; await it for the [`Grant`].
+/// The exchange of a refresh token. Await it for the [`Grant`].
 ///
-/// The token is used up. Presented again within `reuse_grace` it is answered with the same
-/// successors, as long as these are unused; later its session is revoked, for either the client or
-/// somebody else has a copy (RFC 9700 section 4.14.2). Sign-in, limits and epoch stay as they
-/// were; the app's claims are asked for anew.
+/// A refresh token is good for one exchange. Presented again within `reuse_grace` it returns the
+/// same successors while they are unused. Later the session is revoked: the client or an attacker
+/// has a copy (RFC 9700 section 4.14.2). `auth_time`, timeouts and epoch are kept; the app's claims
+/// come from the claims source.
 #[must_use = "a token is exchanged when this is awaited"]
 pub struct Refresh<'a> {
     lifecycle: &'a Lifecycle,
@@ -46,8 +46,8 @@ impl<'a> Refresh<'a> {
         Self { lifecycle, token, is_activity: true }
     }
 
-    /// Nobody sits before the client: the refresh is no activity, and moves no idle deadline
-    /// (P17).
+    /// The client refreshes without a user: the refresh is no activity and does not move the idle
+    /// deadline (P17).
     pub const fn background(mut self) -> Self {
         self.is_activity = false;
         self
@@ -82,7 +82,7 @@ impl fmt::Debug for Refresh<'_> {
     }
 }
 
-/// One refresh token on its way to its successors.
+/// The exchange of one verified refresh token.
 struct Exchange<'a> {
     lifecycle: &'a Lifecycle,
     records: &'a dyn LifecycleStore,
@@ -141,8 +141,8 @@ impl Exchange<'_> {
         self.lifecycle.answer(self.records.refresh_state(self.question())).await
     }
 
-    /// The session has expired. Past the idle timeout the token stays unused: the user may sign in
-    /// again and go on. Past the absolute timeout a tombstone makes the end final.
+    /// The session has expired. Past the idle timeout nothing is written. Past the absolute timeout a
+    /// tombstone makes the end final.
     async fn expired(&self, rejected: Rejected) -> Result<Grant, Rejection> {
         let enforcement = &self.lifecycle.enforcement;
         if rejected.rejection.kind() == RejectionKind::SessionExpiredAbsolute {
@@ -172,7 +172,7 @@ impl Exchange<'_> {
         }
     }
 
-    /// The app's claims by now; `Err` where there is to be no token, with whether the session ends.
+    /// The app's claims now; `Err` if the user gets no token, with whether the session ends.
     async fn current_claims(&self) -> Result<Result<Option<AppClaims>, bool>, Rejection> {
         let Some(source) = &self.lifecycle.claims else { return Ok(Ok(None)) };
         let answer = source.current_claims(self.token());
@@ -188,7 +188,7 @@ impl Exchange<'_> {
         }
     }
 
-    /// The user gets no token any more: the one presented is used up.
+    /// The claims source denies the user a token: consumes the presented one.
     async fn deny(&self, ends: bool, last_activity: Timestamp) -> Result<Grant, Rejection> {
         self.rotate(None, last_activity).await?;
         self.lifecycle.note(&AuditEvent::RenewalDenied, self.now, &self.about());
@@ -198,7 +198,7 @@ impl Exchange<'_> {
         Err(invalid())
     }
 
-    /// The token was used before.
+    /// The token was used before: a retry within the grace, or reuse.
     async fn again(&self, token: TokenState) -> Result<Grant, Rejection> {
         match token {
             TokenState::Used { at, successor, had_successor: true } if !self.grace.is_zero() => {
@@ -236,7 +236,7 @@ impl Exchange<'_> {
         self.lifecycle.answer(self.records.rotate(rotation)).await
     }
 
-    /// The record of a session that is older than the store.
+    /// The record of an adopted session, which the store does not know yet.
     fn record(&self, last_activity: Timestamp) -> SessionRecord {
         let (token, claims) = (self.token(), self.token().claims());
         let limits = Timeouts::effective(claims, &self.policy());

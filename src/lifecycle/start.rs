@@ -1,4 +1,4 @@
-//! Sign-in: a new session.
+//! Sign-in and step-up: a new session.
 
 use std::{
     error::Error,
@@ -24,9 +24,9 @@ use crate::{
     token::{AppClaims, ClaimsError, ClaimsUpdate, KeyError, NewToken, new_id},
 };
 
-/// A session about to start; await it for its [`Grant`].
+/// A sign-in. Await it for the [`Grant`].
 ///
-/// Every start gives a new `sid`, whatever the request carried (P21: session fixation).
+/// Each start has a new `sid`, whatever token the request carried (session fixation, P21).
 #[must_use = "a session starts when this is awaited"]
 pub struct Start<'a> {
     lifecycle: &'a Lifecycle,
@@ -34,12 +34,12 @@ pub struct Start<'a> {
     tenant: Option<String>,
     profile: Option<String>,
     app: Result<Option<AppClaims>, ClaimsError>,
-    /// Whether the app's claims are those of the session that it replaces.
+    /// Whether the app's claims are copied from the session that this one replaces.
     inherits: bool,
     replaces: Option<&'a Session>,
 }
 
-/// Why a session could not be started.
+/// Why a sign-in failed.
 ///
 /// With feature `axum` it is a response: 503 for [`Unavailable`](Self::Unavailable), 403 for
 /// [`Denied`](Self::Denied), 500 for the others, which are mistakes in the app.
@@ -52,9 +52,9 @@ pub enum StartError {
     UnknownProfile(String),
     /// The app's claims do not serialize to a JSON object, or name a claim of the session.
     Claims(ClaimsError),
-    /// The token could not be signed.
+    /// The signing key failed.
     Key(KeyError),
-    /// The claims source denies the user of the session that was to be replaced.
+    /// The claims source denies the user a token.
     Denied,
     /// The store, or the claims source, did not answer.
     Unavailable(Rejection),
@@ -99,7 +99,7 @@ impl<'a> Start<'a> {
         }
     }
 
-    /// A session in the place of `session`, whose user has just proven again to be it.
+    /// A new session in place of `session`, whose user has just authenticated again (step-up).
     pub(crate) fn instead_of(lifecycle: &'a Lifecycle, session: &'a Session) -> Self {
         let claims = session.session_claims();
         Self {
@@ -117,19 +117,20 @@ impl<'a> Start<'a> {
         }
     }
 
-    /// The account that the user signs in to: the `tenant` claim.
+    /// The account: the `tenant` claim. Default: none.
     pub fn tenant(mut self, tenant: impl Into<String>) -> Self {
         self.tenant = Some(tenant.into());
         self
     }
 
-    /// The policy that the session lives by, by its name; `normal` by default.
+    /// The profile: the name of the policy of the session. Default: `normal`.
     pub fn profile(mut self, name: impl Into<String>) -> Self {
         self.profile = Some(name.into()).filter(|name| name != "normal");
         self
     }
 
-    /// The app's own claims: what serializes to a JSON object, none of them the session's.
+    /// The app's own claims. They must serialize to a JSON object without registered claims and
+    /// claims of the session. Default: none.
     pub fn claims<T>(mut self, claims: &T) -> Self
     where
         T: Serialize + ?Sized,
@@ -198,7 +199,7 @@ impl Lifecycle {
         self.enforcement.overrides(|| tenant.map(|tenant| StoreKey::account(self.iss(), tenant)))
     }
 
-    /// Makes the session known; its epoch.
+    /// Begins the session in the store; returns its epoch.
     async fn begin(
         &self,
         claims: &SessionClaims,
@@ -223,13 +224,13 @@ impl Lifecycle {
                 last_seen: now,
             };
             let begun = store.begin(record, event.row(now, &AuditSubject::session(key, &scopes)));
-            // Without its epoch the session could outlive a revocation of all before it.
+            // Without the epoch of the store an earlier bulk revocation could miss the session.
             return self.answer(begun).await.map_err(StartError::Unavailable);
         }
         if let Some(store) = self.enforcement.store().filter(|_| policy.records_activity()) {
             let idle = policy.idle_timeout();
             let touch = Touch { now, token_activity: claims.auth_time, idle, known_only: false };
-            // Without its entry the session is judged by its token: no reason to refuse a sign-in.
+            // Without an entry the token proves the activity: a failure must not reject the sign-in.
             let _ = self.answer(store.touch(key, touch)).await;
         }
         self.note(&event, now, &AuditSubject::session(key, &scopes));
@@ -237,7 +238,7 @@ impl Lifecycle {
     }
 }
 
-/// Claims carry whole seconds, rounded down; a timeout is never under one.
+/// Claims contain whole seconds, rounded down. A timeout is at least one second.
 fn whole_secs(timeout: Duration) -> Duration {
     Duration::from_secs(timeout.as_secs())
 }

@@ -1,46 +1,45 @@
-//! The claims that a session lives by.
+//! The claims of a session.
 
 use crate::time::Timestamp;
 use std::{fmt, time::Duration};
 
-/// The claims of a verified token that the rules and the layers look at.
+/// The claims of a verified token that this crate uses.
 ///
-/// Strings are owned and compact; `aud` and `jti` are read at verification and not kept, the app's
-/// own claims stay in the payload ([`Session::claims`](crate::Session::claims)). `Debug` shows
-/// times only, never who it is about.
+/// `aud` and `jti` are checked at verification and not kept. The app's own claims stay in the
+/// payload ([`Session::claims`](crate::Session::claims)). `Debug` shows times only.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionClaims {
-    /// `sub`: whose session it is.
+    /// `sub`: the user.
     pub sub: Box<str>,
-    /// `sid`: which session; never changes while it lives.
+    /// `sid`: the session. It never changes.
     pub sid: Box<str>,
-    /// `iss`: who signed the token.
+    /// `iss`: the issuer.
     pub iss: Option<Box<str>>,
     /// `tenant`: the account.
     pub tenant: Option<Box<str>>,
-    /// `session_profile`: the name of the session's policy; absent means `normal`.
+    /// `session_profile`: the name of the policy. Absent means `normal`.
     pub session_profile: Option<Box<str>>,
-    /// `auth_time`: when the user signed in; never changes while the session lives.
+    /// `auth_time`: when the user signed in. It never changes.
     pub auth_time: Timestamp,
     /// `iat`: when the token was minted.
     pub iat: Timestamp,
-    /// `exp`: when the token ends.
+    /// `exp`: when the token expires.
     pub exp: Timestamp,
-    /// `nbf`: before when the token is not valid.
+    /// `nbf`: the token is not valid before this instant.
     pub nbf: Option<Timestamp>,
     /// `idle_max`: the idle timeout at sign-in, in seconds.
     pub idle_max: Option<Duration>,
     /// `abs_max`: the absolute timeout at sign-in, in seconds.
     pub abs_max: Option<Duration>,
-    /// `epoch`: when the session began, to the millisecond, for comparison with marks.
+    /// `epoch`: when the session began, in milliseconds, for comparison with revocation cutoffs.
     pub epoch: Option<Timestamp>,
-    /// `seen`: the last activity, where the token was minted without one.
+    /// `seen`: the last activity, in a token whose mint was no activity.
     pub seen: Option<Timestamp>,
 }
 
 impl SessionClaims {
-    /// Claims of a session that began at `auth_time`, proven by a token from then until `exp`.
+    /// Claims of a session that began at `auth_time`, of a token valid from then until `exp`.
     #[must_use]
     pub fn new(sub: &str, sid: &str, auth_time: Timestamp, exp: Timestamp) -> Self {
         Self {
@@ -60,14 +59,13 @@ impl SessionClaims {
         }
     }
 
-    /// When the session began, for comparison with marks: `epoch`, or else `auth_time`.
+    /// When the session began, for comparison with revocation cutoffs: `epoch`, else `auth_time`.
     #[must_use]
     pub fn epoch(&self) -> Timestamp {
         self.epoch.unwrap_or(self.auth_time)
     }
 
-    /// The last activity that the token itself proves: `seen`, or else `iat`, but not later than
-    /// `now`.
+    /// The last activity that the token itself proves: `seen`, else `iat`, at most `now`.
     #[must_use]
     pub fn proven_activity(&self, now: Timestamp) -> Timestamp {
         self.seen.unwrap_or(self.iat).min(now)

@@ -1,14 +1,14 @@
-//! Does a refresh token's session live, and until when may its successor?
+//! The status of a refresh token's session, and the `exp` of its successor.
 
 use super::{
     Deadlines, ExpiryReason, SessionClaims, SessionStatus, Timeouts, status::invalid_time,
 };
 use crate::{policy::Policy, time::Timestamp};
 
-/// Judges the session of a refresh token with `claims` at `now`.
+/// The status of the session of a refresh token with `claims` at `now`.
 ///
-/// The token's `exp` is the earlier of the session's two deadlines at its minting. Past it the
-/// session ended by that one: by the idle deadline, unless the absolute one has been reached.
+/// The `exp` of the token is the earlier of the session's two deadlines when it was minted. Past it
+/// the session has expired: by the idle timeout, unless the absolute deadline has passed.
 pub(crate) fn refresh_status(
     claims: &SessionClaims,
     last_activity: Timestamp,
@@ -33,7 +33,7 @@ pub(crate) fn refresh_status(
     }
 }
 
-/// The `exp` of a refresh token minted for an activity at `now`: the earlier of both deadlines.
+/// The `exp` of a refresh token minted by an activity at `now`: the earlier of both deadlines.
 #[must_use]
 pub(crate) fn refresh_exp(claims: &SessionClaims, policy: &Policy, now: Timestamp) -> Timestamp {
     let deadlines = Deadlines::new(claims, Some(now), policy);
@@ -53,7 +53,7 @@ mod tests {
         Timestamp::from_secs(SIGNED_IN + secs)
     }
 
-    /// One hour idle, four in all.
+    /// Idle timeout 1 h, absolute timeout 4 h.
     fn policy() -> Policy {
         let builder = Policy::builder().idle_timeout(Duration::from_secs(HOUR));
         builder.absolute_timeout(Duration::from_secs(4 * HOUR)).build().expect("it agrees")

@@ -1,4 +1,4 @@
-//! Is a renewal due, and until when may the successor live?
+//! When a renewal is due, and the times of the successor.
 
 use super::{Deadlines, SessionClaims};
 use crate::{
@@ -6,21 +6,21 @@ use crate::{
     time::Timestamp,
 };
 
-/// The times of a successor that is due.
+/// The times of a token to be minted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 #[must_use]
 pub(crate) struct TokenTimes {
-    /// The successor's `iat`.
+    /// `iat`.
     pub iat: Timestamp,
-    /// The successor's `exp`: never past the session's absolute deadline.
+    /// `exp`: at most the absolute deadline of the session.
     pub exp: Timestamp,
 }
 
-/// Decides whether `claims` are due for renewal at `now`, and how long the successor lives.
+/// The times of the successor, if the token with `claims` is due for renewal at `now`.
 ///
-/// `None` where the policy does not renew, where more of the token is left than the threshold, or
-/// where a successor would gain nothing: at the absolute cap the chain of renewals ends (P1).
+/// `None` if the policy does not renew, if more of the token is left than the threshold, or if the
+/// successor would expire no later: renewals end at the absolute deadline (P1).
 #[must_use]
 pub(crate) fn renewal_times(
     claims: &SessionClaims,
@@ -60,8 +60,8 @@ pub(crate) fn successor_times(
     TokenTimes { iat: now.floor_to_secs(), exp: exp.floor_to_secs() }
 }
 
-/// Whether the renewal rate of the user is waived: a token that would not live through the
-/// interval is not made to wait for another device of its user (P28).
+/// Whether the renewal rate of the user is waived: a token that would expire within the interval
+/// does not wait for another device of the same user (P28).
 #[must_use]
 pub(crate) fn waives_rate(claims: &SessionClaims, policy: &Policy, now: Timestamp) -> bool {
     Deadlines::new(claims, None, policy).token.since(now) <= policy.renew_min_interval()

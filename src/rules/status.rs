@@ -5,33 +5,32 @@ use std::time::Duration;
 use super::SessionClaims;
 use crate::{policy::Policy, time::Timestamp};
 
-/// The three limits that end a session or its token, in the order that breaks ties.
+/// Which deadline of a session or its token passes first; ties are broken in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ExpiryReason {
-    /// `auth_time` plus the absolute timeout.
+    /// The absolute deadline: `auth_time` plus the absolute timeout.
     Absolute,
-    /// The last activity plus the idle timeout.
+    /// The idle deadline: the last activity plus the idle timeout.
     Idle,
-    /// The end of the token.
+    /// The `exp` of the token.
     Token,
 }
 
-/// The limits in force for one session: the smaller of what its token carries and what its
-/// profile's policy says now, so that shortening a policy reaches live sessions and lengthening it
-/// revives none.
+/// The timeouts of one session: the smaller of those in its token and those of its policy now.
+/// Shortening a policy reaches active sessions, lengthening it makes none active again (P20).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub(crate) struct Timeouts {
     /// The longest time between two activities.
     pub idle: Duration,
-    /// The longest life of the session.
+    /// The longest time between sign-in and the end of the session.
     pub absolute: Duration,
-    /// The longest life of one token.
+    /// The longest time between `iat` and `exp` of one token.
     pub lifetime: Duration,
 }
 
 impl Timeouts {
-    /// The limits in force for `claims` under `policy`.
+    /// The timeouts of a session with `claims` under `policy`.
     #[inline]
     #[must_use]
     pub(crate) fn effective(claims: &SessionClaims, policy: &Policy) -> Self {
@@ -45,15 +44,16 @@ impl Timeouts {
     }
 }
 
-/// The three deadlines of a session; `now >= deadline` is over.
+/// The three deadlines of a session. At `now >= deadline` it has expired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Deadlines {
-    /// When the session ends whatever happens.
+    /// When the session expires in any case.
     pub absolute: Timestamp,
-    /// When the session ends without another activity; `None` where nobody knows the last one.
+    /// When the session expires without activity; `None` where the last activity is unknown.
     pub idle: Option<Timestamp>,
-    /// When the token ends: `exp`, or `iat` plus today's token lifetime if that is earlier.
+    /// When the token expires: `exp`, or `iat` plus the token lifetime of the policy now if that is
+    /// earlier.
     pub token: Timestamp,
 }
 
@@ -66,20 +66,19 @@ impl Deadlines {
         last_activity: Option<Timestamp>,
         policy: &Policy,
     ) -> Self {
-        let limits = Timeouts::effective(claims, policy);
+        let timeouts = Timeouts::effective(claims, policy);
         Self {
-            absolute: claims.auth_time + limits.absolute,
-            idle: last_activity.map(|at| at + limits.idle),
+            absolute: claims.auth_time + timeouts.absolute,
+            idle: last_activity.map(|at| at + timeouts.idle),
             token: match claims.exp {
-                // A session without a token of its own, built by the app.
+                // The app built the session without a token.
                 Timestamp::MAX => Timestamp::MAX,
-                exp => exp.min(claims.iat + limits.lifetime),
+                exp => exp.min(claims.iat + timeouts.lifetime),
             },
         }
     }
 
-    /// The binding limit: the deadline that comes first, and when; `leeway` is granted to the
-    /// token's end alone.
+    /// The deadline that passes first, and when. `leeway` is granted to the token only.
     #[inline(always)]
     #[must_use]
     pub fn earliest(&self, leeway: Duration) -> (ExpiryReason, Timestamp) {
@@ -173,7 +172,7 @@ pub(super) fn invalid_time(
     }
 }
 
-/// Whether the user signed in less than `max_age` ago; at exactly `max_age` no more (RFC 9470).
+/// Whether the user signed in less than `max_age` ago; false at exactly `max_age` (RFC 9470).
 #[must_use]
 pub(crate) fn signed_in_within(claims: &SessionClaims, max_age: Duration, now: Timestamp) -> bool {
     now < claims.auth_time + max_age

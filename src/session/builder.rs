@@ -1,4 +1,4 @@
-//! Sessions of tokens that somebody else verified.
+//! Builds sessions for apps that verify tokens themselves.
 
 use std::{fmt, sync::Arc};
 
@@ -10,7 +10,7 @@ use crate::{
     transport::TokenOrigin,
 };
 
-/// Builds the [`Session`] of a token that somebody else verified.
+/// Builds the [`Session`] of a token that the app has verified.
 #[must_use]
 pub struct SessionBuilder {
     pub(super) sub: String,
@@ -20,29 +20,29 @@ pub struct SessionBuilder {
 }
 
 impl SessionBuilder {
-    /// The session's name; required. Take it from the verified token, never from the client.
+    /// `sid`. Required. Take it from the verified token, never from another part of the request.
     pub fn sid(mut self, sid: impl Into<String>) -> Self {
         self.sid = Some(sid.into());
         self
     }
 
-    /// When the user signed in; required.
+    /// When the user signed in. Required.
     pub fn auth_time(mut self, at: Timestamp) -> Self {
         self.auth_time = Some(at);
         self
     }
 
-    /// The token's claims in JSON; required for renewals, whose tokens are made from them. Without
-    /// it the token has no end of its own and proves no activity since `auth_time`.
+    /// The claims of the token in JSON. Required for renewals: successors are made from them. Without
+    /// them the token never expires by itself, and proves no activity since `auth_time`.
     pub fn claims_json(mut self, json: impl Into<String>) -> Self {
         self.json = Some(json.into());
         self
     }
 
-    /// The session.
+    /// Builds the session.
     ///
     /// # Errors
-    /// No `sid` or `auth_time`, or claims that are malformed.
+    /// If `sid` or `auth_time` is missing, or the claims are malformed.
     pub fn build(self) -> Result<Session, InvalidToken> {
         let (Some(sid), Some(auth_time)) = (self.sid, self.auth_time) else {
             return Err(InvalidToken);

@@ -1,4 +1,4 @@
-//! Enforcement: from a token and what a store returned to the status of a session.
+//! Enforcement: determines the status of a session from its token and the answer of a store.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -18,7 +18,7 @@ use crate::{
     token::{Purpose, VerifiedToken},
 };
 
-/// What every layer and the lifecycle enforce sessions with: policies, clock and store.
+/// The policies, the clock and the store with which layers and lifecycle enforce sessions.
 #[derive(Clone)]
 pub(crate) struct Enforcement {
     pub(crate) profiles: Arc<Profiles>,
@@ -27,7 +27,7 @@ pub(crate) struct Enforcement {
     /// The same store, where it also keeps records of sessions.
     lifecycle_store: Option<Arc<dyn LifecycleStore>>,
     pub(crate) audit_queue: Option<AuditQueue>,
-    /// Of the store, read once.
+    /// The store returns it once, when the layers are built.
     revocations: Option<Arc<Revocations>>,
     account_policies: Option<Arc<AccountPolicies>>,
 }
@@ -107,7 +107,7 @@ impl<'a> SessionCheck<'a> {
     fn status(&self, last_activity: Timestamp, policy: &Policy) -> SessionStatus {
         let is_idle_checked = match self.answer {
             StoreAnswer::NotAsked => false,
-            // Without a record of activity the token says all there is to say.
+            // Without a record of activity the token proves the last one.
             StoreAnswer::Failed => !policy.records_activity(),
             StoreAnswer::Touched(_) | StoreAnswer::Stored(_) => true,
         };
@@ -175,18 +175,19 @@ impl Enforcement {
         self.lifecycle_store.as_ref()
     }
 
-    /// The one place that determines the status of a session: its last activity if it is active,
-    /// else the rejection. The caller asks the store; everything else is read here, the revocation
-    /// cutoffs last, so that a cutoff that came while the store was asked counts.
+    /// Determines the status of a session: its last activity if it is active, else the rejection.
     ///
-    /// In this order (the first that applies): invalid times, revocation by a cutoff or a
-    /// tombstone, the earliest passed deadline, a store that failed.
+    /// The caller has asked the store. The revocation cutoffs are read here, after that wait: a
+    /// cutoff that arrived meanwhile counts.
+    ///
+    /// The first of these that applies is the reason: invalid times, a tombstone or a cutoff, the
+    /// earliest passed deadline, a store that failed.
     #[inline(always)]
     pub(crate) fn enforce(&self, check: &SessionCheck<'_>) -> Result<Timestamp, Rejected> {
         let SessionCheck { token, answer, now, .. } = *check;
         let cutoff = self.revoked_by(token);
         if let (StoreAnswer::Touched(TouchOutcome::Active(before)), None) = (answer, cutoff) {
-            // The store has checked the rest. A clock that was set back does not move it back.
+            // The store has checked the idle timeout. A clock that was set back moves nothing back.
             return Ok(before.map_or(now, |before| before.max(now)));
         }
         let policy = self.policy(token);

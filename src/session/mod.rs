@@ -34,27 +34,26 @@ use crate::{
 
 /// The session that a request belongs to, from the request's extensions.
 ///
-/// Cheap to clone: one [`Arc`] a request. `AuthenticateLayer` inserts it; a team that verifies
-/// tokens itself builds one with [`Session::builder`] and keeps every later layer. What a handler
-/// wishes ([`sign_out`](Self::sign_out), [`replace_claims`](Self::replace_claims)) is carried out by the
-/// layers around it. `Debug` shows times only.
+/// `AuthenticateLayer` inserts it. A team that verifies tokens itself builds one with
+/// [`Session::builder`] and keeps every later layer. A clone costs one reference count. `Debug`
+/// shows times only.
 #[derive(Clone)]
 pub struct Session(Arc<Inner>);
 
 struct Inner {
     token: Arc<VerifiedToken>,
     origin: TokenOrigin,
-    /// Milliseconds; zero until a layer has read its clock.
+    /// When the request arrived, in milliseconds; 0 until a layer has read its clock.
     now: AtomicU64,
     class: AtomicU8,
-    /// Milliseconds; zero while nobody has asked a store.
+    /// In milliseconds; 0 until a layer has asked a store.
     last_activity: AtomicU64,
     authenticated_by: Option<Arc<Enforcement>>,
     checked_by: OnceLock<Arc<Enforcement>>,
     unrenewable: AtomicBool,
-    /// Whether there is a wish, so that most requests take no lock.
-    wishes: AtomicBool,
-    wish: Mutex<Option<AppClaims>>,
+    /// Whether a handler has replaced the claims, so that other requests take no lock.
+    has_replaced_claims: AtomicBool,
+    replaced_claims: Mutex<Option<AppClaims>>,
 }
 
 impl Session {
@@ -73,12 +72,13 @@ impl Session {
             authenticated_by,
             checked_by: OnceLock::new(),
             unrenewable: AtomicBool::new(false),
-            wishes: AtomicBool::new(false),
-            wish: Mutex::new(None),
+            has_replaced_claims: AtomicBool::new(false),
+            replaced_claims: Mutex::new(None),
         }))
     }
 
-    /// A session whose token somebody else verified; put it into the request's extensions.
+    /// Builds the session of a token that the app has verified. Insert it into the extensions of the
+    /// request.
     ///
     /// ```
     /// use tower_sliding_session::{Session, Timestamp};
@@ -97,29 +97,29 @@ impl Session {
         SessionBuilder { sub: sub.into(), sid: None, auth_time: None, json: None }
     }
 
-    /// Whose session it is: `sub`.
+    /// The user: `sub`.
     #[must_use]
     pub fn subject(&self) -> &str {
         &self.session_claims().sub
     }
 
-    /// Which session it is: `sid`.
+    /// The session: `sid`.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.session_claims().sid
     }
 
-    /// The claims that the session lives by.
+    /// The claims of the session.
     #[must_use]
     pub fn session_claims(&self) -> &SessionClaims {
         self.0.token.claims()
     }
 
-    /// All claims of the token as the app's own type, borrowed from the session where the type
-    /// borrows.
+    /// Deserializes all claims of the token into the app's own type, which may borrow from the
+    /// session.
     ///
     /// # Errors
-    /// Claims that do not fit the type.
+    /// If the claims do not fit the type.
     pub fn claims<'a, T>(&'a self) -> Result<T, ClaimsError>
     where
         T: Deserialize<'a>,
@@ -127,13 +127,13 @@ impl Session {
         serde_json::from_str(self.0.token.payload()).map_err(|_| ClaimsError::other_type())
     }
 
-    /// When the request arrived; `None` in a session that no layer has seen.
+    /// When the request arrived; `None` before the first layer of this crate.
     #[must_use]
     pub fn arrived_at(&self) -> Option<Timestamp> {
         Some(self.0.now.load(Ordering::Relaxed)).filter(|now| *now > 0).map(Timestamp::from_millis)
     }
 
-    /// The session's last activity as the layers know it: this request, if it counts.
+    /// The last activity of the session: this request, if it counts as activity.
     #[must_use]
     pub fn last_activity(&self) -> Timestamp {
         match self.0.last_activity.load(Ordering::Relaxed) {
@@ -142,26 +142,27 @@ impl Session {
         }
     }
 
-    /// The three deadlines, as they stand if nothing more happens; `None` in a session that no
-    /// layer with a policy has seen.
+    /// The three deadlines if no further activity happens; `None` before the first layer with a
+    /// policy.
     #[must_use]
     pub fn deadlines(&self) -> Option<Deadlines> {
         let policy = self.enforcement()?.policy(&self.0.token);
         Some(Deadlines::new(self.session_claims(), Some(self.last_activity()), &policy))
     }
 
-    /// Replaces the app's claims: the response carries a successor with them, whatever the renewal
-    /// threshold and the rate.
+    /// Replaces the app's claims. The response carries a successor with the new claims at once:
+    /// neither the renewal threshold nor the rate limit applies.
     ///
     /// # Errors
-    /// What does not serialize to a JSON object, or names a claim that belongs to the session.
+    /// If `claims` do not serialize to a JSON object, or contain a registered claim or a claim of the
+    /// session.
     pub fn replace_claims<T>(&self, claims: &T) -> Result<(), ClaimsError>
     where
         T: Serialize + ?Sized,
     {
         let claims = AppClaims::new(claims)?;
-        *self.0.wish.lock().unwrap_or_else(PoisonError::into_inner) = Some(claims);
-        self.0.wishes.store(true, Ordering::Release);
+        *self.0.replaced_claims.lock().unwrap_or_else(PoisonError::into_inner) = Some(claims);
+        self.0.has_replaced_claims.store(true, Ordering::Release);
         Ok(())
     }
 
@@ -173,7 +174,7 @@ impl Session {
         self.0.origin
     }
 
-    /// The one reading of the clock of this phase of the request.
+    /// When the request arrived: the first layer reads its clock, the others use that reading.
     pub(crate) fn now(&self, clock: &dyn Clock) -> Timestamp {
         self.arrived_at().unwrap_or_else(|| {
             let now = clock.now();
@@ -186,7 +187,7 @@ impl Session {
         self.0.now.store(now.as_millis(), Ordering::Relaxed);
     }
 
-    /// The class of the request; the first layer that asks settles it.
+    /// The class of the request, determined once.
     pub(crate) fn class<B>(&self, request: &Request<B>) -> RequestClass {
         match self.0.class.load(Ordering::Relaxed) {
             BACKGROUND => RequestClass::Background,
@@ -213,7 +214,7 @@ impl Session {
         self.0.last_activity.store(at.as_millis(), Ordering::Relaxed);
     }
 
-    /// Tells the session what has checked it against a store; the first to do so stays.
+    /// Keeps the enforcement that checked the session against a store; the first one stays.
     #[inline]
     pub(crate) fn checked_by(&self, enforcement: &Arc<Enforcement>) {
         let known = self.enforcement().is_some_and(|known| known.shares_store_with(enforcement));
@@ -242,7 +243,7 @@ impl Session {
             .map(|enforcement| &**enforcement)
     }
 
-    /// The policy in force: of `profiles`, with what the account's owner has decided.
+    /// The policy of the session: of `profiles`, with the overrides of its account.
     #[inline(always)]
     pub(crate) fn policy<'a>(&self, profiles: &'a Profiles) -> Cow<'a, Policy> {
         let overrides = self
@@ -251,7 +252,7 @@ impl Session {
         profiles.effective(self.session_claims().session_profile.as_deref(), overrides)
     }
 
-    /// No token is minted for this request any more.
+    /// From now on no token is minted for the response.
     pub(crate) fn forbid_renewal(&self) {
         self.0.unrenewable.store(true, Ordering::Release);
     }
@@ -263,7 +264,7 @@ impl Session {
 
     #[inline]
     pub(crate) fn has_replaced_claims(&self) -> bool {
-        self.0.wishes.load(Ordering::Acquire)
+        self.0.has_replaced_claims.load(Ordering::Acquire)
     }
 
     #[inline]
@@ -271,7 +272,7 @@ impl Session {
         if !self.has_replaced_claims() {
             return None;
         }
-        self.0.wish.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.0.replaced_claims.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 

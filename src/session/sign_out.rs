@@ -24,7 +24,7 @@ impl Session {
 }
 
 impl Enforcement {
-    /// Signs `session` out: the store, the audit event, no renewal.
+    /// Signs `session` out: writes the tombstone and the audit event, and prevents its renewal.
     pub(crate) async fn sign_out(&self, session: &Session) -> Result<(), Rejection> {
         session.forbid_renewal();
         let token = session.token();
@@ -56,7 +56,7 @@ impl Enforcement {
         Ok(())
     }
 
-    /// The answer of the store to a call of the lifecycle, within 5 s.
+    /// Waits for a store, at most 5 s.
     pub(crate) async fn answer<T: Unpin>(&self, answer: MaybeReady<T>) -> Result<T, Rejection> {
         within(answer, &*self.clock, LIFECYCLE_TIME_LIMIT).await.map_err(|error| {
             tracing::warn!(error = &error as &dyn std::error::Error, "the session store failed");
