@@ -182,7 +182,10 @@ impl Exchange<'_> {
             Ok(ClaimsUpdate::Deny) => Ok(Err(false)),
             Ok(ClaimsUpdate::End) => Ok(Err(true)),
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "claims not at hand");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the claims source failed"
+                );
                 Err(RejectionKind::StoreUnavailable.into())
             }
         }
@@ -279,7 +282,7 @@ impl Exchange<'_> {
         let policy = self.policy();
         let verifier = &self.lifecycle.verifier;
         Grant::sign(verifier, access, Some(refresh), &policy, self.now).map_err(|error| {
-            tracing::warn!(error = &error as &dyn std::error::Error, "no token was signed");
+            tracing::warn!(error = &error as &dyn std::error::Error, "the signing key failed");
             RejectionKind::StoreUnavailable.into()
         })
     }

@@ -1,4 +1,4 @@
-//! The response of the whole stack.
+//! The response future of the whole stack.
 
 use std::{
     fmt,
@@ -28,7 +28,7 @@ pin_project! {
     where
         S: Service<Request<ReqBody>, Response = Response<ResBody>>,
     {
-        // None where the inner service was not called, or not yet.
+        // `None` if the inner service was not called yet.
         #[pin]
         inner: Option<S::Future>,
         entry: Option<Box<ActivityEntry>>,
@@ -38,13 +38,13 @@ pin_project! {
     }
 }
 
-/// What few responses wait for.
+/// What few responses need.
 enum SlowPath<S, ReqBody, ResBody>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,
 {
     AwaitingToken(BoxedAwaitingToken<ResBody>),
-    /// A request that does not go straight through, as the layers have it.
+    /// A request that is rejected or waits for a store: the futures of the layers.
     Layered(Pin<Box<Layered<S, ReqBody, ResBody>>>),
 }
 
@@ -112,7 +112,7 @@ where
     }
 }
 
-/// What the layers outside of the renewal do to a response.
+/// Completes a response as the layers outside the renewal do.
 #[inline(always)]
 fn finish<B>(response: &mut Response<B>, entry: Option<&ActivityEntry>, exposed: Option<&Exposed>) {
     if let Some(entry) = entry {

@@ -32,7 +32,7 @@ impl SlidingSessionsLayer {
         Self { layers: Arc::new(layers) }
     }
 
-    /// Lets requests without a token pass, without a `Session`; a bad token is still rejected.
+    /// Passes requests without a token on, without a `Session`. An invalid token is rejected.
     pub fn optional(mut self) -> Self {
         let layers = Arc::make_mut(&mut self.layers);
         layers.authenticate = layers.authenticate.clone().optional();

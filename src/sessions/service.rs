@@ -24,9 +24,9 @@ use crate::{
 
 /// The service of [`SlidingSessionsLayer`](super::SlidingSessionsLayer).
 ///
-/// It does what the services of the five layers do one around the other, and by the same
-/// functions, in one call: the request and the response are moved once, the headers are looked
-/// through once, and the session is not looked for in the extensions.
+/// It calls the functions of the five layers in one service: the request and the response are moved
+/// once, the headers are read once, and the session is not looked up in the extensions. A test holds
+/// it to the behavior of the five services.
 #[derive(Clone)]
 pub struct SlidingSessionsService<S> {
     inner: S,
@@ -76,7 +76,7 @@ where
                 authenticate.insert(session.clone(), &mut request);
                 session
             }
-            // Of a layer outside, perhaps.
+            // An outer layer may have inserted one.
             None => match request.extensions().get::<Session>() {
                 Some(session) => session.clone(),
                 None => {

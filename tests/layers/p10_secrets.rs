@@ -68,7 +68,7 @@ async fn p10_logs_name_no_token_session_or_subject() {
 
     let (stack, _, token) = failing(OnStoreFailure::Reject).await;
     assert_eq!(renewed(&stack.get(&token).await), None);
-    assert!(log.text().contains("claims not at hand"), "the log is written: {}", log.text());
+    assert!(log.text().contains("the claims source failed"), "the log is written: {}", log.text());
     tokens.push(token);
 
     for on_failure in [OnStoreFailure::Reject, OnStoreFailure::TrustToken] {

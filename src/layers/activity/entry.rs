@@ -1,4 +1,4 @@
-//! A row of the activity log.
+//! An entry of the activity log.
 
 use http::{Extensions, Method, Request, Response};
 use serde_json::json;
@@ -10,7 +10,7 @@ use crate::{
     time::Timestamp,
 };
 
-/// A request that counts as activity, on its way to its row in the log.
+/// The activity log entry of a request; the response completes it.
 pub(crate) struct ActivityEntry {
     audit_queue: AuditQueue,
     at: Timestamp,

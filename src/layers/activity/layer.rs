@@ -14,11 +14,12 @@ use crate::{
     store::SessionStore,
 };
 
-/// Checks that the session lives and records the activity, before the handler runs.
+/// Rejects requests of sessions that have expired or are revoked, and records the activity of the
+/// others before the handler runs.
 ///
-/// Checked first, recorded second, in one atomic step of the store: a request that comes too late
+/// The store checks first and records second, in one atomic step: a request after the idle deadline
 /// is no activity. `Background` requests are checked and not recorded. A request without a
-/// [`Session`] passes untouched.
+/// [`Session`] passes unchanged.
 ///
 /// ```
 /// use std::time::Duration;
@@ -71,7 +72,7 @@ pub(super) struct Settings {
 }
 
 impl ActivityLayer {
-    /// Judges sessions by `profiles`, and remembers them in `store`.
+    /// Checks sessions by the policies `profiles`, and records their activity in `store`.
     pub fn new(profiles: impl Into<Arc<Profiles>>, store: impl SessionStore) -> Self {
         Self::with_store(profiles, Arc::new(store))
     }
@@ -100,27 +101,28 @@ impl ActivityLayer {
         self
     }
 
-    /// Judges as `enforcement` does, which has the store.
+    /// Shares the enforcement of other layers; it has the same store.
     pub(crate) fn enforced_by(self, enforcement: Arc<Enforcement>) -> Self {
         self.with(|settings| settings.enforcement = enforcement)
     }
 
-    /// Another clock than the system's.
+    /// Default: [`SystemClock`].
     pub fn clock(self, clock: impl Clock) -> Self {
         self.with(|settings| Arc::make_mut(&mut settings.enforcement).clock = Arc::new(clock))
     }
 
-    /// What becomes of requests while the store does not answer, or not within 250 ms.
+    /// What happens to requests while the store fails, or does not answer within 250 ms. Default:
+    /// [`OnStoreFailure::Reject`].
     pub fn on_store_failure(self, on_failure: OnStoreFailure) -> Self {
         self.with(|settings| settings.on_failure = on_failure)
     }
 
-    /// What becomes of sessions that the store does not know.
+    /// What happens to sessions that the store does not know. Default: [`UnknownSessions::Adopt`].
     pub fn unknown_sessions(self, unknown: UnknownSessions) -> Self {
         self.with(|settings| settings.unknown = unknown)
     }
 
-    /// Writes the bodies of rejections over plain HTTP.
+    /// Replaces the bodies of rejections over plain HTTP. Default: problem details (RFC 9457).
     pub fn rejections(self, make: impl MakeRejection) -> Self {
         self.with_rejections(Arc::new(make))
     }
@@ -130,15 +132,15 @@ impl ActivityLayer {
         self.with(|settings| settings.rejections = Some(make))
     }
 
-    /// Where it is noted that a session was found over.
+    /// Records an audit event for each rejected session. Default: none.
     pub fn audit_queue(self, audit_queue: AuditQueue) -> Self {
         self.with(|settings| {
             Arc::make_mut(&mut settings.enforcement).audit_queue = Some(audit_queue);
         })
     }
 
-    /// Also keeps a row in the journal for each request that counts: time, method, route pattern,
-    /// status and the code of a rejection further in.
+    /// Also records an entry of the activity log for each request that counts as activity: time,
+    /// method, route pattern, status, and the code of an inner rejection. Default: off.
     pub fn log_activity(self) -> Self {
         self.with(|settings| settings.logs_activity = true)
     }

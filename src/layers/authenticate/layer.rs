@@ -16,13 +16,12 @@ use crate::{
     transport::{Bearer, Transports},
 };
 
-/// Verifies the presented token; a good one puts its [`Session`] into the request's extensions, a
-/// bad one is answered with a [`Rejection`].
+/// Verifies the presented token and inserts its [`Session`] into the extensions of the request.
+/// Rejects the request if the token is invalid or has expired, or if there is none.
 ///
-/// This layer knows `exp` and the absolute deadline. Given a [store](Self::store) it asks it where
-/// one of them has passed, and only there, so that a session that ended earlier, by revocation or
-/// for want of activity, is told so. `Public` requests are not looked at; `OPTIONS` is
-/// authenticated like any other method.
+/// This layer checks `exp` and the absolute deadline. If one of them has passed it asks the
+/// [store](Self::store), so that a session that was revoked or idle before gets that reason. It
+/// does not authenticate `Public` requests; `OPTIONS` is authenticated like any other method.
 ///
 /// ```
 /// use std::{sync::Arc, time::Duration};
@@ -62,7 +61,7 @@ pub(super) struct Settings {
 }
 
 impl AuthenticateLayer {
-    /// Requires a bearer token that `verifier` accepts and that lives under `profiles`.
+    /// Requires a bearer token that `verifier` accepts, under the policies `profiles`.
     pub fn new(verifier: TokenVerifier, profiles: impl Into<Arc<Profiles>>) -> Self {
         Self {
             settings: Arc::new(Settings {
@@ -81,13 +80,12 @@ impl AuthenticateLayer {
         self
     }
 
-    /// Where tokens are read: one transport, or several in this order. By default
-    /// [`Bearer`].
+    /// Where tokens are read: one transport, or several in this order. Default: [`Bearer`].
     pub fn transports(self, transports: impl Into<Transports>) -> Self {
         self.with(|settings| settings.transports = transports.into())
     }
 
-    /// The store that is asked why a session is over, where its token has ended.
+    /// The store to ask why a session ended, where its token has expired. Default: none.
     pub fn store(self, store: impl SessionStore) -> Self {
         self.with(|settings| {
             let enforcement = Enforcement::clone(&settings.enforcement).with_store(Arc::new(store));
@@ -95,17 +93,17 @@ impl AuthenticateLayer {
         })
     }
 
-    /// Judges as `enforcement` does.
+    /// Shares the enforcement of other layers.
     pub(crate) fn enforced_by(self, enforcement: Arc<Enforcement>) -> Self {
         self.with(|settings| settings.enforcement = enforcement)
     }
 
-    /// Another clock than the system's.
+    /// Default: [`SystemClock`].
     pub fn clock(self, clock: impl Clock) -> Self {
         self.with(|settings| Arc::make_mut(&mut settings.enforcement).clock = Arc::new(clock))
     }
 
-    /// Writes the bodies of rejections over plain HTTP.
+    /// Replaces the bodies of rejections over plain HTTP. Default: problem details (RFC 9457).
     pub fn rejections(self, make: impl MakeRejection) -> Self {
         self.with_rejections(Arc::new(make))
     }
@@ -115,21 +113,20 @@ impl AuthenticateLayer {
         self.with(|settings| settings.rejections = Some(make))
     }
 
-    /// Where it is noted that a token was turned away.
+    /// Records an audit event for each rejected token with a valid signature. Default: none.
     pub fn audit_queue(self, audit_queue: AuditQueue) -> Self {
         self.with(|settings| {
             Arc::make_mut(&mut settings.enforcement).audit_queue = Some(audit_queue);
         })
     }
 
-    /// Lets requests without a token pass, without a `Session`; a bad token is still rejected.
+    /// Passes requests without a token on, without a `Session`. An invalid token is rejected.
     pub fn optional(self) -> Self {
         self.with(|settings| settings.optional = true)
     }
 
-    /// Answers CORS preflights itself, with 204, and passes nothing of them inward. Off by
-    /// default: a `CorsLayer` outside answers them before they get here. What allows the origin
-    /// (`Access-Control-Allow-Origin` and the like) is added outside, too.
+    /// Answers CORS preflights with 204. Default: off, since a `CorsLayer` outside answers them
+    /// first. The headers that allow an origin are added outside in any case.
     pub fn allow_preflight(self) -> Self {
         self.with(|settings| settings.allow_preflight = true)
     }

@@ -10,9 +10,8 @@ use crate::request_class::{Classify, RequestClass, RequestHead};
 
 /// Inserts the [`RequestClass`] that a [`Classify`] names into the request's extensions.
 ///
-/// `User` inserts nothing: absent means `User`. What the class is lowered by besides (`OPTIONS`,
-/// the client's `Session-Activity: background`) is not this layer's business: the layers that read
-/// the class see to it, with or without this one.
+/// For `User` it inserts nothing: absent means `User`. The layers that read the class lower it for
+/// `OPTIONS` and for the header `Session-Activity: background`, with or without this layer.
 ///
 /// ```
 /// use http::{Request, Response};
@@ -40,19 +39,19 @@ pub struct ClassifyLayer {
 }
 
 impl ClassifyLayer {
-    /// Classes as `classify` names them.
+    /// Classifies requests by `classify`.
     pub fn new(classify: impl Classify) -> Self {
         Self { classify: Arc::new(classify) }
     }
 
-    /// The class that `request` is given.
+    /// The class of `request`.
     #[inline(always)]
     pub(crate) fn classify<B>(&self, request: &Request<B>) -> RequestClass {
         self.classify.classify(RequestHead::new(request))
     }
 }
 
-/// Puts `class` into the extensions of `request`, unless it is the one that needs no word.
+/// Inserts `class` into the extensions of `request`, unless it is `User`.
 #[inline(always)]
 pub(crate) fn assign<B>(class: RequestClass, request: &mut Request<B>) {
     if class != RequestClass::User {

@@ -8,7 +8,7 @@ use http::{
 #[derive(Debug)]
 pub(crate) struct Exposed {
     names: Vec<HeaderName>,
-    /// The names as a whole value, for the common response that exposes nothing yet.
+    /// The names as one value, for responses that expose nothing yet.
     value: HeaderValue,
 }
 
@@ -31,7 +31,7 @@ impl Exposed {
             headers.get_all(ACCESS_CONTROL_EXPOSE_HEADERS).iter().cloned().collect();
         let mut listed: Vec<&str> = Vec::new();
         for value in &present {
-            // A value that is no text cannot be merged: leave the response as it is.
+            // A value that is not ASCII cannot be merged: the response stays as it is.
             let Ok(text) = value.to_str() else { return };
             listed.extend(text.split(',').map(str::trim).filter(|name| !name.is_empty()));
         }
@@ -50,8 +50,7 @@ impl Exposed {
     }
 }
 
-/// The headers that clients of a stack read, whatever its settings: to them comes the header of
-/// renewed tokens.
+/// The headers that clients of every stack read, beside the header of renewed tokens.
 pub(crate) fn always_exposed() -> [HeaderName; 6] {
     [
         HeaderName::from_static("session-expires"),
@@ -65,5 +64,5 @@ pub(crate) fn always_exposed() -> [HeaderName; 6] {
 
 fn join<'a>(names: impl Iterator<Item = &'a str>) -> HeaderValue {
     let joined = names.collect::<Vec<_>>().join(", ");
-    HeaderValue::try_from(joined).expect("names that were headers are one again")
+    HeaderValue::try_from(joined).expect("header names are visible ASCII")
 }

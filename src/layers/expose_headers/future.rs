@@ -1,4 +1,4 @@
-//! The inner response, its headers exposed.
+//! The response future of the service that exposes headers.
 
 use std::{
     fmt,

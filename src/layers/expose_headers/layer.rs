@@ -9,10 +9,9 @@ use super::{ExposeHeadersService, Exposed};
 
 /// Adds names to `Access-Control-Expose-Headers` of responses to requests with an `Origin`.
 ///
-/// What stands there stays, in its order; a name that stands there in any case is not repeated.
-/// Names are listed one by one, for `*` is no wildcard where credentials are sent (Fetch
-/// standard). It goes *outside* a `CorsLayer` that sets expose-headers, since that one replaces
-/// what it finds.
+/// Names in the response stay, in their order, and are not repeated in another case. Names are
+/// listed one by one: `*` is no wildcard in a request with credentials (Fetch standard). Put this
+/// layer *outside* a `CorsLayer` that sets expose-headers: that layer replaces the header.
 ///
 /// ```
 /// use http::{HeaderName, Request, Response};
@@ -45,7 +44,7 @@ impl ExposeHeadersLayer {
         Self { exposed: Arc::new(Exposed::new(names)) }
     }
 
-    /// What the response to a request is given, by whether it `has_origin`.
+    /// The names to add to the response, if the request has an `Origin`.
     #[inline(always)]
     pub(crate) fn asked_for(&self, has_origin: bool) -> Option<Arc<Exposed>> {
         has_origin.then(|| Arc::clone(&self.exposed))

@@ -1,4 +1,4 @@
-//! The inner response, with the token's successor where one is due.
+//! The response future of the renewal service.
 
 use std::{
     fmt,
@@ -21,7 +21,7 @@ pin_project! {
         #[pin]
         inner: F,
         renewal: Option<RenewalContext>,
-        // Renewals are rare: a box spares every other request their state.
+        // Renewals are rare: the box keeps every other future small.
         awaiting_token: Option<BoxedAwaitingToken<B>>,
     }
 }
@@ -39,7 +39,7 @@ pin_project! {
     }
 }
 
-/// In one box, with the future of its token.
+/// One box for the response and the future of its token.
 pub(crate) type BoxedAwaitingToken<B> =
     Pin<Box<AwaitingToken<B, dyn Future<Output = Option<Minted>> + Send>>>;
 
@@ -55,11 +55,11 @@ impl<B, M> AwaitingToken<B, M>
 where
     M: Future<Output = Option<Minted>> + ?Sized,
 {
-    /// The response with its token; without one where none could be minted.
+    /// The response, with the token if one was minted.
     pub(crate) fn poll_response(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response<B>> {
         let this = self.project();
         let minted = ready!(this.minted.poll(cx));
-        let mut response = this.response.take().expect("polled after completion");
+        let mut response = this.response.take().expect("the future is not polled after completion");
         if let Some(Minted { token, life }) = minted {
             let origin = this.renewal.session.origin();
             this.renewal.settings.delivery.write(response.headers_mut(), origin, token, life);

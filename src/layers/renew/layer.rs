@@ -16,14 +16,14 @@ use crate::{
     transport::TokenDelivery,
 };
 
-/// Renews the session's token: sliding refresh.
+/// Renews the token of the session: sliding refresh.
 ///
-/// After the handler, where a renewal is due and nothing speaks against it, the token's successor
-/// goes onto the response: `iat` now, a new `exp` and `jti`, every other claim as it was, never
-/// past the absolute deadline. One mint per session, and one per user, per `renew_min_interval`.
-/// A response that failed, that hands out or takes back a token itself, or that shared caches may
-/// keep, is left alone; so is every response where renewing goes wrong. A request without a
-/// [`Session`] passes untouched.
+/// After the handler, if a renewal is due, the response carries the successor of the token: `iat`
+/// now, a new `exp` and `jti`, every other claim unchanged. `exp` never exceeds the absolute
+/// deadline. One mint per session and one per user in each `renew_min_interval`. Not renewed: a
+/// response that failed, that sets or clears a token itself, or that a shared cache may keep. A
+/// failure of the renewal does not change the response. A request without a [`Session`] passes
+/// unchanged.
 ///
 /// ```
 /// use std::time::Duration;
@@ -73,7 +73,7 @@ pub(super) struct Settings {
 }
 
 impl RenewLayer {
-    /// Signs with the newest of `keys`, by the rules of `profiles`.
+    /// Signs successors with the newest of `keys`, by the policies `profiles`.
     pub fn new(keys: impl Into<Arc<JwtKeys>>, profiles: impl Into<Arc<Profiles>>) -> Self {
         Self {
             settings: Arc::new(Settings {
@@ -94,12 +94,12 @@ impl RenewLayer {
         self
     }
 
-    /// Where successors are written; by default the header `x-refreshed-token`.
+    /// Where successors are written. Default: the header `x-refreshed-token`.
     pub fn delivery(self, delivery: TokenDelivery) -> Self {
         self.with(|settings| settings.delivery = delivery)
     }
 
-    /// What grants renewals; by default a table in memory.
+    /// The limiter of renewals. Default: a [`MemoryLimiter`].
     pub fn renewal_limiter(self, limiter: impl RenewalLimiter) -> Self {
         self.with_renewal_limiter(Arc::new(limiter))
     }
@@ -109,7 +109,7 @@ impl RenewLayer {
         self.with(|settings| settings.limiter = limiter)
     }
 
-    /// What tells the app's claims at each renewal; by default they stay as they are.
+    /// The source of the app's claims at each renewal. Default: the claims stay unchanged.
     pub fn claims_source(self, source: impl ClaimsSource) -> Self {
         self.with_claims_source(Arc::new(source))
     }
@@ -119,7 +119,7 @@ impl RenewLayer {
         self.with(|settings| settings.claims = Some(source))
     }
 
-    /// Another clock than the system's.
+    /// Default: [`SystemClock`].
     pub fn clock(self, clock: impl Clock) -> Self {
         self.with_clock(Arc::new(clock))
     }
@@ -129,14 +129,14 @@ impl RenewLayer {
         self.with(|settings| settings.clock = clock)
     }
 
-    /// Where it is noted that a token was renewed, that a renewal was denied, or that a handler has
-    /// ended the session.
+    /// Records an audit event for each renewal, and for each that the claims source denies. Default:
+    /// none.
     pub fn audit_queue(self, audit_queue: AuditQueue) -> Self {
         self.with(|settings| settings.audit_queue = Some(audit_queue))
     }
 
-    /// Adds `Session-Expires: idle=1140, absolute=86400, renewable` to every response of a session
-    /// (a structured dictionary, RFC 9651; seconds from now), for clients that warn.
+    /// Adds `Session-Expires: idle=1140, absolute=86400, renewable` to every response of a session: a
+    /// structured dictionary (RFC 9651) of seconds from now, for clients that warn. Default: off.
     pub fn session_expires(self) -> Self {
         self.with(|settings| settings.session_expires = true)
     }

@@ -1,4 +1,4 @@
-//! One renewal, from its grant to the token.
+//! One renewal, from the limiter to the minted token.
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// How long a failed mint keeps its gates closed, at most.
+/// How long a failed mint delays the next one of its session and user, at most.
 const AFTER_A_FAILURE: Duration = Duration::from_secs(1);
 
 /// A renewal that is due.
@@ -26,29 +26,29 @@ pub(crate) struct PendingRenewal {
     pub(super) now: Timestamp,
     pub(super) times: TokenTimes,
     pub(super) seen: Seen,
-    /// Claims that the handler has set: they are minted at once.
+    /// The claims that the handler set. The limiter does not apply to them.
     pub(super) replaced: Option<AppClaims>,
 }
 
-/// A successor, and for how long it lives.
+/// A successor, and the time until it expires.
 pub(crate) struct Minted {
     pub(super) token: String,
     pub(super) life: Duration,
 }
 
 impl PendingRenewal {
-    /// The token; `None` where the gate, the claims source or the session's end forbid one, or
-    /// where something fails. Nothing that goes wrong here fails the request.
+    /// Mints the successor. `None` if the limiter or the claims source denies it, if the session
+    /// has ended, or if anything fails: no failure here changes the response.
     pub(super) async fn run(self) -> Option<Minted> {
         if let Some(app) = &self.replaced {
             return if self.is_active().await { self.mint(Some(app)) } else { None };
         }
-        let grant = self.grant().await?;
+        let permit = self.acquire().await?;
         let minted = match self.current_claims().await {
             Some(app) if self.is_active().await => self.mint(app.as_ref()),
             _ => None,
         };
-        grant.settle(minted.is_some());
+        permit.settle(minted.is_some());
         minted
     }
 
@@ -56,28 +56,31 @@ impl PendingRenewal {
         self.session.policy(&self.settings.profiles)
     }
 
-    /// Both gates, closed by this renewal.
-    async fn grant(&self) -> Option<Permit> {
+    /// Acquires the limiter for the session and the user.
+    async fn acquire(&self) -> Option<Permit> {
         let min_interval = self.policy().renew_min_interval();
-        let Some(ask) = self.ask(min_interval) else { return Some(Permit::ungated()) };
+        let Some(request) = self.request(min_interval) else { return Some(Permit::unlimited()) };
         let limiter = &self.settings.limiter;
         let clock = &*self.settings.clock;
-        // Held while it is being asked for: a request that is cancelled meanwhile gives it back.
-        let grant = Permit::new(limiter, ask);
-        match within(limiter.admit(ask), clock, REQUEST_TIME_LIMIT).await {
-            Ok(RenewalDecision::Granted) => Some(grant),
+        // Held while the limiter is asked: a request that is cancelled meanwhile releases it.
+        let permit = Permit::new(limiter, request);
+        match within(limiter.admit(request), clock, REQUEST_TIME_LIMIT).await {
+            Ok(RenewalDecision::Granted) => Some(permit),
             Ok(RenewalDecision::Denied) => {
-                grant.forget();
+                permit.forget();
                 None
             }
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "no renewal was granted");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the renewal limiter failed"
+                );
                 None
             }
         }
     }
 
-    fn ask(&self, min_interval: Duration) -> Option<RenewalRequest> {
+    fn request(&self, min_interval: Duration) -> Option<RenewalRequest> {
         if min_interval.is_zero() {
             return None;
         }
@@ -91,7 +94,7 @@ impl PendingRenewal {
         })
     }
 
-    /// What becomes of the app's claims: `None` where there is to be no renewal.
+    /// The app's claims of the successor, if the source changes them; `None` for no renewal.
     async fn current_claims(&self) -> Option<Option<AppClaims>> {
         let Some(source) = &self.settings.claims else { return Some(None) };
         let clock = &*self.settings.clock;
@@ -110,7 +113,10 @@ impl PendingRenewal {
                 None
             }
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "claims not at hand");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the claims source failed"
+                );
                 None
             }
         }
@@ -156,47 +162,49 @@ impl PendingRenewal {
                 Some(Minted { token, life: self.times.exp.since(self.now) })
             }
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "no token was signed");
+                tracing::warn!(error = &error as &dyn std::error::Error, "the signing key failed");
                 None
             }
         }
     }
 }
 
-/// The gates that a renewal has closed; dropped unsettled (the request was cancelled) it opens
-/// them again at once.
+/// The permit of the limiter. Dropped before it is settled, since the request was cancelled, it
+/// releases the limiter at once.
 struct Permit {
     held: Option<(Arc<dyn RenewalLimiter>, RenewalRequest)>,
 }
 
 impl Permit {
-    const fn ungated() -> Self {
+    const fn unlimited() -> Self {
         Self { held: None }
     }
 
-    fn new(limiter: &Arc<dyn RenewalLimiter>, ask: RenewalRequest) -> Self {
-        Self { held: Some((Arc::clone(limiter), ask)) }
+    fn new(limiter: &Arc<dyn RenewalLimiter>, request: RenewalRequest) -> Self {
+        Self { held: Some((Arc::clone(limiter), request)) }
     }
 
-    /// Nothing was granted: the gates are another renewal's.
+    /// The limiter denied the renewal: there is nothing to release.
     fn forget(mut self) {
         self.held = None;
     }
 
-    /// A mint keeps its gates closed; a failure opens them soon.
+    /// After a mint the limiter stays acquired; after a failure it is released soon.
     fn settle(mut self, minted: bool) {
-        if let Some((limiter, ask)) = self.held.take()
+        if let Some((limiter, request)) = self.held.take()
             && !minted
         {
-            limiter.release(ask, ask.now + ask.min_interval.min(AFTER_A_FAILURE)).detach();
+            limiter
+                .release(request, request.now + request.min_interval.min(AFTER_A_FAILURE))
+                .detach();
         }
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if let Some((limiter, ask)) = self.held.take() {
-            limiter.release(ask, ask.now).detach();
+        if let Some((limiter, request)) = self.held.take() {
+            limiter.release(request, request.now).detach();
         }
     }
 }

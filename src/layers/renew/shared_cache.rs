@@ -1,8 +1,8 @@
-//! Which responses a shared cache may keep.
+//! Which responses a shared cache may store (RFC 9111).
 
 use http::{HeaderName, HeaderValue, header::CACHE_CONTROL};
 
-/// Headers that speak to shared caches only; where one stands, a cache may be listening.
+/// Headers for shared caches only.
 const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
 const SURROGATE_CONTROL: HeaderName = HeaderName::from_static("surrogate-control");
 
@@ -10,8 +10,8 @@ const SURROGATE_CONTROL: HeaderName = HeaderName::from_static("surrogate-control
 /// cache (RFC 9111 section 3.5).
 const SHARED_CACHE_DIRECTIVES: [&str; 3] = ["public", "s-maxage", "must-revalidate"];
 
-/// Whether a shared cache may keep a response with this header: a token in it would be handed
-/// to strangers (P9).
+/// Whether a shared cache may store a response with this header: it would send the token to other
+/// users (P9).
 pub(super) fn is_shared_cacheable(name: &HeaderName, value: &HeaderValue) -> bool {
     if *name == CACHE_CONTROL {
         return value.as_bytes().split(|byte| *byte == b',').any(|directive| {

@@ -12,11 +12,11 @@ use crate::{
     session::Session,
 };
 
-/// Rejects requests whose user signed in `max_age` ago or longer, with the challenge of RFC 9470:
-/// `insufficient_user_authentication`, and the `max_age` to sign in within.
+/// Rejects requests whose user signed in `max_age` ago or longer, with the challenge
+/// `insufficient_user_authentication` and `max_age` (RFC 9470).
 ///
-/// A request without a [`Session`] passes untouched: put this layer inside one that requires a
-/// token, on the routes that need it.
+/// A request without a [`Session`] passes unchanged: put this layer inside one that requires a
+/// session, on the routes that need a recent sign-in.
 ///
 /// ```
 /// use std::time::Duration;
@@ -48,18 +48,18 @@ pub struct RequireRecentAuthLayer {
 }
 
 impl RequireRecentAuthLayer {
-    /// Asks for a sign-in less than `max_age` ago; at exactly `max_age` it rejects.
+    /// Requires a sign-in less than `max_age` ago; rejects at exactly `max_age`.
     pub fn new(max_age: Duration) -> Self {
         Self { max_age, clock: Arc::new(SystemClock), rejections: None }
     }
 
-    /// Another clock than the system's.
+    /// Default: [`SystemClock`].
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// Writes the bodies of rejections over plain HTTP.
+    /// Replaces the bodies of rejections over plain HTTP. Default: problem details (RFC 9457).
     pub fn rejections(mut self, make: impl MakeRejection) -> Self {
         self.rejections = Some(Arc::new(make));
         self
