@@ -1,5 +1,5 @@
-//! Instructions of one request, for the paths without cryptography: valgrind hides the processor's
-//! SHA instructions, so that it says little of the others. Needs valgrind and `gungraun-runner`.
+//! Instructions of one request. Meaningful only for paths without cryptography: valgrind hides the
+//! SHA instructions of the processor. Needs valgrind and `gungraun-runner`.
 #![allow(missing_docs, reason = "gungraun generates public items")]
 
 mod scenario;
@@ -11,8 +11,8 @@ use http::Request;
 
 use self::scenario::{Case, Scenario, Send};
 
-/// Requests that go ahead of the one that counts: what is resolved, allocated or registered once
-/// is no request's cost.
+/// Requests before the measured one, so that what is resolved, allocated or registered once is
+/// not measured.
 const WARM_UP: usize = 100;
 
 fn stacked(case: Case, occupied: bool) -> (Send, Request<()>) {

@@ -1,6 +1,6 @@
-//! What the lifecycle costs at 10,000 live sessions: refreshes a second, and statements a refresh
-//! and a request. One line a store. Postgres is the one of `TEST_POSTGRES_URL`, or one that is
-//! started here.
+//! The cost of the lifecycle with 10,000 active sessions: refreshes per second, SQL statements per
+//! refresh and per request. Prints one line for each store. Postgres is the server at
+//! `TEST_POSTGRES_URL`, or one that is started here.
 
 #[path = "../tests/postgres_server/mod.rs"]
 mod postgres_server;
@@ -23,19 +23,19 @@ const REQUESTS: u64 = 100;
 #[tokio::main(worker_threads = 2)]
 async fn main() {
     let file = std::env::temp_dir().join(format!("{}.db", uuid::Uuid::new_v4().simple()));
-    println!("{SESSIONS} live sessions; {TASKS} tasks refresh at once");
+    println!("{SESSIONS} active sessions; {TASKS} concurrent refresh tasks");
     println!("store\trefreshes/s\tstatements/refresh\tstatements/{REQUESTS} requests of one user");
     measure("memory", Arc::new(MemoryStore::new()), || 0).await;
     for (name, address) in
         [("sqlite", file.to_string_lossy().into_owned()), ("postgres", postgres_server::schema())]
     {
-        let store = SqlStore::connect(&address).await.expect("the database is there");
-        store.migrate().await.expect("the tables are made");
+        let store = SqlStore::connect(&address).await.expect("the database is reachable");
+        store.migrate().await.expect("the tables are created");
         let counter = store.clone();
         measure(name, Arc::new(store), move || counter.statements()).await;
     }
     for ending in ["", "-wal", "-shm"] {
-        // What is not there need not go.
+        // A file that does not exist is no error.
         let _ = std::fs::remove_file(format!("{}{ending}", file.display()));
     }
 }
@@ -46,7 +46,7 @@ async fn measure(name: &str, store: Arc<dyn LifecycleStore>, statements: impl Fn
         .lifecycle_store(store)
         .refresh_tokens()
         .build()
-        .expect("the settings agree");
+        .expect("a legal configuration");
     let mut tokens = sign_in(&sessions).await;
     let bearer = format!("Bearer {}", tokens[0].0);
 
@@ -57,29 +57,30 @@ async fn measure(name: &str, store: Arc<dyn LifecycleStore>, statements: impl Fn
         let (sessions, share) = (sessions.clone(), share.to_vec());
         tasks.spawn(async move {
             for (_, refresh) in share {
-                sessions.refresh(&refresh).await.expect("it is good");
+                sessions.refresh(&refresh).await.expect("a valid token");
             }
         });
     }
     tasks.join_all().await;
     let a_second = to_f64(REFRESHES) / watch.elapsed().as_secs_f64();
     let a_refresh =
-        to_f64(usize::try_from(statements() - before).expect("few")) / to_f64(REFRESHES);
+        to_f64(usize::try_from(statements() - before).expect("a small number")) / to_f64(REFRESHES);
 
     let mut service = sessions.layer().layer(service_fn(async |_: Request<()>| {
         Ok::<_, Infallible>(Response::new(String::new()))
     }));
     let before = statements();
     for _ in 0..REQUESTS {
-        let request = Request::get("/").header("authorization", &bearer).body(()).expect("valid");
-        let response = service.ready().await.expect("always").call(request).await;
+        let request =
+            Request::get("/").header("authorization", &bearer).body(()).expect("a valid request");
+        let response = service.ready().await.expect("always ready").call(request).await;
         assert!(response.expect("infallible").status().is_success());
     }
     let requests = statements() - before;
     println!("{name}\t{a_second:.0}\t{a_refresh:.2}\t{requests}");
 }
 
-/// Signs everyone in; the access and the refresh token of each.
+/// Signs every user in and returns the access and the refresh token of each.
 async fn sign_in(sessions: &SlidingSessions) -> Vec<(String, String)> {
     let mut tasks = JoinSet::new();
     for task in 0..TASKS {
@@ -88,7 +89,7 @@ async fn sign_in(sessions: &SlidingSessions) -> Vec<(String, String)> {
             let mut tokens = Vec::new();
             for user in (task..SESSIONS).step_by(TASKS) {
                 let start = sessions.start(format!("user-{user}")).tenant("acme");
-                let grant = start.await.expect("a session starts");
+                let grant = start.await.expect("the session starts");
                 let refresh = grant.refresh_token().expect("refresh tokens are on");
                 tokens.push((grant.access_token().to_owned(), refresh.to_owned()));
             }

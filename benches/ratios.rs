@@ -1,5 +1,5 @@
-//! Time, as a ratio to `jsonwebtoken::decode` of the same token in the same run, and allocations:
-//! one line a case, what the bare service costs subtracted.
+//! The time of each case as a ratio to `jsonwebtoken::decode` of the same token in the same run,
+//! and its allocations, less those of the bare service. Prints one line for each case.
 
 mod scenario;
 mod watch;
@@ -17,7 +17,7 @@ use self::{
     watch::{REQUESTS_A_ROUND, ROUNDS, SideBySide, allocations, ns_a_request, time},
 };
 
-/// All claims of the token, owned, as applications declare them.
+/// All claims of the token as owned values, as applications declare them.
 #[derive(Deserialize, Serialize)]
 struct Claims {
     sub: String,
@@ -46,15 +46,17 @@ impl Row {
 }
 
 fn main() {
-    // Both backends may be compiled in, and then jsonwebtoken's own choice panics.
+    // With both backends compiled in, jsonwebtoken cannot choose one and panics.
     let _ = CryptoProvider::install_default(&rust_crypto::DEFAULT_PROVIDER);
     let token = Scenario::new(Case::User, false).token;
     let key = DecodingKey::from_secret(&SECRET);
     let validation = Validation::new(Algorithm::HS256);
-    let decode = || jsonwebtoken::decode::<Claims>(&token, &key, &validation).expect("it is good");
+    let decode =
+        || jsonwebtoken::decode::<Claims>(&token, &key, &validation).expect("a valid token");
     let (claims, signing) = (decode().claims, EncodingKey::from_secret(&SECRET));
-    let encode =
-        || jsonwebtoken::encode(&Header::default(), &claims, &signing).expect("it is signed");
+    let encode = || {
+        jsonwebtoken::encode(&Header::default(), &claims, &signing).expect("the token is signed")
+    };
 
     let mut rows: Vec<Row> = Case::ALL
         .iter()

@@ -1,4 +1,4 @@
-//! The longest request while expired entries are cleared away.
+//! The longest request while expired entries are removed.
 
 use http::Request;
 use tower_sliding_session::{Clock, ManualClock, store::MemoryStore};
@@ -11,7 +11,7 @@ use crate::{
 };
 
 const BATCHES: usize = 512;
-/// As many new sessions as pay for one turn of the clearing: each batch has one.
+/// The number of new sessions that trigger one cleanup of a shard, so that each batch has one.
 const REQUESTS_A_BATCH: usize = 64;
 
 /// In nanoseconds.
@@ -23,9 +23,9 @@ struct Longest {
     set_aside: usize,
 }
 
-/// Requests of known sessions, of new ones while nothing has expired, and of new ones while all
-/// that send nothing more have: in turns. A new session's request does the clearing itself; who
-/// waits for it waits no longer.
+/// Measures in turns: requests of known sessions, of new sessions while nothing has expired, and of
+/// new sessions while every inactive session has expired. The request of a new session removes
+/// expired entries itself; a request that waits for it waits no longer.
 pub(crate) fn compare(many: &Population, store: &MemoryStore, clock: &ManualClock) {
     let mut strangers = Population::strangers(clock, 2 * BATCHES * REQUESTS_A_BATCH);
     let (mut client, mut dice, begin) = (many.client(), Dice(1), clock.now());

@@ -1,7 +1,7 @@
-//! What ten million sessions cost: memory, the time of a request, the longest pause while expired
-//! ones are cleared away, and what a second core brings. Prints one line each, with its target.
-//! Takes a minute and 1 GB; needs Linux. On a busy machine, what was measured while a thread waited
-//! for a core is set aside and counted.
+//! The cost of ten million sessions: memory, the time of a request, the longest pause while expired
+//! entries are removed, and the gain of a second core. Prints one line for each, with its target.
+//! Takes a minute and 1 GB; needs Linux. Rounds in which a thread waited for a core are counted and
+//! not used.
 
 #[path = "../scenario/mod.rs"]
 mod scenario;

@@ -1,4 +1,4 @@
-//! How much memory a remembered session takes.
+//! The memory of a stored session.
 
 use std::{fs, sync::Arc, time::Duration};
 
@@ -10,28 +10,28 @@ use tower_sliding_session::{
 
 use crate::report::{line, ratio};
 
-/// The idle timeout of the sessions that send nothing more.
+/// The idle timeout of the sessions that send no requests.
 pub(crate) const SHORT_IDLE: Duration = Duration::from_secs(60);
 
-/// Room for the sessions that begin while something is measured.
+/// Room for the sessions that start during a measurement.
 const MORE: usize = 1 << 17;
 
-/// A store of `sessions`, every tenth of them ended.
+/// A store of `sessions`, every tenth with a tombstone.
 pub(crate) fn fill(sessions: usize, now: Timestamp) -> Arc<MemoryStore> {
     let before = resident();
     let store = Arc::new(MemoryStore::with_capacity(sessions + MORE));
     let touch = Touch { now, token_activity: now, idle: SHORT_IDLE, known_only: false };
     for id in 0..sessions {
         let touched = store.touch(key(id), touch).try_ready();
-        touched.expect("at hand").expect("there is room");
+        touched.expect("a ready answer").expect("there is room");
     }
-    report("resident bytes a session, ten million live", before, sessions);
+    report("resident bytes a session, ten million active", before, sessions);
     for id in (0..sessions).step_by(10) {
         let ended =
             store.write_tombstone(key(id), now + Duration::from_secs(12 * 3600)).try_ready();
-        ended.expect("at hand").expect("there is room");
+        ended.expect("a ready answer").expect("there is room");
     }
-    report("resident bytes a session, every tenth ended", before, sessions);
+    report("resident bytes a session, every tenth revoked", before, sessions);
     assert_eq!(store.len(), sessions);
     store
 }
@@ -45,7 +45,7 @@ fn report(what: &str, before: u128, sessions: usize) {
     line(what, &format!("{bytes:.1}"), "<= 64");
 }
 
-/// The memory of this process that is in RAM, in bytes.
+/// The resident memory of this process, in bytes.
 fn resident() -> u128 {
     let status = fs::read_to_string("/proc/self/status").expect("Linux");
     let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line");

@@ -14,7 +14,7 @@ use tower_sliding_session::{
 
 use crate::scenario::{Case, bare, drive, keys, path_rules, policy};
 
-/// So many places a token that none is displaced by chance.
+/// Cache entries per token: enough that no token is evicted by chance.
 const PLACES: usize = 16;
 
 pub(crate) struct Population {
@@ -24,7 +24,7 @@ pub(crate) struct Population {
 }
 
 impl Population {
-    /// Starts `active` sessions among those of `store`, whose tokens are then remembered.
+    /// Starts `active` sessions in `store` and caches their tokens.
     pub(crate) fn new(store: Arc<dyn SessionStore>, clock: &ManualClock, active: usize) -> Self {
         let sessions = SlidingSessions::builder(keys(), policy(Case::User))
             .cached_tokens(PLACES * active)
@@ -32,7 +32,7 @@ impl Population {
             .store(store)
             .clock(clock.clone())
             .build()
-            .expect("the settings agree");
+            .expect("a legal configuration");
         let active = (0..active).map(|_| sign_in(&sessions)).collect();
         let population = Self { sessions, active };
         let mut client = population.client();
@@ -40,7 +40,7 @@ impl Population {
         population
     }
 
-    /// Sends requests through a stack of its own, which lets them pass.
+    /// Returns a function that sends requests through its own service; each must succeed.
     pub(crate) fn client(&self) -> impl FnMut(Request<()>) + use<> {
         let mut service = self.sessions.layer().layer(service_fn(bare));
         move |request| {
@@ -51,12 +51,12 @@ impl Population {
         }
     }
 
-    /// Requests of sessions that are drawn by `dice`.
+    /// Requests of sessions that `dice` selects.
     pub(crate) fn requests(&self, count: usize, dice: &mut Dice) -> Vec<Request<()>> {
         (0..count).map(|_| request(&self.active[dice.below(self.active.len())])).collect()
     }
 
-    /// Requests of as many sessions that its store has not seen.
+    /// Requests of `count` sessions that no store knows.
     pub(crate) fn strangers(clock: &ManualClock, count: usize) -> Vec<Request<()>> {
         let elsewhere = Self::new(Arc::new(MemoryStore::new()), clock, 1);
         (0..count).map(|_| request(&sign_in(&elsewhere.sessions))).collect()
@@ -64,7 +64,7 @@ impl Population {
 }
 
 fn sign_in(sessions: &SlidingSessions) -> HeaderValue {
-    let grant = drive(sessions.start("lovelace").into_future()).expect("a session starts");
+    let grant = drive(sessions.start("lovelace").into_future()).expect("the session starts");
     format!("Bearer {}", grant.access_token()).parse().expect("a header's value")
 }
 
@@ -76,12 +76,12 @@ fn request(bearer: &HeaderValue) -> Request<()> {
         .expect("a request")
 }
 
-/// Draws the same numbers in each run.
+/// A random number generator with the same numbers in each run.
 pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
     fn below(&mut self, bound: usize) -> usize {
-        // Knuth's linear congruence; its upper half is random enough.
+        // Knuth's linear congruential generator; its upper bits are random enough.
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         usize::try_from(self.0 >> 33).unwrap_or_default() % bound
     }

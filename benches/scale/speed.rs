@@ -1,5 +1,5 @@
-//! The whole request, a user's with a remembered token: in stores of different sizes, and from one
-//! thread and two.
+//! A request of class `User` with a cached token: with stores of different sizes, and on one and
+//! two threads.
 
 use std::{
     hint::spin_loop,
@@ -24,16 +24,16 @@ pub(crate) const ACTIVE: usize = 8_192;
 /// The number of sessions of the small store.
 const FEW: usize = 1_000;
 
-/// Ten million stored sessions against fewer, in turns; the median of some thousand rounds.
+/// Compares ten million stored sessions with fewer, in alternating rounds; prints medians.
 pub(crate) fn compare_sizes(many: &Population, clock: &ManualClock) {
-    // As in `ratios`: few enough that they are still in the nearest cache when they are sent.
+    // As in `ratios`: few enough that they are still in the L1 cache when they are sent.
     const REQUESTS: usize = 16;
     let of = |active| Population::new(Arc::new(MemoryStore::new()), clock, active);
     let (few, only_active) = (of(FEW), of(ACTIVE));
     let mut sizes = [&few, &only_active, many].map(|it| (it, it.client(), Vec::new()));
     let (mut dice, begin) = (Dice(1), clock.now());
     for round in 0..4_001 {
-        // Each request comes later than the last: its activity is written.
+        // Each request is later than the last, so that its activity is written.
         clock.set(begin + Duration::from_millis(round));
         for (population, client, times) in &mut sizes {
             let requests = population.requests(REQUESTS, &mut dice);
@@ -51,7 +51,7 @@ pub(crate) fn compare_sizes(many: &Population, clock: &ManualClock) {
     line("ten million over 1,000", &format!("{:.2}", ratio(many, few)), "<= 2.50");
 }
 
-/// One thread and two, in turns; the median of some hundred rounds.
+/// Compares one thread with two, in alternating rounds; prints the ratio of the medians.
 pub(crate) fn compare_threads(many: &Population) {
     let mut all = [Vec::new(), Vec::new()];
     let mut undisturbed = [Vec::new(), Vec::new()];
@@ -75,7 +75,7 @@ pub(crate) fn compare_threads(many: &Population) {
     }
 }
 
-/// Requests a second, and whether all threads had a core to themselves.
+/// The requests per second, and whether no thread waited for a core.
 fn throughput(many: &Population, threads: usize, seed: u64) -> (u128, bool) {
     const REQUESTS: usize = 1_024;
     let arrived = &AtomicUsize::new(0);
@@ -100,7 +100,7 @@ fn throughput(many: &Population, threads: usize, seed: u64) -> (u128, bool) {
     })
 }
 
-/// None where every round was disturbed.
+/// The median; `None` if every round was disturbed.
 fn median(mut sample: Vec<u128>) -> Option<u128> {
     sample.sort_unstable();
     sample.get(sample.len() / 2).copied()

@@ -1,4 +1,4 @@
-//! The stack under measurement, the bare service beside it, and the requests that both get.
+//! The measured stack, the bare service, and the requests that both get.
 #![allow(dead_code, reason = "each bench is a crate of its own and uses its part")]
 
 use std::{
@@ -25,40 +25,40 @@ use tower_sliding_session::{
     token::{Algorithm, SigningKey, TokenVerifier},
 };
 
-/// The HMAC secret of every token here.
+/// The HMAC secret of every token.
 pub(crate) const SECRET: [u8; 32] = [7; 32];
 
-/// How many tokens take turns where each is to be seen for the first time.
+/// The number of tokens in rotation for [`Case::FirstSeen`].
 const TOKENS: usize = 64;
 const FEWER_THAN_TOKENS: usize = 8;
 
-/// What a request meets on its way.
+/// A stack and the requests that it gets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Case {
     /// The whole stack, on a public path.
     Public,
     /// The optional stack, without a token.
     NoToken,
-    /// Classified, checked and passed on, with a session inserted by hand: no cryptography.
+    /// Class `Background`, with a session that the app inserted: no cryptography.
     KnownBackground,
-    /// The same, recorded as activity, no renewal due.
+    /// As `KnownBackground` with class `User`: activity recorded, no renewal due.
     KnownUser,
-    /// The whole stack, token seen before: session checked, nothing recorded.
+    /// The whole stack, class `Background`, cached token: session checked, nothing recorded.
     Background,
-    /// The whole stack, token seen before: activity recorded, no renewal due.
+    /// The whole stack, class `User`, cached token: activity recorded, no renewal due.
     User,
     /// As `User`, signed with ES256.
     Es256,
     /// As `User`, signed with `EdDSA`.
     EdDsa,
-    /// As `User`, signed with RS256, which one of the backends does.
+    /// As `User`, signed with RS256, which only `aws_lc_rs` supports.
     #[cfg(feature = "aws_lc_rs")]
     Rs256,
-    /// As `User`, each token seen for the first time and remembered in another's place.
+    /// As `User`, each token not yet cached and stored in place of another.
     FirstSeen,
-    /// As `User`, the token verified anew at each request: the cache is off.
+    /// As `User` without a token cache: each request verifies the signature.
     Uncached,
-    /// The whole stack, token seen before, and a successor minted for each response.
+    /// As `User`, and each response carries a renewed token.
     Renewal,
 }
 
@@ -96,11 +96,11 @@ impl Case {
     }
 }
 
-/// An entry that something outside the stack has put into the extensions.
+/// An entry in the extensions that an outer layer has inserted.
 #[derive(Clone)]
 struct Stranger;
 
-/// Sends one request through a service, and drops its response.
+/// Sends one request through a service and drops the response.
 pub(crate) type Send = Box<dyn FnMut(Request<()>)>;
 
 /// One case: the same requests for the stack and for the bare service.
@@ -113,8 +113,8 @@ pub(crate) struct Scenario {
 }
 
 impl Scenario {
-    /// On a clock that stands still. `occupied`: whether the extensions already hold an entry when
-    /// the request arrives.
+    /// With a clock that does not advance. `occupied`: whether the extensions of a request already
+    /// hold an entry.
     pub(crate) fn new(case: Case, occupied: bool) -> Self {
         Self::on(ManualClock::new(SystemClock.now()), case, occupied)
     }
@@ -146,12 +146,12 @@ pub(crate) fn sessions(clock: impl Clock, case: Case) -> SlidingSessions {
         .path_rules(path_rules())
         .clock(clock)
         .build()
-        .expect("the settings agree")
+        .expect("a legal configuration")
 }
 
-/// The token of a session that has just started.
+/// The access token of a new session.
 pub(crate) fn token(sessions: &SlidingSessions) -> String {
-    let grant = drive(sessions.start("lovelace").into_future()).expect("a session starts");
+    let grant = drive(sessions.start("lovelace").into_future()).expect("the session starts");
     grant.access_token().to_owned()
 }
 
@@ -177,7 +177,7 @@ pub(crate) fn policy(case: Case) -> Policy {
         _ => builder,
     }
     .build()
-    .expect("the policy agrees with itself")
+    .expect("a legal configuration")
 }
 
 pub(crate) fn path_rules() -> PathRules {
@@ -189,7 +189,7 @@ pub(crate) fn path_rules() -> PathRules {
         .background("/documents/{id}/status")
 }
 
-/// The layers of a team that verifies its tokens itself.
+/// The layers of an app that verifies its tokens itself.
 fn known(
     policy: Policy,
     clock: impl Clock,
@@ -197,7 +197,7 @@ fn known(
     let profiles = Arc::new(Profiles::new(policy));
     let clock: Arc<dyn Clock> = Arc::new(clock);
     ServiceBuilder::new()
-        .layer(ClassifyLayer::new(path_rules().compile().expect("the rules agree")))
+        .layer(ClassifyLayer::new(path_rules().compile().expect("legal path rules")))
         .layer(
             ActivityLayer::new(Arc::clone(&profiles), Arc::new(MemoryStore::new()))
                 .clock(Arc::clone(&clock)),
@@ -214,7 +214,7 @@ pub(crate) fn bare(request: Request<()>) -> Ready<Result<Response<Full<Bytes>>, 
 fn requests(case: Case, occupied: bool, tokens: &[String]) -> Box<dyn Fn() -> Request<()>> {
     let verified = TokenVerifier::new(Arc::new(keys_of(case)))
         .verify(&tokens[0], Timestamp::EPOCH)
-        .expect("our own token");
+        .expect("a valid token");
     let bearers: Vec<_> = tokens.iter().map(|token| format!("Bearer {token}")).collect();
     let turn = Cell::new(0);
     let session = move || {
@@ -241,7 +241,7 @@ fn requests(case: Case, occupied: bool, tokens: &[String]) -> Box<dyn Fn() -> Re
     })
 }
 
-/// Sends through `service`, which must let every request pass.
+/// Sends requests through `service`; each must succeed.
 pub(crate) fn sender<S, B>(mut service: S) -> Send
 where
     S: Service<Request<()>, Response = Response<B>, Error = Infallible> + 'static,
@@ -254,7 +254,7 @@ where
     })
 }
 
-/// The output of a future that never waits.
+/// The output of a future that is never pending.
 pub(crate) fn drive<F>(future: F) -> F::Output
 where
     F: Future,

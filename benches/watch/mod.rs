@@ -1,4 +1,4 @@
-//! The watch: what a service takes over the bare one beside it, and how often it allocates.
+//! Time and allocations of a service, less those of the bare service.
 
 use std::{alloc::System, time::Instant};
 
@@ -11,10 +11,10 @@ use crate::scenario::Send;
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 pub(crate) const ROUNDS: usize = 2_001;
-/// Few enough that requests built ahead are still in the nearest cache when they are sent.
+/// Few enough that requests built in advance are still in the L1 cache when they are sent.
 pub(crate) const REQUESTS_A_ROUND: usize = 16;
 
-/// A service and the bare one, round by round with the same requests.
+/// A service and the bare one, measured in alternating rounds with the same requests.
 pub(crate) struct SideBySide {
     stacked: Send,
     bare: Send,
@@ -31,20 +31,20 @@ impl SideBySide {
     pub(crate) fn round(&mut self) {
         let Self { stacked, bare, request, stacked_times, bare_times } = self;
         for (send, times) in [(stacked, stacked_times), (bare, bare_times)] {
-            // Or each would pay for the code that its neighbour has pushed out of the caches.
+            // Warms the caches: the other service has evicted the code of this one.
             send(request());
-            // The requests are built before the watch starts.
+            // Building requests is not measured.
             let requests: Vec<_> = (0..REQUESTS_A_ROUND).map(|_| request()).collect();
             times.push(time(|| requests.into_iter().for_each(send)));
         }
     }
 
-    /// What the bare service takes for a request.
+    /// The time of the bare service for one request, in nanoseconds.
     pub(crate) fn bare_ns(&mut self) -> f64 {
         ns_a_request(&mut self.bare_times)
     }
 
-    /// What the service takes for a request, less what the bare one takes.
+    /// The time of the service for one request less that of the bare one, in nanoseconds.
     pub(crate) fn ns_over(&mut self) -> f64 {
         ns_a_request(&mut self.stacked_times) - self.bare_ns()
     }
@@ -74,7 +74,7 @@ pub(crate) fn allocations(work: impl FnOnce()) -> usize {
     change.allocations + change.reallocations
 }
 
-/// The median round, by the request.
+/// The time of one request in the median round, in nanoseconds.
 #[expect(clippy::cast_precision_loss, reason = "nanoseconds of one round are far below 2^52")]
 pub(crate) fn ns_a_request(rounds: &mut [u128]) -> f64 {
     let middle = rounds.len() / 2;

@@ -1,4 +1,4 @@
-//! The stores under test: each function gives an empty one.
+//! The stores under test: each function returns an empty one.
 
 use std::sync::Arc;
 
@@ -25,9 +25,10 @@ pub(crate) async fn postgres() -> Store {
 async fn sql(address: &str) -> Store {
     use tower_sliding_session::{ManualClock, Timestamp, store::SqlStore};
 
-    // When the tests begin, in every crate that shares this list.
+    // `BEGIN` of every test binary that uses this module.
     let clock = ManualClock::new(Timestamp::from_secs(1_800_000_000));
-    let store = SqlStore::at(address).clock(clock).connect().await.expect("the database is there");
-    store.migrate().await.expect("the tables are made");
+    let store =
+        SqlStore::at(address).clock(clock).connect().await.expect("the database is reachable");
+    store.migrate().await.expect("the tables are created");
     Arc::new(store)
 }

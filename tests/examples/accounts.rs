@@ -1,4 +1,4 @@
-//! The example `accounts`: owners, engineers, a SQLite file that outlives the server, real sockets.
+//! The example `accounts`: owners, engineers, a SQLite file across restarts, over TCP.
 
 #[path = "../../examples/accounts.rs"]
 #[expect(dead_code, reason = "a test does not run `main`")]
@@ -18,7 +18,7 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 use self::example::{app, secret, sessions};
 
-/// A folder of this test's own, gone when it ends.
+/// A temporary folder that is removed when the test ends.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -29,18 +29,18 @@ impl Folder {
     }
 
     fn database(&self) -> String {
-        self.0.join("sessions.db").to_str().expect("text").to_owned()
+        self.0.join("sessions.db").to_str().expect("UTF-8").to_owned()
     }
 }
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // A folder that is left over is the temporary directory's business.
+        // A folder that cannot be removed stays in the temporary directory.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
 
-/// A server on a port of its own, and a client of it.
+/// A server on a free port, and its client.
 struct Server {
     address: SocketAddr,
     client: Client<HttpConnector, Full<Bytes>>,
@@ -54,21 +54,21 @@ impl Server {
         let secret = secret::kept_for(&database).expect("a secret");
         let sessions = sessions(&database, &secret).await.expect("a database");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("bound");
+        let address = listener.local_addr().expect("a bound socket");
         let (stop, stopped) = oneshot::channel::<()>();
         let served = tokio::spawn(async move {
             let server = axum::serve(listener, app(&sessions));
             let stopped = async { stopped.await.unwrap_or_default() };
-            server.with_graceful_shutdown(stopped).await.expect("served");
-            sessions.audit_queue().expect("it has one").flush().await;
+            server.with_graceful_shutdown(stopped).await.expect("the server shuts down");
+            sessions.audit_queue().expect("an audit queue").flush().await;
         });
         let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http();
         Self { address, client, stop, served }
     }
 
     async fn stop(self) {
-        self.stop.send(()).expect("it runs");
-        self.served.await.expect("it ended well");
+        self.stop.send(()).expect("the server is running");
+        self.served.await.expect("the server task succeeds");
     }
 
     async fn send(&self, line: &str, token: Option<&Value>, body: Value) -> (StatusCode, Value) {
@@ -76,7 +76,7 @@ impl Server {
         let uri = format!("http://{}{path}", self.address);
         let mut request = Request::builder().method(method).uri(uri);
         if let Some(token) = token {
-            let token = token.as_str().expect("text");
+            let token = token.as_str().expect("UTF-8");
             request = request.header("authorization", format!("Bearer {token}"));
         }
         let body = if body.is_null() {
@@ -86,7 +86,7 @@ impl Server {
             Full::from(body.to_string())
         };
         let request = request.body(body).expect("a request");
-        let (head, body) = self.client.request(request).await.expect("an answer").into_parts();
+        let (head, body) = self.client.request(request).await.expect("a response").into_parts();
         let body = body.collect().await.expect("a whole body").to_bytes();
         (head.status, serde_json::from_slice(&body).unwrap_or_default())
     }
@@ -103,7 +103,7 @@ impl Server {
 }
 
 #[tokio::test]
-async fn who_signs_in_gets_a_grant_and_is_known() {
+async fn a_sign_in_returns_a_grant_that_authenticates() {
     let folder = Folder::new();
     let server = Server::start(&folder).await;
     let grant = server.sign_in("ada").await;
@@ -146,7 +146,7 @@ async fn a_few_addresses_are_public() {
 }
 
 #[tokio::test]
-async fn an_owner_decides_for_the_account_and_for_no_other() {
+async fn an_owner_changes_the_timeouts_of_one_account_only() {
     let folder = Folder::new();
     let server = Server::start(&folder).await;
     let (ada, bob, eve) =
@@ -200,19 +200,22 @@ async fn p22_a_restart_keeps_sessions_settings_and_revocations() {
 }
 
 #[test]
-fn the_secret_is_made_once_and_for_its_owner_alone() {
+fn the_secret_is_created_once_and_readable_by_its_owner_only() {
     let folder = Folder::new();
     let database = folder.database();
-    let made = secret::kept_for(&database).expect("made");
+    let made = secret::kept_for(&database).expect("the secret is created");
     assert!(made.len() >= 32);
     for address in [database.clone(), format!("sqlite://{database}"), format!("sqlite:{database}")]
     {
-        assert_eq!(secret::kept_for(&address).expect("kept"), made);
+        assert_eq!(secret::kept_for(&address).expect("the secret is read"), made);
     }
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
         let file = folder.0.join("sessions.secret");
-        assert_eq!(fs::metadata(file).expect("there").permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(file).expect("the file exists").permissions().mode() & 0o777,
+            0o600
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! The example `axum`: the front page works as it says.
+//! The example `axum`, which is also on the front page.
 
 #[path = "../../examples/axum.rs"]
 #[expect(dead_code, reason = "a test does not run `main`")]
@@ -15,7 +15,7 @@ use self::example::app;
 const JSON: (&str, &str) = ("content-type", "application/json");
 
 #[tokio::test]
-async fn sign_in_then_a_renewed_token_past_half_its_hour() {
+async fn a_token_is_renewed_after_half_its_lifetime() {
     let client = Client::new(app);
     assert_eq!(client.send("GET /me", &[], "").await.json()["code"], "missing_token");
     let answer = client.send("POST /login", &[JSON], r#"{"user": "ada"}"#).await;
@@ -34,7 +34,7 @@ async fn sign_in_then_a_renewed_token_past_half_its_hour() {
 }
 
 #[tokio::test]
-async fn a_stranger_gets_no_session() {
+async fn a_request_without_a_token_is_rejected() {
     let client = Client::new(app);
     let answer = client.send("POST /login", &[JSON], r#"{"user": "eve"}"#).await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);

@@ -1,4 +1,4 @@
-//! A client of an example: one app, one clock, no socket.
+//! An in-process client of an example with a manual clock.
 
 use std::time::Duration;
 
@@ -27,14 +27,14 @@ pub(crate) struct Answer {
 impl Client {
     pub(crate) fn new(app: impl FnOnce(ManualClock) -> Result<Router, BoxError>) -> Self {
         let clock = ManualClock::new(Timestamp::from_secs(1_800_000_000));
-        Self { app: app(clock.clone()).expect("the example is set up rightly"), clock }
+        Self { app: app(clock.clone()).expect("the example builds"), clock }
     }
 
     pub(crate) fn wait(&self, time: Duration) {
         self.clock.advance(time);
     }
 
-    /// Sends `"POST /login"` and the like, with the headers and the body given.
+    /// Sends a request; `line` is a method and a path, as in `"POST /login"`.
     pub(crate) async fn send(&self, line: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         let (method, path) = line.split_once(' ').expect("a method and a path");
         let mut request = Request::builder().method(method).uri(path);
@@ -45,7 +45,7 @@ impl Client {
         let (head, body) =
             self.app.clone().oneshot(request).await.expect("infallible").into_parts();
         let body = body.collect().await.expect("a whole body").to_bytes();
-        let body = String::from_utf8(body.into()).expect("text");
+        let body = String::from_utf8(body.into()).expect("UTF-8");
         Answer { status: head.status, headers: head.headers, body }
     }
 }

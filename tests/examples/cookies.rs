@@ -15,7 +15,10 @@ use self::example::app;
 /// The pair `name=value` of the one cookie that a response sets, and its attributes.
 fn set_cookie(answer: &Answer) -> (&str, &str) {
     assert_eq!(answer.headers.get_all("set-cookie").iter().count(), 1);
-    answer.header("set-cookie").and_then(|it| it.split_once("; ")).expect("attributes")
+    answer
+        .header("set-cookie")
+        .and_then(|it| it.split_once("; "))
+        .expect("a cookie with attributes")
 }
 
 async fn sign_in(client: &Client) -> String {
@@ -28,10 +31,10 @@ async fn sign_in(client: &Client) -> String {
 }
 
 #[tokio::test]
-async fn the_cookie_is_renewed_and_no_header_carries_its_token() {
+async fn a_cookie_token_is_renewed_in_the_cookie_only() {
     let client = Client::new(app);
     let cookie = sign_in(&client).await;
-    // Activity before the idle timeout, then past half of the token's hour.
+    // Activity before the idle timeout, then after half of the token lifetime of one hour.
     for _ in 0..2 {
         client.wait(Duration::from_secs(15 * 60));
         let answer = client.send("GET /me", &[("cookie", &cookie)], "").await;
@@ -41,13 +44,14 @@ async fn the_cookie_is_renewed_and_no_header_carries_its_token() {
     let answer = client.send("GET /me", &[("cookie", &cookie)], "").await;
     assert_eq!(answer.header("x-refreshed-token"), None);
     let (renewed, _) = set_cookie(&answer);
-    let [before, after] = [&*cookie, renewed]
-        .map(|pair| claims(pair.strip_prefix("__Host-session=").expect("its name"))["sid"].clone());
+    let [before, after] = [&*cookie, renewed].map(|pair| {
+        claims(pair.strip_prefix("__Host-session=").expect("the name of the cookie"))["sid"].clone()
+    });
     assert_eq!(before, after);
 }
 
 #[tokio::test]
-async fn p03_sign_out_ends_the_session_and_takes_the_cookie_back() {
+async fn p03_sign_out_revokes_the_session_and_removes_the_cookie() {
     let client = Client::new(app);
     let cookie = sign_in(&client).await;
     let answer = client.send("POST /logout", &[("cookie", &cookie)], "").await;
@@ -59,7 +63,7 @@ async fn p03_sign_out_ends_the_session_and_takes_the_cookie_back() {
 }
 
 #[tokio::test]
-async fn another_site_cannot_sign_anybody_out() {
+async fn a_cross_site_request_cannot_sign_out() {
     let client = Client::new(app);
     let cookie = sign_in(&client).await;
     let headers = [("cookie", cookie.as_str()), ("sec-fetch-site", "cross-site")];
@@ -69,7 +73,7 @@ async fn another_site_cannot_sign_anybody_out() {
 }
 
 #[tokio::test]
-async fn the_cookie_alone_is_looked_at() {
+async fn only_the_cookie_is_read() {
     let client = Client::new(app);
     let cookie = sign_in(&client).await;
     let (_, token) = cookie.split_once('=').expect("a pair");

@@ -14,7 +14,7 @@ use self::example::{app, sign};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Signed for half an hour at the moment that the client's clock begins with.
+/// A token signed at the first instant of the client's clock, valid for half an hour.
 const CLAIMS: &str = r#"{"sub":"ada","sid":"s1","auth_time":1800000000,"iat":1800000000,"exp":1800001800,"team":"blue"}"#;
 
 async fn me(client: &Client, token: &str) -> Answer {
@@ -37,14 +37,14 @@ async fn the_teams_token_is_renewed_into_one_that_the_team_accepts() {
 }
 
 #[tokio::test]
-async fn the_session_ends_without_activity() {
+async fn the_session_expires_without_activity() {
     let client = Client::new(app);
     client.wait(20 * MINUTE);
     assert_eq!(me(&client, &sign(CLAIMS)).await.json()["code"], "session_expired_idle");
 }
 
 #[tokio::test]
-async fn what_the_team_did_not_sign_is_rejected() {
+async fn a_token_that_the_team_did_not_sign_is_rejected() {
     let client = Client::new(app);
     let (signed, _) = sign(CLAIMS).rsplit_once('.').map(|(a, b)| (a.to_owned(), b.len())).unwrap();
     for token in [format!("{signed}.AAAA"), signed, String::new()] {

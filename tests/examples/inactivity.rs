@@ -1,4 +1,4 @@
-//! The example `inactivity`: 20 minutes idle, an hour at most, and a route that says so.
+//! The example `inactivity`: 20 minutes idle timeout, one hour absolute, and a config route.
 
 #[path = "../../examples/inactivity.rs"]
 #[expect(dead_code, reason = "a test does not run `main`")]
@@ -27,7 +27,7 @@ async fn send(client: &Client, path: &str, token: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn idle_for_twenty_minutes_to_the_millisecond() {
+async fn a_session_expires_after_twenty_idle_minutes_to_the_millisecond() {
     let client = Client::new(app);
     let token = sign_in(&client).await;
     client.wait((20 * MINUTE).saturating_sub(MILLISECOND));
@@ -41,7 +41,7 @@ async fn idle_for_twenty_minutes_to_the_millisecond() {
 }
 
 #[tokio::test]
-async fn p01_an_hour_at_most_however_active() {
+async fn p01_an_active_session_expires_after_one_hour() {
     let client = Client::new(app);
     let mut token = sign_in(&client).await;
     let end = claims(&token)["auth_time"].as_u64().expect("seconds") + 3600;
@@ -71,7 +71,7 @@ async fn the_front_end_learns_the_timeouts_without_a_token() {
 }
 
 #[tokio::test]
-async fn every_response_says_how_long_is_left() {
+async fn every_response_has_session_expires() {
     let client = Client::new(app);
     let token = sign_in(&client).await;
     client.wait(5 * MINUTE);

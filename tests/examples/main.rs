@@ -1,4 +1,4 @@
-//! The examples, called as their readers would call them.
+//! The examples, called over HTTP in process or over TCP.
 
 mod client;
 

@@ -1,4 +1,4 @@
-//! The example `threshold_renewal`: its threshold, its rate, its paths, its header, its guests.
+//! The example `threshold_renewal`: threshold, min interval, path rules, header and guests.
 
 #[path = "../../examples/threshold_renewal.rs"]
 #[expect(dead_code, reason = "a test does not run `main`")]
@@ -70,7 +70,7 @@ async fn p06_one_renewal_a_minute() {
 }
 
 #[tokio::test]
-async fn p17_polled_subtrees_neither_renew_nor_count() {
+async fn p17_polled_paths_neither_renew_nor_are_activity() {
     let client = Client::new(app);
     let token = sign_in(&client).await;
     client.wait(47 * HOUR);
@@ -92,7 +92,7 @@ async fn p17_polled_subtrees_neither_renew_nor_count() {
 }
 
 #[tokio::test]
-async fn their_neighbours_renew() {
+async fn paths_beside_the_polled_ones_renew() {
     for line in ["GET /documents", "POST /documents"] {
         let client = Client::new(app);
         let token = sign_in(&client).await;
@@ -127,19 +127,19 @@ async fn p26_the_header_has_its_own_name_and_is_exposed() {
 }
 
 #[tokio::test]
-async fn p19_guests_keep_their_shorter_life() {
+async fn p19_guests_keep_their_shorter_timeouts() {
     let client = Client::new(app);
     let token = come_as_guest(&client).await;
     assert_eq!(lifetime(&token), 24 * HOUR);
     client.wait(12 * HOUR + MILLISECOND);
     let answer = send(&client, "GET /me", &token).await;
-    let renewed = renewed(&answer).expect("past half its life");
+    let renewed = renewed(&answer).expect("renewal is due");
     assert_eq!(lifetime(renewed), 24 * HOUR);
     assert_eq!(claims(renewed)["session_profile"], "guest");
 }
 
 #[tokio::test]
-async fn p28_one_guest_does_not_wait_for_another() {
+async fn p28_guests_are_limited_separately() {
     let client = Client::new(app);
     let (one, other) = (come_as_guest(&client).await, come_as_guest(&client).await);
     client.wait(13 * HOUR);

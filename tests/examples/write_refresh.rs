@@ -1,4 +1,4 @@
-//! The example `write_refresh`: writes renew, reads do not, and roles are asked for again.
+//! The example `write_refresh`: writes renew with current roles, reads do not renew.
 
 #[path = "../../examples/write_refresh.rs"]
 #[expect(dead_code, reason = "a test does not run `main`")]
@@ -39,7 +39,7 @@ fn renewed(answer: &Answer) -> Option<&str> {
     answer.header("x-refreshed-token")
 }
 
-/// How long a token lives, from its `iat` to its `exp`.
+/// The lifetime of a token, from `iat` to `exp`.
 fn lifetime(token: &str) -> Duration {
     let claims = claims(token);
     let [exp, iat] = ["exp", "iat"].map(|name| claims[name].as_u64().expect("seconds"));
@@ -83,7 +83,7 @@ async fn an_anonymous_write_does_not_renew() {
 }
 
 #[tokio::test]
-async fn p19_remember_me_stays_seven_days_also_near_its_expiry() {
+async fn p19_remember_me_keeps_seven_days_near_its_deadline() {
     let (client, _) = client();
     let mut token = sign_in(&client, json!({ "user": "ada", "remember_me": true })).await;
     assert_eq!(lifetime(&token), 7 * DAY);
@@ -96,7 +96,7 @@ async fn p19_remember_me_stays_seven_days_also_near_its_expiry() {
 }
 
 #[tokio::test]
-async fn a_normal_session_stays_one_day() {
+async fn a_normal_session_lasts_one_day() {
     let (client, _) = client();
     let mut token = sign_in(&client, json!({ "user": "ada" })).await;
     assert_eq!(lifetime(&token), DAY);

@@ -1,7 +1,7 @@
-//! A process that is killed between any two statements of a step: after the restart nothing is
-//! lost, nothing is half done, and no revoked session is alive (P22).
+//! P22: a process is killed before any statement of a transaction. After the restart nothing is
+//! lost, nothing is half done, and no revoked session is active.
 //!
-//! This program starts itself again as the process that dies.
+//! This program starts itself again as the process that is killed.
 
 #[path = "../postgres_server/mod.rs"]
 mod postgres_server;
@@ -18,7 +18,7 @@ use tower_sliding_session::{
 
 use self::service::sessions;
 
-/// More statements than any step has.
+/// More statements than any transaction has.
 const MANY: u64 = 40;
 
 #[tokio::main]
@@ -37,12 +37,12 @@ async fn main() {
 
 /// The service after a restart.
 async fn restarted(address: &str) -> SlidingSessions {
-    let store = SqlStore::connect(address).await.expect("the database is there");
-    store.migrate().await.expect("the tables are made");
+    let store = SqlStore::connect(address).await.expect("the database is reachable");
+    store.migrate().await.expect("the tables are created");
     sessions(store)
 }
 
-/// Has another process take a step and be killed before its `statement`-th statement.
+/// Runs `step` in another process that is killed before its `statement`-th statement.
 fn killed(address: &str, step: &str, token: &str, statement: u64) -> ExitStatus {
     let this = std::env::current_exe().expect("this program has a path");
     Command::new(this)
@@ -58,13 +58,14 @@ fn refresh_token(grant: &Grant) -> &str {
 async fn p22_a_refresh_is_whole_or_not_at_all(address: &str) -> u64 {
     for statement in 1..MANY {
         let before = restarted(address).await;
-        let grant = before.start("ada").tenant("acme").await.expect("a session starts");
+        let grant = before.start("ada").tenant("acme").await.expect("the session starts");
         let survived = killed(address, "refresh", refresh_token(&grant), statement).success();
 
         let after = restarted(address).await;
-        let next = after.refresh(refresh_token(&grant)).await.expect("the client asks again");
+        let next =
+            after.refresh(refresh_token(&grant)).await.expect("the client can repeat the refresh");
         assert_eq!(next.session_id(), grant.session_id());
-        let third = after.refresh(refresh_token(&next)).await.expect("and goes on");
+        let third = after.refresh(refresh_token(&next)).await.expect("the next refresh succeeds");
         assert_eq!(third.session_id(), grant.session_id());
         let session = after.session(grant.session_id()).await.expect("the store answers");
         assert!(session.is_some(), "statement {statement}");
@@ -72,7 +73,7 @@ async fn p22_a_refresh_is_whole_or_not_at_all(address: &str) -> u64 {
             return statement - 1;
         }
     }
-    panic!("a refresh has no end");
+    panic!("a refresh has more than {MANY} statements");
 }
 
 async fn p22_a_bulk_revocation_is_whole_or_not_at_all(address: &str) -> u64 {
@@ -81,21 +82,21 @@ async fn p22_a_bulk_revocation_is_whole_or_not_at_all(address: &str) -> u64 {
         let account = format!("acme-{statement}");
         let mut grants = Vec::new();
         for user in ["ada", "bob"] {
-            grants.push(before.start(user).tenant(&account).await.expect("a session starts"));
+            grants.push(before.start(user).tenant(&account).await.expect("the session starts"));
         }
         let survived = killed(address, "revoke", &account, statement).success();
 
         let after = restarted(address).await;
         let scope = after.account_scope(&account);
-        let alive = after.sessions(scope, ListQuery::first(10)).await.expect("it answers");
+        let alive = after.sessions(scope, ListQuery::first(10)).await.expect("the store answers");
         let log = LogScope { category: LogCategory::Security, scope };
-        let rows = after.log(log, ListQuery::first(100)).await.expect("it answers").items;
+        let rows = after.log(log, ListQuery::first(100)).await.expect("the store answers").items;
         let noted = rows.iter().filter(|row| row.event == "sessions_revoked_bulk").count();
         let alive = alive.items.len();
         assert!((alive, noted) == (2, 0) || (alive, noted) == (0, 1), "{alive} {noted}");
         for grant in &grants {
             match after.refresh(refresh_token(grant)).await {
-                Ok(_) => assert_eq!(alive, 2, "a revoked session is alive"),
+                Ok(_) => assert_eq!(alive, 2, "a revoked session is active"),
                 Err(rejection) => {
                     assert_eq!(rejection.kind(), RejectionKind::InvalidRefreshToken);
                     assert_eq!(alive, 0, "a session is lost");
@@ -103,9 +104,9 @@ async fn p22_a_bulk_revocation_is_whole_or_not_at_all(address: &str) -> u64 {
             }
         }
         if survived {
-            assert_eq!(alive, 0, "what was answered is done");
+            assert_eq!(alive, 0, "an acknowledged revocation applies");
             return statement - 1;
         }
     }
-    panic!("a bulk revocation has no end");
+    panic!("a bulk revocation has more than {MANY} statements");
 }

@@ -1,4 +1,4 @@
-//! The process that dies.
+//! The process that is killed.
 
 use std::{
     process::Command,
@@ -15,7 +15,7 @@ use crate::service::sessions;
 
 const MARK: &str = "be-killed";
 
-/// What the process is to do, and when it dies.
+/// What the process does, and before which statement it is killed.
 pub(crate) struct Order {
     address: String,
     step: String,
@@ -58,12 +58,12 @@ impl Order {
             })
             .connect()
             .await
-            .expect("the database is there");
-        store.migrate().await.expect("the tables are there");
+            .expect("the database is reachable");
+        store.migrate().await.expect("the tables exist");
         let sessions = sessions(store.clone());
         last.store(store.statements() + self.statement, SeqCst);
         if self.step == "refresh" {
-            sessions.refresh(&self.subject).await.expect("it is good");
+            sessions.refresh(&self.subject).await.expect("a valid token");
         } else {
             let scope = sessions.account_scope(&self.subject);
             assert_eq!(sessions.revoke_all(scope, Exempt::None).await, Ok(2));
@@ -71,7 +71,7 @@ impl Order {
     }
 }
 
-/// As `kill -9` does it: nothing is flushed, dropped or rolled back.
+/// Kills this process by SIGKILL: nothing is flushed, dropped or rolled back.
 fn die() -> ! {
     let pid = std::process::id().to_string();
     drop(Command::new("kill").args(["-9", &pid]).status());

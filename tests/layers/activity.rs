@@ -18,11 +18,15 @@ const IDLE: Duration = Duration::from_secs(20 * 60);
 const LIMIT: Duration = Duration::from_millis(250);
 
 fn usual() -> Policy {
-    Policy::builder().build().expect("consistent")
+    Policy::builder().build().expect("a legal configuration")
 }
 
 fn idle_hour() -> Policy {
-    Policy::builder().idle_timeout(HOUR).token_lifetime(12 * HOUR).build().expect("consistent")
+    Policy::builder()
+        .idle_timeout(HOUR)
+        .token_lifetime(12 * HOUR)
+        .build()
+        .expect("a legal configuration")
 }
 
 fn stored(policy: Policy, behavior: StoreBehavior) -> (TestStack, Arc<FaultyStore>) {
@@ -32,7 +36,7 @@ fn stored(policy: Policy, behavior: StoreBehavior) -> (TestStack, Arc<FaultyStor
 }
 
 #[tokio::test]
-async fn the_idle_timeout_ends_a_session_at_its_millisecond() {
+async fn a_session_expires_at_the_millisecond_of_its_idle_timeout() {
     for (after, expected) in [
         (IDLE - MILLI, None),
         (IDLE, Some(RejectionKind::SessionExpiredIdle)),
@@ -45,25 +49,25 @@ async fn the_idle_timeout_ends_a_session_at_its_millisecond() {
 }
 
 #[tokio::test]
-async fn activity_counts_to_the_millisecond() {
+async fn activity_is_recorded_in_milliseconds() {
     let stack = TestStack::new(usual());
     let token = stack.sign_in().await;
     let seen = Duration::from_millis(700_333);
     assert_eq!(rejected(&stack.at(seen).get(&token).await), None);
     assert_eq!(rejected(&stack.at(seen + IDLE - MILLI).get(&token).await), None);
     let last = seen + IDLE - MILLI;
-    let over = Some(RejectionKind::SessionExpiredIdle);
-    assert_eq!(rejected(&stack.at(last + IDLE).get(&token).await), over);
+    let expired = Some(RejectionKind::SessionExpiredIdle);
+    assert_eq!(rejected(&stack.at(last + IDLE).get(&token).await), expired);
 }
 
 #[tokio::test]
-async fn the_absolute_timeout_ends_a_session_at_its_millisecond() {
+async fn a_session_expires_at_the_millisecond_of_its_absolute_timeout() {
     let policy = Policy::builder()
         .idle_timeout(HOUR)
         .absolute_timeout(HOUR)
         .token_lifetime(HOUR)
         .build()
-        .expect("consistent");
+        .expect("a legal configuration");
     for (after, expected) in [
         (HOUR - MILLI, None),
         (HOUR, Some(RejectionKind::SessionExpiredAbsolute)),
@@ -76,7 +80,7 @@ async fn the_absolute_timeout_ends_a_session_at_its_millisecond() {
 }
 
 #[tokio::test]
-async fn a_request_that_comes_too_late_is_no_activity() {
+async fn a_request_after_the_idle_timeout_is_not_activity() {
     let stack = TestStack::new(idle_hour());
     let token = stack.sign_in().await;
     for _ in 0..2 {
@@ -86,7 +90,7 @@ async fn a_request_that_comes_too_late_is_no_activity() {
 }
 
 #[tokio::test]
-async fn p17_polling_keeps_no_session_alive() {
+async fn p17_polling_does_not_extend_a_session() {
     let polls =
         [by(Method::GET, "").header("session-activity", "background"), by(Method::OPTIONS, "")];
     for poll in polls {
@@ -98,14 +102,14 @@ async fn p17_polling_keeps_no_session_alive() {
             let polled = stack.at(minute * MINUTE).send(poll.clone()).await;
             assert_eq!(rejected(&polled), None, "{} at {minute}", poll.method());
         }
-        let over = stack.at(IDLE).send(poll.clone()).await;
-        assert_eq!(rejected(&over), Some(RejectionKind::SessionExpiredIdle));
+        let expired = stack.at(IDLE).send(poll.clone()).await;
+        assert_eq!(rejected(&expired), Some(RejectionKind::SessionExpiredIdle));
         assert!(rejected(&stack.get(&token).await).is_some());
     }
 }
 
 #[tokio::test]
-async fn p27_head_counts_as_get_does() {
+async fn p27_head_is_activity_like_get() {
     let stack = TestStack::new(usual());
     let token = stack.sign_in().await;
     let head = by(Method::HEAD, &token).body(()).expect("a request");
@@ -115,7 +119,7 @@ async fn p27_head_counts_as_get_does() {
 
 #[tokio::test]
 async fn p17_a_background_request_does_not_begin_an_entry() {
-    let (stack, store) = stored(usual(), StoreBehavior::AtHand);
+    let (stack, store) = stored(usual(), StoreBehavior::Ready);
     let token = stack.sign_in().await;
     let started = store.touches();
     let poll = by(Method::GET, &token).header("session-activity", "background").body(());
@@ -124,12 +128,12 @@ async fn p17_a_background_request_does_not_begin_an_entry() {
 }
 
 #[tokio::test]
-async fn p04_an_ended_session_stays_ended() {
+async fn p04_a_revoked_session_stays_revoked() {
     let stack = TestStack::new(usual());
     let token = stack.sign_in().await;
     let sid = claims(&token)["sid"].as_str().expect("a name").to_owned();
     assert_eq!(rejected(&stack.get(&token).await), None);
-    stack.sessions.revoke(&sid).await.expect("ended");
+    stack.sessions.revoke(&sid).await.expect("the session is revoked");
     for after in [Duration::ZERO, MINUTE, HOUR, 12 * HOUR - MILLI] {
         let response = stack.at(after).get(&token).await;
         assert_eq!(rejected(&response), Some(RejectionKind::SessionRevoked), "{after:?}");
@@ -151,23 +155,23 @@ async fn p20_a_shortened_policy_reaches_live_sessions() {
         .idle_timeout(HOUR)
         .absolute_timeout(2 * HOUR)
         .build()
-        .expect("consistent");
+        .expect("a legal configuration");
     let token = TestStack::new(long).sign_in().await;
     let short = Policy::builder()
         .idle_timeout(10 * MINUTE)
         .absolute_timeout(30 * MINUTE)
         .token_lifetime(30 * MINUTE)
         .build()
-        .expect("consistent");
-    let over = Some(RejectionKind::SessionExpiredIdle);
-    for (after, expected) in [(10 * MINUTE - MILLI, None), (10 * MINUTE, over)] {
+        .expect("a legal configuration");
+    let expired = Some(RejectionKind::SessionExpiredIdle);
+    for (after, expected) in [(10 * MINUTE - MILLI, None), (10 * MINUTE, expired)] {
         let stack = TestStack::new(short.clone());
         assert_eq!(rejected(&stack.at(after).get(&token).await), expected, "{after:?}");
     }
 }
 
 #[tokio::test]
-async fn p20_a_lengthened_policy_revives_nothing() {
+async fn p20_a_lengthened_policy_revives_no_expired_session() {
     let token = TestStack::new(usual()).sign_in().await;
     let stack = TestStack::new(patient());
     let response = stack.at(IDLE).get(&token).await;
@@ -175,7 +179,7 @@ async fn p20_a_lengthened_policy_revives_nothing() {
 }
 
 #[tokio::test]
-async fn an_unknown_session_is_adopted_or_refused() {
+async fn an_unknown_session_is_adopted_or_rejected() {
     for (unknown, expected) in [
         (UnknownSessions::Adopt, None),
         (UnknownSessions::Reject, Some(RejectionKind::SessionRevoked)),
@@ -189,7 +193,7 @@ async fn an_unknown_session_is_adopted_or_refused() {
 }
 
 #[tokio::test]
-async fn p12_a_token_seen_in_the_future_is_active_until_now_only() {
+async fn p12_an_iat_in_the_future_counts_as_now() {
     let now = BEGIN.as_secs();
     let token = signed(&format!(
         r#"{{"sub":"ada","sid":"s","auth_time":{now},"iat":{now},"exp":{},"seen":{}}}"#,
@@ -200,13 +204,13 @@ async fn p12_a_token_seen_in_the_future_is_active_until_now_only() {
     for after in [Duration::ZERO, HOUR, 3 * HOUR - MILLI] {
         assert_eq!(rejected(&stack.at(after).get(&token).await), None, "{after:?}");
     }
-    let over = stack.at(4 * HOUR - MILLI).get(&token).await;
-    assert_eq!(rejected(&over), Some(RejectionKind::SessionExpiredIdle));
+    let expired = stack.at(4 * HOUR - MILLI).get(&token).await;
+    assert_eq!(rejected(&expired), Some(RejectionKind::SessionExpiredIdle));
 }
 
 #[tokio::test]
-async fn the_store_is_asked_within_the_call_or_waited_for() {
-    for behavior in [StoreBehavior::AtHand, StoreBehavior::OnItsWay] {
+async fn a_ready_answer_is_used_within_call_and_a_pending_one_awaited() {
+    for behavior in [StoreBehavior::Ready, StoreBehavior::Pending] {
         let (stack, store) = stored(usual(), behavior);
         let token = stack.sign_in().await;
         let before = store.touches();
@@ -217,7 +221,7 @@ async fn the_store_is_asked_within_the_call_or_waited_for() {
     }
 }
 
-/// Sends a request and, once it waits for the store, moves the clock by `wait`.
+/// Sends a request and advances the clock by `wait` once the request waits for the store.
 async fn waits(stack: TestStack, token: String, wait: Duration) -> Option<Answer> {
     let clock: ManualClock = stack.clock.clone();
     let mut request = Box::pin(async move { stack.get(&token).await });
@@ -228,7 +232,7 @@ async fn waits(stack: TestStack, token: String, wait: Duration) -> Option<Answer
     answer
 }
 
-/// One poll of `future`.
+/// Polls `future` once.
 async fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
     std::future::poll_fn(|cx| {
         std::task::Poll::Ready(match std::pin::Pin::new(&mut *future).poll(cx) {
@@ -240,12 +244,12 @@ async fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
 }
 
 #[tokio::test]
-async fn p23_a_silent_store_is_given_up_at_250_ms_and_signs_nobody_out() {
+async fn p23_a_store_that_does_not_answer_is_a_503_after_250_ms() {
     for (wait, expected) in [(LIMIT - MILLI, None), (LIMIT, Some(StatusCode::SERVICE_UNAVAILABLE))]
     {
-        let (stack, store) = stored(usual(), StoreBehavior::AtHand);
+        let (stack, store) = stored(usual(), StoreBehavior::Ready);
         let token = stack.sign_in().await;
-        store.turn(StoreBehavior::Silent);
+        store.behave(StoreBehavior::NeverAnswering);
         let answer = waits(stack, token, wait).await;
         assert_eq!(answer.map(|answer| answer.status()), expected, "{wait:?}");
     }
@@ -253,9 +257,9 @@ async fn p23_a_silent_store_is_given_up_at_250_ms_and_signs_nobody_out() {
 
 #[tokio::test]
 async fn p16_p23_a_failing_store_is_a_503_and_never_a_401() {
-    let (stack, store) = stored(usual(), StoreBehavior::AtHand);
+    let (stack, store) = stored(usual(), StoreBehavior::Ready);
     let token = stack.sign_in().await;
-    store.turn(StoreBehavior::Failing);
+    store.behave(StoreBehavior::Failing);
     for request in [with(&token), by(Method::OPTIONS, &token).body(()).expect("a request")] {
         let response = stack.send(request).await;
         assert_eq!(rejected(&response), Some(RejectionKind::StoreUnavailable));
@@ -264,42 +268,42 @@ async fn p16_p23_a_failing_store_is_a_503_and_never_a_401() {
         assert!(!response.headers().contains_key("www-authenticate"));
         assert!(!text(response).await.contains("db.internal"));
     }
-    store.turn(StoreBehavior::AtHand);
+    store.behave(StoreBehavior::Ready);
     assert_eq!(rejected(&stack.get(&token).await), None, "the session latest_end the outage");
 }
 
 #[tokio::test]
 async fn p23_a_trusted_token_is_accepted_until_its_exp_and_not_renewed() {
-    let store = Arc::new(FaultyStore::new(StoreBehavior::AtHand));
+    let store = Arc::new(FaultyStore::new(StoreBehavior::Ready));
     let stack = TestStack::with(patient(), |builder| {
         builder.store(Arc::clone(&store)).on_store_failure(OnStoreFailure::TrustToken)
     });
     let token = stack.sign_in().await;
-    store.turn(StoreBehavior::Failing);
+    store.behave(StoreBehavior::Failing);
     let recovering = Arc::clone(&store);
     let handler = move |_| {
-        recovering.turn(StoreBehavior::AtHand);
+        recovering.behave(StoreBehavior::Ready);
         std::future::ready(ok())
     };
     let response = stack.at(HOUR - MILLI).send_to(handler, with(&token)).await;
     assert_eq!(rejected(&response), None);
     assert_eq!(renewed(&response), None, "what was trusted unchecked is not renewed");
-    store.turn(StoreBehavior::Failing);
+    store.behave(StoreBehavior::Failing);
     let response = stack.at(HOUR).get(&token).await;
     assert_eq!(rejected(&response), Some(RejectionKind::TokenExpired));
 }
 
 #[tokio::test]
 async fn p23_claims_replaced_in_an_outage_are_not_minted() {
-    let store = Arc::new(FaultyStore::new(StoreBehavior::AtHand));
+    let store = Arc::new(FaultyStore::new(StoreBehavior::Ready));
     let stack = TestStack::with(patient(), |builder| {
         builder.store(Arc::clone(&store)).on_store_failure(OnStoreFailure::TrustToken)
     });
     let token = stack.sign_in().await;
-    store.turn(StoreBehavior::Failing);
+    store.behave(StoreBehavior::Failing);
     let recovering = Arc::clone(&store);
     let handler = move |request: http::Request<()>| {
-        recovering.turn(StoreBehavior::AtHand);
+        recovering.behave(StoreBehavior::Ready);
         let session = request.extensions().get::<Session>().expect("authenticated");
         session.replace_claims(&serde_json::json!({ "role": "admin" })).expect("an object");
         std::future::ready(ok())
@@ -308,13 +312,13 @@ async fn p23_claims_replaced_in_an_outage_are_not_minted() {
 }
 
 #[tokio::test]
-async fn a_sliding_policy_writes_no_activity_and_ends_idle_with_its_token() {
-    let store = Arc::new(FaultyStore::new(StoreBehavior::AtHand));
-    let policy = Policy::sliding(HOUR, 12 * HOUR).expect("consistent");
+async fn a_sliding_policy_writes_no_activity_and_expires_with_its_token() {
+    let store = Arc::new(FaultyStore::new(StoreBehavior::Ready));
+    let policy = Policy::sliding(HOUR, 12 * HOUR).expect("a legal configuration");
     let stack = TestStack::with(policy, |builder| builder.store(Arc::clone(&store)));
     let token = stack.sign_in().await;
     assert_eq!(rejected(&stack.at(HOUR - MILLI).get(&token).await), None);
     assert_eq!(store.touches(), 0);
-    let over = stack.at(HOUR).get(&token).await;
-    assert_eq!(rejected(&over), Some(RejectionKind::SessionExpiredIdle));
+    let expired = stack.at(HOUR).get(&token).await;
+    assert_eq!(rejected(&expired), Some(RejectionKind::SessionExpiredIdle));
 }

@@ -1,4 +1,4 @@
-//! Which tokens open the door, and why the others do not.
+//! Which tokens authenticate, and why others are rejected.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,24 +23,24 @@ use crate::test_stack::{
 const INVALID: Option<RejectionKind> = Some(RejectionKind::InvalidToken);
 const MISSING: Option<RejectionKind> = Some(RejectionKind::MissingToken);
 
-/// The payload of a good token, with `more` members.
-fn good(more: &str) -> String {
+/// The payload of a valid token with `more` members.
+fn payload(more: &str) -> String {
     let now = BEGIN.as_secs();
     let exp = now + 3600;
     format!(r#"{{"sub":"ada","sid":"s1","auth_time":{now},"iat":{now},"exp":{exp}{more}}}"#)
 }
 
-async fn verdict(token: &str) -> Option<RejectionKind> {
+async fn rejection_of(token: &str) -> Option<RejectionKind> {
     rejected(&TestStack::new(patient()).get(token).await)
 }
 
 #[tokio::test]
-async fn a_good_token_is_a_session() {
-    assert_eq!(verdict(&signed(&good(""))).await, None);
+async fn a_valid_token_inserts_a_session() {
+    assert_eq!(rejection_of(&signed(&payload(""))).await, None);
 }
 
 #[tokio::test]
-async fn what_is_presented_decides_between_missing_and_invalid() {
+async fn no_credentials_are_missing_token_and_bad_ones_invalid_token() {
     let stack = TestStack::new(patient());
     for (authorization, expected) in [
         (None, MISSING),
@@ -68,7 +68,7 @@ async fn two_authorization_headers_are_invalid() {
 }
 
 #[tokio::test]
-async fn optional_passes_nobody_with_a_bad_token() {
+async fn optional_rejects_an_invalid_token() {
     let stack = TestStack::with(patient(), SlidingSessionsBuilder::optional);
     let anonymous = async |request: Request<()>| {
         assert!(request.extensions().get::<Session>().is_none());
@@ -78,13 +78,13 @@ async fn optional_passes_nobody_with_a_bad_token() {
     assert_eq!(rejected(&stack.get("a.b.c").await), INVALID);
     let token = stack.sign_in().await;
     assert_eq!(rejected(&stack.get(&token).await), None);
-    let over = stack.at(HOUR).get(&token).await;
-    assert_eq!(rejected(&over), Some(RejectionKind::TokenExpired));
+    let expired = stack.at(HOUR).get(&token).await;
+    assert_eq!(rejected(&expired), Some(RejectionKind::TokenExpired));
 }
 
 #[tokio::test]
 async fn every_byte_of_a_token_is_signed() {
-    let token = signed(&good(""));
+    let token = signed(&payload(""));
     let stack = TestStack::new(patient());
     for at in 0..token.len() {
         let mut bytes = token.clone().into_bytes();
@@ -95,8 +95,8 @@ async fn every_byte_of_a_token_is_signed() {
 }
 
 #[tokio::test]
-async fn p11_only_the_keys_own_algorithm_is_taken() {
-    let good = good("");
+async fn p11_only_the_algorithm_of_the_key_is_accepted() {
+    let valid = payload("");
     for header in [
         r#"{"alg":"none","typ":"JWT"}"#,
         r#"{"alg":"None"}"#,
@@ -111,50 +111,50 @@ async fn p11_only_the_keys_own_algorithm_is_taken() {
         "[]",
         "{",
     ] {
-        assert_eq!(verdict(&forge(header, &good, &SECRET)).await, INVALID, "{header}");
+        assert_eq!(rejection_of(&forge(header, &valid, &SECRET)).await, INVALID, "{header}");
     }
-    let unsigned = forge(r#"{"alg":"none"}"#, &good, &SECRET);
+    let unsigned = forge(r#"{"alg":"none"}"#, &valid, &SECRET);
     let unsigned = &unsigned[..=unsigned.rfind('.').expect("three parts")];
-    assert_eq!(verdict(unsigned).await, INVALID);
+    assert_eq!(rejection_of(unsigned).await, INVALID);
 }
 
 #[tokio::test]
-async fn p11_a_key_that_the_token_brings_along_is_not_used() {
+async fn p11_a_key_in_the_token_header_is_ignored() {
     let own = [9; 32];
     let jwk =
         r#"{"alg":"HS256","jwk":{"kty":"oct","k":"CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk"}}"#;
     let jku = r#"{"alg":"HS256","jku":"https://evil.example/keys","x5u":"https://evil.example"}"#;
     for header in [jwk, jku] {
-        assert_eq!(verdict(&forge(header, &good(""), &own)).await, INVALID, "{header}");
-        assert_eq!(verdict(&forge(header, &good(""), &SECRET)).await, None, "{header}");
+        assert_eq!(rejection_of(&forge(header, &payload(""), &own)).await, INVALID, "{header}");
+        assert_eq!(rejection_of(&forge(header, &payload(""), &SECRET)).await, None, "{header}");
     }
 }
 
 #[tokio::test]
-async fn access_token_types_are_taken() {
+async fn every_access_token_type_is_accepted() {
     for typ in ["JWT", "jwt", "at+jwt", "application/at+jwt", "AT+JWT"] {
         let header = format!(r#"{{"alg":"HS256","typ":"{typ}"}}"#);
-        assert_eq!(verdict(&forge(&header, &good(""), &SECRET)).await, None, "{typ}");
+        assert_eq!(rejection_of(&forge(&header, &payload(""), &SECRET)).await, None, "{typ}");
     }
-    assert_eq!(verdict(&forge(r#"{"alg":"HS256"}"#, &good(""), &SECRET)).await, None);
+    assert_eq!(rejection_of(&forge(r#"{"alg":"HS256"}"#, &payload(""), &SECRET)).await, None);
 }
 
 #[tokio::test]
 async fn a_token_over_eight_kibibytes_is_invalid() {
     let of_length = |length: usize| {
         (0..1000)
-            .map(|pad| signed(&good(&format!(r#","pad":"{}""#, "x".repeat(5500 + pad)))))
+            .map(|pad| signed(&payload(&format!(r#","pad":"{}""#, "x".repeat(5500 + pad)))))
             .find(|token| token.len() >= length)
-            .expect("long enough")
+            .expect("a secret of at least 32 bytes")
     };
     let longest = of_length(8192);
     assert_eq!(longest.len(), 8192);
-    assert_eq!(verdict(&longest).await, None);
-    assert_eq!(verdict(&of_length(8193)).await, INVALID);
+    assert_eq!(rejection_of(&longest).await, None);
+    assert_eq!(rejection_of(&of_length(8193)).await, INVALID);
 }
 
 #[tokio::test]
-async fn p13_hostile_numbers_are_invalid_and_never_panic() {
+async fn p13_numbers_out_of_range_are_invalid_and_never_panic() {
     for (member, expected) in [
         (r#","nbf":0"#, None),
         (r#","nbf":-1"#, INVALID),
@@ -169,34 +169,38 @@ async fn p13_hostile_numbers_are_invalid_and_never_panic() {
         (r#","exp":1"#, INVALID),
         (r#","sub":"eve""#, INVALID),
     ] {
-        assert_eq!(verdict(&signed(&good(member))).await, expected, "{member}");
+        assert_eq!(rejection_of(&signed(&payload(member))).await, expected, "{member}");
     }
 }
 
 #[tokio::test]
-async fn p12_nbf_and_iat_are_granted_the_skew_and_no_more() {
+async fn p12_nbf_and_iat_may_be_late_by_the_clock_skew_only() {
     let skew = 5;
     for (ahead, expected) in [(skew - 1, None), (skew, None), (skew + 1, INVALID)] {
         let at = BEGIN.as_secs() + ahead;
-        assert_eq!(verdict(&signed(&good(&format!(r#","nbf":{at}"#)))).await, expected, "{ahead}");
+        assert_eq!(
+            rejection_of(&signed(&payload(&format!(r#","nbf":{at}"#)))).await,
+            expected,
+            "{ahead}"
+        );
         let early = signed(&format!(
             r#"{{"sub":"ada","sid":"s1","auth_time":{},"iat":{at},"exp":{}}}"#,
             BEGIN.as_secs(),
             at + 3600
         ));
-        assert_eq!(verdict(&early).await, expected, "iat {ahead}");
+        assert_eq!(rejection_of(&early).await, expected, "iat {ahead}");
         let signed_in = signed(&format!(
             r#"{{"sub":"ada","sid":"s1","auth_time":{at},"iat":{},"exp":{}}}"#,
             BEGIN.as_secs(),
             at + 3600
         ));
-        assert_eq!(verdict(&signed_in).await, expected, "auth_time {ahead}");
+        assert_eq!(rejection_of(&signed_in).await, expected, "auth_time {ahead}");
     }
 }
 
 #[tokio::test]
-async fn p12_the_skew_ends_at_its_millisecond() {
-    let ahead = signed(&good(&format!(r#","nbf":{}"#, BEGIN.as_secs() + 6)));
+async fn p12_the_clock_skew_is_exact_to_the_millisecond() {
+    let ahead = signed(&payload(&format!(r#","nbf":{}"#, BEGIN.as_secs() + 6)));
     for (after, expected) in [(999, INVALID), (1000, None), (1001, None)] {
         let stack = TestStack::new(patient());
         let response = stack.at(Duration::from_millis(after)).get(&ahead).await;
@@ -205,13 +209,15 @@ async fn p12_the_skew_ends_at_its_millisecond() {
 }
 
 #[tokio::test]
-async fn a_token_ends_at_its_millisecond_and_its_leeway_later() {
-    let over = Some(RejectionKind::TokenExpired);
+async fn a_token_expires_at_its_exp_plus_leeway() {
+    let expired = Some(RejectionKind::TokenExpired);
     for leeway in [Duration::ZERO, Duration::from_secs(2)] {
-        let policy = patient().to_builder().leeway(leeway).build().expect("consistent");
-        for (at, expected) in
-            [(HOUR + leeway - MILLI, None), (HOUR + leeway, over), (HOUR + leeway + MILLI, over)]
-        {
+        let policy = patient().to_builder().leeway(leeway).build().expect("a legal configuration");
+        for (at, expected) in [
+            (HOUR + leeway - MILLI, None),
+            (HOUR + leeway, expired),
+            (HOUR + leeway + MILLI, expired),
+        ] {
             let stack = TestStack::new(policy.clone());
             let token = stack.sign_in().await;
             assert_eq!(rejected(&stack.at(at).get(&token).await), expected, "{at:?}");
@@ -220,7 +226,7 @@ async fn a_token_ends_at_its_millisecond_and_its_leeway_later() {
 }
 
 #[tokio::test]
-async fn the_absolute_deadline_knows_no_leeway() {
+async fn the_absolute_deadline_has_no_leeway() {
     let policy = Policy::builder()
         .idle_timeout(HOUR)
         .absolute_timeout(HOUR)
@@ -228,16 +234,16 @@ async fn the_absolute_deadline_knows_no_leeway() {
         .leeway(Duration::from_secs(120))
         .max_clock_skew(Duration::from_secs(120))
         .build()
-        .expect("consistent");
+        .expect("a legal configuration");
     let stack = TestStack::new(policy);
     let token = stack.sign_in().await;
-    let over = stack.at(HOUR).get(&token).await;
-    assert_eq!(rejected(&over), Some(RejectionKind::SessionExpiredAbsolute));
+    let expired = stack.at(HOUR).get(&token).await;
+    assert_eq!(rejected(&expired), Some(RejectionKind::SessionExpiredAbsolute));
 }
 
 #[tokio::test]
-async fn an_ended_token_is_told_why_its_session_is_over() {
-    let policy = || Policy::builder().build().expect("consistent");
+async fn an_expired_token_is_rejected_with_the_reason_of_its_session() {
+    let policy = || Policy::builder().build().expect("a legal configuration");
     let stack = TestStack::new(policy());
     let token = stack.sign_in().await;
     let idle = stack.at(HOUR + MILLI).get(&token).await;
@@ -250,15 +256,15 @@ async fn an_ended_token_is_told_why_its_session_is_over() {
     }
     assert_eq!(rejected(&stack.at(HOUR).get(&token).await), Some(RejectionKind::TokenExpired));
     let sid = claims(&token)["sid"].as_str().expect("a name").to_owned();
-    stack.sessions.revoke(&sid).await.expect("ended");
+    stack.sessions.revoke(&sid).await.expect("the session is revoked");
     assert_eq!(rejected(&stack.get(&token).await), Some(RejectionKind::SessionRevoked));
 }
 
 #[tokio::test]
-async fn p24_a_live_token_does_not_ask_the_authenticating_layers_store() {
+async fn p24_the_authenticating_layer_asks_no_store_for_an_unexpired_token() {
     let store = Arc::new(FaultyStore::new(StoreBehavior::Failing));
     let clock = ManualClock::new(BEGIN);
-    let keys = Arc::new(JwtKeys::hs256(SECRET).expect("long enough"));
+    let keys = Arc::new(JwtKeys::hs256(SECRET).expect("a secret of at least 32 bytes"));
     let verifier = TokenVerifier::new(keys).cached_tokens(cached_tokens());
     let layer = AuthenticateLayer::new(verifier, Profiles::new(patient()))
         .store(Arc::clone(&store))
@@ -266,7 +272,7 @@ async fn p24_a_live_token_does_not_ask_the_authenticating_layers_store() {
     let service = layer.layer(service_fn(async |_: Request<()>| {
         Ok::<_, std::convert::Infallible>(http::Response::new(String::new()))
     }));
-    let token = signed(&good(""));
+    let token = signed(&payload(""));
     let answer = service.clone().oneshot(with(&token)).await.expect("infallible");
     assert_eq!((answer.status(), store.gets()), (StatusCode::OK, 0));
     clock.set(BEGIN + HOUR);
@@ -275,7 +281,7 @@ async fn p24_a_live_token_does_not_ask_the_authenticating_layers_store() {
 }
 
 #[tokio::test]
-async fn iss_and_aud_must_be_ours() {
+async fn a_token_of_another_iss_or_aud_is_rejected() {
     let ours = || {
         TestStack::with(patient(), |builder| {
             builder.issuer("https://id.example").audience("https://api.example")
@@ -293,17 +299,17 @@ async fn iss_and_aud_must_be_ours() {
         (aud.to_owned(), INVALID),
         (format!(r#","iss":"https://evil.example"{aud}"#), INVALID),
     ] {
-        let response = ours().get(&signed(&good(&more))).await;
+        let response = ours().get(&signed(&payload(&more))).await;
         assert_eq!(rejected(&response), expected, "{more}");
     }
-    assert_eq!(verdict(&signed(&good(aud))).await, INVALID, "no audience of its own");
+    assert_eq!(rejection_of(&signed(&payload(aud))).await, INVALID, "no audience of its own");
     let stack = ours();
     let token = stack.sign_in().await;
     assert_eq!(rejected(&stack.get(&token).await), None);
 }
 
 #[tokio::test]
-async fn p27_no_method_walks_past_authentication() {
+async fn p27_every_method_is_authenticated() {
     let stack = TestStack::new(patient());
     for method in ["GET", "HEAD", "POST", "OPTIONS", "TRACE", "CONNECT", "PURGE", "options"] {
         let request = Request::builder().method(method).body(()).expect("a request");
@@ -312,7 +318,7 @@ async fn p27_no_method_walks_past_authentication() {
 }
 
 #[tokio::test]
-async fn p27_a_preflight_is_answered_and_goes_no_further() {
+async fn p27_allow_preflight_answers_a_preflight_itself() {
     let stack = TestStack::with(patient(), SlidingSessionsBuilder::allow_preflight);
     let inside = async |_: Request<()>| -> http::Response<String> { panic!("it went inward") };
     let preflight = |names: &[&str]| {
@@ -331,7 +337,7 @@ async fn p27_a_preflight_is_answered_and_goes_no_further() {
 }
 
 #[tokio::test]
-async fn p25_a_public_path_is_not_looked_at_and_its_disguises_are() {
+async fn p25_a_public_path_is_not_authenticated_and_its_encoded_variants_are() {
     let stack =
         TestStack::with(patient(), |builder| builder.path_rules(PathRules::new().public("/login")));
     for (path, expected) in [
@@ -352,7 +358,7 @@ async fn p25_a_public_path_is_not_looked_at_and_its_disguises_are() {
 }
 
 #[tokio::test]
-async fn p21_every_sign_in_gives_a_new_sid() {
+async fn p21_every_sign_in_has_a_new_sid() {
     let stack = TestStack::new(patient());
     let (first, second) = (stack.sign_in().await, stack.sign_in().await);
     for claim in ["sid", "jti"] {
@@ -362,17 +368,17 @@ async fn p21_every_sign_in_gives_a_new_sid() {
 }
 
 #[tokio::test]
-async fn p23_an_outage_names_no_reason_that_only_the_store_knows() {
-    let sliding = Policy::sliding(HOUR, 12 * HOUR).expect("consistent");
+async fn p23_an_expired_token_in_an_outage_names_no_reason_of_the_store() {
+    let sliding = Policy::sliding(HOUR, 12 * HOUR).expect("a legal configuration");
     for (policy, expected) in [
-        (Policy::builder().build().expect("consistent"), RejectionKind::TokenExpired),
-        // Here the token is all there is to know of the last activity.
+        (Policy::builder().build().expect("a legal configuration"), RejectionKind::TokenExpired),
+        // Without an activity store the token alone proves the last activity.
         (sliding, RejectionKind::SessionExpiredIdle),
     ] {
-        let store = Arc::new(FaultyStore::new(StoreBehavior::AtHand));
+        let store = Arc::new(FaultyStore::new(StoreBehavior::Ready));
         let stack = TestStack::with(policy, |builder| builder.store(Arc::clone(&store)));
         let token = stack.sign_in().await;
-        store.turn(StoreBehavior::Failing);
+        store.behave(StoreBehavior::Failing);
         assert_eq!(rejected(&stack.at(HOUR).get(&token).await), Some(expected));
     }
 }

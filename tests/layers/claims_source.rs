@@ -1,4 +1,4 @@
-//! The app's claims, asked for again at each renewal.
+//! The claims source, which a renewal asks for current claims.
 
 use std::{pin::Pin, sync::Arc, task::Poll, time::Duration};
 
@@ -27,12 +27,12 @@ impl ClaimsSource for Says {
 
 /// A stack whose token, of an admin, is due for renewal.
 async fn due(says: fn() -> MaybeReady<ClaimsUpdate>) -> (TestStack, Arc<FaultyStore>, String) {
-    let store = Arc::new(FaultyStore::new(StoreBehavior::AtHand));
+    let store = Arc::new(FaultyStore::new(StoreBehavior::Ready));
     let stack = TestStack::with(patient(), |builder| {
         builder.claims_source(Says(says)).store(Arc::clone(&store))
     });
     let start = stack.sessions.start("ada").claims(&json!({ "role": "admin" }));
-    let token = start.await.expect("started").access_token().to_owned();
+    let token = start.await.expect("the session starts").access_token().to_owned();
     stack.at(HALF + MILLI);
     (stack, store, token)
 }
@@ -41,21 +41,21 @@ async fn due(says: fn() -> MaybeReady<ClaimsUpdate>) -> (TestStack, Arc<FaultySt
 async fn p02_a_demoted_admin_loses_the_role_at_the_next_renewal() {
     let (stack, _, token) =
         due(|| MaybeReady::ready(ClaimsUpdate::replace(&json!({})).map_err(StoreError::new))).await;
-    let successor = renewed(&stack.get(&token).await).expect("due");
+    let successor = renewed(&stack.get(&token).await).expect("renewal is due");
     assert_eq!(claims(&token)["role"], "admin");
     assert_eq!(claims(&successor).get("role"), None);
     assert_eq!(claims(&successor)["sid"], claims(&token)["sid"]);
 }
 
 #[tokio::test]
-async fn kept_claims_stay() {
+async fn unchanged_claims_are_carried_over() {
     let (stack, _, token) = due(|| MaybeReady::ready(Ok(ClaimsUpdate::Keep))).await;
-    let successor = renewed(&stack.get(&token).await).expect("due");
+    let successor = renewed(&stack.get(&token).await).expect("renewal is due");
     assert_eq!(claims(&successor)["role"], "admin");
 }
 
 #[tokio::test]
-async fn a_denial_and_an_error_cost_the_renewal_and_not_the_request() {
+async fn a_denial_or_an_error_prevents_the_renewal_but_not_the_response() {
     for says in
         [(|| MaybeReady::ready(Ok(ClaimsUpdate::Deny))) as fn() -> MaybeReady<ClaimsUpdate>, || {
             MaybeReady::ready(Err(StoreError::new("the directory is away")))
@@ -68,7 +68,7 @@ async fn a_denial_and_an_error_cost_the_renewal_and_not_the_request() {
 }
 
 #[tokio::test]
-async fn p02_an_end_ends_the_session() {
+async fn p02_an_update_that_ends_the_session_revokes_it() {
     let (stack, _, token) = due(|| MaybeReady::ready(Ok(ClaimsUpdate::End))).await;
     let response = stack.get(&token).await;
     assert_eq!((rejected(&response), renewed(&response)), (None, None));
@@ -85,7 +85,7 @@ async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
     .await
 }
 
-/// The answer to a request that waits for something, `wait` later.
+/// The response to a request that is pending, `wait` later.
 async fn answer_after(stack: &TestStack, token: &str, wait: Duration) -> Option<Answer> {
     let clock: ManualClock = stack.clock.clone();
     let mut request = Box::pin(stack.get(token));
@@ -95,7 +95,7 @@ async fn answer_after(stack: &TestStack, token: &str, wait: Duration) -> Option<
 }
 
 #[tokio::test]
-async fn a_silent_source_is_given_up_at_250_ms() {
+async fn a_claims_source_that_does_not_answer_fails_after_250_ms() {
     for (wait, expected) in [(249, false), (250, true)] {
         let (stack, _, token) = due(|| MaybeReady::new(std::future::pending())).await;
         let answer = answer_after(&stack, &token, Duration::from_millis(wait)).await;
@@ -105,9 +105,9 @@ async fn a_silent_source_is_given_up_at_250_ms() {
 }
 
 #[tokio::test]
-async fn a_store_that_does_not_take_the_end_does_not_hold_the_response() {
+async fn a_store_that_does_not_write_the_tombstone_does_not_delay_the_response() {
     let (stack, store, token) = due(|| MaybeReady::ready(Ok(ClaimsUpdate::End))).await;
-    store.hold_ends();
+    store.hold_tombstones();
     let answer = answer_after(&stack, &token, Duration::from_secs(5)).await;
     assert!(answer.is_some_and(|answer| renewed(&answer).is_none()));
 }

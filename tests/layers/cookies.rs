@@ -1,4 +1,4 @@
-//! Tokens that come and go in a cookie.
+//! Tokens in cookies.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -37,10 +37,10 @@ fn session(token: &str) -> String {
 
 fn set_cookies(response: &Answer) -> Vec<String> {
     let values = response.headers().get_all(SET_COOKIE).iter();
-    values.map(|value| value.to_str().expect("text").to_owned()).collect()
+    values.map(|value| value.to_str().expect("UTF-8").to_owned()).collect()
 }
 
-/// The token that a response sets the cookie `name` to.
+/// The token in the cookie `name` that a response sets.
 fn token_of(response: &Answer, name: &str) -> Option<String> {
     set_cookies(response).iter().find_map(|cookie| {
         let value = cookie.strip_prefix(name)?.strip_prefix('=')?;
@@ -56,10 +56,10 @@ async fn due(stack: TestStack) -> (TestStack, String) {
 }
 
 #[tokio::test]
-async fn a_cookies_successor_goes_into_the_cookie_and_into_no_header() {
+async fn the_successor_of_a_cookie_token_is_in_the_cookie_only() {
     let (stack, token) = due(cookies()).await;
     let response = stack.send(carrying(&[&session(&token)])).await;
-    let successor = token_of(&response, "__Host-session").expect("due");
+    let successor = token_of(&response, "__Host-session").expect("renewal is due");
     assert_ne!(successor, token);
     assert_eq!(claims(&successor)["sid"], claims(&token)["sid"]);
     let attributes = "; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=";
@@ -79,7 +79,7 @@ async fn a_cookies_successor_goes_into_the_cookie_and_into_no_header() {
 }
 
 #[tokio::test]
-async fn a_bearers_successor_goes_into_the_header_and_into_no_cookie() {
+async fn the_successor_of_a_bearer_token_is_in_the_header_only() {
     let (stack, token) = due(bearer_and_cookies()).await;
     let response = stack.get(&token).await;
     assert!(renewed(&response).is_some());
@@ -87,7 +87,7 @@ async fn a_bearers_successor_goes_into_the_header_and_into_no_cookie() {
 }
 
 #[tokio::test]
-async fn p03_a_response_that_sets_our_cookie_itself_is_left_alone() {
+async fn p03_a_response_that_sets_the_session_cookie_is_not_changed() {
     let cookie = SessionCookie::new();
     for value in [
         cookie.set("of.the.login", HOUR),
@@ -100,14 +100,14 @@ async fn p03_a_response_that_sets_our_cookie_itself_is_left_alone() {
         own.headers_mut().append(SET_COOKIE, value.clone());
         let handler = move |_| std::future::ready(own.clone());
         let response = stack.send_to(handler, carrying(&[&session(&token)])).await;
-        assert_eq!(set_cookies(&response), ["theme=dark", value.to_str().expect("text")]);
+        assert_eq!(set_cookies(&response), ["theme=dark", value.to_str().expect("UTF-8")]);
         assert!(!response.headers().contains_key("cache-control"));
         assert_eq!(renewed(&response), None);
     }
 }
 
 #[tokio::test]
-async fn p03_other_cookies_of_the_response_stay_beside_ours() {
+async fn p03_other_cookies_of_the_response_are_kept() {
     for name in ["theme", "__Host-session2", "__Host-sessio", "x__Host-session"] {
         let (stack, token) = due(cookies()).await;
         let foreign = format!("{name}=__Host-session=x; Path=/");
@@ -122,7 +122,7 @@ async fn p03_other_cookies_of_the_response_stay_beside_ours() {
 }
 
 #[tokio::test]
-async fn p03_a_login_that_sets_the_cookie_is_no_place_for_a_bearers_successor() {
+async fn p03_a_login_that_sets_the_cookie_gets_no_successor_of_a_bearer_token() {
     let (stack, token) = due(bearer_and_cookies()).await;
     let cookie = SessionCookie::new().set("of.the.login", HOUR);
     let own = Response::builder().header(SET_COOKIE, cookie).body("ok".to_owned());
@@ -131,11 +131,11 @@ async fn p03_a_login_that_sets_the_cookie_is_no_place_for_a_bearers_successor() 
 }
 
 #[tokio::test]
-async fn a_mirror_gets_the_successor_that_the_header_carries() {
+async fn a_mirror_cookie_holds_the_successor_in_the_header() {
     let mirrored = TestStack::with(patient(), |builder| builder.mirror_cookie("mirror", "/app"));
     let (stack, token) = due(mirrored).await;
     let response = stack.get(&token).await;
-    let successor = renewed(&response).expect("due");
+    let successor = renewed(&response).expect("renewal is due");
     assert_eq!(token_of(&response, "mirror"), Some(successor));
     assert!(set_cookies(&response)[0].contains("; Path=/app; Secure; HttpOnly; SameSite=Lax;"));
     let own = Response::builder().header(SET_COOKIE, "mirror=; Path=/app").body("ok".to_owned());
@@ -147,7 +147,7 @@ async fn a_mirror_gets_the_successor_that_the_header_carries() {
 }
 
 #[tokio::test]
-async fn a_mirror_gets_nothing_of_a_session_that_came_in_a_cookie() {
+async fn a_mirror_cookie_is_not_set_for_a_cookie_token() {
     let both = TestStack::with(patient(), |builder| {
         builder.session_cookie(SessionCookie::new()).mirror_cookie("mirror", "/")
     });
@@ -158,16 +158,17 @@ async fn a_mirror_gets_nothing_of_a_session_that_came_in_a_cookie() {
 }
 
 #[test]
-fn a_mirror_that_no_browser_would_keep_is_refused_when_building() {
+fn build_refuses_a_mirror_cookie_that_browsers_reject() {
     for (name, path) in [("a b", "/"), ("__Host-mirror", "/app"), ("mirror", "app")] {
-        let keys = tower_sliding_session::JwtKeys::hs256(SECRET).expect("long enough");
+        let keys =
+            tower_sliding_session::JwtKeys::hs256(SECRET).expect("a secret of at least 32 bytes");
         let builder = tower_sliding_session::SlidingSessions::builder(keys, patient());
         assert!(builder.mirror_cookie(name, path).build().is_err(), "{name} {path}");
     }
 }
 
 #[tokio::test]
-async fn two_cookies_of_our_name_are_invalid() {
+async fn two_session_cookies_are_an_invalid_token() {
     let stack = cookies();
     let cookie = session(&stack.sign_in().await);
     for headers in [
@@ -182,7 +183,7 @@ async fn two_cookies_of_our_name_are_invalid() {
 }
 
 #[tokio::test]
-async fn our_cookie_is_found_among_others_and_missed_where_it_is_not() {
+async fn the_session_cookie_is_found_among_others() {
     let stack = cookies();
     let cookie = session(&stack.sign_in().await);
     for (headers, expected) in [
@@ -203,7 +204,7 @@ async fn our_cookie_is_found_among_others_and_missed_where_it_is_not() {
 }
 
 #[tokio::test]
-async fn the_first_transport_that_presents_something_decides() {
+async fn the_first_transport_that_finds_a_token_is_used() {
     let bearer_first = bearer_and_cookies();
     let cookie_first =
         TestStack::with(patient(), |builder| builder.session_cookie(SessionCookie::new()).bearer());
@@ -224,7 +225,7 @@ async fn the_first_transport_that_presents_something_decides() {
 }
 
 #[tokio::test]
-async fn the_transport_that_decided_gets_the_successor() {
+async fn the_successor_goes_to_the_transport_of_the_token() {
     for (bearer_first, into_header) in [(true, true), (false, false)] {
         let stack = TestStack::with(patient(), |builder| {
             if bearer_first {
@@ -243,7 +244,7 @@ async fn the_transport_that_decided_gets_the_successor() {
 }
 
 #[tokio::test]
-async fn the_cookie_lives_as_long_as_its_token() {
+async fn the_cookie_expires_with_its_token() {
     for (after, seconds) in
         [(Duration::from_secs(1801), 3600), (Duration::from_millis(1_801_500), 3599)]
     {
@@ -256,11 +257,11 @@ async fn the_cookie_lives_as_long_as_its_token() {
 }
 
 #[tokio::test]
-async fn without_a_cookie_to_deliver_it_in_no_successor_is_minted() {
+async fn without_cookie_delivery_a_cookie_token_is_not_renewed() {
     let stack = cookies();
     let token = stack.sign_in().await;
     stack.at(HOUR / 2 + MILLI);
-    let keys = Arc::new(JwtKeys::hs256(SECRET).expect("long enough"));
+    let keys = Arc::new(JwtKeys::hs256(SECRET).expect("a secret of at least 32 bytes"));
     let clock = Arc::new(stack.clock.clone());
     let verifier = TokenVerifier::new(Arc::clone(&keys));
     let service = ServiceBuilder::new()

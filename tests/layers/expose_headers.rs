@@ -1,4 +1,4 @@
-//! What a browser's scripts may read: `Access-Control-Expose-Headers`, merged.
+//! The merged `Access-Control-Expose-Headers`, which lets scripts read response headers.
 
 use std::convert::Infallible;
 
@@ -11,7 +11,7 @@ use crate::test_stack::{TestStack, patient, rejected, with};
 const TOKEN: HeaderName = HeaderName::from_static("x-refreshed-token");
 const EXPIRES: HeaderName = HeaderName::from_static("session-expires");
 
-/// The values of expose-headers that `layer` leaves where `present` stood.
+/// The values of expose-headers that `layer` makes of `present`.
 async fn exposed(layer: ExposeHeadersLayer, origin: bool, present: &[&str]) -> Vec<HeaderValue> {
     let mut own = Response::new(());
     for value in present {
@@ -34,7 +34,7 @@ fn ours() -> ExposeHeadersLayer {
 }
 
 #[tokio::test]
-async fn p26_nothing_is_lost_and_ours_come_after() {
+async fn p26_the_apps_names_are_kept_and_ours_follow() {
     for (present, expected) in [
         (&[][..], "x-refreshed-token, session-expires"),
         (&["X-Request-Id"], "X-Request-Id, x-refreshed-token, session-expires"),
@@ -47,14 +47,14 @@ async fn p26_nothing_is_lost_and_ours_come_after() {
 }
 
 #[tokio::test]
-async fn p26_several_lines_become_one() {
+async fn p26_several_header_lines_are_merged() {
     let lines = ["X-Request-Id, ETag", "x-total-count", "Session-Expires"];
     let expected = "X-Request-Id, ETag, x-total-count, Session-Expires, x-refreshed-token";
     assert_eq!(exposed(ours(), true, &lines).await, [expected]);
 }
 
 #[tokio::test]
-async fn p26_a_name_in_any_case_stands_once() {
+async fn p26_names_are_compared_without_case_and_listed_once() {
     for present in ["X-Refreshed-Token", "X-REFRESHED-TOKEN", "x-refreshed-token"] {
         let expected = format!("{present}, session-expires");
         assert_eq!(exposed(ours(), true, &[present]).await, [&*expected]);
@@ -65,26 +65,26 @@ async fn p26_a_name_in_any_case_stands_once() {
 }
 
 #[tokio::test]
-async fn p26_a_name_within_a_longer_one_is_another_name() {
+async fn p26_a_name_inside_a_longer_name_is_not_a_match() {
     let expected = "x-refreshed-token-id, x-refreshed-token, session-expires";
     assert_eq!(exposed(ours(), true, &["x-refreshed-token-id"]).await, [expected]);
 }
 
 #[tokio::test]
-async fn p26_a_wildcard_stays_and_the_names_are_listed_beside_it() {
+async fn p26_a_wildcard_is_kept_and_the_names_are_added() {
     let expected = "*, x-refreshed-token, session-expires";
     assert_eq!(exposed(ours(), true, &["*"]).await, [expected]);
 }
 
 #[tokio::test]
-async fn p26_without_an_origin_nothing_is_touched() {
+async fn p26_a_request_without_origin_changes_nothing() {
     for present in [&[][..], &["*"], &["a,,b", "a"]] {
         assert_eq!(exposed(ours(), false, present).await, present, "{present:?}");
     }
 }
 
 #[tokio::test]
-async fn p26_a_layer_without_names_touches_nothing() {
+async fn p26_a_layer_without_names_changes_no_response() {
     for present in [&[][..], &["a,,b", "a"]] {
         let none = ExposeHeadersLayer::new([]);
         assert_eq!(exposed(none, true, present).await, present, "{present:?}");
@@ -92,7 +92,7 @@ async fn p26_a_layer_without_names_touches_nothing() {
 }
 
 #[tokio::test]
-async fn p26_the_stack_names_everything_once() {
+async fn p26_the_stack_lists_each_name_once() {
     let stack = TestStack::new(patient());
     let token = stack.sign_in().await;
     let mut request = with(&token);
@@ -111,7 +111,7 @@ async fn p26_the_stack_names_everything_once() {
 }
 
 #[tokio::test]
-async fn p26_a_rejection_is_readable_too() {
+async fn p26_a_rejection_exposes_the_headers() {
     let stack = TestStack::with(patient(), |builder| {
         builder.renewed_token_header(HeaderName::from_static("x-next"))
     });

@@ -1,6 +1,6 @@
-//! Which keys sign, which verify, and which are refused.
+//! Keys that sign, keys that verify, and keys that are refused.
 //!
-//! The pairs in `keys_pem/` were made with `openssl genpkey`; they guard nothing.
+//! The key pairs in `keys_pem/` were made with `openssl genpkey` and are used in tests only.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ const EDDSA: &str = include_str!("../keys_pem/eddsa.private.pem");
 const EDDSA_PUBLIC: &str = include_str!("../keys_pem/eddsa.public.pem");
 const RS256: &str = include_str!("../keys_pem/rs256.private.pem");
 const RS256_PUBLIC: &str = include_str!("../keys_pem/rs256.public.pem");
-/// A token that began at `BEGIN`, signed with `openssl dgst -sha256 -sign`.
+/// A token issued at `BEGIN`, signed with `openssl dgst -sha256 -sign`.
 const RS256_TOKEN: &str = include_str!("../keys_pem/rs256.jwt");
 const RSA_1024_PUBLIC: &str = include_str!("../keys_pem/rsa1024.public.pem");
 
@@ -41,7 +41,7 @@ fn stack(keys: &Arc<JwtKeys>) -> TestStack {
 }
 
 fn hmac(byte: u8) -> SigningKey {
-    SigningKey::hmac(Algorithm::HS256, [byte; 32]).expect("long enough")
+    SigningKey::hmac(Algorithm::HS256, [byte; 32]).expect("a secret of at least 32 bytes")
 }
 
 fn only(key: SigningKey) -> Arc<JwtKeys> {
@@ -49,11 +49,11 @@ fn only(key: SigningKey) -> Arc<JwtKeys> {
 }
 
 fn header(token: &str) -> serde_json::Value {
-    let header = token.split('.').next().expect("a part");
+    let header = token.split('.').next().expect("a header");
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).expect("base64url")).expect("an object")
 }
 
-fn good() -> String {
+fn payload() -> String {
     let now = BEGIN.as_secs();
     format!(r#"{{"sub":"ada","sid":"s1","auth_time":{now},"iat":{now},"exp":{}}}"#, now + 3600)
 }
@@ -63,18 +63,19 @@ async fn after_a_rotation_the_new_key_signs_and_both_verify() {
     let keys = only(hmac(1).kid("old"));
     let stack = stack(&keys);
     let before = stack.sign_in().await;
-    keys.rotate(hmac(2).kid("new")).expect("another name");
+    keys.rotate(hmac(2).kid("new")).expect("a free kid");
     let after = stack.sign_in().await;
     assert_eq!((&header(&before)["kid"], &header(&after)["kid"]), (&"old".into(), &"new".into()));
     assert_eq!(rejected(&stack.get(&before).await), None);
     assert_eq!(rejected(&stack.get(&after).await), None);
-    let successor = renewed(&stack.at(HOUR / 2 + MILLI).get(&before).await).expect("due");
+    let successor =
+        renewed(&stack.at(HOUR / 2 + MILLI).get(&before).await).expect("renewal is due");
     assert_eq!(header(&successor)["kid"], "new");
     assert_eq!(claims(&successor)["sid"], claims(&before)["sid"]);
 }
 
 #[tokio::test]
-async fn p11_a_retired_kid_is_refused() {
+async fn p11_a_retired_kid_is_rejected() {
     for (old, new) in [
         (hmac(1).kid("old"), hmac(2).kid("new")),
         (
@@ -85,69 +86,70 @@ async fn p11_a_retired_kid_is_refused() {
         let keys = only(old);
         let stack = stack(&keys);
         let before = stack.sign_in().await;
-        keys.rotate(new).expect("another name");
+        keys.rotate(new).expect("a free kid");
         let after = stack.sign_in().await;
         assert_eq!(rejected(&stack.get(&before).await), None);
-        keys.remove("old").expect("listed");
+        keys.remove("old").expect("a key of the set");
         assert_eq!(rejected(&stack.get(&before).await), INVALID);
         assert_eq!(rejected(&stack.get(&after).await), None);
     }
 }
 
 #[tokio::test]
-async fn p11_a_retired_key_is_refused_under_another_name_too() {
+async fn p11_a_retired_key_is_rejected_under_another_kid() {
     let keys = only(hmac(1).kid("old"));
-    keys.rotate(hmac(2).kid("new")).expect("another name");
-    keys.remove("old").expect("listed");
+    keys.rotate(hmac(2).kid("new")).expect("a free kid");
+    keys.remove("old").expect("a key of the set");
     let stack = stack(&keys);
     for header in
         [r#"{"alg":"HS256","kid":"new"}"#, r#"{"alg":"HS256","kid":"old"}"#, r#"{"alg":"HS256"}"#]
     {
-        let token = forge(header, &good(), &[1; 32]);
+        let token = forge(header, &payload(), &[1; 32]);
         assert_eq!(rejected(&stack.get(&token).await), INVALID, "{header}");
     }
 }
 
 #[tokio::test]
-async fn a_set_that_began_without_a_name_rotates_and_drops_it() {
-    let keys = Arc::new(JwtKeys::hs256(SECRET).expect("long enough"));
+async fn a_key_set_without_kid_can_rotate_and_remove_the_first_key() {
+    let keys = Arc::new(JwtKeys::hs256(SECRET).expect("a secret of at least 32 bytes"));
     let stack = stack(&keys);
     let unnamed = stack.sign_in().await;
     assert_eq!(header(&unnamed).get("kid"), None);
     assert!(keys.remove(None).is_err(), "it signs");
-    keys.rotate(hmac(2).kid("new")).expect("another name");
+    keys.rotate(hmac(2).kid("new")).expect("a free kid");
     let named = stack.sign_in().await;
     assert_eq!(rejected(&stack.get(&unnamed).await), None);
     assert_eq!(rejected(&stack.get(&named).await), None);
-    keys.remove(None).expect("listed");
+    keys.remove(None).expect("a key of the set");
     assert_eq!(rejected(&stack.get(&unnamed).await), INVALID);
     assert_eq!(rejected(&stack.get(&named).await), None);
 }
 
 #[tokio::test]
-async fn a_token_without_kid_is_the_sole_keys_or_the_legacy_ones() {
-    let unnamed = forge(r#"{"alg":"HS256"}"#, &good(), &[1; 32]);
+async fn a_token_without_kid_is_verified_by_the_sole_or_the_legacy_key() {
+    let unnamed = forge(r#"{"alg":"HS256"}"#, &payload(), &[1; 32]);
     let keys = only(hmac(1).kid("a"));
     assert_eq!(rejected(&stack(&keys).get(&unnamed).await), None, "sole");
-    keys.rotate(hmac(2).kid("b")).expect("another name");
+    keys.rotate(hmac(2).kid("b")).expect("a free kid");
     assert_eq!(rejected(&stack(&keys).get(&unnamed).await), INVALID, "one of two");
     let keys = only(hmac(1).kid("a").legacy());
-    keys.rotate(hmac(2).kid("b")).expect("another name");
-    assert_eq!(rejected(&stack(&keys).get(&unnamed).await), None, "marked");
+    keys.rotate(hmac(2).kid("b")).expect("a free kid");
+    assert_eq!(rejected(&stack(&keys).get(&unnamed).await), None, "marked as legacy");
 }
 
 #[test]
-fn a_change_that_is_no_change_for_the_better_is_refused_and_changes_nothing() {
+fn an_invalid_key_change_is_refused_and_changes_nothing() {
     let keys = only(hmac(1).kid("a"));
     assert!(keys.rotate(hmac(2).kid("a")).is_err(), "the name is taken");
     assert!(keys.remove("a").is_err(), "it signs");
     assert!(keys.remove("b").is_err(), "unknown");
     assert!(keys.remove(None).is_err(), "every key has a name");
-    let verifying = || VerifyingKey::hmac(Algorithm::HS256, [3; 32]).expect("long enough");
-    keys.add(verifying()).expect("the first without a name");
+    let verifying =
+        || VerifyingKey::hmac(Algorithm::HS256, [3; 32]).expect("a secret of at least 32 bytes");
+    keys.add(verifying()).expect("the first key without kid");
     assert!(keys.add(verifying()).is_err(), "the second without a name");
     assert!(keys.add(verifying().kid("a")).is_err(), "the name is taken");
-    keys.remove(None).expect("listed");
+    keys.remove(None).expect("a key of the set");
 }
 
 #[test]
@@ -166,7 +168,7 @@ fn a_secret_has_at_least_32_bytes() {
 #[tokio::test]
 async fn every_hmac_algorithm_signs_what_it_verifies() {
     for algorithm in [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512] {
-        let key = SigningKey::hmac(algorithm, [7; 64]).expect("long enough");
+        let key = SigningKey::hmac(algorithm, [7; 64]).expect("a secret of at least 32 bytes");
         let stack = stack(&only(key));
         let token = stack.sign_in().await;
         assert_eq!(header(&token)["alg"], format!("{algorithm:?}"));
@@ -175,12 +177,12 @@ async fn every_hmac_algorithm_signs_what_it_verifies() {
 }
 
 #[tokio::test]
-async fn p11_a_public_key_is_no_secret() {
+async fn p11_a_public_key_is_refused_as_hmac_secret() {
     let pair = || SigningKey::from_pem(Algorithm::ES256, ES256).expect("a key");
     let mixed = only(hmac(1).kid("secret"));
     mixed
         .add(VerifyingKey::from_pem(Algorithm::ES256, ES256_PUBLIC).expect("a key").kid("pair"))
-        .expect("another name");
+        .expect("a free kid");
     for keys in [only(pair()), only(pair().kid("pair")), mixed] {
         let stack = stack(&keys);
         for pem in [ES256_PUBLIC, ES256_PUBLIC.trim_end()] {
@@ -190,7 +192,7 @@ async fn p11_a_public_key_is_no_secret() {
                 r#"{"alg":"ES256","kid":"pair"}"#,
                 r#"{"alg":"ES256","typ":"JWT"}"#,
             ] {
-                let token = forge(header, &good(), pem.as_bytes());
+                let token = forge(header, &payload(), pem.as_bytes());
                 assert_eq!(rejected(&stack.get(&token).await), INVALID, "{header}");
             }
         }
@@ -198,7 +200,7 @@ async fn p11_a_public_key_is_no_secret() {
 }
 
 #[tokio::test]
-async fn a_pair_signs_with_its_private_half_and_its_public_half_verifies() {
+async fn a_private_key_signs_and_its_public_key_verifies() {
     for (algorithm, private, public) in PAIRS {
         let key = SigningKey::from_pem(algorithm, private).expect("a key").kid("pair");
         let issuer = stack(&only(key));
@@ -207,7 +209,7 @@ async fn a_pair_signs_with_its_private_half_and_its_public_half_verifies() {
         assert_eq!(rejected(&issuer.get(&token).await), None, "{algorithm:?}");
         let keys = only(hmac(1).kid("own"));
         let public = VerifyingKey::from_pem(algorithm, public).expect("a key").kid("pair");
-        keys.add(public).expect("another name");
+        keys.add(public).expect("a free kid");
         let resource = stack(&keys);
         assert_eq!(rejected(&resource.get(&token).await), None, "{algorithm:?}");
         let (start, signature) = token.rsplit_once('.').expect("three parts");
@@ -232,13 +234,13 @@ fn a_pem_of_another_algorithm_is_refused() {
 }
 
 #[tokio::test]
-async fn rsa_verifies_its_own_algorithm_alone() {
+async fn rsa_verifies_its_own_algorithm_only() {
     for (algorithm, expected) in
         [(Algorithm::RS256, None), (Algorithm::RS384, INVALID), (Algorithm::PS256, INVALID)]
     {
         let keys = only(hmac(1).kid("own"));
         let public = VerifyingKey::from_pem(algorithm, RS256_PUBLIC).expect("2048 bits");
-        keys.add(public.legacy()).expect("the one for tokens without a name");
+        keys.add(public.legacy()).expect("the key for tokens without kid");
         let response = stack(&keys).get(RS256_TOKEN).await;
         assert_eq!(rejected(&response), expected, "{algorithm:?}");
     }
@@ -284,7 +286,7 @@ async fn a_jwk_verifies_under_its_kid() {
 }
 
 #[test]
-fn a_jwk_for_something_else_is_refused() {
+fn a_jwk_of_another_use_is_refused() {
     for (algorithm, more, expected) in [
         (Algorithm::ES256, "", true),
         (Algorithm::ES256, r#","alg":"ES256","use":"sig""#, true),
@@ -310,12 +312,14 @@ fn a_jwk_for_something_else_is_refused() {
 #[test]
 fn p10_debug_shows_no_key() {
     const TELLING: &str = "a-telling-secret-of-thirty-two-b";
-    let secret = SigningKey::hmac(Algorithm::HS256, TELLING).expect("long enough").kid("a");
+    let secret = SigningKey::hmac(Algorithm::HS256, TELLING)
+        .expect("a secret of at least 32 bytes")
+        .kid("a");
     let pair = SigningKey::from_pem(Algorithm::ES256, ES256).expect("a key").kid("b");
     let verifying = VerifyingKey::from_pem(Algorithm::EdDSA, EDDSA_PUBLIC).expect("a key").kid("c");
     let keys = only(secret.clone());
-    keys.rotate(pair.clone()).expect("another name");
-    keys.add(verifying.clone()).expect("another name");
+    keys.rotate(pair.clone()).expect("a free kid");
+    keys.add(verifying.clone()).expect("a free kid");
     let refused = (
         SigningKey::from_pem(Algorithm::ES384, TELLING),
         VerifyingKey::from_jwk(Algorithm::HS256, TELLING),
@@ -332,7 +336,7 @@ fn p10_debug_shows_no_key() {
 }
 
 #[tokio::test]
-async fn a_secret_of_another_service_opens_nothing() {
-    let token = signed(&good());
+async fn a_token_under_another_secret_is_rejected() {
+    let token = signed(&payload());
     assert_eq!(rejected(&stack(&only(hmac(1))).get(&token).await), INVALID);
 }

@@ -1,4 +1,4 @@
-//! Tokens from before the sessions: refused, or adopted where the app says what they are.
+//! Tokens without `sid` and `auth_time`: rejected, or adopted by the predicate of the app.
 
 use http::Request;
 use serde::Deserialize;
@@ -24,7 +24,7 @@ fn adopting(policy: Policy) -> TestStack {
     })
 }
 
-/// A token of the old kind with `more` members.
+/// A legacy token with `more` members.
 fn old(more: &str) -> String {
     let now = BEGIN.as_secs();
     signed(&format!(r#"{{"sub":"ada","iat":{now},"exp":{}{more}}}"#, now + 3600))
@@ -47,7 +47,7 @@ async fn sid(stack: &TestStack, token: &str) -> String {
 }
 
 #[tokio::test]
-async fn they_are_refused_unless_the_app_adopts_them() {
+async fn a_legacy_token_is_rejected_unless_the_app_adopts_it() {
     let now = BEGIN.as_secs();
     for token in [
         access(),
@@ -73,7 +73,7 @@ async fn a_token_for_another_purpose_does_not_become_a_session() {
 }
 
 #[tokio::test]
-async fn a_session_of_our_own_needs_no_predicate() {
+async fn a_session_of_this_crate_needs_no_predicate() {
     let stack = adopting(patient());
     let token = stack.sign_in().await;
     assert_eq!(rejected(&stack.get(&token).await), None);
@@ -91,17 +91,17 @@ async fn the_sid_is_the_same_at_each_request_and_on_each_node() {
 }
 
 #[tokio::test]
-async fn the_sid_stays_through_renewal_and_an_end_reaches_both_tokens() {
+async fn a_renewal_keeps_the_sid_and_a_revocation_applies_to_both_tokens() {
     let (stack, token) = (adopting(patient()), access());
     let adopted = sid(&stack, &token).await;
-    let successor = renewed(&stack.at(HOUR / 2 + MILLI).get(&token).await).expect("due");
+    let successor = renewed(&stack.at(HOUR / 2 + MILLI).get(&token).await).expect("renewal is due");
     assert_eq!(claims(&successor)["sid"], adopted);
     assert_eq!(claims(&successor)["auth_time"], BEGIN.as_secs());
     assert_eq!(claims(&successor)["purpose"], "access");
     let stranger = TestStack::new(patient());
     let seen = sid(stranger.at(HOUR / 2 + MILLI), &successor).await;
     assert_eq!(seen, adopted, "a token as any other");
-    stack.sessions.revoke(&adopted).await.expect("ended");
+    stack.sessions.revoke(&adopted).await.expect("the session is revoked");
     for token in [token, successor] {
         let response = stack.get(&token).await;
         assert_eq!(rejected(&response), Some(RejectionKind::SessionRevoked));
@@ -109,11 +109,11 @@ async fn the_sid_stays_through_renewal_and_an_end_reaches_both_tokens() {
 }
 
 #[tokio::test]
-async fn limits_are_written_at_the_first_renewal_and_not_again() {
+async fn timeouts_are_written_at_the_first_renewal_only() {
     let token = access();
     assert_eq!(claims(&token).get("idle_max"), None);
     let stack = adopting(patient());
-    let first = renewed(&stack.at(HOUR / 2 + MILLI).get(&token).await).expect("due");
+    let first = renewed(&stack.at(HOUR / 2 + MILLI).get(&token).await).expect("renewal is due");
     for limit in ["idle_max", "abs_max"] {
         assert_eq!(claims(&first)[limit], 12 * 3600, "{limit}");
     }
@@ -121,22 +121,22 @@ async fn limits_are_written_at_the_first_renewal_and_not_again() {
         .idle_timeout(24 * HOUR)
         .absolute_timeout(48 * HOUR)
         .build()
-        .expect("consistent");
+        .expect("a legal configuration");
     let stack = adopting(longer);
-    let second = renewed(&stack.at(HOUR + MILLI).get(&first).await).expect("due");
+    let second = renewed(&stack.at(HOUR + MILLI).get(&first).await).expect("renewal is due");
     for limit in ["idle_max", "abs_max"] {
         assert_eq!(claims(&second)[limit], claims(&first)[limit], "{limit}");
     }
 }
 
 #[tokio::test]
-async fn p01_an_adopted_session_ends_at_its_absolute_deadline_too() {
+async fn p01_an_adopted_session_expires_at_its_absolute_deadline() {
     let policy = Policy::builder()
         .idle_timeout(HOUR)
         .absolute_timeout(HOUR)
         .token_lifetime(HOUR)
         .build()
-        .expect("consistent");
+        .expect("a legal configuration");
     for (after, expected) in
         [(HOUR - MILLI, None), (HOUR, Some(RejectionKind::SessionExpiredAbsolute))]
     {
@@ -146,7 +146,7 @@ async fn p01_an_adopted_session_ends_at_its_absolute_deadline_too() {
 }
 
 #[tokio::test]
-async fn a_token_without_iat_cannot_say_when_its_session_began() {
+async fn a_legacy_token_without_iat_is_rejected() {
     let exp = BEGIN.as_secs() + 3600;
     let token = signed(&format!(r#"{{"sub":"ada","exp":{exp},"purpose":"access"}}"#));
     assert_eq!(rejected(&adopting(patient()).get(&token).await), INVALID);
@@ -157,7 +157,7 @@ async fn a_handler_sees_the_old_claims() {
     let stack = adopting(patient());
     let handler = async |request: Request<()>| {
         let session = request.extensions().get::<Session>().expect("authenticated");
-        assert_eq!(session.claims::<Old>().expect("they fit").purpose, "access");
+        assert_eq!(session.claims::<Old>().expect("matching claims").purpose, "access");
         ok()
     };
     let untyped = forge(r#"{"alg":"HS256"}"#, &payload(&access()), &SECRET);

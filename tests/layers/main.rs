@@ -1,4 +1,4 @@
-//! The layers, tokens and the fused service, in process, on a clock that only a test moves.
+//! The layers, the tokens and the fused service, in process, with a manual clock.
 
 #![allow(clippy::unchecked_time_subtraction, reason = "of constants, in tests")]
 

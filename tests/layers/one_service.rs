@@ -1,4 +1,4 @@
-//! The stack of the hub, which is one service, does what its layers do one around the other.
+//! The fused service of `SlidingSessions` behaves like the layers that it replaces.
 
 use std::{
     collections::HashMap,
@@ -36,7 +36,7 @@ enum Does {
     Ends,
 }
 
-/// The token that is presented.
+/// The presented token.
 #[derive(Clone, Copy, Debug)]
 enum Bearer {
     None,
@@ -44,7 +44,7 @@ enum Bearer {
     Good,
 }
 
-/// One request, and what it meets.
+/// One request, with its token and its handler.
 #[derive(Clone, Debug)]
 struct Case {
     path: &'static str,
@@ -57,7 +57,7 @@ struct Case {
 }
 
 impl Case {
-    /// The request, of sessions whose names end in `number`.
+    /// The request, of sessions whose `sid` ends in `number`.
     fn request(&self, token: &str, number: usize) -> Request<()> {
         let mut request = Request::builder().method(self.method.clone()).uri(self.path);
         for (name, value) in self.headers {
@@ -76,13 +76,13 @@ impl Case {
             let session = session
                 .auth_time(BEGIN)
                 .claims_json(r#"{"sub":"eve","iat":1800000000,"exp":1800003600,"jti":"x"}"#);
-            request = request.extension(session.build().expect("complete"));
+            request = request.extension(session.build().expect("a complete session"));
         }
         request.body(()).expect("a request")
     }
 }
 
-/// A handler that tells what it sees, and does as it is told.
+/// A handler that reports what it sees, and acts as the request says.
 fn handler(
     does: Does,
 ) -> impl Service<
@@ -100,7 +100,7 @@ fn handler(
         match (does, &session) {
             (Does::Fails, _) => *response.status_mut() = StatusCode::CONFLICT,
             (Does::ReplacesClaims, Some(session)) => {
-                session.replace_claims(&HashMap::from([("role", "x")])).expect("its own");
+                session.replace_claims(&HashMap::from([("role", "x")])).expect("claims of the app");
             }
             (Does::Ends, Some(session)) => {
                 let status = if session.sign_out().await.is_ok() { 202 } else { 503 };
@@ -117,28 +117,29 @@ fn rules() -> PathRules {
 }
 
 fn keys() -> Arc<JwtKeys> {
-    Arc::new(JwtKeys::hs256(SECRET).expect("long enough"))
+    Arc::new(JwtKeys::hs256(SECRET).expect("a secret of at least 32 bytes"))
 }
 
-/// What the client gets, a token by its claims but for their `jti`.
-fn told<B>(response: &Response<B>) -> (u16, Vec<(String, String)>, Option<RejectionKind>) {
-    let told = |(name, value): (&HeaderName, &HeaderValue)| {
-        let mut text = value.to_str().expect("text").to_owned();
+/// What the client receives; a token as its claims without `jti`.
+fn seen_by_client<B>(
+    response: &Response<B>,
+) -> (u16, Vec<(String, String)>, Option<RejectionKind>) {
+    let seen_by_client = |(name, value): (&HeaderName, &HeaderValue)| {
+        let mut text = value.to_str().expect("UTF-8").to_owned();
         if name == RENEWED {
             let mut claims = claims(&text);
-            claims.as_object_mut().expect("an object").remove("jti").expect("it has one");
+            claims.as_object_mut().expect("an object").remove("jti").expect("a jti");
             text = format!("{claims} {}", value.is_sensitive());
         }
         (name.to_string(), text)
     };
-    let mut headers: Vec<_> = response.headers().iter().map(told).collect();
+    let mut headers: Vec<_> = response.headers().iter().map(seen_by_client).collect();
     headers.sort();
     let rejection = response.extensions().get().map(Rejection::kind);
     (response.status().as_u16(), headers, rejection)
 }
 
-/// The same requests, one after the other, through the hub's stack and through its layers one
-/// around the other.
+/// The same requests in sequence, through the fused service and through the single layers.
 async fn assert_the_same(behavior: StoreBehavior, optional: bool, after: Duration, cases: &[Case]) {
     let clock = ManualClock::new(BEGIN + after);
     let hub = SlidingSessions::builder(keys(), patient())
@@ -148,7 +149,7 @@ async fn assert_the_same(behavior: StoreBehavior, optional: bool, after: Duratio
         .clock(clock.clone())
         .session_expires()
         .build()
-        .expect("consistent");
+        .expect("a legal configuration");
     let layer = if optional { hub.layer().optional() } else { hub.layer() };
 
     let clock: Arc<dyn Clock> = Arc::new(clock);
@@ -161,7 +162,7 @@ async fn assert_the_same(behavior: StoreBehavior, optional: bool, after: Duratio
     let authenticate = if optional { authenticate.optional() } else { authenticate };
     let layers = ServiceBuilder::new()
         .layer(ExposeHeadersLayer::new(hub.exposed_headers()))
-        .layer(ClassifyLayer::new(rules().compile().expect("consistent")))
+        .layer(ClassifyLayer::new(rules().compile().expect("a legal configuration")))
         .layer(authenticate)
         .layer(ActivityLayer::new(Arc::clone(&profiles), store).clock(Arc::clone(&clock)))
         .layer(RenewLayer::new(keys(), profiles).clock(clock).session_expires());
@@ -173,7 +174,7 @@ async fn assert_the_same(behavior: StoreBehavior, optional: bool, after: Duratio
         let Ok(one) = layer.layer(handler(case.does)).oneshot(request()).await;
         let Ok(five) = layers.clone().service(handler(case.does)).oneshot(request()).await;
         let seen = format!("{case:?} {behavior:?} optional {optional} after {after:?}");
-        assert_eq!(told(&one), told(&five), "{seen}");
+        assert_eq!(seen_by_client(&one), seen_by_client(&five), "{seen}");
         assert_eq!(bytes(one).await, bytes(five).await, "{seen}");
     }
 }
@@ -187,7 +188,7 @@ where
 }
 
 #[tokio::test]
-async fn it_answers_as_its_layers_do() {
+async fn the_fused_service_responds_as_its_layers_do() {
     let plain: &[(&str, &str)] = &[];
     let crossing: &[(&str, &str)] =
         &[("origin", "https://a.example"), ("session-activity", "background")];
@@ -218,7 +219,7 @@ async fn it_answers_as_its_layers_do() {
     let deeds = [Does::Nothing, Does::Fails, Does::ReplacesClaims, Does::Ends];
     cases = vary(&cases, &deeds, |it, does| it.does = does);
     assert_eq!(cases.len(), 3 * 4 * 3 * 4 * 4);
-    for behavior in [StoreBehavior::AtHand, StoreBehavior::OnItsWay, StoreBehavior::Failing] {
+    for behavior in [StoreBehavior::Ready, StoreBehavior::Pending, StoreBehavior::Failing] {
         for optional in [false, true] {
             for after in [MINUTE, 31 * MINUTE, HOUR] {
                 assert_the_same(behavior, optional, after, &cases).await;
@@ -227,7 +228,7 @@ async fn it_answers_as_its_layers_do() {
     }
 }
 
-/// Every case with every choice.
+/// Every combination of cases and choices.
 fn vary<T: Clone>(cases: &[Case], choices: &[T], set: impl Fn(&mut Case, T)) -> Vec<Case> {
     let varied = cases.iter().flat_map(|case| choices.iter().map(move |it| (case, it)));
     varied
@@ -239,7 +240,7 @@ fn vary<T: Clone>(cases: &[Case], choices: &[T], set: impl Fn(&mut Case, T)) -> 
         .collect()
 }
 
-/// A session that a handler of an earlier request has kept.
+/// A session that the handler of an earlier request has kept.
 async fn kept(stack: &TestStack) -> Session {
     let token = stack.sign_in().await;
     let kept = Arc::new(Mutex::new(None));
@@ -251,15 +252,18 @@ async fn kept(stack: &TestStack) -> Session {
     };
     stack.send_to(handler, with(&token)).await;
     let session = kept.lock().expect("not poisoned").take();
-    session.expect("it was admitted")
+    session.expect("the request was accepted")
 }
 
 #[tokio::test]
-async fn a_mark_reaches_a_session_that_an_earlier_request_has_kept() {
+async fn a_cutoff_revokes_a_session_kept_from_an_earlier_request() {
     let stack = TestStack::new(patient());
     let session = kept(&stack).await;
     let scope = stack.sessions.user_scope(None, "ada");
-    assert_eq!(stack.sessions.revoke_all(scope, Exempt::None).await.expect("ended"), 1);
+    assert_eq!(
+        stack.sessions.revoke_all(scope, Exempt::None).await.expect("the session is revoked"),
+        1
+    );
     let handler = service_fn(async |_: Request<()>| Ok::<_, Infallible>(ok()));
     let service = stack.sessions.layer().optional().layer(handler);
     let request = Request::get("/").extension(session).body(()).expect("a request");
@@ -268,7 +272,7 @@ async fn a_mark_reaches_a_session_that_an_earlier_request_has_kept() {
 }
 
 #[tokio::test]
-async fn a_mark_reaches_a_session_between_two_stacks() {
+async fn a_cutoff_between_two_stacks_revokes_the_session() {
     let stack =
         TestStack::with(patient(), |builder| builder.path_rules(PathRules::new().public("/x")));
     let token = stack.sign_in().await;
@@ -279,7 +283,7 @@ async fn a_mark_reaches_a_session_between_two_stacks() {
         let (inner, sessions) = (inner.clone(), sessions.clone());
         async move {
             let scope = sessions.user_scope(None, "ada");
-            sessions.revoke_all(scope, Exempt::None).await.expect("ended");
+            sessions.revoke_all(scope, Exempt::None).await.expect("the session is revoked");
             *request.uri_mut() = "/x".parse().expect("a URI");
             inner.oneshot(request).await
         }
@@ -290,7 +294,7 @@ async fn a_mark_reaches_a_session_between_two_stacks() {
 }
 
 #[tokio::test]
-async fn p17_claims_that_a_layer_further_in_has_taken_renew_nothing_in_the_background() {
+async fn p17_a_background_request_is_not_renewed_if_an_inner_layer_took_the_claims() {
     let (clock, keys) = (ManualClock::new(BEGIN + 31 * MINUTE), keys());
     let clock: Arc<dyn Clock> = Arc::new(clock);
     let profiles = Arc::new(Profiles::new(patient()));
@@ -302,8 +306,9 @@ async fn p17_claims_that_a_layer_further_in_has_taken_renew_nothing_in_the_backg
                 .delivery(TokenDelivery::new().header(HeaderName::from_static("x-inner"))),
         )
         .service(service_fn(async |request: Request<()>| {
-            let session = request.extensions().get::<Session>().expect("it was sent");
-            session.replace_claims(&HashMap::from([("role", "x")])).expect("its own");
+            let session =
+                request.extensions().get::<Session>().expect("a session in the extensions");
+            session.replace_claims(&HashMap::from([("role", "x")])).expect("claims of the app");
             Ok::<_, Infallible>(ok())
         }));
     let session = Session::builder("ada")
@@ -312,7 +317,7 @@ async fn p17_claims_that_a_layer_further_in_has_taken_renew_nothing_in_the_backg
         .claims_json(r#"{"sub":"ada","sid":"s","iat":1800000000,"exp":1800003600,"jti":"x"}"#);
     let request = Request::get("/")
         .header("session-activity", "background")
-        .extension(session.build().expect("complete"))
+        .extension(session.build().expect("a complete session"))
         .body(())
         .expect("a request");
     let Ok(response) = service.oneshot(request).await;
@@ -320,7 +325,7 @@ async fn p17_claims_that_a_layer_further_in_has_taken_renew_nothing_in_the_backg
     assert!(!response.headers().contains_key(RENEWED));
 }
 
-/// Ready once it was asked twice; a clone has to be asked anew.
+/// A service that is ready at the second poll; a clone starts anew.
 #[derive(Default)]
 struct Slow {
     asked: usize,
@@ -353,8 +358,8 @@ impl Service<Request<()>> for Slow {
 }
 
 #[tokio::test]
-async fn the_service_that_was_ready_is_called_and_no_other() {
-    for behavior in [StoreBehavior::AtHand, StoreBehavior::OnItsWay] {
+async fn the_ready_service_is_the_one_called() {
+    for behavior in [StoreBehavior::Ready, StoreBehavior::Pending] {
         let store = Arc::new(FaultyStore::new(behavior));
         let stack = TestStack::with(patient(), |builder| builder.store(store));
         let token = stack.sign_in().await;
@@ -367,7 +372,7 @@ async fn the_service_that_was_ready_is_called_and_no_other() {
     }
 }
 
-/// Keeps the names of events.
+/// An audit sink that keeps the names of events.
 struct Names(Arc<Mutex<Vec<String>>>);
 
 impl AuditSink for Names {
@@ -379,8 +384,8 @@ impl AuditSink for Names {
 }
 
 #[tokio::test]
-async fn the_row_of_a_request_is_written_last_whether_or_not_the_store_answers_at_once() {
-    for behavior in [StoreBehavior::AtHand, StoreBehavior::OnItsWay] {
+async fn the_activity_row_of_a_request_follows_the_events_of_its_handler() {
+    for behavior in [StoreBehavior::Ready, StoreBehavior::Pending] {
         let names = Arc::default();
         let sink = Arc::new(Names(Arc::clone(&names)));
         let store = Arc::new(FaultyStore::new(behavior));
@@ -391,11 +396,11 @@ async fn the_row_of_a_request_is_written_last_whether_or_not_the_store_answers_a
         stack.at(31 * MINUTE).get(&token).await;
         let ends = async |request: Request<()>| {
             let session = request.extensions().get::<Session>().expect("authenticated");
-            session.sign_out().await.expect("ended");
+            session.sign_out().await.expect("the session is revoked");
             ok()
         };
         stack.send_to(ends, with(&token)).await;
-        stack.sessions.audit_queue().expect("there is one").flush().await;
+        stack.sessions.audit_queue().expect("an audit queue").flush().await;
         assert_eq!(
             *names.lock().expect("not poisoned"),
             ["session_started", "session_renewed", "request", "session_ended", "request"],

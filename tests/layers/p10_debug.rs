@@ -1,4 +1,4 @@
-//! P10: what every hand-written `Debug` shows, to the letter: names, times and settings.
+//! P10: the exact output of every hand-written `Debug`.
 
 use std::{
     convert::Infallible,
@@ -33,7 +33,7 @@ fn handler() -> impl Service<Request<()>, Response = Response<()>, Error = Infal
     service_fn(|_| ready(Ok(Response::new(()))))
 }
 
-/// What the response of a request through `layer` shows before it is there.
+/// The `Debug` output of the response future of a request through `layer`.
 fn on_its_way<L, S>(layer: &L, to: fn() -> S) -> String
 where
     L: Layer<S>,
@@ -43,7 +43,7 @@ where
 }
 
 fn policy() -> Policy {
-    Policy::builder().build().expect("consistent")
+    Policy::builder().build().expect("a legal configuration")
 }
 
 fn profiles() -> Profiles {
@@ -51,13 +51,13 @@ fn profiles() -> Profiles {
 }
 
 fn keys() -> Arc<JwtKeys> {
-    Arc::new(JwtKeys::hs256(SECRET).expect("long enough"))
+    Arc::new(JwtKeys::hs256(SECRET).expect("a secret of at least 32 bytes"))
 }
 
 fn hub() -> SlidingSessions {
     let keys = keys();
     let builder = SlidingSessions::builder(keys, policy()).clock(ManualClock::new(BEGIN));
-    builder.build().expect("consistent")
+    builder.build().expect("a legal configuration")
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn p10_layers_show_their_settings_and_services_nothing() {
 }
 
 #[test]
-fn p10_responses_on_their_way_show_nothing() {
+fn p10_response_futures_show_nothing() {
     let store = Arc::new(MemoryStore::new());
     let authenticate = AuthenticateLayer::new(TokenVerifier::new(keys()), profiles());
     let shown = [
@@ -104,7 +104,7 @@ fn p10_responses_on_their_way_show_nothing() {
 }
 
 #[tokio::test]
-async fn p10_the_hub_shows_its_settings_and_a_grant_its_times() {
+async fn p10_sliding_sessions_show_settings_and_a_grant_shows_times() {
     let builder = SlidingSessions::builder(keys(), policy());
     assert_eq!(format!("{builder:?}"), "SlidingSessionsBuilder(..)");
     let hub = hub();
@@ -114,15 +114,15 @@ async fn p10_the_hub_shows_its_settings_and_a_grant_its_times() {
     let start = hub.start("ada").tenant("acme");
     assert_eq!(format!("{start:?}"), "Start { profile: None, .. }");
     assert_eq!(
-        format!("{:?}", start.await.expect("started")),
+        format!("{:?}", start.await.expect("the session starts")),
         "Grant { expires_in: 3600s, idle_expires_at: Timestamp(1800001200000ms), \
          absolute_expires_at: Timestamp(1800043200000ms), .. }"
     );
     assert_eq!(format!("{:?}", ManualClock::new(BEGIN)), "ManualClock(Timestamp(1800000000000ms))");
 }
 
-/// The payload of a token that began at `BEGIN`, with `more` members.
-fn good(more: &str) -> String {
+/// The payload of a token issued at `BEGIN`, with `more` members.
+fn payload(more: &str) -> String {
     let now = BEGIN.as_secs();
     format!(r#"{{"sub":"ada","auth_time":{now},"iat":{now},"exp":{}{more}}}"#, now + 3600)
 }
@@ -130,14 +130,14 @@ fn good(more: &str) -> String {
 #[test]
 fn p10_tokens_and_sessions_show_times_only() {
     let verified =
-        TokenVerifier::new(keys()).verify(signed(&good(r#","sid":"s1""#)), Timestamp::EPOCH);
-    let verified = verified.expect("good");
+        TokenVerifier::new(keys()).verify(signed(&payload(r#","sid":"s1""#)), Timestamp::EPOCH);
+    let verified = verified.expect("a valid token");
     assert_eq!(format!("{:?}", verified.claims()), format!("SessionClaims {{ {TIMES} }}"));
     assert_eq!(format!("{verified:?}"), format!("VerifiedToken(SessionClaims {{ {TIMES} }})"));
-    let session = || Session::builder("ada").sid("s1").auth_time(BEGIN).claims_json(good(""));
+    let session = || Session::builder("ada").sid("s1").auth_time(BEGIN).claims_json(payload(""));
     assert_eq!(format!("{:?}", session()), "SessionBuilder(..)");
     assert_eq!(
-        format!("{:?}", session().build().expect("complete")),
+        format!("{:?}", session().build().expect("a complete session")),
         format!("Session(SessionClaims {{ {TIMES} }})")
     );
 }
@@ -154,8 +154,8 @@ fn p10_claims_of_the_app_are_not_shown() {
     assert_eq!(format!("{adopt:?}"), "Adopt(..)");
     TokenVerifier::new(keys())
         .legacy(adopt)
-        .verify(signed(&good("")), Timestamp::EPOCH)
-        .expect("adopted");
+        .verify(signed(&payload("")), Timestamp::EPOCH)
+        .expect("the token is adopted");
     assert_eq!(*seen.lock().expect("not poisoned"), "LegacyClaims(..)");
     let replaced = ClaimsUpdate::replace(&json!({ "role": "admin" })).expect("an object");
     assert_eq!(format!("{replaced:?}"), "Replace(ReplacedClaims(..))");
@@ -167,12 +167,15 @@ fn p10_claims_of_the_app_are_not_shown() {
 
 #[test]
 fn p10_keys_and_stores_show_no_secret() {
-    let hmac = || SigningKey::hmac(Algorithm::HS256, SECRET).expect("long enough");
+    let hmac =
+        || SigningKey::hmac(Algorithm::HS256, SECRET).expect("a secret of at least 32 bytes");
     assert_eq!(
         format!("{:?}", hmac()),
         "SigningKey(VerifyingKey { algorithm: HS256, kid: None, .. })"
     );
-    let verifying = VerifyingKey::hmac(Algorithm::HS256, SECRET).expect("long enough").kid("a");
+    let verifying = VerifyingKey::hmac(Algorithm::HS256, SECRET)
+        .expect("a secret of at least 32 bytes")
+        .kid("a");
     assert_eq!(
         format!("{verifying:?}"),
         r#"VerifyingKey { algorithm: HS256, kid: Some("a"), .. }"#

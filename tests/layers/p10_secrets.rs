@@ -1,4 +1,4 @@
-//! P10: no token, session or subject in a log line, a `Debug` or an error.
+//! P10: no token, session or subject in a log line, `Debug` output or error.
 
 use std::sync::{Arc, Mutex};
 
@@ -23,7 +23,7 @@ const SUBJECT: &str = "ada-the-telling-subject";
 const TENANT: &str = "a-telling-tenant";
 const ROLE: &str = "a-telling-role";
 
-/// Fails if `shown` holds a part of `token`, or a name that stands in it.
+/// Fails if `shown` holds a part of `token` or one of its names.
 fn assert_silent(shown: &str, token: &str) {
     let claims = claims(token);
     let names = ["sid", "jti"].map(|name| claims[name].as_str().expect("a name").to_owned());
@@ -35,7 +35,7 @@ fn assert_silent(shown: &str, token: &str) {
 
 async fn sign_in(stack: &TestStack) -> String {
     let start = stack.sessions.start(SUBJECT).tenant(TENANT).claims(&json!({ "role": ROLE }));
-    start.await.expect("started").access_token().to_owned()
+    start.await.expect("the session starts").access_token().to_owned()
 }
 
 struct Away;
@@ -48,7 +48,7 @@ impl ClaimsSource for Away {
 
 /// A stack whose store and claims source fail, and a token that is due for renewal.
 async fn failing(on_failure: OnStoreFailure) -> (TestStack, Arc<FaultyStore>, String) {
-    let store = Arc::new(FaultyStore::new(StoreBehavior::AtHand));
+    let store = Arc::new(FaultyStore::new(StoreBehavior::Ready));
     let stack = TestStack::with(patient(), |builder| {
         builder
             .store(Arc::clone(&store))
@@ -62,7 +62,7 @@ async fn failing(on_failure: OnStoreFailure) -> (TestStack, Arc<FaultyStore>, St
 }
 
 #[tokio::test]
-async fn p10_logs_name_no_token_session_or_subject() {
+async fn p10_logs_hold_no_token_session_or_subject() {
     let (log, _recording) = RecordedLog::start();
     let mut tokens = Vec::new();
 
@@ -73,7 +73,7 @@ async fn p10_logs_name_no_token_session_or_subject() {
 
     for on_failure in [OnStoreFailure::Reject, OnStoreFailure::TrustToken] {
         let (stack, store, token) = failing(on_failure).await;
-        store.turn(StoreBehavior::Failing);
+        store.behave(StoreBehavior::Failing);
         tokens.push(sign_in(&stack).await);
         let end = async |request: Request<()>| {
             let session = request.extensions().get::<Session>().expect("authenticated");
@@ -95,7 +95,11 @@ async fn p10_logs_name_no_token_session_or_subject() {
     for bad in [cut, &good.replace('.', ".."), &format!("{good}x")] {
         assert_eq!(rejected(&stack.get(bad).await), Some(RejectionKind::InvalidToken));
     }
-    stack.sessions.revoke(claims(&good)["sid"].as_str().expect("a name")).await.expect("ended");
+    stack
+        .sessions
+        .revoke(claims(&good)["sid"].as_str().expect("a name"))
+        .await
+        .expect("the session is revoked");
     assert_eq!(rejected(&stack.get(&good).await), Some(RejectionKind::SessionRevoked));
     tokens.push(good);
 
@@ -109,17 +113,17 @@ async fn p10_a_renewal_logs_no_successor() {
     let (log, _recording) = RecordedLog::start();
     let stack = TestStack::new(patient());
     let token = sign_in(&stack).await;
-    let successor = renewed(&stack.at(HOUR / 2 + MILLI).get(&token).await).expect("due");
+    let successor = renewed(&stack.at(HOUR / 2 + MILLI).get(&token).await).expect("renewal is due");
     assert_silent(&log.text(), &token);
     assert_silent(&log.text(), &successor);
 }
 
 #[tokio::test]
-async fn p10_debug_names_nobody() {
+async fn p10_debug_holds_no_token_or_subject() {
     let stack = TestStack::with(patient(), |builder| builder.session_cookie(SessionCookie::new()));
     let start = stack.sessions.start(SUBJECT).tenant(TENANT).claims(&json!({ "role": ROLE }));
     let starting = format!("{start:?}");
-    let grant = start.await.expect("started");
+    let grant = start.await.expect("the session starts");
     let token = grant.access_token().to_owned();
     let hub = format!("{:?} {:#?}", stack.sessions, stack.sessions.layer());
     let seen = Arc::new(Mutex::new(String::new()));
@@ -142,7 +146,7 @@ async fn p10_debug_names_nobody() {
 }
 
 #[tokio::test]
-async fn p10_a_rejection_names_nobody() {
+async fn p10_a_rejection_holds_no_token_or_subject() {
     let stack = TestStack::new(patient());
     let token = sign_in(&stack).await;
     let (start, signature) = token.rsplit_once('.').expect("three parts");

@@ -1,4 +1,4 @@
-//! How a rejection is said: problem details, challenges, gRPC, and bodies of the app's own.
+//! The responses of rejections: problem details, challenges, gRPC, and custom bodies.
 
 use std::sync::Arc;
 
@@ -11,14 +11,14 @@ use crate::test_stack::{
     patient, text,
 };
 
-/// A stack, and a request to it for each rejection that it gives.
+/// A stack, and for each kind of rejection a request that gets it.
 async fn refused(kind: RejectionKind) -> (TestStack, Request<()>) {
-    let store = Arc::new(FaultyStore::new(StoreBehavior::AtHand));
+    let store = Arc::new(FaultyStore::new(StoreBehavior::Ready));
     let policy = Policy::builder()
         .idle_timeout(20 * MINUTE)
         .absolute_timeout(2 * HOUR)
         .build()
-        .expect("consistent");
+        .expect("a legal configuration");
     let policy = if kind == RejectionKind::TokenExpired { patient() } else { policy };
     let stack = TestStack::with(policy, |builder| builder.store(Arc::clone(&store)));
     let token = stack.sign_in().await;
@@ -32,9 +32,9 @@ async fn refused(kind: RejectionKind) -> (TestStack, Request<()>) {
         RejectionKind::SessionExpiredIdle => drop(stack.at(20 * MINUTE)),
         RejectionKind::SessionRevoked => {
             let sid = claims(&token)["sid"].as_str().expect("a name").to_owned();
-            stack.sessions.revoke(&sid).await.expect("ended");
+            stack.sessions.revoke(&sid).await.expect("the session is revoked");
         }
-        RejectionKind::StoreUnavailable => store.turn(StoreBehavior::Failing),
+        RejectionKind::StoreUnavailable => store.behave(StoreBehavior::Failing),
         other => panic!("{other:?} is of another layer"),
     }
     (stack, request)
@@ -50,7 +50,7 @@ const KINDS: [RejectionKind; 6] = [
 ];
 
 #[tokio::test]
-async fn over_http_it_is_problem_details_with_a_challenge() {
+async fn an_http_rejection_is_problem_details_with_a_challenge() {
     for (kind, code, status, challenge) in [
         (RejectionKind::MissingToken, "missing_token", 401, Some("Bearer")),
         (
@@ -87,7 +87,7 @@ async fn over_http_it_is_problem_details_with_a_challenge() {
         let response = stack.send(request).await;
         assert_eq!(response.status().as_u16(), status, "{code}");
         let header = |name: &str| {
-            response.headers().get(name).map(|value| value.to_str().expect("text").to_owned())
+            response.headers().get(name).map(|value| value.to_str().expect("UTF-8").to_owned())
         };
         assert_eq!(header("content-type").as_deref(), Some("application/problem+json"));
         assert_eq!(header("cache-control").as_deref(), Some("no-store"));
@@ -107,7 +107,7 @@ async fn over_http_it_is_problem_details_with_a_challenge() {
 }
 
 #[tokio::test]
-async fn over_grpc_it_is_a_status_in_headers_alone() {
+async fn a_grpc_rejection_is_a_trailers_only_status() {
     for content_type in ["application/grpc", "application/grpc+proto", "application/grpc;x=y"] {
         for kind in KINDS {
             let (stack, mut request) = refused(kind).await;
@@ -130,7 +130,7 @@ async fn over_grpc_it_is_a_status_in_headers_alone() {
 }
 
 #[tokio::test]
-async fn grpc_web_is_answered_in_its_own_type() {
+async fn a_grpc_web_rejection_has_its_own_content_type() {
     for content_type in ["application/grpc-web+proto", "application/grpc-web-text"] {
         let (stack, mut request) = refused(RejectionKind::InvalidToken).await;
         request.headers_mut().insert("content-type", content_type.parse().expect("a content type"));
@@ -154,21 +154,22 @@ fn every_title_needs_no_percent_encoding() {
         "recent_authentication_required",
         "store_unavailable",
     ] {
-        let title = RejectionKind::from_code(code).expect("listed").title();
+        let title = RejectionKind::from_code(code).expect("a known code").title();
         assert!(title.bytes().all(|byte| (b' '..=b'~').contains(&byte) && byte != b'%'), "{title}");
-        assert!(!title.contains(['"', '\\']), "{title} stands in a quoted string");
+        assert!(!title.contains(['"', '\\']), "{title} must fit in a quoted string");
     }
 }
 
 #[tokio::test]
-async fn a_body_of_the_apps_own_keeps_status_challenge_and_cache_control() {
+async fn a_custom_body_keeps_status_challenge_and_cache_control() {
     for kind in [RejectionKind::MissingToken, RejectionKind::SessionExpiredIdle] {
-        let stack = TestStack::with(Policy::builder().build().expect("consistent"), |builder| {
-            builder.rejections(|rejection: &Rejection| {
-                let body = format!("<p>{}</p>", rejection.code());
-                RejectionBody::new(HeaderValue::from_static("text/html"), body)
-            })
-        });
+        let stack =
+            TestStack::with(Policy::builder().build().expect("a legal configuration"), |builder| {
+                builder.rejections(|rejection: &Rejection| {
+                    let body = format!("<p>{}</p>", rejection.code());
+                    RejectionBody::new(HeaderValue::from_static("text/html"), body)
+                })
+            });
         let token = stack.sign_in().await;
         let mut request = by(Method::GET, &token).body(()).expect("a request");
         if kind == RejectionKind::MissingToken {
@@ -187,7 +188,7 @@ async fn a_body_of_the_apps_own_keeps_status_challenge_and_cache_control() {
 }
 
 #[tokio::test]
-async fn a_successful_answer_carries_no_rejection() {
+async fn a_successful_response_carries_no_rejection() {
     let stack = TestStack::new(patient());
     let token = stack.sign_in().await;
     let response = stack.get(&token).await;

@@ -1,4 +1,4 @@
-//! When a response carries the token's successor, and when it does not.
+//! Which responses carry a renewed token.
 
 use std::time::Duration;
 
@@ -40,8 +40,9 @@ async fn a_token_is_renewed_strictly_below_the_threshold() {
 }
 
 #[tokio::test]
-async fn a_successor_that_ends_no_later_is_not_minted() {
-    let policy = patient().to_builder().renew_threshold(1.0).build().expect("consistent");
+async fn a_successor_that_would_not_expire_later_is_not_minted() {
+    let policy =
+        patient().to_builder().renew_threshold(1.0).build().expect("a legal configuration");
     let stack = TestStack::new(policy);
     let token = stack.sign_in().await;
     assert!(renewed(&stack.get(&token).await).is_none());
@@ -51,20 +52,23 @@ async fn a_successor_that_ends_no_later_is_not_minted() {
 
 #[tokio::test]
 async fn always_renews_at_once() {
-    let stack = TestStack::new(patient().to_builder().renew_always().build().expect("consistent"));
+    let stack = TestStack::new(
+        patient().to_builder().renew_always().build().expect("a legal configuration"),
+    );
     let token = stack.sign_in().await;
     assert!(renewed(&stack.get(&token).await).is_some());
 }
 
 #[tokio::test]
-async fn a_policy_that_does_not_renew_renews_nothing() {
-    let stack = TestStack::new(patient().to_builder().renew(false).build().expect("consistent"));
+async fn a_policy_without_renewal_renews_nothing() {
+    let stack =
+        TestStack::new(patient().to_builder().renew(false).build().expect("a legal configuration"));
     let token = stack.sign_in().await;
     assert!(renewed(&stack.at(HOUR - MILLI).get(&token).await).is_none());
 }
 
 #[tokio::test]
-async fn a_renewed_response_is_for_nobody_elses_cache() {
+async fn a_renewed_response_is_no_store() {
     let (stack, token) = due().await;
     let response = stack.get_from(answer(200, &[("cache-control", "private")]), &token).await;
     assert!(response.headers()[RENEWED].is_sensitive());
@@ -79,7 +83,7 @@ async fn renews(response: Response<String>) -> bool {
 }
 
 #[tokio::test]
-async fn only_a_success_is_renewed() {
+async fn only_a_successful_response_is_renewed() {
     for status in [200, 201, 204, 206, 302, 303, 307, 399] {
         assert!(renews(answer(status, &[])).await, "{status}");
     }
@@ -89,14 +93,14 @@ async fn only_a_success_is_renewed() {
 }
 
 #[tokio::test]
-async fn a_status_beyond_the_classes_is_no_success() {
+async fn an_unknown_status_class_is_not_renewed() {
     for status in [600, 999] {
         assert!(!renews(answer(status, &[])).await, "{status}");
     }
 }
 
 #[tokio::test]
-async fn a_grpc_failure_is_not_renewed() {
+async fn a_grpc_error_is_not_renewed() {
     assert!(renews(answer(200, &[("grpc-status", "0")])).await);
     for status in ["1", "7", "16", "00", ""] {
         let headers = match status {
@@ -111,7 +115,7 @@ async fn a_grpc_failure_is_not_renewed() {
 }
 
 #[tokio::test]
-async fn p09_no_token_on_a_304_or_in_a_response_that_shared_caches_keep() {
+async fn p09_no_token_on_a_304_or_a_response_for_shared_caches() {
     assert!(!renews(answer(304, &[])).await);
     for header in [
         ("cache-control", "public"),
@@ -130,7 +134,7 @@ async fn p09_no_token_on_a_304_or_in_a_response_that_shared_caches_keep() {
 }
 
 #[tokio::test]
-async fn p03_a_response_that_hands_out_a_token_itself_is_left_alone() {
+async fn p03_a_response_with_a_token_of_its_own_is_not_changed() {
     let (stack, token) = due().await;
     let response = stack.get_from(answer(200, &[(RENEWED, "of.the.handler")]), &token).await;
     assert_eq!(response.headers().get_all(RENEWED).iter().collect::<Vec<_>>(), ["of.the.handler"]);
@@ -138,12 +142,12 @@ async fn p03_a_response_that_hands_out_a_token_itself_is_left_alone() {
 }
 
 #[tokio::test]
-async fn p03_a_foreign_cookie_is_no_obstacle() {
+async fn p03_another_cookie_does_not_prevent_renewal() {
     assert!(renews(answer(200, &[("set-cookie", "__Host-session=x; Path=/")])).await);
 }
 
 #[tokio::test]
-async fn p17_only_a_users_request_renews() {
+async fn p17_only_a_request_of_class_user_renews() {
     let requests = [
         (by(Method::GET, ""), true),
         (by(Method::HEAD, ""), true),
@@ -163,7 +167,7 @@ async fn p17_only_a_users_request_renews() {
 }
 
 #[tokio::test]
-async fn p04_a_handler_that_ended_the_session_gets_no_successor() {
+async fn p04_a_sign_out_in_the_handler_prevents_renewal() {
     let (stack, token) = due().await;
     let logout = async |request: http::Request<()>| {
         request
@@ -172,28 +176,28 @@ async fn p04_a_handler_that_ended_the_session_gets_no_successor() {
             .expect("authenticated")
             .sign_out()
             .await
-            .expect("ended");
+            .expect("the session is revoked");
         ok()
     };
     assert!(renewed(&stack.send_to(logout, with(&token)).await).is_none());
 }
 
 #[tokio::test]
-async fn p04_a_session_ended_elsewhere_while_the_handler_ran_gets_no_successor() {
+async fn p04_a_revocation_while_the_handler_runs_prevents_renewal() {
     let (stack, token) = due().await;
     let sid = claims(&token)["sid"].as_str().expect("a name").to_owned();
     let sessions = stack.sessions.clone();
     let handler = move |_| {
         let (sessions, sid) = (sessions.clone(), sid.clone());
         async move {
-            sessions.revoke(&sid).await.expect("ended");
+            sessions.revoke(&sid).await.expect("the session is revoked");
             ok()
         }
     };
     assert!(renewed(&stack.send_to(handler, with(&token)).await).is_none());
 }
 
-/// A `GET` whose handler takes `time`.
+/// Sends a `GET` whose handler takes `time`.
 async fn slow(stack: &TestStack, token: &str, time: Duration) -> Answer {
     let clock = stack.clock.clone();
     let handler = move |_| {
@@ -204,7 +208,7 @@ async fn slow(stack: &TestStack, token: &str, time: Duration) -> Answer {
 }
 
 #[tokio::test]
-async fn a_token_that_ended_while_the_handler_ran_gets_no_successor() {
+async fn a_token_that_expired_while_the_handler_ran_is_not_renewed() {
     for (left, expected) in [(MILLI, true), (Duration::ZERO, false)] {
         let (stack, token) = due().await;
         let response = slow(&stack, &token, HALF - MILLI - left).await;
@@ -213,7 +217,7 @@ async fn a_token_that_ended_while_the_handler_ran_gets_no_successor() {
 }
 
 #[tokio::test]
-async fn what_is_due_is_judged_after_the_handler() {
+async fn renewal_is_decided_after_the_handler() {
     let stack = TestStack::new(patient());
     let token = stack.sign_in().await;
     let response = slow(stack.at(HALF), &token, MILLI).await;
@@ -222,7 +226,7 @@ async fn what_is_due_is_judged_after_the_handler() {
 
 #[tokio::test]
 async fn p01_a_chain_of_renewals_ends_at_the_absolute_deadline() {
-    let policy = patient().to_builder().renew_always().build().expect("consistent");
+    let policy = patient().to_builder().renew_always().build().expect("a legal configuration");
     let stack = TestStack::new(policy);
     let mut token = stack.sign_in().await;
     let last = (BEGIN + 12 * HOUR).as_secs();
@@ -243,7 +247,7 @@ async fn p01_a_chain_of_renewals_ends_at_the_absolute_deadline() {
 }
 
 #[tokio::test]
-async fn p01_at_the_cap_there_is_nothing_to_gain() {
+async fn p01_a_token_that_ends_at_the_absolute_deadline_is_not_renewed() {
     let stack = TestStack::new(patient());
     let absolute = BEGIN + 12 * HOUR;
     for (exp, expected) in [(absolute.as_secs() - 1, true), (absolute.as_secs(), false)] {
@@ -259,12 +263,12 @@ async fn p01_at_the_cap_there_is_nothing_to_gain() {
 }
 
 #[tokio::test]
-async fn p20_a_shortened_lifetime_is_what_the_threshold_is_taken_of() {
+async fn p20_the_threshold_applies_to_the_shortened_lifetime() {
     let short = Policy::builder()
         .idle_timeout(12 * HOUR)
         .token_lifetime(10 * MINUTE)
         .build()
-        .expect("consistent");
+        .expect("a legal configuration");
     for (after, expected) in [(5 * MINUTE, false), (5 * MINUTE + MILLI, true)] {
         let stack = TestStack::new(short.clone());
         let token = signed(&format!(
@@ -277,24 +281,26 @@ async fn p20_a_shortened_lifetime_is_what_the_threshold_is_taken_of() {
 }
 
 #[tokio::test]
-async fn p19_a_profile_keeps_its_life_through_renewal_and_loses_it_when_abolished() {
+async fn p19_a_profile_is_kept_through_renewal_until_it_is_removed() {
     let week = 168 * HOUR;
     let remember_me = Policy::builder()
         .idle_timeout(week)
         .token_lifetime(week)
         .absolute_timeout(4 * week)
         .build()
-        .expect("consistent");
+        .expect("a legal configuration");
     let listed = TestStack::with(patient(), |builder| builder.profile("remember_me", remember_me));
-    let grant = listed.sessions.start("ada").profile("remember_me").await.expect("started");
+    let grant =
+        listed.sessions.start("ada").profile("remember_me").await.expect("the session starts");
     let after = week / 2 + MILLI;
-    let successor = renewed(&listed.at(after).get(grant.access_token()).await).expect("due");
+    let successor =
+        renewed(&listed.at(after).get(grant.access_token()).await).expect("renewal is due");
     assert_eq!(claims(&successor)["exp"], (BEGIN + after + week).as_secs());
     assert_eq!(claims(&successor)["session_profile"], "remember_me");
 
     let abolished = TestStack::new(patient());
     let response = abolished.at(HALF + MILLI).get(grant.access_token()).await;
-    let successor = renewed(&response).expect("due as normal");
+    let successor = renewed(&response).expect("renewal is due under the normal profile");
     assert_eq!(claims(&successor)["exp"], (BEGIN + HALF + HOUR).as_secs());
     let response = abolished.at(12 * HOUR).get(grant.access_token()).await;
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);

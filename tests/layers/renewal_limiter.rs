@@ -1,4 +1,4 @@
-//! One mint per session, and per user, per interval.
+//! The renewal limiter: one mint per session, and per user, per min interval.
 
 use std::time::Duration;
 
@@ -20,9 +20,9 @@ async fn p06_a_session_is_renewed_again_once_the_interval_has_passed() {
 }
 
 #[tokio::test]
-async fn an_interval_of_zero_switches_both_gates_off() {
+async fn a_min_interval_of_zero_switches_both_limits_off() {
     let policy = patient().to_builder().renew_min_interval(Duration::ZERO).build();
-    let stack = TestStack::new(policy.expect("consistent"));
+    let stack = TestStack::new(policy.expect("a legal configuration"));
     let token = stack.sign_in().await;
     stack.at(HALF + MILLI);
     for _ in 0..3 {
@@ -31,7 +31,7 @@ async fn an_interval_of_zero_switches_both_gates_off() {
 }
 
 #[tokio::test]
-async fn p28_a_second_device_waits_for_the_rate_until_its_token_would_not_outlive_it() {
+async fn p28_a_second_device_waits_unless_its_token_would_expire_first() {
     for (left, expected) in [(MINUTE + MILLI, false), (MINUTE, true), (MINUTE - MILLI, true)] {
         let stack = TestStack::new(patient());
         let (phone, laptop) = (stack.sign_in().await, stack.sign_in().await);
@@ -50,7 +50,7 @@ fn token(user: &str, tenant: &str, sid: &str) -> String {
 }
 
 #[tokio::test]
-async fn p14_users_are_told_apart_by_account_and_subject_together() {
+async fn p14_users_are_distinguished_by_account_and_subject() {
     let stack = TestStack::new(patient());
     stack.at(HALF + MILLI);
     for (user, tenant, sid, expected) in [
@@ -65,7 +65,7 @@ async fn p14_users_are_told_apart_by_account_and_subject_together() {
 }
 
 #[tokio::test]
-async fn p16_who_is_denied_a_renewal_is_answered_all_the_same() {
+async fn p16_a_denied_renewal_does_not_change_the_response() {
     let stack = TestStack::new(patient());
     let token = stack.sign_in().await;
     stack.at(HALF + MILLI);

@@ -1,4 +1,4 @@
-//! Ten thousand requests of a hundred users, all at once, past the renewal threshold.
+//! Ten thousand concurrent requests of a hundred users whose tokens are due for renewal.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,11 +17,11 @@ use crate::test_stack::{
 const USERS: usize = 100;
 const REQUESTS: usize = 10_000;
 
-/// A user and the successor that one of their requests was answered with.
+/// A user and a successor in one of their responses.
 type Minted = (String, String);
 
-/// Signs every user in on `devices` devices, sends all requests at once when their tokens are due,
-/// and gives back the successors in the responses.
+/// Signs every user in on `devices` devices, sends all requests concurrently when their tokens are
+/// due, and returns the successors in the responses.
 async fn storm(stack: TestStack, devices: usize) -> Vec<Minted> {
     let stack = Arc::new(stack);
     let mut tokens = Vec::new();
@@ -65,19 +65,19 @@ async fn p06_ten_thousand_requests_of_a_hundred_users_mint_a_hundred_tokens() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn p06_a_hundred_users_with_three_devices_each_get_a_hundred_tokens() {
+async fn p06_a_hundred_users_with_three_devices_each_mint_a_hundred_tokens() {
     assert_one_each(&storm(TestStack::new(patient()), 3).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn p06_a_store_that_lets_requests_wait_changes_nothing() {
-    let store = Arc::new(FaultyStore::new(StoreBehavior::OnItsWay));
+async fn p06_a_pending_store_changes_nothing() {
+    let store = Arc::new(FaultyStore::new(StoreBehavior::Pending));
     assert_one_each(&storm(TestStack::with(patient(), |builder| builder.store(store)), 1).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn p06_without_an_interval_every_request_mints() {
     let policy = patient().to_builder().renew_min_interval(Duration::ZERO).build();
-    let minted = storm(TestStack::new(policy.expect("consistent")), 1).await;
+    let minted = storm(TestStack::new(policy.expect("a legal configuration")), 1).await;
     assert_eq!(minted.len(), REQUESTS, "the storm is one");
 }

@@ -1,4 +1,4 @@
-//! Step-up: routes that ask for a recent sign-in (RFC 9470).
+//! Step-up authentication: routes that require a recent sign-in (RFC 9470).
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -13,9 +13,10 @@ use crate::test_stack::{BEGIN, HOUR, MILLI, TestStack, ok, patient, renewed, wit
 
 const MAX_AGE: Duration = Duration::from_secs(300);
 
-/// The answer to `request` of a user who signed in at `BEGIN`, `after` that.
+/// The response to `request` of a user who signed in at `BEGIN`, `after` that sign-in.
 async fn ask(after: Duration, mut request: Request<()>) -> Response<SessionBody<String>> {
-    let session = Session::builder("ada").sid("s1").auth_time(BEGIN).build().expect("complete");
+    let session =
+        Session::builder("ada").sid("s1").auth_time(BEGIN).build().expect("a complete session");
     request.extensions_mut().insert(session);
     send(after, request).await
 }
@@ -35,7 +36,7 @@ fn kind(response: &Response<SessionBody<String>>) -> Option<RejectionKind> {
 }
 
 #[tokio::test]
-async fn at_exactly_max_age_the_sign_in_is_too_old() {
+async fn a_sign_in_exactly_max_age_ago_is_too_old() {
     let too_old = Some(RejectionKind::RecentAuthenticationRequired);
     for (after, expected) in [
         (Duration::ZERO, None),
@@ -50,7 +51,7 @@ async fn at_exactly_max_age_the_sign_in_is_too_old() {
 }
 
 #[tokio::test]
-async fn the_challenge_names_the_age_to_sign_in_within() {
+async fn the_challenge_names_max_age() {
     let response = ask(MAX_AGE, Request::new(())).await;
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
     assert_eq!(
@@ -67,7 +68,7 @@ async fn the_challenge_names_the_age_to_sign_in_within() {
 }
 
 #[tokio::test]
-async fn over_grpc_it_is_a_status() {
+async fn a_grpc_rejection_is_a_status() {
     for (asked, answered) in [
         ("application/grpc", "application/grpc"),
         ("application/grpc+proto", "application/grpc"),
@@ -92,11 +93,11 @@ async fn a_request_without_a_session_passes() {
 }
 
 #[tokio::test]
-async fn a_renewal_is_no_sign_in() {
+async fn a_renewal_is_not_a_sign_in() {
     let stack = TestStack::new(patient());
     let token = stack.sign_in().await;
     let response = stack.at(HOUR / 2 + MILLI).get(&token).await;
-    let successor = renewed(&response).expect("due");
+    let successor = renewed(&response).expect("renewal is due");
     let layer = RequireRecentAuthLayer::new(MAX_AGE).clock(Arc::new(stack.clock.clone()));
     let asking = async |request: Request<()>| {
         let inner = service_fn(async |_: Request<()>| Ok::<_, Infallible>(ok()));

@@ -1,4 +1,4 @@
-//! What a handler may do with its session: end it, replace its claims, read them.
+//! What a handler can do with its session: sign out, replace claims, read claims.
 
 use std::{pin::pin, sync::Arc, task::Poll, time::Duration};
 
@@ -16,20 +16,20 @@ use crate::test_stack::{
 const LIMIT: Duration = Duration::from_secs(5);
 
 fn stored(policy: Policy) -> (TestStack, Arc<FaultyStore>) {
-    let store = Arc::new(FaultyStore::new(StoreBehavior::AtHand));
+    let store = Arc::new(FaultyStore::new(StoreBehavior::Ready));
     let stack = TestStack::with(policy, |builder| builder.store(Arc::clone(&store)));
     (stack, store)
 }
 
 fn always() -> Policy {
-    patient().to_builder().renew_always().build().expect("consistent")
+    patient().to_builder().renew_always().build().expect("a legal configuration")
 }
 
 fn session(request: &Request<()>) -> Session {
     request.extensions().get::<Session>().expect("authenticated").clone()
 }
 
-/// The session of a request with `token`, checked and past its layers.
+/// The session that a handler gets for a request with `token`.
 async fn session_of(stack: &TestStack, token: &str) -> Session {
     let kept = Arc::new(std::sync::Mutex::new(None));
     let keep = Arc::clone(&kept);
@@ -38,32 +38,32 @@ async fn session_of(stack: &TestStack, token: &str) -> Session {
         std::future::ready(ok())
     };
     assert_eq!(rejected(&stack.send_to(handler, with(token)).await), None);
-    kept.lock().expect("not poisoned").take().expect("handled")
+    kept.lock().expect("not poisoned").take().expect("the handler ran")
 }
 
 #[tokio::test]
-async fn p04_the_tombstone_stands_before_end_returns() {
-    for behavior in [StoreBehavior::AtHand, StoreBehavior::OnItsWay] {
+async fn p04_the_tombstone_is_written_before_sign_out_returns() {
+    for behavior in [StoreBehavior::Ready, StoreBehavior::Pending] {
         let (stack, store) = stored(patient());
         let token = stack.sign_in().await;
         let session = session_of(&stack, &token).await;
-        store.turn(behavior);
-        session.sign_out().await.expect("ended");
+        store.behave(behavior);
+        session.sign_out().await.expect("the session is revoked");
         let response = stack.get(&token).await;
         assert_eq!(rejected(&response), Some(RejectionKind::SessionRevoked), "{behavior:?}");
     }
 }
 
 #[tokio::test]
-async fn p04_no_renewal_follows_an_end_that_was_heard_or_not() {
-    for behavior in [StoreBehavior::AtHand, StoreBehavior::Failing] {
+async fn p04_no_renewal_follows_a_sign_out_even_a_failed_one() {
+    for behavior in [StoreBehavior::Ready, StoreBehavior::Failing] {
         let (stack, store) = stored(always());
         let token = stack.sign_in().await;
         let handler = async |request: Request<()>| {
-            store.turn(behavior);
+            store.behave(behavior);
             let ended = session(&request).sign_out().await;
-            assert_eq!(ended.is_ok(), behavior == StoreBehavior::AtHand);
-            store.turn(StoreBehavior::AtHand);
+            assert_eq!(ended.is_ok(), behavior == StoreBehavior::Ready);
+            store.behave(StoreBehavior::Ready);
             ok()
         };
         let response = stack.send_to(handler, with(&token)).await;
@@ -72,13 +72,13 @@ async fn p04_no_renewal_follows_an_end_that_was_heard_or_not() {
 }
 
 #[tokio::test]
-async fn p04_claims_replaced_beside_an_end_are_not_minted() {
+async fn p04_claims_replaced_with_a_sign_out_are_not_minted() {
     let stack = TestStack::new(always());
     let token = stack.sign_in().await;
     let handler = async |request: Request<()>| {
         let session = session(&request);
         session.replace_claims(&json!({ "role": "admin" })).expect("an object");
-        session.sign_out().await.expect("ended");
+        session.sign_out().await.expect("the session is revoked");
         session.replace_claims(&json!({ "role": "admin" })).expect("an object");
         ok()
     };
@@ -86,28 +86,28 @@ async fn p04_claims_replaced_beside_an_end_are_not_minted() {
 }
 
 fn is_503(ended: Result<(), Rejection>) -> bool {
-    let rejection = ended.expect_err("the store did not take it");
+    let rejection = ended.expect_err("the store fails");
     assert_eq!(rejection.kind(), RejectionKind::StoreUnavailable);
     rejection.kind().status() == http::StatusCode::SERVICE_UNAVAILABLE
 }
 
 #[tokio::test]
-async fn p23_an_end_that_a_store_refuses_is_a_503() {
+async fn p23_a_sign_out_that_the_store_refuses_is_a_503() {
     let (stack, store) = stored(patient());
     let token = stack.sign_in().await;
     let session = session_of(&stack, &token).await;
-    store.turn(StoreBehavior::Failing);
+    store.behave(StoreBehavior::Failing);
     assert!(is_503(session.sign_out().await));
     assert!(is_503(stack.sessions.revoke(session.id()).await));
 }
 
 #[tokio::test]
-async fn p23_a_silent_store_is_given_up_at_5_s() {
+async fn p23_sign_out_fails_after_5_s_without_an_answer() {
     for (wait, expected) in [(LIMIT - MILLI, false), (LIMIT, true)] {
         let (stack, store) = stored(patient());
         let token = stack.sign_in().await;
         let session = session_of(&stack, &token).await;
-        store.turn(StoreBehavior::Silent);
+        store.behave(StoreBehavior::NeverAnswering);
         let mut end = pin!(session.sign_out());
         let mut polled = std::future::poll_fn(|cx| Poll::Ready(end.as_mut().poll(cx))).await;
         assert!(polled.is_pending(), "the store is silent");
@@ -121,8 +121,9 @@ async fn p23_a_silent_store_is_given_up_at_5_s() {
 }
 
 #[tokio::test]
-async fn a_session_that_no_store_knows_cannot_be_ended() {
-    let session = Session::builder("ada").sid("s1").auth_time(BEGIN).build().expect("complete");
+async fn sign_out_without_a_store_fails() {
+    let session =
+        Session::builder("ada").sid("s1").auth_time(BEGIN).build().expect("a complete session");
     assert!(is_503(session.sign_out().await));
 }
 
@@ -134,17 +135,17 @@ async fn promote(request: Request<()>) -> http::Response<String> {
 
 async fn sign_in_as_guest(stack: &TestStack) -> String {
     let start = stack.sessions.start("ada").claims(&json!({ "role": "guest", "theme": "dark" }));
-    start.await.expect("started").access_token().to_owned()
+    start.await.expect("the session starts").access_token().to_owned()
 }
 
 #[tokio::test]
-async fn replaced_claims_are_minted_at_once_and_again_within_the_rate() {
+async fn replaced_claims_are_minted_at_once_whatever_the_limiter() {
     let stack = TestStack::new(patient());
     let mut token = sign_in_as_guest(&stack).await;
     for second in 1..4 {
         stack.at(Duration::from_secs(second));
         let response = stack.send_to(promote, with(&token)).await;
-        let successor = renewed(&response).expect("whatever the threshold and the rate");
+        let successor = renewed(&response).expect("renewed whatever threshold and limiter say");
         let (old, new) = (claims(&token), claims(&successor));
         assert_eq!((&new["role"], new.get("theme")), (&json!("admin"), None));
         assert_eq!(new["iat"], BEGIN.as_secs() + second);
@@ -157,7 +158,7 @@ async fn replaced_claims_are_minted_at_once_and_again_within_the_rate() {
 }
 
 #[tokio::test]
-async fn replaced_claims_are_not_minted_onto_a_failure() {
+async fn replaced_claims_are_not_minted_on_an_error_response() {
     let stack = TestStack::new(patient());
     let token = sign_in_as_guest(&stack).await;
     let handler = async |request: Request<()>| {
@@ -170,7 +171,7 @@ async fn replaced_claims_are_not_minted_onto_a_failure() {
 }
 
 #[tokio::test]
-async fn p17_under_background_the_mint_says_when_the_user_was_last_seen() {
+async fn p17_a_background_mint_carries_the_last_activity_in_seen() {
     let stack = TestStack::new(patient());
     let token = sign_in_as_guest(&stack).await;
     assert_eq!(rejected(&stack.at(2 * MINUTE).get(&token).await), None);
@@ -186,7 +187,7 @@ async fn p17_under_background_the_mint_says_when_the_user_was_last_seen() {
 }
 
 #[tokio::test]
-async fn the_sessions_own_claims_cannot_be_replaced() {
+async fn registered_and_session_claims_cannot_be_replaced() {
     let stack = TestStack::new(patient());
     let token = stack.sign_in().await;
     let session = session_of(&stack, &token).await;
@@ -216,7 +217,7 @@ async fn the_sessions_own_claims_cannot_be_replaced() {
 }
 
 #[tokio::test]
-async fn a_refused_replacement_mints_nothing() {
+async fn invalid_replaced_claims_mint_nothing() {
     let stack = TestStack::new(patient());
     let token = stack.sign_in().await;
     let handler = async |request: Request<()>| {
@@ -249,24 +250,24 @@ async fn claims_are_read_borrowed_or_owned() {
     let stack = TestStack::new(patient());
     let token = sign_in_as_guest(&stack).await;
     let session = session_of(&stack, &token).await;
-    let borrowed: Borrowed<'_> = session.claims().expect("they fit");
+    let borrowed: Borrowed<'_> = session.claims().expect("matching claims");
     assert_eq!((borrowed.sub, borrowed.role), ("ada", "guest"));
-    let owned: Owned = session.claims().expect("they fit");
+    let owned: Owned = session.claims().expect("matching claims");
     drop(session.clone());
     assert_eq!(owned, Owned { role: "guest".to_owned(), theme: Some("dark".to_owned()) });
     assert!(session.claims::<Other>().is_err());
 }
 
 #[tokio::test]
-async fn a_session_tells_its_times() {
+async fn a_session_returns_its_times() {
     let stack = TestStack::new(patient());
     let token = stack.sign_in().await;
     let session = session_of(stack.at(HOUR / 2), &token).await;
     assert_eq!(session.arrived_at(), Some(BEGIN + HOUR / 2));
     assert_eq!(session.last_activity(), BEGIN + HOUR / 2);
-    let deadlines = session.deadlines().expect("a policy has seen it");
+    let deadlines = session.deadlines().expect("deadlines of a checked session");
     assert_eq!(deadlines.absolute, BEGIN + 12 * HOUR);
     assert_eq!(deadlines.idle, Some(BEGIN + HOUR / 2 + 12 * HOUR));
     let unseen = Session::builder("ada").sid("s").auth_time(Timestamp::from_secs(1)).build();
-    assert_eq!(unseen.expect("complete").deadlines(), None);
+    assert_eq!(unseen.expect("a complete session").deadlines(), None);
 }

@@ -1,4 +1,4 @@
-//! What a successor says: the predecessor's bytes, with its times and its name exchanged.
+//! The successor of a token: the same payload with new times and a new `jti`.
 
 use std::time::Duration;
 
@@ -38,10 +38,11 @@ fn expected(at: Duration, seen: &str, successor: &str) -> String {
 async fn every_other_claim_stays_byte_for_byte_and_in_order() {
     let stack = TestStack::new(patient());
     let at = HALF + Duration::from_millis(1999);
-    let successor = renewed(&stack.at(at).get(&token("")).await).expect("due");
+    let successor = renewed(&stack.at(at).get(&token("")).await).expect("renewal is due");
     assert_eq!(payload(&successor), expected(at, "", &successor));
     assert_ne!(jti(&successor), "first");
-    let again = renewed(&stack.at(at + HALF + MILLI).get(&successor).await).expect("due");
+    let again =
+        renewed(&stack.at(at + HALF + MILLI).get(&successor).await).expect("renewal is due");
     assert_eq!(payload(&again), expected(at + HALF + MILLI, "", &again));
     assert_ne!(jti(&again), jti(&successor));
 }
@@ -49,11 +50,11 @@ async fn every_other_claim_stays_byte_for_byte_and_in_order() {
 #[tokio::test]
 #[cfg(feature = "rust_crypto")]
 async fn another_implementation_accepts_it() {
-    // With both backends compiled in, jsonwebtoken's own choice panics.
+    // With both backends compiled in, jsonwebtoken cannot choose one and panics.
     let _ = jsonwebtoken::crypto::rust_crypto::DEFAULT_PROVIDER.install_default();
     let stack = TestStack::new(patient());
     let first = stack.sign_in().await;
-    let successor = renewed(&stack.at(HALF + MILLI).get(&first).await).expect("due");
+    let successor = renewed(&stack.at(HALF + MILLI).get(&first).await).expect("renewal is due");
     let key = jsonwebtoken::DecodingKey::from_secret(&SECRET);
     let mut validation = jsonwebtoken::Validation::new(jsonwebtoken::Algorithm::HS256);
     validation.validate_exp = false;
@@ -67,11 +68,11 @@ async fn another_implementation_accepts_it() {
 }
 
 #[tokio::test]
-async fn p17_a_mint_that_is_activity_drops_seen() {
+async fn p17_a_mint_by_activity_drops_seen() {
     let stack = TestStack::new(patient());
     let old = token(&format!(r#""seen":{},"#, BEGIN.as_secs() + 7));
     let at = HALF + MILLI;
-    let successor = renewed(&stack.at(at).get(&old).await).expect("due");
+    let successor = renewed(&stack.at(at).get(&old).await).expect("renewal is due");
     assert_eq!(payload(&successor), expected(at, "", &successor));
 }
 
@@ -86,7 +87,7 @@ async fn replaced_in_the_background(stack: &TestStack, token: &str) -> String {
 }
 
 #[tokio::test]
-async fn p17_a_mint_that_is_none_says_when_the_last_activity_was() {
+async fn p17_a_mint_without_activity_writes_seen() {
     let stack = TestStack::new(patient());
     let first = stack.sign_in().await;
     let active = Duration::from_millis(60_900);
@@ -111,7 +112,7 @@ async fn p02_replaced_claims_are_minted_at_once_and_leave_the_session_alone() {
     };
     for round in 0..2 {
         let response = stack.send_to(handler, with(&first)).await;
-        let second = renewed(&response).expect("whatever the rate");
+        let second = renewed(&response).expect("renewed whatever the limiter says");
         assert_eq!(claims(&second)["role"], "reader", "round {round}");
         for kept in ["sub", "sid", "auth_time", "idle_max", "abs_max", "epoch"] {
             assert_eq!(claims(&second)[kept], claims(&first)[kept], "{kept}");

@@ -1,4 +1,4 @@
-//! Verified tokens that are remembered: what a request may still be told, and what it may not.
+//! The cache of verified tokens: what a cached token skips, and what is checked every time.
 
 use std::{
     sync::{
@@ -23,56 +23,57 @@ use crate::test_stack::{
 const INVALID: Option<RejectionKind> = Some(RejectionKind::InvalidToken);
 const HALF: Duration = Duration::from_secs(1800);
 
-/// A verifier that remembers, whatever the environment says.
+/// A verifier with a cache, whatever the environment says.
 fn verifier(keys: &Arc<JwtKeys>) -> TokenVerifier {
     TokenVerifier::new(Arc::clone(keys))
 }
 
 fn own_keys() -> Arc<JwtKeys> {
-    Arc::new(JwtKeys::hs256(SECRET).expect("long enough"))
+    Arc::new(JwtKeys::hs256(SECRET).expect("a secret of at least 32 bytes"))
 }
 
-/// A key named after its only byte.
+/// A key whose `kid` is its only byte.
 fn key(byte: u8) -> SigningKey {
-    let key = SigningKey::hmac(Algorithm::HS256, [byte; 32]).expect("long enough");
+    let key =
+        SigningKey::hmac(Algorithm::HS256, [byte; 32]).expect("a secret of at least 32 bytes");
     key.kid(byte.to_string())
 }
 
-/// The payload of the session `sid` with `more` members.
+/// A payload of the session `sid` with `more` members.
 fn payload(sid: &str, more: &str) -> String {
     let now = BEGIN.as_secs();
     let exp = now + 3600;
     format!(r#"{{"sub":"ada","sid":"{sid}","auth_time":{now},"iat":{now},"exp":{exp}{more}}}"#)
 }
 
-fn is_good(verifier: &TokenVerifier, token: &str) -> bool {
+fn is_valid(verifier: &TokenVerifier, token: &str) -> bool {
     verifier.verify(token, BEGIN).is_ok()
 }
 
-/// Whether two verifications of `token` are one.
-fn is_remembered(first: &TokenVerifier, second: &TokenVerifier, token: &str) -> bool {
-    let [first, second] = [first, second].map(|it| it.verify(token, BEGIN).expect("good"));
+/// Whether the second verifier returns the token that the first has cached.
+fn is_cached(first: &TokenVerifier, second: &TokenVerifier, token: &str) -> bool {
+    let [first, second] = [first, second].map(|it| it.verify(token, BEGIN).expect("a valid token"));
     Arc::ptr_eq(&first, &second)
 }
 
 #[test]
-fn a_token_is_verified_once_for_all_clones_unless_none_is_remembered() {
+fn clones_share_the_cache_unless_it_is_off() {
     let (verifier, token) = (verifier(&own_keys()), signed(&payload("s1", "")));
-    assert!(is_remembered(&verifier, &verifier.clone(), &token));
-    let before = verifier.verify(&token, BEGIN).expect("good");
+    assert!(is_cached(&verifier, &verifier.clone(), &token));
+    let before = verifier.verify(&token, BEGIN).expect("a valid token");
     verifier.clear_cache();
-    let after = verifier.verify(&token, BEGIN).expect("still good");
+    let after = verifier.verify(&token, BEGIN).expect("a valid token");
     assert!(!Arc::ptr_eq(&before, &after));
-    assert!(is_remembered(&verifier, &verifier, &token));
-    let forgetful = verifier.cached_tokens(0);
-    assert!(!is_remembered(&forgetful, &forgetful, &token));
-    forgetful.clear_cache();
-    let again = forgetful.cached_tokens(1);
-    assert!(is_remembered(&again, &again, &token));
+    assert!(is_cached(&verifier, &verifier, &token));
+    let uncached = verifier.cached_tokens(0);
+    assert!(!is_cached(&uncached, &uncached, &token));
+    uncached.clear_cache();
+    let again = uncached.cached_tokens(1);
+    assert!(is_cached(&again, &again, &token));
 }
 
 #[test]
-fn a_refused_token_stays_refused() {
+fn a_rejected_token_is_not_cached_as_valid() {
     let verifier = verifier(&own_keys());
     let header = r#"{"alg":"HS256","typ":"JWT"}"#;
     for bad in [
@@ -91,9 +92,9 @@ fn a_refused_token_stays_refused() {
 }
 
 #[test]
-fn p11_a_bad_token_with_the_tail_of_a_remembered_one_is_refused() {
+fn p11_a_forged_token_that_ends_like_a_cached_one_is_rejected() {
     let (verifier, good) = (verifier(&own_keys()), signed(&payload("s1", "")));
-    assert!(is_remembered(&verifier, &verifier, &good));
+    assert!(is_cached(&verifier, &verifier, &good));
     let (start, signature) = good.rsplit_once('.').expect("three parts");
     let (header, body) = start.split_once('.').expect("two parts");
     let tail = &signature[signature.len() - 32..];
@@ -115,9 +116,9 @@ fn p11_a_bad_token_with_the_tail_of_a_remembered_one_is_refused() {
     ] {
         assert!(bad.ends_with(tail) && bad != good);
         for _ in 0..2 {
-            assert!(!is_good(&verifier, &bad), "{bad}");
+            assert!(!is_valid(&verifier, &bad), "{bad}");
         }
-        assert!(is_remembered(&verifier, &verifier, &good));
+        assert!(is_cached(&verifier, &verifier, &good));
     }
 }
 
@@ -139,15 +140,21 @@ fn verifiers_with_other_settings_do_not_share() {
         ),
     ] {
         let token = signed(&payload);
-        assert!(is_remembered(&accepting, &accepting, &token), "{payload}");
-        assert!(!is_good(&refusing, &token), "{payload}");
-        assert!(is_good(&accepting, &token), "{payload}");
+        assert!(is_cached(&accepting, &accepting, &token), "{payload}");
+        assert!(!is_valid(&refusing, &token), "{payload}");
+        assert!(is_valid(&accepting, &token), "{payload}");
     }
     let token = signed(&payload("s1", r#","iss":"a","aud":"a""#));
     let long_lived = base.audience("a").issuer("a");
-    assert!(is_remembered(&long_lived, &long_lived.clone(), &token));
-    assert!(!is_good(&long_lived.clone().issuer("b"), &token), "set later, on what remembers");
-    assert!(!is_good(&long_lived.clone().audience("b"), &token), "set later, on what remembers");
+    assert!(is_cached(&long_lived, &long_lived.clone(), &token));
+    assert!(
+        !is_valid(&long_lived.clone().issuer("b"), &token),
+        "set on a verifier that already caches"
+    );
+    assert!(
+        !is_valid(&long_lived.clone().audience("b"), &token),
+        "set on a verifier that already caches"
+    );
 }
 
 #[test]
@@ -155,37 +162,37 @@ fn p30_removed_key() {
     let keys = Arc::new(JwtKeys::new(key(1)));
     let verifier = verifier(&keys);
     let token = forge(r#"{"typ":"JWT","alg":"HS256","kid":"1"}"#, &payload("s1", ""), &[1; 32]);
-    assert!(is_remembered(&verifier, &verifier, &token));
-    keys.rotate(key(2)).expect("another name");
-    assert!(is_remembered(&verifier, &verifier, &token), "verified once more");
-    keys.remove("1").expect("listed");
+    assert!(is_cached(&verifier, &verifier, &token));
+    keys.rotate(key(2)).expect("a free kid");
+    assert!(is_cached(&verifier, &verifier, &token), "verified once more");
+    keys.remove("1").expect("a key of the set");
     for _ in 0..2 {
-        assert!(!is_good(&verifier, &token));
-        assert!(!is_good(&verifier.clone(), &token));
+        assert!(!is_valid(&verifier, &token));
+        assert!(!is_valid(&verifier.clone(), &token));
     }
 }
 
 #[tokio::test]
-async fn p30_a_remembered_token_is_refused_at_the_request_after_its_keys_removal() {
+async fn p30_a_cached_token_is_rejected_once_its_key_is_removed() {
     let keys = Arc::new(JwtKeys::new(key(1)));
     let stack = TestStack::with_keys(Arc::clone(&keys), patient(), |builder| builder);
     let old = stack.sign_in().await;
     for _ in 0..2 {
         assert_eq!(rejected(&stack.get(&old).await), None);
     }
-    keys.rotate(key(2)).expect("another name");
+    keys.rotate(key(2)).expect("a free kid");
     let new = stack.sign_in().await;
     for token in [&old, &new] {
         assert_eq!(rejected(&stack.get(token).await), None);
     }
-    keys.remove("1").expect("listed");
+    keys.remove("1").expect("a key of the set");
     for (token, expected) in [(&old, INVALID), (&new, None), (&old, INVALID)] {
         assert_eq!(rejected(&stack.get(token).await), expected);
     }
 }
 
 #[test]
-fn p30_no_verification_succeeds_once_the_key_was_removed() {
+fn p30_no_verification_succeeds_after_the_key_is_removed() {
     const VERIFIERS: usize = 3;
     let tokens: Vec<_> = (0..8)
         .map(|sid| payload(&sid.to_string(), ""))
@@ -193,56 +200,56 @@ fn p30_no_verification_succeeds_once_the_key_was_removed() {
         .collect();
     for round in 0..500 {
         let keys = Arc::new(JwtKeys::new(key(1)));
-        keys.rotate(key(2)).expect("another name");
+        keys.rotate(key(2)).expect("a free kid");
         let verifier = verifier(&keys);
         let (warm, removed) = (Barrier::new(VERIFIERS + 1), AtomicBool::new(false));
         thread::scope(|scope| {
             for first in 0..VERIFIERS {
                 let (tokens, verifier, warm, removed) = (&tokens, &verifier, &warm, &removed);
                 scope.spawn(move || {
-                    assert!(is_good(verifier, &tokens[first]));
+                    assert!(is_valid(verifier, &tokens[first]));
                     warm.wait();
                     for token in tokens.iter().cycle().skip(first) {
                         let too_late = removed.load(SeqCst);
-                        let good = is_good(verifier, token);
+                        let good = is_valid(verifier, token);
                         assert!(!(too_late && good), "round {round}");
                         if too_late {
                             break;
                         }
                         if first == 0 {
-                            // Others then verify anew, some of them while the key goes.
+                            // Other threads then verify anew, some while the key is removed.
                             verifier.clear_cache();
                         }
                     }
                 });
             }
             warm.wait();
-            keys.remove("1").expect("listed");
+            keys.remove("1").expect("a key of the set");
             removed.store(true, SeqCst);
         });
-        assert!(!tokens.iter().any(|token| is_good(&verifier, token)), "round {round}");
+        assert!(!tokens.iter().any(|token| is_valid(&verifier, token)), "round {round}");
     }
 }
 
 #[tokio::test]
-async fn exp_is_judged_at_each_request() {
-    let over = Some(RejectionKind::TokenExpired);
+async fn exp_is_checked_at_each_request() {
+    let expired = Some(RejectionKind::TokenExpired);
     let stack = TestStack::new(patient());
     let token = stack.sign_in().await;
     for (at, expected) in [
         (Duration::ZERO, None),
         (HOUR - MILLI, None),
-        (HOUR, over),
-        (HOUR + MILLI, over),
+        (HOUR, expired),
+        (HOUR + MILLI, expired),
         (HOUR - MILLI, None),
-        (HOUR, over),
+        (HOUR, expired),
     ] {
         assert_eq!(rejected(&stack.at(at).get(&token).await), expected, "{at:?}");
     }
 }
 
 #[tokio::test]
-async fn p12_nbf_is_judged_at_each_request() {
+async fn p12_nbf_is_checked_at_each_request() {
     let stack = TestStack::new(patient());
     let ahead = signed(&payload("s1", &format!(r#","nbf":{}"#, BEGIN.as_secs() + 6)));
     for (millis, expected) in [(0, INVALID), (999, INVALID), (1000, None), (999, INVALID)] {
@@ -252,9 +259,10 @@ async fn p12_nbf_is_judged_at_each_request() {
 }
 
 #[tokio::test]
-async fn the_idle_timeout_is_judged_at_each_request() {
-    let stack =
-        TestStack::new(Policy::builder().idle_timeout(10 * MINUTE).build().expect("consistent"));
+async fn the_idle_timeout_is_checked_at_each_request() {
+    let stack = TestStack::new(
+        Policy::builder().idle_timeout(10 * MINUTE).build().expect("a legal configuration"),
+    );
     let token = stack.sign_in().await;
     let idle = Some(RejectionKind::SessionExpiredIdle);
     for (at, expected) in [(9 * MINUTE, None), (19 * MINUTE - MILLI, None), (29 * MINUTE, idle)] {
@@ -263,7 +271,7 @@ async fn the_idle_timeout_is_judged_at_each_request() {
 }
 
 #[tokio::test]
-async fn an_end_reaches_a_remembered_token() {
+async fn a_revocation_applies_to_a_cached_token() {
     let revoked = Some(RejectionKind::SessionRevoked);
     let stack = TestStack::new(patient());
     let (inside, outside) = (stack.sign_in().await, stack.sign_in().await);
@@ -277,25 +285,26 @@ async fn an_end_reaches_a_remembered_token() {
             .expect("authenticated")
             .sign_out()
             .await
-            .expect("ended");
+            .expect("the session is revoked");
         ok()
     };
     assert_eq!(rejected(&stack.send_to(sign_out, with(&inside)).await), None);
     let sid = claims(&outside)["sid"].as_str().expect("a name").to_owned();
-    stack.sessions.revoke(&sid).await.expect("ended");
+    stack.sessions.revoke(&sid).await.expect("the session is revoked");
     for token in [&inside, &outside] {
         assert_eq!(rejected(&stack.get(token).await), revoked);
     }
 }
 
 #[tokio::test]
-async fn a_remembered_token_is_renewed_as_any_other() {
+async fn a_cached_token_is_renewed() {
     let stack = TestStack::new(patient());
     let token = stack.sign_in().await;
     assert!(renewed(&stack.get(&token).await).is_none());
     assert!(renewed(&stack.at(HALF).get(&token).await).is_none());
-    let first = renewed(&stack.at(HALF + MILLI).get(&token).await).expect("due");
-    let second = renewed(&stack.at(HALF + MINUTE + MILLI).get(&token).await).expect("due");
+    let first = renewed(&stack.at(HALF + MILLI).get(&token).await).expect("renewal is due");
+    let second =
+        renewed(&stack.at(HALF + MINUTE + MILLI).get(&token).await).expect("renewal is due");
     assert_ne!(claims(&first)["jti"], claims(&second)["jti"]);
     for (successor, after) in [(&first, HALF), (&second, HALF + MINUTE)] {
         assert_eq!(claims(successor)["sid"], claims(&token)["sid"]);
@@ -306,7 +315,7 @@ async fn a_remembered_token_is_renewed_as_any_other() {
     assert_eq!(rejected(&stack.get(&second).await), None);
 }
 
-/// What requests with a session's token, and with a forged one, are answered through its life.
+/// The responses to a session's token and to a forged one, from sign-in to expiry.
 async fn life(cached_tokens: usize) -> Vec<(Option<RejectionKind>, bool)> {
     let keys = Arc::new(JwtKeys::new(key(1)));
     let stack = TestStack::with_keys(Arc::clone(&keys), patient(), |builder| {
@@ -316,8 +325,8 @@ async fn life(cached_tokens: usize) -> Vec<(Option<RejectionKind>, bool)> {
     let mut seen = Vec::new();
     for minutes in [0, 0, 29, 31, 31, 59, 60, 60, 59, 58, 57] {
         match minutes {
-            58 => keys.rotate(key(2)).expect("another name"),
-            57 => keys.remove("1").expect("listed"),
+            58 => keys.rotate(key(2)).expect("a free kid"),
+            57 => keys.remove("1").expect("a key of the set"),
             _ => {}
         }
         for token in [&token, &token.replacen('.', ".A", 1)] {
@@ -329,12 +338,12 @@ async fn life(cached_tokens: usize) -> Vec<(Option<RejectionKind>, bool)> {
 }
 
 #[tokio::test]
-async fn a_session_lives_the_same_however_many_tokens_are_remembered() {
-    let forgetful = life(0).await;
+async fn a_session_behaves_the_same_for_every_cache_size() {
+    let uncached = life(0).await;
     let (good, bad) = ((None, false), (INVALID, false));
-    assert_eq!(forgetful[..4], [good, bad, good, bad]);
-    assert_eq!(forgetful[20..], [bad, bad], "the key is gone");
+    assert_eq!(uncached[..4], [good, bad, good, bad]);
+    assert_eq!(uncached[20..], [bad, bad], "the key is gone");
     for cached_tokens in [1, 100, TokenVerifier::DEFAULT_CACHED_TOKENS] {
-        assert_eq!(life(cached_tokens).await, forgetful, "{cached_tokens}");
+        assert_eq!(life(cached_tokens).await, uncached, "{cached_tokens}");
     }
 }

@@ -1,4 +1,4 @@
-//! What becomes of a granted renewal whose mint fails, or whose request is cancelled.
+//! A granted renewal whose mint fails, or whose request is cancelled.
 
 use std::{
     sync::{Arc, Mutex},
@@ -18,12 +18,12 @@ const SECOND: Duration = Duration::from_secs(1);
 
 type Says = fn() -> MaybeReady<ClaimsUpdate>;
 
-/// A source whose answer can be changed.
+/// A claims source whose answer can be changed.
 #[derive(Clone)]
 struct Directory(Arc<Mutex<Says>>);
 
 impl Directory {
-    fn turn(&self, says: Says) {
+    fn set(&self, says: Says) {
         *self.0.lock().expect("not poisoned") = says;
     }
 }
@@ -46,11 +46,11 @@ fn silent() -> MaybeReady<ClaimsUpdate> {
     MaybeReady::new(std::future::pending())
 }
 
-/// A stack at the instant at which its token has become due.
+/// A stack, and a token that has just become due.
 async fn due(min_interval: Duration, says: Says) -> (TestStack, Directory, String) {
     let directory = Directory(Arc::new(Mutex::new(says)));
     let policy = patient().to_builder().renew_min_interval(min_interval).build();
-    let stack = TestStack::with(policy.expect("consistent"), |builder| {
+    let stack = TestStack::with(policy.expect("a legal configuration"), |builder| {
         builder.claims_source(directory.clone())
     });
     let token = stack.sign_in().await;
@@ -59,12 +59,12 @@ async fn due(min_interval: Duration, says: Says) -> (TestStack, Directory, Strin
 }
 
 #[tokio::test]
-async fn p06_a_failed_mint_is_tried_again_a_second_later_or_after_a_shorter_interval() {
+async fn p06_a_failed_mint_is_retried_after_one_second_or_a_shorter_interval() {
     for (min_interval, closed) in [(60 * SECOND, SECOND), (SECOND / 2, SECOND / 2)] {
         for (wait, expected) in [(closed - MILLI, false), (closed, true)] {
             let (stack, directory, token) = due(min_interval, fail).await;
             assert_eq!(renewed(&stack.get(&token).await), None);
-            directory.turn(keep);
+            directory.set(keep);
             stack.clock.advance(wait);
             let again = renewed(&stack.get(&token).await);
             assert_eq!(again.is_some(), expected, "{min_interval:?}, {wait:?}");
@@ -73,11 +73,11 @@ async fn p06_a_failed_mint_is_tried_again_a_second_later_or_after_a_shorter_inte
 }
 
 #[tokio::test]
-async fn p06_a_request_that_is_cancelled_gives_its_grant_back_at_once() {
+async fn p06_a_cancelled_request_releases_the_limiter_at_once() {
     let (stack, directory, token) = due(60 * SECOND, silent).await;
     let mut cancelled = Box::pin(stack.get(&token));
     assert!(cancelled.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
-    directory.turn(keep);
+    directory.set(keep);
     assert_eq!(renewed(&stack.get(&token).await), None, "the grant is held");
     drop(cancelled);
     assert!(renewed(&stack.get(&token).await).is_some());

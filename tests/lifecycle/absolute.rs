@@ -1,4 +1,4 @@
-//! The end that no refresh moves.
+//! The absolute deadline, which no refresh moves.
 
 use tower_sliding_session::{Policy, RejectionKind};
 
@@ -8,9 +8,9 @@ use crate::{
     test_stack::{BEGIN, MILLI, claims},
 };
 
-/// As long idle as in all.
+/// An idle timeout as long as the absolute one.
 fn patient() -> Policy {
-    Policy::long_lived().to_builder().idle_timeout(14 * DAY).build().expect("consistent")
+    Policy::long_lived().to_builder().idle_timeout(14 * DAY).build().expect("a legal configuration")
 }
 
 pub(crate) async fn p01_at_the_absolute_deadline_a_refresh_ends_the_session(store: Store) {

@@ -1,4 +1,4 @@
-//! What an account's owner may decide, and who hears of it.
+//! The timeouts that an account owner sets.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tower_sliding_session::{
 };
 
 use crate::{
-    client::{DAY, ada, details, refresh_token, security_log, service, signed_in},
+    client::{DAY, ada, details, refresh_token, security_log, service, sign_in},
     empty_stores::Store,
     test_stack::{BEGIN, HOUR, MINUTE, TestStack, claims},
 };
@@ -26,10 +26,10 @@ async fn decide(
     stack.sessions.change_account_policy("acme", |_| overrides).await
 }
 
-pub(crate) async fn what_is_out_of_bounds_changes_nothing(store: Store) {
+pub(crate) async fn a_timeout_out_of_bounds_changes_nothing(store: Store) {
     use OverrideField::{Absolute, Idle};
     let stack = service(&store);
-    let before = stack.sessions.account_policy("acme").await.expect("it answers");
+    let before = stack.sessions.account_policy("acme").await.expect("the store answers");
     assert_eq!(before.overrides, TimeoutOverrides::default());
     assert_eq!((before.idle_timeout, before.absolute_timeout), (3 * DAY, 14 * DAY));
     for (idle, absolute, field, allowed) in [
@@ -48,14 +48,15 @@ pub(crate) async fn what_is_out_of_bounds_changes_nothing(store: Store) {
         let errors: Vec<_> = errors.iter().map(|it| (it.field, it.allowed)).collect();
         assert_eq!(errors, [(field, allowed)], "{idle:?} {absolute:?}");
     }
-    assert_eq!(stack.sessions.account_policy("acme").await.expect("it answers"), before);
+    assert_eq!(stack.sessions.account_policy("acme").await.expect("the store answers"), before);
     assert!(details(&stack, UPDATE).await.is_empty());
     assert_eq!(claims(ada(&stack).await.access_token())["idle_max"], 259_200);
 }
 
-pub(crate) async fn the_next_sign_in_carries_what_was_decided(store: Store) {
+pub(crate) async fn the_next_sign_in_has_the_new_timeouts(store: Store) {
     let stack = service(&store);
-    let decided = decide(&stack, Some(60 * MINUTE), Some(240 * MINUTE)).await.expect("in bounds");
+    let decided =
+        decide(&stack, Some(60 * MINUTE), Some(240 * MINUTE)).await.expect("within the bounds");
     assert_eq!((decided.idle_timeout, decided.absolute_timeout), (HOUR, 4 * HOUR));
     let grant = ada(&stack).await;
     for token in [grant.access_token(), refresh_token(&grant)].map(claims) {
@@ -63,15 +64,15 @@ pub(crate) async fn the_next_sign_in_carries_what_was_decided(store: Store) {
     }
     assert_eq!(grant.idle_expires_at(), BEGIN + HOUR);
     assert_eq!(grant.absolute_expires_at(), BEGIN + 4 * HOUR);
-    let elsewhere = signed_in(&stack, "ada", "globex").await;
+    let elsewhere = sign_in(&stack, "ada", "globex").await;
     assert_eq!(claims(elsewhere.access_token())["idle_max"], 259_200);
     assert_eq!(claims(&stack.sign_in().await)["abs_max"], 1_209_600);
 }
 
-pub(crate) async fn a_decision_is_audited_once(store: Store) {
+pub(crate) async fn a_policy_change_is_audited_once(store: Store) {
     let stack = service(&store);
     for _ in 0..2 {
-        decide(&stack, Some(HOUR), Some(4 * HOUR)).await.expect("in bounds");
+        decide(&stack, Some(HOUR), Some(4 * HOUR)).await.expect("within the bounds");
     }
     let limits = |idle, absolute| json!({ "idle_timeout": idle, "absolute_timeout": absolute });
     let nothing = limits(None::<u64>, None::<u64>);
@@ -87,11 +88,11 @@ pub(crate) async fn a_decision_is_audited_once(store: Store) {
     assert_eq!((row.user, row.session, row.at), (None, None, BEGIN));
 }
 
-pub(crate) async fn a_decision_that_is_taken_back_leaves_the_default(store: Store) {
+pub(crate) async fn a_removed_override_restores_the_default(store: Store) {
     let stack = service(&store);
-    decide(&stack, Some(HOUR), None).await.expect("in bounds");
+    decide(&stack, Some(HOUR), None).await.expect("within the bounds");
     stack.at(MINUTE);
-    let policy = decide(&stack, None, None).await.expect("in bounds");
+    let policy = decide(&stack, None, None).await.expect("within the bounds");
     assert_eq!((policy.idle_timeout, policy.absolute_timeout), (3 * DAY, 14 * DAY));
     assert_eq!(claims(ada(&stack).await.access_token())["idle_max"], 259_200);
     let updates = details(&stack, UPDATE).await;
@@ -100,7 +101,7 @@ pub(crate) async fn a_decision_that_is_taken_back_leaves_the_default(store: Stor
     assert_eq!(updates[0]["effective_old"], updates[1]["effective_new"]);
 }
 
-pub(crate) async fn decisions_side_by_side_each_see_the_one_before(store: Store) {
+pub(crate) async fn concurrent_policy_changes_are_serialized(store: Store) {
     let stack = service(&store);
     let change = |minutes: u32| {
         stack.sessions.change_account_policy("acme", move |old| {
@@ -109,7 +110,7 @@ pub(crate) async fn decisions_side_by_side_each_see_the_one_before(store: Store)
     };
     let (one, other) = tokio::join!(change(1), change(2));
     assert!(one.is_ok() && other.is_ok());
-    let policy = stack.sessions.account_policy("acme").await.expect("it answers");
+    let policy = stack.sessions.account_policy("acme").await.expect("the store answers");
     assert_eq!(policy.idle_timeout, HOUR + 3 * MINUTE);
     assert_eq!(details(&stack, UPDATE).await.len(), 2);
 }

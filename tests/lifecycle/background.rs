@@ -1,4 +1,4 @@
-//! Refreshes that nobody sits before.
+//! Background refreshes, which are not activity.
 
 use tower_sliding_session::{Grant, RejectionKind};
 
@@ -14,10 +14,10 @@ use crate::{
 const IDLE: RejectionKind = RejectionKind::SessionExpiredIdle;
 
 async fn in_background(stack: &TestStack, grant: &Grant) -> Grant {
-    stack.sessions.refresh(refresh_token(grant)).background().await.expect("refreshed")
+    stack.sessions.refresh(refresh_token(grant)).background().await.expect("the token is refreshed")
 }
 
-pub(crate) async fn p17_a_background_refresh_is_no_activity(store: Store) {
+pub(crate) async fn p17_a_background_refresh_is_not_activity(store: Store) {
     let stack = service(&store);
     let first = ada(&stack).await;
     let mut grant = first.clone();
@@ -33,7 +33,7 @@ pub(crate) async fn p17_a_background_refresh_is_no_activity(store: Store) {
             assert_eq!(token["seen"], BEGIN.as_secs());
         }
         assert_eq!(next.idle_expires_at(), first.idle_expires_at());
-        assert_eq!(record(&stack, &next).await.expect("live").last_seen, BEGIN);
+        assert_eq!(record(&stack, &next).await.expect("the session is active").last_seen, BEGIN);
         assert_eq!(asked_in_background(&stack, &next).await, None);
         grant = next;
     }
@@ -51,7 +51,7 @@ async fn asked_in_background(stack: &TestStack, grant: &Grant) -> Option<Rejecti
     crate::test_stack::rejected(&stack.send(request).await)
 }
 
-pub(crate) async fn p17_an_activity_after_a_background_refresh_counts_again(store: Store) {
+pub(crate) async fn p17_activity_after_a_background_refresh_is_recorded(store: Store) {
     let stack = service(&store);
     let grant = ada(&stack).await;
     let grant = in_background(stack.at(HOUR), &grant).await;
@@ -60,13 +60,13 @@ pub(crate) async fn p17_an_activity_after_a_background_refresh_counts_again(stor
         assert_eq!(token.get("seen"), None);
     }
     assert_eq!(grant.idle_expires_at(), BEGIN + 4 * DAY);
-    assert_eq!(record(&stack, &grant).await.expect("live").last_seen, BEGIN + DAY);
+    assert_eq!(record(&stack, &grant).await.expect("the session is active").last_seen, BEGIN + DAY);
     let grant = in_background(stack.at(2 * DAY), &grant).await;
     assert_eq!(claims(grant.access_token())["seen"], (BEGIN + DAY).as_secs());
     assert_eq!(claims(refresh_token(&grant))["exp"], (BEGIN + 4 * DAY).as_secs());
 }
 
-pub(crate) async fn p17_an_activity_of_a_request_is_what_a_background_refresh_knows(store: Store) {
+pub(crate) async fn p17_a_background_refresh_keeps_the_last_activity_of_requests(store: Store) {
     let stack = service_of(long_tokens(), &store, |builder| builder);
     let grant = ada(&stack).await;
     assert_eq!(asked(stack.at(DAY), &grant).await, None);
@@ -77,11 +77,11 @@ pub(crate) async fn p17_an_activity_of_a_request_is_what_a_background_refresh_kn
     assert_eq!(asked(stack.at(4 * DAY), &next).await, Some(IDLE));
 }
 
-pub(crate) async fn p17_replays_of_a_background_refresh_are_no_activity_either(store: Store) {
+pub(crate) async fn p17_replays_of_a_background_refresh_are_not_activity(store: Store) {
     let stack = service(&store);
     let grant = ada(&stack).await;
     let next = in_background(stack.at(HOUR), &grant).await;
     stack.clock.advance(MILLI);
     assert_eq!(refreshed(&stack, &grant).await, next);
-    assert_eq!(record(&stack, &next).await.expect("live").last_seen, BEGIN);
+    assert_eq!(record(&stack, &next).await.expect("the session is active").last_seen, BEGIN);
 }

@@ -1,4 +1,4 @@
-//! An account's policy that changes while sessions live.
+//! Policies that change while sessions are active.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tower_sliding_session::{
 use crate::{
     client::{
         DAY, ada, asked, long_tokens, record, refresh_token, refreshed, refused, service,
-        service_of, signed_in,
+        service_of, sign_in,
     },
     empty_stores::Store,
     test_stack::{BEGIN, HOUR, MILLI, MINUTE, TestStack, claims},
@@ -23,7 +23,7 @@ const ABSOLUTE: RejectionKind = RejectionKind::SessionExpiredAbsolute;
 async fn decide(stack: &TestStack, idle: Duration, absolute: Duration) {
     let overrides = TimeoutOverrides::new().idle(idle).absolute(absolute);
     let changed = stack.sessions.change_account_policy("acme", |_| overrides).await;
-    assert_eq!(changed.expect("in bounds").overrides, overrides);
+    assert_eq!(changed.expect("within the bounds").overrides, overrides);
 }
 
 pub(crate) async fn p20_a_shortened_policy_reaches_live_sessions_at_their_next_request(
@@ -31,7 +31,7 @@ pub(crate) async fn p20_a_shortened_policy_reaches_live_sessions_at_their_next_r
 ) {
     let stack = service_of(long_tokens(), &store, |builder| builder);
     let (idle, active) = (ada(&stack).await, ada(&stack).await);
-    let elsewhere = signed_in(&stack, "ada", "globex").await;
+    let elsewhere = sign_in(&stack, "ada", "globex").await;
     decide(stack.at(10 * MINUTE), HOUR, 4 * HOUR).await;
     assert_eq!(asked(stack.at(HOUR - MILLI), &active).await, None);
     assert_eq!(asked(stack.at(HOUR), &idle).await, Some(IDLE));
@@ -71,7 +71,7 @@ pub(crate) async fn p20_a_shortened_policy_reaches_the_lists(store: Store) {
     {
         stack.at(now);
         let page = stack.sessions.sessions(scope, ListQuery::first(9)).await;
-        assert_eq!(page.expect("it answers").items.len(), expected, "{now:?}");
+        assert_eq!(page.expect("the store answers").items.len(), expected, "{now:?}");
         assert_eq!(record(&stack, &idle).await.is_some(), expected > 1, "{now:?}");
         assert_eq!(record(&stack, &active).await.is_some(), expected > 0, "{now:?}");
     }
@@ -99,35 +99,37 @@ pub(crate) async fn p20_a_lengthened_policy_revives_and_lengthens_no_session(sto
     assert_eq!(longer.idle_expires_at(), BEGIN + 4 * HOUR + 10 * DAY);
 }
 
-/// Waits, for a minute at most, until the store has taken the tombstone that a rejection has left
-/// behind: a database writes it while nobody waits.
-async fn is_final(stack: &TestStack, store: &Store, grant: &Grant) {
+/// Waits at most one minute until the store has the tombstone of an expired session: a database
+/// writes it after the rejection.
+async fn wait_for_tombstone(stack: &TestStack, store: &Store, grant: &Grant) {
     let session = stack.sessions.session_key(grant.session_id());
     let written = async {
-        while store.get(session).await.expect("it answers") != StoredSession::Ended {
+        while store.get(session).await.expect("the store answers") != StoredSession::Ended {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), written).await.expect("it is written");
+    tokio::time::timeout(Duration::from_secs(60), written)
+        .await
+        .expect("the tombstone is written within a minute");
 }
 
-pub(crate) async fn p20_what_a_shortened_policy_has_ended_stays_over(store: Store) {
+pub(crate) async fn p20_a_session_expired_by_a_shortened_policy_stays_expired(store: Store) {
     let stack = service_of(long_tokens(), &store, |builder| builder);
     let [by_request, by_refresh, unseen] =
         [ada(&stack).await, ada(&stack).await, ada(&stack).await];
     decide(&stack, HOUR, 4 * HOUR).await;
     assert_eq!(asked(stack.at(HOUR), &by_request).await, Some(IDLE));
     assert_eq!(refused(&stack, refresh_token(&by_refresh)).await, IDLE);
-    for over in [&by_request, &by_refresh] {
-        is_final(&stack, &store, over).await;
+    for expired in [&by_request, &by_refresh] {
+        wait_for_tombstone(&stack, &store, expired).await;
     }
     let cleared =
         stack.sessions.change_account_policy("acme", |_| TimeoutOverrides::default()).await;
-    cleared.expect("in bounds");
-    for over in [&by_request, &by_refresh] {
-        assert_eq!(asked(&stack, over).await, Some(RejectionKind::SessionRevoked));
-        let refused = refused(&stack, refresh_token(over)).await;
+    cleared.expect("within the bounds");
+    for expired in [&by_request, &by_refresh] {
+        assert_eq!(asked(&stack, expired).await, Some(RejectionKind::SessionRevoked));
+        let refused = refused(&stack, refresh_token(expired)).await;
         assert_eq!(refused, RejectionKind::InvalidRefreshToken);
     }
-    assert_eq!(asked(&stack, &unseen).await, None, "nobody has found it over");
+    assert_eq!(asked(&stack, &unseen).await, None, "no request has found it expired");
 }

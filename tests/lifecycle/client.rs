@@ -1,4 +1,4 @@
-//! The service under test, over any store, and what a client of it does and sees.
+//! The service under test over any store, and its client.
 
 use std::{sync::Arc, time::Duration};
 
@@ -33,47 +33,51 @@ pub(crate) fn service_of(
     })
 }
 
-/// The limits of `Policy::long_lived()` with access tokens that last as long as the idle timeout.
+/// The timeouts of `Policy::long_lived()` with a token lifetime as long as the idle timeout.
 pub(crate) fn long_tokens() -> Policy {
-    Policy::long_lived().to_builder().token_lifetime(3 * DAY).build().expect("consistent")
+    Policy::long_lived()
+        .to_builder()
+        .token_lifetime(3 * DAY)
+        .build()
+        .expect("a legal configuration")
 }
 
-/// The user `ada` of the account `acme` signs in.
+/// Signs in the user `ada` of the account `acme`.
 pub(crate) async fn ada(stack: &TestStack) -> Grant {
-    signed_in(stack, "ada", "acme").await
+    sign_in(stack, "ada", "acme").await
 }
 
-pub(crate) async fn signed_in(stack: &TestStack, sub: &str, tenant: &str) -> Grant {
-    stack.sessions.start(sub).tenant(tenant).await.expect("started")
+pub(crate) async fn sign_in(stack: &TestStack, sub: &str, tenant: &str) -> Grant {
+    stack.sessions.start(sub).tenant(tenant).await.expect("the session starts")
 }
 
 pub(crate) fn refresh_token(grant: &Grant) -> &str {
-    grant.refresh_token().expect("there are refresh tokens")
+    grant.refresh_token().expect("refresh tokens are on")
 }
 
-/// What the refresh token of `grant` is exchanged for.
+/// The grant for which the refresh token of `grant` is exchanged.
 pub(crate) async fn refreshed(stack: &TestStack, grant: &Grant) -> Grant {
-    stack.sessions.refresh(refresh_token(grant)).await.expect("refreshed")
+    stack.sessions.refresh(refresh_token(grant)).await.expect("the token is refreshed")
 }
 
-/// As what `refresh_token` is refused.
+/// The kind of the rejection of `refresh_token`.
 pub(crate) async fn refused(stack: &TestStack, refresh_token: &str) -> RejectionKind {
     stack.sessions.refresh(refresh_token).await.expect_err("refused").kind()
 }
 
-/// As what a request with the access token of `grant` is turned away, if it is.
+/// The kind of the rejection of a request with the access token of `grant`, if it is rejected.
 pub(crate) async fn asked(stack: &TestStack, grant: &Grant) -> Option<RejectionKind> {
     rejected(&stack.get(grant.access_token()).await)
 }
 
-/// Neither token of `grant` is good for anything: its session was ended.
-pub(crate) async fn is_dead(stack: &TestStack, grant: &Grant) {
+/// Checks that both tokens of `grant` are rejected because the session was revoked.
+pub(crate) async fn assert_revoked(stack: &TestStack, grant: &Grant) {
     assert_eq!(asked(stack, grant).await, Some(RejectionKind::SessionRevoked));
     assert_eq!(refused(stack, refresh_token(grant)).await, RejectionKind::InvalidRefreshToken);
 }
 
-/// Both tokens of `grant` are good. The successor of its refresh token.
-pub(crate) async fn is_alive(stack: &TestStack, grant: &Grant) -> Grant {
+/// Checks that both tokens of `grant` are accepted. Returns the refreshed grant.
+pub(crate) async fn assert_active(stack: &TestStack, grant: &Grant) -> Grant {
     assert_eq!(asked(stack, grant).await, None);
     refreshed(stack, grant).await
 }
@@ -82,31 +86,31 @@ pub(crate) fn session(request: &Request<()>) -> Session {
     request.extensions().get::<Session>().expect("authenticated").clone()
 }
 
-/// A request of `grant` whose handler ends its session.
+/// Sends a request of `grant` whose handler signs out.
 pub(crate) async fn signs_out(stack: &TestStack, grant: &Grant) {
     let handler = async |request: Request<()>| {
-        session(&request).sign_out().await.expect("ended");
+        session(&request).sign_out().await.expect("the session is revoked");
         ok()
     };
     let response = stack.send_to(handler, with(grant.access_token())).await;
     assert_eq!(text(response).await, "ok");
 }
 
-/// What `store` says of a refresh token.
+/// The state of a refresh token in `store`.
 pub(crate) async fn state_of(store: &Store, refresh_token: &str) -> TokenState {
     let read = claims(refresh_token);
     let read = |name: &str| read[name].as_str().map(str::to_owned);
     let (sid, jti, sub) = (read("sid"), read("jti"), read("sub"));
     let ask = RefreshAsk {
-        session: StoreKey::session(None, &sid.expect("a session's")),
+        session: StoreKey::session(None, &sid.expect("a sid")),
         token: StoreKey::token(None, &jti.expect("a name")),
         epoch: crate::test_stack::BEGIN,
-        scopes: Scopes::new(None, read("tenant").as_deref(), &sub.expect("a user's")),
+        scopes: Scopes::new(None, read("tenant").as_deref(), &sub.expect("a sub")),
     };
     store.refresh_state(ask).await.expect("the store answers").token
 }
 
-/// The rows of the security log, the earliest first.
+/// The rows of the security log, earliest first.
 pub(crate) async fn security_log(stack: &TestStack) -> Vec<AuditRecord> {
     let scope = stack.sessions.everything();
     let log = LogScope { category: LogCategory::Security, scope };
@@ -116,13 +120,13 @@ pub(crate) async fn security_log(stack: &TestStack) -> Vec<AuditRecord> {
     rows
 }
 
-/// The details of all rows that say `event`.
+/// The details of all rows of `event`.
 pub(crate) async fn details(stack: &TestStack, event: &str) -> Vec<serde_json::Value> {
     let rows = security_log(stack).await.into_iter().filter(|row| row.event == event);
     rows.map(|row| serde_json::from_str(&row.detail).expect("JSON")).collect()
 }
 
-/// The record of the live session of `grant`.
+/// The record of the session of `grant`, if it is active.
 pub(crate) async fn record(stack: &TestStack, grant: &Grant) -> Option<SessionRecord> {
     stack.sessions.session(grant.session_id()).await.expect("the store answers")
 }

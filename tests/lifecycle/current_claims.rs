@@ -1,4 +1,4 @@
-//! What the claims source says of the user, at a refresh and at a request.
+//! The claims source at a refresh and at a request.
 
 use std::{
     sync::{Arc, Mutex},
@@ -14,7 +14,9 @@ use tower_sliding_session::{
 };
 
 use crate::{
-    client::{asked, details, is_dead, refresh_token, refreshed, refused, service_of, state_of},
+    client::{
+        asked, assert_revoked, details, refresh_token, refreshed, refused, service_of, state_of,
+    },
     empty_stores::Store,
     test_stack::{MINUTE, TestStack, claims, renewed},
 };
@@ -24,7 +26,7 @@ const UNAVAILABLE: RejectionKind = RejectionKind::StoreUnavailable;
 
 type Answer = fn() -> MaybeReady<ClaimsUpdate>;
 
-/// Where the users are kept; it says what a test has it say.
+/// A claims source that answers what the test sets.
 #[derive(Clone)]
 struct Users {
     answer: Arc<Mutex<Answer>>,
@@ -62,17 +64,17 @@ fn demote() -> MaybeReady<ClaimsUpdate> {
 }
 
 /// A service, its users, and an editor who has signed in.
-async fn signed_in(store: &Store) -> (TestStack, Users, Grant) {
+async fn sign_in(store: &Store) -> (TestStack, Users, Grant) {
     let users = Users { answer: Arc::new(Mutex::new(keep)), asked: Arc::default() };
     let source = users.clone();
     let stack = service_of(Policy::long_lived(), store, |builder| builder.claims_source(source));
     let start = stack.sessions.start("ada").tenant("acme").claims(&json!({ "role": "editor" }));
-    let grant = start.await.expect("started");
+    let grant = start.await.expect("the session starts");
     (stack, users, grant)
 }
 
-pub(crate) async fn p02_a_denied_refresh_uses_the_token_up(store: Store) {
-    let (stack, users, grant) = signed_in(&store).await;
+pub(crate) async fn p02_a_denied_refresh_consumes_the_token(store: Store) {
+    let (stack, users, grant) = sign_in(&store).await;
     users.say(deny);
     assert_eq!(refused(&stack, refresh_token(&grant)).await, INVALID);
     users.say(keep);
@@ -84,17 +86,17 @@ pub(crate) async fn p02_a_denied_refresh_uses_the_token_up(store: Store) {
     assert!(details(&stack, "refresh_reuse_detected").await.is_empty());
 }
 
-pub(crate) async fn p02_an_ended_user_is_out_at_the_refresh(store: Store) {
-    let (stack, users, grant) = signed_in(&store).await;
+pub(crate) async fn p02_a_refresh_revokes_the_session_if_the_claims_source_ends_it(store: Store) {
+    let (stack, users, grant) = sign_in(&store).await;
     users.say(end);
     assert_eq!(refused(&stack, refresh_token(&grant)).await, INVALID);
     users.say(keep);
-    is_dead(&stack, &grant).await;
+    assert_revoked(&stack, &grant).await;
     assert_eq!(details(&stack, "session_ended").await.len(), 1);
 }
 
-pub(crate) async fn p02_a_request_renews_no_denied_user(store: Store) {
-    let (stack, users, grant) = signed_in(&store).await;
+pub(crate) async fn p02_a_request_of_a_denied_user_is_not_renewed(store: Store) {
+    let (stack, users, grant) = sign_in(&store).await;
     stack.at(8 * MINUTE);
     users.say(deny);
     let response = stack.get(grant.access_token()).await;
@@ -104,11 +106,11 @@ pub(crate) async fn p02_a_request_renews_no_denied_user(store: Store) {
     let response = stack.get(grant.access_token()).await;
     assert_eq!((response.status().as_u16(), renewed(&response)), (200, None));
     users.say(keep);
-    is_dead(&stack, &grant).await;
+    assert_revoked(&stack, &grant).await;
 }
 
-pub(crate) async fn p02_a_refresh_tells_both_tokens_who_the_user_is_today(store: Store) {
-    let (stack, users, grant) = signed_in(&store).await;
+pub(crate) async fn p02_a_refresh_puts_current_claims_into_both_tokens(store: Store) {
+    let (stack, users, grant) = sign_in(&store).await;
     users.say(demote);
     let next = refreshed(&stack, &grant).await;
     for (old, new) in
@@ -126,8 +128,8 @@ pub(crate) async fn p02_a_refresh_tells_both_tokens_who_the_user_is_today(store:
     assert_eq!(claims(next.access_token())["role"], "reader");
 }
 
-pub(crate) async fn p23_a_failing_source_leaves_the_token_good(store: Store) {
-    let (stack, users, grant) = signed_in(&store).await;
+pub(crate) async fn p23_a_failing_claims_source_leaves_the_token_valid(store: Store) {
+    let (stack, users, grant) = sign_in(&store).await;
     users.say(|| MaybeReady::ready(Err(StoreError::new("the directory is away"))));
     for _ in 0..2 {
         assert_eq!(refused(&stack, refresh_token(&grant)).await, UNAVAILABLE);
@@ -138,8 +140,8 @@ pub(crate) async fn p23_a_failing_source_leaves_the_token_good(store: Store) {
     assert_eq!(asked(&stack, &next).await, None);
 }
 
-pub(crate) async fn p23_a_slow_source_leaves_the_token_good(store: Store) {
-    let (stack, users, grant) = signed_in(&store).await;
+pub(crate) async fn p23_a_slow_claims_source_leaves_the_token_valid(store: Store) {
+    let (stack, users, grant) = sign_in(&store).await;
     users.say(|| MaybeReady::new(std::future::pending()));
     let (refused, ()) = tokio::join!(refused(&stack, refresh_token(&grant)), async {
         users.asked.notified().await;

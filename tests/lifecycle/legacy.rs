@@ -1,4 +1,4 @@
-//! Refresh tokens from before the sessions.
+//! Legacy refresh tokens.
 
 use serde::Deserialize;
 use serde_json::json;
@@ -10,7 +10,7 @@ use tower_sliding_session::{
 
 use crate::{
     client::{
-        DAY, asked, details, is_dead, refresh_token, refreshed, refused, service, service_of,
+        DAY, asked, assert_revoked, details, refresh_token, refreshed, refused, service, service_of,
     },
     empty_stores::Store,
     test_stack::{BEGIN, HOUR, MINUTE, SECRET, TestStack, claims, forge},
@@ -32,7 +32,7 @@ fn adopting(store: &Store) -> TestStack {
     service_of(Policy::long_lived(), store, |builder| builder.legacy_tokens(legacy))
 }
 
-/// A refresh token as the service handed them out before: 30 days, and nothing of a session.
+/// A legacy refresh token: valid for 30 days, without session claims.
 fn old(purpose: &str) -> String {
     let now = BEGIN.as_secs();
     let payload = json!({
@@ -45,7 +45,7 @@ fn old(purpose: &str) -> String {
 pub(crate) async fn an_adopted_refresh_token_becomes_a_session(store: Store) {
     let stack = adopting(&store);
     stack.at(HOUR);
-    let first = stack.sessions.refresh(&old("refresh")).await.expect("adopted");
+    let first = stack.sessions.refresh(&old("refresh")).await.expect("the token is adopted");
     assert_eq!(asked(&stack, &first).await, None);
     let read = [first.access_token(), refresh_token(&first)].map(claims);
     for token in &read {
@@ -58,7 +58,8 @@ pub(crate) async fn an_adopted_refresh_token_becomes_a_session(store: Store) {
     assert_eq!(read[1]["exp"], (BEGIN + HOUR + 3 * DAY).as_secs());
     assert_eq!(first.absolute_expires_at(), BEGIN + 14 * DAY);
     let scope = stack.sessions.user_scope(Some("acme"), "ada");
-    let page = stack.sessions.sessions(scope, ListQuery::first(9)).await.expect("it answers");
+    let page =
+        stack.sessions.sessions(scope, ListQuery::first(9)).await.expect("the store answers");
     let sids: Vec<_> = page.items.iter().map(|record| record.sid.as_str()).collect();
     assert_eq!(sids, [first.session_id()]);
     let second = refreshed(stack.at(2 * HOUR), &first).await;
@@ -74,26 +75,26 @@ pub(crate) async fn an_adopted_refresh_token_becomes_a_session(store: Store) {
 pub(crate) async fn an_adopted_refresh_token_is_used_once(store: Store) {
     let stack = adopting(&store);
     let token = old("refresh");
-    let first = stack.sessions.refresh(&token).await.expect("adopted");
-    let again = stack.sessions.refresh(&token).await.expect("within the grace");
+    let first = stack.sessions.refresh(&token).await.expect("the token is adopted");
+    let again = stack.sessions.refresh(&token).await.expect("within reuse_grace");
     assert_eq!(again, first);
     stack.at(10_000 * crate::test_stack::MILLI);
     assert_eq!(refused(&stack, &token).await, RejectionKind::RefreshTokenReused);
-    is_dead(&stack, &first).await;
+    assert_revoked(&stack, &first).await;
     assert_eq!(refused(&stack, &token).await, INVALID);
     assert_eq!(details(&stack, "refresh_reuse_detected").await.len(), 1);
 }
 
-pub(crate) async fn an_adopted_session_is_ended_with_all_others(store: Store) {
+pub(crate) async fn an_adopted_session_is_revoked_with_all_others(store: Store) {
     let stack = adopting(&store);
     stack.at(MINUTE);
     let scope = stack.sessions.account_scope("acme");
     let nobody = tower_sliding_session::store::Exempt::None;
-    assert_eq!(stack.sessions.revoke_all(scope, nobody).await.expect("ended"), 0);
+    assert_eq!(stack.sessions.revoke_all(scope, nobody).await.expect("the session is revoked"), 0);
     assert_eq!(refused(&stack, &old("refresh")).await, INVALID);
 }
 
-pub(crate) async fn an_adopted_refresh_token_lives_no_longer_than_the_policy_says(store: Store) {
+pub(crate) async fn an_adopted_refresh_token_expires_by_the_policy(store: Store) {
     let stack = adopting(&store);
     stack.at(3 * DAY);
     let refused = refused(&stack, &old("refresh")).await;
@@ -110,5 +111,5 @@ pub(crate) async fn a_refresh_token_that_is_not_adopted_is_refused(store: Store)
     ] {
         assert_eq!(refused(&stack, &old(purpose)).await, INVALID, "{purpose}");
     }
-    adopting(&store).sessions.refresh(&old("refresh")).await.expect("it was not used up");
+    adopting(&store).sessions.refresh(&old("refresh")).await.expect("the token is not consumed");
 }

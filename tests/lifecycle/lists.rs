@@ -1,22 +1,22 @@
-//! Who is signed in.
+//! Lists of sessions and users.
 
 use tower_sliding_session::{Grant, identity::Scope, store::ListQuery};
 
 use crate::{
-    client::{DAY, ada, asked, long_tokens, record, refreshed, service, service_of, signed_in},
+    client::{DAY, ada, asked, long_tokens, record, refreshed, service, service_of, sign_in},
     empty_stores::Store,
     test_stack::{BEGIN, HOUR, MINUTE, TestStack},
 };
 
-/// The `sid`s of the live sessions of `scope`, page by page.
+/// The `sid`s of the active sessions of `scope`, page by page.
 async fn pages(stack: &TestStack, scope: Scope, limit: u32) -> Vec<Vec<String>> {
     let mut pages = Vec::new();
     let mut query = ListQuery::first(limit);
     loop {
-        let page = stack.sessions.sessions(scope, query).await.expect("it answers");
+        let page = stack.sessions.sessions(scope, query).await.expect("the store answers");
         pages.push(page.items.into_iter().map(|record| record.sid).collect());
         let Some(next) = page.next else { return pages };
-        // As a client hands it back.
+        // In the text form that a client sends.
         let next = next.to_string().parse().expect("a cursor");
         query = ListQuery::first(limit).after(next);
     }
@@ -32,10 +32,11 @@ pub(crate) async fn a_users_sessions_are_paged_the_latest_sign_in_first(store: S
     for minute in 1..=5 {
         stack.at(minute * MINUTE);
         own.push(ada(&stack).await);
-        signed_in(&stack, "bob", "acme").await;
-        signed_in(&stack, "ada", "globex").await;
+        sign_in(&stack, "bob", "acme").await;
+        sign_in(&stack, "ada", "globex").await;
     }
-    let [one, two, three, four, five] = own.iter().collect::<Vec<_>>().try_into().expect("five");
+    let [one, two, three, four, five] =
+        own.iter().collect::<Vec<_>>().try_into().expect("five parts");
     let scope = stack.sessions.user_scope(Some("acme"), "ada");
     let expected = [sids(&[five, four]), sids(&[three, two]), sids(&[one])];
     assert_eq!(pages(&stack, scope, 2).await, expected);
@@ -47,12 +48,12 @@ pub(crate) async fn a_users_sessions_are_paged_the_latest_sign_in_first(store: S
     assert_eq!(pages(&stack, nobody, 2).await, [sids(&[])]);
 }
 
-pub(crate) async fn a_list_holds_live_sessions_alone(store: Store) {
+pub(crate) async fn a_list_holds_active_sessions_only(store: Store) {
     let stack = service(&store);
     let idle = ada(&stack).await;
     let ended = ada(&stack).await;
     let active = ada(&stack).await;
-    stack.sessions.revoke(ended.session_id()).await.expect("ended");
+    stack.sessions.revoke(ended.session_id()).await.expect("the session is revoked");
     let active = refreshed(stack.at(DAY), &active).await;
     let scope = stack.sessions.user_scope(Some("acme"), "ada");
     let mut both = sids(&[&idle, &active]);
@@ -65,12 +66,12 @@ pub(crate) async fn a_list_holds_live_sessions_alone(store: Store) {
     assert_eq!(pages(stack.at(4 * DAY), scope, 9).await, [sids(&[])]);
 }
 
-pub(crate) async fn a_record_tells_the_session_and_marks_the_callers(store: Store) {
+pub(crate) async fn a_record_describes_the_session_and_flags_the_callers(store: Store) {
     let stack = service_of(long_tokens(), &store, |builder| builder);
     let grant = ada(&stack).await;
     let other = ada(&stack).await;
     assert_eq!(asked(stack.at(2 * HOUR), &grant).await, None);
-    let found = record(&stack, &grant).await.expect("live");
+    let found = record(&stack, &grant).await.expect("the session is active");
     assert_eq!((found.sub.as_str(), found.tenant.as_deref()), ("ada", Some("acme")));
     assert_eq!((found.auth_time, found.ends_at), (BEGIN, BEGIN + 14 * DAY));
     assert_eq!((found.idle, found.last_seen), (3 * DAY, BEGIN + 2 * HOUR));
@@ -85,11 +86,11 @@ pub(crate) async fn an_accounts_users_are_listed_once(store: Store) {
         stack.at(minute * MINUTE);
         ada(&stack).await;
     }
-    signed_in(stack.at(3 * MINUTE), "bob", "acme").await;
-    signed_in(stack.at(4 * MINUTE), "eve", "globex").await;
-    let users = stack.sessions.active_users("acme", 9).await.expect("it answers");
+    sign_in(stack.at(3 * MINUTE), "bob", "acme").await;
+    sign_in(stack.at(4 * MINUTE), "eve", "globex").await;
+    let users = stack.sessions.active_users("acme", 9).await.expect("the store answers");
     let users: Vec<_> = users.iter().map(|user| (user.sub.as_str(), user.last_login_at)).collect();
     assert_eq!(users, [("bob", BEGIN + 3 * MINUTE), ("ada", BEGIN + 2 * MINUTE)]);
-    let one = stack.sessions.active_users("acme", 1).await.expect("it answers");
+    let one = stack.sessions.active_users("acme", 1).await.expect("the store answers");
     assert_eq!(one.len(), 1);
 }

@@ -1,4 +1,4 @@
-//! What `Policy::long_lived()` puts into a grant, and what a refresh carries on.
+//! The grants of `Policy::long_lived()`, and what a refresh keeps.
 
 use serde_json::json;
 use tower_sliding_session::store::ListQuery;
@@ -9,19 +9,22 @@ use crate::{
     test_stack::{BEGIN, HOUR, claims},
 };
 
-pub(crate) async fn a_sign_in_tells_both_deadlines(store: Store) {
+pub(crate) async fn a_grant_has_both_deadlines(store: Store) {
     let stack = service(&store);
     let grant = ada(&stack).await;
-    let told = serde_json::to_value(&grant).expect("JSON");
-    assert_eq!(told["idle_expires_at"], "2027-01-18T08:00:00Z");
-    assert_eq!(told["absolute_expires_at"], "2027-01-29T08:00:00Z");
-    assert_eq!((&told["token_type"], &told["expires_in"]), (&json!("Bearer"), &json!(900)));
-    assert_eq!(told["session_id"], grant.session_id());
-    assert_eq!(told["access_token"], grant.access_token());
-    assert_eq!(told["refresh_token"], refresh_token(&grant));
+    let grant_json = serde_json::to_value(&grant).expect("JSON");
+    assert_eq!(grant_json["idle_expires_at"], "2027-01-18T08:00:00Z");
+    assert_eq!(grant_json["absolute_expires_at"], "2027-01-29T08:00:00Z");
+    assert_eq!(
+        (&grant_json["token_type"], &grant_json["expires_in"]),
+        (&json!("Bearer"), &json!(900))
+    );
+    assert_eq!(grant_json["session_id"], grant.session_id());
+    assert_eq!(grant_json["access_token"], grant.access_token());
+    assert_eq!(grant_json["refresh_token"], refresh_token(&grant));
 }
 
-pub(crate) async fn both_tokens_carry_the_limits(store: Store) {
+pub(crate) async fn both_tokens_carry_the_timeouts(store: Store) {
     let stack = service(&store);
     let grant = ada(&stack).await;
     let now = BEGIN.as_secs();
@@ -36,10 +39,10 @@ pub(crate) async fn both_tokens_carry_the_limits(store: Store) {
     assert_ne!(access["jti"], refresh["jti"]);
 }
 
-pub(crate) async fn a_refresh_carries_sign_in_limits_and_claims_on(store: Store) {
+pub(crate) async fn a_refresh_keeps_sign_in_time_timeouts_and_claims(store: Store) {
     let stack = service(&store);
     let start = stack.sessions.start("ada").tenant("acme");
-    let first = start.claims(&json!({ "role": "editor" })).await.expect("started");
+    let first = start.claims(&json!({ "role": "editor" })).await.expect("the session starts");
     let mut grant = first.clone();
     for turn in 1..=2 {
         stack.at(turn * HOUR);
@@ -61,7 +64,8 @@ pub(crate) async fn a_refresh_carries_sign_in_limits_and_claims_on(store: Store)
         grant = next;
     }
     let scope = stack.sessions.user_scope(Some("acme"), "ada");
-    let page = stack.sessions.sessions(scope, ListQuery::first(9)).await.expect("it answers");
+    let page =
+        stack.sessions.sessions(scope, ListQuery::first(9)).await.expect("the store answers");
     assert_eq!(page.items.len(), 1);
     assert_eq!((page.items[0].auth_time, page.items[0].ends_at), (BEGIN, BEGIN + 14 * DAY));
 }

@@ -1,7 +1,7 @@
-//! The life of sessions through the hub and its whole stack, over every store alike.
+//! The lifecycle of sessions through `SlidingSessions` and its stack, over every store.
 //!
-//! A test is an async function that is given an empty store. The clock stands still unless a test
-//! moves it; nothing sleeps. A store is added by its line below, as in `lifecycle_store`.
+//! A test is an async function that takes an empty store. Only a test advances the clock; nothing
+//! sleeps. To add a store, add a function to `empty_stores` and one line below.
 
 #![allow(clippy::unchecked_time_subtraction, reason = "of constants, in tests")]
 
@@ -32,10 +32,10 @@ mod reuse;
 mod revoke_all;
 mod settings;
 mod step_up;
-mod unsteady;
+mod unreliable_store;
 
-/// A module of all tests over the store that `stores` knows by this name; those of races run this
-/// many rounds.
+/// A module with every test over the store of this name in `empty_stores`; tests of races run
+/// this many rounds.
 macro_rules! lifecycle {
     ($store:ident, $rounds:literal) => {
         mod $store {
@@ -45,119 +45,119 @@ macro_rules! lifecycle {
                     p01_no_chain_of_refreshes_passes_the_absolute_deadline
                 }
                 account_policies {
-                    what_is_out_of_bounds_changes_nothing
-                    the_next_sign_in_carries_what_was_decided
-                    a_decision_is_audited_once
-                    a_decision_that_is_taken_back_leaves_the_default
-                    decisions_side_by_side_each_see_the_one_before
+                    a_timeout_out_of_bounds_changes_nothing
+                    the_next_sign_in_has_the_new_timeouts
+                    a_policy_change_is_audited_once
+                    a_removed_override_restores_the_default
+                    concurrent_policy_changes_are_serialized
                 }
                 audit {
-                    one_life_is_told_in_order
-                    the_ends_of_sessions_are_told_with_their_limit
-                    rows_name_nobody
-                    a_log_is_of_its_scope
-                    what_a_sink_does_not_keep_is_counted_and_costs_no_request
+                    the_events_of_a_session_are_logged_in_order
+                    an_expired_session_is_logged_with_its_expiry_reason
+                    rows_hold_no_subject_or_name
+                    a_log_holds_the_rows_of_its_scope_only
+                    events_that_a_sink_drops_are_counted_and_fail_no_request
                 }
                 background {
-                    p17_a_background_refresh_is_no_activity
-                    p17_an_activity_after_a_background_refresh_counts_again
-                    p17_an_activity_of_a_request_is_what_a_background_refresh_knows
-                    p17_replays_of_a_background_refresh_are_no_activity_either
+                    p17_a_background_refresh_is_not_activity
+                    p17_activity_after_a_background_refresh_is_recorded
+                    p17_a_background_refresh_keeps_the_last_activity_of_requests
+                    p17_replays_of_a_background_refresh_are_not_activity
                 }
                 changed_policies {
                     p20_a_shortened_policy_reaches_live_sessions_at_their_next_request
                     p20_a_shortened_policy_reaches_live_sessions_at_their_next_refresh
                     p20_a_shortened_policy_reaches_the_lists
                     p20_a_lengthened_policy_revives_and_lengthens_no_session
-                    p20_what_a_shortened_policy_has_ended_stays_over
+                    p20_a_session_expired_by_a_shortened_policy_stays_expired
                 }
                 current_claims {
-                    p02_a_denied_refresh_uses_the_token_up
-                    p02_an_ended_user_is_out_at_the_refresh
-                    p02_a_request_renews_no_denied_user
-                    p02_a_refresh_tells_both_tokens_who_the_user_is_today
-                    p23_a_failing_source_leaves_the_token_good
-                    p23_a_slow_source_leaves_the_token_good
+                    p02_a_denied_refresh_consumes_the_token
+                    p02_a_refresh_revokes_the_session_if_the_claims_source_ends_it
+                    p02_a_request_of_a_denied_user_is_not_renewed
+                    p02_a_refresh_puts_current_claims_into_both_tokens
+                    p23_a_failing_claims_source_leaves_the_token_valid
+                    p23_a_slow_claims_source_leaves_the_token_valid
                 }
                 revoke_all {
-                    an_account_ends_with_its_caller_and_no_other_account
-                    a_second_call_ends_nothing_and_is_not_audited
-                    the_sessions_of_an_excepted_user_go_on
-                    an_excepted_session_goes_on_and_the_users_others_end
-                    everything_ends
-                    one_session_ends_alone
-                    p29_what_began_in_the_same_millisecond_ends
-                    p29_a_sign_in_afterwards_lives_in_the_same_millisecond_too
-                    p29_a_sign_in_between_two_revocations_of_one_millisecond_ends
-                    p29_what_one_revocation_spares_the_next_of_the_same_millisecond_ends
-                    p29_a_sign_in_before_a_step_back_of_the_clock_ends_after_it
+                    the_sessions_of_one_account_are_revoked_with_the_callers
+                    a_second_call_revokes_nothing_and_is_not_audited
+                    the_sessions_of_an_exempt_user_stay_active
+                    an_exempt_session_stays_active_and_the_users_others_are_revoked
+                    everything_of_the_issuer_is_revoked
+                    one_session_is_revoked_alone
+                    p29_a_session_of_the_same_millisecond_is_revoked
+                    p29_a_later_sign_in_of_the_same_millisecond_is_active
+                    p29_a_sign_in_between_two_revocations_of_one_millisecond_is_revoked
+                    p29_a_second_revocation_of_the_same_millisecond_revokes_exempt_sessions
+                    p29_a_sign_in_before_the_clock_steps_back_is_revoked_after_it
                 }
                 legacy {
                     an_adopted_refresh_token_becomes_a_session
                     an_adopted_refresh_token_is_used_once
-                    an_adopted_session_is_ended_with_all_others
-                    an_adopted_refresh_token_lives_no_longer_than_the_policy_says
+                    an_adopted_session_is_revoked_with_all_others
+                    an_adopted_refresh_token_expires_by_the_policy
                     a_refresh_token_that_is_not_adopted_is_refused
                 }
                 lists {
                     a_users_sessions_are_paged_the_latest_sign_in_first
-                    a_list_holds_live_sessions_alone
-                    a_record_tells_the_session_and_marks_the_callers
+                    a_list_holds_active_sessions_only
+                    a_record_describes_the_session_and_flags_the_callers
                     an_accounts_users_are_listed_once
                 }
                 logout {
-                    p04_a_session_ended_from_elsewhere_is_not_renewed
-                    p04_a_session_ended_with_all_others_is_not_renewed
-                    p04_a_session_ended_by_its_handler_is_not_renewed
+                    p04_a_session_revoked_elsewhere_is_not_renewed
+                    p04_a_session_revoked_in_bulk_is_not_renewed
+                    p04_a_session_signed_out_by_its_handler_is_not_renewed
                     p04_p21_a_session_that_was_stepped_up_is_not_renewed
                 }
                 outage {
-                    p23_an_outage_signs_nobody_out_and_uses_nothing_up
-                    p23_an_outage_lets_no_ended_session_in
-                    p23_a_silent_store_is_given_up_at_five_seconds
-                    p23_a_handler_hears_that_its_session_did_not_end
-                    p23_a_refresh_whose_answer_was_lost_is_answered_by_its_repetition
-                    p23_an_end_whose_answer_was_lost_is_an_end
+                    p23_an_outage_signs_nobody_out_and_consumes_no_token
+                    p23_an_outage_admits_no_revoked_session
+                    p23_a_store_that_does_not_answer_fails_the_lifecycle_after_5_s
+                    p23_sign_out_in_a_handler_fails_in_an_outage
+                    p23_a_refresh_can_be_repeated_after_a_lost_answer
+                    p23_a_revocation_whose_answer_was_lost_applies
                 }
                 refusals {
                     a_refresh_token_of_an_idle_session_stays_unused
-                    tokens_are_good_for_their_own_purpose_alone
-                    a_forged_refresh_token_is_refused_and_the_true_one_stays_good
-                    a_refresh_token_of_a_session_that_nobody_knows_is_refused
-                    what_was_ended_is_refused_as_that_whatever_has_run_out_since
-                    without_refresh_tokens_there_are_none
+                    an_access_token_cannot_refresh_and_a_refresh_token_cannot_authenticate
+                    a_forged_refresh_token_is_refused_and_the_genuine_one_stays_valid
+                    a_refresh_token_of_an_unknown_session_is_refused
+                    a_revoked_session_is_refused_as_revoked_after_its_deadlines
+                    refresh_tokens_are_off_by_default
                     a_token_of_another_issuer_or_audience_is_refused
                 }
                 restart {
-                    p22_what_was_ended_stays_ended
-                    p22_what_was_used_stays_used
+                    p22_a_revoked_session_stays_revoked_after_a_restart
+                    p22_a_consumed_token_stays_consumed_after_a_restart
                 }
                 reuse {
-                    p06_p07_parallel_refreshes_within_the_grace_are_one_rotation
-                    a_replay_at_the_end_of_the_grace_revokes_the_session
-                    a_replay_after_its_successor_was_used_revokes_the_session
-                    the_answer_to_a_replay_is_as_old_as_the_first
-                    p07_without_grace_one_wins_and_the_others_revoke_nothing
+                    p06_p07_parallel_refreshes_within_reuse_grace_are_one_rotation
+                    a_replay_at_the_end_of_reuse_grace_revokes_the_session
+                    a_replay_after_the_successor_was_used_revokes_the_session
+                    a_replay_within_reuse_grace_returns_the_first_answer
+                    p07_without_reuse_grace_one_refresh_succeeds_and_the_others_revoke_nothing
                 }
                 step_up {
                     p21_a_step_up_is_a_new_session_of_the_same_user
-                    p02_a_step_up_asks_who_the_user_is_today
-                    p21_a_step_up_ends_the_old_session_and_no_other
-                    p21_every_sign_in_is_a_session_of_its_own
-                    p19_p21_a_step_up_of_an_abolished_profile_is_a_normal_session
+                    p02_a_step_up_asks_the_claims_source
+                    p21_a_step_up_revokes_the_old_session_only
+                    p21_every_sign_in_starts_a_new_session
+                    p19_p21_a_step_up_from_an_unknown_profile_starts_a_normal_session
                 }
                 long_lived {
-                    a_sign_in_tells_both_deadlines
-                    both_tokens_carry_the_limits
-                    a_refresh_carries_sign_in_limits_and_claims_on
+                    a_grant_has_both_deadlines
+                    both_tokens_carry_the_timeouts
+                    a_refresh_keeps_sign_in_time_timeouts_and_claims
                 }
             }
             lifecycle! { @with (crate::empty_stores::$store().await, $rounds);
                 races {
-                    p05_no_refresh_outlives_an_end
-                    p05_no_refresh_outlives_the_end_of_all
-                    p05_no_refresh_outlives_a_handlers_end
-                    p05_a_chain_of_refreshes_stops_at_the_end_of_all
+                    p05_no_refresh_succeeds_after_a_revocation
+                    p05_no_refresh_succeeds_after_a_bulk_revocation
+                    p05_no_refresh_succeeds_after_a_handlers_sign_out
+                    p05_a_chain_of_refreshes_stops_at_a_bulk_revocation
                 }
             }
         }

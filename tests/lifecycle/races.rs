@@ -1,4 +1,4 @@
-//! Refreshes that race whatever ends their session.
+//! Refreshes concurrent with the revocation of their session.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,14 +6,14 @@ use tokio::{sync::Barrier, task::JoinSet};
 use tower_sliding_session::{Grant, RejectionKind, store::Exempt};
 
 use crate::{
-    client::{ada, asked, is_dead, record, refresh_token, service, signs_out},
+    client::{ada, asked, assert_revoked, record, refresh_token, service, signs_out},
     empty_stores::Store,
     test_stack::{MINUTE, TestStack},
 };
 
 const REFRESHERS: usize = 4;
 
-/// Lets several refreshes of one token race `end`, `rounds` times; what they got is worth nothing.
+/// Runs refreshes of one token and `end` concurrently, `rounds` times: every grant is rejected.
 async fn race(store: Store, rounds: u32, end: impl AsyncFn(&TestStack, &Grant)) {
     let stack = Arc::new(service(&store));
     for round in 0..rounds {
@@ -30,44 +30,44 @@ async fn race(store: Store, rounds: u32, end: impl AsyncFn(&TestStack, &Grant)) 
             });
         }
         start.wait().await;
-        // The refreshes get ahead of the end by nothing, a little, more.
+        // `end` starts at different points of the refreshes.
         for _ in 0..round % 4 {
             tokio::task::yield_now().await;
         }
         end(&stack, &grant).await;
         for answer in tasks.join_all().await {
             match answer {
-                Ok(grant) => is_dead(&stack, &grant).await,
+                Ok(grant) => assert_revoked(&stack, &grant).await,
                 Err(refused) => {
                     assert_eq!(refused.kind(), RejectionKind::InvalidRefreshToken, "{round}");
                 }
             }
         }
-        is_dead(&stack, &grant).await;
+        assert_revoked(&stack, &grant).await;
         assert_eq!(record(&stack, &grant).await, None, "round {round}");
     }
 }
 
-pub(crate) async fn p05_no_refresh_outlives_an_end(store: Store, rounds: u32) {
+pub(crate) async fn p05_no_refresh_succeeds_after_a_revocation(store: Store, rounds: u32) {
     race(store, rounds, async |stack, grant| {
-        stack.sessions.revoke(grant.session_id()).await.expect("ended");
+        stack.sessions.revoke(grant.session_id()).await.expect("the session is revoked");
     })
     .await;
 }
 
-pub(crate) async fn p05_no_refresh_outlives_the_end_of_all(store: Store, rounds: u32) {
+pub(crate) async fn p05_no_refresh_succeeds_after_a_bulk_revocation(store: Store, rounds: u32) {
     race(store, rounds, async |stack, _| {
         let ended = stack.sessions.revoke_all(stack.sessions.account_scope("acme"), Exempt::None);
-        assert_eq!(ended.await.expect("ended"), 1);
+        assert_eq!(ended.await.expect("the session is revoked"), 1);
     })
     .await;
 }
 
-pub(crate) async fn p05_no_refresh_outlives_a_handlers_end(store: Store, rounds: u32) {
+pub(crate) async fn p05_no_refresh_succeeds_after_a_handlers_sign_out(store: Store, rounds: u32) {
     race(store, rounds, signs_out).await;
 }
 
-/// Exchanges tokens for tokens until one is refused; all that it got.
+/// Refreshes until a token is refused, and returns every grant.
 async fn refresh_until_refused(stack: &TestStack, grant: Grant) -> Vec<Grant> {
     let mut grants = vec![grant];
     loop {
@@ -83,7 +83,7 @@ async fn refresh_until_refused(stack: &TestStack, grant: Grant) -> Vec<Grant> {
     }
 }
 
-pub(crate) async fn p05_a_chain_of_refreshes_stops_at_the_end_of_all(store: Store, rounds: u32) {
+pub(crate) async fn p05_a_chain_of_refreshes_stops_at_a_bulk_revocation(store: Store, rounds: u32) {
     let stack = Arc::new(service(&store));
     for round in 0..rounds / 10 {
         stack.at(round * MINUTE);
@@ -95,7 +95,8 @@ pub(crate) async fn p05_a_chain_of_refreshes_stops_at_the_end_of_all(store: Stor
             tokio::task::yield_now().await;
         }
         let scope = stack.sessions.user_scope(Some("acme"), "ada");
-        let ended = stack.sessions.revoke_all(scope, Exempt::None).await.expect("ended");
+        let ended =
+            stack.sessions.revoke_all(scope, Exempt::None).await.expect("the session is revoked");
         assert_eq!(ended, 1);
         for grant in chain.await.expect("no panic") {
             assert_eq!(asked(&stack, &grant).await, Some(RejectionKind::SessionRevoked));

@@ -1,4 +1,4 @@
-//! Refresh tokens that are none, or of a session that idled away.
+//! Refresh tokens that are refused.
 
 use std::sync::Arc;
 
@@ -9,7 +9,8 @@ use tower_sliding_session::{
 
 use crate::{
     client::{
-        DAY, ada, asked, is_alive, refresh_token, refreshed, refused, service, service_of, state_of,
+        DAY, ada, asked, assert_active, refresh_token, refreshed, refused, service, service_of,
+        state_of,
     },
     empty_stores::Store,
     test_stack::{MILLI, SECRET, TestStack, forge, payload, rejected},
@@ -31,19 +32,23 @@ pub(crate) async fn a_refresh_token_of_an_idle_session_stays_unused(store: Store
     assert_eq!(state_of(&store, refresh_token(&grant)).await, TokenState::Unused);
     let again = ada(&stack).await;
     assert_ne!(again.session_id(), grant.session_id());
-    is_alive(&stack, &again).await;
+    assert_active(&stack, &again).await;
 }
 
-pub(crate) async fn tokens_are_good_for_their_own_purpose_alone(store: Store) {
+pub(crate) async fn an_access_token_cannot_refresh_and_a_refresh_token_cannot_authenticate(
+    store: Store,
+) {
     let stack = service(&store);
     let grant = ada(&stack).await;
     assert_eq!(refused(&stack, grant.access_token()).await, INVALID);
     let response = stack.get(refresh_token(&grant)).await;
     assert_eq!(rejected(&response), Some(RejectionKind::InvalidToken));
-    is_alive(&stack, &grant).await;
+    assert_active(&stack, &grant).await;
 }
 
-pub(crate) async fn a_forged_refresh_token_is_refused_and_the_true_one_stays_good(store: Store) {
+pub(crate) async fn a_forged_refresh_token_is_refused_and_the_genuine_one_stays_valid(
+    store: Store,
+) {
     let stack = service(&store);
     let grant = ada(&stack).await;
     let (token, body) = (refresh_token(&grant), payload(refresh_token(&grant)));
@@ -66,10 +71,14 @@ pub(crate) async fn a_forged_refresh_token_is_refused_and_the_true_one_stays_goo
         assert_eq!(refused(&stack, &forged).await, INVALID, "{forged}");
     }
     assert_eq!(state_of(&store, token).await, TokenState::Unused);
-    stack.sessions.refresh(&forge(REFRESH, &body, &SECRET)).await.expect("as it was signed");
+    stack
+        .sessions
+        .refresh(&forge(REFRESH, &body, &SECRET))
+        .await
+        .expect("the genuine token is valid");
 }
 
-pub(crate) async fn a_refresh_token_of_a_session_that_nobody_knows_is_refused(store: Store) {
+pub(crate) async fn a_refresh_token_of_an_unknown_session_is_refused(store: Store) {
     let stack = service(&store);
     let grant = ada(&stack).await;
     let body = payload(refresh_token(&grant)).replace(grant.session_id(), "unheard-of");
@@ -79,11 +88,15 @@ pub(crate) async fn a_refresh_token_of_a_session_that_nobody_knows_is_refused(st
     }
 }
 
-pub(crate) async fn what_was_ended_is_refused_as_that_whatever_has_run_out_since(store: Store) {
+pub(crate) async fn a_revoked_session_is_refused_as_revoked_after_its_deadlines(store: Store) {
     let stack = service(&store);
     let (grant, other) = (ada(&stack).await, ada(&stack).await);
-    stack.sessions.revoke(grant.session_id()).await.expect("ended");
-    stack.sessions.revoke_all(stack.sessions.everything(), Exempt::None).await.expect("ended");
+    stack.sessions.revoke(grant.session_id()).await.expect("the session is revoked");
+    stack
+        .sessions
+        .revoke_all(stack.sessions.everything(), Exempt::None)
+        .await
+        .expect("the session is revoked");
     for days in [0, 3, 14] {
         stack.at(days * DAY);
         for grant in [&grant, &other] {
@@ -92,7 +105,7 @@ pub(crate) async fn what_was_ended_is_refused_as_that_whatever_has_run_out_since
     }
 }
 
-pub(crate) async fn without_refresh_tokens_there_are_none(store: Store) {
+pub(crate) async fn refresh_tokens_are_off_by_default(store: Store) {
     let with = service(&store);
     let token = refresh_token(&ada(&with).await).to_owned();
     let without = TestStack::with(Policy::long_lived(), |builder| {
@@ -102,7 +115,7 @@ pub(crate) async fn without_refresh_tokens_there_are_none(store: Store) {
     assert_eq!((grant.refresh_token(), asked(&without, &grant).await), (None, None));
     assert!(!serde_json::to_string(&grant).expect("JSON").contains("refresh_token"));
     assert_eq!(refused(&without, &token).await, INVALID);
-    with.sessions.refresh(&token).await.expect("it was not used up");
+    with.sessions.refresh(&token).await.expect("the token is not consumed");
 }
 
 pub(crate) async fn a_token_of_another_issuer_or_audience_is_refused(store: Store) {
@@ -116,5 +129,5 @@ pub(crate) async fn a_token_of_another_issuer_or_audience_is_refused(store: Stor
     ] {
         assert_eq!(refused(&other, refresh_token(&grant)).await, INVALID);
     }
-    is_alive(&ours, &grant).await;
+    assert_active(&ours, &grant).await;
 }

@@ -1,4 +1,4 @@
-//! A refresh token that is presented more than once.
+//! Refresh tokens that are presented more than once.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,20 +7,20 @@ use tower_sliding_session::{Grant, Policy, RejectionKind};
 
 use crate::{
     client::{
-        ada, asked, details, is_alive, is_dead, record, refresh_token, refreshed, refused, service,
-        service_of,
+        ada, asked, assert_active, assert_revoked, details, record, refresh_token, refreshed,
+        refused, service, service_of,
     },
     empty_stores::Store,
     test_stack::{MILLI, MINUTE, TestStack},
 };
 
-/// `reuse_grace` by default.
+/// The default of `reuse_grace`.
 const GRACE: Duration = Duration::from_secs(10);
 const AT_ONCE: usize = 50;
 const INVALID: RejectionKind = RejectionKind::InvalidRefreshToken;
 const REUSED: RejectionKind = RejectionKind::RefreshTokenReused;
 
-/// Exchanges the refresh token of `grant` many times in parallel.
+/// Exchanges the refresh token of `grant` many times concurrently.
 async fn stampede(stack: &Arc<TestStack>, grant: &Grant) -> Vec<Result<Grant, RejectionKind>> {
     let start = Arc::new(Barrier::new(AT_ONCE));
     let mut tasks = JoinSet::new();
@@ -35,20 +35,20 @@ async fn stampede(stack: &Arc<TestStack>, grant: &Grant) -> Vec<Result<Grant, Re
     tasks.join_all().await
 }
 
-pub(crate) async fn p06_p07_parallel_refreshes_within_the_grace_are_one_rotation(store: Store) {
+pub(crate) async fn p06_p07_parallel_refreshes_within_reuse_grace_are_one_rotation(store: Store) {
     let stack = Arc::new(service(&store));
     let grant = ada(&stack).await;
     let answers = stampede(&stack, &grant).await;
-    let first = answers[0].clone().expect("refreshed");
+    let first = answers[0].clone().expect("the token is refreshed");
     assert!(answers.iter().all(|answer| answer.as_ref() == Ok(&first)));
     assert_ne!(first.access_token(), grant.access_token());
     assert_eq!(asked(&stack, &first).await, None);
     assert_eq!(details(&stack, "session_renewed").await.len(), 1);
     let next = refreshed(&stack, &first).await;
-    is_alive(&stack, &next).await;
+    assert_active(&stack, &next).await;
 }
 
-pub(crate) async fn a_replay_at_the_end_of_the_grace_revokes_the_session(store: Store) {
+pub(crate) async fn a_replay_at_the_end_of_reuse_grace_revokes_the_session(store: Store) {
     let stack = service(&store);
     let grant = ada(&stack).await;
     let other = ada(&stack).await;
@@ -58,24 +58,24 @@ pub(crate) async fn a_replay_at_the_end_of_the_grace_revokes_the_session(store: 
     assert_eq!(asked(&stack, &newest).await, None);
     stack.at(MINUTE + GRACE);
     assert_eq!(refused(&stack, refresh_token(&grant)).await, REUSED);
-    is_dead(&stack, &newest).await;
-    is_dead(&stack, &grant).await;
+    assert_revoked(&stack, &newest).await;
+    assert_revoked(&stack, &grant).await;
     assert_eq!(record(&stack, &newest).await, None);
     assert_eq!(details(&stack, "refresh_reuse_detected").await.len(), 1);
-    is_alive(&stack, &other).await;
+    assert_active(&stack, &other).await;
 }
 
-pub(crate) async fn a_replay_after_its_successor_was_used_revokes_the_session(store: Store) {
+pub(crate) async fn a_replay_after_the_successor_was_used_revokes_the_session(store: Store) {
     let stack = service(&store);
     let grant = ada(&stack).await;
     let second = refreshed(&stack, &grant).await;
     let third = refreshed(&stack, &second).await;
     assert_eq!(refused(&stack, refresh_token(&grant)).await, REUSED);
-    is_dead(&stack, &third).await;
+    assert_revoked(&stack, &third).await;
     assert_eq!(details(&stack, "refresh_reuse_detected").await.len(), 1);
 }
 
-pub(crate) async fn the_answer_to_a_replay_is_as_old_as_the_first(store: Store) {
+pub(crate) async fn a_replay_within_reuse_grace_returns_the_first_answer(store: Store) {
     let stack = service(&store);
     let grant = ada(&stack).await;
     let first = refreshed(&stack, &grant).await;
@@ -84,7 +84,9 @@ pub(crate) async fn the_answer_to_a_replay_is_as_old_as_the_first(store: Store) 
     assert_eq!(details(&stack, "session_renewed").await.len(), 1);
 }
 
-pub(crate) async fn p07_without_grace_one_wins_and_the_others_revoke_nothing(store: Store) {
+pub(crate) async fn p07_without_reuse_grace_one_refresh_succeeds_and_the_others_revoke_nothing(
+    store: Store,
+) {
     let none = |builder: tower_sliding_session::sessions::SlidingSessionsBuilder| {
         builder.reuse_grace(Duration::ZERO)
     };
@@ -94,12 +96,12 @@ pub(crate) async fn p07_without_grace_one_wins_and_the_others_revoke_nothing(sto
         stampede(&stack, &grant).await.into_iter().partition(Result::is_ok);
     assert_eq!(won.len(), 1);
     assert!(lost.iter().all(|answer| *answer == Err(INVALID)));
-    let winner = won[0].clone().expect("it won");
-    let next = is_alive(&stack, &winner).await;
+    let winner = won[0].clone().expect("one refresh succeeds");
+    let next = assert_active(&stack, &winner).await;
     stack.at(MINUTE);
     for token in [refresh_token(&grant), refresh_token(&winner)] {
         assert_eq!(refused(&stack, token).await, INVALID);
     }
-    is_alive(&stack, &next).await;
+    assert_active(&stack, &next).await;
     assert!(details(&stack, "refresh_reuse_detected").await.is_empty());
 }

@@ -1,4 +1,4 @@
-//! Settings that contradict each other.
+//! Settings that contradict each other, and their defaults.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -20,15 +20,15 @@ use crate::{
 };
 
 fn builder(policy: Policy) -> SlidingSessionsBuilder {
-    SlidingSessions::builder(JwtKeys::hs256(SECRET).expect("long enough"), policy)
+    SlidingSessions::builder(JwtKeys::hs256(SECRET).expect("a secret of at least 32 bytes"), policy)
 }
 
 fn sliding() -> Policy {
-    Policy::sliding(HOUR, 12 * HOUR).expect("consistent")
+    Policy::sliding(HOUR, 12 * HOUR).expect("a legal configuration")
 }
 
 #[test]
-fn a_policy_without_activity_has_no_refresh_tokens_and_says_what_to_do() {
+fn build_refuses_refresh_tokens_for_a_sliding_policy() {
     for refreshing in [
         builder(sliding()).refresh_tokens(),
         builder(sliding()).reuse_grace(Duration::ZERO),
@@ -45,33 +45,33 @@ fn a_policy_without_activity_has_no_refresh_tokens_and_says_what_to_do() {
 }
 
 #[test]
-fn a_store_for_the_layers_alone_has_no_refresh_tokens_and_says_what_to_do() {
+fn build_refuses_refresh_tokens_without_a_lifecycle_store() {
     let error = builder(patient()).store(Arc::new(MemoryStore::new())).refresh_tokens().build();
     let error = error.expect_err("refused").to_string();
     assert!(error.contains("`lifecycle_store`"), "{error}");
 }
 
 #[test]
-fn bounds_of_overrides_go_upwards() {
+fn bounds_of_overrides_have_min_below_max() {
     let bounds = OverrideBounds::new().idle(HOUR..=MINUTE).absolute(Duration::ZERO..=DAY);
     let error = builder(patient()).override_bounds(bounds).build().expect_err("refused");
     assert_eq!(error.problems().len(), 2, "{error}");
 }
 
 #[tokio::test]
-async fn a_store_for_the_layers_alone_starts_and_ends_sessions_and_lists_none() {
+async fn a_session_store_can_start_and_revoke_sessions_but_lists_none() {
     let stack = TestStack::with(patient(), |builder| builder.store(Arc::new(MemoryStore::new())));
-    let grant = stack.sessions.start("ada").await.expect("started");
+    let grant = stack.sessions.start("ada").await.expect("the session starts");
     assert_eq!(grant.refresh_token(), None);
     let listed = stack.sessions.sessions(stack.sessions.everything(), ListQuery::first(9)).await;
     assert!(listed.is_err());
-    stack.sessions.revoke(grant.session_id()).await.expect("ended");
+    stack.sessions.revoke(grant.session_id()).await.expect("the session is revoked");
     let response = stack.get(grant.access_token()).await;
     assert_eq!(response.status().as_u16(), 401);
 }
 
 #[tokio::test]
-async fn the_routes_stay_public_whatever_is_set_after_them() {
+async fn the_routes_stay_public_after_later_path_rules() {
     let rules = || PathRules::new().public("/login");
     for stack in [
         TestStack::with(patient(), |it| {
@@ -87,36 +87,40 @@ async fn the_routes_stay_public_whatever_is_set_after_them() {
 }
 
 #[test]
-fn a_grace_that_would_answer_a_thief_is_refused() {
+fn a_reuse_grace_over_five_minutes_is_refused() {
     let grace = |secs| builder(patient()).reuse_grace(Duration::from_secs(secs)).build();
     assert!(grace(300).is_ok());
     assert!(grace(301).expect_err("refused").to_string().contains("reuse_grace"));
 }
 
 #[tokio::test]
-async fn p15_what_nobody_has_signed_fills_no_log() {
+async fn p15_invalid_tokens_write_no_log_row() {
     let store = Arc::new(MemoryStore::new());
     let stack = TestStack::with(patient(), |builder| builder.lifecycle_store(store));
-    stack.sessions.start("ada").tenant("acme").await.expect("started");
+    stack.sessions.start("ada").tenant("acme").await.expect("the session starts");
     for _ in 0..100 {
         stack.get("x").await;
     }
     let log = LogScope { category: LogCategory::Security, scope: stack.sessions.everything() };
-    let rows = stack.sessions.log(log, ListQuery::first(100)).await.expect("it answers").items;
+    let rows =
+        stack.sessions.log(log, ListQuery::first(100)).await.expect("the store answers").items;
     assert_eq!(rows.len(), 1, "the sign-in");
 }
 
 #[tokio::test]
-async fn p20_an_owners_policy_is_judged_in_a_stack_of_ones_own() {
+async fn p20_overrides_apply_in_a_custom_stack() {
     let (clock, store) = (ManualClock::new(BEGIN), Arc::new(MemoryStore::new()));
-    let long =
-        Policy::long_lived().to_builder().token_lifetime(3 * DAY).build().expect("consistent");
+    let long = Policy::long_lived()
+        .to_builder()
+        .token_lifetime(3 * DAY)
+        .build()
+        .expect("a legal configuration");
     let sessions = builder(long.clone()).clock(clock.clone()).lifecycle_store(store.clone());
-    let sessions = sessions.build().expect("consistent");
-    let grant = sessions.start("ada").tenant("acme").await.expect("started");
+    let sessions = sessions.build().expect("a legal configuration");
+    let grant = sessions.start("ada").tenant("acme").await.expect("the session starts");
     let hour = TimeoutOverrides::new().idle(HOUR).absolute(HOUR);
-    sessions.change_account_policy("acme", |_| hour).await.expect("in bounds");
-    let keys = Arc::new(JwtKeys::hs256(SECRET).expect("long enough"));
+    sessions.change_account_policy("acme", |_| hour).await.expect("within the bounds");
+    let keys = Arc::new(JwtKeys::hs256(SECRET).expect("a secret of at least 32 bytes"));
     let profiles = Arc::new(Profiles::new(long));
     let clocked: Arc<dyn Clock> = Arc::new(clock.clone());
     let mut service = ServiceBuilder::new()
@@ -129,7 +133,7 @@ async fn p20_an_owners_policy_is_judged_in_a_stack_of_ones_own() {
     let expired = Some(RejectionKind::SessionExpiredAbsolute);
     for (now, expected) in [(HOUR / 2, None), (HOUR - MILLI, None), (HOUR, expired)] {
         clock.set(BEGIN + now);
-        let ready = service.ready().await.expect("always");
+        let ready = service.ready().await.expect("always ready");
         let response = ready.call(with(grant.access_token())).await.expect("infallible");
         assert_eq!(rejected(&response), expected, "{now:?}");
     }

@@ -1,4 +1,4 @@
-//! A session in the place of another: its user has proven again to be it.
+//! Step-up: a new session replaces another after its user has authenticated again.
 
 use std::sync::Arc;
 
@@ -17,19 +17,22 @@ use crate::{
 };
 
 fn remembering(store: &Store) -> TestStack {
-    let long =
-        Policy::long_lived().to_builder().idle_timeout(14 * DAY).build().expect("consistent");
+    let long = Policy::long_lived()
+        .to_builder()
+        .idle_timeout(14 * DAY)
+        .build()
+        .expect("a legal configuration");
     service_of(Policy::long_lived(), store, |builder| builder.profile("remember_me", long))
 }
 
-/// What a handler answers that has checked the password once more.
+/// The response of a handler that has checked the password again.
 async fn step_up(sessions: SlidingSessions, request: Request<()>) -> Response<String> {
     let session = session(&request);
-    let grant = sessions.reauthenticate(&session).await.expect("started");
+    let grant = sessions.reauthenticate(&session).await.expect("the session starts");
     Response::new(serde_json::to_string(&grant).expect("JSON"))
 }
 
-/// A request with `token` to such a handler; the grant that it answers.
+/// Sends a request with `token` to such a handler and returns the grant in its response.
 async fn stepped_up(stack: &TestStack, token: &str) -> Value {
     let handler = |request| step_up(stack.sessions.clone(), request);
     let response = stack.send_to(handler, with(token)).await;
@@ -44,7 +47,8 @@ fn token<'a>(grant: &'a Value, name: &str) -> &'a str {
 pub(crate) async fn p21_a_step_up_is_a_new_session_of_the_same_user(store: Store) {
     let stack = remembering(&store);
     let start = stack.sessions.start("ada").tenant("acme").profile("remember_me");
-    let old = start.claims(&json!({ "role": "editor", "team": [7] })).await.expect("started");
+    let old =
+        start.claims(&json!({ "role": "editor", "team": [7] })).await.expect("the session starts");
     stack.at(10 * MINUTE);
     let new = stepped_up(&stack, old.access_token()).await;
     assert_eq!(new["absolute_expires_at"], (BEGIN + 10 * MINUTE + 14 * DAY).to_string());
@@ -65,10 +69,10 @@ pub(crate) async fn p21_a_step_up_is_a_new_session_of_the_same_user(store: Store
     }
 }
 
-pub(crate) async fn p21_a_step_up_ends_the_old_session_and_no_other(store: Store) {
+pub(crate) async fn p21_a_step_up_revokes_the_old_session_only(store: Store) {
     let stack = remembering(&store);
-    let old = stack.sessions.start("ada").await.expect("started");
-    let other = stack.sessions.start("ada").await.expect("started");
+    let old = stack.sessions.start("ada").await.expect("the session starts");
+    let other = stack.sessions.start("ada").await.expect("the session starts");
     let new = stepped_up(stack.at(MINUTE), old.access_token()).await;
     let revoked = Some(RejectionKind::SessionRevoked);
     assert_eq!(rejected(&stack.get(old.access_token()).await), revoked);
@@ -77,23 +81,24 @@ pub(crate) async fn p21_a_step_up_ends_the_old_session_and_no_other(store: Store
     for token in [other.access_token(), token(&new, "access_token")] {
         assert_eq!(rejected(&stack.get(token).await), None);
     }
-    stack.sessions.refresh(token(&new, "refresh_token")).await.expect("refreshed");
+    stack.sessions.refresh(token(&new, "refresh_token")).await.expect("the token is refreshed");
     let scope = stack.sessions.user_scope(None, "ada");
-    let page = stack.sessions.sessions(scope, ListQuery::first(9)).await.expect("it answers");
+    let page =
+        stack.sessions.sessions(scope, ListQuery::first(9)).await.expect("the store answers");
     let listed: Vec<_> = page.items.iter().map(|record| record.sid.as_str()).collect();
     assert_eq!(listed, [token(&new, "session_id"), other.session_id()]);
     assert_eq!(details(&stack, "session_ended").await.len(), 1);
 }
 
-pub(crate) async fn p21_every_sign_in_is_a_session_of_its_own(store: Store) {
+pub(crate) async fn p21_every_sign_in_starts_a_new_session(store: Store) {
     let stack = remembering(&store);
     let grants = [
-        stack.sessions.start("ada").await.expect("started"),
-        stack.sessions.start("ada").await.expect("started"),
+        stack.sessions.start("ada").await.expect("the session starts"),
+        stack.sessions.start("ada").await.expect("the session starts"),
     ];
     assert_ne!(grants[0].session_id(), grants[1].session_id());
     let handler = async |_| {
-        let grant = stack.sessions.start("ada").await.expect("started");
+        let grant = stack.sessions.start("ada").await.expect("the session starts");
         Response::new(grant.session_id().to_owned())
     };
     let within = text(stack.send_to(handler, with(grants[0].access_token())).await).await;
@@ -101,9 +106,11 @@ pub(crate) async fn p21_every_sign_in_is_a_session_of_its_own(store: Store) {
     assert_eq!(rejected(&stack.get(grants[0].access_token()).await), None);
 }
 
-pub(crate) async fn p19_p21_a_step_up_of_an_abolished_profile_is_a_normal_session(store: Store) {
+pub(crate) async fn p19_p21_a_step_up_from_an_unknown_profile_starts_a_normal_session(
+    store: Store,
+) {
     let start = remembering(&store);
-    let old = start.sessions.start("ada").profile("remember_me").await.expect("started");
+    let old = start.sessions.start("ada").profile("remember_me").await.expect("the session starts");
     let stack = service_of(Policy::long_lived(), &store, |builder| builder);
     let new = stepped_up(stack.at(MINUTE), old.access_token()).await;
     let new = claims(token(&new, "access_token"));
@@ -111,7 +118,7 @@ pub(crate) async fn p19_p21_a_step_up_of_an_abolished_profile_is_a_normal_sessio
 }
 
 #[tokio::test]
-async fn p21_a_store_for_the_layers_alone_is_enough() {
+async fn p21_a_step_up_needs_a_session_store_only() {
     let store = Arc::new(MemoryStore::new());
     let stack = TestStack::with(patient(), |builder| builder.store(store));
     let old = stack.sign_in().await;
@@ -121,7 +128,7 @@ async fn p21_a_store_for_the_layers_alone_is_enough() {
     assert_eq!(rejected(&stack.get(token(&new, "access_token")).await), None);
 }
 
-/// Tells who everybody is by now.
+/// A claims source that returns current claims.
 struct Now(fn() -> ClaimsUpdate);
 
 impl ClaimsSource for Now {
@@ -130,11 +137,11 @@ impl ClaimsSource for Now {
     }
 }
 
-/// The claims of a session that steps up, begun as an admin's.
+/// The claims after the step-up of a session that started as an admin's.
 async fn role_after_step_up(store: &Store, now: fn() -> ClaimsUpdate) -> Option<Value> {
     let stack = service_of(Policy::long_lived(), store, |builder| builder.claims_source(Now(now)));
     let start = stack.sessions.start("ada").tenant("acme");
-    let old = start.claims(&json!({ "role": "admin" })).await.expect("started");
+    let old = start.claims(&json!({ "role": "admin" })).await.expect("the session starts");
     let handler = async |request: Request<()>| {
         let session = session(&request);
         let grant = stack.sessions.reauthenticate(&session).await;
@@ -144,7 +151,7 @@ async fn role_after_step_up(store: &Store, now: fn() -> ClaimsUpdate) -> Option<
     (!token.is_empty()).then(|| claims(&token)["role"].clone())
 }
 
-pub(crate) async fn p02_a_step_up_asks_who_the_user_is_today(store: Store) {
+pub(crate) async fn p02_a_step_up_asks_the_claims_source(store: Store) {
     let guest = || ClaimsUpdate::replace(&json!({ "role": "guest" })).expect("an object");
     assert_eq!(role_after_step_up(&store, guest).await, Some("guest".into()));
     assert_eq!(role_after_step_up(&store, || ClaimsUpdate::Keep).await, Some("admin".into()));

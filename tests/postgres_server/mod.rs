@@ -1,5 +1,5 @@
-//! A real Postgres for the tests: the one of `TEST_POSTGRES_URL`, or one that is started here and
-//! ends with this process.
+//! A real Postgres for the tests: the server at `TEST_POSTGRES_URL`, or one that is started here
+//! and stops with this process.
 
 #![allow(dead_code, reason = "each test crate uses its part")]
 
@@ -9,7 +9,7 @@ use std::{
     sync::OnceLock,
 };
 
-/// The server's address. Panics where there is none: nothing is skipped.
+/// The address of the server. Panics if there is none: no test is skipped.
 pub(crate) fn url() -> &'static str {
     static SERVER: OnceLock<(String, Option<Child>)> = OnceLock::new();
     &SERVER
@@ -22,7 +22,7 @@ pub(crate) fn url() -> &'static str {
 
 fn start() -> (String, Option<Child>) {
     let serve = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/postgres_server/serve");
-    // It ends when its input does: with this process, however that ends.
+    // The script stops when its input is closed: when this process exits, even by a signal.
     let mut server = Command::new(serve)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -35,7 +35,7 @@ fn start() -> (String, Option<Child>) {
     (url.trim_end().to_owned(), Some(server))
 }
 
-/// The address of an empty schema of its own.
+/// The address of a new, empty schema.
 pub(crate) fn schema() -> String {
     let (url, name) = (url(), format!("test_{}", uuid::Uuid::new_v4().simple()));
     let created = Command::new("psql")

@@ -1,4 +1,4 @@
-//! `.env.example` keeps pace with the variables that a policy reads.
+//! `.env.example` lists the variables that a policy reads.
 
 use std::{cell::RefCell, collections::HashMap};
 
@@ -30,7 +30,7 @@ fn every_variable_of_a_policy_is_listed() {
 }
 
 #[test]
-fn its_values_are_the_defaults() {
+fn the_example_values_are_the_defaults() {
     let settings = settings();
     let read = Policy::builder().overlay("SESSION", |name| settings.get(name)).build();
     assert_eq!(read, Policy::builder().build());

@@ -1,4 +1,4 @@
-//! What the compiler promises to those who build on the types.
+//! Traits of the public types: compile-time checks.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -26,7 +26,7 @@ const fn defaults<T: Default>() {}
 const fn debugs<T: std::fmt::Debug>() {}
 const fn fails_with<T: std::error::Error + Send + Sync + 'static>() {}
 
-/// A service of no `Sync` body and of no future that names itself.
+/// A service with a body that is not `Sync`.
 #[derive(Clone)]
 struct Handler;
 
@@ -62,7 +62,7 @@ impl Service<Request<Bytes>> for Handler {
     }
 }
 
-/// A layer whose service can be shared, and whose futures can be spawned and fail as `Handler`.
+/// Checks that the service of a layer is `Send` and `Sync`, and that its futures are `Send`.
 const fn composes<L>()
 where
     L: Layer<Handler> + Clone + Send + Sync + 'static,
@@ -72,7 +72,7 @@ where
 }
 
 #[test]
-fn layers_and_services_are_shared_and_their_futures_are_sent() {
+fn layers_and_services_are_send_and_sync_and_futures_are_send() {
     composes::<ClassifyLayer>();
     composes::<AuthenticateLayer>();
     composes::<ActivityLayer>();
@@ -84,7 +84,7 @@ fn layers_and_services_are_shared_and_their_futures_are_sent() {
 }
 
 #[test]
-fn handles_are_shared() {
+fn handles_are_send_sync_and_clone() {
     shared_and_clone::<Session>();
     shared_and_clone::<SlidingSessions>();
     shared_and_clone::<Policy>();
@@ -109,7 +109,7 @@ fn handles_are_shared() {
 }
 
 #[test]
-fn what_varies_is_dyn_safe() {
+fn every_trait_is_dyn_safe() {
     shared::<Arc<dyn SessionStore>>();
     shared::<Arc<dyn RenewalLimiter>>();
     shared::<Arc<dyn ClaimsSource>>();
@@ -138,7 +138,7 @@ fn an_arc_of_a_trait_object_is_an_argument_like_any_other() {
 }
 
 #[test]
-fn a_body_asks_nothing_of_the_one_within() {
+fn session_body_requires_nothing_of_the_inner_body() {
     struct Nothing;
     defaults::<SessionBody<Nothing>>();
     debugs::<SessionBody<Nothing>>();
@@ -147,28 +147,28 @@ fn a_body_asks_nothing_of_the_one_within() {
 }
 
 #[test]
-fn an_unfailing_service_stays_one() {
+fn an_infallible_service_stays_infallible() {
     fn unfailing<S: Service<Request<()>, Error = Infallible>>(_: S) {}
-    let keys = JwtKeys::hs256([7; 32]).expect("long enough");
-    let policy = Policy::builder().build().expect("consistent");
-    let sessions = SlidingSessions::builder(keys, policy).build().expect("consistent");
+    let keys = JwtKeys::hs256([7; 32]).expect("a secret of at least 32 bytes");
+    let policy = Policy::builder().build().expect("a legal configuration");
+    let sessions = SlidingSessions::builder(keys, policy).build().expect("a legal configuration");
     unfailing(sessions.layer().layer(service_fn(async |_: Request<()>| {
         Ok::<_, Infallible>(Response::new(String::new()))
     })));
 }
 
 #[test]
-fn what_a_handler_awaits_can_be_spawned() {
+fn futures_of_the_api_are_send() {
     fn spawned<F: Future + Send>(_: F) {}
     let session = Session::builder("ada")
         .sid("s1")
         .auth_time(tower_sliding_session::Timestamp::from_secs(1))
         .build()
-        .expect("complete");
+        .expect("a complete session");
     spawned(session.sign_out());
-    let keys = JwtKeys::hs256([7; 32]).expect("long enough");
-    let policy = Policy::builder().build().expect("consistent");
-    let sessions = SlidingSessions::builder(keys, policy).build().expect("consistent");
+    let keys = JwtKeys::hs256([7; 32]).expect("a secret of at least 32 bytes");
+    let policy = Policy::builder().build().expect("a legal configuration");
+    let sessions = SlidingSessions::builder(keys, policy).build().expect("a legal configuration");
     spawned(sessions.revoke("s1"));
     spawned(sessions.start("ada").into_future());
 }

@@ -88,7 +88,7 @@ async fn a_grant_deserializes_from_its_own_json() {
     for sessions in
         [sessions_with(|builder| builder), sessions_with(SlidingSessionsBuilder::refresh_tokens)]
     {
-        let grant = sessions.start("ada").await.expect("a session starts");
+        let grant = sessions.start("ada").await.expect("the session starts");
         let json = serde_json::to_value(&grant).expect("a grant serializes");
         let read: Grant = serde_json::from_value(json.clone()).expect("a grant deserializes");
         assert_eq!(serde_json::to_value(&read).expect("it serializes"), json);

@@ -55,7 +55,7 @@ fn routes(sessions: &SlidingSessions) -> Router {
 
 async fn serve(app: Router) -> Client {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let address: SocketAddr = listener.local_addr().expect("bound");
+    let address: SocketAddr = listener.local_addr().expect("a bound socket");
     tokio::spawn(axum::serve(listener, app).into_future());
     Client::new(address, Version::HTTP_11)
 }
@@ -69,7 +69,7 @@ fn assert_rejected(response: &Response<Bytes>, kind: RejectionKind) {
     let headers = response.headers();
     assert_eq!(headers["content-type"], "application/problem+json");
     assert_eq!(headers["cache-control"], "no-store");
-    assert!(headers["www-authenticate"].to_str().expect("text").starts_with("Bearer"));
+    assert!(headers["www-authenticate"].to_str().expect("UTF-8").starts_with("Bearer"));
     let problem: serde_json::Value = serde_json::from_slice(response.body()).expect("JSON");
     let expected = serde_json::json!({
         "type": "about:blank", "title": kind.title(), "status": 401, "code": kind.code(),
@@ -141,7 +141,7 @@ async fn rejections_are_problem_details() {
 }
 
 #[tokio::test]
-async fn extractors_reject_where_the_layer_lets_pass() {
+async fn extractors_reject_behind_an_optional_layer() {
     let stack = stack(|builder| builder);
     let caller = serve(routes(&stack.sessions).layer(stack.sessions.layer().optional())).await;
     let bearer = stack.sign_in_bearer().await;
@@ -182,7 +182,7 @@ async fn rules_inside_nest_see_the_rest_of_the_path() {
 }
 
 #[tokio::test]
-async fn head_is_a_users_request_with_no_body() {
+async fn head_is_a_request_of_class_user_without_a_body() {
     let stack = stack(|builder| builder);
     let caller = serve(routes(&stack.sessions).layer(stack.sessions.layer())).await;
     let bearer = stack.sign_in_bearer().await;
@@ -197,7 +197,7 @@ async fn head_is_a_users_request_with_no_body() {
 }
 
 #[tokio::test]
-async fn p27_options_is_authenticated_and_never_counts() {
+async fn p27_options_is_authenticated_and_is_not_activity() {
     let stack = stack(|builder| builder);
     let caller = serve(routes(&stack.sessions).layer(stack.sessions.layer())).await;
     let bearer = stack.sign_in_bearer().await;
@@ -216,7 +216,7 @@ async fn p27_options_is_authenticated_and_never_counts() {
 }
 
 #[tokio::test]
-async fn allow_preflight_answers_and_passes_nothing_inward() {
+async fn allow_preflight_answers_preflights_only() {
     let stack = stack(SlidingSessionsBuilder::allow_preflight);
     let caller = serve(routes(&stack.sessions).layer(stack.sessions.layer())).await;
     let preflight = Request::options("/any")

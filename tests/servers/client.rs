@@ -23,7 +23,7 @@ impl Client {
         Self { client, address }
     }
 
-    /// Sends `request`, whose URI is a path, and reads the response to its end.
+    /// Sends `request`, whose URI is a path, and reads the whole response.
     pub(crate) async fn send(&self, request: request::Builder) -> Response<Bytes> {
         let mut request: Request<Full<Bytes>> =
             request.body(Full::default()).expect("a well-formed request");

@@ -1,4 +1,4 @@
-//! A plain hyper server on a port of its own.
+//! A plain hyper server on a free port.
 
 use std::{error::Error, net::SocketAddr};
 
@@ -18,7 +18,7 @@ use tower::Service;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Serves `service` for as long as the test's runtime lives.
+/// Serves `service` until the runtime of the test shuts down.
 pub(crate) async fn serve<S, B>(service: S, version: Version) -> SocketAddr
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>, Future: Send>
@@ -28,7 +28,7 @@ where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let address = listener.local_addr().expect("bound");
+    let address = listener.local_addr().expect("a bound socket");
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let (io, service) = (TokioIo::new(stream), TowerToHyperService::new(service.clone()));

@@ -15,7 +15,7 @@ use crate::{
     stack::{IDLE_TIMEOUT, RENEWAL_DUE, stack},
 };
 
-/// Reads its request's body, so that the body's type must arrive unchanged.
+/// Reads the request body: compiles only if the stack passes its type through.
 async fn subject(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let session = request.extensions().get::<Session>().expect("authenticated").clone();
     let body: Incoming = request.into_body();
@@ -23,7 +23,7 @@ async fn subject(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, In
     Ok(Response::new(session.subject().to_owned().into()))
 }
 
-async fn a_session_slides_and_ends(version: Version) {
+async fn a_session_is_renewed_and_expires(version: Version) {
     let stack = stack(|builder| builder);
     let service = ServiceBuilder::new().layer(stack.sessions.layer()).service(service_fn(subject));
     let caller = Client::new(hyper_server::serve(service, version).await, version);
@@ -54,11 +54,11 @@ async fn a_session_slides_and_ends(version: Version) {
 }
 
 #[tokio::test]
-async fn http1_a_session_slides_and_ends() {
-    a_session_slides_and_ends(Version::HTTP_11).await;
+async fn http1_a_session_is_renewed_and_expires() {
+    a_session_is_renewed_and_expires(Version::HTTP_11).await;
 }
 
 #[tokio::test]
-async fn http2_a_session_slides_and_ends() {
-    a_session_slides_and_ends(Version::HTTP_2).await;
+async fn http2_a_session_is_renewed_and_expires() {
+    a_session_is_renewed_and_expires(Version::HTTP_2).await;
 }

@@ -1,4 +1,4 @@
-//! The stack in axum, hyper, tonic and tower-http: over TCP, and axum's ready-made routes.
+//! The stack in axum, hyper, tonic and tower-http over TCP, and the axum routes in process.
 
 #[path = "../test_stack/mod.rs"]
 mod test_stack;

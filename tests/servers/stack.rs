@@ -14,6 +14,7 @@ pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(45 * 60);
 pub(crate) fn stack(
     set: impl FnOnce(SlidingSessionsBuilder) -> SlidingSessionsBuilder,
 ) -> TestStack {
-    let policy = Policy::builder().idle_timeout(IDLE_TIMEOUT).build().expect("a legal policy");
+    let policy =
+        Policy::builder().idle_timeout(IDLE_TIMEOUT).build().expect("a legal configuration");
     TestStack::with(policy, set)
 }

@@ -1,4 +1,4 @@
-//! A tonic server behind the stack, called by a tonic client and by bare HTTP/2.
+//! A tonic server behind the stack, called by a tonic client and by plain HTTP/2.
 
 use std::net::SocketAddr;
 
@@ -25,7 +25,7 @@ const CHECK: &str = "/grpc.health.v1.Health/Check";
 
 async fn serve(stack: &TestStack) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let address = listener.local_addr().expect("bound");
+    let address = listener.local_addr().expect("a bound socket");
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_service_status("documents", tonic_health::ServingStatus::Serving).await;
     let server =
@@ -64,22 +64,22 @@ fn assert_rejected(result: Result<tonic::Response<HealthCheckResponse>, Status>,
 }
 
 #[tokio::test]
-async fn a_call_with_a_token_succeeds_and_a_fresh_token_stays() {
+async fn a_call_succeeds_and_a_fresh_token_is_not_renewed() {
     let stack = stack(|builder| builder);
     let mut client = connect(serve(&stack).await).await;
     let bearer = stack.sign_in_bearer().await;
-    let response = check(&mut client, Some(&bearer)).await.expect("admitted");
+    let response = check(&mut client, Some(&bearer)).await.expect("the call is accepted");
     assert!(!response.metadata().contains_key("x-refreshed-token"));
     assert_eq!(response.into_inner().status(), ServingStatus::Serving);
 }
 
 #[tokio::test]
-async fn a_renewed_token_is_initial_metadata_and_opens_the_next_call() {
+async fn a_renewed_token_is_in_the_initial_metadata_and_authenticates() {
     let stack = stack(|builder| builder);
     let mut client = connect(serve(&stack).await).await;
     let bearer = stack.sign_in_bearer().await;
     stack.clock.advance(RENEWAL_DUE);
-    let response = check(&mut client, Some(&bearer)).await.expect("admitted");
+    let response = check(&mut client, Some(&bearer)).await.expect("the call is accepted");
     let renewed = response.metadata().get("x-refreshed-token").expect("renewed");
     let renewed = format!("Bearer {}", renewed.to_str().expect("a token"));
     stack.clock.advance(RENEWAL_DUE);
@@ -93,19 +93,20 @@ async fn a_streaming_call_is_renewed_in_its_initial_metadata() {
     let mut client = connect(serve(&stack).await).await;
     let bearer = stack.sign_in_bearer().await;
     stack.clock.advance(RENEWAL_DUE);
-    let response = client.watch(about("documents", Some(&bearer))).await.expect("admitted");
+    let response =
+        client.watch(about("documents", Some(&bearer))).await.expect("the call is accepted");
     assert!(response.metadata().contains_key("x-refreshed-token"));
-    let first = response.into_inner().message().await.expect("a message").expect("no end");
+    let first = response.into_inner().message().await.expect("a message").expect("an open stream");
     assert_eq!(first.status(), ServingStatus::Serving);
 }
 
 #[tokio::test]
-async fn a_rejected_call_is_unauthenticated_and_says_why() {
+async fn a_rejected_call_is_unauthenticated_with_a_code() {
     let stack = stack(|builder| builder);
     let mut client = connect(serve(&stack).await).await;
     let bearer = stack.sign_in_bearer().await;
     let revoked = stack.sessions.start("eve").await.expect("a session");
-    stack.sessions.revoke(revoked.session_id()).await.expect("ended");
+    stack.sessions.revoke(revoked.session_id()).await.expect("the session is revoked");
     let revoked = format!("Bearer {}", revoked.access_token());
 
     assert_rejected(check(&mut client, None).await, "missing_token");
@@ -128,11 +129,11 @@ async fn a_handlers_error_is_not_renewed() {
     assert_eq!(status.code(), Code::NotFound);
     assert!(!status.metadata().contains_key("x-refreshed-token"));
     assert!(!status.metadata().contains_key("session-error"));
-    let response = check(&mut client, Some(&bearer)).await.expect("admitted");
+    let response = check(&mut client, Some(&bearer)).await.expect("the call is accepted");
     assert!(response.metadata().contains_key("x-refreshed-token"), "the limiter stayed open");
 }
 
-/// Calls [`CHECK`] with an empty message, and returns the response as HTTP/2 delivers it.
+/// Calls [`CHECK`] with an empty message and returns the HTTP/2 response.
 async fn call_bare(address: SocketAddr, bearer: Option<&str>) -> Response<h2::RecvStream> {
     let stream = TcpStream::connect(address).await.expect("a connection");
     let (client, connection) = h2::client::handshake(stream).await.expect("a handshake");
@@ -147,7 +148,7 @@ async fn call_bare(address: SocketAddr, bearer: Option<&str>) -> Response<h2::Re
     let request = request.body(()).expect("a request");
     let mut client = client.ready().await.expect("a free stream");
     let (response, mut body) = client.send_request(request, false).expect("sent");
-    // Uncompressed, of length zero: the health of the whole server.
+    // Not compressed, length zero: asks for the health of the whole server.
     body.send_data(Bytes::from_static(&[0; 5]), true).expect("sent");
     response.await.expect("a response")
 }
@@ -156,7 +157,7 @@ async fn call_bare(address: SocketAddr, bearer: Option<&str>) -> Response<h2::Re
 async fn a_rejection_is_one_headers_frame_that_ends_the_stream() {
     let stack = stack(|builder| builder);
     let response = call_bare(serve(&stack).await, None).await;
-    assert!(response.body().is_end_stream(), "END_STREAM stands on the HEADERS frame");
+    assert!(response.body().is_end_stream(), "the HEADERS frame has END_STREAM");
     assert_eq!(response.status(), StatusCode::OK);
     let headers = response.headers();
     assert_eq!(headers[CONTENT_TYPE], "application/grpc");
@@ -169,7 +170,7 @@ async fn a_rejection_is_one_headers_frame_that_ends_the_stream() {
 }
 
 #[tokio::test]
-async fn an_admitted_call_has_its_status_in_the_trailers() {
+async fn an_accepted_call_has_its_status_in_the_trailers() {
     let stack = stack(|builder| builder);
     let bearer = stack.sign_in_bearer().await;
     let address = serve(&stack).await;
@@ -181,9 +182,9 @@ async fn an_admitted_call_has_its_status_in_the_trailers() {
     let mut body = response.into_body();
     while let Some(data) = body.data().await {
         let data = data.expect("a message");
-        body.flow_control().release_capacity(data.len()).expect("taken off");
+        body.flow_control().release_capacity(data.len()).expect("capacity is released");
     }
-    let trailers = body.trailers().await.expect("a whole stream").expect("trailers");
+    let trailers = body.trailers().await.expect("the whole stream").expect("trailers");
     assert_eq!(trailers["grpc-status"], "0");
     assert!(!trailers.contains_key("x-refreshed-token"));
 }

@@ -1,4 +1,4 @@
-//! The stack inside and outside tower-http's layers, over TCP.
+//! The stack inside and outside the layers of tower-http, over TCP.
 
 use std::{convert::Infallible, future, time::Duration};
 
@@ -31,7 +31,7 @@ use crate::{
 const ORIGIN: &str = "https://app.example";
 const MOMENT: Duration = Duration::from_millis(1);
 
-/// Far longer than any of these tests may take.
+/// Longer than any of these tests takes.
 const LONG: Duration = Duration::from_secs(600);
 
 async fn page(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
@@ -68,7 +68,7 @@ fn from_browser(bearer: &str) -> request::Builder {
 
 fn exposed(response: &Response<Bytes>) -> Vec<&str> {
     let names = response.headers().get_all("access-control-expose-headers");
-    let names = names.iter().map(|names| names.to_str().expect("text"));
+    let names = names.iter().map(|names| names.to_str().expect("UTF-8"));
     names.flat_map(|names| names.split(',')).map(str::trim).collect()
 }
 
@@ -80,7 +80,7 @@ macro_rules! caller {
 }
 
 #[tokio::test]
-async fn a_browser_walks_through_cors_outside() {
+async fn a_browser_passes_cors_outside_the_stack() {
     let stack = stack(|builder| builder);
     let caller = caller!(cors(), stack.sessions.layer() => page);
     let bearer = stack.sign_in_bearer().await;
@@ -100,7 +100,7 @@ async fn a_browser_walks_through_cors_outside() {
 }
 
 #[tokio::test]
-async fn a_401_can_be_read_where_cors_is_outside_and_not_where_it_is_inside() {
+async fn a_browser_can_read_a_401_only_if_cors_is_outside() {
     let stack = stack(|builder| builder);
     let outside = caller!(cors(), stack.sessions.layer() => page);
     let inside = caller!(stack.sessions.layer(), cors() => page);
@@ -128,15 +128,15 @@ async fn exposed_headers_are_merged_wherever_cors_sets_its_own() {
     let wrapped = caller!(
         ExposeHeadersLayer::new(names.clone()), with_own(), stack.sessions.layer() => page
     );
-    let told = caller!(cors().expose_headers(both.clone()), stack.sessions.layer() => page);
+    let listed = caller!(cors().expose_headers(both.clone()), stack.sessions.layer() => page);
     let bearer = stack.sign_in_bearer().await;
-    for caller in [inside, wrapped, told] {
+    for caller in [inside, wrapped, listed] {
         assert_eq!(exposed(&caller.send(from_browser(&bearer)).await), both);
     }
 }
 
 #[tokio::test]
-async fn a_timeout_fires_on_either_side_and_renews_nothing() {
+async fn a_timeout_layer_on_either_side_prevents_renewal() {
     let stack = stack(|builder| builder);
     let outside = caller!(timeout(MOMENT), stack.sessions.layer() => hang);
     let inside = caller!(stack.sessions.layer(), timeout(MOMENT) => hang);
@@ -172,7 +172,7 @@ async fn compression_on_either_side_keeps_the_renewed_token() {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn p10_no_trace_names_a_token() {
+async fn p10_no_trace_holds_a_token() {
     // The server's tasks run on this thread too.
     let (log, _recording) = RecordedLog::start();
     let trace = || {
@@ -220,7 +220,7 @@ async fn every_layer_composes_in_both_orders() {
         stack.sessions.layer(),
         TraceLayer::new_for_http(), CompressionLayer::new(), cors(), timeout(LONG) => page
     );
-    // One stack around another: an outer gateway and an inner service in one process.
+    // One stack around another: a gateway and a service in one process.
     let nested = caller!(
         timeout(LONG), stack.sessions.layer(), cors(), stack.sessions.layer().optional() => page
     );

@@ -1,4 +1,4 @@
-//! How a session begins, and what its epoch becomes.
+//! The start of a session, and its epoch.
 
 use std::time::Duration;
 
@@ -11,17 +11,17 @@ use tower_sliding_session::{
 use crate::{
     empty_stores::Store,
     sign_in::{
-        ABSOLUTE, ADA, BEGIN, JOY, after, all_of, ask, begin, begun, everything, is_live, listed,
+        ABSOLUTE, ADA, BEGIN, JOY, after, all_of, ask, begin, begun, everything, is_active, listed,
         revoke_all, row, rows,
     },
 };
 
-/// A second after every sign-in here.
-const MARK: Timestamp = after(1000);
+/// One second after every sign-in here.
+const CUTOFF: Timestamp = after(1000);
 
-/// A bulk revocation whose mark, as a clock skew has it, is later than its instant.
-fn marked(scope: Scope, mark: Timestamp) -> BulkRevocation {
-    BulkRevocation { mark, ..all_of(scope, BEGIN) }
+/// A bulk revocation whose cutoff is later than its instant, as with clock skew.
+fn revocation_with_cutoff(scope: Scope, cutoff: Timestamp) -> BulkRevocation {
+    BulkRevocation { mark: cutoff, ..all_of(scope, BEGIN) }
 }
 
 fn of_epoch(sid: &str, epoch: Timestamp) -> SessionRecord {
@@ -43,8 +43,8 @@ pub(crate) async fn a_session_begins_with_its_record_its_entry_and_its_row(store
         begin(&store, &record).await;
         let kept = store.session(record.key, after(5)).await.expect("the store answers");
         assert!(kept == Some(record.clone()), "{}", record.sid);
-        let peeked = store.get(record.key).await.expect("the store answers");
-        assert_eq!(peeked, StoredSession::Active(record.last_seen));
+        let stored = store.get(record.key).await.expect("the store answers");
+        assert_eq!(stored, StoredSession::Active(record.last_seen));
     }
     let rows = rows(&store, "session_started").await;
     let expected = [("bare", JOY, 5), ("whole", ADA, 0)].map(|(sid, person, millis)| {
@@ -54,20 +54,20 @@ pub(crate) async fn a_session_begins_with_its_record_its_entry_and_its_row(store
     assert!(rows == expected);
 }
 
-pub(crate) async fn without_marks_the_epoch_is_its_own(store: Store) {
+pub(crate) async fn without_a_cutoff_the_epoch_is_the_sign_in_time(store: Store) {
     for (sid, epoch) in [("first", BEGIN), ("second", BEGIN), ("third", after(7))] {
         assert_eq!(begin(&store, &of_epoch(sid, epoch)).await, epoch);
     }
 }
 
-pub(crate) async fn p29_a_sign_in_after_a_bulk_revocation_lives(store: Store) {
+pub(crate) async fn p29_a_sign_in_after_a_bulk_revocation_is_active(store: Store) {
     for (kind, scope) in scopes().into_iter().enumerate() {
-        let mark = MARK + Duration::from_secs(kind as u64);
-        revoke_all(&store, marked(scope, mark)).await;
+        let cutoff = CUTOFF + Duration::from_secs(kind as u64);
+        revoke_all(&store, revocation_with_cutoff(scope, cutoff)).await;
         let expected = [(-1, 1), (0, 1), (1, 1), (2, 2)];
         for (offset, epoch) in expected {
             let epoch_of =
-                |offset| Timestamp::from_millis(mark.as_millis().saturating_add_signed(offset));
+                |offset| Timestamp::from_millis(cutoff.as_millis().saturating_add_signed(offset));
             let record = of_epoch(&format!("{kind} {offset}"), epoch_of(offset));
             let answer = begin(&store, &record).await;
             assert_eq!(answer, epoch_of(epoch), "{}", record.sid);
@@ -78,43 +78,43 @@ pub(crate) async fn p29_a_sign_in_after_a_bulk_revocation_lives(store: Store) {
     }
 }
 
-pub(crate) async fn p29_whatever_lives_dies_and_the_next_sign_in_comes_behind_it(store: Store) {
+pub(crate) async fn p29_the_epoch_of_a_sign_in_is_later_than_every_cutoff(store: Store) {
     for (kind, scope) in scopes().into_iter().enumerate() {
-        let mark = MARK + Duration::from_secs(kind as u64);
+        let cutoff = CUTOFF + Duration::from_secs(kind as u64);
         let milli = Duration::from_millis(1);
-        let begun = [("before", mark - milli), ("at", mark), ("behind", mark + milli)]
+        let begun = [("before", cutoff - milli), ("at", cutoff), ("behind", cutoff + milli)]
             .map(|(name, epoch)| of_epoch(&format!("{kind} {name}"), epoch));
         for record in &begun {
             assert_eq!(begin(&store, record).await, record.epoch);
         }
-        assert_eq!(revoke_all(&store, marked(scope, mark)).await, 3);
+        assert_eq!(revoke_all(&store, revocation_with_cutoff(scope, cutoff)).await, 3);
         for record in &begun {
-            assert!(!is_live(&store, record, BEGIN).await, "{}", record.sid);
+            assert!(!is_active(&store, record, BEGIN).await, "{}", record.sid);
         }
-        let next = of_epoch(&format!("{kind} next"), mark);
-        assert_eq!(begin(&store, &next).await, mark + milli + milli);
+        let next = of_epoch(&format!("{kind} next"), cutoff);
+        assert_eq!(begin(&store, &next).await, cutoff + milli + milli);
         assert_eq!(listed(&store, scope, BEGIN).await, [&*next.sid]);
-        revoke_all(&store, marked(scope, mark)).await;
+        revoke_all(&store, revocation_with_cutoff(scope, cutoff)).await;
     }
 }
 
-pub(crate) async fn p29_the_latest_mark_of_all_scopes_counts(store: Store) {
+pub(crate) async fn p29_the_latest_cutoff_of_all_scopes_applies(store: Store) {
     for (scope, millis) in scopes().into_iter().zip([2000, 3000, 1000]) {
-        revoke_all(&store, marked(scope, after(millis))).await;
+        revoke_all(&store, revocation_with_cutoff(scope, after(millis))).await;
     }
     assert_eq!(begin(&store, &of_epoch("s", BEGIN)).await, after(3001));
-    let earlier = marked(ADA.account(), after(2500));
+    let earlier = revocation_with_cutoff(ADA.account(), after(2500));
     revoke_all(&store, earlier).await;
     assert_eq!(begin(&store, &of_epoch("t", BEGIN)).await, after(3002), "behind what it ended");
 }
 
-pub(crate) async fn p29_a_mark_reaches_sessions_that_the_store_never_saw(store: Store) {
-    revoke_all(&store, marked(ADA.user(), MARK)).await;
+pub(crate) async fn p29_a_cutoff_revokes_sessions_that_the_store_does_not_know(store: Store) {
+    revoke_all(&store, revocation_with_cutoff(ADA.user(), CUTOFF)).await;
     let milli = Duration::from_millis(1);
     for (epoch, expected) in [
-        (MARK - milli, RefreshedSession::Revoked),
-        (MARK, RefreshedSession::Revoked),
-        (MARK + milli, RefreshedSession::Unknown),
+        (CUTOFF - milli, RefreshedSession::Revoked),
+        (CUTOFF, RefreshedSession::Revoked),
+        (CUTOFF + milli, RefreshedSession::Unknown),
     ] {
         let stranger = RefreshAsk { epoch, ..ask(&ADA.signs_in("stranger", BEGIN), "r1") };
         let state = store.refresh_state(stranger).await.expect("the store answers");
@@ -122,12 +122,12 @@ pub(crate) async fn p29_a_mark_reaches_sessions_that_the_store_never_saw(store: 
     }
 }
 
-pub(crate) async fn p04_an_ended_session_does_not_begin_again(store: Store) {
+pub(crate) async fn p04_a_revoked_session_cannot_start_again(store: Store) {
     let record = begun(&store, ADA, "s").await;
     store.write_tombstone(record.key, BEGIN + ABSOLUTE).await.expect("the store answers");
-    // Whether or not the store takes the record, the session stays over.
+    // Whether or not the store accepts the record, the session stays revoked.
     drop(store.begin(record.clone(), row(&record, "session_started", after(1))).await);
-    assert!(!is_live(&store, &record, after(1)).await);
-    let peeked = store.get(record.key).await.expect("the store answers");
-    assert_eq!(peeked, StoredSession::Ended);
+    assert!(!is_active(&store, &record, after(1)).await);
+    let stored = store.get(record.key).await.expect("the store answers");
+    assert_eq!(stored, StoredSession::Ended);
 }

@@ -1,4 +1,4 @@
-//! Strings and instants that nobody should have sent.
+//! Hostile strings and extreme instants.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::{
     sign_in::{ADA, BEGIN, after, all_of, begin, everything, row, rows},
 };
 
-/// The last millisecond that a claim may name.
+/// The last millisecond that a claim may hold.
 const END_OF_9999: Timestamp = Timestamp::from_millis(253_402_300_799_999);
 
 fn hostile_strings() -> Vec<String> {
@@ -57,7 +57,7 @@ fn record_of(text: &str) -> SessionRecord {
     }
 }
 
-pub(crate) async fn p14_strings_come_back_as_they_went(store: Store) {
+pub(crate) async fn p14_strings_are_returned_as_stored(store: Store) {
     for text in hostile_strings() {
         let record = record_of(&text);
         let detail = serde_json::json!({ "text": text }).to_string();
@@ -113,7 +113,7 @@ pub(crate) async fn p14_look_alike_strings_are_different_sessions(store: Store) 
     }
 }
 
-/// Asks everything that a store can be asked, at `now`.
+/// Calls every method of a store at `now`.
 async fn everything_at(store: &Store, sid: &str, now: Timestamp, idle: Duration) {
     let record = SessionRecord { idle, ends_at: now, ..ADA.signs_in(sid, now) };
     let row = row(&record, "happened", now);
@@ -164,7 +164,7 @@ pub(crate) async fn p13_extreme_instants_do_not_panic(store: Store) {
     }
 }
 
-pub(crate) async fn p13_the_ends_of_what_a_claim_may_name_are_kept_exactly(store: Store) {
+pub(crate) async fn p13_the_earliest_and_latest_instants_are_stored_exactly(store: Store) {
     for (sid, at) in [("first", Timestamp::EPOCH), ("last", END_OF_9999)] {
         let record = SessionRecord {
             auth_time: at,

@@ -1,4 +1,4 @@
-//! What is read of live sessions.
+//! Reading active sessions and their users.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::{
     empty_stores::Store,
     sign_in::{
         ABSOLUTE, ADA, BEGIN, BOB, EVE, IDLE, JOY, Person, after, all_of, begin, begun, everything,
-        exchange, is_live, listed, revoke_all, rotate, session, touch,
+        exchange, is_active, listed, revoke_all, rotate, session, touch,
     },
 };
 
@@ -24,7 +24,7 @@ async fn users(store: &Store, limit: u32, now: Timestamp) -> Vec<(String, Timest
     users.into_iter().map(|user| (user.sub, user.last_login_at)).collect()
 }
 
-pub(crate) async fn a_session_is_live_until_its_deadlines(store: Store) {
+pub(crate) async fn a_session_is_active_until_its_deadlines(store: Store) {
     let idle = begun(&store, ADA, "idle").await;
     let short = SessionRecord { ends_at: after(5000), ..ADA.signs_in("absolute", BEGIN) };
     begin(&store, &short).await;
@@ -32,23 +32,23 @@ pub(crate) async fn a_session_is_live_until_its_deadlines(store: Store) {
         for (now, expected) in
             [(deadline - MILLI, true), (deadline, false), (Timestamp::MAX, false)]
         {
-            assert_eq!(is_live(&store, record, now).await, expected, "{} {now:?}", record.sid);
+            assert_eq!(is_active(&store, record, now).await, expected, "{} {now:?}", record.sid);
             let is_listed = listed(&store, ADA.user(), now).await.contains(&record.sid);
             assert_eq!(is_listed, expected, "{} {now:?}", record.sid);
         }
     }
-    assert!(is_live(&store, &idle, BEGIN).await, "to read is to change nothing");
+    assert!(is_active(&store, &idle, BEGIN).await, "to read is to change nothing");
 }
 
-pub(crate) async fn an_activity_of_either_kind_extends_a_session(store: Store) {
+pub(crate) async fn activity_by_request_or_refresh_extends_a_session(store: Store) {
     let requested = begun(&store, ADA, "requested").await;
     let refreshed = begun(&store, ADA, "refreshed").await;
     let at = BEGIN + IDLE - MILLI;
     store.touch(requested.key, touch(at, at)).await.expect("the store answers");
     rotate(&store, exchange(&refreshed, "r1", "r2", at)).await;
     for record in [requested, refreshed] {
-        assert!(is_live(&store, &record, at + IDLE - MILLI).await, "{}", record.sid);
-        assert!(!is_live(&store, &record, at + IDLE).await, "{}", record.sid);
+        assert!(is_active(&store, &record, at + IDLE - MILLI).await, "{}", record.sid);
+        assert!(!is_active(&store, &record, at + IDLE).await, "{}", record.sid);
         let kept = store.session(record.key, at).await.expect("the store answers");
         let expected = SessionRecord { last_seen: at, ..record };
         assert!(kept == Some(expected), "the record tells the later activity");
@@ -63,7 +63,7 @@ pub(crate) async fn an_unknown_session_has_no_record(store: Store) {
     assert!(users(&store, 10, BEGIN).await.len() == 1);
 }
 
-pub(crate) async fn a_list_holds_the_live_sessions_of_its_scope(store: Store) {
+pub(crate) async fn a_list_holds_the_active_sessions_of_its_scope(store: Store) {
     for (millis, person) in [ADA, BOB, EVE, JOY].into_iter().enumerate() {
         let at = after(millis as u64);
         begin(&store, &person.signs_in(person.sub, at)).await;
@@ -92,7 +92,7 @@ pub(crate) async fn active_users_are_distinct_and_the_latest_sign_in_first(store
     assert_eq!(users(&store, 1, after(60)).await, expected[..1]);
 }
 
-pub(crate) async fn active_users_are_those_with_a_live_session(store: Store) {
+pub(crate) async fn active_users_have_an_active_session(store: Store) {
     for (sid, person, millis) in
         [("ada 1", ADA, 10), ("ada 2", ADA, 40), ("bob 1", BOB, 20), ("bob 2", BOB, 30)]
     {
@@ -103,8 +103,8 @@ pub(crate) async fn active_users_are_those_with_a_live_session(store: Store) {
     let [ada, bob] = ACME.map(|person| person.sub.to_owned());
     let expected = [(bob.clone(), after(30)), (ada, after(10))];
     assert_eq!(users(&store, 10, now).await, expected);
-    let ada_1_is_over = after(10) + IDLE;
-    assert_eq!(users(&store, 10, ada_1_is_over).await, [(bob.clone(), after(30))]);
+    let ada_1_is_idle = after(10) + IDLE;
+    assert_eq!(users(&store, 10, ada_1_is_idle).await, [(bob.clone(), after(30))]);
     let mut revocation = all_of(BOB.user(), now);
     revocation.exempt = Exempt::Sessions(vec![session("bob 1")]);
     revoke_all(&store, revocation).await;

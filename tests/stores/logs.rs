@@ -1,4 +1,4 @@
-//! What the logs hold.
+//! The rows of the logs.
 
 use tower_sliding_session::{
     audit::{AuditRecord, LogCategory},
@@ -33,7 +33,7 @@ async fn events(store: &Store, category: LogCategory, scope: Scope) -> Vec<Strin
     page.items.into_iter().map(|row| row.event.into_owned()).collect()
 }
 
-pub(crate) async fn rows_come_back_as_they_went_the_latest_first(store: Store) {
+pub(crate) async fn rows_are_returned_as_written_latest_first(store: Store) {
     let anonymous = AuditRecord { session: None, user: None, ..about(JOY, "anonymous", 30) };
     let detailed = AuditRecord {
         detail: r#"{"class":"user","status":200,"route":"/documents/{id}"}"#.into(),
@@ -99,7 +99,7 @@ pub(crate) async fn pages_of_a_log_hold_each_row_once(store: Store) {
     }
 }
 
-pub(crate) async fn appending_nothing_is_nothing(store: Store) {
+pub(crate) async fn appending_no_rows_changes_nothing(store: Store) {
     append(&store, &[]).await;
     assert!(events(&store, LogCategory::Security, everything()).await.is_empty());
 }

@@ -1,4 +1,4 @@
-//! Lists of sessions that are read piece by piece.
+//! Pages of session lists.
 
 use std::cmp::Reverse;
 
@@ -31,7 +31,7 @@ fn sids(records: &[SessionRecord]) -> Vec<&str> {
     records.iter().map(|record| record.sid.as_str()).collect()
 }
 
-/// Reads a whole list by pages of `limit`, each cursor by way of its text.
+/// Reads a whole list in pages of `limit`; each cursor passes through its text form.
 async fn all_pages(store: &Store, scope: Scope, limit: u32) -> Vec<SessionRecord> {
     let (mut all, mut cursor) = (Vec::new(), None);
     loop {
@@ -40,11 +40,11 @@ async fn all_pages(store: &Store, scope: Scope, limit: u32) -> Vec<SessionRecord
         assert!(page.next.is_none() || page.items.len() == limit as usize);
         all.extend(page.items);
         let Some(next) = page.next else { return all };
-        cursor = Some(next.to_string().parse().expect("a cursor comes back as it went"));
+        cursor = Some(next.to_string().parse().expect("a cursor parses from its text"));
     }
 }
 
-/// Signs people in: many at the same instant, in no order.
+/// Signs users in: many at the same instant, in no order.
 async fn crowd(store: &Store) -> Vec<(Person, SessionRecord)> {
     let mut crowd = Vec::new();
     for id in 0..30_u64 {
@@ -70,7 +70,7 @@ pub(crate) async fn pages_hold_each_session_once_and_in_order(store: Store) {
     }
 }
 
-pub(crate) async fn a_page_goes_on_where_it_ended_whatever_has_changed(store: Store) {
+pub(crate) async fn a_page_continues_after_the_last_one_despite_changes(store: Store) {
     for millis in 0..6 {
         begin(&store, &ADA.signs_in(&format!("s{millis}"), after(millis))).await;
     }
@@ -91,7 +91,7 @@ pub(crate) async fn a_page_goes_on_where_it_ended_whatever_has_changed(store: St
     assert_eq!(sids(&again.items), ["later", "s5"]);
 }
 
-pub(crate) async fn pages_skip_what_is_over(store: Store) {
+pub(crate) async fn pages_skip_expired_and_revoked_sessions(store: Store) {
     let crowd = crowd(&store).await;
     let keys: Vec<StoreKey> = crowd.iter().map(|(_, record)| record.key).collect();
     for key in keys.iter().step_by(2) {

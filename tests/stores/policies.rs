@@ -1,4 +1,4 @@
-//! What the owners of accounts have decided.
+//! The timeouts that account owners set.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ async fn in_force(store: &Store, account: StoreKey) -> TimeoutOverrides {
     store.overrides(account).await.expect("the store answers")
 }
 
-pub(crate) async fn overrides_are_exchanged_if_the_old_ones_are_in_force(store: Store) {
+pub(crate) async fn overrides_are_replaced_only_if_the_expected_ones_are_stored(store: Store) {
     assert_eq!(in_force(&store, acme()).await, DEFAULT);
     assert!(!changed(&store, SHORT, BOTH).await, "the default is in force");
     assert_eq!(in_force(&store, acme()).await, DEFAULT);
@@ -49,12 +49,12 @@ pub(crate) async fn overrides_are_exchanged_if_the_old_ones_are_in_force(store: 
     }
 }
 
-pub(crate) async fn overrides_are_of_one_account(store: Store) {
+pub(crate) async fn overrides_apply_to_one_account(store: Store) {
     assert!(changed(&store, DEFAULT, BOTH).await);
     assert_eq!(in_force(&store, EVE.account().key()).await, DEFAULT);
 }
 
-pub(crate) async fn the_layers_hear_of_overrides(store: Store) {
+pub(crate) async fn the_layers_see_new_overrides(store: Store) {
     let policies = store.account_policies().expect("the store supports account policies");
     assert_eq!(policies.overrides(|| Some(acme())), None);
     assert!(changed(&store, DEFAULT, SHORT).await);

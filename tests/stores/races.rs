@@ -1,4 +1,4 @@
-//! What stays true whatever runs beside it.
+//! Concurrent calls.
 
 use std::{
     sync::{
@@ -26,7 +26,7 @@ use crate::{
     policies::change,
     rotate::unused,
     sign_in::{
-        ABSOLUTE, ADA, BEGIN, after, all_of, begin, begun, exchange, is_live, listed, revoke_all,
+        ABSOLUTE, ADA, BEGIN, after, all_of, begin, begun, exchange, is_active, listed, revoke_all,
         rotate, row, rows, state, token_state, touch,
     },
 };
@@ -39,7 +39,7 @@ const fn round_at(round: u64) -> Timestamp {
     after(round * 10)
 }
 
-pub(crate) async fn p05_fifty_rotations_of_one_token_are_one(store: Store) {
+pub(crate) async fn p05_one_of_fifty_rotations_of_one_token_succeeds(store: Store) {
     let record = begun(&store, ADA, "s").await;
     let mut tasks = JoinSet::new();
     for id in 0..50 {
@@ -57,33 +57,36 @@ pub(crate) async fn p05_fifty_rotations_of_one_token_are_one(store: Store) {
         .collect();
     assert_eq!(refused.len(), 49, "exactly one is done");
     let state = state(&store, &record, "r1").await;
-    assert!(refused.iter().all(|refused| *refused == state), "all are told of one successor");
+    assert!(
+        refused.iter().all(|refused| *refused == state),
+        "every refused rotation returns the same successor"
+    );
     let TokenState::Used { successor: Some(successor), had_successor: true, .. } = state.token
     else {
         panic!("the token was not exchanged")
     };
-    let next = serde_json::from_str::<serde_json::Value>(&successor.refresh).expect("it is JSON");
-    let next = next["jti"].as_str().expect("it names its token").to_owned();
+    let next = serde_json::from_str::<serde_json::Value>(&successor.refresh).expect("JSON");
+    let next = next["jti"].as_str().expect("a jti").to_owned();
     assert_eq!(token_state(&store, &record, &next).await, TokenState::Unused);
 }
 
-/// Refreshes `record` by one chain of tokens until it is refused, which has to be before a refresh
-/// that began when `is_over`. The token that was refused.
+/// Refreshes `record` by one chain of tokens until a refresh is refused, and returns the refused
+/// token. Panics if a refresh that started after `is_revoked` was set succeeds.
 async fn refresh_until_refused(
     store: Store,
     record: SessionRecord,
     chain: usize,
-    is_over: Arc<AtomicBool>,
+    is_revoked: Arc<AtomicBool>,
 ) -> String {
     for step in 0_u64.. {
-        let was_over = is_over.load(SeqCst);
+        let was_revoked = is_revoked.load(SeqCst);
         let [jti, next] = [step, step + 1].map(|step| format!("{} {chain} {step}", record.sid));
         let rotation = Rotation {
             adopt: Some(record.clone()),
             ..exchange(&record, &jti, &next, record.auth_time)
         };
         match rotate(&store, rotation).await {
-            Rotated::Done => assert!(!was_over, "{jti} was exchanged after the end"),
+            Rotated::Done => assert!(!was_revoked, "{jti} was rotated after the revocation"),
             Rotated::Refused(state) => {
                 assert_eq!(state, unused(RefreshedSession::Revoked), "{jti}");
                 return jti;
@@ -94,7 +97,7 @@ async fn refresh_until_refused(
     unreachable!("the session ends")
 }
 
-/// Lets refreshes race what ends their session, [`ROUNDS`] times.
+/// Runs refreshes and `end` concurrently, [`ROUNDS`] times.
 async fn race_against(store: Store, end: impl AsyncFn(&Store, &SessionRecord)) {
     for round in 0..ROUNDS {
         let record = ADA.signs_in(&round.to_string(), round_at(round));
@@ -103,32 +106,32 @@ async fn race_against(store: Store, end: impl AsyncFn(&Store, &SessionRecord)) {
     }
 }
 
-/// Lets refreshes race the end of a session: it wins, whether the store knew the session or a
-/// refresh was about to adopt it.
+/// Runs refreshes and the revocation of their session concurrently: afterwards the session is
+/// revoked, whether the store knew it before or a refresh was about to adopt it.
 async fn race_once(
     store: &Store,
     record: &SessionRecord,
     end: &impl AsyncFn(&Store, &SessionRecord),
 ) {
-    let is_over = Arc::new(AtomicBool::new(false));
+    let is_revoked = Arc::new(AtomicBool::new(false));
     let start = Arc::new(Barrier::new(TASKS + 1));
     let mut tasks = JoinSet::new();
     for chain in 0..TASKS {
         let (store, record) = (Arc::clone(store), record.clone());
-        let (is_over, start) = (Arc::clone(&is_over), Arc::clone(&start));
+        let (is_revoked, start) = (Arc::clone(&is_revoked), Arc::clone(&start));
         tasks.spawn(async move {
             start.wait().await;
-            refresh_until_refused(store, record, chain, is_over).await
+            refresh_until_refused(store, record, chain, is_revoked).await
         });
     }
     start.wait().await;
     end(store, record).await;
-    is_over.store(true, SeqCst);
+    is_revoked.store(true, SeqCst);
     for jti in tasks.join_all().await {
         let revoked = unused(RefreshedSession::Revoked);
         assert_eq!(state(store, record, &jti).await, revoked, "{jti}");
     }
-    assert!(!is_live(store, record, record.auth_time).await, "{}", record.sid);
+    assert!(!is_active(store, record, record.auth_time).await, "{}", record.sid);
     assert!(listed(store, ADA.user(), record.auth_time).await.is_empty(), "{}", record.sid);
 }
 
@@ -141,16 +144,16 @@ pub(crate) async fn p05_nothing_is_usable_after_a_revocation(store: Store) {
     .await;
 }
 
-pub(crate) async fn p05_nothing_is_usable_after_an_end(store: Store) {
+pub(crate) async fn p05_nothing_is_usable_after_a_tombstone(store: Store) {
     race_against(store, async |store, record| {
         store.write_tombstone(record.key, record.ends_at).await.expect("the store answers");
-        let peeked = store.get(record.key).await.expect("the store answers");
-        assert_eq!(peeked, StoredSession::Ended);
+        let stored = store.get(record.key).await.expect("the store answers");
+        assert_eq!(stored, StoredSession::Ended);
     })
     .await;
 }
 
-pub(crate) async fn p05_nothing_is_adopted_after_an_end(store: Store) {
+pub(crate) async fn p05_nothing_is_adopted_after_a_tombstone(store: Store) {
     for round in 0..ROUNDS {
         let unknown = ADA.signs_in(&round.to_string(), round_at(round));
         race_once(&store, &unknown, &async |store: &Store, record: &SessionRecord| {
@@ -168,7 +171,7 @@ pub(crate) async fn p05_nothing_is_usable_after_a_bulk_revocation(store: Store) 
     .await;
 }
 
-pub(crate) async fn p29_a_session_begun_during_a_bulk_revocation_is_before_or_after_it(
+pub(crate) async fn p29_a_session_started_during_a_bulk_revocation_is_before_or_after_it(
     store: Store,
 ) {
     let mut lived_before = 0;
@@ -190,7 +193,7 @@ pub(crate) async fn p29_a_session_begun_during_a_bulk_revocation_is_before_or_af
         for (epoch, record) in tasks.join_all().await {
             let lifecycle_state = epoch == now + Duration::from_millis(1);
             assert!(lifecycle_state || epoch == now, "{}: {epoch:?}", record.sid);
-            assert_eq!(is_live(&store, &record, now).await, lifecycle_state, "{}", record.sid);
+            assert_eq!(is_active(&store, &record, now).await, lifecycle_state, "{}", record.sid);
             died += u64::from(!lifecycle_state);
         }
         assert_eq!(ended, died, "round {round}");
@@ -198,15 +201,15 @@ pub(crate) async fn p29_a_session_begun_during_a_bulk_revocation_is_before_or_af
     }
 }
 
-pub(crate) async fn an_excepted_session_is_never_heard_to_be_revoked(store: Store) {
+pub(crate) async fn an_exempt_session_is_never_seen_as_revoked(store: Store) {
     let record = begun(&store, ADA, "kept").await;
-    let is_over = Arc::new(AtomicBool::new(false));
+    let is_revoked = Arc::new(AtomicBool::new(false));
     let listener = {
         let (store, record) = (Arc::clone(&store), record.clone());
-        let is_over = Arc::clone(&is_over);
+        let is_revoked = Arc::clone(&is_revoked);
         tokio::task::spawn_blocking(move || {
             let revocations = store.revocations().expect("the store supports bulk revocation");
-            while !is_over.load(SeqCst) {
+            while !is_revoked.load(SeqCst) {
                 let revoked_by = revocations.revoked_by(record.key, record.epoch, || record.scopes);
                 assert_eq!(revoked_by, None);
             }
@@ -218,11 +221,11 @@ pub(crate) async fn an_excepted_session_is_never_heard_to_be_revoked(store: Stor
         assert_eq!(revoke_all(&store, revocation).await, 0);
         yield_now().await;
     }
-    is_over.store(true, SeqCst);
+    is_revoked.store(true, SeqCst);
     listener.await.expect("the session was never revoked");
 }
 
-pub(crate) async fn bulk_revocations_side_by_side_end_each_session_once(store: Store) {
+pub(crate) async fn concurrent_bulk_revocations_count_each_session_once(store: Store) {
     for id in 0..20 {
         begun(&store, ADA, &id.to_string()).await;
     }
@@ -237,7 +240,7 @@ pub(crate) async fn bulk_revocations_side_by_side_end_each_session_once(store: S
     assert_eq!(rows(&store, "sessions_revoked_bulk").await.len(), 1);
 }
 
-pub(crate) async fn overrides_exchanged_side_by_side_are_exchanged_once(store: Store) {
+pub(crate) async fn concurrent_overrides_are_replaced_once(store: Store) {
     let new = |id| TimeoutOverrides::new().idle(Duration::from_secs(id));
     let mut tasks = JoinSet::new();
     for id in 0..20 {
@@ -254,25 +257,25 @@ pub(crate) async fn overrides_exchanged_side_by_side_are_exchanged_once(store: S
     assert_eq!(rows(&store, "policy_changed").await.len(), 1);
 }
 
-pub(crate) async fn p04_no_touch_lives_after_an_end(store: Store) {
+pub(crate) async fn p04_no_touch_succeeds_after_a_tombstone(store: Store) {
     for round in 0..ROUNDS {
         let record = begun(&store, ADA, &round.to_string()).await;
-        let is_over = Arc::new(AtomicBool::new(false));
+        let is_revoked = Arc::new(AtomicBool::new(false));
         let start = Arc::new(Barrier::new(TASKS + 1));
         let mut tasks = JoinSet::new();
         for _ in 0..TASKS {
             let (store, key) = (Arc::clone(&store), record.key);
-            let (is_over, start) = (Arc::clone(&is_over), Arc::clone(&start));
+            let (is_revoked, start) = (Arc::clone(&is_revoked), Arc::clone(&start));
             tasks.spawn(async move {
                 start.wait().await;
                 for millis in 0.. {
-                    let was_over = is_over.load(SeqCst);
+                    let was_revoked = is_revoked.load(SeqCst);
                     let now = after(millis % 1000);
                     let touched = store.touch(key, touch(now, now)).await;
                     match touched.expect("the store answers") {
                         TouchOutcome::Ended => break,
                         TouchOutcome::Active(_) => {
-                            assert!(!was_over, "a touch lived after the end");
+                            assert!(!was_revoked, "a touch succeeded after the tombstone");
                         }
                         other => panic!("{other:?}"),
                     }
@@ -282,8 +285,8 @@ pub(crate) async fn p04_no_touch_lives_after_an_end(store: Store) {
         }
         start.wait().await;
         store.write_tombstone(record.key, BEGIN + ABSOLUTE).await.expect("the store answers");
-        is_over.store(true, SeqCst);
+        is_revoked.store(true, SeqCst);
         tasks.join_all().await;
-        assert!(!is_live(&store, &record, BEGIN).await);
+        assert!(!is_active(&store, &record, BEGIN).await);
     }
 }

@@ -1,4 +1,4 @@
-//! What a request asks: touch, peek, end.
+//! The calls of a request: `touch`, `get`, `write_tombstone`.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ async fn touched(store: &Store, sid: &str, touch: Touch) -> TouchOutcome {
     store.touch(session(sid), touch).await.expect("the store answers")
 }
 
-async fn peeked(store: &Store, sid: &str) -> StoredSession {
+async fn stored(store: &Store, sid: &str) -> StoredSession {
     store.get(session(sid)).await.expect("the store answers")
 }
 
@@ -26,50 +26,50 @@ async fn end(store: &Store, sid: &str, until: Timestamp) {
     store.write_tombstone(session(sid), until).await.expect("the store answers");
 }
 
-pub(crate) async fn an_unknown_session_begins_its_entry(store: Store) {
-    assert_eq!(peeked(&store, "s").await, StoredSession::Unknown);
+pub(crate) async fn a_touch_of_an_unknown_session_creates_its_entry(store: Store) {
+    assert_eq!(stored(&store, "s").await, StoredSession::Unknown);
     assert_eq!(touched(&store, "s", touch(BEGIN, BEGIN)).await, TouchOutcome::Active(None));
-    assert_eq!(peeked(&store, "s").await, StoredSession::Active(BEGIN));
+    assert_eq!(stored(&store, "s").await, StoredSession::Active(BEGIN));
     let second = touched(&store, "s", touch(after(700), BEGIN)).await;
     assert_eq!(second, TouchOutcome::Active(Some(BEGIN)));
-    assert_eq!(peeked(&store, "s").await, StoredSession::Active(after(700)));
-    assert_eq!(peeked(&store, "another").await, StoredSession::Unknown);
+    assert_eq!(stored(&store, "s").await, StoredSession::Active(after(700)));
+    assert_eq!(stored(&store, "another").await, StoredSession::Unknown);
 }
 
-pub(crate) async fn a_session_that_has_to_be_known_stays_unknown(store: Store) {
+pub(crate) async fn a_known_only_touch_creates_no_entry(store: Store) {
     let known_only = |now| Touch { known_only: true, ..touch(now, now) };
     assert_eq!(touched(&store, "s", known_only(BEGIN)).await, TouchOutcome::Unknown);
-    assert_eq!(peeked(&store, "s").await, StoredSession::Unknown);
+    assert_eq!(stored(&store, "s").await, StoredSession::Unknown);
     touched(&store, "s", touch(BEGIN, BEGIN)).await;
     let known = touched(&store, "s", known_only(after(1))).await;
     assert_eq!(known, TouchOutcome::Active(Some(BEGIN)));
 }
 
-pub(crate) async fn the_later_activity_judges(store: Store) {
+pub(crate) async fn the_later_activity_applies(store: Store) {
     let later = after(600_000);
     for (sid, stored, token) in [("by the token", BEGIN, later), ("by the store", later, BEGIN)] {
         touched(&store, sid, touch(stored, stored)).await;
-        let over = touched(&store, sid, touch(later + IDLE, token)).await;
-        assert_eq!(over, TouchOutcome::Idle(later), "{sid}");
+        let idle = touched(&store, sid, touch(later + IDLE, token)).await;
+        assert_eq!(idle, TouchOutcome::Idle(later), "{sid}");
         let last = touched(&store, sid, touch(later + IDLE - MILLI, token)).await;
         assert_eq!(last, TouchOutcome::Active(Some(stored)), "{sid}");
     }
 }
 
-pub(crate) async fn an_idle_token_begins_nothing(store: Store) {
-    let over = touched(&store, "s", touch(BEGIN + IDLE, BEGIN)).await;
-    assert_eq!(over, TouchOutcome::Idle(BEGIN));
-    assert_eq!(peeked(&store, "s").await, StoredSession::Unknown);
+pub(crate) async fn an_idle_token_creates_no_entry(store: Store) {
+    let idle = touched(&store, "s", touch(BEGIN + IDLE, BEGIN)).await;
+    assert_eq!(idle, TouchOutcome::Idle(BEGIN));
+    assert_eq!(stored(&store, "s").await, StoredSession::Unknown);
     let last = touched(&store, "s", touch(BEGIN + IDLE - MILLI, BEGIN)).await;
     assert_eq!(last, TouchOutcome::Active(None));
 }
 
-pub(crate) async fn an_idle_session_stays_as_it_was(store: Store) {
+pub(crate) async fn an_idle_session_is_not_changed(store: Store) {
     touched(&store, "s", touch(BEGIN, BEGIN)).await;
     for _ in 0..2 {
-        let over = touched(&store, "s", touch(BEGIN + IDLE, BEGIN)).await;
-        assert_eq!(over, TouchOutcome::Idle(BEGIN));
-        assert_eq!(peeked(&store, "s").await, StoredSession::Active(BEGIN));
+        let idle = touched(&store, "s", touch(BEGIN + IDLE, BEGIN)).await;
+        assert_eq!(idle, TouchOutcome::Idle(BEGIN));
+        assert_eq!(stored(&store, "s").await, StoredSession::Active(BEGIN));
     }
 }
 
@@ -77,10 +77,10 @@ pub(crate) async fn p12_the_last_activity_never_moves_backwards(store: Store) {
     touched(&store, "s", touch(after(1000), BEGIN)).await;
     let earlier = touched(&store, "s", touch(after(999), BEGIN)).await;
     assert_eq!(earlier, TouchOutcome::Active(Some(after(1000))));
-    assert_eq!(peeked(&store, "s").await, StoredSession::Active(after(1000)));
+    assert_eq!(stored(&store, "s").await, StoredSession::Active(after(1000)));
 }
 
-pub(crate) async fn p04_an_ended_session_is_final(store: Store) {
+pub(crate) async fn p04_a_tombstone_is_final(store: Store) {
     touched(&store, "s", touch(BEGIN, BEGIN)).await;
     end(&store, "s", BEGIN + ABSOLUTE).await;
     for now in [BEGIN, after(1), BEGIN + IDLE, BEGIN + ABSOLUTE - MILLI] {
@@ -89,17 +89,17 @@ pub(crate) async fn p04_an_ended_session_is_final(store: Store) {
             assert_eq!(touched(&store, "s", fresh).await, TouchOutcome::Ended, "{now}");
         }
     }
-    assert_eq!(peeked(&store, "s").await, StoredSession::Ended);
+    assert_eq!(stored(&store, "s").await, StoredSession::Ended);
 }
 
-pub(crate) async fn p22_an_unknown_session_can_be_ended(store: Store) {
+pub(crate) async fn p22_an_unknown_session_can_have_a_tombstone(store: Store) {
     end(&store, "s", BEGIN + ABSOLUTE).await;
     assert_eq!(touched(&store, "s", touch(BEGIN, BEGIN)).await, TouchOutcome::Ended);
-    assert_eq!(peeked(&store, "s").await, StoredSession::Ended);
-    assert_eq!(peeked(&store, "another").await, StoredSession::Unknown);
+    assert_eq!(stored(&store, "s").await, StoredSession::Ended);
+    assert_eq!(stored(&store, "another").await, StoredSession::Unknown);
 }
 
-pub(crate) async fn ending_is_idempotent(store: Store) {
+pub(crate) async fn writing_a_tombstone_is_idempotent(store: Store) {
     for until in [BEGIN + ABSOLUTE, BEGIN + IDLE, BEGIN + ABSOLUTE] {
         end(&store, "s", until).await;
     }

@@ -1,4 +1,4 @@
-//! How all sessions of a scope are revoked at once.
+//! Bulk revocation of the sessions of a scope.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::{
     rotate::unused,
     sign_in::{
         ABSOLUTE, ADA, BEGIN, BOB, EVE, IDLE, JOY, Person, after, all_of, begin, begun, everything,
-        is_live, listed, revoke_all, row, rows, session, state, touch,
+        is_active, listed, revoke_all, row, rows, session, state, touch,
     },
 };
 
@@ -27,8 +27,8 @@ async fn all_signed_in(store: &Store, round: &str) {
     }
 }
 
-/// Who has how many live sessions.
-async fn live_sessions(store: &Store) -> [usize; 4] {
+/// The number of active sessions of each user.
+async fn active_sessions(store: &Store) -> [usize; 4] {
     let mut live = [0; 4];
     for (count, person) in live.iter_mut().zip(PEOPLE) {
         *count = listed(store, person.user(), after(10)).await.len();
@@ -36,19 +36,19 @@ async fn live_sessions(store: &Store) -> [usize; 4] {
     live
 }
 
-fn excepting(scope: Scope, exempt: Exempt) -> BulkRevocation {
+fn exempting(scope: Scope, exempt: Exempt) -> BulkRevocation {
     BulkRevocation { exempt, ..all_of(scope, after(10)) }
 }
 
-pub(crate) async fn a_scope_ends_and_no_other(store: Store) {
+pub(crate) async fn one_scope_is_revoked_only(store: Store) {
     all_signed_in(&store, "").await;
-    assert_eq!(live_sessions(&store).await, [2, 2, 2, 2]);
+    assert_eq!(active_sessions(&store).await, [2, 2, 2, 2]);
     assert_eq!(revoke_all(&store, all_of(ADA.user(), after(10))).await, 2);
-    assert_eq!(live_sessions(&store).await, [0, 2, 2, 2]);
+    assert_eq!(active_sessions(&store).await, [0, 2, 2, 2]);
     assert_eq!(revoke_all(&store, all_of(ADA.account(), after(10))).await, 2);
-    assert_eq!(live_sessions(&store).await, [0, 0, 2, 2]);
+    assert_eq!(active_sessions(&store).await, [0, 0, 2, 2]);
     assert_eq!(revoke_all(&store, all_of(everything(), after(10))).await, 4);
-    assert_eq!(live_sessions(&store).await, [0, 0, 0, 0]);
+    assert_eq!(active_sessions(&store).await, [0, 0, 0, 0]);
     let counts: Vec<_> = rows(&store, "sessions_revoked_bulk").await;
     let mut details: Vec<_> = counts.into_iter().map(|row| row.detail).collect();
     details.sort();
@@ -56,7 +56,7 @@ pub(crate) async fn a_scope_ends_and_no_other(store: Store) {
     assert_eq!(details, [detail(2), detail(2), detail(4)]);
 }
 
-pub(crate) async fn a_second_call_ends_nothing(store: Store) {
+pub(crate) async fn a_second_call_revokes_nothing(store: Store) {
     all_signed_in(&store, "").await;
     assert_eq!(revoke_all(&store, all_of(ADA.account(), after(10))).await, 4);
     assert_eq!(revoke_all(&store, all_of(ADA.account(), after(10))).await, 0);
@@ -64,7 +64,7 @@ pub(crate) async fn a_second_call_ends_nothing(store: Store) {
     assert_eq!(rows(&store, "sessions_revoked_bulk").await.len(), 1);
 }
 
-pub(crate) async fn what_is_over_is_not_counted(store: Store) {
+pub(crate) async fn expired_and_revoked_sessions_are_not_counted(store: Store) {
     let milli = Duration::from_millis(1);
     for sid in ["idle", "ended", "revoked", "active", "absolute"] {
         begun(&store, ADA, sid).await;
@@ -74,7 +74,12 @@ pub(crate) async fn what_is_over_is_not_counted(store: Store) {
     }
     store.write_tombstone(session("ended"), BEGIN + ABSOLUTE).await.expect("the store answers");
     let revoked = row(&ADA.signs_in("revoked", BEGIN), "session_ended", after(10));
-    assert!(store.revoke(session("revoked"), BEGIN + ABSOLUTE, revoked).await.expect("answers"));
+    assert!(
+        store
+            .revoke(session("revoked"), BEGIN + ABSOLUTE, revoked)
+            .await
+            .expect("the store answers")
+    );
     assert_eq!(listed(&store, ADA.user(), BEGIN + IDLE).await.len(), 2);
     let at = BEGIN + IDLE;
     let exempt = Exempt::Sessions(vec![session("absolute")]);
@@ -85,7 +90,7 @@ pub(crate) async fn what_is_over_is_not_counted(store: Store) {
     assert_eq!(revoke_all(&store, all_of(ADA.user(), BEGIN + ABSOLUTE)).await, 0);
 }
 
-pub(crate) async fn excepted_sessions_live_on(store: Store) {
+pub(crate) async fn exempt_sessions_stay_active(store: Store) {
     all_signed_in(&store, "").await;
     let kept = ["ada 1", "bob 2"].map(session);
     let exempt = || Exempt::Sessions(vec![kept[0], session("unknown"), kept[1], kept[0]]);
@@ -94,8 +99,8 @@ pub(crate) async fn excepted_sessions_live_on(store: Store) {
         (ADA.account(), 1, [1, 1, 2, 2]),
         (everything(), 4, [1, 1, 0, 0]),
     ] {
-        assert_eq!(revoke_all(&store, excepting(scope, exempt())).await, ended, "{scope:?}");
-        assert_eq!(live_sessions(&store).await, live, "{scope:?}");
+        assert_eq!(revoke_all(&store, exempting(scope, exempt())).await, ended, "{scope:?}");
+        assert_eq!(active_sessions(&store).await, live, "{scope:?}");
     }
     for (person, sid) in [(ADA, "ada 1"), (BOB, "bob 2")] {
         assert_eq!(listed(&store, person.user(), after(10)).await, [sid]);
@@ -106,36 +111,38 @@ pub(crate) async fn excepted_sessions_live_on(store: Store) {
     assert_eq!(gone, unused(RefreshedSession::Revoked));
 }
 
-pub(crate) async fn the_sessions_of_an_excepted_user_live_on(store: Store) {
+pub(crate) async fn the_sessions_of_an_exempt_user_are_exempt(store: Store) {
     all_signed_in(&store, "").await;
     let exempt = || Exempt::User(ADA.scopes().user);
-    assert_eq!(revoke_all(&store, excepting(ADA.account(), exempt())).await, 2);
-    assert_eq!(live_sessions(&store).await, [2, 0, 2, 2]);
-    assert_eq!(revoke_all(&store, excepting(everything(), exempt())).await, 4);
-    assert_eq!(live_sessions(&store).await, [2, 0, 0, 0]);
-    assert_eq!(revoke_all(&store, excepting(ADA.user(), exempt())).await, 0);
-    assert_eq!(live_sessions(&store).await, [2, 0, 0, 0]);
+    assert_eq!(revoke_all(&store, exempting(ADA.account(), exempt())).await, 2);
+    assert_eq!(active_sessions(&store).await, [2, 0, 2, 2]);
+    assert_eq!(revoke_all(&store, exempting(everything(), exempt())).await, 4);
+    assert_eq!(active_sessions(&store).await, [2, 0, 0, 0]);
+    assert_eq!(revoke_all(&store, exempting(ADA.user(), exempt())).await, 0);
+    assert_eq!(active_sessions(&store).await, [2, 0, 0, 0]);
 }
 
-pub(crate) async fn an_exception_is_of_one_mark(store: Store) {
+pub(crate) async fn an_exemption_holds_for_one_cutoff(store: Store) {
     all_signed_in(&store, "").await;
     let exempt = Exempt::Sessions(vec![session("ada 1")]);
-    assert_eq!(revoke_all(&store, excepting(ADA.user(), exempt)).await, 1);
+    assert_eq!(revoke_all(&store, exempting(ADA.user(), exempt)).await, 1);
     assert_eq!(revoke_all(&store, all_of(ADA.user(), after(11))).await, 1);
-    assert_eq!(live_sessions(&store).await, [0, 2, 2, 2]);
+    assert_eq!(active_sessions(&store).await, [0, 2, 2, 2]);
 }
 
-pub(crate) async fn p29_an_exception_ends_in_the_same_millisecond_too(store: Store) {
+pub(crate) async fn p29_an_exempt_session_is_revoked_by_a_second_cutoff_of_the_same_millisecond(
+    store: Store,
+) {
     all_signed_in(&store, "").await;
     let exempt = Exempt::User(ADA.scopes().user);
-    assert_eq!(revoke_all(&store, excepting(everything(), exempt)).await, 6);
+    assert_eq!(revoke_all(&store, exempting(everything(), exempt)).await, 6);
     assert_eq!(revoke_all(&store, all_of(everything(), after(10))).await, 2);
-    assert_eq!(live_sessions(&store).await, [0; 4]);
+    assert_eq!(active_sessions(&store).await, [0; 4]);
     let ada = ADA.signs_in("ada 1", BEGIN);
     assert_eq!(state(&store, &ada, "r1").await, unused(RefreshedSession::Revoked));
 }
 
-pub(crate) async fn an_exception_revives_nothing(store: Store) {
+pub(crate) async fn an_exemption_revives_no_session(store: Store) {
     all_signed_in(&store, "").await;
     store.write_tombstone(session("ada 1"), BEGIN + ABSOLUTE).await.expect("the store answers");
     let idle = SessionRecord { idle: Duration::from_millis(11), ..ADA.signs_in("idle", BEGIN) };
@@ -146,28 +153,28 @@ pub(crate) async fn an_exception_revives_nothing(store: Store) {
     let exempt = Exempt::Sessions(["ada 1", "ada 2", "bob 1", "idle"].map(session).to_vec());
     let later = BulkRevocation { exempt, ..all_of(everything(), after(11)) };
     assert_eq!(revoke_all(&store, later).await, 4);
-    assert_eq!(live_sessions(&store).await, [0; 4]);
+    assert_eq!(active_sessions(&store).await, [0; 4]);
     assert_eq!(state(&store, &idle, "r1").await, unused(RefreshedSession::Revoked));
     let user = Exempt::User(EVE.scopes().user);
     let last = BulkRevocation { exempt: user, ..all_of(EVE.account(), after(12)) };
     assert_eq!(revoke_all(&store, last).await, 0);
-    assert_eq!(live_sessions(&store).await, [0; 4]);
+    assert_eq!(active_sessions(&store).await, [0; 4]);
 }
 
-pub(crate) async fn an_empty_scope_is_marked_and_not_logged(store: Store) {
+pub(crate) async fn an_empty_scope_gets_a_cutoff_and_no_row(store: Store) {
     begun(&store, EVE, "eve").await;
     assert_eq!(revoke_all(&store, all_of(ADA.account(), after(10))).await, 0);
     assert!(rows(&store, "sessions_revoked_bulk").await.is_empty());
     let stranger = ADA.signs_in("stranger", BEGIN);
     let revoked = unused(RefreshedSession::Revoked);
     assert_eq!(state(&store, &stranger, "r1").await, revoked);
-    assert!(is_live(&store, &EVE.signs_in("eve", BEGIN), after(10)).await);
+    assert!(is_active(&store, &EVE.signs_in("eve", BEGIN), after(10)).await);
 }
 
-pub(crate) async fn the_layers_hear_of_marks(store: Store) {
+pub(crate) async fn the_layers_see_new_cutoffs(store: Store) {
     all_signed_in(&store, "").await;
     let exempt = Exempt::Sessions(vec![session("ada 1")]);
-    revoke_all(&store, excepting(ADA.user(), exempt)).await;
+    revoke_all(&store, exempting(ADA.user(), exempt)).await;
     let revocations = store.revocations().expect("the store supports bulk revocation");
     assert_eq!(revocations.cutoff_of(&ADA.user().key()), Some(after(10)));
     let is_revoked = |sid, epoch, person: Person| {

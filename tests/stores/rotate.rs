@@ -1,4 +1,4 @@
-//! How a refresh token is consumed.
+//! Consumption and rotation of refresh tokens.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ pub(crate) async fn an_unused_token_is_consumed(store: Store) {
     assert_eq!(token_state(&store, &record, "r2").await, TokenState::Unused);
 }
 
-pub(crate) async fn a_used_token_is_refused_and_nothing_happens(store: Store) {
+pub(crate) async fn a_used_token_is_refused_and_changes_nothing(store: Store) {
     let record = begun(&store, ADA, "s").await;
     rotate(&store, exchange(&record, "r1", "r2", after(10))).await;
     let before = state(&store, &record, "r1").await;
@@ -49,7 +49,7 @@ pub(crate) async fn a_used_token_is_refused_and_nothing_happens(store: Store) {
     assert_eq!(last_seen(&store, &record).await, [StoredSession::Active(after(10)); 2]);
 }
 
-pub(crate) async fn a_token_is_consumed_alone(store: Store) {
+pub(crate) async fn a_token_can_be_consumed_without_a_successor(store: Store) {
     let record = begun(&store, ADA, "s").await;
     let alone = Rotation { successors: None, ..exchange(&record, "r1", "r2", after(10)) };
     assert_eq!(rotate(&store, alone.clone()).await, Rotated::Done);
@@ -60,7 +60,7 @@ pub(crate) async fn a_token_is_consumed_alone(store: Store) {
     assert_eq!(token_state(&store, &record, "another").await, TokenState::Unused);
 }
 
-pub(crate) async fn a_used_token_is_remembered_until_its_time(store: Store) {
+pub(crate) async fn a_used_token_is_stored_until_its_expiry(store: Store) {
     let record = begun(&store, ADA, "s").await;
     rotate(&store, exchange(&record, "r1", "r2", after(10))).await;
     let last = record.ends_at - Duration::from_millis(1);
@@ -87,7 +87,7 @@ pub(crate) async fn an_unknown_session_refuses(store: Store) {
 pub(crate) async fn p05_a_revoked_session_refuses(store: Store) {
     let revoked = begun(&store, ADA, "revoked").await;
     let ended = begun(&store, ADA, "ended").await;
-    let marked = begun(&store, ADA, "marked").await;
+    let by_cutoff = begun(&store, ADA, "cutoff").await;
     let used = begun(&store, ADA, "used").await;
     rotate(&store, exchange(&used, "used r1", "used r2", after(10))).await;
     let until = BEGIN + ABSOLUTE;
@@ -95,7 +95,7 @@ pub(crate) async fn p05_a_revoked_session_refuses(store: Store) {
     assert!(store.revoke(revoked.key, until, row).await.expect("the store answers"));
     store.write_tombstone(ended.key, until).await.expect("the store answers");
     revoke_all(&store, all_of(everything(), after(20))).await;
-    for record in [&revoked, &ended, &marked] {
+    for record in [&revoked, &ended, &by_cutoff] {
         let refused = Rotated::Refused(unused(RefreshedSession::Revoked));
         for jti in ["r1", "r1", "r2"] {
             let rotated = rotate(&store, exchange(record, jti, "next", after(30))).await;
@@ -110,7 +110,7 @@ pub(crate) async fn p05_a_revoked_session_refuses(store: Store) {
     }
 }
 
-pub(crate) async fn an_activity_moves_the_last_activity_and_nothing_else_does(store: Store) {
+pub(crate) async fn only_activity_moves_the_last_activity(store: Store) {
     let record = begun(&store, ADA, "s").await;
     let background = Rotation { is_activity: false, ..exchange(&record, "r1", "r2", after(10)) };
     assert_eq!(rotate(&store, background).await, Rotated::Done);
@@ -122,7 +122,7 @@ pub(crate) async fn an_activity_moves_the_last_activity_and_nothing_else_does(st
     assert_eq!(last_seen(&store, &record).await, [StoredSession::Active(after(30)); 2]);
 }
 
-pub(crate) async fn p12_an_activity_never_moves_backwards(store: Store) {
+pub(crate) async fn p12_activity_never_moves_the_last_activity_back(store: Store) {
     let record = begun(&store, ADA, "s").await;
     rotate(&store, exchange(&record, "r1", "r2", after(1000))).await;
     assert_eq!(rotate(&store, exchange(&record, "r2", "r3", after(999))).await, Rotated::Done);
@@ -131,7 +131,7 @@ pub(crate) async fn p12_an_activity_never_moves_backwards(store: Store) {
     assert_eq!(known, unused(RefreshedSession::Known(after(1000))));
 }
 
-pub(crate) async fn asking_changes_nothing(store: Store) {
+pub(crate) async fn reading_the_token_state_changes_nothing(store: Store) {
     let record = begun(&store, ADA, "s").await;
     let stranger = ADA.signs_in("stranger", BEGIN);
     rotate(&store, exchange(&record, "r1", "r2", after(10))).await;

@@ -1,4 +1,4 @@
-//! People who sign in, and what is then asked of a store.
+//! Users who sign in, and the calls to a store that follow.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ const ISSUER: Option<&str> = Some("https://issuer.example");
 pub(crate) const ADA: Person = Person { sub: "ada", tenant: Some("acme") };
 pub(crate) const BOB: Person = Person { sub: "bob", tenant: Some("acme") };
 pub(crate) const EVE: Person = Person { sub: "eve", tenant: Some("globex") };
-/// She belongs to no account.
+/// A user without an account.
 pub(crate) const JOY: Person = Person { sub: "joy", tenant: None };
 
 #[derive(Clone, Copy)]
@@ -44,7 +44,7 @@ impl Person {
         Scope::Account(self.scopes().account.expect("the person belongs to an account"))
     }
 
-    /// The record of a session that begins with this sign-in.
+    /// The record of the session that this sign-in starts.
     pub(crate) fn signs_in(self, sid: &str, at: Timestamp) -> SessionRecord {
         SessionRecord {
             key: session(sid),
@@ -103,7 +103,7 @@ pub(crate) async fn begun(store: &Store, person: Person, sid: &str) -> SessionRe
     record
 }
 
-pub(crate) async fn is_live(store: &Store, record: &SessionRecord, now: Timestamp) -> bool {
+pub(crate) async fn is_active(store: &Store, record: &SessionRecord, now: Timestamp) -> bool {
     store.session(record.key, now).await.expect("the store answers").is_some()
 }
 
@@ -128,7 +128,7 @@ pub(crate) fn successors(jti: &str) -> SuccessorPayloads {
     }
 }
 
-/// An exchange of the token `jti` for `next`, as a deliberate refresh makes it.
+/// The rotation of the token `jti` to `next` by a refresh that is activity.
 pub(crate) fn exchange(record: &SessionRecord, jti: &str, next: &str, now: Timestamp) -> Rotation {
     Rotation {
         ask: ask(record, jti),
@@ -152,7 +152,7 @@ pub(crate) async fn token_state(store: &Store, record: &SessionRecord, jti: &str
     state(store, record, jti).await.token
 }
 
-/// A bulk revocation at `now` whose mark is that very millisecond.
+/// A bulk revocation at `now` whose cutoff is the same millisecond.
 pub(crate) fn all_of(scope: Scope, now: Timestamp) -> BulkRevocation {
     BulkRevocation {
         scope,
@@ -176,7 +176,7 @@ pub(crate) async fn revoke_all(store: &Store, revocation: BulkRevocation) -> u64
     store.revoke_all(revocation).await.expect("the store answers")
 }
 
-/// The security rows with this event, the latest first.
+/// The rows of the security log with this event, latest first.
 pub(crate) async fn rows(store: &Store, event: &str) -> Vec<AuditRecord> {
     let log = LogScope { category: LogCategory::Security, scope: everything() };
     let page = store.log(log, ListQuery::first(ListQuery::MAX_LIMIT)).await;
@@ -184,7 +184,7 @@ pub(crate) async fn rows(store: &Store, event: &str) -> Vec<AuditRecord> {
     rows.into_iter().filter(|row| row.event == event).collect()
 }
 
-/// The live sessions of a scope, in one page.
+/// The active sessions of a scope, in one page.
 pub(crate) async fn listed(store: &Store, scope: Scope, now: Timestamp) -> Vec<String> {
     let page = store.sessions(scope, ListQuery::first(ListQuery::MAX_LIMIT), now).await;
     page.expect("the store answers").items.into_iter().map(|record| record.sid).collect()

@@ -1,4 +1,4 @@
-//! What a token was exchanged for, and sessions that a store gets to know by a token.
+//! The successor of a refresh token, and the adoption of unknown sessions.
 
 use tower_sliding_session::store::{
     RefreshedSession, Rotated, Rotation, SessionRecord, StoredSession, TokenState,
@@ -8,17 +8,17 @@ use crate::{
     empty_stores::Store,
     rotate::unused,
     sign_in::{
-        ABSOLUTE, ADA, BEGIN, after, all_of, begun, everything, exchange, is_live, listed,
+        ABSOLUTE, ADA, BEGIN, after, all_of, begun, everything, exchange, is_active, listed,
         revoke_all, rotate, state, successors, token_state,
     },
 };
 
-/// An exchange of the token `jti` of a session that the store may not know.
+/// The rotation of the token `jti` of a session that the store may not know.
 fn adopting(record: &SessionRecord, jti: &str) -> Rotation {
     Rotation { adopt: Some(record.clone()), ..exchange(record, jti, "next", after(10)) }
 }
 
-pub(crate) async fn a_successor_is_told_while_it_is_unused(store: Store) {
+pub(crate) async fn a_successor_is_returned_while_it_is_unused(store: Store) {
     let record = begun(&store, ADA, "s").await;
     for (jti, next, millis) in [("r1", "r2", 10), ("r2", "r3", 20), ("r3", "r4", 30)] {
         rotate(&store, exchange(&record, jti, next, after(millis))).await;
@@ -34,7 +34,7 @@ pub(crate) async fn a_successor_is_told_while_it_is_unused(store: Store) {
     }
 }
 
-pub(crate) async fn a_successor_that_was_consumed_alone_is_not_told(store: Store) {
+pub(crate) async fn a_successor_that_was_consumed_is_not_returned(store: Store) {
     let record = begun(&store, ADA, "s").await;
     rotate(&store, exchange(&record, "r1", "r2", after(10))).await;
     let alone = Rotation { successors: None, ..exchange(&record, "r2", "none", after(20)) };
@@ -48,7 +48,7 @@ pub(crate) async fn a_successor_that_was_consumed_alone_is_not_told(store: Store
     assert_eq!(token_state(&store, &record, "r2").await, used(20, false));
 }
 
-pub(crate) async fn a_successor_that_was_used_before_is_not_told(store: Store) {
+pub(crate) async fn a_successor_that_was_exchanged_is_not_returned(store: Store) {
     let record = begun(&store, ADA, "s").await;
     for (jti, next) in [("r1", "r2"), ("r3", "r1"), ("r4", "r4"), ("r5", "r9"), ("r6", "r9")] {
         rotate(&store, exchange(&record, jti, next, after(10))).await;
@@ -68,8 +68,8 @@ pub(crate) async fn an_unknown_session_is_adopted(store: Store) {
         let kept = store.session(record.key, after(10)).await.expect("the store answers");
         let expected = SessionRecord { last_seen, ..record.clone() };
         assert!(kept == Some(expected), "{sid}");
-        let peeked = store.get(record.key).await.expect("the store answers");
-        assert_eq!(peeked, StoredSession::Active(last_seen));
+        let stored = store.get(record.key).await.expect("the store answers");
+        assert_eq!(stored, StoredSession::Active(last_seen));
         assert_ne!(token_state(&store, &record, sid).await, TokenState::Unused);
         let next = unused(RefreshedSession::Known(last_seen));
         assert_eq!(state(&store, &record, "next").await, next);
@@ -88,14 +88,14 @@ pub(crate) async fn a_known_session_is_not_adopted(store: Store) {
 
 pub(crate) async fn p05_nothing_is_adopted_where_the_session_is_revoked(store: Store) {
     let ended = ADA.signs_in("ended", BEGIN);
-    let marked = ADA.signs_in("marked", BEGIN);
+    let by_cutoff = ADA.signs_in("cutoff", BEGIN);
     store.write_tombstone(ended.key, BEGIN + ABSOLUTE).await.expect("the store answers");
     let refused = Rotated::Refused(unused(RefreshedSession::Revoked));
     assert_eq!(rotate(&store, adopting(&ended, "r1")).await, refused);
     assert_eq!(revoke_all(&store, all_of(everything(), BEGIN)).await, 0);
-    for record in [&ended, &marked] {
+    for record in [&ended, &by_cutoff] {
         assert_eq!(rotate(&store, adopting(record, "r1")).await, refused, "{}", record.sid);
-        assert!(!is_live(&store, record, after(10)).await);
+        assert!(!is_active(&store, record, after(10)).await);
         assert_eq!(token_state(&store, record, "r1").await, TokenState::Unused);
     }
 }
@@ -108,5 +108,5 @@ pub(crate) async fn nothing_is_adopted_for_a_used_token(store: Store) {
         panic!("a token was consumed twice")
     };
     assert_eq!(state.session, RefreshedSession::Unknown);
-    assert!(!is_live(&store, &second, after(10)).await);
+    assert!(!is_active(&store, &second, after(10)).await);
 }

@@ -1,4 +1,4 @@
-//! Stores that are slow, fail, or count what they are asked.
+//! A session store that is slow, fails, and counts its calls.
 
 use std::sync::{
     Mutex,
@@ -14,20 +14,20 @@ use tower_sliding_session::{
 /// How a [`FaultyStore`] answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StoreBehavior {
-    AtHand,
-    /// Boxed, and there once it is polled a second time.
-    OnItsWay,
-    Silent,
+    Ready,
+    /// Boxed, and ready at the second poll.
+    Pending,
+    NeverAnswering,
     Failing,
 }
 
-/// A memory store whose answers come as its mood has it.
+/// A memory store that answers as its [`StoreBehavior`] says.
 pub(crate) struct FaultyStore {
     inner: MemoryStore,
     behavior: Mutex<StoreBehavior>,
     pub(crate) touches: AtomicUsize,
     pub(crate) gets: AtomicUsize,
-    holds_ends: AtomicBool,
+    holds_tombstones: AtomicBool,
 }
 
 impl FaultyStore {
@@ -37,17 +37,17 @@ impl FaultyStore {
             behavior: Mutex::new(behavior),
             touches: AtomicUsize::new(0),
             gets: AtomicUsize::new(0),
-            holds_ends: AtomicBool::new(false),
+            holds_tombstones: AtomicBool::new(false),
         }
     }
 
-    pub(crate) fn turn(&self, behavior: StoreBehavior) {
+    pub(crate) fn behave(&self, behavior: StoreBehavior) {
         *self.behavior.lock().expect("not poisoned") = behavior;
     }
 
-    /// From now on `end` is never answered; everything else is.
-    pub(crate) fn hold_ends(&self) {
-        self.holds_ends.store(true, SeqCst);
+    /// Never answers `write_tombstone` from now on.
+    pub(crate) fn hold_tombstones(&self) {
+        self.holds_tombstones.store(true, SeqCst);
     }
 
     pub(crate) fn touches(&self) -> usize {
@@ -58,22 +58,22 @@ impl FaultyStore {
         self.gets.load(SeqCst)
     }
 
-    fn say<T: Send + 'static>(&self, answer: Result<T, StoreError>) -> MaybeReady<T> {
+    fn answer<T: Send + 'static>(&self, answer: Result<T, StoreError>) -> MaybeReady<T> {
         match *self.behavior.lock().expect("not poisoned") {
-            StoreBehavior::AtHand => MaybeReady::ready(answer),
-            StoreBehavior::OnItsWay => MaybeReady::new(async move {
+            StoreBehavior::Ready => MaybeReady::ready(answer),
+            StoreBehavior::Pending => MaybeReady::new(async move {
                 tokio::task::yield_now().await;
                 answer
             }),
-            StoreBehavior::Silent => MaybeReady::new(std::future::pending()),
+            StoreBehavior::NeverAnswering => MaybeReady::new(std::future::pending()),
             StoreBehavior::Failing => {
                 MaybeReady::ready(Err(StoreError::new("db.internal refused")))
             }
         }
     }
 
-    fn known<T>(answer: MaybeReady<T>) -> Result<T, StoreError> {
-        answer.try_ready().expect("the memory store answers at once")
+    fn ready<T>(answer: MaybeReady<T>) -> Result<T, StoreError> {
+        answer.try_ready().expect("the memory store is always ready")
     }
 }
 
@@ -82,22 +82,22 @@ impl SessionStore for FaultyStore {
         self.touches.fetch_add(1, SeqCst);
         if matches!(
             *self.behavior.lock().expect("not poisoned"),
-            StoreBehavior::Silent | StoreBehavior::Failing
+            StoreBehavior::NeverAnswering | StoreBehavior::Failing
         ) {
-            return self.say(Ok(TouchOutcome::Unknown));
+            return self.answer(Ok(TouchOutcome::Unknown));
         }
-        self.say(Self::known(self.inner.touch(session, touch)))
+        self.answer(Self::ready(self.inner.touch(session, touch)))
     }
 
     fn get(&self, session: StoreKey) -> MaybeReady<StoredSession> {
         self.gets.fetch_add(1, SeqCst);
-        self.say(Self::known(self.inner.get(session)))
+        self.answer(Self::ready(self.inner.get(session)))
     }
 
     fn write_tombstone(&self, session: StoreKey, until: Timestamp) -> MaybeReady<()> {
-        if self.holds_ends.load(SeqCst) {
+        if self.holds_tombstones.load(SeqCst) {
             return MaybeReady::new(std::future::pending());
         }
-        self.say(Self::known(self.inner.write_tombstone(session, until)))
+        self.answer(Self::ready(self.inner.write_tombstone(session, until)))
     }
 }

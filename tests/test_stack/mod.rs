@@ -1,4 +1,4 @@
-//! The stack under test: the whole hub on a clock that stands still.
+//! The stack under test: `SlidingSessions` with a manual clock.
 
 #![allow(dead_code, reason = "each test file compiles this one and uses its part of it")]
 
@@ -17,7 +17,7 @@ use tower_sliding_session::{
 pub(crate) mod faulty_store;
 pub(crate) mod recorded_log;
 
-/// When every test's session signs in: a whole second.
+/// When every test starts: a whole second.
 pub(crate) const BEGIN: Timestamp = Timestamp::from_secs(1_800_000_000);
 pub(crate) const SECRET: [u8; 32] = [7; 32];
 pub(crate) const RENEWED: &str = "x-refreshed-token";
@@ -32,9 +32,9 @@ pub(crate) struct TestStack {
     pub(crate) clock: ManualClock,
 }
 
-/// One hour a token, twelve hours a session, and no idle timeout to speak of.
+/// Token lifetime one hour; idle and absolute timeout twelve hours.
 pub(crate) fn patient() -> Policy {
-    Policy::builder().idle_timeout(12 * HOUR).build().expect("consistent")
+    Policy::builder().idle_timeout(12 * HOUR).build().expect("a legal configuration")
 }
 
 impl TestStack {
@@ -46,7 +46,7 @@ impl TestStack {
         policy: Policy,
         set: impl FnOnce(SlidingSessionsBuilder) -> SlidingSessionsBuilder,
     ) -> Self {
-        Self::with_keys(JwtKeys::hs256(SECRET).expect("long enough"), policy, set)
+        Self::with_keys(JwtKeys::hs256(SECRET).expect("a secret of at least 32 bytes"), policy, set)
     }
 
     pub(crate) fn with_keys(
@@ -58,7 +58,7 @@ impl TestStack {
         let builder = SlidingSessions::builder(keys, policy)
             .cached_tokens(cached_tokens())
             .clock(clock.clone());
-        Self { sessions: set(builder).build().expect("consistent"), clock }
+        Self { sessions: set(builder).build().expect("a legal configuration"), clock }
     }
 
     pub(crate) fn at(&self, since_begin: Duration) -> &Self {
@@ -66,7 +66,7 @@ impl TestStack {
         self
     }
 
-    /// A fresh token of the user `ada`.
+    /// The access token of a new session of the user `ada`.
     pub(crate) async fn sign_in(&self) -> String {
         self.sign_in_as("ada").await
     }
@@ -77,10 +77,10 @@ impl TestStack {
     }
 
     pub(crate) async fn sign_in_as(&self, sub: &str) -> String {
-        self.sessions.start(sub).await.expect("started").access_token().to_owned()
+        self.sessions.start(sub).await.expect("the session starts").access_token().to_owned()
     }
 
-    /// Sends `request` to a handler that answers 200.
+    /// Sends `request` to a handler that responds with 200.
     pub(crate) async fn send(&self, request: Request<()>) -> Answer {
         self.send_to(async |_| ok(), request).await
     }
@@ -99,19 +99,19 @@ impl TestStack {
         response
     }
 
-    /// A `GET /` with `token`.
+    /// Sends `GET /` with `token`.
     pub(crate) async fn get(&self, token: &str) -> Answer {
         self.send(with(token)).await
     }
 
-    /// A `GET /` with `token` to a handler that gives `response`.
+    /// Sends `GET /` with `token` to a handler that returns `response`.
     pub(crate) async fn get_from(&self, response: Response<String>, token: &str) -> Answer {
         self.send_to(move |_| std::future::ready(response.clone()), with(token)).await
     }
 }
 
-/// How many verified tokens are remembered: as many as the environment says, for `tests/run` sends
-/// everything through once without.
+/// The size of the token cache. `tests/run` runs these tests a second time with the environment
+/// variable set to 0, which turns the cache off.
 pub(crate) fn cached_tokens() -> usize {
     match std::env::var("TEST_CACHED_TOKENS") {
         Ok(number) => number.parse().expect("a number"),
@@ -132,10 +132,10 @@ pub(crate) fn with(token: &str) -> Request<()> {
 }
 
 pub(crate) fn renewed(response: &Answer) -> Option<String> {
-    Some(response.headers().get(RENEWED)?.to_str().expect("text").to_owned())
+    Some(response.headers().get(RENEWED)?.to_str().expect("UTF-8").to_owned())
 }
 
-/// The kind of a rejection; `None` for the handler's own answer.
+/// The kind of a rejection; `None` for the response of the handler.
 pub(crate) fn rejected<B>(response: &Response<B>) -> Option<RejectionKind> {
     let rejection = response.extensions().get::<tower_sliding_session::Rejection>();
     let kind = rejection.map(tower_sliding_session::Rejection::kind);
@@ -145,20 +145,20 @@ pub(crate) fn rejected<B>(response: &Response<B>) -> Option<RejectionKind> {
 
 pub(crate) async fn text(response: Answer) -> String {
     let bytes = response.into_body().collect().await.expect("a whole body").to_bytes();
-    String::from_utf8(bytes.to_vec()).expect("text")
+    String::from_utf8(bytes.to_vec()).expect("UTF-8")
 }
 
-/// The payload of `token` as it was written.
+/// The payload of `token`.
 pub(crate) fn payload(token: &str) -> String {
     let body = token.split('.').nth(1).expect("three parts");
-    String::from_utf8(URL_SAFE_NO_PAD.decode(body).expect("base64url")).expect("text")
+    String::from_utf8(URL_SAFE_NO_PAD.decode(body).expect("base64url")).expect("UTF-8")
 }
 
 pub(crate) fn claims(token: &str) -> serde_json::Value {
     serde_json::from_str(&payload(token)).expect("an object")
 }
 
-/// A token with this header and this payload, signed with `secret` by HS256 whatever they say.
+/// A token with this header and payload, signed by HS256 with `secret` whatever the header says.
 pub(crate) fn forge(header: &str, payload: &str, secret: &[u8]) -> String {
     let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
     let mac = Hmac::<sha2::Sha256>::new_from_slice(secret).expect("any length");
@@ -166,7 +166,7 @@ pub(crate) fn forge(header: &str, payload: &str, secret: &[u8]) -> String {
     format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
 
-/// A good signature over `payload`.
+/// A token with a valid signature over `payload`.
 pub(crate) fn signed(payload: &str) -> String {
     forge(r#"{"alg":"HS256","typ":"JWT"}"#, payload, &SECRET)
 }

@@ -1,5 +1,5 @@
-//! The middleware that people write themselves: jsonwebtoken, a map of who was last seen when, and
-//! a new token for the active.
+//! A middleware as applications write it: jsonwebtoken, a map of the last activity of each
+//! session, and a new token for each response.
 #![allow(dead_code, reason = "each binary is a crate of its own and uses its part")]
 
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::scenario::SECRET;
 
 const IDLE_SECONDS: u64 = 20 * 60;
 
-/// The claims of this crate's tokens, so that all parse and mint the same.
+/// The claims of this crate's tokens, so that every alternative parses and mints the same.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Claims {
     sub: String,
@@ -37,7 +37,7 @@ pub(crate) struct Claims {
     epoch: u64,
 }
 
-/// jsonwebtoken with keys made once.
+/// jsonwebtoken with keys that are built once.
 pub(crate) struct Jwt {
     decoding: DecodingKey,
     encoding: EncodingKey,
@@ -65,12 +65,12 @@ impl Jwt {
     }
 }
 
-/// How much of it is written.
+/// How much of the middleware runs.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Extent {
     Decode,
     IdleTimeout,
-    /// A new token for each response.
+    /// Mints a new token for each response.
     RenewalDue,
 }
 
@@ -80,7 +80,7 @@ struct Handwritten {
     last_seen: DashMap<String, u64>,
 }
 
-/// Puts the middleware around all routes.
+/// Wraps all routes in the middleware.
 pub(crate) fn protect(router: Router, extent: Extent) -> Router {
     let state = Arc::new(Handwritten { extent, jwt: Jwt::new(), last_seen: DashMap::new() });
     router.layer(from_fn_with_state(state, middleware))
@@ -110,7 +110,7 @@ fn bearer(request: &Request) -> Option<&str> {
 }
 
 impl Handwritten {
-    /// Whether the session has ended; if not, it has been seen now.
+    /// Whether the session has expired; if not, records its activity.
     fn is_idle(&self, claims: &Claims) -> bool {
         let now = get_current_timestamp();
         if let Some(mut last_seen) = self.last_seen.get_mut(&claims.sid) {

@@ -1,4 +1,4 @@
-//! The bare service, over nothing at all, and jsonwebtoken with the same token and no service.
+//! The bare service alone, and jsonwebtoken alone with the same token.
 
 use std::hint::black_box;
 
@@ -17,10 +17,10 @@ pub(crate) const DECODE: &str = "jsonwebtoken::decode";
 pub(crate) fn peers() -> Vec<Peer> {
     let Scenario { token, request, .. } = Scenario::on(SystemClock, Case::User, false);
     let jwt = Jwt::new();
-    let claims = jwt.decode(&token).expect("a good token");
+    let claims = jwt.decode(&token).expect("a valid token");
     let decode = move |request| {
         unsent(request);
-        drop(black_box(jwt.decode(&token).expect("a good token")));
+        drop(black_box(jwt.decode(&token).expect("a valid token")));
     };
     let jwt = Jwt::new();
     let encode = move |request| {

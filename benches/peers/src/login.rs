@@ -1,4 +1,4 @@
-//! axum-login, with a backend that costs nothing.
+//! axum-login with a backend that does nothing.
 
 use std::convert::Infallible;
 
@@ -14,7 +14,7 @@ pub(crate) const USER: &str = "lovelace";
 
 const IDLE_TIMEOUT: Duration = Duration::minutes(20);
 
-/// The one user there is.
+/// The only user.
 #[derive(Clone, Debug)]
 struct User;
 
@@ -30,7 +30,7 @@ impl AuthUser for User {
     }
 }
 
-/// Knows its user by heart.
+/// A backend that returns the only user.
 #[derive(Clone)]
 struct Backend;
 
@@ -50,24 +50,24 @@ impl AuthnBackend for Backend {
 
 type Login = AuthSession<Backend>;
 
-/// A service behind it, and the cookie of who has signed in.
+/// A service behind axum-login, and the cookie of the signed-in user.
 pub(crate) fn axum_login(always_save: bool) -> (Send, HeaderValue) {
     let sessions = SessionManagerLayer::new(MemoryStore::default())
         .with_always_save(always_save)
         .with_expiry(Expiry::OnInactivity(IDLE_TIMEOUT));
     let layer = AuthManagerLayerBuilder::new(Backend, sessions).build();
     let handler = service_fn(async |request: Request<()>| {
-        let login = request.extensions().get::<Login>().expect("put there by the layer");
+        let login = request.extensions().get::<Login>().expect("inserted by the layer");
         assert!(login.user.is_some(), "signed in");
         scenario::bare(request).await
     });
     let sign_in = service_fn(async |mut request: Request<()>| {
-        let login = request.extensions_mut().get_mut::<Login>().expect("put there by the layer");
+        let login = request.extensions_mut().get_mut::<Login>().expect("inserted by the layer");
         login.login(&User).await.expect("there is room");
         scenario::bare(request).await
     });
     let Ok(response) = drive(layer.layer(sign_in).call(Request::new(())));
     let cookie = response.headers()[SET_COOKIE].to_str().expect("an id is in ASCII");
-    let cookie = cookie.split(';').next().expect("its name and value");
-    (sender(layer.layer(handler)), HeaderValue::try_from(cookie).expect("it was one"))
+    let cookie = cookie.split(';').next().expect("a name and a value");
+    (sender(layer.layer(handler)), HeaderValue::try_from(cookie).expect("a header value"))
 }

@@ -1,13 +1,13 @@
-//! What this crate costs beside what people run today, in one run, in interleaved rounds.
+//! The cost of this crate and of its alternatives, measured in one run in interleaved rounds.
 //!
 //! `cargo run --release --locked --manifest-path benches/peers/Cargo.toml`
 //!
-//! Requests are built before the watch starts, and what the bare service takes for the same
-//! request is subtracted. A noop waker drives everything: the locks of the in-memory stores are
-//! free whenever they are asked for, so no future waits and no runtime is needed. All clocks are
-//! the machine's.
+//! Building requests is not measured, and the time of the bare service for the same request is
+//! subtracted. A noop waker polls everything: the locks of the in-memory stores are always free, so
+//! that no future is pending and no runtime is needed. All clocks are the system clock.
 //!
-//! jwt-authorizer 0.15 is missing: it answers with the body of axum 0.7, which axum 0.8 refuses.
+//! jwt-authorizer 0.15 is missing: its responses have the body type of axum 0.7, which axum 0.8
+//! does not accept.
 
 mod handwritten;
 mod jwt;

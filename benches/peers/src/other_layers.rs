@@ -1,4 +1,4 @@
-//! Layers that nearly every service has.
+//! Layers that most services have: tower-http and tower_governor.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -49,7 +49,7 @@ fn tower_http() -> Peer {
     )
 }
 
-/// By the peer's address, its default, and never at its limit.
+/// Limits by peer address, its default; no request reaches the limit.
 fn tower_governor() -> Peer {
     let config = GovernorConfigBuilder::default().per_nanosecond(1).burst_size(u32::MAX).finish();
     let layer = GovernorLayer::new(config.expect("a period and a burst"));

@@ -1,4 +1,4 @@
-//! What is measured beside this crate.
+//! One measured alternative.
 
 use http::Request;
 

@@ -1,5 +1,5 @@
-//! axum's own: a Router, and middleware on it. The bare service beside them has axum's body types
-//! and no Router.
+//! A `Router` of axum, and middleware on it. The bare service of these rows uses axum's body types
+//! without a `Router`.
 
 use std::convert::Infallible;
 

@@ -1,5 +1,5 @@
-//! Sessions that the server keeps, in memory: tower-sessions, and axum-login on top of it. The
-//! handlers read who the user is.
+//! Sessions in the memory of the server: tower-sessions, and axum-login on top of it. The handlers
+//! read the user.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ pub(crate) fn peers() -> Vec<Peer> {
     .into()
 }
 
-/// A service behind it, and the cookie of a session.
+/// A service behind tower-sessions, and the cookie of a session.
 fn tower_sessions(always_save: bool) -> (Send, HeaderValue) {
     let store = MemoryStore::default();
     let expiry = Expiry::OnInactivity(IDLE_TIMEOUT);
@@ -44,12 +44,12 @@ fn tower_sessions(always_save: bool) -> (Send, HeaderValue) {
     drive(session.insert("user", USER)).expect("a name is JSON");
     drive(session.save()).expect("there is room");
     let handler = service_fn(async |request: Request<()>| {
-        let session = request.extensions().get::<Session>().expect("put there by the layer");
+        let session = request.extensions().get::<Session>().expect("inserted by the layer");
         let user: Option<String> = session.get("user").await.expect("there is room");
         assert_eq!(user.as_deref(), Some(USER));
         scenario::bare(request).await
     });
     let layer = SessionManagerLayer::new(store).with_always_save(always_save).with_expiry(expiry);
-    let cookie = format!("id={}", session.id().expect("saved"));
+    let cookie = format!("id={}", session.id().expect("a saved session"));
     (sender(layer.layer(handler)), HeaderValue::try_from(cookie).expect("an id is in ASCII"))
 }

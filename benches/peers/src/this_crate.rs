@@ -1,4 +1,4 @@
-//! This crate's whole stack on the bare service.
+//! The whole stack of this crate on the bare service.
 
 use tower_sliding_session::SystemClock;
 

@@ -1,4 +1,4 @@
-//! The check of circles itself: what it must find, and what it must let pass.
+//! Tests of the check of circles: what it finds, and what it accepts.
 
 use super::circles::{Crate, arrows, circles};
 

@@ -56,7 +56,7 @@ fn load(root: &str) -> Crate {
     let mut pending = vec![(Vec::new(), PathBuf::from(root))];
     while let Some((module, path)) = pending.pop() {
         let text = fs::read_to_string(repository().join(&path)).expect("a module's file exists");
-        let parent = path.parent().expect("it lies in a folder");
+        let parent = path.parent().expect("a file in a folder");
         // A root and a `mod.rs` have their children beside them.
         let owns_folder = module.is_empty() || path.ends_with("mod.rs");
         let children = if owns_folder { parent.to_owned() } else { path.with_extension("") };

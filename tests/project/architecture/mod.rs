@@ -1,4 +1,4 @@
-//! Holds `src` to its module map: who may import whom, who reads the clock, how long a file gets.
+//! The rules of the code layout: the direction of imports, no circles, one clock, short files.
 //!
 //! Imports are read from the text, not from the compiler: every path that begins with `crate`,
 //! `self` or `super`, outside comments, strings and test code.
@@ -21,7 +21,7 @@ use self::{
     tokens::{shipped, texts, tokens},
 };
 
-/// The module map, top-down. A module imports from lower tiers, and from its own without cycles.
+/// The module map, top-down. A module imports from lower tiers, and from its own without circles.
 const TIERS: &[&[&str]] = &[
     &["extract", "router", "client", "guide"],
     &["sessions"],
@@ -98,7 +98,7 @@ fn tests_benches_and_examples_form_no_circle_and_import_no_root() {
 }
 
 #[test]
-fn the_module_map_is_the_table_of_contents() {
+fn every_module_is_on_the_module_map() {
     assert_none(&map_faults(&crate_sources()));
 }
 

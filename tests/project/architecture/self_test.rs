@@ -1,11 +1,11 @@
-//! The checks themselves: what they must refuse, and what they must let pass.
+//! Tests of the checks: what they refuse, and what they accept.
 
 use super::{MAX_LINES, clock_faults, import_faults, length_faults, map_faults, sources::Tree};
 
 const MODULES: &[&str] =
     &["router", "sessions", "lifecycle", "session", "body", "token", "store", "clock", "rules"];
 
-/// The faults of `files` beside an otherwise empty crate.
+/// The faults of `files` in an otherwise empty crate.
 fn faults(files: &[(&str, &str)]) -> Vec<String> {
     let mut tree: Tree = MODULES.iter().map(|name| (format!("{name}.rs"), String::new())).collect();
     for layer in ["classify", "renew"] {

@@ -1,4 +1,4 @@
-//! Rust source as tokens: as much of the grammar as telling code from text needs.
+//! Rust source as tokens: enough of the grammar to tell code from comments and strings.
 
 #[derive(Clone, Copy)]
 pub(crate) struct Token<'a> {
@@ -10,7 +10,7 @@ pub(crate) fn texts<'a>(tokens: &[Token<'a>]) -> Vec<&'a str> {
     tokens.iter().map(|token| token.text).collect()
 }
 
-/// The tokens without the items that only tests compile.
+/// The tokens without items under `#[cfg(test)]`.
 pub(crate) fn shipped<'a>(tokens: &[Token<'a>]) -> Vec<Token<'a>> {
     let mut kept = Vec::new();
     let mut rest = tokens;
@@ -29,7 +29,7 @@ pub(crate) fn shipped<'a>(tokens: &[Token<'a>]) -> Vec<Token<'a>> {
     kept
 }
 
-/// How many tokens the item has that begins here, with its attributes.
+/// The number of tokens of the item that starts here, with its attributes.
 fn item_length(tokens: &[Token<'_>]) -> usize {
     let mut depth = 0_usize;
     for (at, token) in tokens.iter().enumerate() {
@@ -45,7 +45,7 @@ fn item_length(tokens: &[Token<'_>]) -> usize {
     tokens.len()
 }
 
-/// Identifiers, `::` and single characters; no comments, no literals of text.
+/// Identifiers, `::` and single characters, without comments and string literals.
 pub(crate) fn tokens(source: &str) -> Vec<Token<'_>> {
     let mut found = Vec::new();
     let mut line = 1;
@@ -73,7 +73,7 @@ fn is_identifier(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// The length of the comment or literal of text that begins here, if one does.
+/// The length of the comment or string literal that starts here, if one does.
 fn silent_length(rest: &str) -> Option<usize> {
     if rest.starts_with("//") {
         return Some(rest.find('\n').unwrap_or(rest.len()));
@@ -103,7 +103,7 @@ fn silent_length(rest: &str) -> Option<usize> {
     Some(prefix.len() + length)
 }
 
-/// Whether the quote in front of `text` begins a lifetime and not a character.
+/// Whether the quote before `text` starts a lifetime and not a character.
 fn is_lifetime(text: &str) -> bool {
     !text.starts_with('\\') && text.chars().nth(1) != Some('\'')
 }

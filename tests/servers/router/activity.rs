@@ -6,12 +6,12 @@ use tower_sliding_session::Grant;
 use super::service::{BEGIN, MINUTE, Service, by, problem};
 
 async fn rows(service: &Service, query: &str, grant: &Grant) -> Vec<Value> {
-    let answer = service.ask(&format!("GET /activity{query}"), grant).await.ok();
+    let answer = service.call(&format!("GET /activity{query}"), grant).await.ok();
     answer["rows"].as_array().expect("rows").clone()
 }
 
 #[tokio::test]
-async fn a_visit_leaves_a_row_of_the_callers_own() {
+async fn a_request_adds_a_row_to_the_callers_activity_log() {
     let service = Service::new();
     let bob = service.engineer("bob", "acme").await;
     let ada = service.owner("ada", "acme").await;
@@ -27,7 +27,7 @@ async fn a_visit_leaves_a_row_of_the_callers_own() {
 }
 
 #[tokio::test]
-async fn the_security_log_is_another_one() {
+async fn the_security_log_is_separate_from_the_activity_log() {
     let service = Service::new();
     let bob = service.engineer("bob", "acme").await;
     let ada = service.owner("ada", "acme").await;
@@ -38,7 +38,7 @@ async fn the_security_log_is_another_one() {
 }
 
 #[tokio::test]
-async fn a_log_goes_on_where_its_cursor_says() {
+async fn a_log_page_starts_at_its_cursor() {
     let service = Service::new();
     let bob = service.engineer("bob", "acme").await;
     for _ in 0..3 {
@@ -60,13 +60,13 @@ async fn a_log_goes_on_where_its_cursor_says() {
 }
 
 #[tokio::test]
-async fn the_accounts_log_is_for_its_owner() {
+async fn the_accounts_log_requires_the_owner_role() {
     let service = Service::new();
     let bob = service.engineer("bob", "acme").await;
     let eve = service.owner("eve", "globex").await;
     let nobody = service.start("ada", None, "owner").await;
     for grant in [&bob, &nobody] {
-        let answer = service.ask("GET /activity?scope=account", grant).await;
+        let answer = service.call("GET /activity?scope=account", grant).await;
         assert_eq!(answer.problem(), problem(403, "forbidden"));
     }
     service.entry(&bob).await;
@@ -74,7 +74,7 @@ async fn the_accounts_log_is_for_its_owner() {
 }
 
 #[tokio::test]
-async fn a_parameter_that_means_nothing_is_named() {
+async fn an_invalid_query_parameter_is_named() {
     let service = Service::new();
     let bob = service.engineer("bob", "acme").await;
     for (query, field) in [
@@ -88,7 +88,7 @@ async fn a_parameter_that_means_nothing_is_named() {
         ("cursor=0", "cursor"),
         ("scope=all", "scope"),
     ] {
-        let answer = service.ask(&format!("GET /activity?{query}"), &bob).await;
+        let answer = service.call(&format!("GET /activity?{query}"), &bob).await;
         assert_eq!(answer.problem(), problem(422, "invalid_parameter"), "{query}");
         assert_eq!(answer.json()["errors"][0]["field"], field, "{query}");
     }

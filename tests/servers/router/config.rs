@@ -6,7 +6,7 @@ use tower_sliding_session::{Policy, Profiles};
 use super::service::{Service, request};
 
 #[tokio::test]
-async fn it_is_public_and_tells_the_settings() {
+async fn the_config_needs_no_token() {
     let service = Service::new();
     let answer = service.send(request("GET /config"), "").await;
     assert_eq!(
@@ -25,15 +25,18 @@ async fn it_is_public_and_tells_the_settings() {
 }
 
 #[test]
-fn every_setting_says_what_it_is() {
+fn the_config_shows_the_settings_of_the_app() {
     use tower_sliding_session::{JwtKeys, SlidingSessions};
 
-    let policy = Policy::builder().renew_always().build().expect("a legal policy");
+    let policy = Policy::builder().renew_always().build().expect("a legal configuration");
     assert_eq!(Profiles::new(policy.clone()).normal(), &policy);
-    let sessions = SlidingSessions::builder(JwtKeys::hs256([7; 32]).expect("long"), policy)
-        .renewed_token_header("x-next".parse().expect("a header name"))
-        .build()
-        .expect("legal settings");
+    let sessions = SlidingSessions::builder(
+        JwtKeys::hs256([7; 32]).expect("a secret of at least 32 bytes"),
+        policy,
+    )
+    .renewed_token_header("x-next".parse().expect("a header name"))
+    .build()
+    .expect("a legal configuration");
     let config = serde_json::to_value(sessions.client_config()).expect("JSON");
     assert_eq!(config["renew_threshold"], "always");
     assert_eq!(config["renewed_token_header"], "x-next");

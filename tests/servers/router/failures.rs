@@ -1,4 +1,4 @@
-//! What every route has in common: nobody gets past the stack, and errors are problems.
+//! What all routes share: authentication, and errors as problem details.
 
 use serde_json::json;
 
@@ -14,7 +14,7 @@ const GUARDED: [&str; 6] = [
 ];
 
 #[tokio::test]
-async fn without_a_token_there_is_no_answer() {
+async fn without_a_token_every_route_rejects() {
     let service = Service::new();
     for line in GUARDED {
         let answer = service.send(request(line), "").await;
@@ -23,7 +23,7 @@ async fn without_a_token_there_is_no_answer() {
 }
 
 #[tokio::test]
-async fn without_a_session_there_is_no_answer_even_where_the_stack_lets_pass() {
+async fn without_a_session_every_route_rejects_even_behind_an_optional_stack() {
     let service = Service::with(tower_sliding_session::sessions::SlidingSessionsBuilder::optional);
     for line in GUARDED {
         let answer = service.send(request(line), "hostile").await;
@@ -32,7 +32,7 @@ async fn without_a_session_there_is_no_answer_even_where_the_stack_lets_pass() {
 }
 
 #[tokio::test]
-async fn without_a_lifecycle_store_nobody_is_signed_out() {
+async fn without_a_lifecycle_store_the_guarded_routes_are_503() {
     use std::sync::Arc;
     use tower_sliding_session::{audit::TracingSink, store::MemoryStore};
 
@@ -41,13 +41,13 @@ async fn without_a_lifecycle_store_nobody_is_signed_out() {
     });
     let owner = service.start("ada", Some("acme"), "owner").await;
     for line in GUARDED {
-        let answer = service.ask(line, &owner).await;
+        let answer = service.call(line, &owner).await;
         assert_eq!(answer.problem(), problem(503, "store_unavailable"), "{line}");
     }
 }
 
 #[tokio::test]
-async fn another_method_is_told_which_there_are() {
+async fn another_method_is_a_405_with_allow() {
     let service = Service::new();
     let grant = service.owner("ada", "acme").await;
     for (line, allowed) in [
@@ -59,14 +59,14 @@ async fn another_method_is_told_which_there_are() {
         ("GET /refresh", "POST"),
         ("POST /config", "GET,HEAD"),
     ] {
-        let answer = service.ask(line, &grant).await;
+        let answer = service.call(line, &grant).await;
         assert_eq!(answer.problem(), problem(405, "method_not_allowed"), "{line}");
         assert_eq!(answer.headers["allow"], allowed, "{line}");
     }
 }
 
 #[tokio::test]
-async fn hostile_bodies_are_refused_before_anything_is_done() {
+async fn invalid_bodies_are_refused_before_any_change() {
     let service = Service::new();
     let owner = service.owner("ada", "acme").await;
     for line in ["POST /revoke-sessions", "PATCH /security"] {
@@ -78,5 +78,5 @@ async fn hostile_bodies_are_refused_before_anything_is_done() {
         let answer = service.send(typed("text/plain"), json!({}).to_string()).await;
         assert_eq!(answer.problem(), problem(415, "unsupported_media_type"), "{line}");
     }
-    assert!(service.is_alive(&owner).await);
+    assert!(service.is_accepted(&owner).await);
 }

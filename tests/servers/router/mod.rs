@@ -1,4 +1,4 @@
-//! The ready-made routes, inside the stack, on a clock that the test moves.
+//! The axum routes behind the stack, with a manual clock.
 
 mod activity;
 mod config;

@@ -17,7 +17,7 @@ async fn refresh(service: &Service, headers: &[(&str, &str)], body: impl Into<Bo
 const JSON: (&str, &str) = ("content-type", "application/json");
 
 fn presented(grant: &Grant) -> String {
-    json!({ "refresh_token": grant.refresh_token().expect("it is on") }).to_string()
+    json!({ "refresh_token": grant.refresh_token().expect("the feature is on") }).to_string()
 }
 
 #[tokio::test]
@@ -32,7 +32,7 @@ async fn a_refresh_token_is_exchanged_for_a_grant() {
     assert_eq!(answer["idle_expires_at"], (BEGIN + 20 * MINUTE + 3 * DAY).to_string());
     assert_eq!(answer["absolute_expires_at"], (BEGIN + 14 * DAY).to_string());
     assert_ne!(answer["access_token"], grant.access_token());
-    assert_ne!(answer["refresh_token"], *grant.refresh_token().expect("it is on"));
+    assert_ne!(answer["refresh_token"], *grant.refresh_token().expect("the feature is on"));
 }
 
 #[tokio::test]
@@ -46,14 +46,14 @@ async fn p17_a_refresh_in_the_background_moves_no_idle_deadline() {
 }
 
 #[tokio::test]
-async fn what_comes_too_late_or_twice_is_told_apart() {
+async fn idle_and_reused_refresh_tokens_have_different_codes() {
     let service = Service::new();
     let (late, twice) = (service.engineer("bob", "acme").await, service.owner("ada", "acme").await);
     refresh(&service, &[JSON], presented(&twice)).await.ok();
     service.clock.advance(MINUTE);
     let answer = refresh(&service, &[JSON], presented(&twice)).await;
     assert_eq!(answer.problem(), problem(401, "refresh_token_reused"));
-    assert!(answer.headers["www-authenticate"].to_str().expect("text").starts_with("Bearer "));
+    assert!(answer.headers["www-authenticate"].to_str().expect("UTF-8").starts_with("Bearer "));
     service.clock.advance(3 * DAY);
     let answer = refresh(&service, &[JSON], presented(&late)).await;
     assert_eq!(answer.problem(), problem(401, "session_expired_idle"));
@@ -90,7 +90,7 @@ async fn no_token_is_an_invalid_token() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_json_is_malformed() {
+async fn a_body_that_is_not_json_is_malformed() {
     let service = Service::new();
     for body in
         [&b"{"[..], b"{\"refresh_token\":}", b"\xff\xfe", b"{} {}", b" ", b"{\"a\":\"\xc3\"}"]
@@ -107,7 +107,7 @@ async fn a_body_that_is_no_json_is_malformed() {
 }
 
 #[tokio::test]
-async fn another_type_is_not_read() {
+async fn another_content_type_is_a_415() {
     let service = Service::new();
     let body = presented(&service.engineer("bob", "acme").await);
     for content_type in [
@@ -131,7 +131,7 @@ async fn another_type_is_not_read() {
 }
 
 #[tokio::test]
-async fn sixteen_kibibytes_are_the_most() {
+async fn a_body_over_sixteen_kibibytes_is_refused() {
     let service = Service::new();
     let most = presented(&service.engineer("bob", "acme").await);
     let most = format!("{most}{}", " ".repeat(16 * 1024 - most.len()));

@@ -28,34 +28,36 @@ impl Account {
     }
 
     async fn revoke(&self, body: &Value) -> Value {
-        self.service.tell("POST /revoke-sessions", &self.owner, body).await.ok()
+        self.service.send_json("POST /revoke-sessions", &self.owner, body).await.ok()
     }
 
-    /// Owner, owner's phone, engineer.
+    /// The owner, the owner's phone, an engineer.
     async fn alive(&self) -> [bool; 3] {
         let Self { service, owner, owners_phone, engineer, .. } = self;
-        assert!(service.is_alive(&self.stranger).await && service.is_alive(&self.namesake).await);
+        assert!(
+            service.is_accepted(&self.stranger).await && service.is_accepted(&self.namesake).await
+        );
         [
-            service.is_alive(owner).await,
-            service.is_alive(owners_phone).await,
-            service.is_alive(engineer).await,
+            service.is_accepted(owner).await,
+            service.is_accepted(owners_phone).await,
+            service.is_accepted(engineer).await,
         ]
     }
 }
 
 #[tokio::test]
-async fn all_means_the_caller_too() {
+async fn scope_all_includes_the_caller() {
     let account = Account::new().await;
     assert_eq!(account.revoke(&json!({ "scope": "all" })).await, json!({ "revoked_count": 3 }));
     assert_eq!(account.alive().await, [false; 3]);
-    let answer = account.service.ask("GET /sessions", &account.owner).await;
+    let answer = account.service.call("GET /sessions", &account.owner).await;
     assert_eq!(answer.problem(), problem(401, "session_revoked"));
 }
 
 #[tokio::test]
-async fn an_empty_body_means_all() {
+async fn an_empty_body_is_scope_all() {
     let account = Account::new().await;
-    let answer = account.service.ask("POST /revoke-sessions", &account.owner).await;
+    let answer = account.service.call("POST /revoke-sessions", &account.owner).await;
     assert_eq!(answer.ok(), json!({ "revoked_count": 3 }));
     assert_eq!(account.alive().await, [false; 3]);
     let account = Account::new().await;
@@ -63,7 +65,7 @@ async fn an_empty_body_means_all() {
 }
 
 #[tokio::test]
-async fn others_spares_every_session_of_the_caller() {
+async fn scope_others_exempts_every_session_of_the_caller() {
     let account = Account::new().await;
     let others = json!({ "scope": "others" });
     assert_eq!(account.revoke(&others).await, json!({ "revoked_count": 1 }));
@@ -76,32 +78,32 @@ async fn others_spares_every_session_of_the_caller() {
 async fn p04_all_gives_the_caller_no_successor() {
     let account = Account::new().await;
     account.service.clock.advance(10 * MINUTE);
-    let answer = account.service.ask("POST /revoke-sessions", &account.owner).await;
+    let answer = account.service.call("POST /revoke-sessions", &account.owner).await;
     assert_eq!(answer.ok()["revoked_count"], 3);
     assert!(!answer.headers.contains_key("x-refreshed-token"));
 }
 
 #[tokio::test]
-async fn p29_who_signs_in_afterwards_stays() {
+async fn p29_a_sign_in_after_the_revocation_is_active() {
     let account = Account::new().await;
     account.revoke(&json!({})).await;
     let again = account.service.engineer("bob", "acme").await;
-    assert!(account.service.is_alive(&again).await);
+    assert!(account.service.is_accepted(&again).await);
 }
 
 #[tokio::test]
-async fn it_is_for_the_owner() {
+async fn revoking_an_account_requires_the_owner_role() {
     let account = Account::new().await;
     for body in [json!({}), json!({ "scope": "all" }), json!({ "scope": "x" })] {
         let line = "POST /revoke-sessions";
-        let answer = account.service.tell(line, &account.engineer, &body).await;
+        let answer = account.service.send_json(line, &account.engineer, &body).await;
         assert_eq!(answer.problem(), problem(403, "forbidden"), "{body}");
     }
     assert_eq!(account.alive().await, [true; 3]);
 }
 
 #[tokio::test]
-async fn an_unknown_scope_ends_nothing() {
+async fn an_unknown_scope_revokes_nothing() {
     let account = Account::new().await;
     for body in [
         json!({ "scope": "everyone" }),
@@ -117,23 +119,24 @@ async fn an_unknown_scope_ends_nothing() {
         json!("all"),
         json!(null),
     ] {
-        let answer = account.service.tell("POST /revoke-sessions", &account.owner, &body).await;
+        let answer =
+            account.service.send_json("POST /revoke-sessions", &account.owner, &body).await;
         assert_eq!(answer.problem(), problem(422, "invalid_parameter"), "{body}");
     }
     assert_eq!(account.alive().await, [true; 3]);
 }
 
 #[tokio::test]
-async fn without_an_account_it_is_about_the_callers_own_sessions() {
+async fn without_an_account_the_callers_own_sessions_are_revoked() {
     let service = Service::new();
     let presented = service.start("zoe", None, "anyone").await;
     let phone = service.start("zoe", None, "anyone").await;
     let other = service.start("yan", None, "owner").await;
     let line = "POST /revoke-sessions";
-    let answer = service.tell(line, &presented, &json!({ "scope": "others" })).await;
+    let answer = service.send_json(line, &presented, &json!({ "scope": "others" })).await;
     assert_eq!(answer.ok(), json!({ "revoked_count": 1 }));
-    assert!(service.is_alive(&presented).await && !service.is_alive(&phone).await);
+    assert!(service.is_accepted(&presented).await && !service.is_accepted(&phone).await);
     service.clock.advance(MINUTE);
-    assert_eq!(service.ask(line, &presented).await.ok(), json!({ "revoked_count": 1 }));
-    assert!(!service.is_alive(&presented).await && service.is_alive(&other).await);
+    assert_eq!(service.call(line, &presented).await.ok(), json!({ "revoked_count": 1 }));
+    assert!(!service.is_accepted(&presented).await && service.is_accepted(&other).await);
 }

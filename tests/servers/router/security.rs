@@ -1,4 +1,4 @@
-//! `GET` and `PATCH /auth/security`: what they show and change.
+//! `GET` and `PATCH /auth/security`.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ fn timeouts(idle: u64, absolute: u64) -> Value {
 }
 
 #[tokio::test]
-async fn an_account_begins_with_the_defaults() {
+async fn a_new_account_has_the_defaults() {
     let service = Service::new();
     service.engineer("bob", "acme").await;
     service.owner("eve", "globex").await;
@@ -18,7 +18,7 @@ async fn an_account_begins_with_the_defaults() {
     service.clock.advance(MINUTE);
     let owner = service.owner("ada", "acme").await;
     assert_eq!(
-        service.ask("GET /security", &owner).await.ok(),
+        service.call("GET /security", &owner).await.ok(),
         json!({
             "idle_timeout_minutes": null,
             "absolute_timeout_minutes": null,
@@ -47,31 +47,31 @@ async fn an_account_begins_with_the_defaults() {
 }
 
 #[tokio::test]
-async fn a_change_is_in_force_for_sessions_from_now_on() {
+async fn a_change_applies_to_new_sessions() {
     let service = Service::new();
     let owner = service.owner("ada", "acme").await;
     let line = "PATCH /security";
-    let changed = service.tell(line, &owner, &timeouts(10_080, 43_200)).await.ok();
+    let changed = service.send_json(line, &owner, &timeouts(10_080, 43_200)).await.ok();
     assert_eq!(changed["idle_timeout_minutes"], 10_080);
     assert_eq!(changed["absolute_timeout_minutes"], 43_200);
     assert_eq!(changed["effective"], timeouts(10_080, 43_200));
     assert_eq!(changed["defaults"], timeouts(4320, 20_160));
-    assert_eq!(service.ask("GET /security", &owner).await.ok(), changed);
+    assert_eq!(service.call("GET /security", &owner).await.ok(), changed);
     let next = service.engineer("bob", "acme").await;
     assert_eq!(next.idle_expires_at(), BEGIN + 7 * DAY);
     assert_eq!(next.absolute_expires_at(), BEGIN + 30 * DAY);
     let stranger = service.owner("eve", "globex").await;
     assert_eq!(stranger.idle_expires_at(), BEGIN + 3 * DAY);
-    let theirs = service.ask("GET /security", &stranger).await.ok();
+    let theirs = service.call("GET /security", &stranger).await.ok();
     assert_eq!(theirs["idle_timeout_minutes"], Value::Null);
 }
 
 #[tokio::test]
-async fn null_clears_and_absent_leaves() {
+async fn null_removes_a_timeout_and_an_absent_field_keeps_it() {
     let service = Service::new();
     let owner = service.owner("ada", "acme").await;
     let change = async |body: Value| {
-        let answer = service.tell("PATCH /security", &owner, &body).await.ok();
+        let answer = service.send_json("PATCH /security", &owner, &body).await.ok();
         [answer["idle_timeout_minutes"].clone(), answer["absolute_timeout_minutes"].clone()]
     };
     assert_eq!(change(timeouts(60, 600)).await, [json!(60), json!(600)]);
@@ -80,7 +80,7 @@ async fn null_clears_and_absent_leaves() {
     let cleared = json!({ "absolute_timeout_minutes": null });
     assert_eq!(change(cleared).await, [json!(30), Value::Null]);
     assert_eq!(change(json!({ "idle_timeout_minutes": null })).await, [Value::Null, Value::Null]);
-    let nothing = service.ask("PATCH /security", &owner).await.ok();
+    let nothing = service.call("PATCH /security", &owner).await.ok();
     assert_eq!(nothing["idle_timeout_minutes"], Value::Null);
 }
 
@@ -89,26 +89,26 @@ async fn bounds_are_inclusive() {
     let service = Service::new();
     let owner = service.owner("ada", "acme").await;
     for (idle, absolute) in [(5, 60), (60, 60), (43_200, 43_200), (43_200, 129_600), (5, 129_600)] {
-        let answer = service.tell("PATCH /security", &owner, &timeouts(idle, absolute)).await;
+        let answer = service.send_json("PATCH /security", &owner, &timeouts(idle, absolute)).await;
         assert_eq!(answer.ok()["effective"], timeouts(idle, absolute));
     }
 }
 
 #[tokio::test]
-async fn it_is_the_owners_alone() {
+async fn the_security_settings_require_the_owner_role() {
     let service = Service::new();
     let engineer = service.engineer("bob", "acme").await;
     let nobody = service.start("zoe", None, "owner").await;
     for grant in [&engineer, &nobody] {
-        let answer = service.ask("GET /security", grant).await;
+        let answer = service.call("GET /security", grant).await;
         assert_eq!(answer.problem(), problem(403, "forbidden"));
         for body in [timeouts(60, 600), json!({ "idle_timeout_minutes": "x" }), json!([])] {
-            let answer = service.tell("PATCH /security", grant, &body).await;
+            let answer = service.send_json("PATCH /security", grant, &body).await;
             assert_eq!(answer.problem(), problem(403, "forbidden"), "{body}");
         }
     }
     let owner = service.owner("ada", "acme").await;
-    let settings = service.ask("GET /security", &owner).await.ok();
+    let settings = service.call("GET /security", &owner).await.ok();
     assert_eq!(settings["idle_timeout_minutes"], Value::Null);
 }
 
@@ -117,10 +117,10 @@ async fn a_change_is_audited_once() {
     let service = Service::new();
     let owner = service.owner("ada", "acme").await;
     for _ in 0..2 {
-        service.tell("PATCH /security", &owner, &timeouts(60, 600)).await.ok();
+        service.send_json("PATCH /security", &owner, &timeouts(60, 600)).await.ok();
     }
     let line = "GET /activity?category=security&scope=account";
-    let rows = service.ask(line, &owner).await.ok();
+    let rows = service.call(line, &owner).await.ok();
     let rows = rows["rows"].as_array().expect("rows").iter();
     let updates: Vec<_> = rows.filter(|row| row["event"] == "session_policy_update").collect();
     assert_eq!(updates.len(), 1);

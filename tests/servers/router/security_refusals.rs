@@ -1,4 +1,4 @@
-//! `PATCH /auth/security`: what it refuses, by field, value and bound.
+//! What `PATCH /auth/security` refuses, by field, value and bound.
 
 use serde_json::{Value, json};
 use tower_sliding_session::Grant;
@@ -8,7 +8,7 @@ use super::service::{Answer, Service, by, problem};
 const IDLE: &str = "idle_timeout_minutes";
 const ABSOLUTE: &str = "absolute_timeout_minutes";
 
-/// Sends the JSON as it stands.
+/// Sends the JSON unchanged.
 async fn patch(service: &Service, owner: &Grant, body: &str) -> Answer {
     let request = by("PATCH /security", owner).header("content-type", "application/json");
     service.send(request, body.to_owned()).await
@@ -18,10 +18,10 @@ async fn patch(service: &Service, owner: &Grant, body: &str) -> Answer {
 async fn refused(body: &str) -> Vec<Value> {
     let service = Service::new();
     let owner = service.owner("ada", "acme").await;
-    let before = service.ask("GET /security", &owner).await.ok();
+    let before = service.call("GET /security", &owner).await.ok();
     let answer = patch(&service, &owner, body).await;
     assert_eq!(answer.problem(), problem(422, "invalid_settings"), "{body}");
-    assert_eq!(service.ask("GET /security", &owner).await.ok(), before, "{body}");
+    assert_eq!(service.call("GET /security", &owner).await.ok(), before, "{body}");
     let errors = answer.json()["errors"].as_array().expect("a list").clone();
     for error in &errors {
         assert!(error["message"].as_str().is_some_and(|message| !message.is_empty()), "{error}");
@@ -37,7 +37,7 @@ async fn refused_alone(body: &str) -> (String, Value, Value) {
 }
 
 #[tokio::test]
-async fn out_of_bounds_by_a_minute() {
+async fn one_minute_out_of_bounds_is_refused() {
     for (body, field, value, bound) in [
         (r#"{"idle_timeout_minutes":4}"#, IDLE, 4, json!({ "min": 5 })),
         (r#"{"idle_timeout_minutes":0}"#, IDLE, 0, json!({ "min": 5 })),
@@ -49,7 +49,7 @@ async fn out_of_bounds_by_a_minute() {
             43_201,
             json!({ "max": 43_200 }),
         ),
-        // Beyond what is then in force, not beyond the system's bounds.
+        // Above the effective absolute timeout, not above the bounds of the system.
         (r#"{"idle_timeout_minutes":20161}"#, IDLE, 20_161, json!({ "max": 20_160 })),
         (r#"{"absolute_timeout_minutes":4319}"#, ABSOLUTE, 4319, json!({ "min": 4320 })),
         (
@@ -64,7 +64,7 @@ async fn out_of_bounds_by_a_minute() {
 }
 
 #[tokio::test]
-async fn what_is_no_whole_number_of_minutes() {
+async fn only_whole_numbers_of_minutes_are_accepted() {
     let range = json!({ "min": 5, "max": 43_200 });
     let least = json!({ "min": 5 });
     let most = json!({ "max": 43_200 });
@@ -88,21 +88,22 @@ async fn what_is_no_whole_number_of_minutes() {
         ("307445734561825861", &most),
         ("99999999999999999999999999999999", &most),
     ] {
-        let (field, told, told_bound) = refused_alone(&format!("{{\"{IDLE}\":{value}}}")).await;
+        let (field, value_shown, bound_shown) =
+            refused_alone(&format!("{{\"{IDLE}\":{value}}}")).await;
         let value: Value = serde_json::from_str(value).expect("JSON");
-        assert_eq!((&*field, &told, &told_bound), (IDLE, &value, bound));
+        assert_eq!((&*field, &value_shown, &bound_shown), (IDLE, &value, bound));
     }
 }
 
 #[tokio::test]
-async fn a_value_that_would_trouble_the_reader_is_not_repeated_as_it_came() {
+async fn a_value_that_json_cannot_hold_is_repeated_as_text_or_omitted() {
     for value in ["1e999", "-1e999", r#""\ud800""#] {
-        let (field, told, _) = refused_alone(&format!("{{\"{IDLE}\":{value}}}")).await;
-        assert_eq!((&*field, &told), (IDLE, &json!(value)));
+        let (field, value_shown, _) = refused_alone(&format!("{{\"{IDLE}\":{value}}}")).await;
+        assert_eq!((&*field, &value_shown), (IDLE, &json!(value)));
     }
     for value in ["9".repeat(8_000), "[".repeat(4_000) + &"]".repeat(4_000)] {
-        let (field, told, _) = refused_alone(&format!("{{\"{IDLE}\":{value}}}")).await;
-        assert_eq!((&*field, told), (IDLE, Value::Null));
+        let (field, value_shown, _) = refused_alone(&format!("{{\"{IDLE}\":{value}}}")).await;
+        assert_eq!((&*field, value_shown), (IDLE, Value::Null));
     }
 }
 
@@ -116,7 +117,7 @@ async fn unknown_fields_are_named() {
 }
 
 #[tokio::test]
-async fn everything_that_is_wrong_is_listed() {
+async fn every_error_is_listed() {
     let errors = refused(r#"{"idle_timeout_minutes":4,"absolute_timeout_minutes":59}"#).await;
     assert_eq!(errors.len(), 2);
     let errors = refused(r#"{"idle_timeout_minutes":"x","absolute_timeout_minutes":-1}"#).await;
@@ -126,7 +127,7 @@ async fn everything_that_is_wrong_is_listed() {
 }
 
 #[tokio::test]
-async fn what_is_no_object_is_no_setting() {
+async fn a_body_that_is_not_an_object_is_refused() {
     for body in ["[]", "[60,600]", "null", "60", "\"x\""] {
         assert_eq!(refused(body).await.len(), 1, "{body}");
     }

@@ -68,17 +68,17 @@ impl Service {
         })
     }
 
-    /// Without a store of whole lives, and what needs one.
+    /// A service without a lifecycle store.
     pub(crate) fn bare(set: impl FnOnce(SlidingSessionsBuilder) -> SlidingSessionsBuilder) -> Self {
         let clock = ManualClock::new(BEGIN);
-        let keys = JwtKeys::hs256([7; 32]).expect("a long secret");
+        let keys = JwtKeys::hs256([7; 32]).expect("a secret of at least 32 bytes");
         let builder = SlidingSessions::builder(keys, Policy::long_lived())
             .clock(clock.clone())
             .account_owner(|session: &Session| {
                 session.claims::<Role>().is_ok_and(|claims| claims.role == Some("owner"))
             })
             .router_at("/auth");
-        let sessions = set(builder).build().expect("legal settings");
+        let sessions = set(builder).build().expect("a legal configuration");
         let app = Router::new()
             .route("/me", get(async || "me"))
             .nest("/auth", sessions.router())
@@ -100,29 +100,29 @@ impl Service {
         start.await.expect("a session")
     }
 
-    /// Sends `"GET /sessions"` and the like, below `/auth`.
-    pub(crate) async fn ask(&self, line: &str, grant: &Grant) -> Answer {
+    /// Sends a request below `/auth`; `line` is a method and a path, as in `"GET /sessions"`.
+    pub(crate) async fn call(&self, line: &str, grant: &Grant) -> Answer {
         self.send(by(line, grant), "").await
     }
 
-    pub(crate) async fn tell(&self, line: &str, grant: &Grant, body: &Value) -> Answer {
+    pub(crate) async fn send_json(&self, line: &str, grant: &Grant, body: &Value) -> Answer {
         let request = by(line, grant).header("content-type", "application/json");
         self.send(request, body.to_string()).await
     }
 
-    /// Whether the session of `grant` is alive for the stack.
-    pub(crate) async fn is_alive(&self, grant: &Grant) -> bool {
+    /// Whether the stack accepts the session of `grant`.
+    pub(crate) async fn is_accepted(&self, grant: &Grant) -> bool {
         self.send(by("GET /sessions", grant), "").await.status == StatusCode::OK
     }
 
-    /// Makes a visit that counts.
+    /// Sends a request that is activity.
     pub(crate) async fn entry(&self, grant: &Grant) {
         let request = by("GET ", grant).uri("/me");
         assert_eq!(self.send_anywhere(request, "").await.status, StatusCode::OK);
     }
 
-    /// Sends a request to a route; every answer is such that nobody stores it, and no answer is
-    /// the fault of the server.
+    /// Sends a request to a route. Checks that the response is `no-store` and no error of the
+    /// server.
     pub(crate) async fn send(&self, request: Builder, body: impl Into<Body>) -> Answer {
         let answer = self.send_anywhere(request, body).await;
         assert_eq!(answer.headers["cache-control"], "no-store", "{}", answer.body);
@@ -139,7 +139,7 @@ impl Service {
         let response = self.app.clone().oneshot(request).await.expect("infallible");
         let (head, body) = response.into_parts();
         let body = body.collect().await.expect("a whole body").to_bytes();
-        let body = String::from_utf8(body.into()).expect("text");
+        let body = String::from_utf8(body.into()).expect("UTF-8");
         Answer { status: head.status, headers: head.headers, body }
     }
 }
@@ -162,7 +162,7 @@ impl Answer {
     }
 }
 
-/// `"GET /config"` and the like, below `/auth`, by nobody.
+/// A request without a token below `/auth`; `line` is a method and a path.
 pub(crate) fn request(line: &str) -> Builder {
     let (method, path) = line.split_once(' ').expect("a method and a path");
     Request::builder().method(method).uri(format!("/auth{path}"))
@@ -173,7 +173,7 @@ pub(crate) fn by(line: &str, grant: &Grant) -> Builder {
     request(line).header("authorization", format!("Bearer {}", grant.access_token()))
 }
 
-/// A problem as [`Answer::problem`] gives it.
+/// A problem as [`Answer::problem`] returns it.
 pub(crate) fn problem(status: u16, code: &str) -> (u16, String) {
     (status, code.to_owned())
 }

@@ -9,7 +9,7 @@ use tower_sliding_session::Grant;
 use super::service::{BEGIN, DAY, MINUTE, Service, problem};
 
 async fn listed(service: &Service, query: &str, grant: &Grant) -> Vec<String> {
-    let answer = service.ask(&format!("GET /sessions{query}"), grant).await.ok();
+    let answer = service.call(&format!("GET /sessions{query}"), grant).await.ok();
     let sessions = answer["sessions"].as_array().expect("a list").iter();
     sessions.map(|it| it["session_id"].as_str().expect("a sid").to_owned()).collect()
 }
@@ -19,7 +19,7 @@ fn sids<const N: usize>(grants: [&Grant; N]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_user_sees_its_own_sessions_and_all_of_them() {
+async fn a_user_sees_all_their_own_sessions_only() {
     let service = Service::new();
     let first = service.engineer("bob", "acme").await;
     service.owner("ada", "acme").await;
@@ -28,7 +28,7 @@ async fn a_user_sees_its_own_sessions_and_all_of_them() {
     service.clock.advance(MINUTE);
     let second = service.engineer("bob", "acme").await;
     service.clock.advance(MINUTE);
-    let answer = service.ask("GET /sessions", &second).await.ok();
+    let answer = service.call("GET /sessions", &second).await.ok();
     let session = |grant: &Grant, signed_in, last_seen, current| {
         json!({
             "session_id": grant.session_id(),
@@ -49,7 +49,7 @@ async fn a_user_sees_its_own_sessions_and_all_of_them() {
 }
 
 #[tokio::test]
-async fn a_list_goes_on_where_its_cursor_says() {
+async fn a_list_page_starts_at_its_cursor() {
     let service = Service::new();
     let mut grants = Vec::new();
     for _ in 0..5 {
@@ -59,7 +59,7 @@ async fn a_list_goes_on_where_its_cursor_says() {
     let (mut seen, mut query) = (Vec::new(), "?limit=2".to_owned());
     loop {
         seen.extend(listed(&service, &query, &grants[0]).await);
-        let answer = service.ask(&format!("GET /sessions{query}"), &grants[0]).await.ok();
+        let answer = service.call(&format!("GET /sessions{query}"), &grants[0]).await.ok();
         let Value::String(next) = &answer["next"] else { break };
         query = format!("?limit=2&cursor={next}");
     }
@@ -69,7 +69,7 @@ async fn a_list_goes_on_where_its_cursor_says() {
 }
 
 #[tokio::test]
-async fn the_whole_account_is_for_its_owner() {
+async fn listing_the_account_requires_the_owner_role() {
     let service = Service::new();
     let owner = service.owner("ada", "acme").await;
     service.clock.advance(MINUTE);
@@ -80,13 +80,13 @@ async fn the_whole_account_is_for_its_owner() {
     assert_eq!(listed(&service, "?scope=account", &stranger).await, sids([&stranger]));
     assert_eq!(listed(&service, "?scope=own", &owner).await, sids([&owner]));
     for grant in [&engineer, &nobody] {
-        let answer = service.ask("GET /sessions?scope=account", grant).await;
+        let answer = service.call("GET /sessions?scope=account", grant).await;
         assert_eq!(answer.problem(), problem(403, "forbidden"));
     }
 }
 
 #[tokio::test]
-async fn a_parameter_that_means_nothing_is_named() {
+async fn an_invalid_query_parameter_is_named() {
     let service = Service::new();
     let grant = service.owner("ada", "acme").await;
     for (query, field) in [
@@ -104,74 +104,74 @@ async fn a_parameter_that_means_nothing_is_named() {
         ("scope=everything", "scope"),
         ("scope=", "scope"),
     ] {
-        let answer = service.ask(&format!("GET /sessions?{query}"), &grant).await;
+        let answer = service.call(&format!("GET /sessions?{query}"), &grant).await;
         assert_eq!(answer.problem(), problem(422, "invalid_parameter"), "{query}");
         assert_eq!(answer.json()["errors"][0]["field"], field, "{query}");
     }
-    let answer = service.ask("GET /sessions?limit=0&scope=x", &grant).await;
+    let answer = service.call("GET /sessions?limit=0&scope=x", &grant).await;
     assert_eq!(answer.json()["errors"].as_array().map(Vec::len), Some(2));
     assert_eq!(answer.json()["errors"][0]["bound"], json!({ "min": 1, "max": 100 }));
-    let twice = service.ask("GET /sessions?limit=1&limit=2", &grant).await;
+    let twice = service.call("GET /sessions?limit=1&limit=2", &grant).await;
     assert_eq!(twice.problem(), problem(422, "invalid_parameter"));
-    service.ask("GET /sessions?limit=100&unknown=%zz", &grant).await.ok();
+    service.call("GET /sessions?limit=100&unknown=%zz", &grant).await.ok();
 }
 
 #[tokio::test]
-async fn a_user_ends_a_session_of_its_own() {
+async fn a_user_revokes_a_session_of_their_own() {
     let service = Service::new();
     let (phone, laptop) =
         (service.engineer("bob", "acme").await, service.engineer("bob", "acme").await);
     let line = format!("DELETE /sessions/{}", phone.session_id());
-    let answer = service.ask(&line, &laptop).await;
+    let answer = service.call(&line, &laptop).await;
     assert_eq!((answer.status, &*answer.body), (StatusCode::NO_CONTENT, ""));
-    assert!(!service.is_alive(&phone).await);
-    assert!(service.is_alive(&laptop).await);
-    let answer = service.ask(&line, &laptop).await;
+    assert!(!service.is_accepted(&phone).await);
+    assert!(service.is_accepted(&laptop).await);
+    let answer = service.call(&line, &laptop).await;
     assert_eq!(answer.problem(), problem(404, "session_not_found"));
 }
 
 #[tokio::test]
-async fn p04_who_ends_the_presented_session_gets_no_successor() {
+async fn p04_revoking_the_presented_session_prevents_renewal() {
     let service = Service::new();
     let grant = service.engineer("bob", "acme").await;
     service.clock.advance(10 * MINUTE);
-    let listed = service.ask("GET /sessions", &grant).await;
+    let listed = service.call("GET /sessions", &grant).await;
     assert!(listed.headers.contains_key("x-refreshed-token"), "it is due");
     service.clock.advance(2 * MINUTE);
-    let answer = service.ask(&format!("DELETE /sessions/{}", grant.session_id()), &grant).await;
+    let answer = service.call(&format!("DELETE /sessions/{}", grant.session_id()), &grant).await;
     assert_eq!(answer.status, StatusCode::NO_CONTENT);
     assert!(!answer.headers.contains_key("x-refreshed-token"));
-    assert!(!service.is_alive(&grant).await);
+    assert!(!service.is_accepted(&grant).await);
 }
 
 #[tokio::test]
-async fn a_session_out_of_reach_is_not_found() {
+async fn a_session_that_the_caller_may_not_revoke_is_not_found() {
     let service = Service::new();
     let owner = service.owner("ada", "acme").await;
     let engineer = service.engineer("bob", "acme").await;
     let stranger = service.owner("eve", "globex").await;
     let namesake = service.engineer("bob", "globex").await;
-    let over = service.owner("ada", "acme").await;
-    service.sessions.revoke(over.session_id()).await.expect("ended");
+    let revoked = service.owner("ada", "acme").await;
+    service.sessions.revoke(revoked.session_id()).await.expect("the session is revoked");
     for (sid, grant) in [
         (owner.session_id(), &engineer),
         (owner.session_id(), &stranger),
         (engineer.session_id(), &stranger),
         (engineer.session_id(), &namesake),
-        (over.session_id(), &owner),
+        (revoked.session_id(), &owner),
         ("unknown", &owner),
         ("%F0%9F%A6%80", &owner),
         ("%FF", &owner),
         ("..", &owner),
         ("'%20OR%201=1--", &owner),
     ] {
-        let answer = service.ask(&format!("DELETE /sessions/{sid}"), grant).await;
+        let answer = service.call(&format!("DELETE /sessions/{sid}"), grant).await;
         assert_eq!(answer.problem(), problem(404, "session_not_found"), "{sid}");
     }
-    assert!(service.is_alive(&owner).await && service.is_alive(&engineer).await);
-    let answer = service.ask(&format!("DELETE /sessions/{}", engineer.session_id()), &owner).await;
+    assert!(service.is_accepted(&owner).await && service.is_accepted(&engineer).await);
+    let answer = service.call(&format!("DELETE /sessions/{}", engineer.session_id()), &owner).await;
     assert_eq!(answer.status, StatusCode::NO_CONTENT);
-    assert!(!service.is_alive(&engineer).await);
+    assert!(!service.is_accepted(&engineer).await);
 }
 
 #[tokio::test]
@@ -182,14 +182,14 @@ async fn p20_a_shortened_policy_shows_in_the_list_at_once() {
     service.clock.advance(70 * MINUTE);
     let refreshed = service.owner("ada", "acme").await;
     let change = json!({ "idle_timeout_minutes": 60, "absolute_timeout_minutes": 1440 });
-    service.tell("PATCH /security", &refreshed, &change).await.ok();
+    service.send_json("PATCH /security", &refreshed, &change).await.ok();
     assert_eq!(listed(&service, "?scope=account", &refreshed).await, sids([&refreshed]));
-    let answer = service.ask("GET /sessions", &refreshed).await.ok();
+    let answer = service.call("GET /sessions", &refreshed).await.ok();
     let begin = BEGIN + 70 * MINUTE;
     assert_eq!(answer["sessions"][0]["idle_expires_at"], (begin + 60 * MINUTE).to_string());
     assert_eq!(answer["sessions"][0]["absolute_expires_at"], (begin + DAY).to_string());
-    for over in [&owner, &idle] {
-        let line = format!("DELETE /sessions/{}", over.session_id());
-        assert_eq!(service.ask(&line, &refreshed).await.status, StatusCode::NOT_FOUND);
+    for revoked in [&owner, &idle] {
+        let line = format!("DELETE /sessions/{}", revoked.session_id());
+        assert_eq!(service.call(&line, &refreshed).await.status, StatusCode::NOT_FOUND);
     }
 }

@@ -1,5 +1,5 @@
-//! One server of the end-to-end bench, benches/http/run: prints its address and a token, and
-//! serves until it is killed. Its argument is `bare`, `stack`, `renew` or `handwritten`.
+//! A server of the end-to-end bench, benches/http/run: prints its address and a token, and serves
+//! until it is killed. Its argument is `bare`, `stack`, `renew` or `handwritten`.
 
 #[path = "../handwritten.rs"]
 mod handwritten;

@@ -1,4 +1,4 @@
-//! A store that can be away.
+//! A store with outages.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,43 +17,43 @@ use tower_sliding_session::{
 
 use crate::empty_stores::Store;
 
-/// How long the lifecycle waits for one answer.
+/// The time limit of the lifecycle for one answer.
 pub(crate) const LIMIT: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     Up,
-    /// Every question is an error, and nothing happens.
+    /// Every call fails and changes nothing.
     Failing,
-    /// No question is answered, and nothing happens, until the store is up again: then it is an
-    /// error, as a connection that is found to be dead.
-    Silent,
-    /// What it is told to change changes, and the answer is lost; questions are answered.
-    Mute,
+    /// No call is answered or changes anything until the store is up again. It then fails, like
+    /// a call on a broken connection.
+    NeverAnswering,
+    /// Writes are done but their answers are lost; reads are answered.
+    LosingAnswers,
 }
 
-/// Any store, as it is when it is not always there.
-pub(crate) struct Unsteady {
+/// A store with outages in front of any other store.
+pub(crate) struct UnreliableStore {
     inner: Store,
     state: watch::Sender<State>,
 }
 
-impl Unsteady {
+impl UnreliableStore {
     pub(crate) fn new(inner: Store) -> Arc<Self> {
         Arc::new(Self { inner, state: watch::Sender::new(State::Up) })
     }
 
-    pub(crate) fn turn(&self, state: State) {
+    pub(crate) fn set_state(&self, state: State) {
         self.state.send_replace(state);
     }
 
-    /// Asks what changes nothing.
+    /// Runs a read.
     fn read<T>(&self, ask: impl FnOnce(&Store) -> MaybeReady<T>) -> MaybeReady<T>
     where
         T: Send + Unpin + 'static,
     {
         match *self.state.borrow() {
-            State::Mute => ask(&self.inner),
+            State::LosingAnswers => ask(&self.inner),
             _ => self.ask(ask),
         }
     }
@@ -67,12 +67,12 @@ impl Unsteady {
         match state {
             State::Up => ask(&self.inner),
             State::Failing => MaybeReady::ready(Err(StoreError::new("refused"))),
-            State::Silent => MaybeReady::new(async move {
-                // An error means that the store is gone, and nobody waits.
+            State::NeverAnswering => MaybeReady::new(async move {
+                // An error means that the state was dropped, and nothing waits any more.
                 let _ = states.wait_for(|state| *state == State::Up).await;
                 Err(StoreError::new("the connection was reset"))
             }),
-            State::Mute => {
+            State::LosingAnswers => {
                 let answer = ask(&self.inner);
                 MaybeReady::new(async move {
                     drop(answer.await);
@@ -83,7 +83,7 @@ impl Unsteady {
     }
 }
 
-impl SessionStore for Unsteady {
+impl SessionStore for UnreliableStore {
     fn touch(&self, session: StoreKey, touch: Touch) -> MaybeReady<TouchOutcome> {
         self.ask(|inner| inner.touch(session, touch))
     }
@@ -105,7 +105,7 @@ impl SessionStore for Unsteady {
     }
 }
 
-impl LifecycleStore for Unsteady {
+impl LifecycleStore for UnreliableStore {
     fn begin(&self, record: SessionRecord, log: AuditRecord) -> MaybeReady<Timestamp> {
         self.ask(|inner| inner.begin(record, log))
     }
