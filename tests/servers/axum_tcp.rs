@@ -18,7 +18,7 @@ use tower_sliding_session::{
 
 use crate::{
     client::Client,
-    stack::{IDLE_TIMEOUT, RENEWAL_DUE, stack},
+    stack::{IDLE_TIMEOUT, RENEWAL_DUE, stack, title},
 };
 
 #[derive(Deserialize)]
@@ -72,7 +72,7 @@ fn assert_rejected(response: &Response<Bytes>, kind: RejectionKind) {
     assert!(headers["www-authenticate"].to_str().expect("UTF-8").starts_with("Bearer"));
     let problem: serde_json::Value = serde_json::from_slice(response.body()).expect("JSON");
     let expected = serde_json::json!({
-        "type": "about:blank", "title": kind.title(), "status": 401, "code": kind.code(),
+        "type": "about:blank", "title": title(kind), "status": 401, "code": kind.code(),
     });
     assert_eq!(problem, expected);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tower_sliding_session::{Policy, sessions::SlidingSessionsBuilder};
+use tower_sliding_session::{Policy, RejectionKind, sessions::SlidingSessionsBuilder};
 
 use crate::test_stack::TestStack;
 
@@ -17,4 +17,14 @@ pub(crate) fn stack(
     let policy =
         Policy::builder().idle_timeout(IDLE_TIMEOUT).build().expect("a legal configuration");
     TestStack::with(policy, set)
+}
+
+/// The title of a rejection by this stack: that of an idle session names the timeout.
+pub(crate) fn title(kind: RejectionKind) -> &'static str {
+    match kind {
+        RejectionKind::SessionExpiredIdle => {
+            "The session expired after 45 minutes without activity."
+        }
+        kind => kind.title(),
+    }
 }

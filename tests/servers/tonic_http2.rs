@@ -17,7 +17,7 @@ use tower_sliding_session::RejectionKind;
 
 use crate::{
     client::Client,
-    stack::{IDLE_TIMEOUT, RENEWAL_DUE, stack},
+    stack::{IDLE_TIMEOUT, RENEWAL_DUE, stack, title},
     test_stack::TestStack,
 };
 
@@ -60,7 +60,7 @@ fn assert_rejected(result: Result<tonic::Response<HealthCheckResponse>, Status>,
     assert_eq!(status.code(), Code::Unauthenticated);
     assert_eq!(status.metadata().get("session-error").expect("a code"), code);
     let kind = RejectionKind::from_code(code).expect("a known code");
-    assert_eq!(status.message(), kind.title());
+    assert_eq!(status.message(), title(kind));
 }
 
 #[tokio::test]
