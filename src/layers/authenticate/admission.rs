@@ -150,6 +150,7 @@ impl AuthenticateLayer {
         match self.settings.authenticate(RequestHead::with_headers(request, request_headers)) {
             Ok(session) => {
                 if let Some(session) = &session {
+                    tracing::trace!("request authenticated");
                     let says_background = || request_headers.says_background();
                     session.set_class(class.lowered(request.method(), says_background));
                 }

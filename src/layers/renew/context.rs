@@ -50,6 +50,10 @@ impl RenewalContext {
         };
         // Checked last: most tokens are not due.
         if !self.is_renewable(response) {
+            tracing::debug!(
+                status = response.status().as_u16(),
+                "not renewed: the response may not carry a token"
+            );
             return None;
         }
         Some(PendingRenewal {
@@ -70,6 +74,8 @@ impl RenewalContext {
         }
     }
 
+    /// Whether `response` may carry a token: it is a success, neither sign-in nor sign-out, and no
+    /// shared cache may store it.
     fn is_renewable<B>(&self, response: &Response<B>) -> bool {
         let (status, delivery) = (response.status(), &self.settings.delivery);
         let succeeded = status.as_u16() < 400

@@ -48,7 +48,7 @@ pub(crate) fn awaiting_token<B>(
     renewal: RenewalContext,
     pending: PendingRenewal,
 ) -> BoxedAwaitingToken<B> {
-    Box::pin(AwaitingToken { response: Some(response), renewal, minted: pending.run() })
+    Box::pin(AwaitingToken { response: Some(response), renewal, minted: pending.mint() })
 }
 
 impl<B, M> AwaitingToken<B, M>

@@ -4,6 +4,7 @@ mod context;
 mod future;
 mod layer;
 mod pending;
+mod permit;
 mod service;
 mod session_expires;
 mod shared_cache;

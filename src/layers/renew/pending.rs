@@ -2,22 +2,19 @@
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
-use super::layer::Settings;
+use super::{layer::Settings, permit::Permit};
 use crate::{
     audit::AuditEvent,
     maybe_ready::{REQUEST_TIME_LIMIT, within},
     policy::Policy,
     rules::{self, SessionStatus, Timeouts, TokenTimes},
     session::{Session, SessionCheck, StoreAnswer},
-    store::{RenewalDecision, RenewalLimiter, RenewalRequest},
+    store::{RenewalDecision, RenewalRequest},
     time::Timestamp,
     token::{
         AppClaims, ClaimsUpdate, ID_LENGTH, Purpose, Seen, mint, successor_payload, write_new_id,
     },
 };
-
-/// How long a failed mint delays the next one of its session and user, at most.
-const AFTER_A_FAILURE: Duration = Duration::from_secs(1);
 
 /// A renewal that is due.
 pub(crate) struct PendingRenewal {
@@ -39,13 +36,13 @@ pub(crate) struct Minted {
 impl PendingRenewal {
     /// Mints the successor. `None` if the limiter or the claims source denies it, if the session
     /// has ended, or if anything fails: no failure here changes the response.
-    pub(super) async fn run(self) -> Option<Minted> {
+    pub(super) async fn mint(self) -> Option<Minted> {
         if let Some(app) = &self.replaced {
-            return if self.is_active().await { self.mint(Some(app)) } else { None };
+            return if self.is_active().await { self.sign(Some(app)) } else { None };
         }
         let permit = self.acquire().await?;
         let minted = match self.current_claims().await {
-            Some(app) if self.is_active().await => self.mint(app.as_ref()),
+            Some(app) if self.is_active().await => self.sign(app.as_ref()),
             _ => None,
         };
         permit.settle(minted.is_some());
@@ -67,6 +64,7 @@ impl PendingRenewal {
         match within(limiter.admit(request), clock, REQUEST_TIME_LIMIT).await {
             Ok(RenewalDecision::Granted) => Some(permit),
             Ok(RenewalDecision::Denied) => {
+                tracing::debug!("not renewed: the limiter denied it");
                 permit.forget();
                 None
             }
@@ -103,10 +101,12 @@ impl PendingRenewal {
             Ok(ClaimsUpdate::Keep) => Some(None),
             Ok(ClaimsUpdate::Replace(claims)) => Some(Some(claims.0)),
             Ok(ClaimsUpdate::Deny) => {
+                tracing::debug!("not renewed: the claims source denied it");
                 self.settings.note(&AuditEvent::RenewalDenied, &self.session);
                 None
             }
             Ok(ClaimsUpdate::End) => {
+                tracing::debug!("not renewed: the claims source ended the session");
                 self.settings.note(&AuditEvent::RenewalDenied, &self.session);
                 // A failure is logged there, and the token expires in any case.
                 let _ = self.session.sign_out().await;
@@ -141,7 +141,11 @@ impl PendingRenewal {
             known_activity: Some(session.last_activity()),
             ..SessionCheck::new(token, answer, self.settings.clock.now())
         };
-        enforcement.enforce(&check).is_ok()
+        let checked = enforcement.enforce(&check);
+        if let Err(rejected) = &checked {
+            tracing::debug!(code = rejected.rejection.code(), "not renewed: the session has ended");
+        }
+        checked.is_ok()
     }
 
     /// A session that no layer with a store has checked: the policies of this layer decide.
@@ -150,7 +154,7 @@ impl PendingRenewal {
         matches!(rules::status(claims, None, &self.policy(), now), SessionStatus::Active { .. })
     }
 
-    fn mint(&self, app: Option<&AppClaims>) -> Option<Minted> {
+    fn sign(&self, app: Option<&AppClaims>) -> Option<Minted> {
         let token = self.session.token();
         let limits = Timeouts::effective(token.claims(), &self.policy());
         let mut id = [0; ID_LENGTH];
@@ -158,6 +162,7 @@ impl PendingRenewal {
         let payload = successor_payload(token, self.times, self.seen, limits, app, id);
         match mint(&self.settings.keys, &payload, Purpose::Access) {
             Ok(token) => {
+                tracing::debug!("token renewed");
                 self.settings.note(&AuditEvent::SessionRenewed, &self.session);
                 Some(Minted { token, life: self.times.exp.since(self.now) })
             }
@@ -165,46 +170,6 @@ impl PendingRenewal {
                 tracing::warn!(error = &error as &dyn std::error::Error, "the signing key failed");
                 None
             }
-        }
-    }
-}
-
-/// The permit of the limiter. Dropped before it is settled, since the request was cancelled, it
-/// releases the limiter at once.
-struct Permit {
-    held: Option<(Arc<dyn RenewalLimiter>, RenewalRequest)>,
-}
-
-impl Permit {
-    const fn unlimited() -> Self {
-        Self { held: None }
-    }
-
-    fn new(limiter: &Arc<dyn RenewalLimiter>, request: RenewalRequest) -> Self {
-        Self { held: Some((Arc::clone(limiter), request)) }
-    }
-
-    /// The limiter denied the renewal: there is nothing to release.
-    fn forget(mut self) {
-        self.held = None;
-    }
-
-    /// After a mint the limiter stays acquired; after a failure it is released soon.
-    fn settle(mut self, minted: bool) {
-        if let Some((limiter, request)) = self.held.take()
-            && !minted
-        {
-            limiter
-                .release(request, request.now + request.min_interval.min(AFTER_A_FAILURE))
-                .detach();
-        }
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        if let Some((limiter, request)) = self.held.take() {
-            limiter.release(request, request.now).detach();
         }
     }
 }
