@@ -1,10 +1,11 @@
-//! Accounts with owners: refresh tokens, a durable store, and a page on which an owner sets
-//! timeouts, sees who is signed in and signs everyone out.
+//! Accounts with owners: refresh tokens, a SQL store, and a page on which an owner sets timeouts,
+//! lists active users and revokes all sessions.
 //!
-//! `cargo run --example accounts --features sqlite,postgres`, then open the address it prints.
-//! `ACCOUNTS_ADDR` is where it listens (127.0.0.1:3001), `ACCOUNTS_DB` a SQLite file (one in the
-//! temporary directory) or a `postgres://` address, `ACCOUNTS_SECRET` what signs the tokens (else
-//! it is made once and kept beside the file, so that sessions outlive a restart).
+//! Run `cargo run --example accounts --features axum-router,sqlite,postgres`, then open the address
+//! that it prints. `ACCOUNTS_ADDR` is the address to listen on (default 127.0.0.1:3001),
+//! `ACCOUNTS_DB` a SQLite file (default: one in the temporary directory) or a `postgres://` address,
+//! `ACCOUNTS_SECRET` the secret that signs tokens (default: a random one in a file beside the
+//! database, so that sessions survive a restart).
 
 #[path = "accounts/people.rs"]
 mod people;
@@ -13,19 +14,19 @@ pub(crate) mod secret;
 #[path = "accounts/shutdown.rs"]
 mod shutdown;
 
-use std::{env, error::Error, net::SocketAddr, sync::Arc};
+use std::{env, error::Error, net::SocketAddr};
 
 use axum::{
     Json, Router,
     extract::State,
-    http::{HeaderValue, StatusCode, header},
-    response::{Html, IntoResponse, Response},
+    http::{StatusCode, header},
+    response::{Html, IntoResponse},
     routing::{get, post},
 };
 use serde::Deserialize;
 use serde_json::json;
 use tower_sliding_session::{
-    JwtKeys, PathRules, Policy, Rejection, Session, SlidingSessions, Timestamp, store::SqlStore,
+    Grant, JwtKeys, PathRules, Policy, Rejection, Session, SlidingSessions, store::SqlStore,
 };
 
 use self::people::{Directory, Person, Role, Roles};
@@ -45,12 +46,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let addr = env::var("ACCOUNTS_ADDR").unwrap_or_else(|_| "127.0.0.1:3001".to_owned());
     let listener = tokio::net::TcpListener::bind(addr.parse::<SocketAddr>()?).await?;
-    println!("listening on http://{}", listener.local_addr()?);
-    println!("open it in a browser and sign in as ada, bob or eve, or try:");
-    println!("  curl -i -H 'content-type: application/json' -d '{{\"user\":\"ada\"}}' .../login");
-    println!("  curl -i -H 'authorization: Bearer <access_token>' .../auth/security");
+    let url = format!("http://{}", listener.local_addr()?);
+    println!("listening on {url}");
+    println!(
+        "open it in a browser and sign in as ada, bob or eve; or try, with the access_token of"
+    );
+    println!("the first response:");
+    println!("  curl -s {url}/login --json '{{\"user\": \"ada\"}}'");
+    println!("  curl -si {url}/auth/security -H 'authorization: Bearer <access_token>'");
     let served = axum::serve(listener, app(&sessions));
-    served.with_graceful_shutdown(shutdown::asked_for()).await?;
+    served.with_graceful_shutdown(shutdown::signal()).await?;
     if let Some(audit_queue) = sessions.audit_queue() {
         audit_queue.flush().await;
     }
@@ -65,12 +70,12 @@ pub(crate) async fn sessions(
     store.migrate().await?;
     let rules = PathRules::new().public("/").public("/login").public("/health");
     Ok(SlidingSessions::builder(JwtKeys::hs256(secret)?, Policy::long_lived())
-        .lifecycle_store(Arc::new(store))
+        .lifecycle_store(store)
         .refresh_tokens()
         .activity_log()
         .path_rules(rules)
         .router_at("/auth")
-        // What a role is today, not what it was at sign-in.
+        // Each renewal reads the current role.
         .claims_source(Roles)
         .account_owner(people::is_owner)
         .user_directory(Directory)
@@ -101,33 +106,30 @@ struct Login {
     user: String,
 }
 
-/// An example believes everybody it knows; check a password or a passkey here.
-async fn login(State(sessions): State<SlidingSessions>, Json(body): Json<Login>) -> Response {
+async fn login(
+    State(sessions): State<SlidingSessions>,
+    Json(body): Json<Login>,
+) -> axum::response::Result<Grant> {
+    // Check a password or a passkey here.
     let Some(Person { user, account, role, .. }) = people::find(&body.user) else {
-        return problem(StatusCode::UNAUTHORIZED, "unknown_user", "There is no such user");
+        let problem = json!({ "code": "unknown_user", "title": "Unknown user." });
+        return Err((StatusCode::UNAUTHORIZED, Json(problem)).into());
     };
-    match sessions.start(*user).tenant(*account).claims(&Role { role }).await {
-        Ok(grant) => ([(header::CACHE_CONTROL, "no-store")], Json(grant)).into_response(),
-        Err(error) => {
-            tracing::error!(error = &error as &dyn Error, "nobody was signed in");
-            problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Try again in a moment")
-        }
-    }
+    Ok(sessions.start(*user).tenant(*account).claims(&Role { role }).await?)
 }
 
 async fn me(session: Session) -> impl IntoResponse {
     let claims = session.session_claims();
     let deadlines = session.deadlines();
-    let text = |at: Timestamp| at.to_string();
     Json(json!({
         "sub": session.subject(),
         "sid": session.id(),
         "tenant": claims.tenant,
         "role": session.claims::<Role>().ok().map(|claims| claims.role.to_owned()),
         "name": people::find(session.subject()).map(|person| person.name),
-        "token_expires_at": text(claims.exp),
-        "idle_expires_at": deadlines.and_then(|it| it.idle).map(text),
-        "absolute_expires_at": deadlines.map(|it| text(it.absolute)),
+        "token_expires_at": claims.exp,
+        "idle_expires_at": deadlines.and_then(|it| it.idle),
+        "absolute_expires_at": deadlines.map(|it| it.absolute),
     }))
 }
 
@@ -137,14 +139,4 @@ async fn logout(
 ) -> Result<StatusCode, Rejection> {
     sessions.sign_out(&session).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-fn problem(status: StatusCode, code: &str, title: &str) -> Response {
-    let body = json!({
-        "type": "about:blank", "title": title, "status": status.as_u16(), "code": code,
-    });
-    let content_type = HeaderValue::from_static("application/problem+json");
-    let mut response = (status, Json(body)).into_response();
-    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
-    response
 }

@@ -1,4 +1,5 @@
-//! Axum: sign in, and a route behind the session. Run it, then do what it prints.
+//! The smallest axum service: a sign-in, and a route that needs a session. Run it, then run the
+//! commands that it prints.
 //!
 //! `EXAMPLE_ADDR` sets the address, 127.0.0.1:3000 by default; port 0 takes a free one.
 
@@ -7,15 +8,14 @@ use std::time::Duration;
 use axum::{
     Json, Router,
     extract::State,
-    http::{StatusCode, header::CACHE_CONTROL},
-    response::IntoResponse,
+    http::StatusCode,
     routing::{get, post},
 };
 use serde::Deserialize;
 use tokio::net::TcpListener;
 use tower::BoxError;
 use tower_sliding_session::{
-    Clock, JwtKeys, PathRules, Policy, Session, SlidingSessions, SystemClock,
+    Clock, Grant, JwtKeys, PathRules, Policy, Session, SlidingSessions, SystemClock,
 };
 use uuid::Uuid;
 
@@ -27,29 +27,23 @@ struct Login {
 async fn login(
     State(sessions): State<SlidingSessions>,
     Json(login): Json<Login>,
-) -> Result<impl IntoResponse, StatusCode> {
-    // Your check of a password or passkey belongs here.
+) -> axum::response::Result<Grant> {
+    // Check a password or a passkey here.
     if login.user != "ada" {
-        return Err(StatusCode::UNAUTHORIZED);
+        return Err(StatusCode::UNAUTHORIZED.into());
     }
-    let grant = sessions.start(login.user).await.map_err(|error| {
-        tracing::error!(error = &error as &dyn std::error::Error, "no session was started");
-        StatusCode::INTERNAL_SERVER_ERROR
-    })?;
-    Ok(([(CACHE_CONTROL, "no-store")], Json(grant)))
+    Ok(sessions.start(login.user).await?)
 }
 
-/// The whole service, on `clock`.
+/// Returns the service, with `clock` as its time source.
 pub(crate) fn app(clock: impl Clock) -> Result<Router, BoxError> {
     let policy = Policy::builder()
         .idle_timeout(Duration::from_secs(20 * 60))
         .absolute_timeout(Duration::from_secs(12 * 3600))
         .token_lifetime(Duration::from_secs(3600))
-        .renew_threshold(0.5)
-        .renew_min_interval(Duration::from_secs(60))
         .build()?;
 
-    // A random key, so a restart ends every session; yours comes from where you keep secrets.
+    // A random key: a restart invalidates every token. Load yours from your secret store.
     let secret = [Uuid::new_v4().into_bytes(), Uuid::new_v4().into_bytes()].concat();
     let sessions = SlidingSessions::builder(JwtKeys::hs256(secret)?, policy)
         .path_rules(PathRules::new().public("/login"))
@@ -75,9 +69,10 @@ async fn main() -> Result<(), BoxError> {
 # sign in and keep the access_token
 curl -s {url}/login --json '{{\"user\": \"ada\"}}'
 TOKEN=...
-# who am I? After half an hour the response has an x-refreshed-token: use it from then on
+# a route that needs a session; after half an hour the response has an x-refreshed-token: use it
+# from then on
 curl -si {url}/me -H \"authorization: Bearer $TOKEN\"
-# without a token: 401 and why
+# without a token: 401 with a code
 curl -si {url}/me"
     );
     axum::serve(listener, app(SystemClock)?).await?;

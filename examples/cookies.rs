@@ -1,16 +1,12 @@
-//! Sessions in a cookie, for a site that its own server renders. Browsers send cookies whoever
-//! asks, so a `CsrfLayer` stands outside.
+//! A session cookie, for pages that the server renders. Browsers send cookies with requests from other
+//! sites, too, so a `CsrfLayer` is the outermost layer.
 //!
 //! `EXAMPLE_ADDR` sets the address, 127.0.0.1:3000 by default; port 0 takes a free one.
 
 use axum::{
     Form, Router,
     extract::State,
-    http::{
-        HeaderValue, StatusCode,
-        header::{CACHE_CONTROL, SET_COOKIE},
-    },
-    response::IntoResponse,
+    http::StatusCode,
     routing::{get, post},
 };
 use serde::Deserialize;
@@ -19,7 +15,7 @@ use tower::BoxError;
 use tower_http::csrf::CsrfLayer;
 use tower_sliding_session::{
     Clock, JwtKeys, PathRules, Policy, Rejection, Session, SessionCookie, SlidingSessions,
-    SystemClock,
+    SystemClock, transport::SetCookie,
 };
 use uuid::Uuid;
 
@@ -28,52 +24,43 @@ struct Login {
     user: String,
 }
 
-/// Nothing but a cookie, which no cache may keep.
-fn set_cookie(cookie: HeaderValue) -> impl IntoResponse {
-    let no_store = HeaderValue::from_static("no-store");
-    (StatusCode::NO_CONTENT, [(SET_COOKIE, cookie), (CACHE_CONTROL, no_store)])
-}
-
 async fn login(
     State((sessions, cookie)): State<(SlidingSessions, SessionCookie)>,
     Form(login): Form<Login>,
-) -> Result<impl IntoResponse, StatusCode> {
-    // Your check of a password or passkey belongs here.
+) -> axum::response::Result<(SetCookie, StatusCode)> {
+    // Check a password or a passkey here.
     if login.user != "ada" {
-        return Err(StatusCode::UNAUTHORIZED);
+        return Err(StatusCode::UNAUTHORIZED.into());
     }
-    let grant = sessions.start(login.user).await.map_err(|error| {
-        tracing::error!(error = &error as &dyn std::error::Error, "no session was started");
-        StatusCode::INTERNAL_SERVER_ERROR
-    })?;
-    Ok(set_cookie(cookie.set(grant.access_token(), grant.expires_in())))
+    let grant = sessions.start(login.user).await?;
+    Ok((grant.set_cookie(&cookie), StatusCode::NO_CONTENT))
 }
 
 async fn logout(
     State((_, cookie)): State<(SlidingSessions, SessionCookie)>,
     session: Session,
-) -> Result<impl IntoResponse, Rejection> {
+) -> Result<(SetCookie, StatusCode), Rejection> {
     session.sign_out().await?;
-    Ok(set_cookie(cookie.clear()))
+    Ok((SetCookie::clear(&cookie), StatusCode::NO_CONTENT))
 }
 
-/// The whole service, on `clock`.
+/// Returns the service, with `clock` as its time source.
 pub(crate) fn app(clock: impl Clock) -> Result<Router, BoxError> {
-    // A random key, so a restart ends every session; yours comes from where you keep secrets.
+    let cookie = SessionCookie::new();
+    // A random key: a restart invalidates every token. Load yours from your secret store.
     let secret = [Uuid::new_v4().into_bytes(), Uuid::new_v4().into_bytes()].concat();
     let sessions = SlidingSessions::builder(JwtKeys::hs256(secret)?, Policy::builder().build()?)
         .path_rules(PathRules::new().public("/login"))
-        .session_cookie(SessionCookie::new())
+        .session_cookie(cookie.clone())
         .clock(clock)
         .build()?;
-    let cookie = sessions.cookie().cloned().ok_or("the cookie transport is on")?;
 
     Ok(Router::new()
         .route("/login", post(login))
         .route("/logout", post(logout))
         .route("/me", get(|session: Session| async move { session.subject().to_owned() }))
         .layer(sessions.layer())
-        // Outermost: another site's request is refused before anybody looks at its cookie.
+        // Outermost: a request from another site is rejected before its cookie is read.
         .layer(CsrfLayer::new())
         .with_state((sessions, cookie)))
 }
@@ -87,12 +74,12 @@ async fn main() -> Result<(), BoxError> {
     println!(
         "listening on {url}
 
-# sign in: the cookie goes into a jar
+# sign in; curl keeps the cookie in a file
 curl -si -c jar {url}/login -d user=ada
 curl -si -b jar -c jar {url}/me
 # from another site: 403
 curl -si -b jar {url}/logout -X POST -H 'sec-fetch-site: cross-site'
-# sign out: the session is over, and the cookie gone
+# sign out: the session is revoked and the cookie cleared
 curl -si -b jar -c jar {url}/logout -X POST
 curl -si -b jar {url}/me"
     );

@@ -1,9 +1,9 @@
-//! A team with its own authentication: its middleware verifies the token and inserts a `Session`;
-//! of this crate it uses the layers it misses, `ActivityLayer` and `RenewLayer`.
+//! A custom stack: the application's own middleware verifies the token and inserts a `Session`;
+//! `ActivityLayer` and `RenewLayer` do the rest.
 //!
 //! `EXAMPLE_ADDR` sets the address, 127.0.0.1:3000 by default; port 0 takes a free one.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use axum::{
     Router,
@@ -19,13 +19,13 @@ use sha2::Sha256;
 use tokio::net::TcpListener;
 use tower::{BoxError, ServiceBuilder};
 use tower_sliding_session::{
-    Clock, JwtKeys, Policy, Profiles, Rejection, RejectionKind, Session, SystemClock, Timestamp,
+    Clock, JwtKeys, Policy, Rejection, RejectionKind, Session, SystemClock, Timestamp,
     layers::{ActivityLayer, RenewLayer},
     store::MemoryStore,
 };
 use uuid::Uuid;
 
-/// Random, so a restart ends every session; yours comes from where you keep secrets.
+/// Random: a restart invalidates every token. Load yours from your secret store.
 static SECRET: LazyLock<Vec<u8>> =
     LazyLock::new(|| [Uuid::new_v4().into_bytes(), Uuid::new_v4().into_bytes()].concat());
 
@@ -34,14 +34,15 @@ fn mac_of(signed: &str) -> Hmac<Sha256> {
     mac.chain_update(signed)
 }
 
-/// The team's tokens, as it has always signed them.
+/// Signs a token as the application's own authentication does.
 pub(crate) fn sign(claims: &str) -> String {
     let signed = format!("{}.{}", BASE64.encode(r#"{"alg":"HS256"}"#), BASE64.encode(claims));
     let mac = BASE64.encode(mac_of(&signed).finalize().into_bytes());
     format!("{signed}.{mac}")
 }
 
-/// The claims of a token with a good signature; whether it still lives, `ActivityLayer` judges.
+/// Returns the claims of a token with a valid signature. `ActivityLayer` checks whether its session
+/// has expired.
 fn verify(token: &str) -> Option<String> {
     let (signed, mac) = token.rsplit_once('.')?;
     mac_of(signed).verify_slice(&BASE64.decode(mac).ok()?).ok()?;
@@ -50,7 +51,7 @@ fn verify(token: &str) -> Option<String> {
 }
 
 #[derive(Deserialize)]
-struct Known {
+struct Claims {
     sub: String,
     sid: String,
     auth_time: u64,
@@ -59,7 +60,7 @@ struct Known {
 fn session_of(request: &Request) -> Option<Session> {
     let header = request.headers().get("authorization")?.to_str().ok()?;
     let claims = verify(header.strip_prefix("Bearer ")?)?;
-    let Known { sub, sid, auth_time } = serde_json::from_str(&claims).ok()?;
+    let Claims { sub, sid, auth_time } = serde_json::from_str(&claims).ok()?;
     let session = Session::builder(sub).sid(sid).auth_time(Timestamp::from_secs(auth_time));
     session.claims_json(claims).build().ok()
 }
@@ -70,16 +71,14 @@ async fn authenticate(mut request: Request, next: Next) -> Result<Response, Reje
     Ok(next.run(request).await)
 }
 
-/// The whole service, on `clock`.
+/// Returns the service, with `clock` as its time source.
 pub(crate) fn app(clock: impl Clock + Clone) -> Result<Router, BoxError> {
-    let clock: Arc<dyn Clock> = Arc::new(clock);
-    let profiles = Arc::new(Profiles::new(Policy::builder().build()?));
-    let store = Arc::new(MemoryStore::new());
-    // From the outside in: who is it, does the session live, renew it.
+    let policy = Policy::builder().build()?;
+    // From the outside in: authenticate, check and record the activity, renew.
     let stack = ServiceBuilder::new()
         .layer(from_fn(authenticate))
-        .layer(ActivityLayer::new(Arc::clone(&profiles), store).clock(Arc::clone(&clock)))
-        .layer(RenewLayer::new(JwtKeys::hs256(&*SECRET)?, profiles).clock(clock));
+        .layer(ActivityLayer::new(policy.clone(), MemoryStore::new()).clock(clock.clone()))
+        .layer(RenewLayer::new(JwtKeys::hs256(&*SECRET)?, policy).clock(clock));
     Ok(Router::new()
         .route("/me", get(|session: Session| async move { session.subject().to_owned() }))
         .layer(stack))
@@ -91,16 +90,16 @@ async fn main() -> Result<(), BoxError> {
     let address = std::env::var("EXAMPLE_ADDR").unwrap_or_else(|_| "127.0.0.1:3000".to_owned());
     let listener = TcpListener::bind(address).await?;
     let url = format!("http://{}", listener.local_addr()?);
-    // Signed in 18 minutes ago, 15 minutes before the token ends: the first call renews it.
+    // Signed in 18 minutes ago; the token expires in 15 minutes, so the first request renews it.
     let now = SystemClock.now().as_secs();
     let claims = format!(
-        r#"{{"sub":"ada","sid":"s1","auth_time":{begun},"iat":{begun},"exp":{ends}}}"#,
-        begun = now - 18 * 60,
-        ends = now + 15 * 60,
+        r#"{{"sub":"ada","sid":"s1","auth_time":{start},"iat":{start},"exp":{end}}}"#,
+        start = now - 18 * 60,
+        end = now + 15 * 60,
     );
     println!("listening on {url}\n\n# the response has an x-refreshed-token");
     println!("curl -si {url}/me -H 'authorization: Bearer {}'", sign(&claims));
-    println!("# not one of the team's tokens: 401\ncurl -si {url}/me");
+    println!("# without a token: 401\ncurl -si {url}/me");
     axum::serve(listener, app(SystemClock)?).await?;
     Ok(())
 }

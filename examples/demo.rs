@@ -1,12 +1,13 @@
-//! The main job on one page: sign in, work, be renewed, go idle, be signed out.
+//! A session on one page: sign in, work, renewal, idle timeout, sign out.
 //!
-//! `cargo run --example demo`, then open the address it prints. Every variable it reads stands in
-//! `.env.example`.
+//! Run `cargo run --example demo`, then open the address that it prints. `.env.example` lists every
+//! variable that it reads.
 
 use std::{env, error::Error, net::SocketAddr, time::Duration};
 
 use axum::{
     Json, Router,
+    extract::State,
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
     response::{Html, IntoResponse},
     routing::{any, get, post},
@@ -15,7 +16,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tower_http::cors::CorsLayer;
 use tower_sliding_session::{
-    Grant, JwtKeys, PathRules, Policy, Rejection, Session, SlidingSessions, Timestamp,
+    Grant, JwtKeys, PathRules, Policy, Rejection, Session, SlidingSessions, StartError, Timestamp,
     policy::parse_duration,
     request_class::{Methods, subtree},
     transport::RENEWED_TOKEN,
@@ -30,10 +31,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let addr = env::var("DEMO_ADDR").unwrap_or_else(|_| "127.0.0.1:3000".to_owned());
     let listener = tokio::net::TcpListener::bind(addr.parse::<SocketAddr>()?).await?;
-    println!("listening on http://{}", listener.local_addr()?);
-    println!("open it in a browser, or try:");
-    println!("  curl -i -H 'content-type: application/json' -d '{{\"user\":\"ada\"}}' .../login");
-    println!("  curl -i -H 'authorization: Bearer <access_token>' .../me");
+    let url = format!("http://{}", listener.local_addr()?);
+    println!("listening on {url}");
+    println!("open it in a browser, or try, with the access_token of the first response:");
+    println!("  curl -s {url}/login --json '{{\"user\": \"ada\"}}'");
+    println!("  curl -si {url}/me -H 'authorization: Bearer <access_token>'");
     axum::serve(listener, app).await?;
     Ok(())
 }
@@ -66,8 +68,8 @@ fn sessions(policy: &Policy, header: HeaderName) -> Result<SlidingSessions, Box<
     Ok(builder.build()?)
 }
 
-/// A profile that renews as `normal` does, with limits of its own; its idle timeout is its token
-/// lifetime unless it is set.
+/// Returns a profile that renews as `normal` does, with its own timeouts. Its idle timeout is its
+/// token lifetime unless it is set.
 fn profile(
     normal: &Policy,
     prefix: &str,
@@ -95,21 +97,21 @@ fn renewed_token_header() -> Result<HeaderName, Box<dyn Error>> {
 
 fn app(sessions: &SlidingSessions) -> Result<Router, Box<dyn Error>> {
     let config = sessions.client_config();
-    let (login, guest) = (sessions.clone(), sessions.clone());
     Ok(Router::new()
         .route("/", get(page))
         .route("/health", get(async || "ok"))
         .route("/auth/config", get(async move || Json(config)))
-        .route("/login", post(async move |Json(body): Json<Login>| sign_in(&login, body).await))
-        .route("/guest", post(async move || sign_in_guest(&guest).await))
+        .route("/login", post(login))
+        .route("/guest", post(guest))
         .route("/me", get(me))
         .route("/items", any(async || Json(json!({ "items": ["a desk", "a chair"] }))))
         .route("/poll", get(async || Json(json!({ "changes": 0 }))))
         .route("/fail", post(async || StatusCode::INTERNAL_SERVER_ERROR))
         .route("/logout", post(logout))
         .layer(sessions.layer())
-        // Outside the stack: or a browser could not read its rejections.
-        .layer(cors(sessions)?))
+        // Outside the stack, so that a browser can read its rejections.
+        .layer(cors(sessions)?)
+        .with_state(sessions.clone()))
 }
 
 fn cors(sessions: &SlidingSessions) -> Result<CorsLayer, Box<dyn Error>> {
@@ -139,25 +141,21 @@ struct Login {
     remember_me: bool,
 }
 
-/// A demo believes everybody; check a password or a passkey here.
-async fn sign_in(sessions: &SlidingSessions, body: Login) -> impl IntoResponse + use<> {
+async fn login(
+    State(sessions): State<SlidingSessions>,
+    Json(body): Json<Login>,
+) -> axum::response::Result<Grant> {
+    // Check a password or a passkey here.
+    if body.user.is_empty() {
+        return Err((StatusCode::UNPROCESSABLE_ENTITY, "Enter a user name.").into());
+    }
     let profile = if body.remember_me { "remember_me" } else { "normal" };
-    match sessions.start(body.user).profile(profile).await {
-        Ok(grant) => granted(&grant),
-        Err(error) => (StatusCode::UNPROCESSABLE_ENTITY, error.to_string()).into_response(),
-    }
+    Ok(sessions.start(body.user).profile(profile).await?)
 }
 
-async fn sign_in_guest(sessions: &SlidingSessions) -> impl IntoResponse + use<> {
+async fn guest(State(sessions): State<SlidingSessions>) -> Result<Grant, StartError> {
     let subject = format!("guest-{}", uuid::Uuid::new_v4().simple());
-    match sessions.start(subject).profile("guest").await {
-        Ok(grant) => granted(&grant),
-        Err(error) => (StatusCode::UNPROCESSABLE_ENTITY, error.to_string()).into_response(),
-    }
-}
-
-fn granted(grant: &Grant) -> axum::response::Response {
-    ([(header::CACHE_CONTROL, "no-store")], Json(grant)).into_response()
+    sessions.start(subject).profile("guest").await
 }
 
 async fn me(session: Session) -> impl IntoResponse {

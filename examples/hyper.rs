@@ -1,4 +1,4 @@
-//! Plain hyper: the same stack in a `ServiceBuilder`, the session from the request's extensions.
+//! Plain hyper: the stack in a `ServiceBuilder`, and the session from the request's extensions.
 //!
 //! `EXAMPLE_ADDR` sets the address, 127.0.0.1:3000 by default; port 0 takes a free one.
 
@@ -18,14 +18,15 @@ use hyper_util::{
 use tokio::net::TcpListener;
 use tower::{BoxError, ServiceBuilder, service_fn, util::BoxCloneService};
 use tower_sliding_session::{
-    Clock, JwtKeys, PathRules, Policy, Session, SessionBody, SlidingSessions, SystemClock,
+    Clock, JwtKeys, PathRules, Policy, Session, SessionBody, SlidingSessions, StartError,
+    SystemClock,
 };
 use uuid::Uuid;
 
-/// The stack can answer in the handler's place, so the body is wrapped.
+/// The stack may respond in place of the handler, so it wraps the body.
 type ResponseBody = SessionBody<Full<Bytes>>;
 
-/// `/login` starts a session, every other path greets its user.
+/// `POST /login` starts a session, every other path greets its user.
 async fn handle<B>(
     sessions: SlidingSessions,
     request: Request<B>,
@@ -36,27 +37,39 @@ async fn handle<B>(
     } else if request.method() != Method::POST {
         *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
-    } else if let Ok(grant) = login(&sessions).await {
-        *response.body_mut() = grant.into();
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     } else {
-        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        response = login(&sessions).await;
     }
     Ok(response)
 }
 
-/// Your check of a password or passkey belongs here.
-async fn login(sessions: &SlidingSessions) -> Result<String, BoxError> {
-    Ok(serde_json::to_string(&sessions.start("ada").await?)?)
+async fn login(sessions: &SlidingSessions) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
+    // Check a password or a passkey here.
+    match sessions.start("ada").await {
+        Ok(grant) => {
+            *response.body_mut() = serde_json::to_string(&grant).unwrap_or_default().into();
+            let headers = response.headers_mut();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "the sign-in failed");
+            *response.status_mut() = match error {
+                StartError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+                StartError::Denied => StatusCode::FORBIDDEN,
+                _ => StatusCode::INTERNAL_SERVER_ERROR,
+            };
+        }
+    }
+    response
 }
 
-/// The whole service, on `clock`, for requests with any body.
+/// Returns the service for requests with any body, with `clock` as its time source.
 pub(crate) fn app<B: Send + 'static>(
     clock: impl Clock,
 ) -> Result<BoxCloneService<Request<B>, Response<ResponseBody>, Infallible>, BoxError> {
-    // A random key, so a restart ends every session; yours comes from where you keep secrets.
+    // A random key: a restart invalidates every token. Load yours from your secret store.
     let secret = [Uuid::new_v4().into_bytes(), Uuid::new_v4().into_bytes()].concat();
     let sessions = SlidingSessions::builder(JwtKeys::hs256(secret)?, Policy::builder().build()?)
         .path_rules(PathRules::new().public("/login"))
@@ -80,8 +93,9 @@ async fn main() -> Result<(), BoxError> {
 # sign in and keep the access_token
 curl -s {url}/login -X POST
 TOKEN=...
+# a route that needs a session
 curl -si {url}/ -H \"authorization: Bearer $TOKEN\"
-# without a token: 401 and why
+# without a token: 401 with a code
 curl -si {url}/"
     );
     let service = app(SystemClock)?;
@@ -92,7 +106,7 @@ curl -si {url}/"
             let mut http = http1::Builder::new();
             http.timer(TokioTimer::new());
             if let Err(error) = http.serve_connection(TokioIo::new(socket), service).await {
-                tracing::debug!(%error, "a connection broke");
+                tracing::debug!(%error, "a connection failed");
             }
         });
     }

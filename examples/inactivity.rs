@@ -1,5 +1,5 @@
-//! Signed out after 20 minutes without activity, and after an hour whatever happens; the front end
-//! asks for both timeouts, so that it can warn in time.
+//! An idle timeout of 20 minutes and an absolute timeout of one hour. The front end reads both, so
+//! that it can warn its user before the session expires.
 //!
 //! `EXAMPLE_ADDR` sets the address, 127.0.0.1:3000 by default; port 0 takes a free one.
 
@@ -8,15 +8,14 @@ use std::time::Duration;
 use axum::{
     Json, Router,
     extract::State,
-    http::{StatusCode, header::CACHE_CONTROL},
-    response::IntoResponse,
+    http::StatusCode,
     routing::{get, post},
 };
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tower::BoxError;
 use tower_sliding_session::{
-    Clock, JwtKeys, PathRules, Policy, Session, SlidingSessions, SystemClock,
+    Clock, Grant, JwtKeys, PathRules, Policy, Session, SlidingSessions, SystemClock,
 };
 use uuid::Uuid;
 
@@ -30,19 +29,15 @@ struct Login {
 async fn login(
     State(sessions): State<SlidingSessions>,
     Json(login): Json<Login>,
-) -> Result<impl IntoResponse, StatusCode> {
-    // Your check of a password or passkey belongs here.
+) -> axum::response::Result<Grant> {
+    // Check a password or a passkey here.
     if login.user != "ada" {
-        return Err(StatusCode::UNAUTHORIZED);
+        return Err(StatusCode::UNAUTHORIZED.into());
     }
-    let grant = sessions.start(login.user).await.map_err(|error| {
-        tracing::error!(error = &error as &dyn std::error::Error, "no session was started");
-        StatusCode::INTERNAL_SERVER_ERROR
-    })?;
-    Ok(([(CACHE_CONTROL, "no-store")], Json(grant)))
+    Ok(sessions.start(login.user).await?)
 }
 
-/// What a page needs to warn its user; all in seconds.
+/// The timeouts in seconds, for a page that warns its user.
 #[derive(Serialize)]
 struct Timeouts {
     idle_timeout: u64,
@@ -57,15 +52,16 @@ async fn timeouts(State(sessions): State<SlidingSessions>) -> Json<Timeouts> {
     })
 }
 
-/// The whole service, on `clock`.
+/// Returns the service, with `clock` as its time source.
 pub(crate) fn app(clock: impl Clock) -> Result<Router, BoxError> {
-    // Tokens live for twice the idle timeout, so that the idle timeout is what ends a session.
+    // A token lives for twice the idle timeout and is renewed in its second half, so that it does
+    // not expire before the idle timeout.
     let policy = Policy::builder()
         .idle_timeout(20 * MINUTE)
         .absolute_timeout(60 * MINUTE)
         .token_lifetime(40 * MINUTE)
         .build()?;
-    // A random key, so a restart ends every session; yours comes from where you keep secrets.
+    // A random key: a restart invalidates every token. Load yours from your secret store.
     let secret = [Uuid::new_v4().into_bytes(), Uuid::new_v4().into_bytes()].concat();
     let sessions = SlidingSessions::builder(JwtKeys::hs256(secret)?, policy)
         .path_rules(
@@ -93,12 +89,12 @@ async fn main() -> Result<(), BoxError> {
     println!(
         "listening on {url}
 
-# the timeouts in seconds, for the node_cache end
+# the timeouts in seconds, for the front end
 curl -s {url}/session/config
 # sign in and keep the access_token
 curl -s {url}/login --json '{{\"user\": \"ada\"}}'
 TOKEN=...
-# session-expires says how many seconds are left; a call of /me is activity, polling /unread not
+# session-expires says how many seconds are left; /me counts as activity, polling /unread does not
 curl -si {url}/me -H \"authorization: Bearer $TOKEN\"
 curl -si {url}/unread -H \"authorization: Bearer $TOKEN\""
     );

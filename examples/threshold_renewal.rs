@@ -1,5 +1,5 @@
-//! Renewal in the second half of a token's life, at most once a minute; paths that are polled
-//! neither count nor renew; guests have a profile of their own.
+//! Tokens are renewed in the second half of their lifetime, at most once per minute. Requests of
+//! polled paths are authenticated and renew nothing. Guests have a profile with shorter timeouts.
 //!
 //! `EXAMPLE_ADDR` sets the address, 127.0.0.1:3000 by default; port 0 takes a free one.
 
@@ -8,15 +8,14 @@ use std::time::Duration;
 use axum::{
     Json, Router,
     extract::State,
-    http::{HeaderName, StatusCode, header::CACHE_CONTROL},
-    response::IntoResponse,
+    http::{HeaderName, StatusCode},
     routing::{get, post},
 };
 use serde::Deserialize;
 use tokio::net::TcpListener;
 use tower::BoxError;
 use tower_sliding_session::{
-    Clock, JwtKeys, PathRules, Policy, Session, SlidingSessions, SystemClock, lifecycle::Start,
+    Clock, Grant, JwtKeys, PathRules, Policy, Session, SlidingSessions, StartError, SystemClock,
     request_class::subtree,
 };
 use uuid::Uuid;
@@ -31,41 +30,30 @@ struct Login {
     user: String,
 }
 
-async fn granted(start: Start<'_>) -> Result<impl IntoResponse + use<>, StatusCode> {
-    let grant = start.await.map_err(|error| {
-        tracing::error!(error = &error as &dyn std::error::Error, "no session was started");
-        StatusCode::INTERNAL_SERVER_ERROR
-    })?;
-    Ok(([(CACHE_CONTROL, "no-store")], Json(grant)))
-}
-
 async fn login(
     State(sessions): State<SlidingSessions>,
     Json(login): Json<Login>,
-) -> Result<impl IntoResponse, StatusCode> {
-    // Your check of a password or passkey belongs here.
+) -> axum::response::Result<Grant> {
+    // Check a password or a passkey here.
     if login.user != "ada" {
-        return Err(StatusCode::UNAUTHORIZED);
+        return Err(StatusCode::UNAUTHORIZED.into());
     }
-    granted(sessions.start(login.user)).await
+    Ok(sessions.start(login.user).await?)
 }
 
-async fn guest(State(sessions): State<SlidingSessions>) -> Result<impl IntoResponse, StatusCode> {
-    // Each guest is a user: the renewal rate is per user, and they are not to share it.
-    granted(sessions.start(format!("guest-{}", Uuid::new_v4())).profile("guest")).await
+async fn guest(State(sessions): State<SlidingSessions>) -> Result<Grant, StartError> {
+    // Each guest has its own subject, because the rate of renewals is limited per subject.
+    sessions.start(format!("guest-{}", Uuid::new_v4())).profile("guest").await
 }
 
-/// The whole service, on `clock`.
+/// Returns the service, with `clock` as its time source.
 pub(crate) fn app(clock: impl Clock) -> Result<Router, BoxError> {
-    // Without a record of activity: a token that is not renewed in time ends its session.
-    let lasting = |lifetime| -> Result<_, BoxError> {
-        let policy = Policy::sliding(lifetime, 7 * 24 * HOUR)?.to_builder().renew_threshold(0.5);
-        Ok(policy.renew_min_interval(Duration::from_secs(60)).build()?)
-    };
-    // A random key, so a restart ends every session; yours comes from where you keep secrets.
+    // No activity is recorded: a session ends when its token expires before it was renewed.
+    let sliding = |lifetime| Policy::sliding(lifetime, 7 * 24 * HOUR);
+    // A random key: a restart invalidates every token. Load yours from your secret store.
     let secret = [Uuid::new_v4().into_bytes(), Uuid::new_v4().into_bytes()].concat();
-    let sessions = SlidingSessions::builder(JwtKeys::hs256(secret)?, lasting(48 * HOUR)?)
-        .profile("guest", lasting(24 * HOUR)?)
+    let sessions = SlidingSessions::builder(JwtKeys::hs256(secret)?, sliding(48 * HOUR)?)
+        .profile("guest", sliding(24 * HOUR)?)
         .path_rules(
             PathRules::new()
                 .public("/login")
@@ -82,8 +70,8 @@ pub(crate) fn app(clock: impl Clock) -> Result<Router, BoxError> {
     Ok(Router::new()
         .route("/login", post(login))
         .route("/guest", post(guest))
-        .route("/health", get("well"))
-        .route("/health/{part}", get("well"))
+        .route("/health", get("ok"))
+        .route("/health/{part}", get("ok"))
         .route("/me", get(me))
         .route("/documents", get(me).post(me))
         .route("/documents/paginated", get(me).post(me))
@@ -102,15 +90,15 @@ async fn main() -> Result<(), BoxError> {
     println!(
         "listening on {url}
 
-# come as a guest, or sign in; keep the access_token
+# sign in as a guest or as ada, and keep the access_token
 curl -s {url}/guest -X POST
 curl -s {url}/login --json '{{\"user\": \"ada\"}}'
 TOKEN=...
-# renewed in the second half of its life, in the header x-new-token
+# in the second half of the token's lifetime the response has an x-new-token
 curl -si {url}/documents -H \"authorization: Bearer $TOKEN\"
-# polled: needs the token, never renews it
+# a polled path needs the token and never renews it
 curl -si {url}/documents/pipeline_status -H \"authorization: Bearer $TOKEN\"
-# needs no token
+# a public path needs no token
 curl -si {url}/health"
     );
     axum::serve(listener, app(SystemClock)?).await?;

@@ -1,6 +1,6 @@
-//! Tonic: one `.layer()`, renewed tokens in the metadata, rejections as real gRPC statuses.
+//! Tonic: one `.layer()`, renewed tokens in the metadata, rejections as gRPC statuses.
 //!
-//! Without an argument it calls itself twice and ends. With `serve` it stays up on `TONIC_ADDR`,
+//! Without an argument it calls itself twice and exits. With `serve` it listens on `TONIC_ADDR`,
 //! 127.0.0.1:50051 by default; port 0 takes a free one.
 
 use std::time::Duration;
@@ -23,17 +23,17 @@ use tower_sliding_session::{
 };
 use uuid::Uuid;
 
-/// Sessions in which every call is due for renewal, so that there is something to see.
+/// Returns sessions that renew the token in every call, to show a renewal.
 pub(crate) fn sessions(clock: impl Clock) -> Result<SlidingSessions, BoxError> {
     let policy = Policy::builder().renew_always().renew_min_interval(Duration::ZERO).build()?;
-    // A random key, so a restart ends every session; yours comes from where you keep secrets.
+    // A random key: a restart invalidates every token. Load yours from your secret store.
     let secret = [Uuid::new_v4().into_bytes(), Uuid::new_v4().into_bytes()].concat();
     Ok(SlidingSessions::builder(JwtKeys::hs256(secret)?, policy).clock(clock).build()?)
 }
 
-/// The server: a health service behind the session.
+/// Returns a server with a health service that needs a session.
 ///
-/// For load balancers it would be public:
+/// For load balancers, make it public:
 /// `PathRules::new().public("/grpc.health.v1.Health/{*method}")`.
 pub(crate) fn app(sessions: &SlidingSessions) -> Router<Stack<SlidingSessionsLayer, Identity>> {
     let (_, health) = tonic_health::server::health_reporter();
@@ -53,28 +53,28 @@ async fn call(url: String, token: &str) -> Result<(), BoxError> {
     let anonymous = client.check(HealthCheckRequest::default()).await;
     let status = anonymous.err().ok_or("not rejected")?;
     println!("without a token: {:?}, \"{}\"", status.code(), status.message());
-    let why = status.metadata().get("session-error").ok_or("no reason")?;
-    println!("session-error:   {}", why.to_str()?);
+    let code = status.metadata().get("session-error").ok_or("no code")?;
+    println!("session-error:   {}", code.to_str()?);
     Ok(())
 }
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
-    let stays = std::env::args().nth(1).as_deref() == Some("serve");
-    let address = std::env::var("TONIC_ADDR").ok().filter(|_| stays);
-    let default = if stays { "127.0.0.1:50051" } else { "127.0.0.1:0" };
+    let serves = std::env::args().nth(1).as_deref() == Some("serve");
+    let address = std::env::var("TONIC_ADDR").ok().filter(|_| serves);
+    let default = if serves { "127.0.0.1:50051" } else { "127.0.0.1:0" };
     let listener = TcpListener::bind(address.as_deref().unwrap_or(default)).await?;
     let url = format!("http://{}", listener.local_addr()?);
 
     let sessions = sessions(SystemClock)?;
     let grant = sessions.start("ada").await?;
     let server = app(&sessions).serve_with_incoming(TcpIncoming::from(listener));
-    if stays {
+    if serves {
         println!("listening on {url}");
         println!("token: {}", grant.access_token());
         println!(
-            "\n# by hand: the renewed token is in the headers, the gRPC status in the trailers"
+            "\n# with curl: the renewed token is in the headers, the gRPC status in the trailers"
         );
         println!("printf '\\0\\0\\0\\0\\0' | curl -si --http2-prior-knowledge --output - \\");
         println!("  {url}/grpc.health.v1.Health/Check -H 'te: trailers' \\");
@@ -84,7 +84,7 @@ async fn main() -> Result<(), BoxError> {
     } else {
         tokio::spawn(server);
         call(url, grant.access_token()).await?;
-        println!("\n# to call it yourself: cargo run --example tonic serve");
+        println!("\n# to send requests yourself: cargo run --example tonic serve");
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Only writes renew, and each renewal asks the user table who the user is by now. Sessions live
-//! for a day after the last write, remembered ones for a week.
+//! Only writes renew a token, and each renewal reads the user's role from the user table. A session
+//! lives for a day after the last write, with `remember_me` for a week.
 //!
 //! `EXAMPLE_ADDR` sets the address, 127.0.0.1:3000 by default; port 0 takes a free one.
 
@@ -12,16 +12,15 @@ use std::{
 use axum::{
     Json, Router,
     extract::State,
-    http::{StatusCode, header::CACHE_CONTROL},
-    response::IntoResponse,
+    http::StatusCode,
     routing::{get, post},
 };
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tower::BoxError;
 use tower_sliding_session::{
-    Claims, Clock, JwtKeys, MaybeReady, PathRules, Policy, Rejection, Session, SlidingSessions,
-    SystemClock,
+    Claims, Clock, Grant, JwtKeys, MaybeReady, PathRules, Policy, Rejection, Session,
+    SlidingSessions, SystemClock,
     request_class::Methods,
     store::StoreError,
     token::{ClaimsSource, ClaimsUpdate, VerifiedToken},
@@ -30,12 +29,12 @@ use uuid::Uuid;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// The user table: who may sign in, and the role of each. Yours is in a database.
+/// The user table: the role of each user who may sign in. Yours is in a database.
 #[derive(Clone, Default)]
 pub(crate) struct Users(Arc<Mutex<HashMap<String, String>>>);
 
 impl Users {
-    /// Gives `user` a role; without one the user is deactivated.
+    /// Sets the role of `user`; `None` deactivates the user.
     pub(crate) fn set_role(&self, user: &str, role: Option<&str>) {
         let mut users = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match role {
@@ -57,7 +56,7 @@ struct AppClaims {
 
 impl ClaimsSource for Users {
     fn current_claims(&self, token: &VerifiedToken) -> MaybeReady<ClaimsUpdate> {
-        // A query of a database goes into `MaybeReady::new(async move { .. })`.
+        // Put a database query into `MaybeReady::new(async move { .. })`.
         MaybeReady::ready(match self.claims(&token.claims().sub) {
             Some(claims) => ClaimsUpdate::replace(&claims).map_err(StoreError::new),
             None => Ok(ClaimsUpdate::End),
@@ -75,16 +74,11 @@ struct Login {
 async fn login(
     State((sessions, users)): State<(SlidingSessions, Users)>,
     Json(Login { user, remember_me }): Json<Login>,
-) -> Result<impl IntoResponse, StatusCode> {
-    // Your check of a password or passkey belongs here.
+) -> axum::response::Result<Grant> {
+    // Check a password or a passkey here.
     let claims = users.claims(&user).ok_or(StatusCode::UNAUTHORIZED)?;
     let profile = if remember_me { "remember_me" } else { "normal" };
-    let started = sessions.start(user).profile(profile).claims(&claims).await;
-    let grant = started.map_err(|error| {
-        tracing::error!(error = &error as &dyn std::error::Error, "no session was started");
-        StatusCode::INTERNAL_SERVER_ERROR
-    })?;
-    Ok(([(CACHE_CONTROL, "no-store")], Json(grant)))
+    Ok(sessions.start(user).profile(profile).claims(&claims).await?)
 }
 
 async fn logout(session: Session) -> Result<StatusCode, Rejection> {
@@ -100,16 +94,17 @@ async fn write(document: String) -> StatusCode {
     if document.is_empty() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::NO_CONTENT }
 }
 
-/// The whole service, on `clock`.
+/// Returns the service, with `clock` as its time source.
 pub(crate) fn app(clock: impl Clock, users: Users) -> Result<Router, BoxError> {
-    // Every write renews (but no more than once a minute): the token alone keeps the session.
-    let lasting = |lifetime, absolute| -> Result<_, BoxError> {
+    // Every write renews the token, at most once per minute. No activity is recorded, so the token
+    // lifetime is the idle timeout.
+    let sliding = |lifetime, absolute| -> Result<_, BoxError> {
         Ok(Policy::sliding(lifetime, absolute)?.to_builder().renew_always().build()?)
     };
-    // A random key, so a restart ends every session; yours comes from where you keep secrets.
+    // A random key: a restart invalidates every token. Load yours from your secret store.
     let secret = [Uuid::new_v4().into_bytes(), Uuid::new_v4().into_bytes()].concat();
-    let sessions = SlidingSessions::builder(JwtKeys::hs256(secret)?, lasting(DAY, 7 * DAY)?)
-        .profile("remember_me", lasting(7 * DAY, 30 * DAY)?)
+    let sessions = SlidingSessions::builder(JwtKeys::hs256(secret)?, sliding(DAY, 7 * DAY)?)
+        .profile("remember_me", sliding(7 * DAY, 30 * DAY)?)
         .path_rules(PathRules::new().public("/login"))
         .classify(Methods::reads_are_background())
         .claims_source(users.clone())
@@ -138,9 +133,10 @@ async fn main() -> Result<(), BoxError> {
 # sign in and keep the access_token
 curl -s {url}/login --json '{{\"user\": \"ada\", \"remember_me\": true}}'
 TOKEN=...
-# a read leaves the token alone, a write renews it
+# a GET does not renew the token, a POST does
 curl -si {url}/document -H \"authorization: Bearer $TOKEN\"
 curl -si {url}/document -H \"authorization: Bearer $TOKEN\" -d text
+# sign out
 curl -si {url}/logout -H \"authorization: Bearer $TOKEN\" -X POST"
     );
     axum::serve(listener, app(SystemClock, users)?).await?;

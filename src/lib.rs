@@ -1,26 +1,30 @@
 //! Sliding sessions over JWTs, as composable Tower layers for Axum, Tonic and Hyper.
 //!
-//! A service hands its users signed tokens. A fixed `exp` signs active people out in the middle of
-//! their work; a long `exp` leaves stolen and forgotten tokens alive. A *sliding session* replaces
-//! the token quietly while its user is active, ends after a time without activity, and at a hard
-//! cap whatever happens.
+//! A service gives its users signed tokens. A short, fixed `exp` signs out users who are working; a
+//! long one keeps stolen and forgotten tokens valid. A *sliding session* renews the token while its
+//! user is active, expires after a time without activity, and expires at a fixed maximum in any
+//! case.
 //!
 //! # One stack
 //!
 //! ```
 //! use std::time::Duration;
-//! use axum::{Json, Router, routing::{get, post}};
+//! use axum::{Router, extract::State, routing::{get, post}};
 //! use tower_sliding_session::{
-//!     Grant, JwtKeys, PathRules, Policy, Session, SlidingSessions, request_class::subtree,
+//!     Grant, JwtKeys, PathRules, Policy, Session, SlidingSessions, StartError,
+//!     request_class::subtree,
 //! };
+//!
+//! async fn login(State(sessions): State<SlidingSessions>) -> Result<Grant, StartError> {
+//!     // Check a password or a passkey here.
+//!     sessions.start("ada").await
+//! }
 //!
 //! # fn app() -> Result<Router, Box<dyn std::error::Error>> {
 //! let policy = Policy::builder()
 //!     .idle_timeout(Duration::from_secs(20 * 60))
 //!     .absolute_timeout(Duration::from_secs(12 * 3600))
 //!     .token_lifetime(Duration::from_secs(3600))
-//!     .renew_threshold(0.5)
-//!     .renew_min_interval(Duration::from_secs(60))
 //!     .build()?;
 //!
 //! let secret = std::env::var("SESSION_SECRET").unwrap_or_else(|_| "7".repeat(32));
@@ -28,53 +32,53 @@
 //!     .path_rules(PathRules::new().public("/login").background(subtree("/poll")))
 //!     .build()?;
 //!
-//! let sign_in = sessions.clone();
 //! let app = Router::new()
-//!     .route("/login", post(async move || {
-//!         // After the password or the passkey was checked.
-//!         sign_in.start("ada").await.map(Json::<Grant>).map_err(|error| error.to_string())
-//!     }))
+//!     .route("/login", post(login))
 //!     .route("/me", get(async |session: Session| session.subject().to_owned()))
-//!     .layer(sessions.layer());
+//!     .layer(sessions.layer())
+//!     .with_state(sessions);
 //! # Ok(app) }
-//! # app().expect("the stack of the node_cache page builds");
+//! # app().expect("the settings are valid");
 //! ```
 //!
-//! `/login` returns a [`Grant`]. `/me` needs its token as `Authorization: Bearer ..`; once less
-//! than half of the token's life is left, the response carries its successor in
-//! `x-refreshed-token`, and the client goes on with that one. Without a good token the answer is a
-//! 401 with a [code](RejectionKind::code) that says what to do; over gRPC it is a real status.
+//! `/login` responds with a [`Grant`] as JSON. `/me` needs its access token as `Authorization:
+//! Bearer ..`. As soon as less than half of the token's lifetime is left, a response carries the
+//! renewed token in the header `x-refreshed-token`, and the client uses that one from then on. A
+//! request without a valid token is rejected with a 401 and a [code](RejectionKind::code) on which
+//! the client can act; over gRPC with the status `UNAUTHENTICATED`.
 //!
-//! # The order of layers
+//! # Order of layers
 //!
-//! Outside this crate's stack: tracing, timeouts, a `CorsLayer` (or browsers cannot read the
-//! rejections), a `CsrfLayer` where a cookie carries the token. Inside it: your routes.
-//! `Router::layer` wraps the fallback too, so that strangers get a 401 where a route is missing;
-//! use `Router::route_layer` to keep their 404.
+//! Outside the stack: tracing, timeouts, a `CorsLayer` (without it browsers cannot read the
+//! rejections), and a `CsrfLayer` if a cookie carries the token. Inside: the routes.
+//! `Router::layer` also wraps the fallback, so a request for an unknown route is answered with 401
+//! if it has no token; `Router::route_layer` keeps the 404.
 //!
-//! From the outside in, the stack itself is [`ExposeHeadersLayer`](layers::ExposeHeadersLayer),
+//! The stack itself is, from the outside in: [`ExposeHeadersLayer`](layers::ExposeHeadersLayer),
 //! [`ClassifyLayer`](layers::ClassifyLayer), [`AuthenticateLayer`](layers::AuthenticateLayer),
-//! [`ActivityLayer`](layers::ActivityLayer), [`RenewLayer`](layers::RenewLayer). Each of them is
-//! usable alone; they meet through the request's extensions only.
+//! [`ActivityLayer`](layers::ActivityLayer), [`RenewLayer`](layers::RenewLayer). Each layer can be
+//! used alone; they communicate through request extensions only.
 //!
-//! # What counts as activity
+//! # Activity
 //!
-//! Every authenticated request, unless you say otherwise: a [`PathRules`] pattern, a
-//! [`Classify`](request_class::Classify) of your own, or the client's header `Session-Activity:
-//! background` make it [`Background`](RequestClass::Background), which is authenticated and
-//! neither counts nor renews. [`Public`](RequestClass::Public) requests are not looked at.
+//! Every authenticated request counts as activity, except a [`Background`](RequestClass::Background)
+//! request, which neither counts nor renews the token. A pattern of [`PathRules`], your own
+//! [`Classify`](request_class::Classify), or the client's header `Session-Activity: background`
+//! makes a request `Background`. A [`Public`](RequestClass::Public) request is not authenticated.
 //!
-//! # Who the user is today
+//! # Current claims
 //!
-//! A renewal copies the app's claims unless a [`ClaimsSource`](token::ClaimsSource) tells what
-//! they are by now. Set one: a demoted admin should not keep the role until the absolute deadline.
+//! A renewal copies the application's claims, unless a [`ClaimsSource`](token::ClaimsSource)
+//! returns the current ones. Set one: otherwise a user who loses a role keeps it in the token until
+//! the absolute timeout.
 //!
-//! # From sign-in to sign-out
+//! # Sign-in, refresh, revocation
 //!
-//! Refresh tokens are off until [`refresh_tokens`](sliding::SlidingSessionsBuilder::refresh_tokens)
-//! turns them on. Each is good for one exchange; presented again, its session is revoked, unless
-//! the client just lost the answer. Sessions are listed, ended one by one or all at once, and an
-//! account's owner may choose timeouts within your bounds:
+//! Refresh tokens are off by default;
+//! [`refresh_tokens`](sessions::SlidingSessionsBuilder::refresh_tokens) switches them on. A refresh
+//! token can be exchanged once. If it is presented again, the session is revoked, unless the client
+//! may have lost the first response. Sessions can be listed and revoked, one by one or all of a
+//! scope, and the owner of an account can choose timeouts within your bounds:
 //!
 //! ```
 //! use std::time::Duration;
@@ -101,12 +105,12 @@
 //! # Ok(()) }
 //! ```
 //!
-//! What happens is noted as [`AuditEvent`](lifecycle::AuditEvent)s, in the store's log or wherever
-//! your [`AuditSink`](lifecycle::AuditSink) keeps them; no request waits for it.
+//! Each of these steps is recorded as an [`AuditEvent`](audit::AuditEvent), which reaches every
+//! [`AuditSink`](audit::AuditSink). No request waits for a sink.
 //!
-//! # A stack of your own
+//! # A custom stack
 //!
-//! A team that verifies tokens itself inserts a [`Session`] and keeps every later layer:
+//! An application that verifies its tokens itself inserts a [`Session`] and uses the other layers:
 //!
 //! ```
 //! use http::{Request, Response};
@@ -122,7 +126,7 @@
 //! let keys = JwtKeys::hs256([7; 32])?;
 //! let service = ServiceBuilder::new()
 //!     .map_request(|mut request: Request<()>| {
-//!         // Here your own code has verified a token, and found these claims in it.
+//!         // Your own code verifies a token here and reads these claims from it.
 //!         let now = SystemClock.now();
 //!         let (iat, exp) = (now.as_secs(), now.as_secs() + 600);
 //!         let session = Session::builder("ada")
@@ -147,21 +151,23 @@
 //!
 //! # Features
 //!
-//! | feature | default | gives |
+//! | feature | default | adds |
 //! |---|---|---|
-//! | `axum` | yes | extractors: [`Session`], `Option<Session>`, `Claims<T>`; ready-made [routes](SlidingSessions::router) |
-//! | `rust_crypto` | yes | ES256/384, `EdDSA`, and RS256/PS256 verification, in pure Rust |
-//! | `aws_lc_rs` | no | the same four to nine times faster, and RSA signing; needs a C compiler |
+//! | `axum` | yes | the extractors [`Session`], `Option<Session>` and `Claims<T>`; [`Grant`] and errors as responses; needs axum-core only |
+//! | `axum-router` | no | ready-made routes: `SlidingSessions::router` |
+//! | `rust_crypto` | yes | ES256/384, `EdDSA`, and verification of RS256/PS256, in pure Rust |
+//! | `aws_lc_rs` | no | the same algorithms, four to nine times faster, and RSA signing; needs a C compiler |
 //! | `sqlite` | no | `store::SqlStore` in a SQLite file; needs a C compiler and Rust 1.94 |
 //! | `postgres` | no | `store::SqlStore` in Postgres, over TLS; needs Rust 1.94 |
 //!
-//! HS256/384/512 work without any of them. Features only add: with both backends on,
-//! `aws_lc_rs` is used.
+//! HS256/384/512 need none of them. Features only add API; if both `rust_crypto` and `aws_lc_rs`
+//! are on, `aws_lc_rs` is used.
 //!
-//! # What it does not do
+//! # Limits
 //!
-//! It checks no passwords and stores no users. A [`MemoryStore`](store::MemoryStore) forgets at a
-//! restart who signed out; a bearer token is good for whoever holds it, until it ends.
+//! This crate checks no passwords and stores no users. A [`MemoryStore`](store::MemoryStore) loses
+//! revocations and activity at a restart. A bearer token is valid for whoever has it, until it
+//! expires or its session is revoked.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod audit;
@@ -193,7 +199,7 @@ pub use self::extract::Claims;
 pub use self::{
     body::SessionBody,
     clock::{Clock, ManualClock, SystemClock},
-    lifecycle::Grant,
+    lifecycle::{Grant, StartError},
     maybe_ready::MaybeReady,
     policy::{Policy, Profiles},
     rejection::{Rejection, RejectionKind},

@@ -1,4 +1,4 @@
-//! The users of two accounts: in an app this is a table.
+//! The users of two accounts. Yours are in a database.
 
 use serde::{Deserialize, Serialize};
 use tower_sliding_session::{
@@ -44,7 +44,7 @@ pub(crate) fn find(user: &str) -> Option<&'static Person> {
     PEOPLE.iter().find(|person| person.user == user)
 }
 
-/// The app's own claim.
+/// The application's claim.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Role<'a> {
     pub(crate) role: &'a str,
@@ -54,7 +54,7 @@ pub(crate) fn is_owner(session: &Session) -> bool {
     session.claims::<Role>().is_ok_and(|claims| claims.role == "owner")
 }
 
-/// Tells at each renewal which role a user has by now.
+/// Reads the current role of a user at each renewal.
 pub(crate) struct Roles;
 
 impl ClaimsSource for Roles {

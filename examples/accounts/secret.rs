@@ -1,4 +1,4 @@
-//! The secret that signs tokens, kept in a file so that tokens survive a restart.
+//! Stores the secret that signs tokens in a file, so that tokens survive a restart.
 
 use std::{
     env, fs,
@@ -6,32 +6,34 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The secret kept beside the SQLite file `database`, or in the temporary directory for another
-/// database. Made at the first call.
+/// Returns the secret in the file beside the SQLite file `database`, or in the temporary directory for
+/// another database. Creates the file at the first call.
 pub(crate) fn kept_for(database: &str) -> io::Result<String> {
     let file = file_for(database);
     match create(&file) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            refuse_what_others_may_read(&file)?;
+            refuse_if_others_can_read(&file)?;
             Ok(fs::read_to_string(file)?.trim().to_owned())
         }
         made => made,
     }
 }
 
-/// Whoever knows the secret signs tokens for everybody.
+/// Who knows the secret can sign a token for every user.
 #[cfg(unix)]
-fn refuse_what_others_may_read(file: &Path) -> io::Result<()> {
+fn refuse_if_others_can_read(file: &Path) -> io::Result<()> {
     let found = fs::symlink_metadata(file)?;
     let others = std::os::unix::fs::MetadataExt::mode(&found) & 0o077;
     if found.is_file() && others == 0 {
         return Ok(());
     }
-    Err(io::Error::other("the secret's file is not yours alone: remove it, or set ACCOUNTS_SECRET"))
+    Err(io::Error::other(
+        "other users can read the file of the secret: remove it, or set ACCOUNTS_SECRET",
+    ))
 }
 
 #[cfg(not(unix))]
-fn refuse_what_others_may_read(_: &Path) -> io::Result<()> {
+fn refuse_if_others_can_read(_: &Path) -> io::Result<()> {
     Ok(())
 }
 

@@ -1,18 +1,18 @@
-//! When the server is asked to stop.
+//! Waits for a signal to stop the server.
 
-/// Completes at an interrupt or a termination.
-pub(crate) async fn asked_for() {
+/// Completes when the process receives an interrupt or a termination signal.
+pub(crate) async fn signal() {
     #[cfg(unix)]
     {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut termination) = signal(SignalKind::terminate()) {
+        use tokio::signal::unix::{self, SignalKind};
+        if let Ok(mut termination) = unix::signal(SignalKind::terminate()) {
             tokio::select! {
                 _ = termination.recv() => return,
                 _ = tokio::signal::ctrl_c() => return,
             }
         }
     }
-    // An error means that no signal can be heard; then nobody is going to ask.
+    // An error means that signals cannot be received.
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending::<()>().await;
     }

@@ -53,7 +53,7 @@ impl SlidingSessions {
         self.hub.lifecycle.revoke(sid).await
     }
 
-    /// Ends the session of a request, for a sign-out handler: as [`Session::end`], and the log's row
+    /// Ends the session of a request, for a sign-out handler: as [`Session::sign_out`], and the log's row
     /// is written in the same step.
     ///
     /// # Errors
