@@ -5,6 +5,7 @@ use std::{
     pin::pin,
     sync::Arc,
     task::Poll,
+    time::Duration,
 };
 
 use tower_sliding_session::{
@@ -33,17 +34,21 @@ fn unreliable(store: &Store) -> (TestStack, Arc<UnreliableStore>) {
     (service(&as_store), unreliable)
 }
 
-/// The output of `question`. Advances the clock by the time limit while it is pending.
+/// The output of `question`, within a minute. Advances the clock by the time limit of the lifecycle
+/// while it is pending.
 async fn eventually<F: Future>(stack: &TestStack, question: F) -> F::Output {
-    let mut question = pin!(question);
-    loop {
-        let now = poll_fn(|cx| Poll::Ready(question.as_mut().poll(cx))).await;
-        if let Poll::Ready(answer) = now {
-            return answer;
+    let answer = async {
+        let mut question = pin!(question);
+        loop {
+            let now = poll_fn(|cx| Poll::Ready(question.as_mut().poll(cx))).await;
+            if let Poll::Ready(answer) = now {
+                return answer;
+            }
+            stack.clock.advance(LIMIT);
+            tokio::task::yield_now().await;
         }
-        stack.clock.advance(LIMIT);
-        tokio::task::yield_now().await;
-    }
+    };
+    tokio::time::timeout(Duration::from_secs(60), answer).await.expect("an answer within a minute")
 }
 
 /// Checks that every operation fails with `store_unavailable`.
