@@ -20,7 +20,7 @@ const MORE: usize = 1 << 17;
 pub(crate) fn fill(sessions: usize, now: Timestamp) -> Arc<MemoryStore> {
     let before = resident();
     let store = Arc::new(MemoryStore::with_capacity(sessions + MORE));
-    let touch = Touch { now, token_activity: now, idle: SHORT_IDLE, known_only: false };
+    let touch = Touch::new(now, now, SHORT_IDLE);
     for id in 0..sessions {
         let touched = store.touch(key(id), touch).try_ready();
         touched.expect("a ready answer").expect("there is room");

@@ -1,85 +1,112 @@
-//! What an auditor asks for: typed events.
+//! The events of the audit log.
 
-use std::{borrow::Cow, time::Duration};
+mod detail;
 
-use serde_json::json;
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use crate::{
-    audit::{AuditRecord, LogCategory},
-    identity::{Scope, Scopes, StoreKey},
-    policy::TimeoutOverrides,
-    rejection::RejectionKind,
-    rules::ExpiryReason,
-    time::Timestamp,
+    identity::CutoffScope, policy::TimeoutOverrides, rejection::RejectionKind, rules::ExpiryReason,
 };
 
-/// Something that an auditor wants to know of.
+/// What an audit record reports.
+///
+/// A sink or store that writes text uses [`name`](Self::name) and [`detail`](Self::detail), and
+/// [`from_stored`](Self::from_stored) to read them back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AuditEvent {
-    /// A token was turned away.
+    /// A token was rejected.
     TokenRejected {
-        /// As what.
+        /// The kind of the rejection.
         code: RejectionKind,
+        /// The stable name of the rejection's cause, such as `signature` or `user_cutoff`; the
+        /// client never sees it.
+        cause: Option<Cow<'static, str>>,
     },
     /// A user signed in.
     SessionStarted,
-    /// A token was renewed, or a refresh token exchanged.
+    /// An access token was renewed, or a refresh token exchanged.
     SessionRenewed,
     /// The claims source denied a renewal.
     RenewalDenied,
-    /// A session ran out, and a request or a refresh found out.
+    /// A request or a refresh found that its session had expired.
     SessionExpired {
-        /// By which limit.
-        limit: ExpiryReason,
-        /// How long after its last activity.
+        /// The deadline that passed.
+        reason: ExpiryReason,
+        /// The time since the last activity.
         inactive_for: Duration,
     },
-    /// A session was ended: signed out, or revoked.
+    /// A session was signed out or revoked.
     SessionEnded,
-    /// All sessions of a scope were ended; their number joins as `revoked_count`.
+    /// All sessions of a scope were revoked.
     SessionsRevokedBulk {
-        /// The scope.
-        scope: Scope,
+        /// The kind of scope; the record's subject names which one.
+        scope: CutoffScope,
+        /// How many active sessions were revoked, as far as the store knew them.
+        revoked_count: u64,
     },
-    /// An account's owner changed its policy.
+    /// The policy of an account was changed.
     SessionPolicyUpdate {
-        /// What was overridden.
+        /// The overrides before.
         old: TimeoutOverrides,
-        /// What is overridden now.
+        /// The overrides after.
         new: TimeoutOverrides,
-        /// What was in force.
+        /// The effective timeouts before.
         effective_old: TimeoutOverrides,
-        /// What is in force now.
+        /// The effective timeouts after.
         effective_new: TimeoutOverrides,
     },
-    /// A refresh token was presented a second time, and its session revoked (RFC 9700 section
-    /// 4.14.2).
+    /// A refresh token was presented again after its exchange, and its session was revoked (RFC
+    /// 9700 section 4.14.2).
     RefreshReuseDetected,
+    /// An event that this version of the crate does not know, as a store returned it.
+    Unknown {
+        /// Its name.
+        name: Arc<str>,
+        /// Its detail, as it was stored.
+        detail: Arc<str>,
+    },
 }
 
 impl AuditEvent {
-    /// What there is to say of a rejection; nothing where no token was presented, or nobody knows
-    /// what it is worth.
+    /// Creates the event for a rejected token. Returns `None` if no token was presented, or if the
+    /// rejection says nothing about the token.
     #[must_use]
     pub const fn from_rejection(code: RejectionKind, inactive_for: Duration) -> Option<Self> {
         Some(match code {
             RejectionKind::SessionExpiredIdle => {
-                Self::SessionExpired { limit: ExpiryReason::Idle, inactive_for }
+                Self::SessionExpired { reason: ExpiryReason::Idle, inactive_for }
             }
             RejectionKind::SessionExpiredAbsolute => {
-                Self::SessionExpired { limit: ExpiryReason::Absolute, inactive_for }
+                Self::SessionExpired { reason: ExpiryReason::Absolute, inactive_for }
             }
             RejectionKind::MissingToken
             | RejectionKind::RecentAuthenticationRequired
             | RejectionKind::StoreUnavailable => return None,
-            code => Self::TokenRejected { code },
+            code => Self::TokenRejected { code, cause: None },
         })
     }
 
-    /// The event's name, such as `session_started`.
+    /// Sets the stable name of the cause, if this is a rejected token.
     #[must_use]
-    pub const fn name(&self) -> &'static str {
+    pub fn with_cause(mut self, name: Option<&'static str>) -> Self {
+        if let Self::TokenRejected { cause, .. } = &mut self {
+            *cause = name.map(Cow::Borrowed);
+        }
+        self
+    }
+
+    /// Reads an event back from its name and detail. What this version does not know becomes
+    /// [`Unknown`](Self::Unknown).
+    #[must_use]
+    pub fn from_stored(name: &str, detail: &str) -> Self {
+        detail::read(name, detail)
+            .unwrap_or_else(|| Self::Unknown { name: name.into(), detail: detail.into() })
+    }
+
+    /// Returns the event's name, such as `session_started`.
+    #[must_use]
+    pub fn name(&self) -> &str {
         match self {
             Self::TokenRejected { .. } => "token_rejected",
             Self::SessionStarted => "session_started",
@@ -90,91 +117,13 @@ impl AuditEvent {
             Self::SessionsRevokedBulk { .. } => "sessions_revoked_bulk",
             Self::SessionPolicyUpdate { .. } => "session_policy_update",
             Self::RefreshReuseDetected => "refresh_reuse_detected",
+            Self::Unknown { name, .. } => name,
         }
     }
 
-    /// What there is to say about it, in JSON; durations in whole seconds.
-    fn detail(&self) -> Cow<'static, str> {
-        let detail = match self {
-            Self::TokenRejected { code } => json!({ "code": code.code() }),
-            Self::SessionExpired { limit, inactive_for } => json!({
-                "limit": match limit {
-                    ExpiryReason::Absolute => "absolute",
-                    ExpiryReason::Idle => "idle",
-                    ExpiryReason::Token => "token",
-                },
-                "inactive_for": inactive_for.as_secs(),
-            }),
-            Self::SessionsRevokedBulk { scope } => json!({
-                "scope": match scope {
-                    Scope::User(_) => "subject",
-                    Scope::Account(_) => "account",
-                    Scope::Everything(_) => "everything",
-                },
-            }),
-            Self::SessionPolicyUpdate { old, new, effective_old, effective_new } => json!({
-                "old": limits(*old),
-                "new": limits(*new),
-                "effective_old": limits(*effective_old),
-                "effective_new": limits(*effective_new),
-            }),
-            Self::SessionStarted
-            | Self::SessionRenewed
-            | Self::RenewalDenied
-            | Self::SessionEnded
-            | Self::RefreshReuseDetected => return "{}".into(),
-        };
-        detail.to_string().into()
-    }
-
-    /// The row of the security log that says it.
+    /// Returns the event's fields as a JSON object, with durations in whole seconds.
     #[must_use]
-    pub fn row(&self, at: Timestamp, about: &AuditSubject) -> AuditRecord {
-        AuditRecord {
-            at,
-            category: LogCategory::Security,
-            session: about.session,
-            user: about.user,
-            account: about.account,
-            event: self.name().into(),
-            detail: self.detail(),
-        }
-    }
-}
-
-fn limits(overrides: TimeoutOverrides) -> serde_json::Value {
-    json!({
-        "idle_timeout": overrides.idle.map(|idle| idle.as_secs()),
-        "absolute_timeout": overrides.absolute.map(|absolute| absolute.as_secs()),
-    })
-}
-
-/// Whom an event is about.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AuditSubject {
-    /// [`StoreKey::session`].
-    pub session: Option<StoreKey>,
-    /// [`StoreKey::user`].
-    pub user: Option<StoreKey>,
-    /// [`StoreKey::account`].
-    pub account: Option<StoreKey>,
-}
-
-impl AuditSubject {
-    /// The session of this key and these scopes.
-    #[must_use]
-    pub const fn session(session: StoreKey, scopes: &Scopes) -> Self {
-        Self { session: Some(session), user: Some(scopes.user), account: scopes.account }
-    }
-
-    /// A whole scope.
-    #[must_use]
-    pub const fn scope(scope: Scope) -> Self {
-        let nobody = Self { session: None, user: None, account: None };
-        match scope {
-            Scope::User(user) => Self { user: Some(user), ..nobody },
-            Scope::Account(account) => Self { account: Some(account), ..nobody },
-            Scope::Everything(_) => nobody,
-        }
+    pub fn detail(&self) -> Cow<'_, str> {
+        detail::write(self)
     }
 }

@@ -1,4 +1,4 @@
-//! From events to wherever they are kept, without a request waiting for it.
+//! The bounded queues between a request and the audit sinks.
 
 use std::{
     fmt,
@@ -10,228 +10,241 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{AuditEvent, AuditSubject};
-use crate::{audit::AuditRecord, maybe_ready::MaybeReady, time::Timestamp};
+use super::{ActivityEntry, AuditRecord, AuditSink};
+use crate::maybe_ready::MaybeReady;
 
-/// How many rows wait at most.
+/// How many records wait for one sink at most.
 const QUEUED: usize = 4_096;
 
-/// How many rows are handed over at once.
+/// How many records a sink receives at once at most.
 const BATCH: usize = 256;
 
-/// Where audit events and activities are kept.
-pub trait AuditSink: Send + Sync + 'static {
-    /// Keeps `rows`. May be slow, and may fail: no request waits for it.
-    fn record(&self, rows: Vec<AuditRecord>) -> MaybeReady<()>;
-
-    /// Whether anything is kept at all; where not, rows are not even made.
-    fn is_enabled(&self) -> bool {
-        true
-    }
-}
-
-impl<T> AuditSink for Arc<T>
-where
-    T: AuditSink + ?Sized,
-{
-    fn record(&self, rows: Vec<AuditRecord>) -> MaybeReady<()> {
-        (**self).record(rows)
-    }
-
-    fn is_enabled(&self) -> bool {
-        (**self).is_enabled()
-    }
-}
-
-/// Tells events to `tracing`, at the target `session_audit`: their names and details, and nobody's
-/// identity. The default where no lifecycle store was set.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct TracingSink;
-
-impl AuditSink for TracingSink {
-    fn record(&self, rows: Vec<AuditRecord>) -> MaybeReady<()> {
-        for AuditRecord { at, event, detail, .. } in rows {
-            tracing::info!(target: "session_audit", %at, %event, %detail);
-        }
-        MaybeReady::ready(Ok(()))
-    }
-
-    fn is_enabled(&self) -> bool {
-        tracing::enabled!(target: "session_audit", tracing::Level::INFO)
-    }
-}
-
-/// Takes events from the request path to an [`AuditSink`]: a bounded queue, and one task that
-/// empties it. What the queue has no room for, or the sink fails to keep, is dropped and counted.
+/// Takes audit records and activity entries from the request path to every [`AuditSink`].
 ///
-/// Cheap to clone. The task starts with the first event and ends with the last clone.
+/// Each sink has a bounded queue and a task of its own, so a slow sink delays no other. Queueing
+/// never waits. A record that finds no room in a queue, or that a sink fails to keep, is dropped
+/// and counted.
+///
+/// Cheap to clone. The tasks start with the first record and end with the last clone.
 #[derive(Clone)]
-pub struct AuditQueue(Arc<Inner>);
+pub struct AuditQueue {
+    queues: Arc<[SinkQueue]>,
+    plain_subjects: bool,
+}
 
-struct Inner {
+/// The queue of one sink.
+struct SinkQueue {
     sink: Arc<dyn AuditSink>,
-    queue: OnceLock<mpsc::Sender<Entry>>,
+    /// Whether the sink is the log of the lifecycle store, which writes the records of its own
+    /// transactions itself.
+    is_store_log: bool,
+    sender: OnceLock<mpsc::Sender<Item>>,
     dropped: Arc<AtomicU64>,
 }
 
-enum Entry {
-    Row(AuditRecord),
-    /// Everything before it has been handed over.
+enum Item {
+    Record(AuditRecord),
+    Activity(ActivityEntry),
+    /// Sent back once everything before it has been delivered.
     Flushed(oneshot::Sender<()>),
 }
 
 impl AuditQueue {
-    /// A journal that ends in `sink`.
+    /// Creates a queue for `sinks`.
     #[must_use]
-    pub fn new(sink: Arc<dyn AuditSink>) -> Self {
-        Self(Arc::new(Inner { sink, queue: OnceLock::new(), dropped: Arc::default() }))
+    pub fn new(sinks: Vec<Arc<dyn AuditSink>>) -> Self {
+        let queues = sinks.into_iter().map(|sink| SinkQueue::new(sink, false));
+        Self { queues: queues.collect(), plain_subjects: false }
     }
 
-    /// Notes that `event` happened to whom it is about. Never waits.
-    pub fn note(&self, event: &AuditEvent, at: Timestamp, about: &AuditSubject) {
-        if self.0.sink.is_enabled() {
-            self.append(event.row(at, about));
-        }
+    /// Creates a queue for the log of the lifecycle store and for `sinks`.
+    pub(crate) fn with_store_log(
+        store_log: Arc<dyn AuditSink>,
+        sinks: Vec<Arc<dyn AuditSink>>,
+    ) -> Self {
+        let store_log = std::iter::once(SinkQueue::new(store_log, true));
+        let sinks = sinks.into_iter().map(|sink| SinkQueue::new(sink, false));
+        Self { queues: store_log.chain(sinks).collect(), plain_subjects: false }
     }
 
-    /// Appends a row. Never waits; without a Tokio runtime there is nobody to hand it over, and it
-    /// counts as dropped.
-    pub fn append(&self, row: AuditRecord) {
-        let queued = self.queue().is_some_and(|queue| queue.try_send(Entry::Row(row)).is_ok());
-        if !queued {
-            self.0.dropped.fetch_add(1, Relaxed);
-        }
+    /// Keeps the plain `sub` in records beside its digest. It is personal data, so records do not
+    /// contain it by default.
+    #[must_use]
+    pub const fn plain_subjects(mut self) -> Self {
+        self.plain_subjects = true;
+        self
     }
 
-    /// How many rows were dropped so far.
+    /// Returns `sub` for a record, if plain subjects are kept.
+    #[must_use]
+    pub fn plain_subject(&self, sub: &str) -> Option<Arc<str>> {
+        self.plain_subjects.then(|| Arc::from(sub))
+    }
+
+    /// Queues a record for every sink. Never waits. Outside of a Tokio runtime the record is
+    /// dropped and counted.
+    pub fn record(&self, record: AuditRecord) {
+        self.send(record, |_| true, Item::Record);
+    }
+
+    /// Queues a record that the lifecycle store wrote to its own log in a transaction, which has
+    /// been committed: for every sink but that log.
+    pub(crate) fn record_committed(&self, record: AuditRecord) {
+        self.send(record, |queue| !queue.is_store_log, Item::Record);
+    }
+
+    /// Queues an activity entry for every sink. Never waits.
+    pub fn record_activity(&self, entry: ActivityEntry) {
+        self.send(entry, |_| true, Item::Activity);
+    }
+
+    /// Returns how many records and entries were dropped so far, over all sinks.
     #[must_use]
     pub fn dropped(&self) -> u64 {
-        self.0.dropped.load(Relaxed)
+        self.queues.iter().map(|queue| queue.dropped.load(Relaxed)).sum()
     }
 
-    /// Completes once everything noted so far has been handed over; for a shutdown.
+    /// Completes once every sink has received everything queued so far; for a shutdown.
     pub async fn flush(&self) {
-        let Some(queue) = self.queue() else { return };
-        let (flushed, done) = oneshot::channel();
-        if queue.send(Entry::Flushed(flushed)).await.is_ok() {
-            // An error means that the task is gone, and with it what it had.
-            let _ = done.await;
+        let mut flushed = Vec::new();
+        for queue in &*self.queues {
+            flushed.push(queue.begin_flush().await);
+        }
+        for flushed in flushed.into_iter().flatten() {
+            // An error means that the task has ended, and its queue with it.
+            let _ = flushed.await;
         }
     }
 
-    fn queue(&self) -> Option<&mpsc::Sender<Entry>> {
-        let Inner { sink, queue, dropped } = &*self.0;
-        if queue.get().is_none() {
-            let runtime = tokio::runtime::Handle::try_current().ok()?;
-            queue.get_or_init(|| {
-                let (sender, receiver) = mpsc::channel(QUEUED);
-                runtime.spawn(hand_over(receiver, Arc::clone(sink), Arc::clone(dropped)));
-                sender
-            });
+    /// Completes once the store's log has received everything queued so far.
+    pub(crate) async fn flush_store_log(&self) {
+        for queue in self.queues.iter().filter(|queue| queue.is_store_log) {
+            if let Some(flushed) = queue.begin_flush().await {
+                let _ = flushed.await;
+            }
         }
-        queue.get()
+    }
+
+    fn send<T: Clone>(&self, item: T, is_for: impl Fn(&SinkQueue) -> bool, wrap: fn(T) -> Item) {
+        let mut queues =
+            self.queues.iter().filter(|queue| is_for(queue) && queue.sink.is_enabled()).peekable();
+        while let Some(queue) = queues.next() {
+            if queues.peek().is_none() {
+                queue.send(wrap(item));
+                return;
+            }
+            queue.send(wrap(item.clone()));
+        }
     }
 }
 
-async fn hand_over(
-    mut queue: mpsc::Receiver<Entry>,
+impl SinkQueue {
+    fn new(sink: Arc<dyn AuditSink>, is_store_log: bool) -> Self {
+        Self { sink, is_store_log, sender: OnceLock::new(), dropped: Arc::default() }
+    }
+
+    fn send(&self, item: Item) {
+        if !self.sender().is_some_and(|sender| sender.try_send(item).is_ok()) {
+            self.dropped.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Returns `None` if nothing was ever queued, or the task has ended.
+    async fn begin_flush(&self) -> Option<oneshot::Receiver<()>> {
+        let (sender, flushed) = oneshot::channel();
+        self.sender.get()?.send(Item::Flushed(sender)).await.ok()?;
+        Some(flushed)
+    }
+
+    fn sender(&self) -> Option<&mpsc::Sender<Item>> {
+        if self.sender.get().is_none() {
+            let runtime = tokio::runtime::Handle::try_current().ok()?;
+            self.sender.get_or_init(|| {
+                let (sender, receiver) = mpsc::channel(QUEUED);
+                let delivery =
+                    Delivery { sink: Arc::clone(&self.sink), dropped: Arc::clone(&self.dropped) };
+                runtime.spawn(delivery.run(receiver));
+                sender
+            });
+        }
+        self.sender.get()
+    }
+}
+
+/// What a sink receives next: of records and entries one kind at a time, to keep their order.
+#[derive(Default)]
+struct Batch {
+    records: Vec<AuditRecord>,
+    entries: Vec<ActivityEntry>,
+    flushed: Vec<oneshot::Sender<()>>,
+}
+
+/// The task that empties the queue of one sink.
+struct Delivery {
     sink: Arc<dyn AuditSink>,
     dropped: Arc<AtomicU64>,
-) {
-    let mut entries = Vec::with_capacity(BATCH);
-    while queue.recv_many(&mut entries, BATCH).await > 0 {
-        let mut rows = Vec::with_capacity(entries.len());
-        let mut flushed = Vec::new();
-        for entry in entries.drain(..) {
-            match entry {
-                Entry::Row(row) => rows.push(row),
-                Entry::Flushed(sender) => flushed.push(sender),
+}
+
+impl Delivery {
+    async fn run(self, mut queue: mpsc::Receiver<Item>) {
+        let mut items = Vec::with_capacity(BATCH);
+        while queue.recv_many(&mut items, BATCH).await > 0 {
+            let mut batch = Batch::default();
+            for item in items.drain(..) {
+                match item {
+                    Item::Record(record) => {
+                        self.keep_entries(&mut batch).await;
+                        batch.records.push(record);
+                    }
+                    Item::Activity(entry) => {
+                        self.keep_records(&mut batch).await;
+                        batch.entries.push(entry);
+                    }
+                    Item::Flushed(sender) => batch.flushed.push(sender),
+                }
+            }
+            self.keep_records(&mut batch).await;
+            self.keep_entries(&mut batch).await;
+            for sender in batch.flushed {
+                // The caller of `flush` may have been cancelled.
+                let _ = sender.send(());
             }
         }
-        let count = rows.len() as u64;
-        if count > 0
-            && let Err(error) = sink.record(rows).await
-        {
-            dropped.fetch_add(count, Relaxed);
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                count,
-                "audit events were dropped"
-            );
+    }
+
+    async fn keep_records(&self, batch: &mut Batch) {
+        let records = std::mem::take(&mut batch.records);
+        if !records.is_empty() {
+            let count = records.len();
+            self.keep(self.sink.record(records.into()), count).await;
         }
-        for sender in flushed {
-            // Whoever asked may have gone.
-            let _ = sender.send(());
+    }
+
+    async fn keep_entries(&self, batch: &mut Batch) {
+        let entries = std::mem::take(&mut batch.entries);
+        if !entries.is_empty() {
+            let count = entries.len();
+            self.keep(self.sink.record_activity(entries.into()), count).await;
+        }
+    }
+
+    async fn keep(&self, kept: MaybeReady<()>, count: usize) {
+        if let Err(error) = kept.await {
+            self.dropped.fetch_add(count as u64, Relaxed);
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, count, "an audit sink failed to keep records");
         }
     }
 }
 
 impl fmt::Debug for AuditQueue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuditQueue").field("dropped", &self.dropped()).finish_non_exhaustive()
+        f.debug_struct("AuditQueue")
+            .field("sinks", &self.queues.len())
+            .field("dropped", &self.dropped())
+            .finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{borrow::Cow, sync::Mutex};
-
-    use super::*;
-    use crate::maybe_ready::StoreError;
-
-    #[derive(Default)]
-    struct Notebook {
-        rows: Mutex<Vec<Cow<'static, str>>>,
-        fails: bool,
-    }
-
-    impl AuditSink for Notebook {
-        fn record(&self, rows: Vec<AuditRecord>) -> MaybeReady<()> {
-            if self.fails {
-                return MaybeReady::ready(Err(StoreError::new("full")));
-            }
-            let names = rows.into_iter().map(|row| row.event);
-            self.rows.lock().expect("no panic").extend(names);
-            MaybeReady::ready(Ok(()))
-        }
-    }
-
-    fn note(audit_queue: &AuditQueue, event: &AuditEvent) {
-        audit_queue.note(event, Timestamp::EPOCH, &AuditSubject::default());
-    }
-
-    #[tokio::test]
-    async fn events_arrive_in_their_order() {
-        let notebook = Arc::new(Notebook::default());
-        let audit_queue = AuditQueue::new(Arc::clone(&notebook) as Arc<dyn AuditSink>);
-        note(&audit_queue, &AuditEvent::SessionStarted);
-        note(&audit_queue, &AuditEvent::SessionEnded);
-        audit_queue.flush().await;
-        assert_eq!(*notebook.rows.lock().expect("no panic"), ["session_started", "session_ended"]);
-        assert_eq!(audit_queue.dropped(), 0);
-    }
-
-    #[tokio::test]
-    async fn what_does_not_fit_or_is_not_kept_is_counted() {
-        let audit_queue =
-            AuditQueue::new(Arc::new(Notebook { fails: true, ..Notebook::default() }));
-        (0..QUEUED + 3).for_each(|_| note(&audit_queue, &AuditEvent::SessionStarted));
-        assert_eq!(audit_queue.dropped(), 3);
-        audit_queue.flush().await;
-        assert_eq!(audit_queue.dropped(), QUEUED as u64 + 3);
-    }
-
-    #[test]
-    fn without_a_runtime_nothing_waits() {
-        let audit_queue = AuditQueue::new(Arc::new(Notebook::default()));
-        note(&audit_queue, &AuditEvent::SessionStarted);
-        assert_eq!(audit_queue.dropped(), 1);
-    }
-
-    #[test]
-    fn nothing_is_made_for_a_sink_that_keeps_nothing() {
-        let audit_queue = AuditQueue::new(Arc::new(TracingSink));
-        note(&audit_queue, &AuditEvent::SessionStarted);
-        assert_eq!(audit_queue.dropped(), 0);
-    }
-}
+mod tests;

@@ -67,9 +67,11 @@
 //! | `refresh_reuse_detected` | a refresh token was used twice; its session was revoked |
 //! | `token_rejected` | an authentic token was rejected, with the code |
 //!
-//! They go to the log of the lifecycle store that was set, else to `tracing`, or to a sink of your
-//! own. A [queue](crate::audit::AuditQueue) of 4,096 rows is between the request and the sink: no
-//! request waits. What does not fit, or what the sink fails to keep, is dropped and counted.
+//! Every sink receives every event once: `tracing` (target `session_audit`), the audit log of the
+//! lifecycle store, and each sink that you add. A [queue](crate::audit::AuditQueue) of 4,096
+//! records is between the request and each sink: no request waits. A record that does not fit, or
+//! that a sink fails to keep, is dropped and counted. Records name users and sessions by digests;
+//! `audit_plain_subjects()` adds the plain `sub`.
 //!
 //! ```
 //! use std::sync::{Arc, Mutex};
@@ -83,9 +85,9 @@
 //! struct Sink(Arc<Names>);
 //!
 //! impl AuditSink for Sink {
-//!     fn record(&self, rows: Vec<AuditRecord>) -> MaybeReady<()> {
+//!     fn record(&self, records: Arc<[AuditRecord]>) -> MaybeReady<()> {
 //!         let mut names = self.0.0.lock().expect("no holder panics");
-//!         names.extend(rows.into_iter().map(|row| row.event.into_owned()));
+//!         names.extend(records.iter().map(|record| record.event.name().to_owned()));
 //!         MaybeReady::ready(Ok(()))
 //!     }
 //! }

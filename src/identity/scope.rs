@@ -68,7 +68,17 @@ impl Scope {
         key
     }
 
-    /// Whether a session of `scopes` is in it.
+    /// Returns the kind of the scope.
+    #[must_use]
+    pub const fn kind(self) -> CutoffScope {
+        match self {
+            Self::User(_) => CutoffScope::User,
+            Self::Account(_) => CutoffScope::Account,
+            Self::Everything(_) => CutoffScope::Issuer,
+        }
+    }
+
+    /// Returns whether the scope contains a session of `scopes`.
     #[must_use]
     pub fn contains(self, scopes: &Scopes) -> bool {
         match self {

@@ -4,7 +4,7 @@ use std::{error::Error, fmt, time::Duration};
 
 use super::Lifecycle;
 use crate::{
-    audit::{AuditEvent, AuditSubject},
+    audit::{AuditEvent, AuditRecord, AuditSubject},
     identity::{Scope, StoreKey},
     policy::{OutOfBounds, OverrideBounds, TimeoutOverrides},
     rejection::{Rejection, RejectionKind},
@@ -98,9 +98,11 @@ impl Lifecycle {
                 effective_old: self.effective(old),
                 effective_new: self.effective(new),
             };
-            let log = event.row(self.now(), &AuditSubject::scope(Scope::Account(account)));
-            let change = OverridesChange { account, old, new, log };
+            let subject = AuditSubject::from_scope(Scope::Account(account));
+            let audit = AuditRecord::new(self.now(), event, subject);
+            let change = OverridesChange::new(account, old, new, audit.clone());
             if self.answer(records.set_overrides(change)).await? {
+                self.enforcement.record_committed(audit);
                 return Ok(self.describe(new));
             }
         }

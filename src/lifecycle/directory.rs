@@ -1,13 +1,13 @@
-//! Who the users are.
+//! The user directory: names and mail addresses of users.
 
 use std::{fmt, sync::Arc};
 
 use crate::maybe_ready::MaybeReady;
 
-/// Tells names and addresses of users: this crate knows neither.
+/// Returns names and mail addresses of users, which this crate does not store.
 pub trait UserDirectory: Send + Sync + 'static {
-    /// The entries of the users `subjects` of the account `tenant`; those who are not known are
-    /// left out.
+    /// Returns the entries of the users `subjects` of the account `tenant`, without those that the
+    /// directory does not know.
     fn entries(&self, tenant: &str, subjects: &[&str]) -> MaybeReady<Vec<DirectoryEntry>>;
 }
 
@@ -25,9 +25,9 @@ where
 pub struct DirectoryEntry {
     /// `sub`.
     pub subject: String,
-    /// How the user is called.
+    /// The user's name.
     pub name: String,
-    /// Where mail reaches the user.
+    /// The user's mail address.
     pub email: String,
 }
 

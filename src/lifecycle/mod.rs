@@ -20,7 +20,7 @@ pub use self::{
     start::{Start, StartError},
 };
 use crate::{
-    audit::{AuditEvent, AuditQueue, AuditSubject},
+    audit::AuditQueue,
     identity::StoreKey,
     maybe_ready::MaybeReady,
     policy::OverrideBounds,
@@ -76,11 +76,5 @@ impl Lifecycle {
 
     async fn answer<T: Unpin>(&self, answer: MaybeReady<T>) -> Result<T, Rejection> {
         self.enforcement.answer(answer).await
-    }
-
-    fn note(&self, event: &AuditEvent, at: Timestamp, about: &AuditSubject) {
-        if let Some(audit_queue) = self.audit_queue() {
-            audit_queue.note(event, at, about);
-        }
     }
 }

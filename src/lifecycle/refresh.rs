@@ -10,7 +10,7 @@ use std::{
 
 use super::{Grant, Lifecycle};
 use crate::{
-    audit::{AuditEvent, AuditSubject},
+    audit::{AuditEvent, AuditRecord},
     identity::StoreKey,
     maybe_ready::{REQUEST_TIME_LIMIT, within},
     policy::Policy,
@@ -18,7 +18,7 @@ use crate::{
     rules::{self, Timeouts},
     session::{Rejected, SessionCheck, StoreAnswer},
     store::{
-        LifecycleStore, RefreshAsk, RefreshState, RefreshedSession, Rotated, Rotation,
+        LifecycleStore, RefreshQuery, RefreshState, RefreshedSession, Rotated, Rotation,
         SessionRecord, StoredSession, SuccessorPayloads, TokenState,
     },
     time::Timestamp,
@@ -124,17 +124,14 @@ impl Exchange<'_> {
         self.lifecycle.enforcement.policy(self.token())
     }
 
-    fn about(&self) -> AuditSubject {
-        self.token().audit_subject()
+    fn audit(&self, event: AuditEvent) -> AuditRecord {
+        self.lifecycle.enforcement.audit(self.token(), event, self.now)
     }
 
-    fn question(&self) -> RefreshAsk {
-        RefreshAsk {
-            session: self.token().session_key(),
-            token: self.presented.key,
-            epoch: self.token().claims().epoch(),
-            scopes: *self.token().scopes(),
-        }
+    fn question(&self) -> RefreshQuery {
+        let token = self.token();
+        let epoch = token.claims().epoch();
+        RefreshQuery::new(token.session_key(), self.presented.key, epoch, *token.scopes())
     }
 
     async fn ask(&self) -> Result<RefreshState, Rejection> {
@@ -162,7 +159,7 @@ impl Exchange<'_> {
         let successors = self.successors(last_activity, app.as_ref());
         match self.rotate(Some(successors.clone()), last_activity).await? {
             Rotated::Done => {
-                self.lifecycle.note(&AuditEvent::SessionRenewed, self.now, &self.about());
+                self.lifecycle.enforcement.record(self.audit(AuditEvent::SessionRenewed));
                 self.grant(&successors)
             }
             Rotated::Refused(state) => match state.session {
@@ -194,9 +191,9 @@ impl Exchange<'_> {
     /// The claims source denies the user a token: consumes the presented one.
     async fn deny(&self, ends: bool, last_activity: Timestamp) -> Result<Grant, Rejection> {
         self.rotate(None, last_activity).await?;
-        self.lifecycle.note(&AuditEvent::RenewalDenied, self.now, &self.about());
+        self.lifecycle.enforcement.record(self.audit(AuditEvent::RenewalDenied));
         if ends {
-            self.revoke(&AuditEvent::SessionEnded).await?;
+            self.revoke(AuditEvent::SessionEnded).await?;
         }
         Err(invalid())
     }
@@ -210,17 +207,16 @@ impl Exchange<'_> {
                 {
                     return self.grant(&successors);
                 }
-                self.revoke(&AuditEvent::RefreshReuseDetected).await?;
+                self.revoke(AuditEvent::RefreshReuseDetected).await?;
                 Err(RejectionKind::RefreshTokenReused.into())
             }
             TokenState::Used { .. } | TokenState::Unused => Err(invalid()),
         }
     }
 
-    async fn revoke(&self, event: &AuditEvent) -> Result<bool, Rejection> {
-        let until = self.lifecycle.latest_end(self.now);
-        let log = event.row(self.now, &self.about());
-        self.lifecycle.answer(self.records.revoke(self.token().session_key(), until, log)).await
+    async fn revoke(&self, event: AuditEvent) -> Result<(), Rejection> {
+        let (session, until) = (self.token().session_key(), self.lifecycle.latest_end(self.now));
+        self.lifecycle.enforcement.revoke(session, until, self.audit(event)).await
     }
 
     async fn rotate(
@@ -228,34 +224,20 @@ impl Exchange<'_> {
         successors: Option<SuccessorPayloads>,
         last_activity: Timestamp,
     ) -> Result<Rotated, Rejection> {
-        let rotation = Rotation {
-            ask: self.question(),
-            now: self.now,
-            until: self.token().claims().exp.max(self.now + self.grace),
-            is_activity: self.is_activity && successors.is_some(),
-            adopt: self.token().is_adopted().then(|| self.record(last_activity)),
-            successors,
-        };
+        let until = self.token().claims().exp.max(self.now + self.grace);
+        let mut rotation = Rotation::new(self.question(), self.now, until);
+        rotation.is_activity = self.is_activity && successors.is_some();
+        rotation.adopt = self.token().is_adopted().then(|| self.record(last_activity));
+        rotation.successors = successors;
         self.lifecycle.answer(self.records.rotate(rotation)).await
     }
 
     /// The record of an adopted session, which the store does not know yet.
     fn record(&self, last_activity: Timestamp) -> SessionRecord {
         let (token, claims) = (self.token(), self.token().claims());
-        let limits = Timeouts::effective(claims, &self.policy());
-        SessionRecord {
-            key: token.session_key(),
-            sid: claims.sid.to_string(),
-            sub: claims.sub.to_string(),
-            tenant: claims.tenant.as_deref().map(str::to_owned),
-            profile: claims.session_profile.as_deref().map(str::to_owned),
-            scopes: *token.scopes(),
-            auth_time: claims.auth_time,
-            epoch: claims.epoch(),
-            idle: limits.idle,
-            ends_at: claims.auth_time + limits.absolute,
-            last_seen: last_activity,
-        }
+        let Timeouts { idle, absolute, .. } = Timeouts::effective(claims, &self.policy());
+        let (key, scopes) = (token.session_key(), *token.scopes());
+        SessionRecord::from_claims(key, scopes, claims, idle, absolute, last_activity)
     }
 
     fn successors(&self, last_activity: Timestamp, app: Option<&AppClaims>) -> SuccessorPayloads {
@@ -270,11 +252,11 @@ impl Exchange<'_> {
         };
         let refresh = rules::TokenTimes { exp, ..access };
         let id = new_id();
-        SuccessorPayloads {
-            access: successor_payload(token, access, seen, limits, app, &new_id()),
-            refresh: successor_payload(token, refresh, seen, limits, app, &id),
-            token: StoreKey::token(self.lifecycle.iss(), &id),
-        }
+        SuccessorPayloads::new(
+            successor_payload(token, access, seen, limits, app, &new_id()),
+            successor_payload(token, refresh, seen, limits, app, &id),
+            StoreKey::token(self.lifecycle.iss(), &id),
+        )
     }
 
     fn grant(&self, successors: &SuccessorPayloads) -> Result<Grant, Rejection> {

@@ -2,11 +2,11 @@
 
 use super::Lifecycle;
 use crate::{
-    audit::{AuditEvent, AuditSubject},
+    audit::{AuditEvent, AuditRecord, AuditSubject},
     identity::Scope,
     rejection::Rejection,
     session::Session,
-    store::{BulkRevocation, Exempt},
+    store::{BulkRevocation, Exempt, RevocationCutoff},
 };
 
 impl Lifecycle {
@@ -18,11 +18,11 @@ impl Lifecycle {
             None => None,
         };
         let subject = match record {
-            Some(record) => AuditSubject::session(session, &record.scopes),
-            None => AuditSubject { session: Some(session), ..AuditSubject::default() },
+            Some(record) => self.enforcement.audit_subject(session, &record.scopes, &record.sub),
+            None => AuditSubject::from_session_key(session),
         };
-        let event = AuditEvent::SessionEnded;
-        self.enforcement.revoke(session, self.latest_end(now), &event, &subject).await
+        let audit = AuditRecord::new(now, AuditEvent::SessionEnded, subject);
+        self.enforcement.revoke(session, self.latest_end(now), audit).await
     }
 
     /// Signs `session` out; the caller has its verified token.
@@ -33,16 +33,16 @@ impl Lifecycle {
     /// Revokes all sessions of `scope` but `exempt`; returns how many were active.
     pub(crate) async fn revoke_all(&self, scope: Scope, exempt: Exempt) -> Result<u64, Rejection> {
         let now = self.now();
-        let mark = now + self.enforcement.profiles.widest_clock_skew();
-        let event = AuditEvent::SessionsRevokedBulk { scope };
-        let revocation = BulkRevocation {
-            scope,
-            exempt,
-            now,
-            mark,
-            until: self.latest_end(mark),
-            log: event.row(now, &AuditSubject::scope(scope)),
-        };
-        self.answer(self.lifecycle_store()?.revoke_all(revocation)).await
+        let at = now + self.enforcement.profiles.widest_clock_skew();
+        let cutoff = RevocationCutoff::new(at, self.latest_end(at));
+        let event = AuditEvent::SessionsRevokedBulk { scope: scope.kind(), revoked_count: 0 };
+        let audit = AuditRecord::new(now, event, AuditSubject::from_scope(scope));
+        let mut revocation = BulkRevocation::new(scope, now, cutoff, audit.clone());
+        revocation.exempt = exempt;
+        let count = self.answer(self.lifecycle_store()?.revoke_all(revocation)).await?;
+        if count > 0 {
+            self.enforcement.record_committed(audit.with_revoked_count(count));
+        }
+        Ok(count)
     }
 }

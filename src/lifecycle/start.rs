@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::{Grant, Lifecycle};
 use crate::{
-    audit::{AuditEvent, AuditSubject},
+    audit::{AuditEvent, AuditRecord},
     identity::{Scopes, StoreKey},
     maybe_ready::{REQUEST_TIME_LIMIT, within},
     policy::{Policy, TimeoutOverrides},
@@ -208,24 +208,17 @@ impl Lifecycle {
     ) -> Result<Timestamp, StartError> {
         let key = self.session_key(&claims.sid);
         let scopes = Scopes::new(self.iss(), claims.tenant.as_deref(), &claims.sub);
-        let event = AuditEvent::SessionStarted;
+        let subject = self.enforcement.audit_subject(key, &scopes, &claims.sub);
+        let audit = AuditRecord::new(now, AuditEvent::SessionStarted, subject);
         if let Some(store) = self.enforcement.lifecycle_store() {
-            let record = SessionRecord {
-                key,
-                sid: claims.sid.to_string(),
-                sub: claims.sub.to_string(),
-                tenant: claims.tenant.as_deref().map(str::to_owned),
-                profile: claims.session_profile.as_deref().map(str::to_owned),
-                scopes,
-                auth_time: claims.auth_time,
-                epoch: now,
-                idle: policy.idle_timeout(),
-                ends_at: claims.auth_time + policy.absolute_timeout(),
-                last_seen: now,
-            };
-            let begun = store.begin(record, event.row(now, &AuditSubject::session(key, &scopes)));
+            let (idle, absolute) = (policy.idle_timeout(), policy.absolute_timeout());
+            let mut record = SessionRecord::from_claims(key, scopes, claims, idle, absolute, now);
+            record.epoch = now;
+            let begun = store.begin(record, audit.clone());
             // Without the epoch of the store an earlier bulk revocation could miss the session.
-            return self.answer(begun).await.map_err(StartError::Unavailable);
+            let epoch = self.answer(begun).await.map_err(StartError::Unavailable)?;
+            self.enforcement.record_committed(audit);
+            return Ok(epoch);
         }
         if let Some(store) = self.enforcement.store().filter(|_| policy.records_activity()) {
             let idle = policy.idle_timeout();
@@ -233,7 +226,7 @@ impl Lifecycle {
             // Without an entry the token proves the activity: a failure must not reject the sign-in.
             let _ = self.answer(store.touch(key, touch)).await;
         }
-        self.note(&event, now, &AuditSubject::session(key, &scopes));
+        self.enforcement.record(audit);
         Ok(now)
     }
 }

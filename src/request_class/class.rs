@@ -21,6 +21,22 @@ pub enum RequestClass {
 }
 
 impl RequestClass {
+    /// Returns the name of the class in logs: `user`, `background` or `public`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Background => "background",
+            Self::Public => "public",
+        }
+    }
+
+    /// Returns the class that `name` is the [name](Self::as_str) of.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::User, Self::Background, Self::Public].into_iter().find(|it| it.as_str() == name)
+    }
+
     /// The class to treat `request` as: the one in its extensions, except that `OPTIONS` and the
     /// header `Session-Activity: background` lower `User` to `Background`.
     ///

@@ -1,15 +1,15 @@
 //! `GET /activity`.
 
-use std::borrow::Cow;
-
 use serde::Serialize;
-use serde_json::value::RawValue;
+use serde_json::{json, value::RawValue};
 
-use super::{caller::Caller, failure::Failure, list_request::ListRequest};
+use super::{
+    caller::Caller, failure::Failure, list_request::ListRequest, log_category::LogCategory,
+};
 use crate::{
-    audit::AuditRecord,
+    audit::{ActivityEntry, AuditRecord},
     extract::{Json, Problem},
-    store::LogScope,
+    store::Page,
     time::Timestamp,
 };
 
@@ -22,16 +22,43 @@ pub(super) struct Log {
 #[derive(Serialize)]
 struct Row {
     at: Timestamp,
-    event: Cow<'static, str>,
+    event: String,
     detail: Box<RawValue>,
 }
 
 impl From<AuditRecord> for Row {
     fn from(record: AuditRecord) -> Self {
-        let detail = RawValue::from_string(record.detail.into_owned())
+        Self::new(record.at, record.event.name(), record.event.detail().into_owned())
+    }
+}
+
+impl From<ActivityEntry> for Row {
+    fn from(entry: ActivityEntry) -> Self {
+        let detail = json!({
+            "class": entry.class.as_str(),
+            "method": entry.method,
+            "route": entry.route.as_deref(),
+            "status": entry.status,
+            "code": entry.code,
+        });
+        Self::new(entry.at, "request", detail.to_string())
+    }
+}
+
+impl Row {
+    /// A detail that is not JSON, of an unknown event, becomes `{}`.
+    fn new(at: Timestamp, event: &str, detail: String) -> Self {
+        let detail = RawValue::from_string(detail)
             .or_else(|_| RawValue::from_string("{}".to_owned()))
             .expect("an empty object is JSON");
-        Self { at: record.at, event: record.event, detail }
+        Self { at, event: event.to_owned(), detail }
+    }
+}
+
+impl Log {
+    fn new<T: Into<Row>>(page: Page<T>) -> Self {
+        let next = page.next.map(|cursor| cursor.to_string());
+        Self { rows: page.items.into_iter().map(Into::into).collect(), next }
     }
 }
 
@@ -40,8 +67,11 @@ pub(super) async fn list(
     request: Result<ListRequest, Problem>,
 ) -> Result<Json<Log>, Failure> {
     let request = request?;
-    let log = LogScope { category: request.category, scope: request.scope(&caller)? };
-    let page = caller.sessions.log(log, request.query).await?;
-    let next = page.next.map(|cursor| cursor.to_string());
-    Ok(Json(Log { rows: page.items.into_iter().map(Row::from).collect(), next }))
+    let scope = request.scope(&caller)?;
+    Ok(Json(match request.category {
+        LogCategory::Activity => {
+            Log::new(caller.sessions.activity_log(scope, request.query).await?)
+        }
+        LogCategory::Security => Log::new(caller.sessions.audit_log(scope, request.query).await?),
+    }))
 }

@@ -5,9 +5,8 @@ use axum_core::extract::FromRequestParts;
 use http::request::Parts;
 use serde::Deserialize;
 
-use super::caller::Caller;
+use super::{caller::Caller, log_category::LogCategory};
 use crate::{
-    audit::LogCategory,
     extract::{AllowedRange, FieldError, Problem},
     identity::Scope,
     store::ListQuery,

@@ -5,6 +5,7 @@ mod body;
 mod caller;
 mod failure;
 mod list_request;
+mod log_category;
 mod refresh;
 mod revoke_sessions;
 mod security;

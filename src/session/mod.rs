@@ -1,5 +1,6 @@
 //! The session of a request: what handlers and later layers see.
 
+mod audit;
 mod builder;
 mod enforcement;
 mod rejected;

@@ -1,8 +1,8 @@
 //! A rejected session, and what is recorded about it.
 
 use crate::{
-    audit::{AuditEvent, AuditQueue},
-    rejection::Rejection,
+    audit::{AuditEvent, AuditQueue, AuditRecord},
+    rejection::{Rejection, RejectionCause},
     time::Timestamp,
     token::VerifiedToken,
 };
@@ -27,7 +27,9 @@ impl Rejected {
         let inactive_for = now.since(self.last_activity);
         let event = AuditEvent::from_rejection(self.rejection.kind(), inactive_for);
         if let (Some(audit_queue), Some(event)) = (audit_queue, event) {
-            audit_queue.note(&event, now, &token.audit_subject());
+            let event = event.with_cause(self.rejection.cause().map(RejectionCause::as_str));
+            let subject = token.audit_subject(Some(audit_queue));
+            audit_queue.record(AuditRecord::new(now, event, subject));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Enforcement, Session};
 use crate::{
-    audit::{AuditEvent, AuditSubject},
+    audit::{AuditEvent, AuditRecord},
     identity::StoreKey,
     maybe_ready::{LIFECYCLE_TIME_LIMIT, MaybeReady, within},
     rejection::{Rejection, RejectionKind},
@@ -29,30 +29,26 @@ impl Enforcement {
         session.forbid_renewal();
         let token = session.token();
         let (key, until) = (token.session_key(), self.latest_end(token));
-        self.revoke(key, until, &AuditEvent::SessionEnded, &token.audit_subject()).await
+        self.revoke(key, until, self.audit(token, AuditEvent::SessionEnded, self.clock.now())).await
     }
 
-    /// Writes the tombstone of one session, and records `event` in the same transaction where the
-    /// store keeps records of sessions.
+    /// Writes the tombstone of one session, and records `audit` if the session was active: in the
+    /// same transaction, if the store keeps records of sessions.
     pub(crate) async fn revoke(
         &self,
         session: StoreKey,
         until: Timestamp,
-        event: &AuditEvent,
-        subject: &AuditSubject,
+        audit: AuditRecord,
     ) -> Result<(), Rejection> {
-        let now = self.clock.now();
         if let Some(store) = self.lifecycle_store() {
-            return self
-                .answer(store.revoke(session, until, event.row(now, subject)))
-                .await
-                .map(drop);
+            if self.answer(store.revoke(session, until, audit.clone())).await? {
+                self.record_committed(audit);
+            }
+            return Ok(());
         }
         let store = self.store().ok_or(RejectionKind::StoreUnavailable)?;
         self.answer(store.write_tombstone(session, until)).await?;
-        if let Some(audit_queue) = &self.audit_queue {
-            audit_queue.note(event, now, subject);
-        }
+        self.record(audit);
         Ok(())
     }
 

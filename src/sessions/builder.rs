@@ -314,6 +314,9 @@ impl SlidingSessionsBuilder {
         if self.lifecycle.activity_log {
             activity = activity.log_activity();
         }
+        if let Some(pattern) = &self.lifecycle.route_pattern {
+            activity = activity.with_route_pattern(Arc::clone(pattern));
+        }
         let mut renew = RenewLayer::new(Arc::clone(self.verifier.keys()), Arc::clone(&profiles))
             .delivery(self.delivery.clone())
             .with_renewal_limiter(limiter)

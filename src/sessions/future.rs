@@ -15,7 +15,7 @@ use tower_service::Service;
 use crate::{
     body::SessionBody,
     layers::{
-        activity::{self, ActivityEntry},
+        activity::{self, PendingEntry},
         authenticate,
         expose_headers::Exposed,
         renew::{BoxedAwaitingToken, RenewService, RenewalContext, awaiting_token},
@@ -31,7 +31,7 @@ pin_project! {
         // `None` if the inner service was not called yet.
         #[pin]
         inner: Option<S::Future>,
-        entry: Option<Box<ActivityEntry>>,
+        entry: Option<Box<PendingEntry>>,
         renewal: Option<RenewalContext>,
         exposed: Option<Arc<Exposed>>,
         slow_path: Option<SlowPath<S, ReqBody, ResBody>>,
@@ -60,7 +60,7 @@ where
     #[inline(always)]
     pub(super) fn straight(
         inner: S::Future,
-        entry: Option<Box<ActivityEntry>>,
+        entry: Option<Box<PendingEntry>>,
         renewal: Option<RenewalContext>,
         exposed: Option<Arc<Exposed>>,
     ) -> Self {
@@ -114,9 +114,9 @@ where
 
 /// Completes a response as the layers outside the renewal do.
 #[inline(always)]
-fn finish<B>(response: &mut Response<B>, entry: Option<&ActivityEntry>, exposed: Option<&Exposed>) {
+fn finish<B>(response: &mut Response<B>, entry: Option<&PendingEntry>, exposed: Option<&Exposed>) {
     if let Some(entry) = entry {
-        entry.end(response);
+        entry.record(response);
     }
     if let Some(exposed) = exposed {
         exposed.expose(response.headers_mut());

@@ -4,14 +4,14 @@ use super::SlidingSessions;
 #[cfg(feature = "axum-router")]
 use crate::time::Timestamp;
 use crate::{
-    audit::{AuditQueue, AuditRecord},
+    audit::{ActivityEntry, AuditQueue, AuditRecord},
     identity::{Scope, StoreKey},
     lifecycle::{AccountPolicy, AccountPolicyError, DirectoryEntry, Refresh, Start},
     maybe_ready::{LIFECYCLE_TIME_LIMIT, within},
     policy::TimeoutOverrides,
     rejection::Rejection,
     session::Session,
-    store::{ActiveUser, Exempt, ListQuery, LogScope, Page, SessionRecord},
+    store::{ActiveUser, Exempt, ListQuery, Page, SessionRecord},
 };
 
 /// Sign-in and sign-out.
@@ -160,16 +160,29 @@ impl SlidingSessions {
         self.hub.lifecycle.deadlines_of(record)
     }
 
-    /// Rows of a log, page by page, the latest first.
+    /// Returns a page of the audit log of `scope`, the latest record first.
     ///
     /// # Errors
     /// `store_unavailable`.
-    pub async fn log(
+    pub async fn audit_log(
         &self,
-        log: LogScope,
+        scope: Scope,
         query: ListQuery,
     ) -> Result<Page<AuditRecord>, Rejection> {
-        self.hub.lifecycle.log(log, query).await
+        self.hub.lifecycle.audit_log(scope, query).await
+    }
+
+    /// Returns a page of the [activity log](crate::sessions::SlidingSessionsBuilder::activity_log)
+    /// of `scope`, the latest entry first.
+    ///
+    /// # Errors
+    /// `store_unavailable`.
+    pub async fn activity_log(
+        &self,
+        scope: Scope,
+        query: ListQuery,
+    ) -> Result<Page<ActivityEntry>, Rejection> {
+        self.hub.lifecycle.activity_log(scope, query).await
     }
 
     /// Where events wait for their sink: how many were dropped, and the flush for a shutdown.

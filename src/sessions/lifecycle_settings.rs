@@ -2,13 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
+use http::Extensions;
+
 use super::{IsOwner, SlidingSessionsBuilder};
 use crate::{
     audit::{AuditQueue, AuditSink, TracingSink},
+    layers::activity::RoutePattern,
     lifecycle::UserDirectory,
     policy::{OverrideBounds, Profiles},
     session::Session,
-    store::LifecycleStore,
+    store::{LifecycleStore, StoreLog},
 };
 
 /// How long a used refresh token is answered with its successor, by default.
@@ -22,21 +25,28 @@ pub(super) struct LifecycleSettings {
     pub(super) records: Option<Arc<dyn LifecycleStore>>,
     pub(super) reuse_grace: Option<Duration>,
     pub(super) bounds: OverrideBounds,
-    audit: Option<Arc<dyn AuditSink>>,
+    audit_sinks: Vec<Arc<dyn AuditSink>>,
+    plain_subjects: bool,
     pub(super) activity_log: bool,
+    pub(super) route_pattern: Option<Arc<RoutePattern>>,
     pub(super) owner: Option<Arc<IsOwner>>,
     pub(super) directory: Option<Arc<dyn UserDirectory>>,
     pub(super) router_at: Option<String>,
 }
 
 impl LifecycleSettings {
-    /// Where events go: the sink that is set, else the store's log, else `tracing`.
+    /// Returns the queue for every sink: `tracing`, the log of the lifecycle store, and the app's.
     pub(super) fn audit_queue(&self) -> AuditQueue {
-        AuditQueue::new(match (&self.audit, &self.records) {
-            (Some(sink), _) => Arc::clone(sink),
-            (None, Some(records)) => Arc::new(Arc::clone(records)),
-            (None, None) => Arc::new(TracingSink),
-        })
+        let mut sinks: Vec<Arc<dyn AuditSink>> = vec![Arc::new(TracingSink)];
+        sinks.extend(self.audit_sinks.iter().cloned());
+        let queue = match &self.records {
+            Some(records) => {
+                let store_log = Arc::new(StoreLog(Arc::clone(records)));
+                AuditQueue::with_store_log(store_log, sinks)
+            }
+            None => AuditQueue::new(sinks),
+        };
+        if self.plain_subjects { queue.plain_subjects() } else { queue }
     }
 
     pub(super) fn problems(&self, profiles: &Profiles, layers_only: bool) -> Vec<String> {
@@ -107,17 +117,39 @@ impl SlidingSessionsBuilder {
         self
     }
 
-    /// Where audit events are kept; by default the log of the lifecycle store that was set, else
-    /// `tracing`.
+    /// Adds an audit sink. Every sink receives every record; may be called several times.
+    ///
+    /// Without it, records go to `tracing` (target `session_audit`) and to the audit log of the
+    /// lifecycle store.
     pub fn audit_sink(mut self, sink: impl AuditSink) -> Self {
-        self.lifecycle.audit = Some(Arc::new(sink));
+        self.lifecycle.audit_sinks.push(Arc::new(sink));
         self
     }
 
-    /// Also keeps a row for each request that counts as activity: its time, method, route and
-    /// status. Off by default.
+    /// Keeps the plain `sub` in audit records, beside its digest. It is personal data; off by
+    /// default.
+    pub fn audit_plain_subjects(mut self) -> Self {
+        self.lifecycle.plain_subjects = true;
+        self
+    }
+
+    /// Keeps an activity log: an entry for each request that counts as activity, with its time,
+    /// method, route pattern and status. Off by default.
     pub fn activity_log(mut self) -> Self {
         self.lifecycle.activity_log = true;
+        self
+    }
+
+    /// Sets how the route pattern of an entry of the activity log is found, in the extensions of
+    /// the request. By default entries have none.
+    ///
+    /// With axum: `.route_pattern(|extensions| Some(extensions.get::<MatchedPath>()?.as_str().to_owned()))`,
+    /// in a stack that is added by `Router::route_layer` or `Router::layer`.
+    pub fn route_pattern<F>(mut self, pattern: F) -> Self
+    where
+        F: Fn(&Extensions) -> Option<String> + Send + Sync + 'static,
+    {
+        self.lifecycle.route_pattern = Some(Arc::new(pattern));
         self
     }
 

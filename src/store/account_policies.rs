@@ -7,7 +7,7 @@ use std::{
 
 use dashmap::DashMap;
 
-use crate::{identity::StoreKey, policy::TimeoutOverrides};
+use crate::{audit::AuditRecord, identity::StoreKey, policy::TimeoutOverrides};
 
 /// The timeout overrides of accounts, as far as this node has read them.
 ///
@@ -48,6 +48,33 @@ impl AccountPolicies {
             return None;
         }
         self.by_account.get(&account()?).map(|overrides| *overrides)
+    }
+}
+
+/// Replaces the overrides of an account.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct OverridesChange {
+    /// [`StoreKey::account`].
+    pub account: StoreKey,
+    /// The overrides as the caller has read them.
+    pub old: TimeoutOverrides,
+    /// The new overrides.
+    pub new: TimeoutOverrides,
+    /// The audit record to write.
+    pub audit: AuditRecord,
+}
+
+impl OverridesChange {
+    /// Creates a change of `account` from `old` to `new`.
+    #[must_use]
+    pub const fn new(
+        account: StoreKey,
+        old: TimeoutOverrides,
+        new: TimeoutOverrides,
+        audit: AuditRecord,
+    ) -> Self {
+        Self { account, old, new, audit }
     }
 }
 

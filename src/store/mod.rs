@@ -1,43 +1,60 @@
-//! What the layers remember between requests: traits, and the store in memory.
+//! What the layers and the lifecycle remember between requests: store traits, the memory store and
+//! the SQL store.
 //!
-//! A store trait is small and dyn-safe: its methods take `Copy` keys and return a
-//! [`MaybeReady`], which is either ready (no allocation, no timer) or boxed. An author writes one
-//! or the other:
+//! | trait | what it remembers |
+//! |---|---|
+//! | [`SessionStore`] | last activities and tombstones: what a request asks for |
+//! | [`LifecycleStore`], [`LifecycleQueries`] | sessions from sign-in to sign-out, refresh tokens, bulk revocations, account policies, logs |
+//! | [`RenewalLimiter`] | recent renewals |
+//!
+//! Store traits are dyn-safe. Their methods take small `Copy` keys and return a [`MaybeReady`],
+//! which is either ready (no allocation, no timer) or boxed:
 //!
 //! ```
 //! use tower_sliding_session::MaybeReady;
 //!
-//! let at_hand: MaybeReady<u32> = MaybeReady::ready(Ok(7));
-//! let far_away: MaybeReady<u32> = MaybeReady::new(async move { Ok(7) });
-//! # drop((at_hand, far_away));
+//! let ready: MaybeReady<u32> = MaybeReady::ready(Ok(7));
+//! let pending: MaybeReady<u32> = MaybeReady::new(async move { Ok(7) });
+//! # drop((ready, pending));
 //! ```
+//!
+//! [`MaybeReady`]: crate::MaybeReady
 
 mod account_policies;
+mod bulk_revocation;
+mod lifecycle_queries;
 mod lifecycle_store;
 pub(crate) mod memory;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod node_cache;
 mod page;
+mod refresh_rotation;
 mod renewal_limiter;
 mod revocations;
+mod session_record;
 mod session_store;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
+mod store_log;
 mod table;
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use self::sql::{SqlStore, SqlStoreBuilder};
+pub(crate) use self::store_log::StoreLog;
 pub use self::{
-    account_policies::AccountPolicies,
-    lifecycle_store::{
-        ActiveUser, BulkRevocation, Exempt, LifecycleStore, LogScope, OverridesChange, RefreshAsk,
-        RefreshState, RefreshedSession, Rotated, Rotation, SessionRecord, SuccessorPayloads,
-        TokenState,
-    },
+    account_policies::{AccountPolicies, OverridesChange},
+    bulk_revocation::{BulkRevocation, Exempt},
+    lifecycle_queries::LifecycleQueries,
+    lifecycle_store::LifecycleStore,
     memory::{MemoryLimiter, MemoryStore},
     page::{Cursor, InvalidCursor, ListQuery, Page},
+    refresh_rotation::{
+        RefreshQuery, RefreshState, RefreshedSession, Rotated, Rotation, SuccessorPayloads,
+        TokenState,
+    },
     renewal_limiter::{RenewalDecision, RenewalLimiter, RenewalRequest},
     revocations::{RevocationCutoff, Revocations},
+    session_record::{ActiveUser, SessionRecord},
     session_store::{SessionStore, StoredSession, Touch, TouchOutcome},
 };
 pub use crate::maybe_ready::StoreError;

@@ -1,8 +1,8 @@
-//! Lists that are read piece by piece.
+//! Paging: lists that are read page by page.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
-/// Which piece of a list is asked for.
+/// Asks for a page of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct ListQuery {
@@ -11,86 +11,99 @@ pub struct ListQuery {
 }
 
 impl ListQuery {
-    /// The most items of one page.
-    pub const MAX_LIMIT: u32 = 100;
+    /// The largest number of items in a page: 200.
+    pub const MAX_LIMIT: u32 = 200;
 
-    /// The first `limit` items; from 1 to [`MAX_LIMIT`](Self::MAX_LIMIT), others are taken as the nearest.
+    /// Asks for the first `limit` items; a limit outside of 1 to [`MAX_LIMIT`](Self::MAX_LIMIT)
+    /// becomes the nearest one inside.
     pub fn first(limit: u32) -> Self {
         Self { limit: limit.clamp(1, Self::MAX_LIMIT), after: None }
     }
 
-    /// The items behind the page that `cursor` came with.
+    /// Asks for the items after the page that `cursor` was returned with.
     pub fn after(mut self, cursor: Cursor) -> Self {
         self.after = Some(cursor);
         self
     }
 
-    /// How many items are asked for.
+    /// Returns the number of items asked for.
     #[must_use]
     pub const fn limit(&self) -> u32 {
         self.limit
     }
 
-    /// Behind which item.
+    /// Returns the cursor of the page before.
     #[must_use]
     pub const fn cursor(&self) -> Option<&Cursor> {
         self.after.as_ref()
     }
 }
 
-/// A place in a list: the item that a page ended with. Opaque to clients, who hand it back.
+/// A position in a list: its last item that was read. Opaque to clients, which send it back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Cursor {
-    /// What the list is ordered by, latest first.
+    /// The instant that the list is ordered by, in milliseconds, the latest first.
     pub at: u64,
-    /// What tells apart items of the same instant.
-    pub tie: u128,
+    /// Orders items of the same instant.
+    pub id: u128,
 }
 
-impl fmt::Display for Cursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}{:032x}", self.at, self.tie)
+impl Cursor {
+    /// Creates a cursor.
+    #[must_use]
+    pub const fn new(at: u64, id: u128) -> Self {
+        Self { at, id }
     }
 }
 
-impl std::str::FromStr for Cursor {
+/// Writes 48 hexadecimal digits.
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}{:032x}", self.at, self.id)
+    }
+}
+
+impl FromStr for Cursor {
     type Err = InvalidCursor;
 
     fn from_str(text: &str) -> Result<Self, InvalidCursor> {
         if text.len() != 48 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(InvalidCursor);
         }
-        let (at, tie) = text.split_at(16);
+        let (at, id) = text.split_at(16);
         Ok(Self {
             at: u64::from_str_radix(at, 16).map_err(|_| InvalidCursor)?,
-            tie: u128::from_str_radix(tie, 16).map_err(|_| InvalidCursor)?,
+            id: u128::from_str_radix(id, 16).map_err(|_| InvalidCursor)?,
         })
     }
 }
 
-/// What was handed back is no cursor.
+/// The text is not a cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct InvalidCursor;
 
 impl fmt::Display for InvalidCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("this is no cursor: hand back the one that a page came with")
+        f.write_str("Invalid query parameter `cursor`: use the `next` of a page.")
     }
 }
 
 impl std::error::Error for InvalidCursor {}
 
-/// A piece of a list.
+/// A page of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page<T> {
-    /// The items, latest first.
+    /// The items, the latest first.
     pub items: Vec<T>,
-    /// Where the list goes on, if it does.
+    /// The cursor of the next page, if there is one.
     pub next: Option<Cursor>,
 }
 
 impl<T> Page<T> {
-    /// The page of `items`, of which one more than the query's limit was read if there are more.
+    /// Creates a page from `items`. If there are more items than the query's limit, the caller has
+    /// read one more than the limit.
     pub fn new(mut items: Vec<T>, query: &ListQuery, cursor: impl FnOnce(&T) -> Cursor) -> Self {
         let limit = query.limit as usize;
         let more = items.len() > limit;
@@ -105,8 +118,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_comes_back_as_it_went() {
-        let cursor = Cursor { at: 7, tie: u128::MAX };
+    fn a_cursor_is_read_back_as_it_was_written() {
+        let cursor = Cursor::new(7, u128::MAX);
         assert_eq!(cursor.to_string().parse(), Ok(cursor));
         for text in ["", "x", &"g".repeat(48), &"0".repeat(47), &"é".repeat(24)] {
             assert_eq!(text.parse::<Cursor>(), Err(InvalidCursor), "{text}");
@@ -114,16 +127,16 @@ mod tests {
     }
 
     #[test]
-    fn a_page_says_where_the_list_goes_on() {
+    fn a_page_has_a_cursor_if_there_are_more_items() {
         let query = ListQuery::first(2);
-        let place = |at: &u64| Cursor { at: *at, tie: 0 };
-        assert_eq!(Page::new(vec![9, 8], &query, place).next, None);
-        let page = Page::new(vec![9, 8, 7], &query, place);
-        assert_eq!((page.items, page.next), (vec![9, 8], Some(Cursor { at: 8, tie: 0 })));
+        let cursor = |at: &u64| Cursor::new(*at, 0);
+        assert_eq!(Page::new(vec![9, 8], &query, cursor).next, None);
+        let page = Page::new(vec![9, 8, 7], &query, cursor);
+        assert_eq!((page.items, page.next), (vec![9, 8], Some(Cursor::new(8, 0))));
     }
 
     #[test]
-    fn a_limit_is_taken_as_the_nearest() {
-        assert_eq!([0, 1, 100, 101].map(|n| ListQuery::first(n).limit()), [1, 1, 100, 100]);
+    fn a_limit_out_of_range_becomes_the_nearest_one() {
+        assert_eq!([0, 1, 200, 201].map(|n| ListQuery::first(n).limit()), [1, 1, 200, 200]);
     }
 }

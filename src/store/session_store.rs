@@ -1,29 +1,29 @@
-//! What a store of sessions promises.
+//! What every session store does: it checks and records activity, and keeps tombstones.
 
 use std::{sync::Arc, time::Duration};
 
 use super::{AccountPolicies, Revocations};
 use crate::{identity::StoreKey, maybe_ready::MaybeReady, time::Timestamp};
 
-/// Remembers when each session was last active, and which sessions are over.
+/// Remembers when each session was last active, and which sessions have a tombstone.
 ///
-/// A store owns atomicity: [`touch`](Self::touch) is one step, whatever runs beside it. All
-/// instants come from the caller; a store reads no clock.
+/// A store owns atomicity: [`touch`](Self::touch) is one step, whatever runs concurrently. All
+/// instants come from the caller; a store reads no clock for its answers.
 pub trait SessionStore: Send + Sync + 'static {
-    /// Checks a session and, if it lives, records an activity; one atomic step.
+    /// Checks a session and records an activity if it is active; one atomic step.
     ///
-    /// The session is judged by the later of the stored last activity and
-    /// [`Touch::token_activity`]. It is over where a tombstone stands
-    /// ([`TouchOutcome::Ended`]), or where `now` has reached that instant plus [`Touch::idle`]
-    /// ([`TouchOutcome::Idle`]); neither is ever revived. An unknown session begins its entry, unless
-    /// [`Touch::known_only`] forbids it. The last activity never moves backwards.
+    /// The last activity is the later of the stored one and [`Touch::token_activity`]. A session
+    /// with a tombstone is [`TouchOutcome::Ended`]; a session whose last activity plus
+    /// [`Touch::idle`] is at or before [`Touch::now`] is [`TouchOutcome::Idle`]. Neither is ever
+    /// active again. An unknown session begins its entry, unless [`Touch::known_only`] forbids it.
+    /// The last activity never moves backwards.
     fn touch(&self, session: StoreKey, touch: Touch) -> MaybeReady<TouchOutcome>;
 
-    /// What is known of a session; records nothing.
+    /// Returns what the store knows of a session; records nothing.
     fn get(&self, session: StoreKey) -> MaybeReady<StoredSession>;
 
-    /// Writes a tombstone that lives until `until`, whether or not an entry exists; idempotent
-    /// (the later `until` holds). A tombstone is never evicted: an error if there is no room.
+    /// Writes a tombstone that is kept until `until`, whether or not an entry exists. Idempotent:
+    /// the later `until` counts. A tombstone is never evicted: fails if there is no room.
     fn write_tombstone(&self, session: StoreKey, until: Timestamp) -> MaybeReady<()>;
 
     /// Returns the bulk revocations that this node knows, if the store supports them. A layer
@@ -66,6 +66,7 @@ where
 
 /// An activity to check and record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Touch {
     /// When the activity happens.
     pub now: Timestamp,
@@ -77,27 +78,44 @@ pub struct Touch {
     pub known_only: bool,
 }
 
+impl Touch {
+    /// Creates an activity at `now` that may begin the entry of an unknown session.
+    #[must_use]
+    pub const fn new(now: Timestamp, token_activity: Timestamp, idle: Duration) -> Self {
+        Self { now, token_activity, idle, known_only: false }
+    }
+
+    /// Leaves an unknown session unknown.
+    #[must_use]
+    pub const fn known_only(mut self) -> Self {
+        self.known_only = true;
+        self
+    }
+}
+
 /// The answer to a [`Touch`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TouchOutcome {
-    /// The session lives and the activity is recorded; with the last activity stored before, if
-    /// the store knew the session.
+    /// The session is active and the activity is recorded; with the last activity stored before,
+    /// if the store knew the session.
     Active(Option<Timestamp>),
-    /// The idle timeout had passed; with the last activity, the later of the two.
+    /// The idle timeout has passed; with the last activity.
     Idle(Timestamp),
     /// The store does not know the session and may not begin its entry; nothing is recorded.
     Unknown,
-    /// A tombstone stands.
+    /// The session has a tombstone.
     Ended,
 }
 
 /// What a store knows of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StoredSession {
     /// Nothing.
     Unknown,
     /// The last activity.
     Active(Timestamp),
-    /// A tombstone stands.
+    /// The session has a tombstone.
     Ended,
 }

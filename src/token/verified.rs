@@ -7,7 +7,7 @@ use super::{
     verify::InvalidToken,
 };
 use crate::{
-    audit::AuditSubject,
+    audit::{AuditQueue, AuditSubject},
     identity::{Scopes, StoreKey},
     rules::SessionClaims,
     time::Timestamp,
@@ -137,9 +137,11 @@ impl VerifiedToken {
         })
     }
 
-    /// Whom an audit event about this token is about.
-    pub(crate) fn audit_subject(&self) -> AuditSubject {
-        AuditSubject::session(self.session_key, self.scopes())
+    /// Returns the subject of an audit record about this token; with the plain `sub` if
+    /// `audit_queue` keeps it.
+    pub(crate) fn audit_subject(&self, audit_queue: Option<&AuditQueue>) -> AuditSubject {
+        let sub = audit_queue.and_then(|queue| queue.plain_subject(&self.claims.sub));
+        AuditSubject::from_session(self.session_key, self.scopes()).with_sub(sub)
     }
 
     /// What its user is stored under.

@@ -12,8 +12,7 @@ use std::process::{Command, ExitStatus};
 
 use tower_sliding_session::{
     Grant, RejectionKind, SlidingSessions,
-    audit::LogCategory,
-    store::{ListQuery, LogScope, SqlStore},
+    store::{ListQuery, SqlStore},
 };
 
 use self::service::sessions;
@@ -89,9 +88,9 @@ async fn p22_a_bulk_revocation_is_whole_or_not_at_all(address: &str) -> u64 {
         let after = restarted(address).await;
         let scope = after.account_scope(&account);
         let alive = after.sessions(scope, ListQuery::first(10)).await.expect("the store answers");
-        let log = LogScope { category: LogCategory::Security, scope };
-        let rows = after.log(log, ListQuery::first(100)).await.expect("the store answers").items;
-        let noted = rows.iter().filter(|row| row.event == "sessions_revoked_bulk").count();
+        let rows =
+            after.audit_log(scope, ListQuery::first(100)).await.expect("the store answers").items;
+        let noted = rows.iter().filter(|row| row.event.name() == "sessions_revoked_bulk").count();
         let alive = alive.items.len();
         assert!((alive, noted) == (2, 0) || (alive, noted) == (0, 1), "{alive} {noted}");
         for grant in &grants {

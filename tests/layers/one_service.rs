@@ -13,7 +13,7 @@ use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_sliding_session::{
     Clock, JwtKeys, ManualClock, MaybeReady, PathRules, Profiles, Rejection, RejectionKind,
     RequestClass, Session, SlidingSessions,
-    audit::{AuditRecord, AuditSink},
+    audit::{ActivityEntry, AuditRecord, AuditSink},
     layers::{ActivityLayer, AuthenticateLayer, ClassifyLayer, ExposeHeadersLayer, RenewLayer},
     request_class::subtree,
     store::{Exempt, SessionStore},
@@ -376,8 +376,14 @@ async fn the_ready_service_is_the_one_called() {
 struct Names(Arc<Mutex<Vec<String>>>);
 
 impl AuditSink for Names {
-    fn record(&self, rows: Vec<AuditRecord>) -> MaybeReady<()> {
-        let names = rows.iter().map(|row| row.event.to_string());
+    fn record(&self, records: Arc<[AuditRecord]>) -> MaybeReady<()> {
+        let names = records.iter().map(|record| record.event.name().to_owned());
+        self.0.lock().expect("not poisoned").extend(names);
+        MaybeReady::ready(Ok(()))
+    }
+
+    fn record_activity(&self, entries: Arc<[ActivityEntry]>) -> MaybeReady<()> {
+        let names = entries.iter().map(|_| "request".to_owned());
         self.0.lock().expect("not poisoned").extend(names);
         MaybeReady::ready(Ok(()))
     }

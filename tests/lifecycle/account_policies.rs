@@ -84,8 +84,8 @@ pub(crate) async fn a_policy_change_is_audited_once(store: Store) {
     });
     assert_eq!(details(&stack, UPDATE).await, [update]);
     let row = security_log(&stack).await.pop().expect("one row");
-    assert_eq!(row.account, Some(stack.sessions.account_scope("acme").key()));
-    assert_eq!((row.user, row.session, row.at), (None, None, BEGIN));
+    assert_eq!(row.subject.account, Some(stack.sessions.account_scope("acme").key()));
+    assert_eq!((row.subject.user, row.subject.session, row.at), (None, None, BEGIN));
 }
 
 pub(crate) async fn a_removed_override_restores_the_default(store: Store) {

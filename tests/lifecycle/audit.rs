@@ -1,13 +1,13 @@
-//! The security log of one scripted session.
+//! The audit log, and the sinks that receive its records.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use tower_sliding_session::{
     Grant, MaybeReady, Policy, RejectionKind,
-    audit::{AuditRecord, AuditSink, LogCategory},
+    audit::{AuditRecord, AuditSink},
     policy::TimeoutOverrides,
-    store::{Exempt, ListQuery, LogScope, StoreError},
+    store::{Exempt, ListQuery, StoreError},
     token::{ClaimsSource, ClaimsUpdate, VerifiedToken},
 };
 
@@ -17,7 +17,8 @@ use crate::{
         service_of, sign_in, signs_out,
     },
     empty_stores::Store,
-    test_stack::{BEGIN, HOUR, MINUTE},
+    test_stack::{BEGIN, HOUR, MINUTE, TestStack},
+    unreliable_store::{State, UnreliableStore},
 };
 
 /// A claims source that denies the given users.
@@ -31,7 +32,9 @@ impl ClaimsSource for Denies {
 }
 
 fn shown(rows: &[AuditRecord]) -> Vec<(&str, Value)> {
-    rows.iter().map(|row| (&*row.event, serde_json::from_str(&row.detail).expect("JSON"))).collect()
+    rows.iter()
+        .map(|row| (row.event.name(), serde_json::from_str(&row.event.detail()).expect("JSON")))
+        .collect()
 }
 
 pub(crate) async fn the_events_of_a_session_are_logged_in_order(store: Store) {
@@ -82,11 +85,11 @@ pub(crate) async fn the_events_of_a_session_are_logged_in_order(store: Store) {
             ("session_ended", nothing.clone()),
             ("session_renewed", nothing.clone()),
             ("refresh_reuse_detected", nothing.clone()),
-            ("session_expired", json!({ "limit": "idle", "inactive_for": 66 * 60 })),
+            ("session_expired", json!({ "reason": "idle", "inactive_for": 66 * 60 })),
             ("session_started", nothing.clone()),
             ("renewal_denied", nothing.clone()),
-            ("sessions_revoked_bulk", json!({ "scope": "subject", "revoked_count": 1 })),
-            ("token_rejected", json!({ "code": "session_revoked" })),
+            ("sessions_revoked_bulk", json!({ "scope": "user", "revoked_count": 1 })),
+            ("token_rejected", json!({ "code": "session_revoked", "cause": "user_cutoff" })),
             ("session_started", nothing.clone()),
             ("session_ended", nothing),
         ]
@@ -94,8 +97,8 @@ pub(crate) async fn the_events_of_a_session_are_logged_in_order(store: Store) {
     assert!(rows.is_sorted_by_key(|row| row.at));
     assert_eq!(stack.sessions.audit_queue().expect("an audit queue").dropped(), 0);
     let account = Some(stack.sessions.account_scope("acme").key());
-    for row in rows.iter().filter(|row| row.event != "sessions_revoked_bulk") {
-        assert_eq!(row.account, account, "{}", row.event);
+    for row in rows.iter().filter(|row| row.event.name() != "sessions_revoked_bulk") {
+        assert_eq!(row.subject.account, account, "{}", row.event.name());
     }
 }
 
@@ -116,8 +119,9 @@ pub(crate) async fn an_expired_session_is_logged_with_its_expiry_reason(store: S
         assert_eq!(asked(&stack, &grant).await, Some(kind));
         assert_eq!(refused(&stack, refresh_token(&grant)).await, kind);
         let own = stack.sessions.session_key(grant.session_id());
-        let rows = security_log(&stack).await.into_iter().filter(|row| row.session == Some(own));
-        let expired = json!({ "limit": limit, "inactive_for": 14 * 86_400 });
+        let rows =
+            security_log(&stack).await.into_iter().filter(|row| row.subject.session == Some(own));
+        let expired = json!({ "reason": limit, "inactive_for": 14 * 86_400 });
         let expired = ("session_expired", expired);
         let expected = [("session_started", json!({})), expired.clone(), expired];
         assert_eq!(shown(&rows.collect::<Vec<_>>()), expected);
@@ -131,7 +135,9 @@ pub(crate) async fn rows_hold_no_subject_or_name(store: Store) {
         grant.claims(&json!({ "mail": "ada@byron.example" })).await.expect("the session starts");
     signs_out(&stack, &refreshed(&stack, &grant).await).await;
     assert_eq!(refused(&stack, "countess-lovelace").await, RejectionKind::InvalidRefreshToken);
-    for AuditRecord { event, detail, .. } in security_log(&stack).await {
+    for AuditRecord { event, subject, .. } in security_log(&stack).await {
+        assert_eq!(subject.sub, None, "{}", event.name());
+        let (event, detail) = (event.name(), event.detail());
         for name in ["lovelace", "byron", grant.session_id(), "ey"] {
             assert!(!event.contains(name) && !detail.contains(name), "{event} {detail}");
         }
@@ -146,9 +152,9 @@ pub(crate) async fn a_log_holds_the_rows_of_its_scope_only(store: Store) {
         stack.sessions.revoke(grant.session_id()).await.expect("the session is revoked");
     }
     let read = async |scope| {
-        let log = LogScope { category: LogCategory::Security, scope };
-        let page = stack.sessions.log(log, ListQuery::first(9)).await.expect("the store answers");
-        page.items.into_iter().map(|row| (row.session, row.at)).collect::<Vec<_>>()
+        let page =
+            stack.sessions.audit_log(scope, ListQuery::first(9)).await.expect("the store answers");
+        page.items.into_iter().map(|row| (row.subject.session, row.at)).collect::<Vec<_>>()
     };
     let key = Some(stack.sessions.session_key(one.session_id()));
     let own = [(key, BEGIN + MINUTE), (key, BEGIN)];
@@ -157,23 +163,133 @@ pub(crate) async fn a_log_holds_the_rows_of_its_scope_only(store: Store) {
     assert_eq!(read(stack.sessions.everything()).await.len(), 4);
 }
 
+/// Keeps nothing.
 struct Full;
 
 impl AuditSink for Full {
-    fn record(&self, _: Vec<AuditRecord>) -> MaybeReady<()> {
+    fn record(&self, _: Arc<[AuditRecord]>) -> MaybeReady<()> {
         MaybeReady::ready(Err(StoreError::new("the disk is full")))
     }
 }
 
-pub(crate) async fn events_that_a_sink_drops_are_counted_and_fail_no_request(store: Store) {
-    let stack =
-        service_of(Policy::long_lived(), &store, |builder| builder.audit_sink(Arc::new(Full)));
+pub(crate) async fn records_that_a_sink_does_not_keep_are_counted(store: Store) {
+    let stack = service_of(Policy::long_lived(), &store, |builder| builder.audit_sink(Full));
     let grant = refreshed(&stack, &ada(&stack).await).await;
     assert_eq!(asked(stack.at(8 * MINUTE), &grant).await, None);
     let audit_queue = stack.sessions.audit_queue().expect("an audit queue");
     audit_queue.flush().await;
-    assert_eq!(audit_queue.dropped(), 2);
+    assert_eq!(audit_queue.dropped(), 3, "started, refreshed, renewed");
     signs_out(&stack, &grant).await;
     audit_queue.flush().await;
-    assert_eq!(audit_queue.dropped(), 2, "the store wrote the sign-out in its transaction");
+    assert_eq!(audit_queue.dropped(), 4);
+    assert_eq!(security_log(&stack).await.len(), 4, "the log of the store has room");
+}
+
+/// Keeps every record.
+#[derive(Clone, Default)]
+struct Records(Arc<Mutex<Vec<AuditRecord>>>);
+
+impl AuditSink for Records {
+    fn record(&self, records: Arc<[AuditRecord]>) -> MaybeReady<()> {
+        self.0.lock().expect("not poisoned").extend_from_slice(&records);
+        MaybeReady::ready(Ok(()))
+    }
+}
+
+impl Records {
+    async fn flushed(&self, stack: &TestStack) -> Vec<AuditRecord> {
+        stack.sessions.audit_queue().expect("there is one").flush().await;
+        self.0.lock().expect("not poisoned").clone()
+    }
+}
+
+pub(crate) async fn every_sink_receives_every_event_of_the_stores_log_once(store: Store) {
+    let (one, other) = (Records::default(), Records::default());
+    let stack = service_of(Policy::long_lived(), &store, |builder| {
+        let sinks = builder.audit_sink(one.clone()).audit_sink(other.clone());
+        sinks.claims_source(Denies("mallory"))
+    });
+    let grant = ada(&stack).await;
+    let grant = refreshed(stack.at(MINUTE), &grant).await;
+    assert_eq!(asked(stack.at(9 * MINUTE), &grant).await, None);
+    let overrides = TimeoutOverrides::new().idle(HOUR);
+    let changed = stack.at(10 * MINUTE).sessions.change_account_policy("acme", |_| overrides);
+    changed.await.expect("in bounds");
+    let two = [ada(stack.at(11 * MINUTE)).await, ada(stack.at(12 * MINUTE)).await];
+    stack.sessions.revoke(two[0].session_id()).await.expect("revoked");
+    refreshed(stack.at(13 * MINUTE), &two[1]).await;
+    stack.at(14 * MINUTE);
+    assert_eq!(refused(&stack, refresh_token(&two[1])).await, RejectionKind::RefreshTokenReused);
+    stack.at(75 * MINUTE);
+    assert_eq!(refused(&stack, refresh_token(&grant)).await, RejectionKind::SessionExpiredIdle);
+    let mallory = sign_in(stack.at(76 * MINUTE), "mallory", "acme").await;
+    assert_eq!(refused(&stack, refresh_token(&mallory)).await, RejectionKind::InvalidRefreshToken);
+    let scope = stack.sessions.user_scope(Some("acme"), "mallory");
+    let revoke_all = async || stack.sessions.revoke_all(scope, Exempt::None).await;
+    assert_eq!(revoke_all().await.expect("revoked"), 1);
+    assert_eq!(revoke_all().await.expect("revoked"), 0, "writes no record");
+    assert_eq!(asked(stack.at(79 * MINUTE), &mallory).await, Some(RejectionKind::SessionRevoked));
+    let last = ada(stack.at(80 * MINUTE)).await;
+    signs_out(stack.at(81 * MINUTE), &last).await;
+
+    let events = one.flushed(&stack).await;
+    let mut names: Vec<_> = events.iter().map(|record| record.event.name()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let every = [
+        "refresh_reuse_detected",
+        "renewal_denied",
+        "session_ended",
+        "session_expired",
+        "session_policy_update",
+        "session_renewed",
+        "session_started",
+        "sessions_revoked_bulk",
+        "token_rejected",
+    ];
+    assert_eq!(names, every);
+    assert_eq!(other.flushed(&stack).await, events);
+    let (mut stored, mut delivered) = (security_log(&stack).await, events);
+    for records in [&mut stored, &mut delivered] {
+        // Records of one instant are stored in the order of their transactions.
+        records.sort_by_key(|record| (record.at, record.event.name().to_owned()));
+    }
+    assert_eq!(stored, delivered);
+}
+
+pub(crate) async fn a_failed_transaction_is_reported_to_no_sink(store: Store) {
+    let records = Records::default();
+    let unreliable = UnreliableStore::new(store);
+    let stack = TestStack::with(Policy::long_lived(), |builder| {
+        builder.lifecycle_store(Arc::clone(&unreliable)).audit_sink(records.clone())
+    });
+    let grant = sign_in(&stack, "ada", "acme").await;
+    let started = records.flushed(&stack).await;
+    assert_eq!(started.len(), 1);
+    unreliable.set_state(State::Failing);
+    stack.sessions.start("bob").await.expect_err("the store fails");
+    stack.sessions.revoke(grant.session_id()).await.expect_err("the store fails");
+    let scope = stack.sessions.everything();
+    stack.sessions.revoke_all(scope, Exempt::None).await.expect_err("the store fails");
+    let overrides = TimeoutOverrides::new().idle(HOUR);
+    let changed = stack.sessions.change_account_policy("acme", |_| overrides).await;
+    changed.expect_err("the store fails");
+    assert_eq!(records.flushed(&stack).await, started);
+    unreliable.set_state(State::Up);
+    stack.sessions.revoke(grant.session_id()).await.expect("revoked");
+    stack.sessions.revoke(grant.session_id()).await.expect("it is revoked already");
+    assert_eq!(records.flushed(&stack).await.len(), 2, "the second call changed nothing");
+}
+
+pub(crate) async fn plain_subjects_are_recorded_only_on_request(store: Store) {
+    let records = Records::default();
+    let stack = service_of(Policy::long_lived(), &store, |builder| {
+        builder.audit_sink(records.clone()).audit_plain_subjects()
+    });
+    let grant = refreshed(&stack, &ada(&stack).await).await;
+    stack.sessions.revoke(grant.session_id()).await.expect("revoked");
+    for records in [records.flushed(&stack).await, security_log(&stack).await] {
+        let subs: Vec<_> = records.iter().map(|record| record.subject.sub.as_deref()).collect();
+        assert_eq!(subs, [Some("ada"); 3]);
+    }
 }

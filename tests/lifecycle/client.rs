@@ -5,10 +5,10 @@ use std::{sync::Arc, time::Duration};
 use http::Request;
 use tower_sliding_session::{
     Grant, Policy, RejectionKind, Session,
-    audit::{AuditRecord, LogCategory},
+    audit::AuditRecord,
     identity::{Scopes, StoreKey},
     sessions::SlidingSessionsBuilder,
-    store::{ListQuery, LogScope, RefreshAsk, SessionRecord, TokenState},
+    store::{ListQuery, RefreshQuery, SessionRecord, TokenState},
 };
 
 use crate::{
@@ -101,20 +101,19 @@ pub(crate) async fn state_of(store: &Store, refresh_token: &str) -> TokenState {
     let read = claims(refresh_token);
     let read = |name: &str| read[name].as_str().map(str::to_owned);
     let (sid, jti, sub) = (read("sid"), read("jti"), read("sub"));
-    let ask = RefreshAsk {
-        session: StoreKey::session(None, &sid.expect("a sid")),
-        token: StoreKey::token(None, &jti.expect("a name")),
-        epoch: crate::test_stack::BEGIN,
-        scopes: Scopes::new(None, read("tenant").as_deref(), &sub.expect("a sub")),
-    };
-    store.refresh_state(ask).await.expect("the store answers").token
+    let query = RefreshQuery::new(
+        StoreKey::session(None, &sid.expect("a session's")),
+        StoreKey::token(None, &jti.expect("a name")),
+        crate::test_stack::BEGIN,
+        Scopes::new(None, read("tenant").as_deref(), &sub.expect("a user's")),
+    );
+    store.refresh_state(query).await.expect("the store answers").token
 }
 
 /// The rows of the security log, earliest first.
 pub(crate) async fn security_log(stack: &TestStack) -> Vec<AuditRecord> {
     let scope = stack.sessions.everything();
-    let log = LogScope { category: LogCategory::Security, scope };
-    let page = stack.sessions.log(log, ListQuery::first(ListQuery::MAX_LIMIT)).await;
+    let page = stack.sessions.audit_log(scope, ListQuery::first(ListQuery::MAX_LIMIT)).await;
     let mut rows = page.expect("the store answers").items;
     rows.reverse();
     rows
@@ -122,8 +121,8 @@ pub(crate) async fn security_log(stack: &TestStack) -> Vec<AuditRecord> {
 
 /// The details of all rows of `event`.
 pub(crate) async fn details(stack: &TestStack, event: &str) -> Vec<serde_json::Value> {
-    let rows = security_log(stack).await.into_iter().filter(|row| row.event == event);
-    rows.map(|row| serde_json::from_str(&row.detail).expect("JSON")).collect()
+    let rows = security_log(stack).await.into_iter().filter(|row| row.event.name() == event);
+    rows.map(|row| serde_json::from_str(&row.event.detail()).expect("JSON")).collect()
 }
 
 /// The record of the session of `grant`, if it is active.

@@ -56,7 +56,10 @@ macro_rules! lifecycle {
                     an_expired_session_is_logged_with_its_expiry_reason
                     rows_hold_no_subject_or_name
                     a_log_holds_the_rows_of_its_scope_only
-                    events_that_a_sink_drops_are_counted_and_fail_no_request
+                    records_that_a_sink_does_not_keep_are_counted
+                    every_sink_receives_every_event_of_the_stores_log_once
+                    a_failed_transaction_is_reported_to_no_sink
+                    plain_subjects_are_recorded_only_on_request
                 }
                 background {
                     p17_a_background_refresh_is_not_activity

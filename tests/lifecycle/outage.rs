@@ -10,10 +10,9 @@ use std::{
 
 use tower_sliding_session::{
     Grant, RejectionKind,
-    audit::LogCategory,
     lifecycle::{AccountPolicyError, StartError},
     policy::TimeoutOverrides,
-    store::{Exempt, ListQuery, LogScope, TokenState},
+    store::{Exempt, ListQuery, TokenState},
 };
 
 use crate::{
@@ -56,7 +55,6 @@ async fn assert_everything_is_unavailable(stack: &TestStack, grant: &Grant) {
     let sessions = &stack.sessions;
     let scope = sessions.user_scope(Some("acme"), "ada");
     let first = || ListQuery::first(9);
-    let log = LogScope { category: LogCategory::Security, scope };
     let sid = grant.session_id();
     let refused = refused(stack, refresh_token(grant));
     assert_eq!(eventually(stack, refused).await, UNAVAILABLE, "refresh");
@@ -69,7 +67,8 @@ async fn assert_everything_is_unavailable(stack: &TestStack, grant: &Grant) {
         ("sessions", eventually(stack, sessions.sessions(scope, first())).await.err()),
         ("session", eventually(stack, sessions.session(sid)).await.err()),
         ("active_users", eventually(stack, sessions.active_users("acme", 9)).await.err()),
-        ("log", eventually(stack, sessions.log(log, first())).await.err()),
+        ("audit_log", eventually(stack, sessions.audit_log(scope, first())).await.err()),
+        ("activity_log", eventually(stack, sessions.activity_log(scope, first())).await.err()),
         ("account_policy", eventually(stack, sessions.account_policy("acme")).await.err()),
     ] {
         assert_eq!(answer.map(|rejection| rejection.kind()), Some(UNAVAILABLE), "{what}");

@@ -43,8 +43,8 @@ pub(crate) async fn a_second_call_revokes_nothing_and_is_not_audited(store: Stor
     }
     let revoked = json!({ "scope": "account", "revoked_count": 1 });
     assert_eq!(details(&stack, "sessions_revoked_bulk").await, [revoked]);
-    let row = security_log(&stack).await.into_iter().find(|row| row.user.is_none());
-    assert_eq!(row.expect("one row").account, Some(scope.key()));
+    let row = security_log(&stack).await.into_iter().find(|row| row.subject.user.is_none());
+    assert_eq!(row.expect("one row").subject.account, Some(scope.key()));
     assert_revoked(&stack, &grant).await;
 }
 
@@ -91,7 +91,7 @@ pub(crate) async fn everything_of_the_issuer_is_revoked(store: Store) {
     for grant in &all {
         assert_revoked(&stack, grant).await;
     }
-    let revoked = json!({ "scope": "everything", "revoked_count": 3 });
+    let revoked = json!({ "scope": "issuer", "revoked_count": 3 });
     assert_eq!(details(&stack, "sessions_revoked_bulk").await, [revoked]);
 }
 

@@ -6,11 +6,10 @@ use http::Request;
 use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_sliding_session::{
     Clock, JwtKeys, ManualClock, PathRules, Policy, Profiles, RejectionKind, SlidingSessions,
-    audit::LogCategory,
     layers::{ActivityLayer, AuthenticateLayer},
     policy::{OverrideBounds, TimeoutOverrides},
     sessions::SlidingSessionsBuilder,
-    store::{ListQuery, LogScope, MemoryStore},
+    store::{ListQuery, MemoryStore},
     token::TokenVerifier,
 };
 
@@ -101,9 +100,13 @@ async fn p15_invalid_tokens_write_no_log_row() {
     for _ in 0..100 {
         stack.get("x").await;
     }
-    let log = LogScope { category: LogCategory::Security, scope: stack.sessions.everything() };
-    let rows =
-        stack.sessions.log(log, ListQuery::first(100)).await.expect("the store answers").items;
+    let scope = stack.sessions.everything();
+    let rows = stack
+        .sessions
+        .audit_log(scope, ListQuery::first(100))
+        .await
+        .expect("the store answers")
+        .items;
     assert_eq!(rows.len(), 1, "the sign-in");
 }
 

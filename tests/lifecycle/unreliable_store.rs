@@ -5,12 +5,12 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
 use tower_sliding_session::{
     MaybeReady, Timestamp,
-    audit::AuditRecord,
+    audit::{ActivityEntry, AuditRecord},
     identity::{Scope, StoreKey},
     policy::TimeoutOverrides,
     store::{
-        AccountPolicies, ActiveUser, BulkRevocation, LifecycleStore, ListQuery, LogScope,
-        OverridesChange, Page, RefreshAsk, RefreshState, Revocations, Rotated, Rotation,
+        AccountPolicies, ActiveUser, BulkRevocation, LifecycleQueries, LifecycleStore, ListQuery,
+        OverridesChange, Page, RefreshQuery, RefreshState, Revocations, Rotated, Rotation,
         SessionRecord, SessionStore, StoreError, StoredSession, Touch, TouchOutcome,
     },
 };
@@ -110,7 +110,7 @@ impl LifecycleStore for UnreliableStore {
         self.ask(|inner| inner.begin(record, log))
     }
 
-    fn refresh_state(&self, ask: RefreshAsk) -> MaybeReady<RefreshState> {
+    fn refresh_state(&self, ask: RefreshQuery) -> MaybeReady<RefreshState> {
         self.read(|inner| inner.refresh_state(ask))
     }
 
@@ -126,6 +126,24 @@ impl LifecycleStore for UnreliableStore {
         self.ask(|inner| inner.revoke_all(revocation))
     }
 
+    fn overrides(&self, account: StoreKey) -> MaybeReady<TimeoutOverrides> {
+        self.read(|inner| inner.overrides(account))
+    }
+
+    fn set_overrides(&self, change: OverridesChange) -> MaybeReady<bool> {
+        self.ask(|inner| inner.set_overrides(change))
+    }
+
+    fn append_audit(&self, records: Arc<[AuditRecord]>) -> MaybeReady<()> {
+        self.ask(|inner| inner.append_audit(records))
+    }
+
+    fn append_activity(&self, entries: Arc<[ActivityEntry]>) -> MaybeReady<()> {
+        self.ask(|inner| inner.append_activity(entries))
+    }
+}
+
+impl LifecycleQueries for UnreliableStore {
     fn sessions(
         &self,
         scope: Scope,
@@ -144,23 +162,17 @@ impl LifecycleStore for UnreliableStore {
         account: StoreKey,
         limit: u32,
         now: Timestamp,
-    ) -> MaybeReady<Vec<ActiveUser>> {
-        self.read(|inner| inner.active_users(account, limit, now))
+    ) -> Option<MaybeReady<Vec<ActiveUser>>> {
+        let users = |inner: &Store| inner.active_users(account, limit, now);
+        let users = |inner: &Store| users(inner).expect("the store has a query");
+        Some(self.read(users))
     }
 
-    fn overrides(&self, account: StoreKey) -> MaybeReady<TimeoutOverrides> {
-        self.read(|inner| inner.overrides(account))
+    fn audit_log(&self, scope: Scope, query: ListQuery) -> MaybeReady<Page<AuditRecord>> {
+        self.read(|inner| inner.audit_log(scope, query))
     }
 
-    fn set_overrides(&self, change: OverridesChange) -> MaybeReady<bool> {
-        self.ask(|inner| inner.set_overrides(change))
-    }
-
-    fn append(&self, rows: Vec<AuditRecord>) -> MaybeReady<()> {
-        self.ask(|inner| inner.append(rows))
-    }
-
-    fn log(&self, log: LogScope, query: ListQuery) -> MaybeReady<Page<AuditRecord>> {
-        self.read(|inner| inner.log(log, query))
+    fn activity_log(&self, scope: Scope, query: ListQuery) -> MaybeReady<Page<ActivityEntry>> {
+        self.read(|inner| inner.activity_log(scope, query))
     }
 }

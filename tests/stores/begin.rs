@@ -5,14 +5,14 @@ use std::time::Duration;
 use tower_sliding_session::{
     Timestamp,
     identity::Scope,
-    store::{BulkRevocation, RefreshAsk, RefreshedSession, SessionRecord, StoredSession},
+    store::{BulkRevocation, RefreshedSession, RevocationCutoff, SessionRecord, StoredSession},
 };
 
 use crate::{
     empty_stores::Store,
     sign_in::{
-        ABSOLUTE, ADA, BEGIN, JOY, after, all_of, ask, begin, begun, everything, is_active, listed,
-        revoke_all, row, rows,
+        ABSOLUTE, ADA, BEGIN, JOY, after, all_of, ask, audit, audited, begin, begun, everything,
+        is_active, listed, revoke_all,
     },
 };
 
@@ -21,11 +21,11 @@ const CUTOFF: Timestamp = after(1000);
 
 /// A bulk revocation whose cutoff is later than its instant, as with clock skew.
 fn revocation_with_cutoff(scope: Scope, cutoff: Timestamp) -> BulkRevocation {
-    BulkRevocation { mark: cutoff, ..all_of(scope, BEGIN) }
+    with!(all_of(scope, BEGIN); cutoff = RevocationCutoff::new(cutoff, BEGIN + ABSOLUTE))
 }
 
 fn of_epoch(sid: &str, epoch: Timestamp) -> SessionRecord {
-    SessionRecord { epoch, ..ADA.signs_in(sid, BEGIN) }
+    with!(ADA.signs_in(sid, BEGIN); epoch = epoch)
 }
 
 fn scopes() -> [Scope; 3] {
@@ -33,12 +33,7 @@ fn scopes() -> [Scope; 3] {
 }
 
 pub(crate) async fn a_session_begins_with_its_record_its_entry_and_its_row(store: Store) {
-    let whole = SessionRecord {
-        profile: Some("remember_me".to_owned()),
-        last_seen: after(3),
-        epoch: after(2),
-        ..ADA.signs_in("whole", BEGIN)
-    };
+    let whole = with!(ADA.signs_in("whole", BEGIN); profile = Some("remember_me".to_owned()), last_seen = after(3), epoch = after(2));
     for record in [whole, JOY.signs_in("bare", after(5))] {
         begin(&store, &record).await;
         let kept = store.session(record.key, after(5)).await.expect("the store answers");
@@ -46,10 +41,10 @@ pub(crate) async fn a_session_begins_with_its_record_its_entry_and_its_row(store
         let stored = store.get(record.key).await.expect("the store answers");
         assert_eq!(stored, StoredSession::Active(record.last_seen));
     }
-    let rows = rows(&store, "session_started").await;
+    let rows = audited(&store, "session_started").await;
     let expected = [("bare", JOY, 5), ("whole", ADA, 0)].map(|(sid, person, millis)| {
         let at = after(millis);
-        row(&person.signs_in(sid, at), "session_started", at)
+        audit(&person.signs_in(sid, at), "session_started", at)
     });
     assert!(rows == expected);
 }
@@ -116,7 +111,7 @@ pub(crate) async fn p29_a_cutoff_revokes_sessions_that_the_store_does_not_know(s
         (CUTOFF, RefreshedSession::Revoked),
         (CUTOFF + milli, RefreshedSession::Unknown),
     ] {
-        let stranger = RefreshAsk { epoch, ..ask(&ADA.signs_in("stranger", BEGIN), "r1") };
+        let stranger = with!(ask(&ADA.signs_in("stranger", BEGIN), "r1"); epoch = epoch);
         let state = store.refresh_state(stranger).await.expect("the store answers");
         assert_eq!(state.session, expected, "{epoch:?}");
     }
@@ -126,7 +121,7 @@ pub(crate) async fn p04_a_revoked_session_cannot_start_again(store: Store) {
     let record = begun(&store, ADA, "s").await;
     store.write_tombstone(record.key, BEGIN + ABSOLUTE).await.expect("the store answers");
     // Whether or not the store accepts the record, the session stays revoked.
-    drop(store.begin(record.clone(), row(&record, "session_started", after(1))).await);
+    drop(store.begin(record.clone(), audit(&record, "session_started", after(1))).await);
     assert!(!is_active(&store, &record, after(1)).await);
     let stored = store.get(record.key).await.expect("the store answers");
     assert_eq!(stored, StoredSession::Ended);

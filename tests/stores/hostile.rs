@@ -4,18 +4,18 @@ use std::time::Duration;
 
 use tower_sliding_session::{
     Timestamp,
-    audit::{AuditRecord, LogCategory},
+    audit::{ActivityEntry, AuditActor, AuditEvent, AuditRecord, AuditSubject},
     identity::{Scope, Scopes, StoreKey},
     policy::TimeoutOverrides,
     store::{
-        ListQuery, LogScope, OverridesChange, RefreshAsk, Rotated, Rotation, SessionRecord,
+        ListQuery, OverridesChange, RefreshQuery, Rotated, Rotation, SessionRecord,
         SuccessorPayloads, TokenState, Touch,
     },
 };
 
 use crate::{
     empty_stores::Store,
-    sign_in::{ADA, BEGIN, after, all_of, begin, everything, row, rows},
+    sign_in::{ADA, BEGIN, after, all_of, audit, audited, begin, everything},
 };
 
 /// The last millisecond that a claim may hold.
@@ -46,26 +46,18 @@ fn hostile_strings() -> Vec<String> {
 }
 
 fn record_of(text: &str) -> SessionRecord {
-    SessionRecord {
-        key: StoreKey::session(Some(text), text),
-        sid: text.to_owned(),
-        sub: text.to_owned(),
-        tenant: Some(text.to_owned()),
-        profile: Some(text.to_owned()),
-        scopes: Scopes::new(Some(text), Some(text), text),
-        ..ADA.signs_in("s", BEGIN)
-    }
+    with!(ADA.signs_in("s", BEGIN); key = StoreKey::session(Some(text), text), sid = text.to_owned(), sub = text.to_owned(), tenant = Some(text.to_owned()), profile = Some(text.to_owned()), scopes = Scopes::new(Some(text), Some(text), text))
 }
 
 pub(crate) async fn p14_strings_are_returned_as_stored(store: Store) {
     for text in hostile_strings() {
         let record = record_of(&text);
         let detail = serde_json::json!({ "text": text }).to_string();
-        let row = AuditRecord {
-            detail: detail.into(),
-            event: text.clone().into(),
-            ..row(&record, "", BEGIN)
-        };
+        let event = AuditEvent::from_stored(&text, &detail);
+        let subject = AuditSubject::from_session(record.key, &record.scopes);
+        let subject = subject.with_sub(Some(text.as_str().into()));
+        let actor = AuditActor::new(record.scopes.user).with_sub(Some(text.as_str().into()));
+        let row = AuditRecord::new(BEGIN, event, subject).with_actor(Some(actor));
         store.begin(record.clone(), row.clone()).await.expect("the store answers");
         let kept = store.session(record.key, BEGIN).await.expect("the store answers");
         assert!(kept == Some(record.clone()), "{text:?}");
@@ -73,25 +65,30 @@ pub(crate) async fn p14_strings_are_returned_as_stored(store: Store) {
         let page = store.sessions(user, ListQuery::first(2), BEGIN).await;
         assert!(page.expect("the store answers").items == [record.clone()], "{text:?}");
         let account = StoreKey::account(Some(&text), &text);
-        let users = store.active_users(account, 2, BEGIN).await.expect("the store answers");
+        let users = store
+            .active_users(account, 2, BEGIN)
+            .expect("the store has a query")
+            .await
+            .expect("the store answers");
         assert_eq!(users.into_iter().map(|user| user.sub).collect::<Vec<_>>(), [text.as_str()]);
-        let log = LogScope { category: LogCategory::Security, scope: user };
-        let page = store.log(log, ListQuery::first(2)).await.expect("the store answers");
+        let page = store.audit_log(user, ListQuery::first(2)).await.expect("the store answers");
         assert!(page.items == [row], "{text:?}");
 
+        let (session, user_key) = (record.key, record.scopes.user);
+        let mut entry = ActivityEntry::new(BEGIN, session, user_key, "GET", 200);
+        entry.method = text.clone().into();
+        entry.route = Some(text.as_str().into());
+        entry.code = Some(text.clone().into());
+        store.append_activity([entry.clone()].into()).await.expect("the store answers");
+        let page = store.activity_log(user, ListQuery::first(2)).await.expect("the store answers");
+        assert!(page.items == [entry], "{text:?}");
+
         let token = StoreKey::token(Some(&text), &text);
-        let ask = RefreshAsk { session: record.key, token, epoch: BEGIN, scopes: record.scopes };
+        let ask = RefreshQuery::new(record.key, token, BEGIN, record.scopes);
         let next = StoreKey::token(Some(&text), "next");
-        let successors =
-            SuccessorPayloads { access: text.clone(), refresh: text.clone(), token: next };
-        let rotation = Rotation {
-            ask,
-            now: BEGIN,
-            until: record.ends_at,
-            successors: Some(successors.clone()),
-            is_activity: true,
-            adopt: None,
-        };
+        let successors = SuccessorPayloads::new(text.clone(), text.clone(), next);
+        let rotation = Rotation::new(ask, BEGIN, record.ends_at);
+        let rotation = with!(rotation; successors = Some(successors.clone()), is_activity = true);
         assert_eq!(store.rotate(rotation).await.expect("the store answers"), Rotated::Done);
         let state = store.refresh_state(ask).await.expect("the store answers");
         let expected =
@@ -115,40 +112,34 @@ pub(crate) async fn p14_look_alike_strings_are_different_sessions(store: Store) 
 
 /// Calls every method of a store at `now`.
 async fn everything_at(store: &Store, sid: &str, now: Timestamp, idle: Duration) {
-    let record = SessionRecord { idle, ends_at: now, ..ADA.signs_in(sid, now) };
-    let row = row(&record, "happened", now);
+    let record = with!(ADA.signs_in(sid, now); idle = idle, ends_at = now);
+    let row = audit(&record, "happened", now);
     let answers = "the store answers";
     store.begin(record.clone(), row.clone()).await.expect(answers);
-    let touch = Touch { now, token_activity: now, idle, known_only: false };
+    let touch = Touch::new(now, now, idle);
     store.touch(record.key, touch).await.expect(answers);
     store.get(record.key).await.expect(answers);
     let token = StoreKey::token(None, sid);
-    let ask = RefreshAsk { session: record.key, token, epoch: now, scopes: record.scopes };
+    let ask = RefreshQuery::new(record.key, token, now, record.scopes);
     store.refresh_state(ask).await.expect(answers);
-    let rotation = Rotation {
-        ask,
-        now,
-        until: now,
-        successors: None,
-        is_activity: true,
-        adopt: Some(record.clone()),
-    };
+    let rotation = Rotation::new(ask, now, now);
+    let rotation = with!(rotation; is_activity = true, adopt = Some(record.clone()));
     store.rotate(rotation).await.expect(answers);
     store.session(record.key, now).await.expect(answers);
     store.sessions(everything(), ListQuery::first(100), now).await.expect(answers);
-    store.active_users(ADA.account().key(), u32::MAX, now).await.expect(answers);
-    store.active_users(ADA.account().key(), 0, now).await.expect(answers);
+    store.active_users(ADA.account().key(), u32::MAX, now).expect(answers).await.expect(answers);
+    store.active_users(ADA.account().key(), 0, now).expect(answers).await.expect(answers);
     let longest = TimeoutOverrides::new().idle(idle).absolute(Duration::MAX);
     for (old, new) in
         [(TimeoutOverrides::default(), longest), (longest, TimeoutOverrides::default())]
     {
         let account = ADA.account().key();
-        let change = OverridesChange { account, old, new, log: row.clone() };
+        let change = OverridesChange::new(account, old, new, row.clone());
         store.set_overrides(change).await.expect(answers);
     }
-    store.append(vec![row.clone()]).await.expect(answers);
+    store.append_audit([row.clone()].into()).await.expect(answers);
     store.revoke_all(all_of(ADA.user(), now)).await.expect(answers);
-    let again = SessionRecord { idle, ..ADA.signs_in(&format!("{sid} again"), now) };
+    let again = with!(ADA.signs_in(&format!("{sid} again"), now); idle = idle);
     store.begin(again, row.clone()).await.expect(answers);
     store.revoke(record.key, now, row).await.expect(answers);
     store.write_tombstone(record.key, now).await.expect(answers);
@@ -166,18 +157,11 @@ pub(crate) async fn p13_extreme_instants_do_not_panic(store: Store) {
 
 pub(crate) async fn p13_the_earliest_and_latest_instants_are_stored_exactly(store: Store) {
     for (sid, at) in [("first", Timestamp::EPOCH), ("last", END_OF_9999)] {
-        let record = SessionRecord {
-            auth_time: at,
-            epoch: at,
-            last_seen: at,
-            idle: Duration::from_secs(400 * 24 * 3600),
-            ends_at: END_OF_9999 + Duration::from_millis(1),
-            ..ADA.signs_in(sid, BEGIN)
-        };
+        let record = with!(ADA.signs_in(sid, BEGIN); auth_time = at, epoch = at, last_seen = at, idle = Duration::from_secs(400 * 24 * 3600), ends_at = END_OF_9999 + Duration::from_millis(1));
         assert_eq!(begin(&store, &record).await, at);
         let kept = store.session(record.key, at).await.expect("the store answers");
         assert!(kept == Some(record), "{sid}");
-        assert!(rows(&store, "session_started").await.iter().any(|row| row.at == at), "{sid}");
+        assert!(audited(&store, "session_started").await.iter().any(|row| row.at == at), "{sid}");
     }
     let revoked = store.revoke_all(all_of(ADA.user(), END_OF_9999)).await;
     assert!(revoked.expect("the store answers") >= 1);

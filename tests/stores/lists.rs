@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use tower_sliding_session::{
-    Timestamp,
-    store::{Exempt, SessionRecord},
-};
+use tower_sliding_session::{Timestamp, store::Exempt};
 
 use crate::{
     empty_stores::Store,
@@ -20,13 +17,17 @@ const ACME: [Person; 2] = [ADA, BOB];
 
 async fn users(store: &Store, limit: u32, now: Timestamp) -> Vec<(String, Timestamp)> {
     let account = ADA.account().key();
-    let users = store.active_users(account, limit, now).await.expect("the store answers");
+    let users = store
+        .active_users(account, limit, now)
+        .expect("the store has a query")
+        .await
+        .expect("the store answers");
     users.into_iter().map(|user| (user.sub, user.last_login_at)).collect()
 }
 
 pub(crate) async fn a_session_is_active_until_its_deadlines(store: Store) {
     let idle = begun(&store, ADA, "idle").await;
-    let short = SessionRecord { ends_at: after(5000), ..ADA.signs_in("absolute", BEGIN) };
+    let short = with!(ADA.signs_in("absolute", BEGIN); ends_at = after(5000));
     begin(&store, &short).await;
     for (record, deadline) in [(&idle, BEGIN + IDLE), (&short, after(5000))] {
         for (now, expected) in
@@ -50,7 +51,7 @@ pub(crate) async fn activity_by_request_or_refresh_extends_a_session(store: Stor
         assert!(is_active(&store, &record, at + IDLE - MILLI).await, "{}", record.sid);
         assert!(!is_active(&store, &record, at + IDLE).await, "{}", record.sid);
         let kept = store.session(record.key, at).await.expect("the store answers");
-        let expected = SessionRecord { last_seen: at, ..record };
+        let expected = with!(record; last_seen = at);
         assert!(kept == Some(expected), "the record tells the later activity");
     }
 }

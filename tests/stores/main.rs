@@ -3,6 +3,15 @@
 //! A test is an async function that takes an empty store. All instants are arguments: nothing here
 //! reads a clock or sleeps. To add a store, add a function to `empty_stores` and one line below.
 
+/// A value with some of its fields changed: the types are `#[non_exhaustive]`.
+macro_rules! with {
+    ($base:expr; $($field:ident = $value:expr),+) => {{
+        let mut changed = $base;
+        $(changed.$field = $value;)+
+        changed
+    }};
+}
+
 mod begin;
 #[path = "../empty_stores/mod.rs"]
 mod empty_stores;
@@ -51,10 +60,11 @@ macro_rules! conformance {
                     active_users_have_an_active_session
                 }
                 logs {
-                    rows_are_returned_as_written_latest_first
-                    a_log_has_the_rows_of_its_category_and_scope
-                    pages_of_a_log_hold_each_row_once
-                    appending_no_rows_changes_nothing
+                    records_are_returned_as_appended_the_latest_first
+                    activity_entries_are_returned_as_appended_the_latest_first
+                    a_log_returns_the_records_of_its_scope
+                    pages_of_a_log_contain_each_record_once
+                    appending_nothing_changes_nothing
                 }
                 pages {
                     pages_hold_each_session_once_and_in_order

@@ -84,9 +84,9 @@ pub(crate) async fn a_page_continues_after_the_last_one_despite_changes(store: S
     assert_eq!(sids(&second.items), ["s3", "s1"]);
     let third = page(&store, ADA.user(), query(2, second.next)).await;
     assert_eq!((sids(&third.items), third.next), (vec!["s0"], None));
-    let nowhere = Cursor { at: 0, tie: 0 };
+    let nowhere = Cursor::new(0, 0);
     assert!(page(&store, ADA.user(), query(2, Some(nowhere))).await.items.is_empty());
-    let from_the_end = Cursor { at: u64::MAX, tie: u128::MAX };
+    let from_the_end = Cursor::new(u64::MAX, u128::MAX);
     let again = page(&store, ADA.user(), query(2, Some(from_the_end))).await;
     assert_eq!(sids(&again.items), ["later", "s5"]);
 }

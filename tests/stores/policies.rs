@@ -6,7 +6,7 @@ use tower_sliding_session::{identity::StoreKey, policy::TimeoutOverrides, store:
 
 use crate::{
     empty_stores::Store,
-    sign_in::{ADA, BEGIN, EVE, after, row, rows},
+    sign_in::{ADA, BEGIN, EVE, after, audit, audited},
 };
 
 const DEFAULT: TimeoutOverrides = TimeoutOverrides::new();
@@ -20,8 +20,8 @@ fn acme() -> StoreKey {
 }
 
 pub(crate) fn change(old: TimeoutOverrides, new: TimeoutOverrides) -> OverridesChange {
-    let log = row(&ADA.signs_in("owner", BEGIN), "policy_changed", after(10));
-    OverridesChange { account: acme(), old, new, log }
+    let audit = audit(&ADA.signs_in("owner", BEGIN), "policy_changed", after(10));
+    OverridesChange::new(acme(), old, new, audit)
 }
 
 async fn changed(store: &Store, old: TimeoutOverrides, new: TimeoutOverrides) -> bool {
@@ -45,7 +45,7 @@ pub(crate) async fn overrides_are_replaced_only_if_the_expected_ones_are_stored(
             assert!(!changed(&store, old, SHORT).await, "{old:?} is no longer in force");
             assert_eq!(in_force(&store, acme()).await, new);
         }
-        assert_eq!(rows(&store, "policy_changed").await.len(), logged);
+        assert_eq!(audited(&store, "policy_changed").await.len(), logged);
     }
 }
 

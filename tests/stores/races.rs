@@ -16,8 +16,7 @@ use tower_sliding_session::{
     Timestamp,
     policy::TimeoutOverrides,
     store::{
-        BulkRevocation, Exempt, RefreshedSession, Rotated, Rotation, SessionRecord, StoredSession,
-        TokenState, TouchOutcome,
+        Exempt, RefreshedSession, Rotated, SessionRecord, StoredSession, TokenState, TouchOutcome,
     },
 };
 
@@ -26,8 +25,8 @@ use crate::{
     policies::change,
     rotate::unused,
     sign_in::{
-        ABSOLUTE, ADA, BEGIN, after, all_of, begin, begun, exchange, is_active, listed, revoke_all,
-        rotate, row, rows, state, token_state, touch,
+        ABSOLUTE, ADA, BEGIN, after, all_of, audit, audited, begin, begun, exchange, is_active,
+        listed, revoke_all, rotate, state, token_state, touch,
     },
 };
 
@@ -53,6 +52,7 @@ pub(crate) async fn p05_one_of_fifty_rotations_of_one_token_succeeds(store: Stor
         .filter_map(|answer| match answer {
             Rotated::Done => None,
             Rotated::Refused(state) => Some(state),
+            other => panic!("{other:?}"),
         })
         .collect();
     assert_eq!(refused.len(), 49, "exactly one is done");
@@ -81,16 +81,15 @@ async fn refresh_until_refused(
     for step in 0_u64.. {
         let was_revoked = is_revoked.load(SeqCst);
         let [jti, next] = [step, step + 1].map(|step| format!("{} {chain} {step}", record.sid));
-        let rotation = Rotation {
-            adopt: Some(record.clone()),
-            ..exchange(&record, &jti, &next, record.auth_time)
-        };
+        let rotation =
+            with!(exchange(&record, &jti, &next, record.auth_time); adopt = Some(record.clone()));
         match rotate(&store, rotation).await {
             Rotated::Done => assert!(!was_revoked, "{jti} was rotated after the revocation"),
             Rotated::Refused(state) => {
                 assert_eq!(state, unused(RefreshedSession::Revoked), "{jti}");
                 return jti;
             }
+            other => panic!("{jti}: {other:?}"),
         }
         yield_now().await;
     }
@@ -137,7 +136,7 @@ async fn race_once(
 
 pub(crate) async fn p05_nothing_is_usable_after_a_revocation(store: Store) {
     race_against(store, async |store, record| {
-        let row = row(record, "session_ended", record.auth_time);
+        let row = audit(record, "session_ended", record.auth_time);
         let was_live = store.revoke(record.key, record.ends_at, row).await;
         assert!(was_live.expect("the store answers"), "{}", record.sid);
     })
@@ -217,7 +216,7 @@ pub(crate) async fn an_exempt_session_is_never_seen_as_revoked(store: Store) {
     };
     for round in 0..ROUNDS {
         let exempt = Exempt::Sessions(vec![record.key]);
-        let revocation = BulkRevocation { exempt, ..all_of(ADA.user(), round_at(round)) };
+        let revocation = with!(all_of(ADA.user(), round_at(round)); exempt = exempt);
         assert_eq!(revoke_all(&store, revocation).await, 0);
         yield_now().await;
     }
@@ -237,7 +236,7 @@ pub(crate) async fn concurrent_bulk_revocations_count_each_session_once(store: S
     let mut ended = tasks.join_all().await;
     ended.sort_unstable();
     assert_eq!(ended, [0, 0, 0, 20]);
-    assert_eq!(rows(&store, "sessions_revoked_bulk").await.len(), 1);
+    assert_eq!(audited(&store, "sessions_revoked_bulk").await.len(), 1);
 }
 
 pub(crate) async fn concurrent_overrides_are_replaced_once(store: Store) {
@@ -254,7 +253,7 @@ pub(crate) async fn concurrent_overrides_are_replaced_once(store: Store) {
     assert_eq!(winners.len(), 1);
     let in_force = store.overrides(ADA.account().key()).await.expect("the store answers");
     assert_eq!(in_force, new(winners[0]));
-    assert_eq!(rows(&store, "policy_changed").await.len(), 1);
+    assert_eq!(audited(&store, "policy_changed").await.len(), 1);
 }
 
 pub(crate) async fn p04_no_touch_succeeds_after_a_tombstone(store: Store) {

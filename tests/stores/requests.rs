@@ -37,7 +37,7 @@ pub(crate) async fn a_touch_of_an_unknown_session_creates_its_entry(store: Store
 }
 
 pub(crate) async fn a_known_only_touch_creates_no_entry(store: Store) {
-    let known_only = |now| Touch { known_only: true, ..touch(now, now) };
+    let known_only = |now| with!(touch(now, now); known_only = true);
     assert_eq!(touched(&store, "s", known_only(BEGIN)).await, TouchOutcome::Unknown);
     assert_eq!(stored(&store, "s").await, StoredSession::Unknown);
     touched(&store, "s", touch(BEGIN, BEGIN)).await;
@@ -85,7 +85,7 @@ pub(crate) async fn p04_a_tombstone_is_final(store: Store) {
     end(&store, "s", BEGIN + ABSOLUTE).await;
     for now in [BEGIN, after(1), BEGIN + IDLE, BEGIN + ABSOLUTE - MILLI] {
         for known_only in [false, true] {
-            let fresh = Touch { known_only, ..touch(now, now) };
+            let fresh = with!(touch(now, now); known_only = known_only);
             assert_eq!(touched(&store, "s", fresh).await, TouchOutcome::Ended, "{now}");
         }
     }

@@ -7,19 +7,19 @@ use tower_sliding_session::{Timestamp, identity::StoreKey, store::TouchOutcome};
 use crate::{
     empty_stores::Store,
     sign_in::{
-        ABSOLUTE, ADA, BEGIN, BOB, IDLE, after, all_of, begun, everything, is_active, listed,
-        revoke_all, row, rows, session, touch,
+        ABSOLUTE, ADA, BEGIN, BOB, IDLE, after, all_of, audit, audited, begun, everything,
+        is_active, listed, revoke_all, session, touch,
     },
 };
 
 /// Revokes the session `sid` at `now`; returns whether it was active.
 async fn revoked(store: &Store, sid: &str, now: Timestamp) -> bool {
-    let row = row(&ADA.signs_in(sid, BEGIN), "session_ended", now);
+    let row = audit(&ADA.signs_in(sid, BEGIN), "session_ended", now);
     store.revoke(session(sid), now + ABSOLUTE, row).await.expect("the store answers")
 }
 
 async fn logged(store: &Store) -> Vec<Option<StoreKey>> {
-    rows(store, "session_ended").await.into_iter().map(|row| row.session).collect()
+    audited(store, "session_ended").await.into_iter().map(|row| row.subject.session).collect()
 }
 
 pub(crate) async fn an_active_session_is_revoked_and_logged_once(store: Store) {
@@ -30,8 +30,8 @@ pub(crate) async fn an_active_session_is_revoked_and_logged_once(store: Store) {
     assert!(!is_active(&store, &record, after(20)).await);
     assert!(is_active(&store, &other, after(20)).await);
     assert_eq!(listed(&store, everything(), after(20)).await, ["other"]);
-    let expected = row(&record, "session_ended", after(10));
-    assert!(rows(&store, "session_ended").await == [expected]);
+    let expected = audit(&record, "session_ended", after(10));
+    assert!(audited(&store, "session_ended").await == [expected]);
 }
 
 pub(crate) async fn an_unknown_session_is_revoked_and_not_logged(store: Store) {

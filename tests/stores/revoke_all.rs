@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use tower_sliding_session::{
+    audit::{AuditEvent, AuditSubject},
     identity::Scope,
-    store::{BulkRevocation, Exempt, RefreshedSession, SessionRecord},
+    store::{BulkRevocation, Exempt, RefreshedSession},
 };
 
 use crate::{
     empty_stores::Store,
     rotate::unused,
     sign_in::{
-        ABSOLUTE, ADA, BEGIN, BOB, EVE, IDLE, JOY, Person, after, all_of, begin, begun, everything,
-        is_active, listed, revoke_all, row, rows, session, state, touch,
+        ABSOLUTE, ADA, BEGIN, BOB, EVE, IDLE, JOY, Person, after, all_of, audit, audited, begin,
+        begun, everything, is_active, listed, revoke_all, session, state, touch,
     },
 };
 
@@ -37,7 +38,7 @@ async fn active_sessions(store: &Store) -> [usize; 4] {
 }
 
 fn exempting(scope: Scope, exempt: Exempt) -> BulkRevocation {
-    BulkRevocation { exempt, ..all_of(scope, after(10)) }
+    with!(all_of(scope, after(10)); exempt = exempt)
 }
 
 pub(crate) async fn one_scope_is_revoked_only(store: Store) {
@@ -49,11 +50,14 @@ pub(crate) async fn one_scope_is_revoked_only(store: Store) {
     assert_eq!(active_sessions(&store).await, [0, 0, 2, 2]);
     assert_eq!(revoke_all(&store, all_of(everything(), after(10))).await, 4);
     assert_eq!(active_sessions(&store).await, [0, 0, 0, 0]);
-    let counts: Vec<_> = rows(&store, "sessions_revoked_bulk").await;
-    let mut details: Vec<_> = counts.into_iter().map(|row| row.detail).collect();
-    details.sort();
-    let detail = |count| format!(r#"{{"by":"owner","revoked_count":{count}}}"#);
-    assert_eq!(details, [detail(2), detail(2), detail(4)]);
+    let records = audited(&store, "sessions_revoked_bulk").await.into_iter();
+    let events: Vec<_> = records.map(|record| (record.event, record.subject)).collect();
+    let expected = [(everything(), 4), (ADA.account(), 2), (ADA.user(), 2)];
+    let expected = expected.map(|(scope, revoked_count)| {
+        let event = AuditEvent::SessionsRevokedBulk { scope: scope.kind(), revoked_count };
+        (event, AuditSubject::from_scope(scope))
+    });
+    assert_eq!(events, expected);
 }
 
 pub(crate) async fn a_second_call_revokes_nothing(store: Store) {
@@ -61,7 +65,7 @@ pub(crate) async fn a_second_call_revokes_nothing(store: Store) {
     assert_eq!(revoke_all(&store, all_of(ADA.account(), after(10))).await, 4);
     assert_eq!(revoke_all(&store, all_of(ADA.account(), after(10))).await, 0);
     assert_eq!(revoke_all(&store, all_of(ADA.user(), after(20))).await, 0);
-    assert_eq!(rows(&store, "sessions_revoked_bulk").await.len(), 1);
+    assert_eq!(audited(&store, "sessions_revoked_bulk").await.len(), 1);
 }
 
 pub(crate) async fn expired_and_revoked_sessions_are_not_counted(store: Store) {
@@ -73,17 +77,12 @@ pub(crate) async fn expired_and_revoked_sessions_are_not_counted(store: Store) {
         store.touch(session(sid), touch(at, at)).await.expect("the store answers");
     }
     store.write_tombstone(session("ended"), BEGIN + ABSOLUTE).await.expect("the store answers");
-    let revoked = row(&ADA.signs_in("revoked", BEGIN), "session_ended", after(10));
-    assert!(
-        store
-            .revoke(session("revoked"), BEGIN + ABSOLUTE, revoked)
-            .await
-            .expect("the store answers")
-    );
+    let revoked = audit(&ADA.signs_in("revoked", BEGIN), "session_ended", after(10));
+    assert!(store.revoke(session("revoked"), BEGIN + ABSOLUTE, revoked).await.expect("answers"));
     assert_eq!(listed(&store, ADA.user(), BEGIN + IDLE).await.len(), 2);
     let at = BEGIN + IDLE;
     let exempt = Exempt::Sessions(vec![session("absolute")]);
-    let first = BulkRevocation { exempt, ..all_of(ADA.user(), at) };
+    let first = with!(all_of(ADA.user(), at); exempt = exempt);
     assert_eq!(revoke_all(&store, first).await, 1, "only one was still active");
     let last = BEGIN + ABSOLUTE - IDLE;
     store.touch(session("absolute"), touch(last, last)).await.expect("the store answers");
@@ -145,18 +144,18 @@ pub(crate) async fn p29_an_exempt_session_is_revoked_by_a_second_cutoff_of_the_s
 pub(crate) async fn an_exemption_revives_no_session(store: Store) {
     all_signed_in(&store, "").await;
     store.write_tombstone(session("ada 1"), BEGIN + ABSOLUTE).await.expect("the store answers");
-    let idle = SessionRecord { idle: Duration::from_millis(11), ..ADA.signs_in("idle", BEGIN) };
+    let idle = with!(ADA.signs_in("idle", BEGIN); idle = Duration::from_millis(11));
     begin(&store, &idle).await;
     let but_idle = Exempt::Sessions(vec![session("idle")]);
-    let first = BulkRevocation { exempt: but_idle, ..all_of(ADA.account(), after(10)) };
+    let first = with!(all_of(ADA.account(), after(10)); exempt = but_idle);
     assert_eq!(revoke_all(&store, first).await, 3);
     let exempt = Exempt::Sessions(["ada 1", "ada 2", "bob 1", "idle"].map(session).to_vec());
-    let later = BulkRevocation { exempt, ..all_of(everything(), after(11)) };
+    let later = with!(all_of(everything(), after(11)); exempt = exempt);
     assert_eq!(revoke_all(&store, later).await, 4);
     assert_eq!(active_sessions(&store).await, [0; 4]);
     assert_eq!(state(&store, &idle, "r1").await, unused(RefreshedSession::Revoked));
     let user = Exempt::User(EVE.scopes().user);
-    let last = BulkRevocation { exempt: user, ..all_of(EVE.account(), after(12)) };
+    let last = with!(all_of(EVE.account(), after(12)); exempt = user);
     assert_eq!(revoke_all(&store, last).await, 0);
     assert_eq!(active_sessions(&store).await, [0; 4]);
 }
@@ -164,7 +163,7 @@ pub(crate) async fn an_exemption_revives_no_session(store: Store) {
 pub(crate) async fn an_empty_scope_gets_a_cutoff_and_no_row(store: Store) {
     begun(&store, EVE, "eve").await;
     assert_eq!(revoke_all(&store, all_of(ADA.account(), after(10))).await, 0);
-    assert!(rows(&store, "sessions_revoked_bulk").await.is_empty());
+    assert!(audited(&store, "sessions_revoked_bulk").await.is_empty());
     let stranger = ADA.signs_in("stranger", BEGIN);
     let revoked = unused(RefreshedSession::Revoked);
     assert_eq!(state(&store, &stranger, "r1").await, revoked);

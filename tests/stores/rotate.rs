@@ -3,19 +3,19 @@
 use std::time::Duration;
 
 use tower_sliding_session::store::{
-    RefreshState, RefreshedSession, Rotated, Rotation, SessionRecord, StoredSession, TokenState,
+    RefreshState, RefreshedSession, Rotated, SessionRecord, StoredSession, TokenState,
 };
 
 use crate::{
     empty_stores::Store,
     sign_in::{
-        ABSOLUTE, ADA, BEGIN, after, all_of, begun, everything, exchange, revoke_all, rotate, row,
-        state, successors, token_state,
+        ABSOLUTE, ADA, BEGIN, after, all_of, audit, begun, everything, exchange, revoke_all,
+        rotate, state, successors, token_state,
     },
 };
 
 pub(crate) fn unused(session: RefreshedSession) -> RefreshState {
-    RefreshState { session, token: TokenState::Unused }
+    RefreshState::new(session, TokenState::Unused)
 }
 
 async fn last_seen(store: &Store, record: &SessionRecord) -> [StoredSession; 2] {
@@ -32,7 +32,7 @@ pub(crate) async fn an_unused_token_is_consumed(store: Store) {
     assert_eq!(rotated, Rotated::Done);
     let token =
         TokenState::Used { at: after(10), successor: Some(successors("r2")), had_successor: true };
-    let expected = RefreshState { session: RefreshedSession::Known(after(10)), token };
+    let expected = RefreshState::new(RefreshedSession::Known(after(10)), token);
     assert_eq!(state(&store, &record, "r1").await, expected);
     assert_eq!(token_state(&store, &record, "r2").await, TokenState::Unused);
 }
@@ -51,11 +51,11 @@ pub(crate) async fn a_used_token_is_refused_and_changes_nothing(store: Store) {
 
 pub(crate) async fn a_token_can_be_consumed_without_a_successor(store: Store) {
     let record = begun(&store, ADA, "s").await;
-    let alone = Rotation { successors: None, ..exchange(&record, "r1", "r2", after(10)) };
+    let alone = with!(exchange(&record, "r1", "r2", after(10)); successors = None);
     assert_eq!(rotate(&store, alone.clone()).await, Rotated::Done);
     let token = TokenState::Used { at: after(10), successor: None, had_successor: false };
     assert_eq!(token_state(&store, &record, "r1").await, token);
-    let expected = RefreshState { session: RefreshedSession::Known(after(10)), token };
+    let expected = RefreshState::new(RefreshedSession::Known(after(10)), token);
     assert_eq!(rotate(&store, alone).await, Rotated::Refused(expected));
     assert_eq!(token_state(&store, &record, "another").await, TokenState::Unused);
 }
@@ -66,7 +66,7 @@ pub(crate) async fn a_used_token_is_stored_until_its_expiry(store: Store) {
     let last = record.ends_at - Duration::from_millis(1);
     for id in 0..100 {
         let jti = format!("r{}", 10 + 2 * id);
-        let short = Rotation { until: BEGIN, ..exchange(&record, &jti, "next", last) };
+        let short = with!(exchange(&record, &jti, "next", last); until = BEGIN);
         assert_eq!(rotate(&store, short).await, Rotated::Done);
     }
     let again = rotate(&store, exchange(&record, "r1", "stolen", last)).await;
@@ -91,7 +91,7 @@ pub(crate) async fn p05_a_revoked_session_refuses(store: Store) {
     let used = begun(&store, ADA, "used").await;
     rotate(&store, exchange(&used, "used r1", "used r2", after(10))).await;
     let until = BEGIN + ABSOLUTE;
-    let row = row(&revoked, "session_ended", after(20));
+    let row = audit(&revoked, "session_ended", after(20));
     assert!(store.revoke(revoked.key, until, row).await.expect("the store answers"));
     store.write_tombstone(ended.key, until).await.expect("the store answers");
     revoke_all(&store, all_of(everything(), after(20))).await;
@@ -112,10 +112,10 @@ pub(crate) async fn p05_a_revoked_session_refuses(store: Store) {
 
 pub(crate) async fn only_activity_moves_the_last_activity(store: Store) {
     let record = begun(&store, ADA, "s").await;
-    let background = Rotation { is_activity: false, ..exchange(&record, "r1", "r2", after(10)) };
+    let background = with!(exchange(&record, "r1", "r2", after(10)); is_activity = false);
     assert_eq!(rotate(&store, background).await, Rotated::Done);
     assert_eq!(last_seen(&store, &record).await, [StoredSession::Active(BEGIN); 2]);
-    let alone = Rotation { successors: None, ..exchange(&record, "r2", "none", after(20)) };
+    let alone = with!(exchange(&record, "r2", "none", after(20)); successors = None);
     assert_eq!(rotate(&store, alone).await, Rotated::Done);
     assert_eq!(last_seen(&store, &record).await, [StoredSession::Active(after(20)); 2]);
     rotate(&store, exchange(&record, "r3", "r4", after(30))).await;

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use tower_sliding_session::{
     Timestamp,
-    audit::{AuditRecord, LogCategory},
+    audit::{AuditEvent, AuditRecord, AuditSubject},
     identity::{Scope, Scopes, StoreKey},
     store::{
-        BulkRevocation, Exempt, ListQuery, LogScope, RefreshAsk, RefreshState, Rotated, Rotation,
+        BulkRevocation, ListQuery, RefreshQuery, RefreshState, RevocationCutoff, Rotated, Rotation,
         SessionRecord, SuccessorPayloads, TokenState, Touch,
     },
 };
@@ -46,19 +46,10 @@ impl Person {
 
     /// The record of the session that this sign-in starts.
     pub(crate) fn signs_in(self, sid: &str, at: Timestamp) -> SessionRecord {
-        SessionRecord {
-            key: session(sid),
-            sid: sid.to_owned(),
-            sub: self.sub.to_owned(),
-            tenant: self.tenant.map(str::to_owned),
-            profile: None,
-            scopes: self.scopes(),
-            auth_time: at,
-            epoch: at,
-            idle: IDLE,
-            ends_at: at + ABSOLUTE,
-            last_seen: at,
-        }
+        let ends_at = at + ABSOLUTE;
+        let record =
+            SessionRecord::new(session(sid), sid, self.sub, self.scopes(), at, IDLE, ends_at);
+        with!(record; tenant = self.tenant.map(str::to_owned))
     }
 }
 
@@ -78,22 +69,15 @@ pub(crate) const fn after(millis: u64) -> Timestamp {
     Timestamp::from_millis(BEGIN.as_millis() + millis)
 }
 
-/// A security row about `record`.
-pub(crate) fn row(record: &SessionRecord, event: &str, at: Timestamp) -> AuditRecord {
-    AuditRecord {
-        at,
-        category: LogCategory::Security,
-        session: Some(record.key),
-        user: Some(record.scopes.user),
-        account: record.scopes.account,
-        event: event.to_owned().into(),
-        detail: "{}".into(),
-    }
+/// An audit record about the session of `record`.
+pub(crate) fn audit(record: &SessionRecord, event: &str, at: Timestamp) -> AuditRecord {
+    let subject = AuditSubject::from_session(record.key, &record.scopes);
+    AuditRecord::new(at, AuditEvent::from_stored(event, "{}"), subject)
 }
 
 pub(crate) async fn begin(store: &Store, record: &SessionRecord) -> Timestamp {
-    let row = row(record, "session_started", record.auth_time);
-    store.begin(record.clone(), row).await.expect("the store answers")
+    let audit = audit(record, "session_started", record.auth_time);
+    store.begin(record.clone(), audit).await.expect("the store answers")
 }
 
 /// Signs `person` in at [`BEGIN`].
@@ -108,36 +92,22 @@ pub(crate) async fn is_active(store: &Store, record: &SessionRecord, now: Timest
 }
 
 pub(crate) fn touch(now: Timestamp, token_activity: Timestamp) -> Touch {
-    Touch { now, token_activity, idle: IDLE, known_only: false }
+    Touch::new(now, token_activity, IDLE)
 }
 
-pub(crate) fn ask(record: &SessionRecord, jti: &str) -> RefreshAsk {
-    RefreshAsk {
-        session: record.key,
-        token: token(jti),
-        epoch: record.epoch,
-        scopes: record.scopes,
-    }
+pub(crate) fn ask(record: &SessionRecord, jti: &str) -> RefreshQuery {
+    RefreshQuery::new(record.key, token(jti), record.epoch, record.scopes)
 }
 
 pub(crate) fn successors(jti: &str) -> SuccessorPayloads {
-    SuccessorPayloads {
-        access: format!(r#"{{"jti":"access to {jti}"}}"#),
-        refresh: format!(r#"{{"jti":"{jti}"}}"#),
-        token: token(jti),
-    }
+    let access = format!(r#"{{"jti":"access to {jti}"}}"#);
+    SuccessorPayloads::new(access, format!(r#"{{"jti":"{jti}"}}"#), token(jti))
 }
 
 /// The rotation of the token `jti` to `next` by a refresh that is activity.
 pub(crate) fn exchange(record: &SessionRecord, jti: &str, next: &str, now: Timestamp) -> Rotation {
-    Rotation {
-        ask: ask(record, jti),
-        now,
-        until: record.ends_at,
-        successors: Some(successors(next)),
-        is_activity: true,
-        adopt: None,
-    }
+    let rotation = Rotation::new(ask(record, jti), now, record.ends_at);
+    with!(rotation; successors = Some(successors(next)), is_activity = true)
 }
 
 pub(crate) async fn rotate(store: &Store, rotation: Rotation) -> Rotated {
@@ -152,36 +122,22 @@ pub(crate) async fn token_state(store: &Store, record: &SessionRecord, jti: &str
     state(store, record, jti).await.token
 }
 
-/// A bulk revocation at `now` whose cutoff is the same millisecond.
+/// A bulk revocation at `now`, whose cutoff is that millisecond.
 pub(crate) fn all_of(scope: Scope, now: Timestamp) -> BulkRevocation {
-    BulkRevocation {
-        scope,
-        exempt: Exempt::None,
-        now,
-        mark: now,
-        until: now + ABSOLUTE,
-        log: AuditRecord {
-            at: now,
-            category: LogCategory::Security,
-            session: None,
-            user: None,
-            account: None,
-            event: "sessions_revoked_bulk".into(),
-            detail: r#"{"by":"owner"}"#.into(),
-        },
-    }
+    let event = AuditEvent::SessionsRevokedBulk { scope: scope.kind(), revoked_count: 0 };
+    let audit = AuditRecord::new(now, event, AuditSubject::from_scope(scope));
+    BulkRevocation::new(scope, now, RevocationCutoff::new(now, now + ABSOLUTE), audit)
 }
 
 pub(crate) async fn revoke_all(store: &Store, revocation: BulkRevocation) -> u64 {
     store.revoke_all(revocation).await.expect("the store answers")
 }
 
-/// The rows of the security log with this event, latest first.
-pub(crate) async fn rows(store: &Store, event: &str) -> Vec<AuditRecord> {
-    let log = LogScope { category: LogCategory::Security, scope: everything() };
-    let page = store.log(log, ListQuery::first(ListQuery::MAX_LIMIT)).await;
-    let rows = page.expect("the store answers").items;
-    rows.into_iter().filter(|row| row.event == event).collect()
+/// The audit records with this event, the latest first.
+pub(crate) async fn audited(store: &Store, event: &str) -> Vec<AuditRecord> {
+    let page = store.audit_log(everything(), ListQuery::first(ListQuery::MAX_LIMIT)).await;
+    let records = page.expect("the store answers").items;
+    records.into_iter().filter(|record| record.event.name() == event).collect()
 }
 
 /// The active sessions of a scope, in one page.

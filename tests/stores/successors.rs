@@ -15,7 +15,7 @@ use crate::{
 
 /// The rotation of the token `jti` of a session that the store may not know.
 fn adopting(record: &SessionRecord, jti: &str) -> Rotation {
-    Rotation { adopt: Some(record.clone()), ..exchange(record, jti, "next", after(10)) }
+    with!(exchange(record, jti, "next", after(10)); adopt = Some(record.clone()))
 }
 
 pub(crate) async fn a_successor_is_returned_while_it_is_unused(store: Store) {
@@ -37,7 +37,7 @@ pub(crate) async fn a_successor_is_returned_while_it_is_unused(store: Store) {
 pub(crate) async fn a_successor_that_was_consumed_is_not_returned(store: Store) {
     let record = begun(&store, ADA, "s").await;
     rotate(&store, exchange(&record, "r1", "r2", after(10))).await;
-    let alone = Rotation { successors: None, ..exchange(&record, "r2", "none", after(20)) };
+    let alone = with!(exchange(&record, "r2", "none", after(20)); successors = None);
     rotate(&store, alone).await;
     let used = |millis, had_successor| TokenState::Used {
         at: after(millis),
@@ -63,10 +63,10 @@ pub(crate) async fn a_successor_that_was_exchanged_is_not_returned(store: Store)
 pub(crate) async fn an_unknown_session_is_adopted(store: Store) {
     for (sid, is_activity, last_seen) in [("active", true, after(10)), ("not", false, BEGIN)] {
         let record = ADA.signs_in(sid, BEGIN);
-        let rotation = Rotation { is_activity, ..adopting(&record, sid) };
+        let rotation = with!(adopting(&record, sid); is_activity = is_activity);
         assert_eq!(rotate(&store, rotation).await, Rotated::Done);
         let kept = store.session(record.key, after(10)).await.expect("the store answers");
-        let expected = SessionRecord { last_seen, ..record.clone() };
+        let expected = with!(record.clone(); last_seen = last_seen);
         assert!(kept == Some(expected), "{sid}");
         let stored = store.get(record.key).await.expect("the store answers");
         assert_eq!(stored, StoredSession::Active(last_seen));
@@ -80,7 +80,7 @@ pub(crate) async fn an_unknown_session_is_adopted(store: Store) {
 
 pub(crate) async fn a_known_session_is_not_adopted(store: Store) {
     let record = begun(&store, ADA, "s").await;
-    let other = SessionRecord { ends_at: record.ends_at + ABSOLUTE, ..record.clone() };
+    let other = with!(record.clone(); ends_at = record.ends_at + ABSOLUTE);
     assert_eq!(rotate(&store, adopting(&other, "r1")).await, Rotated::Done);
     let kept = store.session(record.key, after(10)).await.expect("the store answers");
     assert!(kept.is_some_and(|kept| kept.ends_at == record.ends_at));

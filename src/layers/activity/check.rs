@@ -7,9 +7,7 @@ use std::{
 
 use http::{Request, Response};
 
-use super::{
-    ActivityLayer, OnStoreFailure, UnknownSessions, entry::ActivityEntry, layer::Settings,
-};
+use super::{ActivityLayer, OnStoreFailure, UnknownSessions, entry::PendingEntry, layer::Settings};
 use crate::{
     body::SessionBody,
     maybe_ready::{MaybeReady, REQUEST_TIME_LIMIT, Timed},
@@ -23,7 +21,7 @@ use crate::{
 /// The outcome of a check within a call.
 pub(crate) enum Check {
     /// The session is active; with the entry that the response completes, where entries are kept.
-    Passed(Option<Box<ActivityEntry>>),
+    Passed(Option<Box<PendingEntry>>),
     Rejected(Rejection),
     /// The store's answer is on its way.
     Waiting(PendingAnswer),
@@ -169,12 +167,18 @@ impl Settings {
         session: &Session,
         class: RequestClass,
         request: &Request<B>,
-    ) -> Option<Box<ActivityEntry>> {
+    ) -> Option<Box<PendingEntry>> {
         if !self.logs_activity || class != RequestClass::User {
             return None;
         }
         let audit_queue = self.enforcement.audit_queue.as_ref()?;
         let now = session.now(&*self.enforcement.clock);
-        Some(Box::new(ActivityEntry::begin(audit_queue, session, now, request)))
+        Some(Box::new(PendingEntry::new(
+            self.route_pattern.as_deref(),
+            audit_queue,
+            session,
+            now,
+            request,
+        )))
     }
 }

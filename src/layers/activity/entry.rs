@@ -1,75 +1,48 @@
-//! An entry of the activity log.
+//! An entry of the activity log, from the request to its response.
 
-use http::{Extensions, Method, Request, Response};
-use serde_json::json;
+use std::sync::Arc;
+
+use http::{Extensions, Request, Response};
 
 use crate::{
-    audit::{AuditQueue, AuditRecord, AuditSubject, LogCategory},
+    audit::{ActivityEntry, AuditQueue},
     rejection::Rejection,
     session::Session,
     time::Timestamp,
 };
 
-/// The activity log entry of a request; the response completes it.
-pub(crate) struct ActivityEntry {
+/// Finds the pattern of the route that a request matched.
+pub(crate) type RoutePattern = dyn Fn(&Extensions) -> Option<String> + Send + Sync;
+
+/// The entry of a request whose response is awaited.
+pub(crate) struct PendingEntry {
     audit_queue: AuditQueue,
-    at: Timestamp,
-    about: AuditSubject,
-    method: &'static str,
-    route: Option<Box<str>>,
+    entry: ActivityEntry,
 }
 
-impl ActivityEntry {
-    pub(super) fn begin<B>(
+impl PendingEntry {
+    pub(super) fn new<B>(
+        route_pattern: Option<&RoutePattern>,
         audit_queue: &AuditQueue,
         session: &Session,
         at: Timestamp,
         request: &Request<B>,
     ) -> Self {
-        Self {
-            audit_queue: audit_queue.clone(),
-            at,
-            about: session.token().audit_subject(),
-            method: known_method(request.method()),
-            route: route(request.extensions()),
-        }
+        let token = session.token();
+        let scopes = token.scopes();
+        let method = ActivityEntry::method_name(request.method());
+        let mut entry = ActivityEntry::new(at, token.session_key(), scopes.user, method, 0);
+        entry.account = scopes.account;
+        entry.route = route_pattern.and_then(|route| route(request.extensions())).map(Arc::from);
+        Self { audit_queue: audit_queue.clone(), entry }
     }
 
-    pub(crate) fn end<B>(&self, response: &Response<B>) {
-        let code = response.extensions().get::<Rejection>().map(Rejection::code);
-        let detail = json!({
-            "class": "user",
-            "method": self.method,
-            "route": self.route,
-            "status": response.status().as_u16(),
-            "code": code,
-        });
-        self.audit_queue.append(AuditRecord {
-            at: self.at,
-            category: LogCategory::Activity,
-            session: self.about.session,
-            user: self.about.user,
-            account: self.about.account,
-            event: "request".into(),
-            detail: detail.to_string().into(),
-        });
+    /// Records the entry with the status of `response`, and with the code of a rejection.
+    pub(crate) fn record<B>(&self, response: &Response<B>) {
+        let mut entry = self.entry.clone();
+        entry.status = response.status().as_u16();
+        let rejection = response.extensions().get::<Rejection>();
+        entry.code = rejection.map(|rejection| rejection.code().into());
+        self.audit_queue.record_activity(entry);
     }
-}
-
-/// A log holds no text of the client: of a method of its own it says `other`.
-fn known_method(method: &Method) -> &'static str {
-    const KNOWN: [&str; 9] =
-        ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
-    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
-}
-
-/// The pattern of the route, where a router has left it; the path itself is the client's text.
-#[cfg(feature = "axum-router")]
-fn route(extensions: &Extensions) -> Option<Box<str>> {
-    extensions.get::<axum::extract::MatchedPath>().map(|path| path.as_str().into())
-}
-
-#[cfg(not(feature = "axum-router"))]
-fn route(_: &Extensions) -> Option<Box<str>> {
-    None
 }

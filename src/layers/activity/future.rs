@@ -11,7 +11,7 @@ use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::{ActivityLayer, check::PendingAnswer, entry::ActivityEntry};
+use super::{ActivityLayer, check::PendingAnswer, entry::PendingEntry};
 use crate::{body::SessionBody, session::Session};
 
 const NOT_POLLED_AGAIN: &str = "the future is not polled after completion";
@@ -30,7 +30,7 @@ pin_project! {
 pin_project! {
     #[project = StateProjection]
     enum State<F, S, ReqBody, ResBody> {
-        Inner { #[pin] future: F, entry: Option<Box<ActivityEntry>> },
+        Inner { #[pin] future: F, entry: Option<Box<PendingEntry>> },
         // Rejections are rare: the box keeps every other future small.
         Answer { response: Option<Box<Response<SessionBody<ResBody>>>> },
         Waiting { waiting: Option<Box<Waiting<S, ReqBody>>> },
@@ -56,7 +56,7 @@ where
     }
 
     /// With the activity log entry that the response completes.
-    pub(super) fn with_entry(future: S::Future, entry: Option<Box<ActivityEntry>>) -> Self {
+    pub(super) fn with_entry(future: S::Future, entry: Option<Box<PendingEntry>>) -> Self {
         Self { state: State::Inner { future, entry } }
     }
 
@@ -83,7 +83,7 @@ where
                 StateProjection::Inner { future, entry } => {
                     let polled = future.poll(cx);
                     if let (Poll::Ready(Ok(response)), Some(entry)) = (&polled, entry) {
-                        entry.end(response);
+                        entry.record(response);
                     }
                     return polled.map_ok(|response| response.map(SessionBody::inner));
                 }

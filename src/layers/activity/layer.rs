@@ -2,9 +2,10 @@
 
 use std::{fmt, sync::Arc};
 
+use http::Extensions;
 use tower_layer::Layer;
 
-use super::{ActivityService, OnStoreFailure, UnknownSessions};
+use super::{ActivityService, OnStoreFailure, UnknownSessions, entry::RoutePattern};
 use crate::{
     audit::AuditQueue,
     clock::{Clock, SystemClock},
@@ -23,7 +24,7 @@ use crate::{
 ///
 /// ```
 /// use std::time::Duration;
-/// use http::{Request, Response, StatusCode};
+/// use http::{Extensions, Request, Response, StatusCode};
 /// use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 /// use tower_sliding_session::{
 ///     Clock, ManualClock, Policy, Session, Timestamp, layers::ActivityLayer,
@@ -69,6 +70,7 @@ pub(super) struct Settings {
     pub(super) unknown: UnknownSessions,
     pub(super) rejections: Option<Arc<dyn MakeRejection>>,
     pub(super) logs_activity: bool,
+    pub(super) route_pattern: Option<Arc<RoutePattern>>,
 }
 
 impl ActivityLayer {
@@ -92,6 +94,7 @@ impl ActivityLayer {
                 unknown: UnknownSessions::Adopt,
                 rejections: None,
                 logs_activity: false,
+                route_pattern: None,
             }),
         }
     }
@@ -143,6 +146,21 @@ impl ActivityLayer {
     /// method, route pattern, status, and the code of an inner rejection. Default: off.
     pub fn log_activity(self) -> Self {
         self.with(|settings| settings.logs_activity = true)
+    }
+
+    /// Sets how the route pattern of an activity entry is found, such as `/documents/{id}`: in the
+    /// extensions that the router has left in the request. By default entries have none. The
+    /// path itself is text of the client and never part of an entry.
+    pub fn route_pattern<F>(self, pattern: F) -> Self
+    where
+        F: Fn(&Extensions) -> Option<String> + Send + Sync + 'static,
+    {
+        self.with_route_pattern(Arc::new(pattern))
+    }
+
+    /// As [`route_pattern`](Self::route_pattern), with a function that is shared already.
+    pub(crate) fn with_route_pattern(self, pattern: Arc<RoutePattern>) -> Self {
+        self.with(|settings| settings.route_pattern = Some(pattern))
     }
 }
 

@@ -7,7 +7,12 @@ mod layer;
 mod service;
 mod settings;
 
-pub(crate) use self::{check::Check, entry::ActivityEntry, future::Waiting, service::take_ready};
+pub(crate) use self::{
+    check::Check,
+    entry::{PendingEntry, RoutePattern},
+    future::Waiting,
+    service::take_ready,
+};
 pub use self::{
     future::ResponseFuture,
     layer::ActivityLayer,

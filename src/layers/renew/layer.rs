@@ -7,7 +7,7 @@ use tower_layer::Layer;
 
 use super::{RenewService, RenewalContext};
 use crate::{
-    audit::{AuditEvent, AuditQueue},
+    audit::{AuditEvent, AuditQueue, AuditRecord},
     clock::{Clock, SystemClock},
     policy::Profiles,
     session::Session,
@@ -143,9 +143,10 @@ impl RenewLayer {
 }
 
 impl Settings {
-    pub(super) fn note(&self, event: &AuditEvent, session: &Session) {
+    pub(super) fn record(&self, event: AuditEvent, session: &Session) {
         if let Some(audit_queue) = &self.audit_queue {
-            audit_queue.note(event, self.clock.now(), &session.token().audit_subject());
+            let subject = session.token().audit_subject(Some(audit_queue));
+            audit_queue.record(AuditRecord::new(self.clock.now(), event, subject));
         }
     }
 }

@@ -102,12 +102,12 @@ impl PendingRenewal {
             Ok(ClaimsUpdate::Replace(claims)) => Some(Some(claims.0)),
             Ok(ClaimsUpdate::Deny) => {
                 tracing::debug!("not renewed: the claims source denied it");
-                self.settings.note(&AuditEvent::RenewalDenied, &self.session);
+                self.settings.record(AuditEvent::RenewalDenied, &self.session);
                 None
             }
             Ok(ClaimsUpdate::End) => {
                 tracing::debug!("not renewed: the claims source ended the session");
-                self.settings.note(&AuditEvent::RenewalDenied, &self.session);
+                self.settings.record(AuditEvent::RenewalDenied, &self.session);
                 // A failure is logged there, and the token expires in any case.
                 let _ = self.session.sign_out().await;
                 None
@@ -163,7 +163,7 @@ impl PendingRenewal {
         match mint(&self.settings.keys, &payload, Purpose::Access) {
             Ok(token) => {
                 tracing::debug!("token renewed");
-                self.settings.note(&AuditEvent::SessionRenewed, &self.session);
+                self.settings.record(AuditEvent::SessionRenewed, &self.session);
                 Some(Minted { token, life: self.times.exp.since(self.now) })
             }
             Err(error) => {

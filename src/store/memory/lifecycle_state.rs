@@ -1,18 +1,20 @@
-//! What the store in memory knows of sessions beyond their last activity.
+//! What the memory store knows of sessions beyond their last activity.
 
 mod logs;
 mod records;
 mod tokens;
 
 pub(super) use self::records::cursor;
-use self::{logs::Logs, records::Records, tokens::Tokens};
+use self::{logs::Log, records::Records, tokens::Tokens};
+use crate::audit::{ActivityEntry, AuditRecord};
 
-/// Records, used refresh tokens and logs: whoever reads or changes any holds the lock of all.
+/// Records, used refresh tokens and logs, behind one lock.
 pub(super) struct LifecycleState {
     pub(super) records: Records,
     pub(super) tokens: Tokens,
-    pub(super) logs: Logs,
-    /// How many bulk revocations there were: once in a while one clears the marks.
+    pub(super) audit_log: Log<AuditRecord>,
+    pub(super) activity_log: Log<ActivityEntry>,
+    /// The number of bulk revocations so far: every so many of them remove expired cutoffs.
     pub(super) revocations: usize,
 }
 
@@ -21,7 +23,8 @@ impl LifecycleState {
         Self {
             records: Records::new(max_sessions),
             tokens: Tokens::new(max_sessions),
-            logs: Logs::default(),
+            audit_log: Log::default(),
+            activity_log: Log::default(),
             revocations: 0,
         }
     }

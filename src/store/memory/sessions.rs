@@ -56,7 +56,7 @@ use crate::{
 /// let session = StoreKey::session(None, "a-session");
 /// let now = Timestamp::from_secs(1_800_000_000);
 /// let idle = Duration::from_secs(1200);
-/// let touch = Touch { now, token_activity: now, idle, known_only: false };
+/// let touch = Touch::new(now, now, idle);
 /// assert_eq!(store.touch(session, touch).await?, TouchOutcome::Active(None));
 ///
 /// store.write_tombstone(session, now + Duration::from_secs(3600)).await?;
@@ -141,7 +141,11 @@ impl MemoryStore {
         peeked.unwrap_or(StoredSession::Unknown)
     }
 
-    pub(super) fn end_now(&self, session: StoreKey, until: Timestamp) -> Result<(), StoreError> {
+    pub(super) fn write_tombstone_now(
+        &self,
+        session: StoreKey,
+        until: Timestamp,
+    ) -> Result<(), StoreError> {
         if self.table.get(&session, |entry| entry.end(until)).is_some() {
             return Ok(());
         }
@@ -180,7 +184,7 @@ impl SessionStore for MemoryStore {
     /// # Errors
     /// If the store is full of tombstones; to find out, it looks at every entry.
     fn write_tombstone(&self, session: StoreKey, until: Timestamp) -> MaybeReady<()> {
-        MaybeReady::ready(self.end_alone(session, until))
+        MaybeReady::ready(self.revoke_alone(session, until))
     }
 
     fn revocations(&self) -> Option<Arc<Revocations>> {

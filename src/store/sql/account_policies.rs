@@ -1,11 +1,10 @@
-//! What the owners of accounts have decided.
+//! Account policies: `tss_account_policies`.
 
 use super::{
-    Inner, Transaction,
+    Inner, Transaction, audit_log,
     change_feed::{Change, ChangeFeed},
     database::Tx,
     failure::Failure,
-    logs,
     value::{Args, Row},
 };
 use crate::{
@@ -30,25 +29,26 @@ fn read(row: Option<&Row>) -> Result<TimeoutOverrides, Failure> {
 }
 
 impl Transaction for OverridesChange {
-    /// What there is to hear of it, if it was made.
+    /// The change, if it was made.
     type Answer = Option<Change>;
 
     async fn run(&self, tx: &mut Tx) -> Result<Option<Change>, Failure> {
-        let turn = ChangeFeed::take(tx).await?;
+        let feed = ChangeFeed::lock(tx).await?;
         let present = tx.first(SELECT, Args::new().key(self.account)).await?;
         if read(present.as_ref())? != self.old {
             return Ok(None);
         }
-        // What is undecided again stays as a row: a node that reads all there is hears of it.
+        // Default overrides are kept as a row, so that a node that reads everything again applies
+        // them.
         let sql = "INSERT INTO tss_account_policies (account, idle, absolute) VALUES ($1, $2, $3)
             ON CONFLICT (account) DO UPDATE SET
                 idle = excluded.idle, absolute = excluded.absolute";
         let args = Args::new().key(self.account);
         let args = args.maybe_span(self.new.idle).maybe_span(self.new.absolute);
         tx.execute(sql, args).await?;
-        let changes = Change::TimeoutOverrides { account: self.account, overrides: self.new };
-        turn.publish(tx, &[changes]).await?;
-        logs::write(tx, std::slice::from_ref(&self.log)).await?;
-        Ok(Some(changes))
+        let change = Change::TimeoutOverrides { account: self.account, overrides: self.new };
+        feed.publish(tx, &[change]).await?;
+        audit_log::write(tx, std::slice::from_ref(&self.audit)).await?;
+        Ok(Some(change))
     }
 }

@@ -1,4 +1,4 @@
-//! What one node tells the others, in the order in which it was committed.
+//! The change feed: what one node publishes for the others, in the order of the commits.
 
 use super::{
     Inner,
@@ -11,48 +11,55 @@ use crate::{
     time::Timestamp,
 };
 
-/// Something that every node must hear.
+/// A change that every node applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
-    Ended { session: StoreKey, until: Timestamp },
-    Spared { session: StoreKey, at: Timestamp, until: Timestamp },
-    Mark { scope: StoreKey, at: Timestamp, until: Timestamp },
+    /// A session has a tombstone.
+    Revoked { session: StoreKey, until: Timestamp },
+    /// A session is exempt from cutoffs at or before `at`.
+    Exempt { session: StoreKey, at: Timestamp, until: Timestamp },
+    /// A scope has a revocation cutoff.
+    Cutoff { scope: StoreKey, cutoff: RevocationCutoff },
+    /// An account has these overrides.
     TimeoutOverrides { account: StoreKey, overrides: TimeoutOverrides },
 }
 
-/// How many rows are written, or read, by one statement.
+/// The most changes that one statement writes or reads.
 const PIECE: usize = 500;
 const PIECE_LIMIT: i64 = 500;
 
 const COLUMNS: usize = 9;
 
-/// A transaction's place in the order of news. Whoever holds one holds back all others until its
-/// transaction has ended, so that no node ever reads past news that are still to come.
+/// The change feed, locked by a transaction; with the transaction's sequence number.
+///
+/// The lock is held until the transaction ends, so that changes are committed in the order of
+/// their sequence numbers: a node never reads past a change that is committed later.
 pub(super) struct ChangeFeed(i64);
 
 impl ChangeFeed {
-    /// Taken before any session is written, by every step that has news: who waits for a turn
-    /// holds nothing that its holder may want.
-    pub(super) async fn take(tx: &mut Tx) -> Result<Self, Failure> {
+    /// Locks the feed. Every transaction that publishes does so before it writes any session, so
+    /// that a transaction that waits for the lock holds no row that the lock's owner needs.
+    pub(super) async fn lock(tx: &mut Tx) -> Result<Self, Failure> {
         let sql = "UPDATE tss_change_seq SET seq = seq + 1 WHERE one = 1 RETURNING seq";
         let row = tx.first(sql, Args::new()).await?;
-        let row = row.ok_or_else(|| StoreError::new("the database has lost its head row"))?;
+        let row = row.ok_or_else(no_head)?;
         Ok(Self(row.int(0)?))
     }
 
-    /// Writes down news; they are heard in this order. Once a turn.
+    /// Publishes changes in this order. Once per transaction.
     pub(super) async fn publish(self, tx: &mut Tx, changes: &[Change]) -> Result<(), Failure> {
         let mut item = 0;
         for piece in changes.chunks(PIECE) {
             let mut args = Args::new();
-            for changes in piece {
+            for change in piece {
                 item += 1;
-                args = changes.write(args.int(self.0).int(item).time(tx.begun));
+                args = change.write(args.int(self.0).int(item).time(tx.begun));
             }
             let rows = placeholders(piece.len(), COLUMNS);
             let sql = format!(
-                "INSERT INTO tss_changes (seq, item, recorded_at, kind, key, at, until, idle, absolute)
-                 VALUES {rows}"
+                "INSERT INTO tss_changes
+                    (seq, item, recorded_at, kind, key, at, until, idle, absolute)
+                VALUES {rows}"
             );
             tx.execute(sql, args).await?;
         }
@@ -63,13 +70,13 @@ impl ChangeFeed {
 impl Change {
     fn write(&self, args: Args) -> Args {
         match *self {
-            Self::Ended { session, until } => {
+            Self::Revoked { session, until } => {
                 args.int(0).key(session).maybe_time(None).time(until).int(0).int(0)
             }
-            Self::Spared { session, at, until } => {
+            Self::Exempt { session, at, until } => {
                 args.int(1).key(session).time(at).time(until).int(0).int(0)
             }
-            Self::Mark { scope, at, until } => {
+            Self::Cutoff { scope, cutoff: RevocationCutoff { at, until } } => {
                 args.int(2).key(scope).time(at).time(until).int(0).int(0)
             }
             Self::TimeoutOverrides { account, overrides } => (args.int(3).key(account))
@@ -80,13 +87,16 @@ impl Change {
         }
     }
 
-    /// None of a kind that a later version of this crate has written.
+    /// Returns `None` for a kind that a later version of this crate has written.
     fn read(row: &Row) -> Result<Option<Self>, Failure> {
         let key = row.key(5)?;
         Ok(Some(match row.int(4)? {
-            0 => Self::Ended { session: key, until: row.time(7)? },
-            1 => Self::Spared { session: key, at: row.time(6)?, until: row.time(7)? },
-            2 => Self::Mark { scope: key, at: row.time(6)?, until: row.time(7)? },
+            0 => Self::Revoked { session: key, until: row.time(7)? },
+            1 => Self::Exempt { session: key, at: row.time(6)?, until: row.time(7)? },
+            2 => {
+                let cutoff = RevocationCutoff { at: row.time(6)?, until: row.time(7)? };
+                Self::Cutoff { scope: key, cutoff }
+            }
             3 => {
                 let overrides =
                     TimeoutOverrides { idle: row.maybe_span(8)?, absolute: row.maybe_span(9)? };
@@ -97,129 +107,136 @@ impl Change {
     }
 }
 
-/// The last news that were read.
+/// The position of the last change that was read.
 #[derive(Clone, Copy)]
 pub(super) struct ChangePosition {
     seq: i64,
     item: i64,
 }
 
-/// The news behind `place`, and whether there may be more; `None` if `place` is unknown or some
-/// behind it were forgotten: then all there is must be read anew.
-async fn read_behind(
+/// Reads the changes after `position` and moves it behind them. Returns them, and whether there
+/// may be more; or `None` if changes after `position` were removed already, or the feed is another
+/// one: then everything must be read again.
+async fn read_after(
     database: &Database,
-    place: &mut ChangePosition,
+    position: &mut ChangePosition,
 ) -> Result<Option<(Vec<Change>, bool)>, Failure> {
     let sql =
         "SELECT h.seq, h.trimmed_to, n.seq, n.item, n.kind, n.key, n.at, n.until, n.idle, n.absolute
         FROM tss_change_seq AS h
         LEFT JOIN tss_changes AS n ON (n.seq, n.item) > ($1, $2)
         WHERE h.one = 1 ORDER BY n.seq, n.item LIMIT $3";
-    let args = Args::new().int(place.seq).int(place.item).int(PIECE_LIMIT);
+    let args = Args::new().int(position.seq).int(position.item).int(PIECE_LIMIT);
     let rows = database.fetch(sql, args).await?;
     let mut changes = Vec::new();
-    let mut behind = *place;
+    let mut last = *position;
     for row in &rows {
-        // A head that went back is another database than the one that was read before.
-        if row.int(1)? > place.seq || row.int(0)? < place.seq {
+        // A sequence number that went back is the one of another database.
+        if row.int(1)? > position.seq || row.int(0)? < position.seq {
             return Ok(None);
         }
         let Some(seq) = row.maybe_int(2)? else { continue };
-        behind = ChangePosition { seq, item: row.int(3)? };
+        last = ChangePosition { seq, item: row.int(3)? };
         changes.extend(Change::read(row)?);
     }
-    *place = behind;
+    *position = last;
     Ok(Some((changes, rows.len() >= PIECE)))
 }
 
-/// Everything that stands at `now`, and the place of the news behind it.
+/// Reads everything that is kept at `now` as changes, and the position to go on from.
 async fn read_all(
     database: &Database,
     now: Timestamp,
 ) -> Result<(Vec<Change>, ChangePosition), Failure> {
-    // The place first: what is committed meanwhile is heard twice, and none is missed.
+    // The position first: a change that is committed meanwhile is applied twice, and none is
+    // missed.
     let sql = "SELECT seq FROM tss_change_seq WHERE one = 1";
     let head = database.fetch(sql, Args::new()).await?;
-    let head = head.first().ok_or_else(|| StoreError::new("the database has lost its head row"))?;
-    let place = ChangePosition { seq: head.int(0)?, item: i64::MAX };
-    let mut marks = Vec::new();
+    let head = head.first().ok_or_else(no_head)?;
+    let position = ChangePosition { seq: head.int(0)?, item: i64::MAX };
+    let mut cutoffs = Vec::new();
     let mut latest = now;
     let sql = "SELECT scope, at, until FROM tss_revocations WHERE until > $1";
     for row in database.fetch(sql, Args::new().time(now)).await? {
-        latest = latest.max(row.time(2)?);
-        marks.push(Change::Mark { scope: row.key(0)?, at: row.time(1)?, until: row.time(2)? });
+        let cutoff = RevocationCutoff { at: row.time(1)?, until: row.time(2)? };
+        latest = latest.max(cutoff.until);
+        cutoffs.push(Change::Cutoff { scope: row.key(0)?, cutoff });
     }
-    // Read after the marks, so that none is heard without those that it spares; heard before.
+    // Read after the cutoffs, so that no cutoff is read without its exempt sessions; applied
+    // before them.
     let mut changes = Vec::new();
     let sql =
         "SELECT key, exempt_until FROM tss_sessions WHERE exempt_until > 0 AND forget_at > $1";
     for row in database.fetch(sql, Args::new().time(now)).await? {
-        changes.push(Change::Spared { session: row.key(0)?, at: row.time(1)?, until: latest });
+        changes.push(Change::Exempt { session: row.key(0)?, at: row.time(1)?, until: latest });
     }
-    changes.append(&mut marks);
+    changes.append(&mut cutoffs);
     let sql = "SELECT account, idle, absolute FROM tss_account_policies";
     for row in database.fetch(sql, Args::new()).await? {
         let overrides = TimeoutOverrides { idle: row.maybe_span(1)?, absolute: row.maybe_span(2)? };
         changes.push(Change::TimeoutOverrides { account: row.key(0)?, overrides });
     }
-    Ok((changes, place))
+    Ok((changes, position))
+}
+
+fn no_head() -> StoreError {
+    StoreError::new("the table tss_change_seq has no row")
 }
 
 impl Inner {
-    /// Reads what other nodes have committed since it was last asked. One statement, if that was
-    /// not long ago.
+    /// Reads and applies the changes of other nodes since the last reading: one statement, unless
+    /// there are many.
     pub(super) async fn sync(&self) -> Result<(), StoreError> {
-        let mut place = self.sync_state.place.lock().await;
-        self.sync_from(&mut place).await
+        let mut position = self.sync_state.position.lock().await;
+        self.sync_from(&mut position).await
     }
 
-    /// Listens, if it could not for so long that what this node knows may not be relied upon.
+    /// Syncs if the last reading is too old to rely on.
     pub(super) async fn sync_if_stale(&self) -> Result<(), StoreError> {
         if self.is_up_to_date() {
             return Ok(());
         }
-        let mut place = self.sync_state.place.lock().await;
-        // Another request may have listened while this one waited.
+        let mut position = self.sync_state.position.lock().await;
+        // Another request may have synced while this one waited.
         if self.is_up_to_date() {
             return Ok(());
         }
-        self.sync_from(&mut place).await
+        self.sync_from(&mut position).await
     }
 
-    async fn sync_from(&self, place: &mut Option<ChangePosition>) -> Result<(), StoreError> {
+    async fn sync_from(&self, position: &mut Option<ChangePosition>) -> Result<(), StoreError> {
         let asked_at = self.clock.now();
-        while let Some(behind) = place {
-            let Some((changes, more)) = read_behind(&self.database, behind).await? else {
-                *place = None;
+        while let Some(last) = position {
+            let Some((changes, has_more)) = read_after(&self.database, last).await? else {
+                *position = None;
                 break;
             };
             self.apply(&changes);
-            if !more {
-                self.sync_state.note(asked_at);
+            if !has_more {
+                self.sync_state.set_synced_at(asked_at);
                 return Ok(());
             }
         }
-        let (changes, at) = read_all(&self.database, asked_at).await?;
+        let (changes, last) = read_all(&self.database, asked_at).await?;
         self.node_cache.invalidate();
         self.apply(&changes);
-        *place = Some(at);
-        self.sync_state.note(asked_at);
+        *position = Some(last);
+        self.sync_state.set_synced_at(asked_at);
         Ok(())
     }
 
-    /// Takes news to heart, this node's own too, as soon as they are committed.
+    /// Applies changes to what this node knows: those of other nodes as they are read, its own as
+    /// soon as they are committed.
     pub(super) fn apply(&self, changes: &[Change]) {
-        for changes in changes {
-            match *changes {
-                Change::Ended { session, until } => {
+        for change in changes {
+            match *change {
+                Change::Revoked { session, until } => {
                     self.node_cache.end(session, until, self.clock.now());
                 }
-                Change::Spared { session, at, until } => {
-                    self.revocations.exempt(session, at, until)
+                Change::Exempt { session, at, until } => {
+                    self.revocations.exempt(session, at, until);
                 }
-                Change::Mark { scope, at, until } => {
-                    self.revocations.add_cutoff(scope, RevocationCutoff::new(at, until))
-                }
+                Change::Cutoff { scope, cutoff } => self.revocations.add_cutoff(scope, cutoff),
                 Change::TimeoutOverrides { account, overrides } => {
                     self.account_policies.set_overrides(account, overrides);
                 }

@@ -33,7 +33,7 @@ impl Inner {
             is_more |= self.database.execute(statement, args).await? >= STEP;
         }
         is_more |= self.commit(&TrimChanges(now - CHANGES_KEPT_FOR)).await? >= STEP;
-        is_more |= logs::forget_surplus(&self.database).await?;
+        is_more |= logs::remove_surplus(&self.database).await?;
         Ok(is_more)
     }
 }

@@ -1,16 +1,16 @@
-//! The durable store as one of whole session lives: each step, and what this node makes of it.
+//! The SQL store as a lifecycle store: each transaction, and what this node does after its commit.
 
 use std::sync::Arc;
 
-use super::{Inner, SqlStore, change_feed::Change, revocation::End, rotation, sessions::Begin};
+use super::{Inner, SqlStore, change_feed::Change, revocation::Revoke, rotation, sessions::Begin};
 use crate::{
-    audit::AuditRecord,
+    audit::{ActivityEntry, AuditRecord},
     identity::{Scope, StoreKey},
     maybe_ready::{MaybeReady, StoreError},
     policy::TimeoutOverrides,
     store::{
-        ActiveUser, BulkRevocation, LifecycleStore, ListQuery, LogScope, OverridesChange, Page,
-        RefreshAsk, RefreshState, RefreshedSession, Rotated, Rotation, SessionRecord,
+        ActiveUser, BulkRevocation, LifecycleQueries, LifecycleStore, ListQuery, OverridesChange,
+        Page, RefreshQuery, RefreshState, RefreshedSession, Rotated, Rotation, SessionRecord,
         node_cache::Stored,
     },
     time::Timestamp,
@@ -21,20 +21,20 @@ impl Inner {
         let generation = self.node_cache.generation();
         let epoch = self.commit(&begin).await?;
         let SessionRecord { key, idle, last_seen, .. } = begin.record;
-        // A request that comes first finds it here.
+        // The first request finds it in the cache.
         self.node_cache.remember(key, Stored { last_seen, idle, generation }, last_seen);
         Ok(epoch)
     }
 
-    async fn refresh_state(&self, ask: RefreshAsk) -> Result<RefreshState, StoreError> {
-        let rows = self.database.fetch(rotation::STATE, rotation::asked(ask)).await?;
-        Ok(self.seen_here(rotation::state(rows.first(), ask)?, ask.session))
+    async fn refresh_state(&self, query: RefreshQuery) -> Result<RefreshState, StoreError> {
+        let rows = self.database.fetch(rotation::STATE, rotation::args(query)).await?;
+        Ok(self.with_cached_activity(rotation::state(rows.first(), query)?, query.session))
     }
 
     async fn rotate(&self, rotation: Rotation) -> Result<Rotated, StoreError> {
-        let session = rotation.ask.session;
+        let session = rotation.query.session;
         Ok(match self.commit(&rotation).await? {
-            Rotated::Refused(state) => Rotated::Refused(self.seen_here(state, session)),
+            Rotated::Refused(state) => Rotated::Refused(self.with_cached_activity(state, session)),
             Rotated::Done => {
                 if rotation.is_activity {
                     self.node_cache.raise(&session, rotation.now);
@@ -44,23 +44,23 @@ impl Inner {
         })
     }
 
-    /// With the activity that this node has not written yet.
-    fn seen_here(&self, state: RefreshState, session: StoreKey) -> RefreshState {
+    /// Adds the activity that this node has not written yet.
+    fn with_cached_activity(&self, state: RefreshState, session: StoreKey) -> RefreshState {
         let RefreshedSession::Known(stored) = state.session else { return state };
         let session = RefreshedSession::Known(self.node_cache.last_seen(&session, stored));
         RefreshState { session, ..state }
     }
 
-    /// Whether the session was live; known only where it is to be logged.
-    pub(super) async fn end(
+    /// Returns whether the session was active, if there is an audit record to write.
+    pub(super) async fn revoke(
         &self,
         session: StoreKey,
         until: Timestamp,
-        log: Option<AuditRecord>,
+        audit: Option<AuditRecord>,
     ) -> Result<bool, StoreError> {
-        let was_live = self.commit(&End { session, until, log }).await?;
-        self.apply(&[Change::Ended { session, until }]);
-        Ok(was_live)
+        let was_active = self.commit(&Revoke { session, until, audit }).await?;
+        self.apply(&[Change::Revoked { session, until }]);
+        Ok(was_active)
     }
 
     async fn revoke_all(&self, revocation: BulkRevocation) -> Result<u64, StoreError> {
@@ -70,24 +70,24 @@ impl Inner {
     }
 
     async fn set_overrides(&self, change: OverridesChange) -> Result<bool, StoreError> {
-        let changes = self.commit(&change).await?;
-        // Read in its turn: another node's later change may have been heard already.
-        if changes.is_some() && self.sync().await.is_err() {
-            self.apply(changes.as_slice());
+        let change = self.commit(&change).await?;
+        // Read from the feed, in order: a later change of another node may be applied already.
+        if change.is_some() && self.sync().await.is_err() {
+            self.apply(change.as_slice());
         }
-        Ok(changes.is_some())
+        Ok(change.is_some())
     }
 }
 
 impl LifecycleStore for SqlStore {
-    fn begin(&self, record: SessionRecord, log: AuditRecord) -> MaybeReady<Timestamp> {
+    fn begin(&self, record: SessionRecord, audit: AuditRecord) -> MaybeReady<Timestamp> {
         let store = Arc::clone(&self.0);
-        MaybeReady::new(async move { store.begin(Begin { record, log }).await })
+        MaybeReady::new(async move { store.begin(Begin { record, audit }).await })
     }
 
-    fn refresh_state(&self, ask: RefreshAsk) -> MaybeReady<RefreshState> {
+    fn refresh_state(&self, query: RefreshQuery) -> MaybeReady<RefreshState> {
         let store = Arc::clone(&self.0);
-        MaybeReady::new(async move { store.refresh_state(ask).await })
+        MaybeReady::new(async move { store.refresh_state(query).await })
     }
 
     fn rotate(&self, rotation: Rotation) -> MaybeReady<Rotated> {
@@ -95,9 +95,9 @@ impl LifecycleStore for SqlStore {
         MaybeReady::new(async move { store.rotate(rotation).await })
     }
 
-    fn revoke(&self, session: StoreKey, until: Timestamp, log: AuditRecord) -> MaybeReady<bool> {
+    fn revoke(&self, session: StoreKey, until: Timestamp, audit: AuditRecord) -> MaybeReady<bool> {
         let store = Arc::clone(&self.0);
-        MaybeReady::new(async move { store.end(session, until, Some(log)).await })
+        MaybeReady::new(async move { store.revoke(session, until, Some(audit)).await })
     }
 
     fn revoke_all(&self, revocation: BulkRevocation) -> MaybeReady<u64> {
@@ -105,6 +105,28 @@ impl LifecycleStore for SqlStore {
         MaybeReady::new(async move { store.revoke_all(revocation).await })
     }
 
+    fn overrides(&self, account: StoreKey) -> MaybeReady<TimeoutOverrides> {
+        let store = Arc::clone(&self.0);
+        MaybeReady::new(async move { store.overrides(account).await })
+    }
+
+    fn set_overrides(&self, change: OverridesChange) -> MaybeReady<bool> {
+        let store = Arc::clone(&self.0);
+        MaybeReady::new(async move { store.set_overrides(change).await })
+    }
+
+    fn append_audit(&self, records: Arc<[AuditRecord]>) -> MaybeReady<()> {
+        let store = Arc::clone(&self.0);
+        MaybeReady::new(async move { store.append_audit(records).await })
+    }
+
+    fn append_activity(&self, entries: Arc<[ActivityEntry]>) -> MaybeReady<()> {
+        let store = Arc::clone(&self.0);
+        MaybeReady::new(async move { store.append_activity(entries).await })
+    }
+}
+
+impl LifecycleQueries for SqlStore {
     fn sessions(
         &self,
         scope: Scope,
@@ -125,28 +147,18 @@ impl LifecycleStore for SqlStore {
         account: StoreKey,
         limit: u32,
         now: Timestamp,
-    ) -> MaybeReady<Vec<ActiveUser>> {
+    ) -> Option<MaybeReady<Vec<ActiveUser>>> {
         let store = Arc::clone(&self.0);
-        MaybeReady::new(async move { store.active_users(account, limit, now).await })
+        Some(MaybeReady::new(async move { store.active_users(account, limit, now).await }))
     }
 
-    fn overrides(&self, account: StoreKey) -> MaybeReady<TimeoutOverrides> {
+    fn audit_log(&self, scope: Scope, query: ListQuery) -> MaybeReady<Page<AuditRecord>> {
         let store = Arc::clone(&self.0);
-        MaybeReady::new(async move { store.overrides(account).await })
+        MaybeReady::new(async move { store.audit_log(scope, query).await })
     }
 
-    fn set_overrides(&self, change: OverridesChange) -> MaybeReady<bool> {
+    fn activity_log(&self, scope: Scope, query: ListQuery) -> MaybeReady<Page<ActivityEntry>> {
         let store = Arc::clone(&self.0);
-        MaybeReady::new(async move { store.set_overrides(change).await })
-    }
-
-    fn append(&self, rows: Vec<AuditRecord>) -> MaybeReady<()> {
-        let store = Arc::clone(&self.0);
-        MaybeReady::new(async move { store.append(rows).await })
-    }
-
-    fn log(&self, log: LogScope, query: ListQuery) -> MaybeReady<Page<AuditRecord>> {
-        let store = Arc::clone(&self.0);
-        MaybeReady::new(async move { store.log(log, query).await })
+        MaybeReady::new(async move { store.activity_log(scope, query).await })
     }
 }

@@ -1,8 +1,8 @@
-//! What there is: sessions, and users with one.
+//! Lists of sessions and of their users.
 
 use super::{
     Inner,
-    sessions::{RECORD, column, live, record},
+    sessions::{RECORD, active, column, record},
     value::Args,
 };
 use crate::{
@@ -19,24 +19,23 @@ impl Inner {
         query: ListQuery,
         now: Timestamp,
     ) -> Result<Page<SessionRecord>, StoreError> {
-        let (column, live) = (column(scope), live("$2"));
+        let (column, active) = (column(scope), active("$2"));
         let mut args = Args::new().key(scope.key()).time(now).int(i64::from(query.limit()) + 1);
-        let mut behind = "";
+        let mut after = "";
         if let Some(cursor) = query.cursor() {
-            behind = "AND (s.auth_time, s.key) < ($4, $5)";
-            args = args.time(Timestamp::from_millis(cursor.at)).tie(cursor.tie);
+            after = "AND (s.auth_time, s.key) < ($4, $5)";
+            args = args.time(Timestamp::from_millis(cursor.at)).cursor_id(cursor.id);
         }
         let sql = format!(
             "SELECT {RECORD} FROM tss_sessions AS s
-            WHERE s.{column} = $1 AND {live} {behind}
+            WHERE s.{column} = $1 AND {active} {after}
             ORDER BY s.auth_time DESC, s.key DESC LIMIT $3"
         );
         let rows = self.database.fetch(sql, args).await?;
         let records = rows.iter().map(record).collect::<Result<Vec<_>, _>>()?;
         let records = records.into_iter().map(|record| self.up_to_date(record)).collect();
-        Ok(Page::new(records, &query, |record: &SessionRecord| Cursor {
-            at: record.auth_time.as_millis(),
-            tie: u128::from_be_bytes(*record.key.as_bytes()),
+        Ok(Page::new(records, &query, |record: &SessionRecord| {
+            Cursor::new(record.auth_time.as_millis(), u128::from_be_bytes(*record.key.as_bytes()))
         }))
     }
 
@@ -45,8 +44,8 @@ impl Inner {
         session: StoreKey,
         now: Timestamp,
     ) -> Result<Option<SessionRecord>, StoreError> {
-        let live = live("$2");
-        let sql = format!("SELECT {RECORD} FROM tss_sessions AS s WHERE s.key = $1 AND {live}");
+        let active = active("$2");
+        let sql = format!("SELECT {RECORD} FROM tss_sessions AS s WHERE s.key = $1 AND {active}");
         let rows = self.database.fetch(sql, Args::new().key(session).time(now)).await?;
         let record = rows.first().map(record).transpose()?;
         Ok(record.map(|record| self.up_to_date(record)))
@@ -58,21 +57,19 @@ impl Inner {
         limit: u32,
         now: Timestamp,
     ) -> Result<Vec<ActiveUser>, StoreError> {
-        let live = live("$2");
+        let active = active("$2");
         let sql = format!(
             "SELECT MAX(s.sub), MAX(s.auth_time) AS latest FROM tss_sessions AS s
-            WHERE s.account_key = $1 AND {live}
+            WHERE s.account_key = $1 AND {active}
             GROUP BY s.user_key ORDER BY latest DESC, s.user_key DESC LIMIT $3"
         );
         let args = Args::new().key(account).time(now).int(limit.into());
         let rows = self.database.fetch(sql, args).await?;
-        let users = rows
-            .iter()
-            .map(|row| Ok(ActiveUser { sub: row.text(0)?, last_login_at: row.time(1)? }));
+        let users = rows.iter().map(|row| Ok(ActiveUser::new(row.text(0)?, row.time(1)?)));
         users.collect()
     }
 
-    /// With the activity that this node has not written yet.
+    /// Adds the activity that this node has not written yet.
     fn up_to_date(&self, record: SessionRecord) -> SessionRecord {
         let last_seen = self.node_cache.last_seen(&record.key, record.last_seen);
         SessionRecord { last_seen, ..record }

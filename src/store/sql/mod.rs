@@ -7,6 +7,8 @@
 
 mod account_policies;
 mod activity;
+mod activity_log;
+mod audit_log;
 mod builder;
 mod change_feed;
 mod cleanup;
@@ -160,7 +162,7 @@ impl SessionStore for SqlStore {
 
     fn write_tombstone(&self, session: StoreKey, until: Timestamp) -> MaybeReady<()> {
         let store = Arc::clone(&self.0);
-        MaybeReady::new(async move { store.end(session, until, None).await.map(drop) })
+        MaybeReady::new(async move { store.revoke(session, until, None).await.map(drop) })
     }
 
     fn revocations(&self) -> Option<Arc<Revocations>> {

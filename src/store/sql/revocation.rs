@@ -1,61 +1,65 @@
-//! Sessions that end: one, or all of a scope.
+//! Revocation: of one session by a tombstone, of all sessions of a scope by a cutoff.
 
 use super::{
-    Transaction,
+    Transaction, audit_log,
     change_feed::{Change, ChangeFeed},
     database::{Lock, Tx},
     failure::Failure,
-    logs,
-    sessions::{column, live},
+    sessions::{active, column},
     value::Args,
 };
 use crate::{
     audit::AuditRecord,
     identity::StoreKey,
     maybe_ready::StoreError,
-    store::{BulkRevocation, Exempt},
+    store::{BulkRevocation, Exempt, RevocationCutoff},
     time::Timestamp,
 };
 
-/// How many exempt sessions are named by one statement.
+/// The most exempt sessions that one statement names.
 const PIECE: usize = 500;
 
-/// A session that ends.
-pub(super) struct End {
+/// Revokes one session.
+pub(super) struct Revoke {
     pub(super) session: StoreKey,
     pub(super) until: Timestamp,
-    /// Logged if the session was live when this happened.
-    pub(super) log: Option<AuditRecord>,
+    /// Written if the session was active at its instant.
+    pub(super) audit: Option<AuditRecord>,
 }
 
-impl Transaction for End {
+impl Transaction for Revoke {
+    /// Whether the session was active; looked for only with an audit record.
     type Answer = bool;
 
     async fn run(&self, tx: &mut Tx) -> Result<bool, Failure> {
-        let turn = ChangeFeed::take(tx).await?;
-        let was_live = match &self.log {
-            Some(log) => is_live(tx, self.session, log.at).await?,
+        let feed = ChangeFeed::lock(tx).await?;
+        let was_active = match &self.audit {
+            Some(audit) => is_active(tx, self.session, audit.at).await?,
             None => false,
         };
-        if end(tx, self.session, self.until).await? {
-            let changes = Change::Ended { session: self.session, until: self.until };
-            turn.publish(tx, &[changes]).await?;
+        if write_tombstone(tx, self.session, self.until).await? {
+            let change = Change::Revoked { session: self.session, until: self.until };
+            feed.publish(tx, &[change]).await?;
         }
-        if was_live {
-            logs::write(tx, self.log.as_slice()).await?;
+        if was_active {
+            audit_log::write(tx, self.audit.as_slice()).await?;
         }
-        Ok(was_live)
+        Ok(was_active)
     }
 }
 
-async fn is_live(tx: &mut Tx, session: StoreKey, now: Timestamp) -> Result<bool, Failure> {
-    let live = live("$2");
-    let sql = format!("SELECT s.key FROM tss_sessions AS s WHERE s.key = $1 AND {live}");
+async fn is_active(tx: &mut Tx, session: StoreKey, now: Timestamp) -> Result<bool, Failure> {
+    let active = active("$2");
+    let sql = format!("SELECT s.key FROM tss_sessions AS s WHERE s.key = $1 AND {active}");
     Ok(tx.first(sql, Args::new().key(session).time(now)).await?.is_some())
 }
 
-/// Writes a tombstone; whether none stood for as long.
-async fn end(tx: &mut Tx, session: StoreKey, until: Timestamp) -> Result<bool, Failure> {
+/// Writes a tombstone. Returns `false` if there is one that is kept as long.
+async fn write_tombstone(
+    tx: &mut Tx,
+    session: StoreKey,
+    until: Timestamp,
+) -> Result<bool, Failure> {
     let sql = "INSERT INTO tss_sessions (key, ended_until, forget_at) VALUES ($1, $2, $2)
         ON CONFLICT (key) DO UPDATE SET ended_until = excluded.ended_until,
             forget_at = excluded.forget_at
@@ -63,7 +67,7 @@ async fn end(tx: &mut Tx, session: StoreKey, until: Timestamp) -> Result<bool, F
     Ok(tx.execute(sql, Args::new().key(session).time(until)).await? > 0)
 }
 
-/// What a bulk revocation has done.
+/// What a bulk revocation changed.
 pub(super) struct BulkRevoked {
     pub(super) count: u64,
     pub(super) changes: Vec<Change>,
@@ -74,11 +78,13 @@ impl Transaction for BulkRevocation {
 
     async fn run(&self, tx: &mut Tx) -> Result<BulkRevoked, Failure> {
         tx.lock(Lock::Alone).await?;
-        let turn = ChangeFeed::take(tx).await?;
-        let (live, latest) = self.count(tx).await?;
-        // A session that began after an earlier mark, or was exempt from it, may be beyond this one.
-        let mark = latest.map_or(self.mark, |latest| self.mark.max(latest));
-        let (exempt_until, mut changes) = self.spare(tx, mark).await?;
+        let feed = ChangeFeed::lock(tx).await?;
+        let (active, latest) = self.count(tx).await?;
+        // A session that began after an earlier cutoff, or was exempt from it, may be later than
+        // this cutoff.
+        let RevocationCutoff { at, until } = self.cutoff;
+        let at = latest.map_or(at, |latest| at.max(latest));
+        let (exempt, mut changes) = self.exempt_sessions(tx, at).await?;
         let sql = "INSERT INTO tss_revocations (scope, at, until) VALUES ($1, $2, $3)
             ON CONFLICT (scope) DO UPDATE SET
                 at = CASE WHEN tss_revocations.at < excluded.at
@@ -86,86 +92,92 @@ impl Transaction for BulkRevocation {
                 until = CASE WHEN tss_revocations.until < excluded.until
                     THEN excluded.until ELSE tss_revocations.until END";
         let scope = self.scope.key();
-        tx.execute(sql, Args::new().key(scope).time(mark).time(self.until)).await?;
-        changes.push(Change::Mark { scope, at: mark, until: self.until });
-        turn.publish(tx, &changes).await?;
-        let count = live.saturating_sub(exempt_until);
+        tx.execute(sql, Args::new().key(scope).time(at).time(until)).await?;
+        changes.push(Change::Cutoff { scope, cutoff: RevocationCutoff { at, until } });
+        feed.publish(tx, &changes).await?;
+        let count = active.saturating_sub(exempt);
         if count > 0 {
-            let log = self.log.clone().with_count("revoked_count", count);
-            logs::write(tx, &[log]).await?;
+            let audit = self.audit.clone().with_revoked_count(count);
+            audit_log::write(tx, &[audit]).await?;
         }
         Ok(BulkRevoked { count, changes })
     }
 }
 
 impl BulkRevocation {
-    /// How many sessions of the scope are live, and the earliest mark that ends each of them.
+    /// Returns how many sessions of the scope are active, and the earliest cutoff that revokes all
+    /// of them.
     async fn count(&self, tx: &mut Tx) -> Result<(u64, Option<Timestamp>), Failure> {
-        let (column, live) = (column(self.scope), live("$2"));
+        let (column, active) = (column(self.scope), active("$2"));
         let sql = format!(
-            "SELECT COUNT(*), MAX(CASE WHEN s.exempt_until >= s.epoch THEN s.exempt_until + 1 ELSE s.epoch END)
+            "SELECT COUNT(*), MAX(CASE WHEN s.exempt_until >= s.epoch
+                THEN s.exempt_until + 1 ELSE s.epoch END)
             FROM tss_sessions AS s
-            WHERE s.{column} = $1 AND {live}"
+            WHERE s.{column} = $1 AND {active}"
         );
         let row = tx.first(sql, Args::new().key(self.scope.key()).time(self.now)).await?;
-        let row = row.ok_or_else(|| StoreError::new("the database counted nothing"))?;
+        let row = row.ok_or_else(|| StoreError::new("the database returned no count"))?;
         Ok((row.count(0)?, row.maybe_time(1)?))
     }
 
-    /// Spares the excepted ones of those alive; how many of them were counted.
-    async fn spare(&self, tx: &mut Tx, mark: Timestamp) -> Result<(u64, Vec<Change>), Failure> {
-        let mut exempt_until = Spared { count: 0, changes: Vec::new() };
+    /// Exempts the active ones of the exempt sessions from cutoffs at or before `at`. Returns how
+    /// many of them [`count`](Self::count) has counted.
+    async fn exempt_sessions(
+        &self,
+        tx: &mut Tx,
+        at: Timestamp,
+    ) -> Result<(u64, Vec<Change>), Failure> {
+        let mut exempted = Exempted { count: 0, changes: Vec::new() };
         match &self.exempt {
             Exempt::None => {}
-            Exempt::User(user) => {
-                let user = [*user];
-                exempt_until.add(tx, self, mark, "s.user_key", &user).await?;
-            }
+            Exempt::User(user) => exempted.add(tx, self, at, "s.user_key", &[*user]).await?,
             Exempt::Sessions(keys) => {
                 let mut keys = keys.clone();
                 keys.sort_unstable_by_key(|key| *key.as_bytes());
                 keys.dedup();
                 for piece in keys.chunks(PIECE) {
-                    exempt_until.add(tx, self, mark, "s.key", piece).await?;
+                    exempted.add(tx, self, at, "s.key", piece).await?;
                 }
             }
         }
-        Ok((exempt_until.count, exempt_until.changes))
+        Ok((exempted.count, exempted.changes))
     }
 }
 
-struct Spared {
+struct Exempted {
     count: u64,
     changes: Vec<Change>,
 }
 
-impl Spared {
-    /// A session named by its key that is known by its activity alone is exempt too: the store
-    /// cannot tell whether it is in the scope, but its token can.
+impl Exempted {
+    /// Exempts sessions that have one of `keys` in `column`.
+    ///
+    /// A session that is named by its key and has no record is exempt too: the store cannot tell
+    /// whether it is in the scope, but its token can.
     async fn add(
         &mut self,
         tx: &mut Tx,
         revocation: &BulkRevocation,
-        mark: Timestamp,
-        by: &str,
+        at: Timestamp,
+        column: &str,
         keys: &[StoreKey],
     ) -> Result<(), Failure> {
-        let (column, live) = (column(revocation.scope), live("$3"));
-        let places: Vec<_> = (4..keys.len() + 4).map(|at| format!("${at}")).collect();
-        let places = places.join(",");
+        let (scope_column, active) = (self::column(revocation.scope), active("$3"));
+        let keys_at: Vec<_> = (4..keys.len() + 4).map(|number| format!("${number}")).collect();
+        let keys_at = keys_at.join(",");
         let sql = format!(
             "UPDATE tss_sessions AS s
             SET exempt_until = CASE WHEN s.exempt_until < $2 THEN $2 ELSE s.exempt_until END
-            WHERE {by} IN ({places}) AND s.ended_until IS NULL AND $3 < s.last_seen + s.idle
-                AND (s.sid IS NULL OR (s.{column} = $1 AND {live}))
+            WHERE {column} IN ({keys_at}) AND s.ended_until IS NULL AND $3 < s.last_seen + s.idle
+                AND (s.sid IS NULL OR (s.{scope_column} = $1 AND {active}))
             RETURNING key, sid"
         );
-        let args = Args::new().key(revocation.scope.key()).time(mark).time(revocation.now);
+        let args = Args::new().key(revocation.scope.key()).time(at).time(revocation.now);
         let args = keys.iter().fold(args, |args, key| args.key(*key));
         for row in tx.fetch(sql, args).await? {
             self.count += u64::from(row.maybe_text(1)?.is_some());
-            let (session, until) = (row.key(0)?, revocation.until);
-            self.changes.push(Change::Spared { session, at: mark, until });
+            let (session, until) = (row.key(0)?, revocation.cutoff.until);
+            self.changes.push(Change::Exempt { session, at, until });
         }
         Ok(())
     }

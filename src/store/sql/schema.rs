@@ -48,14 +48,26 @@ const VERSIONS: &[&[&str]] = &[&[
     "CREATE TABLE tss_account_policies (account {BLOB} NOT NULL PRIMARY KEY, idle BIGINT, absolute BIGINT)",
     "CREATE TABLE tss_audit (
         id {SERIAL},
-        category TEXT NOT NULL,
         at BIGINT NOT NULL,
-        session {BLOB}, user_key {BLOB}, account_key {BLOB},
+        session {BLOB}, user_key {BLOB}, account_key {BLOB}, sub TEXT,
+        actor_key {BLOB}, actor_sub TEXT,
         event TEXT NOT NULL,
         detail TEXT NOT NULL)",
-    "CREATE INDEX tss_audit_all ON tss_audit (category, at, id)",
-    "CREATE INDEX tss_audit_user ON tss_audit (category, user_key, at, id)",
-    "CREATE INDEX tss_audit_account ON tss_audit (category, account_key, at, id)",
+    "CREATE INDEX tss_audit_all ON tss_audit (at, id)",
+    "CREATE INDEX tss_audit_user ON tss_audit (user_key, at, id)",
+    "CREATE INDEX tss_audit_account ON tss_audit (account_key, at, id)",
+    "CREATE TABLE tss_activity (
+        id {SERIAL},
+        at BIGINT NOT NULL,
+        session {BLOB} NOT NULL, user_key {BLOB} NOT NULL, account_key {BLOB},
+        class TEXT NOT NULL,
+        method TEXT NOT NULL,
+        route TEXT,
+        status BIGINT NOT NULL,
+        code TEXT)",
+    "CREATE INDEX tss_activity_all ON tss_activity (at, id)",
+    "CREATE INDEX tss_activity_user ON tss_activity (user_key, at, id)",
+    "CREATE INDEX tss_activity_account ON tss_activity (account_key, at, id)",
     // Its one row is updated by every transaction that has news: they commit in the order of seq.
     "CREATE TABLE tss_change_seq (
         one BIGINT NOT NULL PRIMARY KEY,
@@ -70,7 +82,7 @@ const VERSIONS: &[&[&str]] = &[&[
         key {BLOB} NOT NULL,
         at BIGINT, until BIGINT, idle BIGINT, absolute BIGINT,
         PRIMARY KEY (seq, item))",
-    "CREATE INDEX tss_changes_noted_at ON tss_changes (recorded_at)",
+    "CREATE INDEX tss_changes_recorded_at ON tss_changes (recorded_at)",
 ]];
 
 /// Brings a database to the latest version.

@@ -1,10 +1,9 @@
-//! How sessions begin, and how their records are kept.
+//! Session records: `tss_sessions`, and how a session begins.
 
 use super::{
-    Transaction,
+    Transaction, audit_log,
     database::{Lock, Tx},
     failure::Failure,
-    logs,
     value::{Args, Row},
 };
 use crate::{
@@ -19,8 +18,8 @@ use crate::{
 pub(super) const RECORD: &str = "s.key, s.sid, s.sub, s.tenant, s.profile, s.user_key, \
     s.account_key, s.everything_key, s.auth_time, s.epoch, s.idle, s.ends_at, s.last_seen";
 
-/// What `tss_sessions AS s` must be to be live at the argument `now`, such as `$2`.
-pub(super) fn live(now: &str) -> String {
+/// Returns the condition under which a session `s` is active at the argument `now`, such as `$2`.
+pub(super) fn active(now: &str) -> String {
     format!(
         "s.ended_until IS NULL AND s.sid IS NOT NULL
         AND {now} < s.ends_at AND {now} < s.last_seen + s.idle
@@ -30,7 +29,7 @@ pub(super) fn live(now: &str) -> String {
     )
 }
 
-/// The column that says whether a session is in a scope.
+/// Returns the column that has the key of a scope.
 pub(super) const fn column(scope: Scope) -> &'static str {
     match scope {
         Scope::User(_) => "user_key",
@@ -55,36 +54,37 @@ pub(super) fn record(row: &Row) -> Result<SessionRecord, Failure> {
     })
 }
 
-/// A session that begins.
+/// Begins a session.
 pub(super) struct Begin {
     pub(super) record: SessionRecord,
-    pub(super) log: AuditRecord,
+    pub(super) audit: AuditRecord,
 }
 
 impl Transaction for Begin {
     type Answer = Timestamp;
 
     async fn run(&self, tx: &mut Tx) -> Result<Timestamp, Failure> {
-        // No mark is raised from here on until this session is there to be found.
+        // No cutoff is raised until this session is committed.
         tx.lock(Lock::WithOthers).await?;
-        let epoch = "CASE WHEN mark.at >= $10 THEN mark.at + 1 ELSE $10 END";
+        let epoch = "CASE WHEN cutoff.at >= $10 THEN cutoff.at + 1 ELSE $10 END";
         let epoch = insert(tx, &self.record, epoch, "1 = 1").await?;
-        let epoch = epoch.ok_or_else(|| StoreError::new("a session of this sid has begun"))?;
-        logs::write(tx, std::slice::from_ref(&self.log)).await?;
+        let epoch =
+            epoch.ok_or_else(|| StoreError::new("a session with this sid exists already"))?;
+        audit_log::write(tx, std::slice::from_ref(&self.audit)).await?;
         Ok(epoch)
     }
 }
 
-/// Gives a session that is unknown, or known by its activity alone, its record; unless it has
-/// ended or a mark revokes it.
+/// Inserts the record of a session that is unknown, or known by its activity alone, unless it has a
+/// tombstone or a cutoff revokes it.
 pub(super) async fn adopt(tx: &mut Tx, record: &SessionRecord) -> Result<(), Failure> {
     tx.lock(Lock::WithOthers).await?;
-    let unmarked = "(mark.at IS NULL OR mark.at < $10
-        OR mark.at <= (SELECT exempt_until FROM tss_sessions WHERE key = $1))";
-    insert(tx, record, "$10", unmarked).await.map(drop)
+    let not_cut_off = "(cutoff.at IS NULL OR cutoff.at < $10
+        OR cutoff.at <= (SELECT exempt_until FROM tss_sessions WHERE key = $1))";
+    insert(tx, record, "$10", not_cut_off).await.map(drop)
 }
 
-/// The epoch that was written, if a row was.
+/// Inserts a record. Returns the epoch that was written, or `None` if no row was.
 async fn insert(
     tx: &mut Tx,
     record: &SessionRecord,
@@ -95,7 +95,7 @@ async fn insert(
         "INSERT INTO tss_sessions (key, sid, sub, tenant, profile, user_key, account_key,
             everything_key, auth_time, epoch, idle, ends_at, last_seen, forget_at)
         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, {epoch}, $11, $12, $13, $12
-        FROM (SELECT MAX(at) AS at FROM tss_revocations WHERE scope IN ($6, $7, $8)) AS mark
+        FROM (SELECT MAX(at) AS at FROM tss_revocations WHERE scope IN ($6, $7, $8)) AS cutoff
         WHERE {condition}
         ON CONFLICT (key) DO UPDATE SET sid = excluded.sid, sub = excluded.sub,
             tenant = excluded.tenant, profile = excluded.profile, user_key = excluded.user_key,

@@ -15,13 +15,13 @@ use std::{path::PathBuf, time::Duration};
 
 use super::{SqlStore, database::Database, value::Args};
 use crate::{
-    audit::{AuditRecord, LogCategory},
+    audit::{AuditEvent, AuditRecord, AuditSubject},
     clock::ManualClock,
     identity::{Scope, Scopes, StoreKey},
     maybe_ready::StoreError,
     store::{
-        BulkRevocation, Exempt, LifecycleStore as _, RefreshAsk, Rotation, SessionRecord,
-        SuccessorPayloads, Touch,
+        BulkRevocation, Exempt, LifecycleQueries as _, LifecycleStore as _, RefreshQuery,
+        RevocationCutoff, Rotation, SessionRecord, SuccessorPayloads, Touch,
     },
     time::Timestamp,
 };
@@ -130,24 +130,17 @@ fn record(sid: &str) -> SessionRecord {
     }
 }
 
-fn row(event: &str) -> AuditRecord {
-    AuditRecord {
-        at: NOW,
-        category: LogCategory::Security,
-        session: None,
-        user: Some(scopes().user),
-        account: None,
-        event: event.to_owned().into(),
-        detail: "{}".into(),
-    }
+fn audit(event: &str) -> AuditRecord {
+    let subject = AuditSubject::from_scope(Scope::User(scopes().user));
+    AuditRecord::new(NOW, AuditEvent::from_stored(event, "{}"), subject)
 }
 
 fn touch(now: Timestamp) -> Touch {
     Touch { now, token_activity: NOW, idle: IDLE, known_only: false }
 }
 
-fn ask(sid: &str, jti: &str) -> RefreshAsk {
-    RefreshAsk {
+fn query(sid: &str, jti: &str) -> RefreshQuery {
+    RefreshQuery {
         session: key(sid),
         token: StoreKey::token(None, jti),
         epoch: NOW,
@@ -162,7 +155,7 @@ fn rotation(sid: &str, jti: &str, next: &str) -> Rotation {
         token: StoreKey::token(None, next),
     };
     Rotation {
-        ask: ask(sid, jti),
+        query: query(sid, jti),
         now: NOW,
         until: NOW + DAY,
         successors: Some(successors),
@@ -172,16 +165,13 @@ fn rotation(sid: &str, jti: &str, next: &str) -> Rotation {
 }
 
 fn everywhere(exempt: Exempt) -> BulkRevocation {
-    BulkRevocation {
-        scope: Scope::User(scopes().user),
-        exempt,
-        now: NOW,
-        mark: NOW,
-        until: NOW + DAY,
-        log: row("sessions_revoked_bulk"),
-    }
+    let scope = Scope::User(scopes().user);
+    let event = AuditEvent::SessionsRevokedBulk { scope: scope.kind(), revoked_count: 0 };
+    let audit = AuditRecord::new(NOW, event, AuditSubject::from_scope(scope));
+    let cutoff = RevocationCutoff::new(NOW, NOW + DAY);
+    BulkRevocation { exempt, ..BulkRevocation::new(scope, NOW, cutoff, audit) }
 }
 
 async fn begin(store: &SqlStore, sid: &str) -> Timestamp {
-    store.begin(record(sid), row("session_started")).await.expect("the session begins")
+    store.begin(record(sid), audit("session_started")).await.expect("the session begins")
 }

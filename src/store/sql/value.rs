@@ -37,8 +37,8 @@ impl Args {
         self.with(Arg::Blob(key.map(|key| key.as_bytes().to_vec())))
     }
 
-    pub(super) fn tie(self, tie: u128) -> Self {
-        self.key(StoreKey::from_bytes(tie.to_be_bytes()))
+    pub(super) fn cursor_id(self, id: u128) -> Self {
+        self.key(StoreKey::from_bytes(id.to_be_bytes()))
     }
 
     pub(super) fn time(self, at: Timestamp) -> Self {
@@ -203,7 +203,7 @@ fn read(kept: i64) -> u64 {
     if kept >= NEVER { u64::MAX } else { kept.try_into().unwrap_or_default() }
 }
 
-fn malformed() -> Failure {
+pub(super) fn malformed() -> Failure {
     StoreError::new("a row of the database is not as it was written").into()
 }
 

@@ -64,7 +64,11 @@ impl Service {
     pub(crate) fn with(set: impl FnOnce(SlidingSessionsBuilder) -> SlidingSessionsBuilder) -> Self {
         Self::bare(|builder| {
             let builder = builder.lifecycle_store(Arc::new(MemoryStore::new()));
-            set(builder.refresh_tokens().activity_log().user_directory(Names))
+            set(builder
+                .refresh_tokens()
+                .activity_log()
+                .route_pattern(matched_path)
+                .user_directory(Names))
         })
     }
 
@@ -176,4 +180,8 @@ pub(crate) fn by(line: &str, grant: &Grant) -> Builder {
 /// A problem as [`Answer::problem`] returns it.
 pub(crate) fn problem(status: u16, code: &str) -> (u16, String) {
     (status, code.to_owned())
+}
+
+fn matched_path(extensions: &http::Extensions) -> Option<String> {
+    Some(extensions.get::<axum::extract::MatchedPath>()?.as_str().to_owned())
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    audit::LogCategory,
+    audit::{AuditEvent, AuditSubject},
     identity::Scopes,
     store::{SessionStore, SuccessorPayloads},
 };
@@ -12,7 +12,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 const BEGIN: Timestamp = Timestamp::from_secs(1_800_000_000);
 
 fn answer<T>(future: MaybeReady<T>) -> Result<T, StoreError> {
-    future.try_ready().expect("at hand")
+    future.try_ready().expect("a memory store answers at once")
 }
 
 fn session(id: usize) -> StoreKey {
@@ -35,28 +35,20 @@ fn record(id: usize) -> SessionRecord {
     }
 }
 
-fn row() -> AuditRecord {
-    AuditRecord {
-        at: BEGIN,
-        category: LogCategory::Security,
-        session: None,
-        user: None,
-        account: None,
-        event: "happened".into(),
-        detail: "{}".into(),
-    }
+fn audit() -> AuditRecord {
+    AuditRecord::new(BEGIN, AuditEvent::SessionEnded, AuditSubject::default())
 }
 
 fn begin(store: &MemoryStore, id: usize) -> Result<Timestamp, StoreError> {
-    answer(store.begin(record(id), row()))
+    answer(store.begin(record(id), audit()))
 }
 
 fn is_listed(store: &MemoryStore, id: usize) -> bool {
     answer(store.session(session(id), BEGIN)).expect("memory never fails a read").is_some()
 }
 
-fn ask(id: usize, token: usize) -> RefreshAsk {
-    RefreshAsk {
+fn query(id: usize, token: usize) -> RefreshQuery {
+    RefreshQuery {
         session: session(id),
         token: StoreKey::token(None, &token.to_string()),
         epoch: BEGIN,
@@ -68,7 +60,7 @@ fn rotation(id: usize, token: usize, now: Timestamp) -> Rotation {
     let next = StoreKey::token(None, &(token + 1).to_string());
     let payload = || "{}".to_owned();
     Rotation {
-        ask: ask(id, token),
+        query: query(id, token),
         now,
         until: BEGIN + DAY,
         successors: Some(SuccessorPayloads { access: payload(), refresh: payload(), token: next }),
@@ -78,7 +70,7 @@ fn rotation(id: usize, token: usize, now: Timestamp) -> Rotation {
 }
 
 #[test]
-fn p15_a_store_full_of_used_tokens_refuses_a_rotation_whole() {
+fn p15_a_rotation_without_room_for_its_token_changes_nothing() {
     let store = MemoryStore::with_capacity(1);
     begin(&store, 1).expect("there is room");
     for token in 0..8 {
@@ -88,20 +80,22 @@ fn p15_a_store_full_of_used_tokens_refuses_a_rotation_whole() {
     let late = BEGIN + Duration::from_secs(60);
     let adopting = Rotation { adopt: Some(record(2)), ..rotation(2, 20, late) };
     for refused in [rotation(1, 8, late), adopting] {
-        let (before, session) = (refused.ask, refused.ask.session);
-        let before_it = answer(store.refresh_state(before)).expect("memory never fails a read");
-        let peeked = store.get_now(&session);
+        let (before, session) = (refused.query, refused.query.session);
+        let before_rotation =
+            answer(store.refresh_state(before)).expect("memory never fails a read");
+        let stored = store.get_now(&session);
         assert!(answer(store.rotate(refused)).is_err());
-        let after_it = answer(store.refresh_state(before)).expect("memory never fails a read");
-        assert_eq!(after_it, before_it);
-        assert_eq!(store.get_now(&session), peeked);
+        let after_rotation =
+            answer(store.refresh_state(before)).expect("memory never fails a read");
+        assert_eq!(after_rotation, before_rotation);
+        assert_eq!(store.get_now(&session), stored);
     }
     let again = answer(store.rotate(rotation(1, 8, BEGIN + DAY)));
-    assert_eq!(again.expect("tokens past their time make room"), Rotated::Done);
+    assert_eq!(again.expect("expired tokens are removed"), Rotated::Done);
 }
 
 #[test]
-fn p15_of_records_the_first_to_end_makes_room() {
+fn p15_the_record_that_ends_first_is_evicted() {
     let store = MemoryStore::with_capacity(4);
     (0..4).for_each(|id| {
         begin(&store, id).expect("there is room");
@@ -110,12 +104,12 @@ fn p15_of_records_the_first_to_end_makes_room() {
         let active = active_at(BEGIN + Duration::from_secs(1));
         answer(store.touch(session(id), active)).expect("memory never fails a touch");
     }
-    begin(&store, 4).expect("one makes room");
+    begin(&store, 4).expect("a record is evicted");
     assert_eq!([0, 1, 2, 3, 4].map(|id| is_listed(&store, id)), [true, true, false, true, true]);
 }
 
 #[test]
-fn a_refresh_is_remembered_where_the_entry_made_room_for_another() {
+fn a_refresh_is_recorded_although_its_entry_was_evicted() {
     let store = MemoryStore::with_capacity(1);
     begin(&store, 1).expect("there is room");
     let at = BEGIN + Duration::from_secs(600);
@@ -132,7 +126,7 @@ fn active_at(now: Timestamp) -> crate::store::Touch {
 }
 
 #[test]
-fn p22_a_tombstone_stands_as_long_as_the_session_could_have_lived() {
+fn p22_a_tombstone_is_kept_until_the_absolute_deadline_of_its_session() {
     let store = MemoryStore::with_capacity(1);
     begin(&store, 1).expect("there is room");
     answer(store.write_tombstone(session(1), BEGIN)).expect("its entry becomes the tombstone");
@@ -144,17 +138,17 @@ fn p22_a_tombstone_stands_as_long_as_the_session_could_have_lived() {
 }
 
 #[test]
-fn p22_where_no_tombstone_finds_room_the_session_lives_and_the_caller_knows() {
+fn p22_a_revocation_without_room_for_its_tombstone_fails() {
     let store = MemoryStore::with_capacity(1);
     answer(store.write_tombstone(session(9), BEGIN + DAY)).expect("there is room");
-    begin(&store, 1).expect("records have room of their own");
-    assert!(answer(store.revoke(session(1), BEGIN + DAY, row())).is_err());
+    begin(&store, 1).expect("tombstones take no room from records");
+    assert!(answer(store.revoke(session(1), BEGIN + DAY, audit())).is_err());
     assert!(answer(store.write_tombstone(session(1), BEGIN + DAY)).is_err());
     assert!(is_listed(&store, 1));
 }
 
 #[test]
-fn p21_a_session_does_not_begin_over_its_tombstone() {
+fn p21_a_session_with_a_tombstone_does_not_begin() {
     let store = MemoryStore::new();
     answer(store.write_tombstone(session(1), BEGIN + DAY)).expect("there is room");
     assert!(begin(&store, 1).is_err());
@@ -162,23 +156,17 @@ fn p21_a_session_does_not_begin_over_its_tombstone() {
 }
 
 #[test]
-fn marks_leave_in_time_though_nobody_asks() {
+fn bulk_revocations_remove_expired_cutoffs() {
     let store = MemoryStore::new();
     let user = Scopes::new(None, None, "ada").user;
     let revoke_all = |scope, now| {
-        let revocation = BulkRevocation {
-            scope: Scope::User(scope),
-            exempt: Exempt::None,
-            now,
-            mark: now,
-            until: now + DAY,
-            log: row(),
-        };
+        let cutoff = RevocationCutoff::new(now, now + DAY);
+        let revocation = BulkRevocation::new(Scope::User(scope), now, cutoff, audit());
         answer(store.revoke_all(revocation)).expect("memory never fails a bulk revocation")
     };
     revoke_all(user, BEGIN);
     let other = StoreKey::user(None, None, "bob");
-    (2..REVOCATIONS_A_CLEARING).for_each(|_| {
+    (2..REVOCATIONS_PER_CLEANUP).for_each(|_| {
         revoke_all(other, BEGIN + DAY);
     });
     assert!(store.revocations.cutoff_of(&user).is_some());

@@ -93,7 +93,7 @@ impl Records {
     ) -> impl Iterator<Item = &SessionRecord> {
         let scope = number(scope);
         let latest = after.map_or(Bound::Included((scope, u64::MAX, u128::MAX)), |cursor| {
-            Bound::Excluded((scope, cursor.at, cursor.tie))
+            Bound::Excluded((scope, cursor.at, cursor.id))
         });
         let places = self.by_scope.range((Bound::Included((scope, 0, 0)), latest));
         places.rev().filter_map(|&(_, _, key)| self.get(&key_of(key)))
@@ -133,7 +133,7 @@ fn places(record: &SessionRecord) -> impl Iterator<Item = (u128, u64, u128)> + u
 
 /// The place of a record in a list.
 pub(in crate::store::memory) fn cursor(record: &SessionRecord) -> Cursor {
-    Cursor { at: record.auth_time.as_millis(), tie: number(record.key) }
+    Cursor::new(record.auth_time.as_millis(), number(record.key))
 }
 
 /// A key as it is ordered by.

@@ -2,9 +2,7 @@
 
 use super::*;
 use crate::policy::TimeoutOverrides;
-use crate::store::{
-    ListQuery, LogScope, OverridesChange, SessionStore as _, StoredSession, TouchOutcome,
-};
+use crate::store::{ListQuery, OverridesChange, SessionStore as _, StoredSession, TouchOutcome};
 
 /// The statements that `asked` sends.
 async fn cost<T>(store: &SqlStore, asked: impl Future<Output = Result<T, StoreError>>) -> (u64, T) {
@@ -75,17 +73,17 @@ async fn what_each_operation_costs() {
         let is_postgres = home.schema.is_some();
         let lock = u64::from(is_postgres);
         let store = home.node(&clock()).await;
-        let begun = store.begin(record("s"), row("session_started"));
+        let begun = store.begin(record("s"), audit("session_started"));
         assert_eq!(cost(&store, begun).await.0, 4 + lock, "begin");
-        let ask = ask("s", "r1");
-        assert_eq!(cost(&store, store.refresh_state(ask)).await.0, 1, "refresh_state");
+        let query = query("s", "r1");
+        assert_eq!(cost(&store, store.refresh_state(query)).await.0, 1, "refresh_state");
         let rotated = store.rotate(rotation("s", "r1", "r2"));
         assert_eq!(cost(&store, rotated).await.0, 2 + 2, "rotate");
         let refused = store.rotate(rotation("s", "r1", "r3"));
         assert_eq!(cost(&store, refused).await.0, 2 + 2, "rotate, refused");
         let adopt = Rotation { adopt: Some(record("old")), ..rotation("old", "r4", "r5") };
         assert_eq!(cost(&store, store.rotate(adopt)).await.0, 2 + 5 + lock, "rotate, adopting");
-        let revoked = store.revoke(key("old"), NOW + DAY, row("session_revoked"));
+        let revoked = store.revoke(key("old"), NOW + DAY, audit("session_revoked"));
         assert_eq!(cost(&store, revoked).await, (2 + 5, true), "revoke");
         assert_eq!(cost(&store, store.write_tombstone(key("x"), NOW + DAY)).await.0, 2 + 3, "end");
         assert_eq!(
@@ -99,12 +97,16 @@ async fn what_each_operation_costs() {
         assert_eq!((statements, page.items.len()), (1, 1), "sessions");
         assert_eq!(cost(&store, store.session(key("s"), NOW)).await.0, 1, "session");
         let account = scopes().account.expect("there is one");
-        assert_eq!(cost(&store, store.active_users(account, 5, NOW)).await.0, 1, "active_users");
+        assert_eq!(
+            cost(&store, store.active_users(account, 5, NOW).expect("it has a query")).await.0,
+            1,
+            "active_users"
+        );
         let change = OverridesChange {
             account,
             old: TimeoutOverrides::default(),
             new: TimeoutOverrides { idle: Some(IDLE), absolute: None },
-            log: row("policy_changed"),
+            audit: audit("policy_changed"),
         };
         assert_eq!(cost(&store, store.set_overrides(change)).await, (2 + 5 + 1, true), "change");
         assert_eq!(cost(&store, store.overrides(account)).await.0, 1, "overrides");
@@ -112,10 +114,9 @@ async fn what_each_operation_costs() {
         assert_eq!(cost(&store, revoked).await, (2 + 5 + lock, 1), "revoke_all");
         let revoked = store.revoke_all(everywhere(Exempt::None));
         assert_eq!(cost(&store, revoked).await, (2 + 4 + lock, 0), "revoke_all again");
-        let rows = vec![row("a"); 100];
-        assert_eq!(cost(&store, store.append(rows)).await.0, 2 + 2, "append");
-        let log = LogScope { category: LogCategory::Security, scope };
-        assert_eq!(cost(&store, store.log(log, ListQuery::first(100))).await.0, 1, "log");
+        let records = vec![audit("a"); 100].into();
+        assert_eq!(cost(&store, store.append_audit(records)).await.0, 2 + 2, "append");
+        assert_eq!(cost(&store, store.audit_log(scope, ListQuery::first(100))).await.0, 1, "log");
         home.leave().await;
     }
 }

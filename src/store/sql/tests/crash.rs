@@ -8,7 +8,7 @@ use std::sync::{
 use super::*;
 use crate::{
     maybe_ready::MaybeReady,
-    store::{ListQuery, LogScope, RefreshedSession, SessionStore as _, TokenState},
+    store::{ListQuery, RefreshedSession, SessionStore as _, TokenState},
 };
 
 /// A node whose task dies before the statement of that number.
@@ -22,11 +22,10 @@ async fn mortal_node(home: &Home, dies_at: &Arc<AtomicU64>) -> SqlStore {
 
 /// Everything that can be seen of the one session, its token and its log.
 async fn seen(store: &SqlStore) -> (RefreshedSession, TokenState, usize, usize, Option<Timestamp>) {
-    let state = store.refresh_state(ask("s", "r1")).await.expect("it answers");
+    let state = store.refresh_state(query("s", "r1")).await.expect("it answers");
     let scope = Scope::User(scopes().user);
     let listed = store.sessions(scope, ListQuery::first(10), NOW).await.expect("it answers");
-    let log = LogScope { category: LogCategory::Security, scope };
-    let rows = store.log(log, ListQuery::first(100)).await.expect("it answers");
+    let rows = store.audit_log(scope, ListQuery::first(100)).await.expect("it answers");
     store.0.sync().await.expect("it listens");
     let mark = store.revocations().and_then(|it| it.cutoff_of(&scopes().user));
     (state.session, state.token, listed.items.len(), rows.items.len(), mark)
@@ -57,15 +56,15 @@ async fn die_everywhere<T: Unpin + Send + 'static>(
 async fn p05_a_step_happens_whole_or_not_at_all() {
     for home in Home::all().await {
         let lock = u64::from(home.schema.is_some());
-        let begun = |store: &SqlStore| store.begin(record("s"), row("session_started"));
+        let begun = |store: &SqlStore| store.begin(record("s"), audit("session_started"));
         assert_eq!(die_everywhere(&home, begun).await, 4 + lock);
         let rotated = |store: &SqlStore| store.rotate(rotation("s", "r1", "r2"));
         assert_eq!(die_everywhere(&home, rotated).await, 4);
         let revoked = |store: &SqlStore| store.revoke_all(everywhere(Exempt::None));
         assert_eq!(die_everywhere(&home, revoked).await, 7 + lock);
-        let again = |store: &SqlStore| store.begin(record("t"), row("session_started"));
+        let again = |store: &SqlStore| store.begin(record("t"), audit("session_started"));
         assert_eq!(die_everywhere(&home, again).await, 4 + lock);
-        let ended = |store: &SqlStore| store.revoke(key("t"), NOW + DAY, row("session_revoked"));
+        let ended = |store: &SqlStore| store.revoke(key("t"), NOW + DAY, audit("session_revoked"));
         assert_eq!(die_everywhere(&home, ended).await, 7);
         home.leave().await;
     }

@@ -3,7 +3,8 @@
 use std::error::Error as _;
 
 use super::*;
-use crate::store::{Cursor, ListQuery, LogScope, Page, SessionStore as _};
+use crate::audit::ActivityEntry;
+use crate::store::{Cursor, ListQuery, Page, SessionStore as _};
 
 #[tokio::test]
 async fn p10_an_error_names_no_address_and_no_value() {
@@ -32,11 +33,11 @@ async fn a_store_in_memory_is_refused() {
 async fn pages_of_one_instant_are_cut_by_the_key_as_a_number() {
     for home in Home::all().await {
         let store = home.node(&clock()).await;
-        let number = |tie: u128| StoreKey::from_bytes(tie.to_be_bytes());
-        let ties = [0, 1, 255, 256, 1 << 127, u128::MAX];
-        for tie in ties {
-            let record = SessionRecord { key: number(tie), ..record(&tie.to_string()) };
-            store.begin(record, row("session_started")).await.expect("it begins");
+        let number = |id: u128| StoreKey::from_bytes(id.to_be_bytes());
+        let ids = [0, 1, 255, 256, 1 << 127, u128::MAX];
+        for id in ids {
+            let record = SessionRecord { key: number(id), ..record(&id.to_string()) };
+            store.begin(record, audit("session_started")).await.expect("it begins");
         }
         let scope = Scope::Account(scopes().account.expect("there is one"));
         let mut listed = Vec::new();
@@ -46,10 +47,10 @@ async fn pages_of_one_instant_are_cut_by_the_key_as_a_number() {
                 store.sessions(scope, query, NOW).await.expect("the store answers");
             listed.extend(items.into_iter().map(|it| it.key));
             let Some(next) = next else { break };
-            assert_eq!(next, Cursor { at: NOW.as_millis(), tie: 255 });
+            assert_eq!(next, Cursor::new(NOW.as_millis(), 255));
             query = ListQuery::first(4).after(next);
         }
-        assert_eq!(listed, ties.map(number).into_iter().rev().collect::<Vec<_>>());
+        assert_eq!(listed, ids.map(number).into_iter().rev().collect::<Vec<_>>());
         home.leave().await;
     }
 }
@@ -63,7 +64,7 @@ async fn instants_that_never_come_are_kept() {
             ends_at: Timestamp::MAX,
             ..record("s")
         };
-        let begun = store.begin(endless.clone(), row("session_started")).await;
+        let begun = store.begin(endless.clone(), audit("session_started")).await;
         assert_eq!(begun.expect("it begins"), NOW);
         let found = store.session(key("s"), NOW).await.expect("the store answers");
         assert_eq!(found, Some(endless));
@@ -78,20 +79,19 @@ async fn a_log_is_read_by_scope_and_forgets_by_age() {
         let store = home.node(&clock()).await;
         let account = scopes().account.expect("there is one");
         let later = NOW + DAY * 90;
-        let rows = vec![
-            row("of_ada"),
-            AuditRecord { user: None, account: Some(account), ..row("of_acme") },
-            AuditRecord { category: LogCategory::Activity, ..row("seen") },
-            AuditRecord { user: None, at: later, ..row("of_nobody") },
-        ];
-        store.append(rows).await.expect("the store answers");
+        let mut records = ["of_ada", "of_acme", "of_nobody"].map(audit);
+        records[1].subject = AuditSubject::from_scope(Scope::Account(account));
+        records[2].subject = AuditSubject::default();
+        records[2].at = later;
+        let entry = ActivityEntry::new(NOW, key("s"), scopes().user, "GET", 200);
+        store.append_audit(records.into()).await.expect("the store answers");
+        store.append_activity([entry.clone()].into()).await.expect("the store answers");
         let events = async |scope| {
-            let log = LogScope { category: LogCategory::Security, scope };
             let mut query = ListQuery::first(1);
             let mut events = Vec::new();
             loop {
-                let page = store.log(log, query).await.expect("the store answers");
-                events.extend(page.items.into_iter().map(|row| row.event));
+                let page = store.audit_log(scope, query).await.expect("the store answers");
+                events.extend(page.items.iter().map(|record| record.event.name().to_owned()));
                 let Some(next) = page.next else { return events };
                 query = ListQuery::first(1).after(next);
             }
@@ -100,9 +100,17 @@ async fn a_log_is_read_by_scope_and_forgets_by_age() {
         assert_eq!(events(Scope::User(scopes().user)).await, ["of_ada"]);
         assert_eq!(events(Scope::Account(account)).await, ["of_acme"]);
         assert_eq!(events(everything).await, ["of_nobody", "of_acme", "of_ada"]);
-        let newer = AuditRecord { at: later + Duration::from_millis(1), ..row("newer") };
-        store.append(vec![newer]).await.expect("the store answers");
+        let newer = AuditRecord { at: later + Duration::from_millis(1), ..audit("newer") };
+        store.append_audit([newer].into()).await.expect("the store answers");
         assert_eq!(events(everything).await, ["newer", "of_nobody"]);
+        let activities = async || {
+            let page = store.activity_log(everything, ListQuery::first(9)).await;
+            page.expect("the store answers").items
+        };
+        assert_eq!(activities().await, [entry.clone()], "each log has its own age");
+        let newer = ActivityEntry { at: later + Duration::from_millis(1), ..entry };
+        store.append_activity([newer.clone()].into()).await.expect("the store answers");
+        assert_eq!(activities().await, [newer]);
         home.leave().await;
     }
 }

@@ -32,13 +32,17 @@ async fn p23_a_node_hears_of_revocations_within_the_interval() {
             let touched = other.touch(key(sid), touch(NOW)).await.expect("the store answers");
             assert_eq!(touched, TouchOutcome::Active(Some(NOW)));
         }
-        store.revoke(key("s"), NOW + DAY, row("session_revoked")).await.expect("it is revoked");
+        store.revoke(key("s"), NOW + DAY, audit("session_revoked")).await.expect("it is revoked");
         let exempt = Exempt::Sessions(vec![key("exempt_until")]);
         store.revoke_all(everywhere(exempt)).await.expect("they are revoked");
         let account = scopes().account.expect("there is one");
         let new = TimeoutOverrides { idle: Some(IDLE), absolute: None };
-        let change =
-            OverridesChange { account, old: TimeoutOverrides::default(), new, log: row("changed") };
+        let change = OverridesChange {
+            account,
+            old: TimeoutOverrides::default(),
+            new,
+            audit: audit("changed"),
+        };
         assert!(store.set_overrides(change).await.expect("it is changed"));
         let own = store.account_policies().expect("the store supports account policies");
         assert_eq!(own.overrides(|| Some(account)), Some(new), "at once on its own node");
@@ -114,16 +118,17 @@ async fn p05_a_refresh_beside_a_revocation_comes_before_it_or_not_at_all() {
             let sid = format!("s{round}");
             let jti = format!("r{round}");
             let epoch = begin(&nodes[0], &sid).await;
-            let ask = |jti: &str| RefreshAsk { epoch, ..ask(&sid, jti) };
-            let rotation = |jti: &str| Rotation { ask: ask(jti), ..rotation(&sid, jti, "next") };
+            let query = |jti: &str| RefreshQuery { epoch, ..query(&sid, jti) };
+            let rotation =
+                |jti: &str| Rotation { query: query(jti), ..rotation(&sid, jti, "next") };
             let rotated = tokio::spawn(nodes[0].rotate(rotation(&jti)));
             let revoked = match round % 2 {
-                0 => nodes[1].revoke(key(&sid), NOW + DAY, row("session_revoked")).await,
+                0 => nodes[1].revoke(key(&sid), NOW + DAY, audit("session_revoked")).await,
                 _ => nodes[1].revoke_all(everywhere(Exempt::None)).await.map(|count| count == 1),
             };
             assert!(revoked.expect("the store answers"));
             let rotated = rotated.await.expect("it ends").expect("the store answers");
-            let state = nodes[1].refresh_state(ask(&jti)).await.expect("it answers");
+            let state = nodes[1].refresh_state(query(&jti)).await.expect("it answers");
             assert_eq!(state.session, RefreshedSession::Revoked);
             let is_used = state.token != TokenState::Unused;
             assert_eq!(is_used, rotated == Rotated::Done);
@@ -143,7 +148,7 @@ async fn p29_a_session_that_begins_beside_a_bulk_revocation_is_counted_or_lives(
         for round in 0..10 {
             let sids: Vec<_> = (0..4).map(|at| format!("s{round}-{at}")).collect();
             let begun: Vec<_> = (sids.iter())
-                .map(|sid| tokio::spawn(nodes[0].begin(record(sid), row("session_started"))))
+                .map(|sid| tokio::spawn(nodes[0].begin(record(sid), audit("session_started"))))
                 .collect();
             let revoked = tokio::spawn(nodes[1].revoke_all(everywhere(Exempt::None)));
             for begun in begun {

@@ -15,15 +15,15 @@ async fn p23_news_that_commit_late_are_not_passed_over() {
             begin(&third, sid).await;
         }
         let mut tx = slow.0.database.begin(NOW).await.map_err(StoreError::from).expect("it begins");
-        let turn =
-            ChangeFeed::take(&mut tx).await.map_err(StoreError::from).expect("it has a turn");
+        let feed =
+            ChangeFeed::lock(&mut tx).await.map_err(StoreError::from).expect("it has a turn");
         let ended = tokio::spawn(quick.write_tombstone(key("quick"), NOW + DAY));
         for _ in 0..50 {
             third.0.sync().await.expect("it listens");
         }
         assert!(!ended.is_finished(), "it waits for the turn before");
-        let changes = Change::Ended { session: key("slow"), until: NOW + DAY };
-        let announced = turn.publish(&mut tx, &[changes]).await.map_err(StoreError::from);
+        let changes = Change::Revoked { session: key("slow"), until: NOW + DAY };
+        let announced = feed.publish(&mut tx, &[changes]).await.map_err(StoreError::from);
         announced.expect("it is announced");
         tx.commit().await.map_err(StoreError::from).expect("it commits");
         ended.await.expect("it ends").expect("it ends");
@@ -42,12 +42,12 @@ async fn more_news_than_one_statement_carries_are_all_heard() {
         let sid = |number: usize| format!("s{number}");
         let until = NOW + DAY;
         let changes: Vec<_> =
-            (0..1201).map(|n| Change::Ended { session: key(&sid(n)), until }).collect();
+            (0..1201).map(|n| Change::Revoked { session: key(&sid(n)), until }).collect();
         let mut tx =
             store.0.database.begin(NOW).await.map_err(StoreError::from).expect("it begins");
-        let turn =
-            ChangeFeed::take(&mut tx).await.map_err(StoreError::from).expect("it has a turn");
-        let announced = turn.publish(&mut tx, &changes).await.map_err(StoreError::from);
+        let feed =
+            ChangeFeed::lock(&mut tx).await.map_err(StoreError::from).expect("it has a turn");
+        let announced = feed.publish(&mut tx, &changes).await.map_err(StoreError::from);
         announced.expect("it is announced");
         tx.commit().await.map_err(StoreError::from).expect("it commits");
         store.write_tombstone(key("after"), until).await.expect("it ends");

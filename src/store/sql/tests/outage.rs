@@ -56,7 +56,7 @@ async fn a_write_that_takes_long_rejects_nothing() {
         let store = home.node(&clock).await;
         begin(&store, "s").await;
         // Held by another: the touch waits behind it until its limit.
-        let turn = store.0.turn_of(&key("s")).lock().await;
+        let guard = store.0.turn_of(&key("s")).lock().await;
         let touched = tokio::spawn(store.touch(key("s"), touch(NOW + INTERVAL)));
         while !touched.is_finished() {
             clock.advance(Duration::from_millis(1));
@@ -64,7 +64,7 @@ async fn a_write_that_takes_long_rejects_nothing() {
         }
         let touched = touched.await.expect("it ends").expect("it is admitted");
         assert_eq!(touched, TouchOutcome::Active(Some(NOW)));
-        drop(turn);
+        drop(guard);
         home.leave().await;
     }
 }
@@ -86,8 +86,8 @@ async fn p23_a_database_that_is_gone_and_comes_back() {
     run(base, format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await;
     let ends = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname";
     run(base, format!("{ends} = '{name}'")).await;
-    assert!(store.begin(record("t"), row("session_started")).await.is_err());
-    assert!(store.refresh_state(ask("s", "r1")).await.is_err());
+    assert!(store.begin(record("t"), audit("session_started")).await.is_err());
+    assert!(store.refresh_state(query("s", "r1")).await.is_err());
     assert!(store.rotate(rotation("s", "r1", "r2")).await.is_err());
     assert!(store.write_tombstone(key("s"), NOW + DAY).await.is_err());
     assert!(store.touch(key("stranger"), touch(NOW)).await.is_err());
@@ -99,7 +99,7 @@ async fn p23_a_database_that_is_gone_and_comes_back() {
     run(base, format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await;
     let rotated = store.rotate(rotation("s", "r1", "r2")).await;
     assert_eq!(rotated.expect("it recovers by itself"), Rotated::Done, "nothing was used up");
-    store.begin(record("t"), row("session_started")).await.expect("it recovers by itself");
+    store.begin(record("t"), audit("session_started")).await.expect("it recovers by itself");
     store.0.database.close().await;
     run(base, format!("DROP DATABASE {name} WITH (FORCE)")).await;
 }
@@ -139,11 +139,11 @@ async fn p23_a_file_that_is_full_and_gets_room() {
         };
         limit(1).await;
         let mut begun = 0;
-        while store.begin(record(&begun.to_string()), row("session_started")).await.is_ok() {
+        while store.begin(record(&begun.to_string()), audit("session_started")).await.is_ok() {
             begun += 1;
             assert!(begun < 10_000, "the file has no end");
         }
-        let state = store.refresh_state(ask("s", "r1")).await.expect("it still answers");
+        let state = store.refresh_state(query("s", "r1")).await.expect("it still answers");
         assert_eq!(state.token, TokenState::Unused);
         let known = store.touch(key("s"), touch(NOW)).await.expect("it was seen a moment ago");
         assert_eq!(known, TouchOutcome::Active(Some(NOW)));

@@ -4,8 +4,8 @@ use super::*;
 use crate::{
     policy::TimeoutOverrides,
     store::{
-        ListQuery, LogScope, OverridesChange, RefreshedSession, Rotated, SessionStore as _,
-        StoredSession, TokenState, TouchOutcome,
+        ListQuery, OverridesChange, RefreshedSession, Rotated, SessionStore as _, StoredSession,
+        TokenState, TouchOutcome,
     },
 };
 
@@ -28,7 +28,7 @@ async fn p22_a_restart_revives_nothing_and_forgets_nothing() {
                 account,
                 old: TimeoutOverrides::default(),
                 new,
-                log: row("changed"),
+                audit: audit("changed"),
             };
             assert!(store.set_overrides(change).await.expect("it is changed"));
             store.0.database.close().await;
@@ -43,15 +43,14 @@ async fn p22_a_restart_revives_nothing_and_forgets_nothing() {
             store.account_policies().expect("there is one").overrides(|| Some(account)),
             Some(new)
         );
-        let state = store.refresh_state(ask("marked", "r1")).await.expect("it answers");
+        let state = store.refresh_state(query("marked", "r1")).await.expect("it answers");
         assert_eq!(state.session, RefreshedSession::Revoked);
         assert!(matches!(state.token, TokenState::Used { successor: Some(_), .. }));
         let scope = Scope::User(scopes().user);
         let page = store.sessions(scope, ListQuery::first(10), NOW).await.expect("it answers");
         assert_eq!(page.items.iter().map(|it| &*it.sid).collect::<Vec<_>>(), ["after"]);
-        let log = LogScope { category: LogCategory::Security, scope };
-        let rows = store.log(log, ListQuery::first(10)).await.expect("it answers").items;
-        let events: Vec<_> = rows.iter().map(|row| &*row.event).collect();
+        let rows = store.audit_log(scope, ListQuery::first(10)).await.expect("it answers").items;
+        let events: Vec<_> = rows.iter().map(|record| record.event.name()).collect();
         let begun = "session_started";
         assert_eq!(events, ["changed", begun, "sessions_revoked_bulk", begun, begun]);
         home.leave().await;

@@ -1,0 +1,92 @@
+//! The audit log: `tss_audit`.
+
+use std::sync::Arc;
+
+use super::{
+    Inner, Transaction,
+    database::Tx,
+    failure::Failure,
+    logs::{PIECE, remove_old},
+    value::{Args, Row, placeholders},
+};
+use crate::{
+    audit::{AuditActor, AuditEvent, AuditRecord, AuditSubject},
+    identity::Scope,
+    maybe_ready::StoreError,
+    store::{ListQuery, Page},
+    time::Timestamp,
+};
+
+const TABLE: &str = "tss_audit";
+const COLUMNS: &str = "session, user_key, account_key, sub, actor_key, actor_sub, event, detail";
+const COLUMN_COUNT: usize = 9;
+
+/// Writes records in the transaction of the change that they report.
+pub(super) async fn write(tx: &mut Tx, records: &[AuditRecord]) -> Result<(), Failure> {
+    for piece in records.chunks(PIECE) {
+        let args = piece.iter().fold(Args::new(), |args, record| {
+            let AuditRecord { at, event, subject, actor } = record;
+            args.time(*at)
+                .maybe_key(subject.session)
+                .maybe_key(subject.user)
+                .maybe_key(subject.account)
+                .maybe_text(subject.sub.as_deref())
+                .maybe_key(actor.as_ref().map(|actor| actor.user))
+                .maybe_text(actor.as_ref().and_then(|actor| actor.sub.as_deref()))
+                .text(event.name())
+                .text(&event.detail())
+        });
+        let rows = placeholders(piece.len(), COLUMN_COUNT);
+        tx.execute(format!("INSERT INTO {TABLE} (at, {COLUMNS}) VALUES {rows}"), args).await?;
+    }
+    Ok(())
+}
+
+/// Appends records.
+struct Append(Arc<[AuditRecord]>);
+
+impl Transaction for Append {
+    type Answer = ();
+
+    async fn run(&self, tx: &mut Tx) -> Result<(), Failure> {
+        write(tx, &self.0).await?;
+        match self.0.iter().map(|record| record.at).max() {
+            Some(newest) => remove_old(tx, TABLE, newest).await,
+            None => Ok(()),
+        }
+    }
+}
+
+impl Inner {
+    pub(super) async fn append_audit(&self, records: Arc<[AuditRecord]>) -> Result<(), StoreError> {
+        let count = records.len();
+        if count > 0 {
+            self.commit(&Append(records)).await?;
+            self.count_appended(count).await;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn audit_log(
+        &self,
+        scope: Scope,
+        query: ListQuery,
+    ) -> Result<Page<AuditRecord>, StoreError> {
+        self.log_page((TABLE, COLUMNS), scope, &query, read).await
+    }
+}
+
+fn read(row: &Row, at: Timestamp) -> Result<AuditRecord, Failure> {
+    let subject = AuditSubject {
+        session: row.maybe_key(2)?,
+        user: row.maybe_key(3)?,
+        account: row.maybe_key(4)?,
+        sub: row.maybe_text(5)?.map(Arc::from),
+    };
+    let actor = match row.maybe_key(6)? {
+        Some(user) => Some(AuditActor { user, sub: row.maybe_text(7)?.map(Arc::from) }),
+        None => None,
+    };
+    let event = AuditEvent::from_stored(&row.text(8)?, &row.text(9)?);
+    Ok(AuditRecord { at, event, subject, actor })
+}
