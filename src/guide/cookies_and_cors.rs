@@ -22,8 +22,8 @@
 //! };
 //! use tower_http::csrf::CsrfLayer;
 //! use tower_sliding_session::{
-//!     JwtKeys, PathRules, Policy, Rejection, Session, SessionCookie, SlidingSessions,
-//!     lifecycle::StartError, transport::SetCookie,
+//!     JwtKeys, PathRules, Policy, Rejection, Session, SessionCookie, SlidingSessions, StartError,
+//!     transport::SetCookie,
 //! };
 //!
 //! type App = State<(SlidingSessions, SessionCookie)>;
