@@ -68,47 +68,60 @@
 //! | `refresh_reuse_detected` | a refresh token was used twice; its session was revoked |
 //! | `token_rejected` | an authentic token was rejected, with the code |
 //!
-//! Every sink receives every event once: `tracing` (target `session_audit`), the audit log of the
-//! lifecycle store, and each sink that you add. A [queue](crate::audit::AuditQueue) of 4,096
-//! records is between the request and each sink: no request waits. A record that does not fit, or
-//! that a sink fails to keep, is dropped and counted. Records name users and sessions by digests;
-//! `audit_plain_subjects()` adds the plain `sub`.
+//! Each event is an [`AuditRecord`](crate::audit::AuditRecord): the time, the typed
+//! [`AuditEvent`](crate::audit::AuditEvent), the subject and, if it is somebody else, the actor. Subject
+//! and actor are digests; the plain `sub` is an opt-in.
+//!
+//! Every sink receives every record: `tracing` always, the log of the lifecycle store if it keeps
+//! one, and the sinks that you add. Between the request and each sink is a
+//! [queue](crate::audit::AuditQueue) of 4,096 records, so no request waits. What finds no room, or
+//! what a sink fails to keep, is dropped and counted. A record that belongs to a transaction of the
+//! store is written in it, and reaches the other sinks after the commit.
+//!
+//! A sink that counts renewals:
 //!
 //! ```
-//! use std::sync::{Arc, Mutex};
+//! use std::sync::{Arc, atomic::{AtomicUsize, Ordering::Relaxed}};
+//! use http::{Request, Response};
+//! use tower::{Layer, ServiceExt, service_fn};
 //! use tower_sliding_session::{
-//!     JwtKeys, MaybeReady, Policy, SlidingSessions, audit::{AuditRecord, AuditSink},
+//!     JwtKeys, MaybeReady, Policy, SlidingSessions, audit::{AuditEvent, AuditRecord, AuditSink},
 //! };
 //!
 //! #[derive(Default)]
-//! struct Names(Mutex<Vec<String>>);
+//! struct Renewals(AtomicUsize);
 //!
-//! struct Sink(Arc<Names>);
-//!
-//! impl AuditSink for Sink {
+//! impl AuditSink for Renewals {
 //!     fn record(&self, records: Arc<[AuditRecord]>) -> MaybeReady<()> {
-//!         let mut names = self.0.0.lock().expect("no holder panics");
-//!         names.extend(records.iter().map(|record| record.event.name().to_owned()));
+//!         let is_renewal = |record: &&AuditRecord| record.event == AuditEvent::SessionRenewed;
+//!         self.0.fetch_add(records.iter().filter(is_renewal).count(), Relaxed);
 //!         MaybeReady::ready(Ok(()))
 //!     }
 //! }
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let names = Arc::new(Names::default());
-//! let sessions = SlidingSessions::builder(JwtKeys::hs256([7; 32])?, Policy::nist_aal2())
-//!     .audit_sink(Sink(Arc::clone(&names)))
+//! let renewals = Arc::new(Renewals::default());
+//! let policy = Policy::builder().renew_always().build()?;
+//! let sessions = SlidingSessions::builder(JwtKeys::hs256([7; 32])?, policy)
+//!     .audit_sink(Arc::clone(&renewals))
 //!     .build()?;
-//! sessions.start("ada").await?;
+//! let service = sessions.layer().layer(service_fn(async |_: Request<()>| {
+//!     Ok::<_, std::convert::Infallible>(Response::new(()))
+//! }));
+//! let bearer = format!("Bearer {}", sessions.start("ada").await?.access_token());
+//! service.oneshot(Request::get("/").header("authorization", bearer).body(())?).await?;
 //!
-//! let queue = sessions.audit_queue().expect("there is one");
-//! queue.flush().await; // at shutdown: completes when the sink has all events
-//! assert_eq!(queue.dropped(), 0); // watch this number: it counts lost rows
+//! let queue = sessions.audit_queue().expect("the sessions have a queue");
+//! queue.flush().await; // at shutdown: completes when the sinks have all records
+//! assert_eq!(renewals.0.load(Relaxed), 1);
+//! assert_eq!(queue.dropped(), 0); // watch this number
 //! # Ok(()) }
 //! ```
 //!
 //! # Activity log
 //!
-//! [`activity_log`](crate::sessions::SlidingSessionsBuilder::activity_log) keeps a row for each
+//! [`activity_log`](crate::sessions::SlidingSessionsBuilder::activity_log) keeps an entry for each
 //! request that counts as activity: time, method, route pattern, status, code of a rejection. The
-//! path and the query are not in it. Off by default.
+//! path and the query are not in it, and the pattern only if
+//! [`route_pattern`](crate::sessions::SlidingSessionsBuilder::route_pattern) says it. Off by default.

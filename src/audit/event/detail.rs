@@ -155,6 +155,14 @@ mod tests {
     }
 
     #[test]
+    fn the_guide_lists_every_event() {
+        let guide = include_str!("../../guide/observability.rs");
+        for event in every_event() {
+            assert!(guide.contains(&format!("| `{}` |", event.name())), "{}", event.name());
+        }
+    }
+
+    #[test]
     fn an_event_of_a_later_version_keeps_its_name_and_detail() {
         for (name, detail) in [
             ("session_moved", r#"{"to":"mars"}"#),
