@@ -9,16 +9,17 @@ use axum_core::{
 
 use super::{account_policy::field_errors, json::Json, problem::Problem};
 use crate::{
-    lifecycle::{AccountPolicyError, Grant, GrantInBody, StartError},
+    lifecycle::{AccountPolicyError, Grant, StartError},
     rejection::Rejection,
     transport::SetCookie,
+    transport::TokenInBody,
 };
 
 /// Responds 200 with the grant as JSON (RFC 6749 section 5.1) and `Cache-Control: no-store`.
 impl IntoResponse for Grant {
     fn into_response(self) -> Response {
         let mut response = Json(&self).into_response();
-        response.extensions_mut().insert(GrantInBody);
+        response.extensions_mut().insert(TokenInBody);
         response
     }
 }
@@ -85,6 +86,6 @@ mod tests {
         let sessions = SlidingSessions::builder(keys, Policy::long_lived());
         let sessions = sessions.build().expect("the settings are valid");
         let grant = sessions.start("ada").await.expect("a session starts");
-        assert!(grant.into_response().extensions().get::<GrantInBody>().is_some());
+        assert!(grant.into_response().extensions().get::<TokenInBody>().is_some());
     }
 }

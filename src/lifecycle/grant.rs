@@ -109,12 +109,6 @@ impl Grant {
     }
 }
 
-/// In the extensions of a response whose body is a [`Grant`]: that response carries a token, so a
-/// renewal must not add another.
-#[cfg(feature = "axum")]
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct GrantInBody;
-
 impl Serialize for Grant {
     fn serialize<S>(&self, serializer: S) -> Result<S::Ok, S::Error>
     where

@@ -10,8 +10,6 @@ mod start;
 
 use std::{sync::Arc, time::Duration};
 
-#[cfg(feature = "axum")]
-pub(crate) use self::grant::GrantInBody;
 pub use self::{
     account_policy::{AccountPolicy, AccountPolicyError},
     directory::{DirectoryEntry, UserDirectory},

@@ -24,7 +24,7 @@ pub enum RenewWhen {
 
 impl RenewWhen {
     /// The share of a token's lifetime, at its end, in which the token is due.
-    pub(super) fn share(self) -> f64 {
+    pub(crate) fn share(self) -> f64 {
         match self {
             Self::Threshold(share) => share,
             Self::Always => 1.0,

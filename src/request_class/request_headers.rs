@@ -2,7 +2,7 @@
 
 use http::{
     HeaderMap,
-    header::{AUTHORIZATION, ORIGIN},
+    header::{AUTHORIZATION, IF_MODIFIED_SINCE, IF_NONE_MATCH, ORIGIN},
 };
 
 use super::{
@@ -16,6 +16,8 @@ use super::{
 pub(crate) struct RequestHeaders<'a> {
     pub(super) authorization: HeaderOccurrence<'a>,
     pub(crate) has_origin: bool,
+    /// Whether the response may be a 304.
+    pub(crate) is_conditional: bool,
     activity: HeaderOccurrence<'a>,
 }
 
@@ -28,6 +30,8 @@ impl<'a> RequestHeaders<'a> {
                 found.authorization = found.authorization.and(value);
             } else if *name == ORIGIN {
                 found.has_origin = true;
+            } else if *name == IF_NONE_MATCH || *name == IF_MODIFIED_SINCE {
+                found.is_conditional = true;
             } else if *name == SESSION_ACTIVITY {
                 found.activity = found.activity.and(value);
             }

@@ -60,6 +60,14 @@ pub(crate) fn successor_times(
     TokenTimes { iat: now.floor_to_secs(), exp: exp.floor_to_secs() }
 }
 
+/// Whether a renewal is due at `now`, and less than half of the window in which it is due is left.
+#[must_use]
+pub(crate) fn is_renewal_overdue(claims: &SessionClaims, policy: &Policy, now: Timestamp) -> bool {
+    let token = Deadlines::new(claims, None, policy).token;
+    let window = token.millis_since(claims.iat) * policy.renew_when().share();
+    token.millis_since(now) < window / 2.0 && renewal_times(claims, policy, now).is_some()
+}
+
 /// Whether the renewal rate of the user is waived: a token that would expire within the interval
 /// does not wait for another device of the same user (P28).
 #[must_use]

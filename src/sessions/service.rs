@@ -55,14 +55,15 @@ where
     #[inline(always)]
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let Layers { expose, classify, authenticate, activity, renew } = &*self.layers;
-        let noted = RequestHeaders::new(request.headers());
-        let exposed = expose.asked_for(noted.has_origin);
+        let headers = RequestHeaders::new(request.headers());
+        let is_conditional = headers.is_conditional;
+        let exposed = expose.asked_for(headers.has_origin);
         let given = classify.classify(&request);
         let class = match given {
             RequestClass::User => RequestClass::assigned(&request),
             given => given,
         };
-        let session = match authenticate.admit(&request, class, &noted) {
+        let session = match authenticate.admit(&request, class, &headers) {
             Ok(session) => session,
             Err(dismissal) => {
                 let dismissed = authenticate::ResponseFuture::dismissed(dismissal);
@@ -86,7 +87,7 @@ where
         };
         match activity.check(&session, &request, admitted) {
             Check::Passed(entry) => {
-                let renewal = renew.context(session, &request);
+                let renewal = renew.context(session, &mut request, is_conditional);
                 ResponseFuture::straight(self.inner.call(request), entry, Some(renewal), exposed)
             }
             Check::Rejected(rejection) => {

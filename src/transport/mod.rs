@@ -10,6 +10,7 @@ mod cookie;
 mod header_token;
 mod set_cookie;
 mod token_delivery;
+mod token_in_body;
 #[expect(clippy::module_inception, reason = "the file holds the trait of this name")]
 mod transport;
 mod transports;
@@ -20,6 +21,7 @@ pub use self::{
     header_token::HeaderToken,
     set_cookie::SetCookie,
     token_delivery::{RENEWED_TOKEN, TokenDelivery},
+    token_in_body::TokenInBody,
     transport::{PresentedToken, TokenOrigin, Transport, mark_sensitive},
     transports::Transports,
 };

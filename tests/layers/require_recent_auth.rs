@@ -87,9 +87,10 @@ async fn a_grpc_rejection_is_a_status() {
 }
 
 #[tokio::test]
-async fn a_request_without_a_session_passes() {
-    let response = send(100 * HOUR, Request::new(())).await;
-    assert_eq!((response.status(), kind(&response)), (StatusCode::OK, None));
+async fn p27_a_request_without_a_session_is_rejected() {
+    let response = send(Duration::ZERO, Request::new(())).await;
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(kind(&response), Some(RejectionKind::MissingToken));
 }
 
 #[tokio::test]

@@ -4,8 +4,14 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 
-use super::{layer::Settings, pending::PendingRenewal, shared_cache::is_shared_cacheable};
-use crate::{request_class::RequestClass, rules, session::Session, token::Seen};
+use super::{layer::Settings, pending::PendingRenewal, shared_cache::may_be_stored};
+use crate::{
+    request_class::RequestClass,
+    rules,
+    session::Session,
+    token::Seen,
+    transport::{TokenInBody, TokenOrigin},
+};
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
@@ -20,6 +26,15 @@ impl RenewalContext {
     #[inline(always)]
     pub(super) fn new<B>(session: Session, request: &Request<B>, settings: Arc<Settings>) -> Self {
         Self { class: session.class(request), session, settings }
+    }
+
+    /// Whether a renewal has been due for half of its window.
+    pub(super) fn is_overdue(&self) -> bool {
+        let (session, settings) = (&self.session, &self.settings);
+        let policy = session.policy(&settings.profiles);
+        let now = session.now(&*settings.clock);
+        self.class == RequestClass::User
+            && rules::is_renewal_overdue(session.session_claims(), &policy, now)
     }
 
     /// Completes `response`, or returns the renewal to mint first.
@@ -74,19 +89,24 @@ impl RenewalContext {
         }
     }
 
-    /// Whether `response` may carry a token: it is a success, neither sign-in nor sign-out, and no
-    /// shared cache may store it.
+    /// Whether `response` may carry a token: it is a success, carries no token of its own, neither
+    /// signs in nor out, and no shared cache may store it.
     fn is_renewable<B>(&self, response: &Response<B>) -> bool {
         let (status, delivery) = (response.status(), &self.settings.delivery);
+        let origin = self.session.origin();
+        // Scripts follow a redirect without seeing its headers.
+        let is_lost = status.is_redirection() && origin == TokenOrigin::Header;
         let succeeded = status.as_u16() < 400
             && status != StatusCode::NOT_MODIFIED
             && status != StatusCode::SWITCHING_PROTOCOLS;
         let forbids = |(name, value): (&HeaderName, &HeaderValue)| {
-            let failed = *name == GRPC_STATUS && value != "0";
-            failed || delivery.is_used_by(name, value) || is_shared_cacheable(name, value)
+            *name == GRPC_STATUS && value != "0" || delivery.is_used_by(name, value)
         };
         succeeded
-            && delivery.reaches(self.session.origin())
+            && !is_lost
+            && delivery.reaches(origin)
+            && response.extensions().get::<TokenInBody>().is_none()
             && !response.headers().iter().any(forbids)
+            && !may_be_stored(response.headers())
     }
 }

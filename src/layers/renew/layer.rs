@@ -2,7 +2,10 @@
 
 use std::{fmt, sync::Arc};
 
-use http::Request;
+use http::{
+    Request,
+    header::{IF_MODIFIED_SINCE, IF_NONE_MATCH},
+};
 use tower_layer::Layer;
 
 use super::{RenewService, RenewalContext};
@@ -152,10 +155,22 @@ impl Settings {
 }
 
 impl RenewLayer {
-    /// The context in which the response to `request` may be renewed.
+    /// The context in which the response to `request` may be renewed. `is_conditional`: the response
+    /// may be a 304, which carries no token; in the last half of the renewal window the conditions
+    /// are removed.
     #[inline(always)]
-    pub(crate) fn context<B>(&self, session: Session, request: &Request<B>) -> RenewalContext {
-        RenewalContext::new(session, request, Arc::clone(&self.settings))
+    pub(crate) fn context<B>(
+        &self,
+        session: Session,
+        request: &mut Request<B>,
+        is_conditional: bool,
+    ) -> RenewalContext {
+        let context = RenewalContext::new(session, request, Arc::clone(&self.settings));
+        if is_conditional && context.is_overdue() {
+            request.headers_mut().remove(IF_NONE_MATCH);
+            request.headers_mut().remove(IF_MODIFIED_SINCE);
+        }
+        context
     }
 }
 

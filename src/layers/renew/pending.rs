@@ -7,6 +7,7 @@ use crate::{
     audit::AuditEvent,
     maybe_ready::{REQUEST_TIME_LIMIT, within},
     policy::Policy,
+    rejection::RejectionKind,
     rules::{self, SessionStatus, Timeouts, TokenTimes},
     session::{Session, SessionCheck, StoreAnswer},
     store::{RenewalDecision, RenewalRequest},
@@ -141,11 +142,16 @@ impl PendingRenewal {
             known_activity: Some(session.last_activity()),
             ..SessionCheck::new(token, answer, self.settings.clock.now())
         };
-        let checked = enforcement.enforce(&check);
-        if let Err(rejected) = &checked {
-            tracing::debug!(code = rejected.rejection.code(), "not renewed: the session has ended");
+        match enforcement.enforce(&check) {
+            Ok(_) => true,
+            // The token expired while the handler ran; its session is active (P33).
+            Err(rejected) if rejected.rejection.kind() == RejectionKind::TokenExpired => true,
+            Err(rejected) => {
+                let code = rejected.rejection.code();
+                tracing::debug!(code, "not renewed: the session has ended");
+                false
+            }
         }
-        checked.is_ok()
     }
 
     /// A session that no layer with a store has checked: the policies of this layer decide.

@@ -9,7 +9,7 @@ use http::{Request, Response};
 use tower_service::Service;
 
 use super::{RenewLayer, ResponseFuture};
-use crate::session::Session;
+use crate::{request_class::RequestHeaders, session::Session};
 
 /// The service of [`RenewLayer`].
 #[derive(Clone)]
@@ -44,9 +44,12 @@ where
     }
 
     #[inline(always)]
-    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let session = request.extensions().get::<Session>().cloned();
-        let renewal = session.map(|session| self.layer.context(session, &request));
+        let renewal = session.map(|session| {
+            let is_conditional = RequestHeaders::new(request.headers()).is_conditional;
+            self.layer.context(session, &mut request, is_conditional)
+        });
         ResponseFuture::new(self.inner.call(request), renewal)
     }
 }

@@ -1,18 +1,22 @@
 //! The response header `Session-Expires`.
 
-use http::{HeaderName, HeaderValue, Response};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 
-use super::RenewalContext;
+use super::{RenewalContext, shared_cache::may_be_stored};
 use crate::{rules::Deadlines, time::Timestamp};
 
 const SESSION_EXPIRES: HeaderName = HeaderName::from_static("session-expires");
 
 impl RenewalContext {
-    /// Adds `Session-Expires` where the layer is set to.
+    /// Adds `Session-Expires` where the layer is set to, unless a cache would repeat it (P9).
     #[inline]
     pub(super) fn add_session_expires<B>(&self, response: &mut Response<B>) {
         if self.settings.session_expires && self.session.may_renew() {
-            self.insert_deadlines(response);
+            let is_repeated =
+                response.status() == StatusCode::NOT_MODIFIED || may_be_stored(response.headers());
+            if !is_repeated {
+                self.insert_deadlines(response);
+            }
         }
     }
 

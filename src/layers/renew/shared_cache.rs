@@ -1,47 +1,135 @@
 //! Which responses a shared cache may store (RFC 9111).
 
-use http::{HeaderName, HeaderValue, header::CACHE_CONTROL};
+use http::{HeaderMap, HeaderName, HeaderValue, header::CACHE_CONTROL};
 
-/// Headers for shared caches only.
-const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
-const SURROGATE_CONTROL: HeaderName = HeaderName::from_static("surrogate-control");
+/// Directives that let a shared cache store a response to a request with `Authorization` (RFC 9111
+/// section 3.5).
+const ALLOWING: [&str; 3] = ["public", "s-maxage", "must-revalidate"];
 
-/// Directives by which a response to a request with `Authorization` may be stored by a shared
-/// cache (RFC 9111 section 3.5).
-const SHARED_CACHE_DIRECTIVES: [&str; 3] = ["public", "s-maxage", "must-revalidate"];
+/// Fields that control some shared cache by themselves, whatever `Cache-Control` says, beside those
+/// whose name ends in [`TARGETED_SUFFIX`].
+const X_ACCEL_EXPIRES: &str = "x-accel-expires";
+const TARGETED: [&str; 2] = ["edge-control", "surrogate-control"];
 
-/// Whether a shared cache may store a response with this header: it would send the token to other
+/// Targeted cache control (RFC 9213): `CDN-Cache-Control`, `Cloudflare-CDN-Cache-Control` and others.
+const TARGETED_SUFFIX: &str = "-cache-control";
+
+/// Whether a shared cache may store a response with these headers: it would send the token to other
 /// users (P9).
-pub(super) fn is_shared_cacheable(name: &HeaderName, value: &HeaderValue) -> bool {
-    if *name == CACHE_CONTROL {
-        return value.as_bytes().split(|byte| *byte == b',').any(|directive| {
-            let name = directive.split(|byte| *byte == b'=').next().unwrap_or_default();
-            let name = name.trim_ascii();
-            SHARED_CACHE_DIRECTIVES.iter().any(|it| name.eq_ignore_ascii_case(it.as_bytes()))
-        });
+pub(super) fn may_be_stored(headers: &HeaderMap) -> bool {
+    let mut directives = Directives::default();
+    for (name, value) in headers {
+        if *name == CACHE_CONTROL {
+            directives.read(value);
+        } else if is_targeted(name) && !forbids_storing(name, value) {
+            return true;
+        }
     }
-    *name == CDN_CACHE_CONTROL || *name == SURROGATE_CONTROL
+    directives.allow && !directives.forbid
+}
+
+fn is_targeted(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name.ends_with(TARGETED_SUFFIX) || name == X_ACCEL_EXPIRES || TARGETED.contains(&name)
+}
+
+/// Whether a targeted field forbids its cache to store the response. For nginx `0` does.
+fn forbids_storing(name: &HeaderName, value: &HeaderValue) -> bool {
+    if *name == X_ACCEL_EXPIRES {
+        return value.as_bytes().trim_ascii() == b"0";
+    }
+    let mut directives = Directives::default();
+    directives.read(value);
+    directives.forbid
+}
+
+/// What the directives of one or more lines say together.
+#[derive(Default)]
+struct Directives {
+    allow: bool,
+    /// `no-store`, or `private` for the whole response: no shared cache stores it, whatever else is
+    /// said (RFC 9111 sections 5.2.2.5 and 5.2.2.7).
+    forbid: bool,
+}
+
+impl Directives {
+    fn read(&mut self, value: &HeaderValue) {
+        let mut is_quoted = false;
+        let separates = |byte: &u8| {
+            is_quoted ^= *byte == b'"';
+            *byte == b',' && !is_quoted
+        };
+        for directive in value.as_bytes().split(separates) {
+            let (name, argument) = match directive.iter().position(|byte| *byte == b'=') {
+                Some(at) => (&directive[..at], Some(&directive[at + 1..])),
+                None => (directive, None),
+            };
+            let is = |other: &str| name.trim_ascii().eq_ignore_ascii_case(other.as_bytes());
+            // `private="set-cookie"` is about that field only.
+            self.forbid |= is("no-store") || is("private") && argument.is_none();
+            self.allow |= ALLOWING.iter().any(|allowing| is(allowing));
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn stored(lines: &[(&'static str, &'static str)]) -> bool {
+        let lines = lines
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        may_be_stored(&lines.collect())
+    }
+
     #[test]
-    fn p09_every_way_to_address_a_shared_cache_is_seen() {
-        let cases = [
-            ("cache-control", "public, max-age=60", true),
-            ("cache-control", "max-age=60 , S-MaxAge = 60", true),
-            ("cache-control", "Must-Revalidate", true),
-            ("cdn-cache-control", "max-age=60", true),
-            ("surrogate-control", "max-age=60", true),
-            ("cache-control", "private, max-age=60", false),
-            ("cache-control", "no-store", false),
-            ("x-public", "public", false),
-        ];
-        for (name, value, expected) in cases {
-            let (key, held) = (HeaderName::from_static(name), HeaderValue::from_static(value));
-            assert_eq!(is_shared_cacheable(&key, &held), expected, "{name}: {value}");
+    fn p09_cache_control_allows_and_forbids_shared_caches() {
+        for (value, expected) in [
+            ("public, max-age=60", true),
+            ("max-age=60 , S-MaxAge = 60", true),
+            ("Must-Revalidate", true),
+            ("no-cache, must-revalidate", true),
+            ("private=\"set-cookie\", public", true),
+            ("private=\"a, no-store\", public", true),
+            ("max-age=60", false),
+            ("no-cache", false),
+            ("private, max-age=0, must-revalidate", false),
+            ("private, no-cache, no-store, max-age=0, must-revalidate", false),
+            ("no-cache, no-store, max-age=0, must-revalidate", false),
+            ("no-store, no-cache, must-revalidate", false),
+            ("NO-STORE, public", false),
+            ("", false),
+            (",,\"", false),
+        ] {
+            assert_eq!(stored(&[("cache-control", value)]), expected, "{value}");
         }
+        assert!(stored(&[("cache-control", "no-cache"), ("cache-control", "public")]));
+        assert!(!stored(&[("cache-control", "public"), ("cache-control", "no-store")]));
+    }
+
+    #[test]
+    fn p09_a_field_for_one_shared_cache_counts_by_itself() {
+        for name in [
+            "cdn-cache-control",
+            "cloudflare-cdn-cache-control",
+            "vercel-cdn-cache-control",
+            "netlify-cdn-cache-control",
+            "akamai-cache-control",
+            "x-litespeed-cache-control",
+            "surrogate-control",
+            "edge-control",
+        ] {
+            for value in ["max-age=60", "public", "", "private=\"x\", max-age=1"] {
+                assert!(stored(&[(name, value), ("cache-control", "no-store")]), "{name}: {value}");
+            }
+            for value in ["no-store", "private, max-age=60", "max-age=60, No-Store"] {
+                assert!(!stored(&[(name, value)]), "{name}: {value}");
+            }
+        }
+        for (value, expected) in [("60", true), ("@1800000000", true), ("", true), ("0", false)] {
+            assert_eq!(stored(&[("x-accel-expires", value)]), expected, "{value}");
+        }
+        assert!(!stored(&[("x-public", "public"), ("x-cache-control-x", "public")]));
     }
 }

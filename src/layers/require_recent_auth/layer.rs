@@ -7,7 +7,7 @@ use tower_layer::Layer;
 use super::RequireRecentAuthService;
 use crate::{
     clock::{Clock, SystemClock},
-    rejection::MakeRejection,
+    rejection::{MakeRejection, Rejection, RejectionKind},
     rules,
     session::Session,
 };
@@ -15,8 +15,8 @@ use crate::{
 /// Rejects requests whose user signed in `max_age` ago or longer, with the challenge
 /// `insufficient_user_authentication` and `max_age` (RFC 9470).
 ///
-/// A request without a [`Session`] passes unchanged: put this layer inside one that requires a
-/// session, on the routes that need a recent sign-in.
+/// Rejects a request without a [`Session`] as `missing_token`. Put this layer inside the one that
+/// inserts the session, on the routes that need a recent sign-in.
 ///
 /// ```
 /// use std::time::Duration;
@@ -42,7 +42,7 @@ use crate::{
 #[derive(Clone)]
 #[must_use]
 pub struct RequireRecentAuthLayer {
-    pub(super) max_age: Duration,
+    max_age: Duration,
     clock: Arc<dyn Clock>,
     pub(super) rejections: Option<Arc<dyn MakeRejection>>,
 }
@@ -65,9 +65,12 @@ impl RequireRecentAuthLayer {
         self
     }
 
-    pub(super) fn rejects(&self, session: &Session) -> bool {
+    /// Why a request is rejected, if it is.
+    pub(super) fn rejection(&self, session: Option<&Session>) -> Option<Rejection> {
+        let Some(session) = session else { return Some(RejectionKind::MissingToken.into()) };
         let now = session.now(&*self.clock);
-        !rules::signed_in_within(session.session_claims(), self.max_age, now)
+        let is_recent = rules::signed_in_within(session.session_claims(), self.max_age, now);
+        (!is_recent).then(|| Rejection::recent_authentication_required(self.max_age))
     }
 }
 

@@ -8,8 +8,7 @@ use tower_service::Service;
 use super::RequireRecentAuthLayer;
 use crate::{
     body::SessionBody,
-    rejection::{Protocol, Rejection, RejectionFormat, ResponseFuture},
-    session::Session,
+    rejection::{Protocol, RejectionFormat, ResponseFuture},
 };
 
 /// The service of [`RequireRecentAuthLayer`].
@@ -33,21 +32,17 @@ where
     type Error = S::Error;
     type Future = ResponseFuture<S::Future, ResBody>;
 
-    #[inline(always)]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
-    #[inline(always)]
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        match request.extensions().get::<Session>() {
-            Some(session) if self.layer.rejects(session) => {
-                let rejection = Rejection::recent_authentication_required(self.layer.max_age);
-                let protocol = Protocol::from_headers(request.headers());
-                let speech = RejectionFormat { protocol, body: self.layer.rejections.as_deref() };
-                ResponseFuture::rejection(rejection.into_response(&speech))
-            }
-            _ => ResponseFuture::inner(self.inner.call(request)),
-        }
+        let Some(rejection) = self.layer.rejection(request.extensions().get()) else {
+            return ResponseFuture::inner(self.inner.call(request));
+        };
+        tracing::debug!(code = rejection.code(), "request rejected");
+        let protocol = Protocol::from_headers(request.headers());
+        let format = RejectionFormat { protocol, body: self.layer.rejections.as_deref() };
+        ResponseFuture::rejection(rejection.into_response(&format))
     }
 }
