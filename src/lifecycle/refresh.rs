@@ -12,9 +12,8 @@ use super::{Grant, Lifecycle};
 use crate::{
     audit::{AuditEvent, AuditRecord},
     identity::StoreKey,
-    maybe_ready::{REQUEST_TIME_LIMIT, within},
     policy::Policy,
-    rejection::{Rejection, RejectionKind},
+    rejection::{Rejection, RejectionCause, RejectionKind},
     rules::{self, Timeouts},
     session::{Rejected, SessionCheck, StoreAnswer},
     store::{
@@ -23,8 +22,8 @@ use crate::{
     },
     time::Timestamp,
     token::{
-        AppClaims, ClaimsUpdate, Purpose, RefreshToken, Seen, VerifiedToken, new_id,
-        successor_payload,
+        AppClaims, CLAIMS_SOURCE_TIME_LIMIT, ClaimsUpdate, Purpose, RefreshToken, Seen,
+        VerifiedToken, ask_claims_source, new_id, successor_payload,
     },
 };
 
@@ -55,11 +54,11 @@ impl<'a> Refresh<'a> {
 
     async fn run(self) -> Result<Grant, Rejection> {
         let Self { lifecycle, token, is_activity } = self;
-        let (Some(grace), Ok(presented)) =
-            (lifecycle.reuse_grace, lifecycle.verifier.verify_refresh(token))
-        else {
-            return Err(RejectionKind::InvalidRefreshToken.into());
-        };
+        let grace = lifecycle.reuse_grace.ok_or_else(invalid)?;
+        let presented = lifecycle
+            .verifier
+            .verify_refresh(token)
+            .map_err(|error| invalid().with_cause(RejectionCause::InvalidToken(error.reason())))?;
         let records = lifecycle.lifecycle_store()?;
         Exchange { lifecycle, records, grace, presented, is_activity, now: lifecycle.now() }
             .run()
@@ -172,19 +171,13 @@ impl Exchange<'_> {
     /// The app's claims now; `Err` if the user gets no token, with whether the session ends.
     async fn current_claims(&self) -> Result<Result<Option<AppClaims>, bool>, Rejection> {
         let Some(source) = &self.lifecycle.claims else { return Ok(Ok(None)) };
-        let answer = source.current_claims(self.token());
-        match within(answer, &*self.lifecycle.enforcement.clock, REQUEST_TIME_LIMIT).await {
+        let clock = &*self.lifecycle.enforcement.clock;
+        match ask_claims_source(&**source, self.token(), clock, CLAIMS_SOURCE_TIME_LIMIT).await {
             Ok(ClaimsUpdate::Keep) => Ok(Ok(None)),
             Ok(ClaimsUpdate::Replace(claims)) => Ok(Ok(Some(claims.0))),
             Ok(ClaimsUpdate::Deny) => Ok(Err(false)),
             Ok(ClaimsUpdate::End) => Ok(Err(true)),
-            Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "the claims source failed"
-                );
-                Err(RejectionKind::StoreUnavailable.into())
-            }
+            Err(_) => Err(RejectionKind::StoreUnavailable.into()),
         }
     }
 

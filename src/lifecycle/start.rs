@@ -14,14 +14,16 @@ use super::{Grant, Lifecycle};
 use crate::{
     audit::{AuditEvent, AuditRecord},
     identity::{Scopes, StoreKey},
-    maybe_ready::{REQUEST_TIME_LIMIT, within},
     policy::{Policy, TimeoutOverrides},
     rejection::{Rejection, RejectionKind},
     rules::{self, SessionClaims},
     session::Session,
     store::{SessionRecord, Touch},
     time::Timestamp,
-    token::{AppClaims, ClaimsError, ClaimsUpdate, KeyError, NewToken, new_id},
+    token::{
+        AppClaims, CLAIMS_SOURCE_TIME_LIMIT, ClaimsError, ClaimsUpdate, KeyError, NewToken,
+        ask_claims_source, new_id,
+    },
 };
 
 /// A sign-in. Await it for the [`Grant`].
@@ -153,8 +155,9 @@ impl<'a> Start<'a> {
         if let (true, Some(session), Some(source)) =
             (self.inherits, self.replaces, &lifecycle.claims)
         {
-            let answer = source.current_claims(session.token());
-            match within(answer, &*lifecycle.enforcement.clock, REQUEST_TIME_LIMIT).await {
+            let clock = &*lifecycle.enforcement.clock;
+            let limit = CLAIMS_SOURCE_TIME_LIMIT;
+            match ask_claims_source(&**source, session.token(), clock, limit).await {
                 Ok(ClaimsUpdate::Keep) => {}
                 Ok(ClaimsUpdate::Replace(claims)) => app = Some(claims.0),
                 Ok(ClaimsUpdate::Deny | ClaimsUpdate::End) => return Err(StartError::Denied),

@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc};
 
 use super::Session;
 use crate::{
+    rejection::InvalidTokenReason,
     rules::SessionClaims,
     time::Timestamp,
     token::{InvalidToken, VerifiedToken},
@@ -44,9 +45,9 @@ impl SessionBuilder {
     /// # Errors
     /// If `sid` or `auth_time` is missing, or the claims are malformed.
     pub fn build(self) -> Result<Session, InvalidToken> {
-        let (Some(sid), Some(auth_time)) = (self.sid, self.auth_time) else {
-            return Err(InvalidToken);
-        };
+        let missing = |claim| InvalidToken::from(InvalidTokenReason::MissingClaim(claim));
+        let sid = self.sid.ok_or(missing("sid"))?;
+        let auth_time = self.auth_time.ok_or(missing("auth_time"))?;
         let token = match self.json {
             Some(json) => VerifiedToken::trusted(&self.sub, &sid, auth_time, &json)?,
             None => {

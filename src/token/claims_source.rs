@@ -1,16 +1,21 @@
-//! Who the user is today: the app's claims, asked for again at each renewal.
+//! The application's source of current claims, and the function that asks it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
 
-use super::{ClaimsError, VerifiedToken, successor::AppClaims};
-use crate::maybe_ready::MaybeReady;
+use super::{app_claims::AppClaims, error::ClaimsError, verified::VerifiedToken};
+use crate::{
+    clock::Clock,
+    maybe_ready::{MaybeReady, StoreError, within},
+};
 
-/// Tells, at each renewal, what the app's claims are by now. The default for real apps: without
-/// it a demoted admin keeps the role for as long as the session lives (P2).
+/// Returns the application's current claims at each renewal and refresh, and at a step-up that
+/// gives none. The default for real applications: without it a demoted admin keeps the role until
+/// the session ends (P2).
 ///
-/// An error, or no answer within 250 ms, means no renewal this time; the request is not affected.
+/// After an error, or without an answer within 250 ms, a request is not renewed this time and
+/// otherwise not affected; a refresh and a step-up answer `store_unavailable`.
 ///
 /// ```
 /// use serde_json::json;
@@ -26,9 +31,18 @@ use crate::maybe_ready::MaybeReady;
 ///         }))
 ///     }
 /// }
+///
+/// // In a test of the source:
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let token = VerifiedToken::dangerous_from_payload(
+///     r#"{"sub":"eve","sid":"s1","auth_time":1,"iat":1,"exp":2}"#,
+/// )?;
+/// assert!(matches!(Users.current_claims(&token).await?, ClaimsUpdate::Deny));
+/// # Ok(()) }
 /// ```
 pub trait ClaimsSource: Send + Sync + 'static {
-    /// The app's claims for the user of `token`.
+    /// Returns the current claims of the user of `token`.
     fn current_claims(&self, token: &VerifiedToken) -> MaybeReady<ClaimsUpdate>;
 }
 
@@ -41,25 +55,25 @@ where
     }
 }
 
-/// What becomes of the app's claims, and of the renewal.
+/// What to do with the application's claims and with the renewal.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ClaimsUpdate {
     /// Renew with the claims as they are, byte for byte.
     Keep,
-    /// Renew with these in their place: see [`replace`](Self::replace).
+    /// Renew with these in their place: built by [`replace`](Self::replace).
     Replace(ReplacedClaims),
-    /// Do not renew: the token ends when it ends.
+    /// Do not renew: the token expires at its `exp`.
     Deny,
-    /// Do not renew, and end the session.
+    /// Do not renew, and sign the session out.
     End,
 }
 
 impl ClaimsUpdate {
-    /// Renew with `claims`, which serialize to a JSON object, in place of the app's claims.
+    /// Renew with `claims`, which serialize to a JSON object, in place of the application's claims.
     ///
     /// # Errors
-    /// What does not serialize to an object, or names a claim that belongs to the session.
+    /// [`ClaimsError`] if they do not serialize to an object or contain a claim of the session.
     pub fn replace<T>(claims: &T) -> Result<Self, ClaimsError>
     where
         T: Serialize + ?Sized,
@@ -68,7 +82,7 @@ impl ClaimsUpdate {
     }
 }
 
-/// The app's claims for a successor. `Debug` does not show them.
+/// The application's claims for a successor. `Debug` does not show them.
 #[derive(Clone)]
 pub struct ReplacedClaims(pub(crate) AppClaims);
 
@@ -76,4 +90,24 @@ impl std::fmt::Debug for ReplacedClaims {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("ReplacedClaims(..)")
     }
+}
+
+/// How long a claims source may take.
+pub(crate) const CLAIMS_SOURCE_TIME_LIMIT: Duration = Duration::from_millis(250);
+
+/// Asks `source` for the current claims of the user of `token`.
+///
+/// # Errors
+/// The error of the source, or no answer within `limit`. It is logged here:
+/// the caller only decides what it means for its request.
+pub(crate) async fn ask_claims_source(
+    source: &dyn ClaimsSource,
+    token: &VerifiedToken,
+    clock: &dyn Clock,
+    limit: Duration,
+) -> Result<ClaimsUpdate, StoreError> {
+    within(source.current_claims(token), clock, limit).await.inspect_err(|error| {
+        let error: &dyn std::error::Error = error;
+        tracing::warn!(error, "the claims source failed");
+    })
 }

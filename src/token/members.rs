@@ -4,9 +4,9 @@ use std::{borrow::Cow, ops::Range};
 
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-/// The payload is not a JSON object of well-formed claims.
+/// The text is not a JSON object, or a value is not of the type asked for.
 #[derive(Debug)]
-pub(crate) struct Malformed;
+pub(super) struct Malformed;
 
 /// One member of an object.
 pub(super) struct Member<'a> {

@@ -1,43 +1,11 @@
 //! New tokens: payloads written and signed.
 
-use std::fmt;
-
 use base64_simd::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use uuid::{Uuid, fmt::Simple};
 
-use super::{
-    keys::{JwtKeys, KeyError},
-    purpose::Purpose,
-    successor::AppClaims,
-};
+use super::{app_claims::AppClaims, error::KeyError, keys::JwtKeys, purpose::Purpose};
 use crate::rules::SessionClaims;
-
-/// Why the app's claims were refused, or could not be read.
-#[derive(Debug)]
-pub struct ClaimsError(String);
-
-impl ClaimsError {
-    pub(super) fn not_an_object() -> Self {
-        Self("the app's claims must serialize to a JSON object".to_owned())
-    }
-
-    pub(crate) fn other_type() -> Self {
-        Self("the token's claims do not fit the type".to_owned())
-    }
-
-    pub(super) fn reserved(name: &str) -> Self {
-        Self(format!("`{name}` belongs to the session: name the app's claim differently"))
-    }
-}
-
-impl fmt::Display for ClaimsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for ClaimsError {}
 
 /// The first token of a session.
 pub(crate) struct NewToken<'a> {

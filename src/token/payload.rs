@@ -7,8 +7,11 @@ use serde::{
     de::{Deserializer, Visitor},
 };
 
-use super::members::{Malformed, Member, Members, Written};
-use crate::{rules::SessionClaims, time::Timestamp};
+use super::{
+    error::InvalidToken,
+    members::{Malformed, Member, Members, Written},
+};
+use crate::{rejection::InvalidTokenReason, rules::SessionClaims, time::Timestamp};
 
 /// Where the claims that a successor exchanges stand in a payload.
 #[derive(Clone, Debug, Default)]
@@ -45,7 +48,7 @@ pub(crate) struct ParsedClaims<'a> {
 
 impl<'a> ParsedClaims<'a> {
     /// Parses `payload`, a JSON object.
-    pub(crate) fn parse(payload: &'a str) -> Result<Self, Malformed> {
+    pub(crate) fn parse(payload: &'a str) -> Result<Self, InvalidToken> {
         let mut claims = Self::default();
         claims.read(payload)?;
         Ok(claims)
@@ -53,7 +56,7 @@ impl<'a> ParsedClaims<'a> {
 
     /// Parses `payload` into these claims, which are yet empty: they are large to move.
     #[inline]
-    pub(crate) fn read(&mut self, payload: &'a str) -> Result<(), Malformed> {
+    pub(crate) fn read(&mut self, payload: &'a str) -> Result<(), InvalidToken> {
         let mut members = Members::new(payload)?;
         while let Some(member) = members.next()? {
             self.take(&member)?;
@@ -62,38 +65,42 @@ impl<'a> ParsedClaims<'a> {
     }
 
     #[inline]
-    fn take(&mut self, member: &Member<'a>) -> Result<(), Malformed> {
-        match &*member.name {
-            "sub" => once(&mut self.sub, name(member)?),
-            "sid" => once(&mut self.sid, name(member)?),
-            "iss" => once(&mut self.iss, member.value.text()?),
-            "aud" if member.value.json() == "null" => Err(Malformed),
-            "aud" => once(&mut self.aud, member.value.json()),
-            "tenant" => once(&mut self.tenant, member.value.text()?),
-            "session_profile" => once(&mut self.session_profile, member.value.text()?),
-            "auth_time" => once(&mut self.auth_time, seconds(member.value)?),
+    fn take(&mut self, member: &Member<'a>) -> Result<(), InvalidToken> {
+        let value = member.value;
+        let (claim, taken) = match &*member.name {
+            "sub" => ("sub", name(value).and_then(|sub| once(&mut self.sub, sub))),
+            "sid" => ("sid", name(value).and_then(|sid| once(&mut self.sid, sid))),
+            "iss" => ("iss", value.text().and_then(|iss| once(&mut self.iss, iss))),
+            "aud" if value.json() == "null" => ("aud", Err(Malformed)),
+            "aud" => ("aud", once(&mut self.aud, value.json())),
+            "tenant" => ("tenant", value.text().and_then(|it| once(&mut self.tenant, it))),
+            "session_profile" => {
+                let profile = &mut self.session_profile;
+                ("session_profile", value.text().and_then(|it| once(profile, it)))
+            }
+            "auth_time" => {
+                ("auth_time", seconds(value).and_then(|at| once(&mut self.auth_time, at)))
+            }
             "iat" => {
-                self.spans.iat = member.value.span();
-                once(&mut self.iat, seconds(member.value)?)
+                self.spans.iat = value.span();
+                ("iat", seconds(value).and_then(|at| once(&mut self.iat, at)))
             }
             "exp" => {
-                self.spans.exp = member.value.span();
-                once(&mut self.exp, seconds(member.value)?)
+                self.spans.exp = value.span();
+                ("exp", seconds(value).and_then(|at| once(&mut self.exp, at)))
             }
-            "jti" => {
-                member.value.text()?;
-                once(&mut self.spans.jti, member.value.span())
-            }
-            "nbf" => once(&mut self.nbf, seconds(member.value)?),
-            "idle_max" => once(&mut self.idle_max, seconds(member.value)?),
-            "abs_max" => once(&mut self.abs_max, seconds(member.value)?),
-            "epoch" => once(&mut self.epoch, milliseconds(member.value)?),
+            "jti" => ("jti", value.text().and_then(|_| once(&mut self.spans.jti, value.span()))),
+            "nbf" => ("nbf", seconds(value).and_then(|at| once(&mut self.nbf, at))),
+            "idle_max" => ("idle_max", seconds(value).and_then(|it| once(&mut self.idle_max, it))),
+            "abs_max" => ("abs_max", seconds(value).and_then(|it| once(&mut self.abs_max, it))),
+            "epoch" => ("epoch", milliseconds(value).and_then(|at| once(&mut self.epoch, at))),
             "seen" => {
                 self.spans.seen = Some(member.span.clone());
-                once(&mut self.seen, seconds(member.value)?)
+                ("seen", seconds(value).and_then(|at| once(&mut self.seen, at)))
             }
-            _ => Ok(()),
-        }
+            _ => return Ok(()),
+        };
+        taken.map_err(|Malformed| InvalidTokenReason::MalformedClaim(claim).into())
     }
 
     /// The claims as a session's, where `sid` and `auth_time` are given.
@@ -102,10 +109,11 @@ impl<'a> ParsedClaims<'a> {
         &self,
         sid: &str,
         auth_time: Timestamp,
-    ) -> Result<SessionClaims, Malformed> {
-        let (Some(sub), Some(iat), Some(exp)) = (&self.sub, self.iat, self.exp) else {
-            return Err(Malformed);
-        };
+    ) -> Result<SessionClaims, InvalidToken> {
+        let missing = |claim| InvalidToken::new(InvalidTokenReason::MissingClaim(claim));
+        let sub = self.sub.as_ref().ok_or(missing("sub"))?;
+        let iat = self.iat.ok_or(missing("iat"))?;
+        let exp = self.exp.ok_or(missing("exp"))?;
         let owned = |text: &Option<Cow<'_, str>>| text.as_deref().map(Box::from);
         Ok(SessionClaims {
             sub: Box::from(&**sub),
@@ -135,9 +143,9 @@ fn once<T>(claim: &mut Option<T>, value: T) -> Result<(), Malformed> {
     Ok(())
 }
 
-/// A name is a text that is not empty.
-fn name<'a>(member: &Member<'a>) -> Result<Cow<'a, str>, Malformed> {
-    let text = member.value.text()?;
+/// A string that is not empty.
+fn name(value: Written<'_>) -> Result<Cow<'_, str>, Malformed> {
+    let text = value.text()?;
     if text.is_empty() { Err(Malformed) } else { Ok(text) }
 }
 

@@ -15,7 +15,10 @@ use jsonwebtoken::{
 };
 use sha2::{Sha256, Sha384, Sha512};
 
-use super::keys::{Algorithm, KeyError};
+use super::{
+    error::{KeyError, KeyErrorKind},
+    keys::Algorithm,
+};
 
 /// The backend in force: the faster of those compiled in.
 ///
@@ -47,9 +50,12 @@ impl HmacKey {
             Algorithm::HS256 => Hmac::new_from_slice(secret).map(Self::Sha256),
             Algorithm::HS384 => Hmac::new_from_slice(secret).map(Self::Sha384),
             Algorithm::HS512 => Hmac::new_from_slice(secret).map(Self::Sha512),
-            _ => return Err(KeyError::new("an HMAC key signs HS256, HS384 or HS512 only")),
+            _ => {
+                let text = "an HMAC key signs HS256, HS384 or HS512 only";
+                return Err(KeyError::new(KeyErrorKind::Mismatch, text));
+            }
         };
-        key.map_err(|_| KeyError::new("the HMAC key was refused"))
+        key.map_err(|error| KeyError::malformed("not an HMAC key", error))
     }
 
     pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {
@@ -87,13 +93,14 @@ pub(super) struct PrivateKey {
 impl PrivateKey {
     pub(super) fn signer(&self) -> Result<Box<dyn JwtSigner>, KeyError> {
         let provider = provider().ok_or_else(KeyError::no_backend)?;
-        (provider.signer_factory)(&self.algorithm, &self.key).map_err(|_| KeyError::mismatch())
+        (provider.signer_factory)(&self.algorithm.to_jsonwebtoken(), &self.key)
+            .map_err(|_| KeyError::mismatch())
     }
 
     pub(super) fn sign(self: &Arc<Self>, message: &[u8]) -> Result<Vec<u8>, KeyError> {
         SIGNERS.with_borrow_mut(|signers| {
             let signer = signers.get_or_set_up(self, PrivateKey::signer)?;
-            signer.try_sign(message).map_err(|_| KeyError::new("the signing key failed"))
+            signer.try_sign(message).map_err(|_| KeyError::signing_failed())
         })
     }
 }
@@ -107,7 +114,8 @@ pub(super) struct PublicKey {
 impl PublicKey {
     pub(super) fn verifier(&self) -> Result<Box<dyn JwtVerifier>, KeyError> {
         let provider = provider().ok_or_else(KeyError::no_backend)?;
-        (provider.verifier_factory)(&self.algorithm, &self.key).map_err(|_| KeyError::mismatch())
+        (provider.verifier_factory)(&self.algorithm.to_jsonwebtoken(), &self.key)
+            .map_err(|_| KeyError::mismatch())
     }
 
     pub(super) fn verify(self: &Arc<Self>, message: &[u8], signature: &[u8]) -> bool {

@@ -2,92 +2,15 @@
 
 use std::ops::Range;
 
-use serde::Serialize;
-
 use super::{
-    members::{Malformed, Member, Members},
-    mint::{ClaimsError, push_member},
+    app_claims::{AppClaims, RESERVED, for_each_member},
+    mint::push_member,
     verified::VerifiedToken,
 };
 use crate::{
     rules::{self},
     time::Timestamp,
 };
-
-/// The claims that belong to the session and its token; an app's claims have other names.
-pub(crate) const RESERVED: [&str; 15] = [
-    "sub",
-    "sid",
-    "iss",
-    "aud",
-    "exp",
-    "nbf",
-    "iat",
-    "jti",
-    "tenant",
-    "auth_time",
-    "idle_max",
-    "abs_max",
-    "session_profile",
-    "epoch",
-    "seen",
-];
-
-/// The app's own claims: the members of a JSON object, none of them ours.
-#[derive(Clone)]
-pub(crate) struct AppClaims(String);
-
-impl AppClaims {
-    pub(crate) fn new<T>(claims: &T) -> Result<Self, ClaimsError>
-    where
-        T: Serialize + ?Sized,
-    {
-        let json = serde_json::to_string(claims).map_err(|_| ClaimsError::not_an_object())?;
-        Self::from_json(&json)
-    }
-
-    pub(crate) fn from_json(json: &str) -> Result<Self, ClaimsError> {
-        let mut reserved = None;
-        each(json, |member| {
-            reserved = reserved.or(RESERVED.into_iter().find(|name| *name == member.name));
-        })
-        .map_err(|Malformed| ClaimsError::not_an_object())?;
-        if let Some(name) = reserved {
-            return Err(ClaimsError::reserved(name));
-        }
-        let inside = json.trim().strip_prefix('{').and_then(|json| json.strip_suffix('}'));
-        Ok(Self(inside.unwrap_or_default().trim().to_owned()))
-    }
-
-    /// The members of `payload` that are the app's.
-    pub(crate) fn from_payload(payload: &str) -> Self {
-        let mut own = String::new();
-        // What was verified is an object.
-        let _ = each(payload, |member| {
-            if !RESERVED.contains(&&*member.name) {
-                if !own.is_empty() {
-                    own.push(',');
-                }
-                own.push_str(&payload[member.span]);
-            }
-        });
-        Self(own)
-    }
-
-    /// The members as they are written between braces; empty if there are none.
-    pub(crate) fn members(&self) -> &str {
-        &self.0
-    }
-}
-
-/// Calls `call` for every member of the object `json`, in order.
-fn each(json: &str, mut call: impl FnMut(Member<'_>)) -> Result<(), Malformed> {
-    let mut members = Members::new(json)?;
-    while let Some(member) = members.next()? {
-        call(member);
-    }
-    Ok(())
-}
 
 /// What a successor says of the last activity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -225,7 +148,7 @@ fn append(mut json: String, added: &str) -> String {
 /// `payload` with every claim that is not ours exchanged for `app`.
 fn replace_app_claims(payload: &str, app: &AppClaims) -> String {
     let mut kept = String::from("{");
-    let walked = each(payload, |member| {
+    let walked = for_each_member(payload, |member| {
         if RESERVED.contains(&&*member.name) {
             if kept.len() > 1 {
                 kept.push(',');

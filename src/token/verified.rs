@@ -3,12 +3,13 @@
 use std::{fmt, sync::OnceLock};
 
 use super::{
+    error::InvalidToken,
     payload::{ParsedClaims, Spans},
-    verify::InvalidToken,
 };
 use crate::{
     audit::{AuditQueue, AuditSubject},
     identity::{Scopes, StoreKey},
+    rejection::InvalidTokenReason,
     rules::SessionClaims,
     time::Timestamp,
 };
@@ -50,12 +51,28 @@ impl VerifiedToken {
         Ok(Self::new(claims, payload.into(), payload.len(), parsed.spans, None))
     }
 
-    /// A token that this crate has written, with `payload` as its claims in JSON.
-    pub(crate) fn minted(payload: &str) -> Result<Self, InvalidToken> {
+    /// A token with `payload` as its claims in JSON, without any verification: for tests of a
+    /// [`ClaimsSource`](super::ClaimsSource). Whoever passes it what a client sent lets the client
+    /// claim anything.
+    ///
+    /// # Errors
+    /// [`InvalidToken`] if a claim is malformed or `sub`, `sid`, `auth_time`, `iat` or `exp` is
+    /// missing.
+    ///
+    /// ```
+    /// use tower_sliding_session::token::VerifiedToken;
+    ///
+    /// let payload = r#"{"sub":"ada","sid":"s1","auth_time":1,"iat":1,"exp":2,"role":"admin"}"#;
+    /// let token = VerifiedToken::dangerous_from_payload(payload)?;
+    /// assert_eq!(&*token.claims().sub, "ada");
+    /// assert_eq!(token.payload(), payload);
+    /// # Ok::<(), tower_sliding_session::token::InvalidToken>(())
+    /// ```
+    pub fn dangerous_from_payload(payload: &str) -> Result<Self, InvalidToken> {
         let parsed = ParsedClaims::parse(payload)?;
-        let (Some(sid), Some(auth_time)) = (&parsed.sid, parsed.auth_time) else {
-            return Err(InvalidToken);
-        };
+        let missing = |claim| InvalidToken::new(InvalidTokenReason::MissingClaim(claim));
+        let sid = parsed.sid.as_ref().ok_or(missing("sid"))?;
+        let auth_time = parsed.auth_time.ok_or(missing("auth_time"))?;
         let claims = parsed.session(sid, auth_time)?;
         Ok(Self::new(claims, payload.into(), payload.len(), parsed.spans, None))
     }
@@ -114,7 +131,8 @@ impl VerifiedToken {
     /// One that is no text.
     pub(super) fn jti(&self) -> Result<Option<String>, InvalidToken> {
         let span = self.spans.jti.clone();
-        span.map(|span| serde_json::from_str(&self.payload()[span]).map_err(|_| InvalidToken))
+        let malformed = InvalidToken::new(InvalidTokenReason::MalformedClaim("jti"));
+        span.map(|span| serde_json::from_str(&self.payload()[span]).map_err(|_| malformed))
             .transpose()
     }
 

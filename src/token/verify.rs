@@ -1,6 +1,6 @@
 //! From presented bytes to a verified token.
 
-use std::{fmt, mem::MaybeUninit, sync::Arc};
+use std::{mem::MaybeUninit, sync::Arc};
 
 use base64_simd::{AsOut as _, URL_SAFE_NO_PAD};
 use memchr::{memchr, memrchr};
@@ -9,39 +9,27 @@ use sha2::{Digest, Sha256};
 
 use super::{
     cache::TokenCache,
-    keys::{Algorithm, JwtKeys},
+    error::InvalidToken,
+    keys::JwtKeys,
     legacy::LegacyTokens,
-    members::Malformed,
     payload::ParsedClaims,
     purpose::Purpose,
     verified::{Adopted, VerifiedToken},
 };
-use crate::{identity::StoreKey, time::Timestamp};
+use crate::{
+    identity::StoreKey,
+    rejection::InvalidTokenReason::{
+        self, Algorithm, Audience, CriticalHeader, Issuer, LegacyToken, Malformed, MalformedClaim,
+        MalformedHeader, MalformedPayload, MissingClaim, Signature, TooLong, Type, UnknownKey,
+    },
+    time::Timestamp,
+};
 
 /// The longest token that is looked at, in bytes.
 const MAX_TOKEN: usize = 8 * 1024;
 
 /// The longest signature that is looked at, in bytes: RSA with 4096 bits.
 const MAX_SIGNATURE: usize = 512;
-
-/// The token proves nothing: it is malformed, signed otherwise, or meant for somebody else. Which
-/// of these is not said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InvalidToken;
-
-impl fmt::Display for InvalidToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the token is not valid")
-    }
-}
-
-impl std::error::Error for InvalidToken {}
-
-impl From<Malformed> for InvalidToken {
-    fn from(Malformed: Malformed) -> Self {
-        Self
-    }
-}
 
 /// Verifies access tokens: signature, algorithm, key, `typ`, `iss`, `aud` and the form of the
 /// claims. Times are judged elsewhere, by the rules.
@@ -142,11 +130,11 @@ impl TokenVerifier {
         self.aud.as_deref()
     }
 
-    /// Verifies `token`, or finds that it was verified before. `now` is no part of the verdict: it
-    /// only tells which of the remembered tokens have expired.
+    /// Verifies `token`, or finds it in the cache. `now` does not decide whether it is valid: it
+    /// only decides which cached tokens have expired and may be dropped.
     ///
     /// # Errors
-    /// [`InvalidToken`], whatever is wrong with it. Never panics.
+    /// [`InvalidToken`] with the first check that failed. Never panics.
     #[inline]
     pub fn verify(
         &self,
@@ -155,7 +143,7 @@ impl TokenVerifier {
     ) -> Result<Arc<VerifiedToken>, InvalidToken> {
         let token = token.as_ref();
         if token.len() > MAX_TOKEN {
-            return Err(InvalidToken);
+            return Err(TooLong.into());
         }
         let Some(cache) = &self.cache else {
             return self.verify_anew(token, Purpose::Access);
@@ -172,7 +160,7 @@ impl TokenVerifier {
     /// Verifies a refresh token, which is of another `typ` (`rt+jwt`), and is never remembered.
     pub(crate) fn verify_refresh(&self, token: &str) -> Result<RefreshToken, InvalidToken> {
         if token.len() > MAX_TOKEN {
-            return Err(InvalidToken);
+            return Err(TooLong.into());
         }
         let verified = self.verify_anew(token.as_bytes(), Purpose::Refresh)?;
         // Not of the signature, too: ECDSA has two for each message.
@@ -190,33 +178,32 @@ impl TokenVerifier {
         let set = self.keys.current();
         let own_header = set.header(purpose).as_bytes();
         let Parts { signed, header, body, signature } =
-            Parts::new(token, own_header).ok_or(InvalidToken)?;
+            Parts::new(token, own_header).ok_or(Malformed)?;
         let key = match header {
             None => set.signing_key(),
             Some(header) => {
                 let header = Header::parse(header, purpose)?;
-                let key = set.find(header.kid.as_deref()).ok_or(InvalidToken)?;
-                if header.alg != key.algorithm() {
-                    return Err(InvalidToken);
+                let key = set.find(header.kid.as_deref()).ok_or(UnknownKey)?;
+                if header.alg != key.algorithm().name() {
+                    return Err(Algorithm.into());
                 }
                 key
             }
         };
         let mut buffer = [MaybeUninit::uninit(); MAX_SIGNATURE];
         let room = buffer.get_mut(..URL_SAFE_NO_PAD.estimated_decoded_length(signature.len()));
-        let room = room.ok_or(InvalidToken)?;
-        let signature =
-            URL_SAFE_NO_PAD.decode(signature, room.as_out()).map_err(|_| InvalidToken)?;
+        let room = room.ok_or(Signature)?;
+        let signature = URL_SAFE_NO_PAD.decode(signature, room.as_out()).map_err(|_| Malformed)?;
         if !key.verify(signed, signature) {
-            return Err(InvalidToken);
+            return Err(Signature.into());
         }
         let is_remembered = self.cache.is_some() && purpose == Purpose::Access;
         let kept = if is_remembered { token } else { b"" };
         let mut text = Vec::with_capacity(body.len() * 3 / 4 + kept.len());
-        URL_SAFE_NO_PAD.decode_append(body, &mut text).map_err(|_| InvalidToken)?;
+        URL_SAFE_NO_PAD.decode_append(body, &mut text).map_err(|_| Malformed)?;
         let payload_end = text.len();
         text.extend_from_slice(kept);
-        let text = String::from_utf8(text).map_err(|_| InvalidToken)?;
+        let text = String::from_utf8(text).map_err(|_| MalformedPayload)?;
         self.read(signed, text.into_boxed_str(), payload_end, purpose)
     }
 
@@ -232,17 +219,17 @@ impl TokenVerifier {
         let mut parsed = ParsedClaims::default();
         parsed.read(payload)?;
         if self.iss.is_some() && parsed.iss.as_deref() != self.iss.as_deref() {
-            return Err(InvalidToken);
+            return Err(Issuer.into());
         }
         if !self.is_audience(parsed.aud)? {
-            return Err(InvalidToken);
+            return Err(Audience.into());
         }
         let adopted = Adopted { sid: parsed.sid.is_none(), auth_time: parsed.auth_time.is_none() };
         let adopted = (adopted.sid || adopted.auth_time).then_some(adopted);
         if adopted.is_some() && !self.legacy.accepts(payload, purpose) {
-            return Err(InvalidToken);
+            return Err(LegacyToken.into());
         }
-        let auth_time = parsed.auth_time.or(parsed.iat).ok_or(InvalidToken)?;
+        let auth_time = parsed.auth_time.or(parsed.iat).ok_or(MissingClaim("iat"))?;
         let claims = match parsed.sid.as_deref() {
             Some(sid) => parsed.session(sid, auth_time)?,
             None => parsed.session(&digest_of(signed), auth_time)?,
@@ -254,11 +241,11 @@ impl TokenVerifier {
 
     fn is_audience(&self, aud: Option<&str>) -> Result<bool, InvalidToken> {
         let Some(aud) = aud else { return Ok(self.aud.is_none()) };
-        let named: Audience = serde_json::from_str(aud).map_err(|_| InvalidToken)?;
+        let named: Audiences = serde_json::from_str(aud).map_err(|_| MalformedClaim("aud"))?;
         let Some(own) = &self.aud else { return Ok(false) };
         Ok(match named {
-            Audience::One(name) => *name == **own,
-            Audience::Several(several) => several.iter().any(|name| **name == **own),
+            Audiences::One(name) => *name == **own,
+            Audiences::Several(several) => several.iter().any(|name| **name == **own),
         })
     }
 }
@@ -297,24 +284,29 @@ pub(crate) struct RefreshToken {
 
 #[derive(Deserialize)]
 struct Header {
-    alg: Algorithm,
+    alg: String,
     kid: Option<String>,
     typ: Option<String>,
     crit: Option<serde::de::IgnoredAny>,
 }
 
 impl Header {
-    fn parse(encoded: &[u8], purpose: Purpose) -> Result<Self, InvalidToken> {
-        let json = URL_SAFE_NO_PAD.decode_to_vec(encoded).map_err(|_| InvalidToken)?;
-        let header: Self = serde_json::from_slice(&json).map_err(|_| InvalidToken)?;
-        let is_meant = purpose.is_served_by(header.typ.as_deref());
-        if header.crit.is_some() || !is_meant { Err(InvalidToken) } else { Ok(header) }
+    fn parse(encoded: &[u8], purpose: Purpose) -> Result<Self, InvalidTokenReason> {
+        let json = URL_SAFE_NO_PAD.decode_to_vec(encoded).map_err(|_| Malformed)?;
+        let header: Self = serde_json::from_slice(&json).map_err(|_| MalformedHeader)?;
+        if header.crit.is_some() {
+            return Err(CriticalHeader);
+        }
+        if !purpose.is_served_by(header.typ.as_deref()) {
+            return Err(Type);
+        }
+        Ok(header)
     }
 }
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Audience {
+enum Audiences {
     One(String),
     Several(Vec<String>),
 }
@@ -322,3 +314,6 @@ enum Audience {
 fn digest_of(signed: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode_to_string(&Sha256::digest(signed)[..16])
 }
+
+#[cfg(test)]
+mod tests;

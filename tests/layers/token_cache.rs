@@ -12,7 +12,8 @@ use std::{
 use http::Request;
 use tower_sliding_session::{
     JwtKeys, Policy, RejectionKind, Session,
-    token::{Algorithm, InvalidToken, LegacyTokens, SigningKey, TokenVerifier},
+    rejection::InvalidTokenReason,
+    token::{Algorithm, LegacyTokens, SigningKey, TokenVerifier},
 };
 
 use crate::test_stack::{
@@ -76,17 +77,18 @@ fn clones_share_the_cache_unless_it_is_off() {
 fn a_rejected_token_is_not_cached_as_valid() {
     let verifier = verifier(&own_keys());
     let header = r#"{"alg":"HS256","typ":"JWT"}"#;
-    for bad in [
-        forge(header, &payload("s1", ""), &[9; 32]),
-        forge(r#"{"alg":"none"}"#, &payload("s1", ""), &SECRET),
-        signed(&payload("s1", r#","nbf":-1"#)),
-        signed(&payload("s1", r#","aud":"other""#)),
-        signed("{}"),
-        "a.b.c".to_owned(),
-        String::new(),
+    for (bad, reason) in [
+        (forge(header, &payload("s1", ""), &[9; 32]), InvalidTokenReason::Signature),
+        (forge(r#"{"alg":"none"}"#, &payload("s1", ""), &SECRET), InvalidTokenReason::Algorithm),
+        (signed(&payload("s1", r#","nbf":-1"#)), InvalidTokenReason::MalformedClaim("nbf")),
+        (signed(&payload("s1", r#","aud":"other""#)), InvalidTokenReason::Audience),
+        (signed("{}"), InvalidTokenReason::LegacyToken),
+        ("a.b.c".to_owned(), InvalidTokenReason::Malformed),
+        (String::new(), InvalidTokenReason::Malformed),
     ] {
         for _ in 0..3 {
-            assert_eq!(verifier.verify(&bad, BEGIN).err(), Some(InvalidToken), "{bad}");
+            let invalid = verifier.verify(&bad, BEGIN).expect_err("it is not valid");
+            assert_eq!(invalid.reason(), reason, "{bad}");
         }
     }
 }

@@ -72,9 +72,10 @@ impl Settings {
             Err(reason) => return Err(reject_unverified(Rejection::invalid_token(reason))),
         };
         let now = self.enforcement.clock.now();
-        let Ok(token) = self.verifier.verify(token, now) else {
-            return Err(reject_unverified(RejectionKind::InvalidToken.into()));
-        };
+        let token = self
+            .verifier
+            .verify(token, now)
+            .map_err(|invalid| reject_unverified(Rejection::invalid_token(invalid.reason())))?;
         let check = SessionCheck::new(&token, StoreAnswer::NotAsked, now);
         match self.enforcement.enforce(&check) {
             Ok(_) => {

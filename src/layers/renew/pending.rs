@@ -13,7 +13,8 @@ use crate::{
     store::{RenewalDecision, RenewalRequest},
     time::Timestamp,
     token::{
-        AppClaims, ClaimsUpdate, ID_LENGTH, Purpose, Seen, mint, successor_payload, write_new_id,
+        AppClaims, CLAIMS_SOURCE_TIME_LIMIT, ClaimsUpdate, ID_LENGTH, Purpose, Seen,
+        ask_claims_source, mint, successor_payload, write_new_id,
     },
 };
 
@@ -97,8 +98,8 @@ impl PendingRenewal {
     async fn current_claims(&self) -> Option<Option<AppClaims>> {
         let Some(source) = &self.settings.claims else { return Some(None) };
         let clock = &*self.settings.clock;
-        let answer = source.current_claims(self.session.token());
-        match within(answer, clock, REQUEST_TIME_LIMIT).await {
+        let token = self.session.token();
+        match ask_claims_source(&**source, token, clock, CLAIMS_SOURCE_TIME_LIMIT).await {
             Ok(ClaimsUpdate::Keep) => Some(None),
             Ok(ClaimsUpdate::Replace(claims)) => Some(Some(claims.0)),
             Ok(ClaimsUpdate::Deny) => {
@@ -113,13 +114,7 @@ impl PendingRenewal {
                 let _ = self.session.sign_out().await;
                 None
             }
-            Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "the claims source failed"
-                );
-                None
-            }
+            Err(_) => None,
         }
     }
 

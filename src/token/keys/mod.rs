@@ -1,5 +1,6 @@
 //! Key sets: the newest key signs, any listed key verifies.
 
+mod algorithm;
 mod signing;
 mod verifying;
 
@@ -11,40 +12,12 @@ use std::{
     },
 };
 
-pub use jsonwebtoken::Algorithm;
-
-pub use self::{signing::SigningKey, verifying::VerifyingKey};
-use super::{purpose::Purpose, signature::key_removed};
-
-/// Why a key, or a change of a key set, was refused.
-#[derive(Debug)]
-pub struct KeyError(String);
-
-impl KeyError {
-    pub(super) fn new(what: impl Into<String>) -> Self {
-        Self(what.into())
-    }
-
-    pub(super) fn no_backend() -> Self {
-        Self::new("this algorithm needs the feature `rust_crypto` or `aws_lc_rs`")
-    }
-
-    pub(crate) fn unreadable() -> Self {
-        Self::new("the claims that were to be signed are malformed")
-    }
-
-    pub(super) fn mismatch() -> Self {
-        Self::new("the key does not fit the algorithm")
-    }
-}
-
-impl fmt::Display for KeyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for KeyError {}
+pub use self::{algorithm::Algorithm, signing::SigningKey, verifying::VerifyingKey};
+use super::{
+    error::{KeyError, KeyErrorKind},
+    purpose::Purpose,
+    signature::key_removed,
+};
 
 /// The keys of a service. Share it in an [`Arc`]: rotation reaches every layer that holds it.
 ///
@@ -112,12 +85,18 @@ impl JwtKeys {
         let kid = kid.into();
         self.change(|set| {
             if set.signing.verifying.kid.as_deref() == kid {
-                return Err(KeyError::new("this key signs: rotate to another one first"));
+                return Err(KeyError::new(
+                    KeyErrorKind::SigningKey,
+                    "this key signs: rotate to another key first",
+                ));
             }
             let mut verifying = set.verifying.clone();
             verifying.retain(|key| key.kid.as_deref() != kid);
             if verifying.len() == set.verifying.len() {
-                return Err(KeyError::new("the set has no key of this name"));
+                return Err(KeyError::new(
+                    KeyErrorKind::UnknownKid,
+                    "the set has no key with this `kid`",
+                ));
             }
             Ok(KeySet::new(set.signing.clone(), verifying))
         })?;
@@ -168,7 +147,10 @@ impl KeySet {
 
     fn with(&self, key: VerifyingKey) -> Result<Vec<VerifyingKey>, KeyError> {
         if self.verifying.iter().any(|listed| listed.kid == key.kid) {
-            return Err(KeyError::new("another key of the set has this `kid`, or neither has one"));
+            return Err(KeyError::new(
+                KeyErrorKind::DuplicateKid,
+                "another key of the set has this `kid`, or neither has one",
+            ));
         }
         let mut verifying = self.verifying.clone();
         verifying.push(key);

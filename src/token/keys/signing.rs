@@ -2,13 +2,16 @@
 
 use std::{fmt, sync::Arc};
 
-use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, EncodingKey};
+use jsonwebtoken::{AlgorithmFamily, DecodingKey, EncodingKey};
 
 use super::{
-    KeyError,
+    algorithm::Algorithm,
     verifying::{Verifying, VerifyingKey},
 };
-use crate::token::signature::{PrivateKey, provider};
+use crate::token::{
+    error::{KeyError, KeyErrorKind},
+    signature::{PrivateKey, provider},
+};
 
 /// A key that tokens are signed with; it verifies too. `Debug` shows its algorithm and `kid` only.
 #[derive(Clone)]
@@ -37,6 +40,7 @@ impl SigningKey {
         let key = match algorithm.family() {
             AlgorithmFamily::Rsa if cfg!(not(feature = "aws_lc_rs")) => {
                 return Err(KeyError::new(
+                    KeyErrorKind::Unsupported,
                     "signing with RSA needs the feature `aws_lc_rs`: the rsa crate leaks timing \
                      (RUSTSEC-2023-0071); ES256 and EdDSA work without it",
                 ));
@@ -44,9 +48,9 @@ impl SigningKey {
             AlgorithmFamily::Rsa => EncodingKey::from_rsa_pem(pem),
             AlgorithmFamily::Ec => EncodingKey::from_ec_pem(pem),
             AlgorithmFamily::Ed => EncodingKey::from_ed_pem(pem),
-            AlgorithmFamily::Hmac => return Err(KeyError::new("an HMAC secret is not a PEM")),
+            AlgorithmFamily::Hmac => return Err(KeyError::pem_is_no_secret()),
         }
-        .map_err(|_| KeyError::new("not a private key in PEM"))?;
+        .map_err(|error| KeyError::malformed("not a private key in PEM", error))?;
         let verifying = VerifyingKey::public(algorithm, public_half(algorithm, &key)?)?;
         let private = PrivateKey { algorithm, key };
         private.signer()?;
@@ -87,8 +91,10 @@ fn public_half(algorithm: Algorithm, key: &EncodingKey) -> Result<DecodingKey, K
     let half = match algorithm.family() {
         AlgorithmFamily::Rsa => (utils.rsa_pub_components_from_private_key)(der)
             .map(|(n, e)| DecodingKey::from_rsa_raw_components(&n, &e)),
-        AlgorithmFamily::Ec => (utils.ec_pub_components_from_private_key)(der, algorithm)
-            .map(|(_, x, y)| DecodingKey::from_ec_der(&[&[4], &*x, &*y].concat())),
+        AlgorithmFamily::Ec => {
+            (utils.ec_pub_components_from_private_key)(der, algorithm.to_jsonwebtoken())
+                .map(|(_, x, y)| DecodingKey::from_ec_der(&[&[4], &*x, &*y].concat()))
+        }
         AlgorithmFamily::Ed => (utils.ed_pub_components_from_private_key)(der, &Ed25519)
             .map(|x| DecodingKey::from_ed_der(&x)),
         AlgorithmFamily::Hmac => return Err(KeyError::mismatch()),

@@ -4,13 +4,14 @@ use std::{fmt, sync::Arc};
 
 use base64_simd::URL_SAFE_NO_PAD;
 use jsonwebtoken::{
-    Algorithm, AlgorithmFamily, DecodingKey,
+    AlgorithmFamily, DecodingKey,
     crypto::KeyUtils,
     jwk::{Jwk, PublicKeyUse},
 };
 
-use super::KeyError;
+use super::algorithm::Algorithm;
 use crate::token::{
+    error::{KeyError, KeyErrorKind},
     purpose::Purpose,
     signature::{HmacKey, PublicKey, provider},
 };
@@ -45,10 +46,11 @@ impl VerifyingKey {
     pub fn hmac(algorithm: Algorithm, secret: impl AsRef<[u8]>) -> Result<Self, KeyError> {
         let secret = secret.as_ref();
         if secret.len() < MIN_SECRET {
-            return Err(KeyError::new(format!(
+            let text = format!(
                 "an HMAC secret has at least {MIN_SECRET} bytes: generate one with \
                  `openssl rand -base64 48`"
-            )));
+            );
+            return Err(KeyError::new(KeyErrorKind::TooShort, text));
         }
         Ok(Self::from_material(
             algorithm,
@@ -66,9 +68,12 @@ impl VerifyingKey {
             AlgorithmFamily::Rsa => DecodingKey::from_rsa_pem(pem),
             AlgorithmFamily::Ec => DecodingKey::from_ec_pem(pem),
             AlgorithmFamily::Ed => DecodingKey::from_ed_pem(pem),
-            AlgorithmFamily::Hmac => return Err(KeyError::new("an HMAC secret is not a PEM")),
+            AlgorithmFamily::Hmac => return Err(KeyError::pem_is_no_secret()),
         };
-        Self::public(algorithm, key.map_err(|_| KeyError::new("not a public key in PEM"))?)
+        Self::public(
+            algorithm,
+            key.map_err(|error| KeyError::malformed("not a public key in PEM", error))?,
+        )
     }
 
     /// A key as a JWK (RFC 7517): RSA, EC, OKP or oct, with its `kid` if it has one.
@@ -76,19 +81,16 @@ impl VerifyingKey {
     /// # Errors
     /// What is not such a key or does not fit `algorithm`, an `alg` or `use` that says otherwise.
     pub fn from_jwk(algorithm: Algorithm, json: &str) -> Result<Self, KeyError> {
-        let jwk: Jwk = serde_json::from_str(json).map_err(|_| KeyError::new("not a JWK"))?;
-        if jwk
-            .common
-            .key_algorithm
-            .is_some_and(|named| named.to_string() != format!("{algorithm:?}"))
-        {
-            return Err(KeyError::new("the JWK's `alg` is another algorithm"));
+        let jwk: Jwk = serde_json::from_str(json).map_err(|_| not_a_jwk())?;
+        if jwk.common.key_algorithm.is_some_and(|named| named.to_string() != algorithm.name()) {
+            let text = "the JWK's `alg` is another algorithm";
+            return Err(KeyError::new(KeyErrorKind::Mismatch, text));
         }
         if jwk.common.public_key_use.as_ref().is_some_and(|named| *named != PublicKeyUse::Signature)
         {
-            return Err(KeyError::new("the JWK's `use` is not `sig`"));
+            return Err(KeyError::new(KeyErrorKind::Mismatch, "the JWK's `use` is not `sig`"));
         }
-        let key = DecodingKey::from_jwk(&jwk).map_err(|_| KeyError::new("not a usable JWK"))?;
+        let key = DecodingKey::from_jwk(&jwk).map_err(|_| not_a_jwk())?;
         let verifying = match key.family() {
             AlgorithmFamily::Hmac => {
                 Self::hmac(algorithm, key.try_get_as_bytes().map_err(|_| KeyError::mismatch())?)
@@ -143,7 +145,7 @@ impl VerifyingKey {
 
     /// The header of a token for `purpose` under this key, encoded.
     pub(super) fn header(&self, purpose: Purpose) -> String {
-        let mut header = serde_json::json!({ "alg": self.algorithm, "typ": purpose.typ() });
+        let mut header = serde_json::json!({ "alg": self.algorithm.name(), "typ": purpose.typ() });
         if let Some(kid) = &self.kid {
             header["kid"] = (**kid).into();
         }
@@ -160,7 +162,12 @@ impl fmt::Debug for VerifyingKey {
     }
 }
 
-/// Not every backend looks at the curve before the first signature.
+/// Without the source: `serde_json`'s text may repeat a part of the key (P10).
+fn not_a_jwk() -> KeyError {
+    KeyError::new(KeyErrorKind::Malformed, "not a JWK of a supported key")
+}
+
+/// Not every backend checks the curve before the first signature.
 fn check_curve(algorithm: Algorithm, key: &DecodingKey) -> Result<(), KeyError> {
     // An uncompressed point: a marker and two coordinates (RFC 5480 section 2.2).
     let point = match algorithm {
@@ -186,7 +193,8 @@ fn check_rsa_size(key: &DecodingKey, utils: &KeyUtils) -> Result<(), KeyError> {
         }
     };
     if modulus.iter().skip_while(|byte| **byte == 0).count() < MIN_RSA_MODULUS {
-        return Err(KeyError::new("an RSA key has at least 2048 bits (RFC 7518 section 3.3)"));
+        let text = "an RSA key has at least 2048 bits (RFC 7518 section 3.3)";
+        return Err(KeyError::new(KeyErrorKind::TooShort, text));
     }
     Ok(())
 }

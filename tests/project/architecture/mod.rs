@@ -58,19 +58,6 @@ const KNOWN_CIRCLES: &[&str] = &[
     "src/layers/renew/{layer,service}.rs -> src/layers/renew/future.rs",
     "src/sessions/builder.rs -> src/sessions/lifecycle_settings.rs",
     "src/sessions/lifecycle_settings.rs -> src/sessions/builder.rs",
-    "src/token/cache.rs -> src/token/verified.rs",
-    "src/token/keys/mod.rs -> src/token/keys/signing.rs",
-    "src/token/keys/mod.rs -> src/token/keys/verifying.rs",
-    "src/token/keys/mod.rs -> src/token/signature.rs",
-    "src/token/keys/signing.rs -> src/token/keys/verifying.rs",
-    "src/token/keys/signing.rs -> src/token/signature.rs",
-    "src/token/keys/verifying.rs -> src/token/signature.rs",
-    "src/token/mint.rs -> src/token/successor.rs",
-    "src/token/signature.rs -> src/token/keys/mod.rs",
-    "src/token/successor.rs -> src/token/mint.rs",
-    "src/token/verified.rs -> src/token/verify.rs",
-    "src/token/verify.rs -> src/token/cache.rs",
-    "src/token/verify.rs -> src/token/verified.rs",
 ];
 
 #[test]
