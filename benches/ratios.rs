@@ -2,7 +2,7 @@
 //! and its allocations, less those of the bare service. Prints one line for each case.
 
 mod scenario;
-mod watch;
+mod side_by_side;
 
 use std::hint::black_box;
 
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use self::{
     scenario::{Case, SECRET, Scenario},
-    watch::{REQUESTS_A_ROUND, ROUNDS, SideBySide, allocations, ns_a_request, time},
+    side_by_side::{REQUESTS_A_ROUND, ROUNDS, SideBySide, allocations, ns_a_request, time},
 };
 
 /// All claims of the token as owned values, as applications declare them.

@@ -1,5 +1,5 @@
--- The one request that every mode gets, byte for byte, with the token in TOKEN. With RENEWS set to
--- yes or no, whether each response carries a successor is checked, at wrk's own cost.
+-- The request that every mode gets, with the token in TOKEN. If RENEWS is yes or no, checks whether
+-- each response carries a renewed token; the check costs time in wrk.
 wrk.method = "POST"
 wrk.path = "/documents/7"
 wrk.body = '{"title":"On the Analytical Engine"}'

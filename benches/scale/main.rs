@@ -6,7 +6,7 @@
 #[path = "../scenario/mod.rs"]
 mod scenario;
 
-mod clearing;
+mod cleanup;
 mod memory;
 mod population;
 mod report;
@@ -26,5 +26,5 @@ fn main() {
     let many = Population::new(store.clone(), &clock, ACTIVE);
     speed::compare_sizes(&many, &clock);
     speed::compare_threads(&many);
-    clearing::compare(&many, &store, &clock);
+    cleanup::compare(&many, &store, &clock);
 }

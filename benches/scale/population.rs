@@ -51,13 +51,13 @@ impl Population {
         }
     }
 
-    /// Requests of sessions that `dice` selects.
-    pub(crate) fn requests(&self, count: usize, dice: &mut Dice) -> Vec<Request<()>> {
-        (0..count).map(|_| request(&self.active[dice.below(self.active.len())])).collect()
+    /// Requests of sessions that `random` selects.
+    pub(crate) fn requests(&self, count: usize, random: &mut SeededRandom) -> Vec<Request<()>> {
+        (0..count).map(|_| request(&self.active[random.below(self.active.len())])).collect()
     }
 
     /// Requests of `count` sessions that no store knows.
-    pub(crate) fn strangers(clock: &ManualClock, count: usize) -> Vec<Request<()>> {
+    pub(crate) fn unknown(clock: &ManualClock, count: usize) -> Vec<Request<()>> {
         let elsewhere = Self::new(Arc::new(MemoryStore::new()), clock, 1);
         (0..count).map(|_| request(&sign_in(&elsewhere.sessions))).collect()
     }
@@ -77,9 +77,9 @@ fn request(bearer: &HeaderValue) -> Request<()> {
 }
 
 /// A random number generator with the same numbers in each run.
-pub(crate) struct Dice(pub(crate) u64);
+pub(crate) struct SeededRandom(pub(crate) u64);
 
-impl Dice {
+impl SeededRandom {
     fn below(&mut self, bound: usize) -> usize {
         // Knuth's linear congruential generator; its upper bits are random enough.
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);

@@ -14,7 +14,7 @@ use std::{
 use tower_sliding_session::{Clock, ManualClock, store::MemoryStore};
 
 use crate::{
-    population::{Dice, Population},
+    population::{Population, SeededRandom},
     report::{line, ratio},
     stopwatch::{time, undisturbed},
 };
@@ -31,12 +31,12 @@ pub(crate) fn compare_sizes(many: &Population, clock: &ManualClock) {
     let of = |active| Population::new(Arc::new(MemoryStore::new()), clock, active);
     let (few, only_active) = (of(FEW), of(ACTIVE));
     let mut sizes = [&few, &only_active, many].map(|it| (it, it.client(), Vec::new()));
-    let (mut dice, begin) = (Dice(1), clock.now());
+    let (mut random, begin) = (SeededRandom(1), clock.now());
     for round in 0..4_001 {
         // Each request is later than the last, so that its activity is written.
         clock.set(begin + Duration::from_millis(round));
         for (population, client, times) in &mut sizes {
-            let requests = population.requests(REQUESTS, &mut dice);
+            let requests = population.requests(REQUESTS, &mut random);
             times.push(time(|| requests.into_iter().for_each(client)));
         }
     }
@@ -83,7 +83,7 @@ fn throughput(many: &Population, threads: usize, seed: u64) -> (u128, bool) {
         let threads: Vec<_> = (0..threads)
             .map(|thread| {
                 let mut client = many.client();
-                let requests = many.requests(REQUESTS, &mut Dice(seed * 2 + thread as u64));
+                let requests = many.requests(REQUESTS, &mut SeededRandom(seed * 2 + thread as u64));
                 scope.spawn(move || {
                     arrived.fetch_add(1, SeqCst);
                     while arrived.load(SeqCst) < threads {

@@ -53,7 +53,7 @@ async fn p01_an_active_session_expires_after_one_hour() {
             renewed.clone_into(&mut token);
         }
     }
-    assert_eq!(claims(&token)["exp"], end, "the last token ends with the session");
+    assert_eq!(claims(&token)["exp"], end, "the last token expires with the session");
     client.wait((15 * MINUTE).saturating_sub(MILLISECOND));
     let answer = send(&client, "/me", &token).await;
     assert_eq!((answer.status, answer.header("x-refreshed-token")), (StatusCode::OK, None));

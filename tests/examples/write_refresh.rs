@@ -71,7 +71,7 @@ async fn p17_a_read_does_not_renew() {
     }
     client.wait(MINUTE);
     let answer = send(&client, "GET /document", &token, "").await;
-    assert_eq!(answer.json()["code"], "session_expired_idle", "the reads kept nothing alive");
+    assert_eq!(answer.json()["code"], "session_expired_idle", "reads are not activity");
 }
 
 #[tokio::test]
@@ -132,7 +132,7 @@ async fn a_failed_write_does_not_renew() {
     let answer = send(&client, "POST /document", &token, "").await;
     assert_eq!((answer.status, renewed(&answer)), (StatusCode::UNPROCESSABLE_ENTITY, None));
     let answer = send(&client, "POST /document", &token, "text").await;
-    assert!(renewed(&answer).is_some(), "the next one that succeeds does");
+    assert!(renewed(&answer).is_some(), "the next successful write renews");
 }
 
 #[tokio::test]

@@ -226,7 +226,7 @@ async fn waits(stack: TestStack, token: String, wait: Duration) -> Option<Answer
     let clock: ManualClock = stack.clock.clone();
     let mut request = Box::pin(async move { stack.get(&token).await });
     let mut answer = poll_once(&mut request).await;
-    assert!(answer.is_none(), "the store is silent");
+    assert!(answer.is_none(), "the store never answers");
     clock.advance(wait);
     answer = poll_once(&mut request).await;
     answer
@@ -269,7 +269,7 @@ async fn p16_p23_a_failing_store_is_a_503_and_never_a_401() {
         assert!(!text(response).await.contains("db.internal"));
     }
     store.behave(StoreBehavior::Ready);
-    assert_eq!(rejected(&stack.get(&token).await), None, "the session latest_end the outage");
+    assert_eq!(rejected(&stack.get(&token).await), None, "the session is active after the outage");
 }
 
 #[tokio::test]
@@ -287,7 +287,7 @@ async fn p23_a_trusted_token_is_accepted_until_its_exp_and_not_renewed() {
     };
     let response = stack.at(HOUR - MILLI).send_to(handler, with(&token)).await;
     assert_eq!(rejected(&response), None);
-    assert_eq!(renewed(&response), None, "what was trusted unchecked is not renewed");
+    assert_eq!(renewed(&response), None, "a token accepted without a check is not renewed");
     store.behave(StoreBehavior::Failing);
     let response = stack.at(HOUR).get(&token).await;
     assert_eq!(rejected(&response), Some(RejectionKind::TokenExpired));

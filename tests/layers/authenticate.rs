@@ -302,7 +302,7 @@ async fn a_token_of_another_iss_or_aud_is_rejected() {
         let response = ours().get(&signed(&payload(&more))).await;
         assert_eq!(rejected(&response), expected, "{more}");
     }
-    assert_eq!(rejection_of(&signed(&payload(aud))).await, INVALID, "no audience of its own");
+    assert_eq!(rejection_of(&signed(&payload(aud))).await, INVALID, "the verifier has no audience");
     let stack = ours();
     let token = stack.sign_in().await;
     assert_eq!(rejected(&stack.get(&token).await), None);
@@ -427,5 +427,8 @@ async fn a_transport_of_the_application_reads_the_token() {
     let due = stack.at(HOUR / 2 + MILLI);
     let request = Request::get("/").header(Gateway::NAME, format!("Token {token}")).body(());
     let response = due.send(request.expect("a request")).await;
-    assert!(response.headers().contains_key("x-refreshed-token"), "its origin is a header");
+    assert!(
+        response.headers().contains_key("x-refreshed-token"),
+        "the origin of the token is a header"
+    );
 }

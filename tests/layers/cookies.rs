@@ -142,7 +142,7 @@ async fn a_mirror_cookie_holds_the_successor_in_the_header() {
     let (stack, token) = (stack.at(12 * HOUR), stack.sign_in().await);
     stack.clock.advance(HOUR / 2 + MILLI);
     let response = stack.get_from(own.expect("a response"), &token).await;
-    assert_eq!(renewed(&response), None, "P3: the handler takes the mirror back");
+    assert_eq!(renewed(&response), None, "P3: the handler removes the mirror cookie");
     assert_eq!(set_cookies(&response), ["mirror=; Path=/app"]);
 }
 

@@ -14,7 +14,7 @@ use tower_sliding_session::{
 
 use crate::test_stack::{BEGIN, HOUR, MINUTE, TestStack, patient, rejected, renewed, with};
 
-/// Knows every session as active, and revokes all of them while it is asked.
+/// A store that knows every session as active and revokes all of them during each call.
 #[derive(Clone)]
 struct RevokesWhileAsked {
     revocations: Arc<Revocations>,

@@ -115,7 +115,7 @@ async fn a_key_set_without_kid_can_rotate_and_remove_the_first_key() {
     let stack = stack(&keys);
     let unnamed = stack.sign_in().await;
     assert_eq!(header(&unnamed).get("kid"), None);
-    assert!(keys.remove(None).is_err(), "it signs");
+    assert!(keys.remove(None).is_err(), "the signing key cannot be removed");
     keys.rotate(hmac(2).kid("new")).expect("a free kid");
     let named = stack.sign_in().await;
     assert_eq!(rejected(&stack.get(&unnamed).await), None);
@@ -131,7 +131,7 @@ async fn a_token_without_kid_is_verified_by_the_sole_or_the_legacy_key() {
     let keys = only(hmac(1).kid("a"));
     assert_eq!(rejected(&stack(&keys).get(&unnamed).await), None, "sole");
     keys.rotate(hmac(2).kid("b")).expect("a free kid");
-    assert_eq!(rejected(&stack(&keys).get(&unnamed).await), INVALID, "one of two");
+    assert_eq!(rejected(&stack(&keys).get(&unnamed).await), INVALID, "one of two keys");
     let keys = only(hmac(1).kid("a").legacy());
     keys.rotate(hmac(2).kid("b")).expect("a free kid");
     assert_eq!(rejected(&stack(&keys).get(&unnamed).await), None, "marked as legacy");
@@ -140,15 +140,15 @@ async fn a_token_without_kid_is_verified_by_the_sole_or_the_legacy_key() {
 #[test]
 fn an_invalid_key_change_is_refused_and_changes_nothing() {
     let keys = only(hmac(1).kid("a"));
-    assert!(keys.rotate(hmac(2).kid("a")).is_err(), "the name is taken");
-    assert!(keys.remove("a").is_err(), "it signs");
+    assert!(keys.rotate(hmac(2).kid("a")).is_err(), "the kid is taken");
+    assert!(keys.remove("a").is_err(), "the signing key cannot be removed");
     assert!(keys.remove("b").is_err(), "unknown");
-    assert!(keys.remove(None).is_err(), "every key has a name");
+    assert!(keys.remove(None).is_err(), "every key has a kid");
     let verifying =
         || VerifyingKey::hmac(Algorithm::HS256, [3; 32]).expect("a secret of at least 32 bytes");
     keys.add(verifying()).expect("the first key without kid");
-    assert!(keys.add(verifying()).is_err(), "the second without a name");
-    assert!(keys.add(verifying().kid("a")).is_err(), "the name is taken");
+    assert!(keys.add(verifying()).is_err(), "a second key without kid");
+    assert!(keys.add(verifying().kid("a")).is_err(), "the kid is taken");
     keys.remove(None).expect("a key of the set");
 }
 

@@ -100,7 +100,7 @@ async fn a_renewal_keeps_the_sid_and_a_revocation_applies_to_both_tokens() {
     assert_eq!(claims(&successor)["purpose"], "access");
     let stranger = TestStack::new(patient());
     let seen = sid(stranger.at(HOUR / 2 + MILLI), &successor).await;
-    assert_eq!(seen, adopted, "a token as any other");
+    assert_eq!(seen, adopted, "renewed like any other token");
     stack.sessions.revoke(&adopted).await.expect("the session is revoked");
     for token in [token, successor] {
         let response = stack.get(&token).await;

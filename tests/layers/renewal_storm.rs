@@ -37,7 +37,7 @@ async fn storm(stack: TestStack, devices: usize) -> Vec<Minted> {
         requests.spawn(async move {
             start.wait().await;
             let response = stack.get(&token).await;
-            assert_eq!(rejected(&response), None, "who gets no successor is answered, too");
+            assert_eq!(rejected(&response), None, "a request without a successor succeeds");
             renewed(&response).map(|successor| (user, successor))
         });
     }
@@ -49,7 +49,11 @@ async fn storm(stack: TestStack, devices: usize) -> Vec<Minted> {
 fn assert_one_each(minted: &[Minted]) {
     let mut each = BTreeMap::<_, usize>::new();
     for (user, successor) in minted {
-        assert_eq!(claims(successor)["sub"], **user, "nobody gets another's");
+        assert_eq!(
+            claims(successor)["sub"],
+            **user,
+            "the successor belongs to the user of the request"
+        );
         *each.entry(user).or_default() += 1;
     }
     assert!(each.values().all(|count| *count == 1), "{each:?}");
@@ -79,5 +83,5 @@ async fn p06_a_pending_store_changes_nothing() {
 async fn p06_without_an_interval_every_request_mints() {
     let policy = patient().to_builder().renew_min_interval(Duration::ZERO).build();
     let minted = storm(TestStack::new(policy.expect("a legal configuration")), 1).await;
-    assert_eq!(minted.len(), REQUESTS, "the storm is one");
+    assert_eq!(minted.len(), REQUESTS, "every request gets a token");
 }

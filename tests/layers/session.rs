@@ -110,7 +110,7 @@ async fn p23_sign_out_fails_after_5_s_without_an_answer() {
         store.behave(StoreBehavior::NeverAnswering);
         let mut end = pin!(session.sign_out());
         let mut polled = std::future::poll_fn(|cx| Poll::Ready(end.as_mut().poll(cx))).await;
-        assert!(polled.is_pending(), "the store is silent");
+        assert!(polled.is_pending(), "the store never answers");
         stack.clock.advance(wait);
         polled = std::future::poll_fn(|cx| Poll::Ready(end.as_mut().poll(cx))).await;
         match polled {

@@ -96,7 +96,7 @@ async fn p17_a_mint_without_activity_writes_seen() {
     assert_eq!(claims(&second)["seen"], (BEGIN + active).as_secs());
     assert_eq!(claims(&second)["iat"], (BEGIN + 10 * MINUTE).as_secs());
     let third = replaced_in_the_background(stack.at(20 * MINUTE), &second).await;
-    assert_eq!(claims(&third)["seen"], (BEGIN + active).as_secs(), "it did not move");
+    assert_eq!(claims(&third)["seen"], (BEGIN + active).as_secs(), "seen is unchanged");
 }
 
 #[tokio::test]

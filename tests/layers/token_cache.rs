@@ -166,7 +166,7 @@ fn p30_removed_key() {
     let token = forge(r#"{"typ":"JWT","alg":"HS256","kid":"1"}"#, &payload("s1", ""), &[1; 32]);
     assert!(is_cached(&verifier, &verifier, &token));
     keys.rotate(key(2)).expect("a free kid");
-    assert!(is_cached(&verifier, &verifier, &token), "verified once more");
+    assert!(is_cached(&verifier, &verifier, &token), "verified again");
     keys.remove("1").expect("a key of the set");
     for _ in 0..2 {
         assert!(!is_valid(&verifier, &token));
@@ -344,7 +344,7 @@ async fn a_session_behaves_the_same_for_every_cache_size() {
     let uncached = life(0).await;
     let (good, bad) = ((None, false), (INVALID, false));
     assert_eq!(uncached[..4], [good, bad, good, bad]);
-    assert_eq!(uncached[20..], [bad, bad], "the key is gone");
+    assert_eq!(uncached[20..], [bad, bad], "the key is removed");
     for cached_tokens in [1, 100, TokenVerifier::DEFAULT_CACHED_TOKENS] {
         assert_eq!(life(cached_tokens).await, uncached, "{cached_tokens}");
     }

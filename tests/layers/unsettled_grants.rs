@@ -78,7 +78,7 @@ async fn p06_a_cancelled_request_releases_the_limiter_at_once() {
     let mut cancelled = Box::pin(stack.get(&token));
     assert!(cancelled.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     directory.set(keep);
-    assert_eq!(renewed(&stack.get(&token).await), None, "the grant is held");
+    assert_eq!(renewed(&stack.get(&token).await), None, "the limiter holds the grant");
     drop(cancelled);
     assert!(renewed(&stack.get(&token).await).is_some());
 }

@@ -81,7 +81,7 @@ pub(crate) async fn p02_a_denied_refresh_consumes_the_token(store: Store) {
     for _ in 0..2 {
         assert_eq!(refused(&stack, refresh_token(&grant)).await, INVALID);
     }
-    assert_eq!(asked(&stack, &grant).await, None, "the session goes on until its token ends");
+    assert_eq!(asked(&stack, &grant).await, None, "the session is active until its token expires");
     assert_eq!(details(&stack, "renewal_denied").await.len(), 1);
     assert!(details(&stack, "refresh_reuse_detected").await.is_empty());
 }

@@ -89,8 +89,8 @@ pub(crate) async fn an_adopted_session_is_revoked_with_all_others(store: Store) 
     let stack = adopting(&store);
     stack.at(MINUTE);
     let scope = stack.sessions.account_scope("acme");
-    let nobody = tower_sliding_session::store::Exempt::None;
-    assert_eq!(stack.sessions.revoke_all(scope, nobody).await.expect("the session is revoked"), 0);
+    let exempt = tower_sliding_session::store::Exempt::None;
+    assert_eq!(stack.sessions.revoke_all(scope, exempt).await.expect("the session is revoked"), 0);
     assert_eq!(refused(&stack, &old("refresh")).await, INVALID);
 }
 

@@ -44,8 +44,8 @@ pub(crate) async fn a_users_sessions_are_paged_the_latest_sign_in_first(store: S
     let account = pages(&stack, stack.sessions.account_scope("acme"), 100).await;
     assert_eq!(account[0].len(), 10);
     assert_eq!(pages(&stack, stack.sessions.everything(), 100).await[0].len(), 15);
-    let nobody = stack.sessions.user_scope(None, "ada");
-    assert_eq!(pages(&stack, nobody, 2).await, [sids(&[])]);
+    let without_account = stack.sessions.user_scope(None, "ada");
+    assert_eq!(pages(&stack, without_account, 2).await, [sids(&[])]);
 }
 
 pub(crate) async fn a_list_holds_active_sessions_only(store: Store) {

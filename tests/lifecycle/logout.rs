@@ -25,7 +25,7 @@ async fn in_flight(store: Store, end: impl AsyncFn(&TestStack, Request<()>) + Cl
     let response = stack.send_to(handler, with(grant.access_token())).await;
     assert_eq!((rejected(&response), renewed(&response)), (None, None));
     assert_revoked(&stack, &grant).await;
-    assert!(renewed(&stack.get(control.access_token()).await).is_some(), "it was due");
+    assert!(renewed(&stack.get(control.access_token()).await).is_some(), "the renewal was due");
 }
 
 pub(crate) async fn p04_a_session_revoked_elsewhere_is_not_renewed(store: Store) {

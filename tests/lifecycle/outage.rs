@@ -75,12 +75,12 @@ async fn assert_everything_is_unavailable(stack: &TestStack, grant: &Grant) {
     }
     let start = sessions.start("ada").tenant("acme").into_future();
     let Err(StartError::Unavailable(started)) = eventually(stack, start).await else {
-        panic!("a session started that nobody knows of")
+        panic!("a session started without a record")
     };
     let overrides = |_| TimeoutOverrides::new().idle(HOUR);
     let change = sessions.change_account_policy("acme", overrides);
     let Err(AccountPolicyError::Unavailable(changed)) = eventually(stack, change).await else {
-        panic!("a policy changed that nobody keeps")
+        panic!("a policy changed without a stored override")
     };
     assert_eq!((started.kind(), changed.kind()), (UNAVAILABLE, UNAVAILABLE));
 }
@@ -101,7 +101,7 @@ pub(crate) async fn p23_an_outage_signs_nobody_out_and_consumes_no_token(store: 
         let scope = stack.sessions.user_scope(Some("acme"), "ada");
         let page =
             stack.sessions.sessions(scope, ListQuery::first(9)).await.expect("the store answers");
-        assert_eq!(page.items.len(), 2, "no session began");
+        assert_eq!(page.items.len(), 2, "no session started");
     }
     for event in ["session_ended", "sessions_revoked_bulk", "session_policy_update"] {
         assert!(details(&stack, event).await.is_empty(), "{event}");

@@ -45,7 +45,7 @@ pub(crate) async fn p22_a_consumed_token_stays_consumed_after_a_restart(store: S
     let next = refreshed(&before, &grant).await;
     drop(before);
     let after = service(&store);
-    assert_eq!(refreshed(&after, &grant).await, next, "within the grace");
+    assert_eq!(refreshed(&after, &grant).await, next, "within reuse_grace");
     after.at(MINUTE);
     let refused = refused(&after, refresh_token(&grant)).await;
     assert_eq!(refused, RejectionKind::RefreshTokenReused);

@@ -20,7 +20,7 @@ pub(crate) async fn the_sessions_of_one_account_are_revoked_with_the_callers(sto
     let stack = service(&store);
     let acme = [ada(&stack).await, ada(&stack).await, sign_in(&stack, "bob", "acme").await];
     let globex = sign_in(&stack, "ada", "globex").await;
-    let nobodys = stack.sessions.start("ada").await.expect("the session starts");
+    let without_account = stack.sessions.start("ada").await.expect("the session starts");
     stack.at(MINUTE);
     let scope = stack.sessions.account_scope("acme");
     assert_eq!(revoke_all(&stack, scope).await, 3);
@@ -29,7 +29,7 @@ pub(crate) async fn the_sessions_of_one_account_are_revoked_with_the_callers(sto
         assert_eq!(record(&stack, grant).await, None);
     }
     assert_active(&stack, &globex).await;
-    assert_active(&stack, &nobodys).await;
+    assert_active(&stack, &without_account).await;
 }
 
 pub(crate) async fn a_second_call_revokes_nothing_and_is_not_audited(store: Store) {

@@ -107,7 +107,7 @@ async fn a_grant_deserializes_from_its_own_json() {
     }
 }
 
-/// Answers nothing.
+/// A store that never answers.
 struct Unreachable;
 
 impl SessionStore for Unreachable {
@@ -156,7 +156,7 @@ async fn a_mistake_of_the_app_is_500_and_reveals_nothing() {
     }
 }
 
-/// Denies everybody.
+/// A claims source that denies every user.
 struct DenyAll;
 
 impl ClaimsSource for DenyAll {

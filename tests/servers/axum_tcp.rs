@@ -106,7 +106,7 @@ async fn a_session_from_sign_in_through_renewal_to_sign_out() {
     let response = caller.send(with(&bearer, Method::GET, "/me")).await;
     assert_rejected(&response, RejectionKind::TokenExpired);
     let response = caller.send(with(&renewed, Method::GET, "/role")).await;
-    assert_eq!(response.body(), "engineer", "the app's claims outlive the renewal");
+    assert_eq!(response.body(), "engineer", "a renewal keeps the claims of the app");
 
     let response = caller.send(with(&renewed, Method::POST, "/logout")).await;
     assert_eq!(response.status(), StatusCode::NO_CONTENT);

@@ -161,7 +161,7 @@ async fn compression_on_either_side_keeps_the_renewed_token() {
         let request = from_browser(&bearer).header("accept-encoding", "gzip");
         let response = caller.send(request).await;
         assert_eq!(response.headers()["content-encoding"], "gzip");
-        assert!(response.body().starts_with(&[0x1f, 0x8b]), "gzip's magic number");
+        assert!(response.body().starts_with(&[0x1f, 0x8b]), "the magic number of gzip");
         assert!(response.headers().contains_key("x-refreshed-token"));
     }
     let request = Request::get("/documents").header("accept-encoding", "gzip");

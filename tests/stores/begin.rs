@@ -100,7 +100,7 @@ pub(crate) async fn p29_the_latest_cutoff_of_all_scopes_applies(store: Store) {
     assert_eq!(begin(&store, &of_epoch("s", BEGIN)).await, after(3001));
     let earlier = revocation_with_cutoff(ADA.account(), after(2500));
     revoke_all(&store, earlier).await;
-    assert_eq!(begin(&store, &of_epoch("t", BEGIN)).await, after(3002), "behind what it ended");
+    assert_eq!(begin(&store, &of_epoch("t", BEGIN)).await, after(3002), "later than the cutoff");
 }
 
 pub(crate) async fn p29_a_cutoff_revokes_sessions_that_the_store_does_not_know(store: Store) {

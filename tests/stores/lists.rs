@@ -38,7 +38,7 @@ pub(crate) async fn a_session_is_active_until_its_deadlines(store: Store) {
             assert_eq!(is_listed, expected, "{} {now:?}", record.sid);
         }
     }
-    assert!(is_active(&store, &idle, BEGIN).await, "to read is to change nothing");
+    assert!(is_active(&store, &idle, BEGIN).await, "reading changes nothing");
 }
 
 pub(crate) async fn activity_by_request_or_refresh_extends_a_session(store: Store) {

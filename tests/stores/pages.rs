@@ -65,7 +65,7 @@ pub(crate) async fn pages_hold_each_session_once_and_in_order(store: Store) {
         for limit in [1, 3, 10, 29, 30, 100] {
             let all = all_pages(&store, scope, limit).await;
             assert_eq!(sids(&all), sids(&expected), "{scope:?} by {limit}");
-            assert!(all == expected, "the records are whole");
+            assert!(all == expected, "the records are complete");
         }
     }
 }

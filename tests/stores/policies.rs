@@ -34,7 +34,7 @@ async fn in_force(store: &Store, account: StoreKey) -> TimeoutOverrides {
 
 pub(crate) async fn overrides_are_replaced_only_if_the_expected_ones_are_stored(store: Store) {
     assert_eq!(in_force(&store, acme()).await, DEFAULT);
-    assert!(!changed(&store, SHORT, BOTH).await, "the default is in force");
+    assert!(!changed(&store, SHORT, BOTH).await, "the default applies");
     assert_eq!(in_force(&store, acme()).await, DEFAULT);
     let mut logged = 0;
     for (old, new) in [(DEFAULT, SHORT), (SHORT, BOTH), (BOTH, BOTH), (BOTH, DEFAULT)] {

@@ -55,7 +55,7 @@ pub(crate) async fn p05_one_of_fifty_rotations_of_one_token_succeeds(store: Stor
             other => panic!("{other:?}"),
         })
         .collect();
-    assert_eq!(refused.len(), 49, "exactly one is done");
+    assert_eq!(refused.len(), 49, "exactly one succeeds");
     let state = state(&store, &record, "r1").await;
     assert!(
         refused.iter().all(|refused| *refused == state),

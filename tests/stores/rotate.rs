@@ -79,7 +79,7 @@ pub(crate) async fn an_unknown_session_refuses(store: Store) {
     assert_eq!(state(&store, &stranger, "r1").await, unused(RefreshedSession::Unknown));
     for _ in 0..2 {
         let rotated = rotate(&store, exchange(&stranger, "r1", "r2", after(10))).await;
-        assert_eq!(rotated, refused, "its token was not consumed");
+        assert_eq!(rotated, refused, "the token was not consumed");
     }
     assert_eq!(last_seen(&store, &stranger).await, [StoredSession::Unknown; 2]);
 }

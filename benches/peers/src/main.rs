@@ -18,11 +18,11 @@ mod routers;
 #[path = "../../scenario/mod.rs"]
 mod scenario;
 mod server_sessions;
+#[path = "../../side_by_side/mod.rs"]
+mod side_by_side;
 mod this_crate;
-#[path = "../../watch/mod.rs"]
-mod watch;
 
-use self::{peer::Peer, watch::ROUNDS};
+use self::{peer::Peer, side_by_side::ROUNDS};
 
 fn main() {
     let mut peers: Vec<Peer> = [

@@ -4,7 +4,7 @@ use http::Request;
 
 use crate::{
     scenario::{Scenario, Send},
-    watch::SideBySide,
+    side_by_side::SideBySide,
 };
 
 /// One line of the table.

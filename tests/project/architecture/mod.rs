@@ -39,7 +39,7 @@ const ISLANDS: &str = "layers";
 const MAX_LINES: usize = 400;
 
 /// Arrows among the files of one top-level module that are part of a circle. Whoever breaks one
-/// deletes its line here; nobody adds one.
+/// deletes its line here; no line is added.
 const KNOWN_CIRCLES: &[&str] = &[
     "src/layers/activity/check.rs -> src/layers/activity/{layer,service}.rs",
     "src/layers/activity/future.rs -> src/layers/activity/check.rs",

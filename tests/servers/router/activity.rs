@@ -64,8 +64,8 @@ async fn the_accounts_log_requires_the_owner_role() {
     let service = Service::new();
     let bob = service.engineer("bob", "acme").await;
     let eve = service.owner("eve", "globex").await;
-    let nobody = service.start("ada", None, "owner").await;
-    for grant in [&bob, &nobody] {
+    let without_account = service.start("ada", None, "owner").await;
+    for grant in [&bob, &without_account] {
         let answer = service.call("GET /activity?scope=account", grant).await;
         assert_eq!(answer.problem(), problem(403, "forbidden"));
     }

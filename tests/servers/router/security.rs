@@ -98,8 +98,8 @@ async fn bounds_are_inclusive() {
 async fn the_security_settings_require_the_owner_role() {
     let service = Service::new();
     let engineer = service.engineer("bob", "acme").await;
-    let nobody = service.start("zoe", None, "owner").await;
-    for grant in [&engineer, &nobody] {
+    let without_account = service.start("zoe", None, "owner").await;
+    for grant in [&engineer, &without_account] {
         let answer = service.call("GET /security", grant).await;
         assert_eq!(answer.problem(), problem(403, "forbidden"));
         for body in [timeouts(60, 600), json!({ "idle_timeout_minutes": "x" }), json!([])] {

@@ -22,7 +22,7 @@ use tower_sliding_session::{
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 pub(crate) const DAY: Duration = Duration::from_secs(86_400);
 
-/// When every test begins.
+/// When every test starts.
 pub(crate) const BEGIN: Timestamp = Timestamp::from_secs(1_800_000_000);
 
 pub(crate) struct Service {
@@ -42,7 +42,7 @@ struct Role<'a> {
     role: Option<&'a str>,
 }
 
-/// Knows `ada`, and nobody else.
+/// A directory that knows `ada` only.
 struct Names;
 
 impl UserDirectory for Names {

@@ -75,11 +75,11 @@ async fn listing_the_account_requires_the_owner_role() {
     service.clock.advance(MINUTE);
     let engineer = service.engineer("bob", "acme").await;
     let stranger = service.owner("eve", "globex").await;
-    let nobody = service.start("ada", None, "owner").await;
+    let without_account = service.start("ada", None, "owner").await;
     assert_eq!(listed(&service, "?scope=account", &owner).await, sids([&engineer, &owner]));
     assert_eq!(listed(&service, "?scope=account", &stranger).await, sids([&stranger]));
     assert_eq!(listed(&service, "?scope=own", &owner).await, sids([&owner]));
-    for grant in [&engineer, &nobody] {
+    for grant in [&engineer, &without_account] {
         let answer = service.call("GET /sessions?scope=account", grant).await;
         assert_eq!(answer.problem(), problem(403, "forbidden"));
     }
@@ -136,7 +136,7 @@ async fn p04_revoking_the_presented_session_prevents_renewal() {
     let grant = service.engineer("bob", "acme").await;
     service.clock.advance(10 * MINUTE);
     let listed = service.call("GET /sessions", &grant).await;
-    assert!(listed.headers.contains_key("x-refreshed-token"), "it is due");
+    assert!(listed.headers.contains_key("x-refreshed-token"), "the renewal is due");
     service.clock.advance(2 * MINUTE);
     let answer = service.call(&format!("DELETE /sessions/{}", grant.session_id()), &grant).await;
     assert_eq!(answer.status, StatusCode::NO_CONTENT);

@@ -5,7 +5,7 @@ use tower_sliding_session::{Clock, ManualClock, store::MemoryStore};
 
 use crate::{
     memory::SHORT_IDLE,
-    population::{Dice, Population},
+    population::{Population, SeededRandom},
     report::line,
     stopwatch::{time, undisturbed},
 };
@@ -27,33 +27,33 @@ struct Longest {
 /// new sessions while every inactive session has expired. The request of a new session removes
 /// expired entries itself; a request that waits for it waits no longer.
 pub(crate) fn compare(many: &Population, store: &MemoryStore, clock: &ManualClock) {
-    let mut strangers = Population::strangers(clock, 2 * BATCHES * REQUESTS_A_BATCH);
-    let (mut client, mut dice, begin) = (many.client(), Dice(1), clock.now());
-    let before = store.len() + strangers.len();
+    let mut unknown = Population::unknown(clock, 2 * BATCHES * REQUESTS_A_BATCH);
+    let (mut client, mut random, begin) = (many.client(), SeededRandom(1), clock.now());
+    let before = store.len() + unknown.len();
     let mut longest: [Longest; 3] = Default::default();
     for _ in 0..BATCHES {
-        let mut new = || strangers.split_off(strangers.len() - REQUESTS_A_BATCH);
+        let mut new = || unknown.split_off(unknown.len() - REQUESTS_A_BATCH);
         clock.set(begin);
-        longest[0].see(many.requests(REQUESTS_A_BATCH, &mut dice), &mut client);
+        longest[0].see(many.requests(REQUESTS_A_BATCH, &mut random), &mut client);
         longest[1].see(new(), &mut client);
         clock.set(begin + 2 * SHORT_IDLE);
         longest[2].see(new(), &mut client);
     }
-    let [known, calm, clearing] = &longest;
+    let [known, nothing_expired, removing] = &longest;
     for (what, longest) in [
         ("us, longest request of known sessions", known),
-        ("us, longest request of new sessions, nothing expired", calm),
-        ("us, longest request of new sessions, expired ones cleared", clearing),
+        ("us, longest request of new sessions, nothing expired", nothing_expired),
+        ("us, longest request of new sessions, expired entries removed", removing),
     ] {
         let (anyhow, set_aside) = (longest.anyhow / 1000, longest.set_aside);
         let note = format!("({anyhow} with the {set_aside} of {BATCHES} batches set aside)");
         line(what, &(longest.undisturbed / 1000).to_string(), &note);
     }
     let cleared = (before - store.len()).to_string();
-    line("expired sessions cleared meanwhile", &cleared, "");
-    for (what, other) in [("known sessions", known), ("nothing expired", calm)] {
-        let more = clearing.undisturbed.saturating_sub(other.undisturbed) / 1000;
-        line(&format!("us, clearing over {what}"), &more.to_string(), "<= 1000");
+    line("expired entries removed", &cleared, "");
+    for (what, other) in [("known sessions", known), ("nothing expired", nothing_expired)] {
+        let more = removing.undisturbed.saturating_sub(other.undisturbed) / 1000;
+        line(&format!("us, removal of expired entries over {what}"), &more.to_string(), "<= 1000");
     }
 }
 
