@@ -52,7 +52,7 @@ pub(crate) async fn activity_by_request_or_refresh_extends_a_session(store: Stor
         assert!(!is_active(&store, &record, at + IDLE).await, "{}", record.sid);
         let kept = store.session(record.key, at).await.expect("the store answers");
         let expected = with!(record; last_seen = at);
-        assert!(kept == Some(expected), "the record tells the later activity");
+        assert!(kept == Some(expected), "the record has the later activity");
     }
 }
 

@@ -83,7 +83,7 @@ pub(crate) async fn expired_and_revoked_sessions_are_not_counted(store: Store) {
     let at = BEGIN + IDLE;
     let exempt = Exempt::Sessions(vec![session("absolute")]);
     let first = with!(all_of(ADA.user(), at); exempt = exempt);
-    assert_eq!(revoke_all(&store, first).await, 1, "only one was still active");
+    assert_eq!(revoke_all(&store, first).await, 1, "one session was still active");
     let last = BEGIN + ABSOLUTE - IDLE;
     store.touch(session("absolute"), touch(last, last)).await.expect("the store answers");
     assert_eq!(revoke_all(&store, all_of(ADA.user(), BEGIN + ABSOLUTE)).await, 0);

@@ -1,4 +1,4 @@
-//! Layers that most services have: tower-http and tower_governor.
+//! Layers that most services have: tower-http and `tower_governor`.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
