@@ -19,7 +19,7 @@
 //! | [`AuthenticateLayer`](crate::layers::AuthenticateLayer), or your authentication | rejects; passes the request on if `optional` |
 //! | [`ActivityLayer`](crate::layers::ActivityLayer) | passes the request on |
 //! | [`RequireSessionLayer`](crate::layers::RequireSessionLayer) | rejects: `missing_token` |
-//! | [`RequireRecentAuthLayer`](crate::layers::RequireRecentAuthLayer) | passes the request on |
+//! | [`RequireRecentAuthLayer`](crate::layers::RequireRecentAuthLayer) | rejects: `missing_token` |
 //! | [`RenewLayer`](crate::layers::RenewLayer) | passes the request on |
 //!
 //! Give all of them the same clock, profiles and store.

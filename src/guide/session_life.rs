@@ -99,10 +99,20 @@
 //!   `renew_always`.
 //! - The response is a success: a status below 400, not 304, not 101, and no `grpc-status` other
 //!   than 0 among the headers.
-//! - The response carries no token of this crate already, and no shared cache may store it.
+//! - It is not a redirect, if the token came in a header: scripts follow redirects without seeing
+//!   their headers.
+//! - It carries no token of this crate already: in a header, in a cookie, or in the body, which
+//!   [`TokenInBody`](crate::transport::TokenInBody) in its extensions says (a
+//!   [`Grant`](crate::Grant) as an axum response inserts it).
+//! - No shared cache may store it. `Cache-Control: public`, `s-maxage` or `must-revalidate` allow
+//!   that (RFC 9111 section 3.5) unless `no-store`, or `private` without field names, is there too;
+//!   fields for one kind of cache, such as `CDN-Cache-Control`, count by themselves.
 //! - The handler has not signed out, and the session is still active after the handler.
 //! - No other renewal of the session, or of the user, was granted within `renew_min_interval`
 //!   (60 s). If the token expires within the interval, only the session's own limit applies.
+//!
+//! In the last half of the time in which renewal is due, `If-None-Match` and `If-Modified-Since` are
+//! removed from the request, so that the response is not a 304, which cannot carry a token.
 //!
 //! Whatever fails while renewing, the response is sent without a successor. The successor has a new
 //! `iat`, `exp` and `jti`; every other claim is copied byte for byte. `exp` is never after the
