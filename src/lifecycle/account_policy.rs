@@ -1,13 +1,20 @@
 //! What an account's owner has decided about its sessions.
 
-use std::{error::Error, fmt, time::Duration};
+use std::{
+    error::Error,
+    fmt,
+    future::{Future, IntoFuture},
+    pin::Pin,
+    time::Duration,
+};
 
 use super::Lifecycle;
 use crate::{
-    audit::{AuditEvent, AuditRecord, AuditSubject},
+    audit::{AuditActor, AuditEvent, AuditRecord, AuditSubject},
     identity::{Scope, StoreKey},
     policy::{OutOfBounds, OverrideBounds, TimeoutOverrides},
     rejection::{Rejection, RejectionKind},
+    session::Session,
     store::OverridesChange,
 };
 
@@ -75,40 +82,6 @@ impl Lifecycle {
         Ok(self.describe(overrides))
     }
 
-    /// Exchanges the account's overrides for what `change` makes of them. Sessions that begin from
-    /// now on have the new limits; live ones are judged by them where they are shorter.
-    pub(crate) async fn change_account_policy(
-        &self,
-        tenant: &str,
-        change: impl Fn(TimeoutOverrides) -> TimeoutOverrides,
-    ) -> Result<AccountPolicy, AccountPolicyError> {
-        let account = StoreKey::account(self.iss(), tenant);
-        let records = self.lifecycle_store()?;
-        for _ in 0..ATTEMPTS {
-            let old = self.answer(records.overrides(account)).await?;
-            let new = change(old);
-            let normal = self.enforcement.profiles.normal();
-            self.bounds.check(new, normal).map_err(AccountPolicyError::OutOfBounds)?;
-            if new == old {
-                return Ok(self.describe(new));
-            }
-            let event = AuditEvent::SessionPolicyUpdate {
-                old,
-                new,
-                effective_old: self.effective(old),
-                effective_new: self.effective(new),
-            };
-            let subject = AuditSubject::from_scope(Scope::Account(account));
-            let audit = AuditRecord::new(self.now(), event, subject);
-            let change = OverridesChange::new(account, old, new, audit.clone());
-            if self.answer(records.set_overrides(change)).await? {
-                self.enforcement.record_committed(audit);
-                return Ok(self.describe(new));
-            }
-        }
-        Err(AccountPolicyError::Unavailable(RejectionKind::StoreUnavailable.into()))
-    }
-
     fn describe(&self, overrides: TimeoutOverrides) -> AccountPolicy {
         let policy = self.enforcement.profiles.normal().overridden(overrides);
         AccountPolicy {
@@ -122,5 +95,76 @@ impl Lifecycle {
     fn effective(&self, overrides: TimeoutOverrides) -> TimeoutOverrides {
         let AccountPolicy { idle_timeout, absolute_timeout, .. } = self.describe(overrides);
         TimeoutOverrides { idle: Some(idle_timeout), absolute: Some(absolute_timeout) }
+    }
+}
+
+/// A change of the overrides of an account. Await it for the policy that results.
+#[must_use = "nothing changes until this is awaited"]
+pub struct ChangeAccountPolicy<'a, F> {
+    lifecycle: &'a Lifecycle,
+    tenant: &'a str,
+    change: F,
+    actor: Option<AuditActor>,
+}
+
+impl<'a, F> ChangeAccountPolicy<'a, F>
+where
+    F: Fn(TimeoutOverrides) -> TimeoutOverrides,
+{
+    pub(crate) const fn new(lifecycle: &'a Lifecycle, tenant: &'a str, change: F) -> Self {
+        Self { lifecycle, tenant, change, actor: None }
+    }
+
+    /// The session of the user who changes the policy: the actor of the audit record. Default: none.
+    pub fn actor(mut self, session: &Session) -> Self {
+        self.actor = Some(self.lifecycle.enforcement.audit_actor(session));
+        self
+    }
+
+    async fn run(self) -> Result<AccountPolicy, AccountPolicyError> {
+        let Self { lifecycle, tenant, change, actor } = self;
+        let account = StoreKey::account(lifecycle.iss(), tenant);
+        let store = lifecycle.lifecycle_store()?;
+        for _ in 0..ATTEMPTS {
+            let old = lifecycle.answer(store.overrides(account)).await?;
+            let new = change(old);
+            let normal = lifecycle.enforcement.profiles.normal();
+            lifecycle.bounds.check(new, normal).map_err(AccountPolicyError::OutOfBounds)?;
+            if new == old {
+                return Ok(lifecycle.describe(new));
+            }
+            let event = AuditEvent::SessionPolicyUpdate {
+                old,
+                new,
+                effective_old: lifecycle.effective(old),
+                effective_new: lifecycle.effective(new),
+            };
+            let subject = AuditSubject::from_scope(Scope::Account(account));
+            let audit = AuditRecord::new(lifecycle.now(), event, subject).with_actor(actor.clone());
+            let change = OverridesChange::new(account, old, new, audit.clone());
+            if lifecycle.answer(store.set_overrides(change)).await? {
+                lifecycle.enforcement.record_committed(audit);
+                return Ok(lifecycle.describe(new));
+            }
+        }
+        Err(AccountPolicyError::Unavailable(RejectionKind::StoreUnavailable.into()))
+    }
+}
+
+impl<'a, F> IntoFuture for ChangeAccountPolicy<'a, F>
+where
+    F: Fn(TimeoutOverrides) -> TimeoutOverrides + Send + 'a,
+{
+    type Output = Result<AccountPolicy, AccountPolicyError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
+
+impl<F> fmt::Debug for ChangeAccountPolicy<'_, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ChangeAccountPolicy(..)")
     }
 }

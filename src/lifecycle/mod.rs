@@ -6,15 +6,18 @@ mod grant;
 mod list;
 mod refresh;
 mod revoke;
+mod revoke_all;
 mod start;
 
 use std::{sync::Arc, time::Duration};
 
 pub use self::{
-    account_policy::{AccountPolicy, AccountPolicyError},
+    account_policy::{AccountPolicy, AccountPolicyError, ChangeAccountPolicy},
     directory::{DirectoryEntry, UserDirectory},
     grant::Grant,
     refresh::Refresh,
+    revoke::Revoke,
+    revoke_all::RevokeAll,
     start::{Start, StartError},
 };
 use crate::{

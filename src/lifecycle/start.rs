@@ -191,7 +191,7 @@ impl<'a> Start<'a> {
         let grant = Grant::sign(&lifecycle.verifier, &access, refresh.as_deref(), &policy, now)
             .map_err(StartError::Key)?;
         if let Some(replaced) = self.replaces {
-            lifecycle.sign_out(replaced).await.map_err(StartError::Unavailable)?;
+            lifecycle.enforcement.sign_out(replaced).await.map_err(StartError::Unavailable)?;
         }
         Ok(grant)
     }

@@ -52,7 +52,7 @@ pub(super) async fn revoke(
         Target::Others if caller.tenant().is_some() => Exempt::User(token.scopes().user),
         Target::Others => Exempt::Sessions(vec![token.session_key()]),
     };
-    let revoked_count = caller.sessions.revoke_all(scope, exempt).await?;
+    let revoked_count = caller.sessions.revoke_all(scope, exempt).actor(&caller.session).await?;
     Ok(Json(Revoked { revoked_count }))
 }
 

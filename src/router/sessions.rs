@@ -73,6 +73,6 @@ pub(super) async fn revoke(
     if record.key == caller.session.token().session_key() {
         caller.session.forbid_renewal();
     }
-    caller.sessions.revoke(&sid).await?;
+    caller.sessions.revoke(&sid).actor(&caller.session).await?;
     Ok((StatusCode::NO_CONTENT, [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))]))
 }

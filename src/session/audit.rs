@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::Enforcement;
+use super::{Enforcement, Session};
 use crate::{
-    audit::{AuditEvent, AuditRecord, AuditSubject},
+    audit::{AuditActor, AuditEvent, AuditRecord, AuditSubject},
     identity::{Scopes, StoreKey},
     time::Timestamp,
     token::VerifiedToken,
@@ -29,6 +29,12 @@ impl Enforcement {
         sub: &str,
     ) -> AuditSubject {
         AuditSubject::from_session(session, scopes).with_sub(self.plain_subject(sub))
+    }
+
+    /// The user of `session`, as the actor of an audit record.
+    pub(crate) fn audit_actor(&self, session: &Session) -> AuditActor {
+        let sub = self.plain_subject(session.subject());
+        AuditActor::new(session.token().user_key()).with_sub(sub)
     }
 
     fn plain_subject(&self, sub: &str) -> Option<Arc<str>> {

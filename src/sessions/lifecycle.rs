@@ -6,7 +6,9 @@ use crate::time::Timestamp;
 use crate::{
     audit::{ActivityEntry, AuditQueue, AuditRecord},
     identity::{Scope, StoreKey},
-    lifecycle::{AccountPolicy, AccountPolicyError, DirectoryEntry, Refresh, Start},
+    lifecycle::{
+        AccountPolicy, ChangeAccountPolicy, DirectoryEntry, Refresh, Revoke, RevokeAll, Start,
+    },
     maybe_ready::{LIFECYCLE_TIME_LIMIT, within},
     policy::TimeoutOverrides,
     rejection::Rejection,
@@ -45,31 +47,33 @@ impl SlidingSessions {
         Start::instead_of(&self.hub.lifecycle, session)
     }
 
-    /// Ends the session `sid`: its tombstone is written before this returns.
+    /// Revokes the session `sid`, whether or not the store knows it: its tombstone is written before
+    /// this returns.
     ///
     /// # Errors
-    /// `store_unavailable`, a 503: the store did not take the tombstone.
-    pub async fn revoke(&self, sid: &str) -> Result<(), Rejection> {
-        self.hub.lifecycle.revoke(sid).await
+    /// Once awaited: `store_unavailable`, a 503. The session is still active then.
+    pub fn revoke<'a>(&'a self, sid: &'a str) -> Revoke<'a> {
+        Revoke::new(&self.hub.lifecycle, sid)
     }
 
-    /// Ends the session of a request, for a sign-out handler: as [`Session::sign_out`], and the log's row
-    /// is written in the same step.
+    /// Signs the session of a request out, for a sign-out handler. As [`Session::sign_out`], also for
+    /// a session that no layer of this crate has checked.
     ///
     /// # Errors
-    /// `store_unavailable`, a 503: the store did not take the tombstone.
+    /// `store_unavailable`, a 503. The session is still active then.
     pub async fn sign_out(&self, session: &Session) -> Result<(), Rejection> {
-        self.hub.lifecycle.sign_out(session).await
+        self.hub.lifecycle.enforcement.sign_out(session).await
     }
 
-    /// Ends all sessions of `scope`, but for `exempt`; how many were alive. It takes effect at
-    /// once, whatever their number, and on other nodes within the store's `sync_interval`.
-    /// Sessions that start afterwards are not affected.
+    /// Revokes all sessions of `scope` but `exempt`; returns how many were active, as far as the
+    /// store can count them. Takes effect at once, whatever their number, and on other nodes within
+    /// `sync_interval` of the store. Sessions that start later are not affected. Always one audit
+    /// event.
     ///
     /// # Errors
-    /// `store_unavailable`: nothing was ended.
-    pub async fn revoke_all(&self, scope: Scope, exempt: Exempt) -> Result<u64, Rejection> {
-        self.hub.lifecycle.revoke_all(scope, exempt).await
+    /// Once awaited: `store_unavailable`. Nothing was revoked then.
+    pub fn revoke_all(&self, scope: Scope, exempt: Exempt) -> RevokeAll<'_> {
+        RevokeAll::new(&self.hub.lifecycle, scope, exempt)
     }
 }
 
@@ -199,18 +203,21 @@ impl SlidingSessions {
         self.hub.lifecycle.account_policy(tenant).await
     }
 
-    /// Exchanges the overrides of the account `tenant` for what `change` makes of them. Sessions
-    /// that start from now on have the new limits; live ones are judged by them where these are
-    /// shorter.
+    /// Changes the overrides of the account `tenant` to what `change` returns for the present ones.
+    /// `change` may be called again if another change came first. Sessions that start from now on
+    /// have the new timeouts; active sessions where these are shorter.
     ///
     /// # Errors
-    /// What is out of bounds, each with its field, value and bound; `store_unavailable`. Nothing
-    /// is changed then.
-    pub async fn change_account_policy(
-        &self,
-        tenant: &str,
-        change: impl Fn(TimeoutOverrides) -> TimeoutOverrides,
-    ) -> Result<AccountPolicy, AccountPolicyError> {
-        self.hub.lifecycle.change_account_policy(tenant, change).await
+    /// Once awaited: the overrides that are out of bounds, each with its field, value and bound;
+    /// `store_unavailable`. Nothing is changed then.
+    pub fn change_account_policy<'a, F>(
+        &'a self,
+        tenant: &'a str,
+        change: F,
+    ) -> ChangeAccountPolicy<'a, F>
+    where
+        F: Fn(TimeoutOverrides) -> TimeoutOverrides,
+    {
+        ChangeAccountPolicy::new(&self.hub.lifecycle, tenant, change)
     }
 }

@@ -41,7 +41,7 @@ pub trait LifecycleStore: SessionStore + LifecycleQueries {
     fn revoke(&self, session: StoreKey, until: Timestamp, audit: AuditRecord) -> MaybeReady<bool>;
 
     /// Revokes all active sessions of a scope: raises its cutoff, to the latest epoch of those
-    /// sessions if that is later (P29). Returns how many there were; unless there were none,
+    /// sessions if that is later (P29). Returns how many there were, and
     /// writes the audit record [with that count](AuditRecord::with_revoked_count).
     ///
     /// The cost does not depend on the number of sessions, except for one indexed statement that

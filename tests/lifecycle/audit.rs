@@ -2,9 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
+use http::Request;
 use serde_json::{Value, json};
 use tower_sliding_session::{
-    Grant, MaybeReady, Policy, RejectionKind,
+    Grant, MaybeReady, Policy, RejectionKind, Session,
     audit::{AuditRecord, AuditSink},
     policy::TimeoutOverrides,
     store::{Exempt, ListQuery, StoreError},
@@ -17,7 +18,7 @@ use crate::{
         service_of, sign_in, signs_out,
     },
     empty_stores::Store,
-    test_stack::{BEGIN, HOUR, MINUTE, TestStack},
+    test_stack::{BEGIN, HOUR, MINUTE, TestStack, ok, with},
     unreliable_store::{State, UnreliableStore},
 };
 
@@ -227,7 +228,7 @@ pub(crate) async fn every_sink_receives_every_event_of_the_stores_log_once(store
     let scope = stack.sessions.user_scope(Some("acme"), "mallory");
     let revoke_all = async || stack.sessions.revoke_all(scope, Exempt::None).await;
     assert_eq!(revoke_all().await.expect("revoked"), 1);
-    assert_eq!(revoke_all().await.expect("revoked"), 0, "writes no record");
+    assert_eq!(revoke_all().await.expect("revoked"), 0, "audited as well");
     assert_eq!(asked(stack.at(79 * MINUTE), &mallory).await, Some(RejectionKind::SessionRevoked));
     let last = ada(stack.at(80 * MINUTE)).await;
     signs_out(stack.at(81 * MINUTE), &last).await;
@@ -292,4 +293,38 @@ pub(crate) async fn plain_subjects_are_recorded_only_on_request(store: Store) {
         let subs: Vec<_> = records.iter().map(|record| record.subject.sub.as_deref()).collect();
         assert_eq!(subs, [Some("ada"); 3]);
     }
+}
+
+/// The session of `grant`, as a handler receives it.
+async fn session_of(stack: &TestStack, grant: &Grant) -> Session {
+    let seen = Arc::new(Mutex::new(None));
+    let handler = {
+        let seen = Arc::clone(&seen);
+        move |request: Request<()>| {
+            *seen.lock().expect("not poisoned") = request.extensions().get::<Session>().cloned();
+            std::future::ready(ok())
+        }
+    };
+    stack.send_to(handler, with(grant.access_token())).await;
+    seen.lock().expect("not poisoned").take().expect("the request is authenticated")
+}
+
+pub(crate) async fn p40_a_record_names_its_actor(store: Store) {
+    let stack = service(&store);
+    let (owner, bob) = (ada(&stack).await, sign_in(&stack, "bob", "acme").await);
+    let actor = session_of(&stack, &owner).await;
+    let sessions = &stack.sessions;
+    let overrides = TimeoutOverrides::new().idle(HOUR);
+    let change = sessions.change_account_policy("acme", |_| overrides).actor(&actor);
+    change.await.expect("in bounds");
+    sessions.revoke(bob.session_id()).actor(&actor).await.expect("revoked");
+    let scope = sessions.account_scope("acme");
+    sessions.revoke_all(scope, Exempt::None).actor(&actor).await.expect("revoked");
+    let ada = sessions.user_scope(Some("acme"), "ada").key();
+    let rows = security_log(&stack).await;
+    for row in &rows {
+        let expected = (row.event.name() != "session_started").then_some(ada);
+        assert_eq!(row.actor.as_ref().map(|actor| actor.user), expected, "{row:?}");
+    }
+    assert_eq!(rows.len(), 5);
 }

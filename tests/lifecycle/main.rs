@@ -60,6 +60,7 @@ macro_rules! lifecycle {
                     every_sink_receives_every_event_of_the_stores_log_once
                     a_failed_transaction_is_reported_to_no_sink
                     plain_subjects_are_recorded_only_on_request
+                    p40_a_record_names_its_actor
                 }
                 background {
                     p17_a_background_refresh_is_not_activity
@@ -84,7 +85,7 @@ macro_rules! lifecycle {
                 }
                 revoke_all {
                     the_sessions_of_one_account_are_revoked_with_the_callers
-                    a_second_call_revokes_nothing_and_is_not_audited
+                    each_call_is_audited_with_its_own_count
                     the_sessions_of_an_exempt_user_stay_active
                     an_exempt_session_stays_active_and_the_users_others_are_revoked
                     everything_of_the_issuer_is_revoked

@@ -35,9 +35,9 @@ fn unreliable(store: &Store) -> (TestStack, Arc<UnreliableStore>) {
 
 /// The output of `question`, within a minute. Advances the clock by the time limit of the lifecycle
 /// while it is pending.
-async fn eventually<F: Future>(stack: &TestStack, question: F) -> F::Output {
+async fn eventually<F: IntoFuture>(stack: &TestStack, question: F) -> F::Output {
     let answer = async {
-        let mut question = pin!(question);
+        let mut question = pin!(question.into_future());
         loop {
             let now = poll_fn(|cx| Poll::Ready(question.as_mut().poll(cx))).await;
             if let Poll::Ready(answer) = now {

@@ -15,6 +15,7 @@ use tower_sliding_session::{
     rejection::MakeRejection,
     request_class::Classify,
     sessions::{SlidingSessionsLayer, SlidingSessionsService},
+    store::Exempt,
     store::{MemoryLimiter, MemoryStore, RenewalLimiter, SessionStore, StoreError},
     token::{ClaimsSource, KeyError, SigningKey, TokenVerifier, VerifiedToken, VerifyingKey},
 };
@@ -169,6 +170,8 @@ fn futures_of_the_api_are_send() {
     let keys = JwtKeys::hs256([7; 32]).expect("a secret of at least 32 bytes");
     let policy = Policy::builder().build().expect("a legal configuration");
     let sessions = SlidingSessions::builder(keys, policy).build().expect("a legal configuration");
-    spawned(sessions.revoke("s1"));
+    spawned(sessions.revoke("s1").into_future());
+    let scope = sessions.everything();
+    spawned(sessions.revoke_all(scope, Exempt::None).into_future());
     spawned(sessions.start("ada").into_future());
 }

@@ -114,7 +114,7 @@ macro_rules! conformance {
                     an_exemption_holds_for_one_cutoff
                     p29_an_exempt_session_is_revoked_by_a_second_cutoff_of_the_same_millisecond
                     an_exemption_revives_no_session
-                    an_empty_scope_gets_a_cutoff_and_no_row
+                    p40_an_empty_scope_gets_a_cutoff_and_a_record
                     the_layers_see_new_cutoffs
                 }
                 rotate {

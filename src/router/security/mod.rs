@@ -29,8 +29,11 @@ pub(super) async fn change(
     let (tenant, _) = caller.owned_account()?;
     let bounds = caller.sessions.account_policy(tenant).await?.bounds;
     let settings = Settings::read(&body?, &bounds).map_err(Problem::invalid_settings)?;
-    let policy =
-        caller.sessions.change_account_policy(tenant, |old| settings.applied_to(old)).await?;
+    let policy = caller
+        .sessions
+        .change_account_policy(tenant, |old| settings.applied_to(old))
+        .actor(&caller.session)
+        .await?;
     view(&caller, tenant, &policy).await
 }
 

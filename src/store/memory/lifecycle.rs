@@ -248,9 +248,7 @@ impl MemoryStore {
         for (session, _, _) in revoked {
             lifecycle_state.records.remove(&session);
         }
-        if count > 0 {
-            lifecycle_state.audit_log.append(audit.with_revoked_count(count));
-        }
+        lifecycle_state.audit_log.append(audit.with_revoked_count(count));
         lifecycle_state.revocations += 1;
         if lifecycle_state.revocations.is_multiple_of(REVOCATIONS_PER_CLEANUP) {
             self.revocations.remove_expired(now);

@@ -96,10 +96,8 @@ impl Transaction for BulkRevocation {
         changes.push(Change::Cutoff { scope, cutoff: RevocationCutoff { at, until } });
         feed.publish(tx, &changes).await?;
         let count = active.saturating_sub(exempt);
-        if count > 0 {
-            let audit = self.audit.clone().with_revoked_count(count);
-            audit_log::write(tx, &[audit]).await?;
-        }
+        let audit = self.audit.clone().with_revoked_count(count);
+        audit_log::write(tx, &[audit]).await?;
         Ok(BulkRevoked { count, changes })
     }
 }
