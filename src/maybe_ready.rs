@@ -1,4 +1,4 @@
-//! The answer of a store: at hand, or on its way.
+//! An answer that is ready or pending, and its time limit.
 
 use std::{
     error::Error,
@@ -11,10 +11,9 @@ use std::{
 
 use crate::clock::{Clock, Sleep};
 
-/// What a store method returns: an answer at hand, or a boxed future of one.
+/// What a store method returns: a ready answer, or a boxed future of one.
 ///
-/// An answer at hand costs no allocation and no timer, and the layer that asked goes on within the
-/// same call.
+/// A ready answer costs no allocation and no timer, and the layer continues within the same call.
 #[must_use = "futures do nothing unless polled"]
 pub struct MaybeReady<T>(State<T>);
 
@@ -24,12 +23,12 @@ enum State<T> {
 }
 
 impl<T> MaybeReady<T> {
-    /// An answer at hand.
+    /// Creates a ready answer.
     pub fn ready(answer: Result<T, StoreError>) -> Self {
         Self(State::Ready(Some(answer)))
     }
 
-    /// An answer on its way; boxes `future`.
+    /// Creates a pending answer; boxes `future`.
     pub fn new<F>(future: F) -> Self
     where
         F: Future<Output = Result<T, StoreError>> + Send + 'static,
@@ -37,10 +36,10 @@ impl<T> MaybeReady<T> {
         Self(State::Boxed(Box::pin(future)))
     }
 
-    /// The answer if it is at hand, else the future back.
+    /// Returns the answer if it is ready.
     ///
     /// # Errors
-    /// The future itself, where the answer is on its way.
+    /// The future itself, if the answer is pending.
     pub fn try_ready(self) -> Result<Result<T, StoreError>, Self> {
         match self.0 {
             State::Ready(Some(answer)) => Ok(answer),
@@ -50,7 +49,7 @@ impl<T> MaybeReady<T> {
 }
 
 impl MaybeReady<()> {
-    /// Goes on by itself where it is not done: nobody waits for it. Without a Tokio runtime it is
+    /// Spawns a task for a pending answer, for which nothing waits. Outside of a Tokio runtime it is
     /// dropped.
     pub(crate) fn detach(self) {
         if let Err(pending) = self.try_ready()
@@ -86,12 +85,12 @@ impl<T> fmt::Debug for MaybeReady<T> {
     }
 }
 
-/// Why a store could not answer. Its cause goes to logs, never to a client.
+/// A store failed. The cause is for logs; a client never sees it.
 #[derive(Debug)]
 pub struct StoreError(Box<dyn Error + Send + Sync>);
 
 impl StoreError {
-    /// A failure with the cause `source`; keep secrets and addresses out of its text.
+    /// Creates an error with the cause `source`. Its text must contain no secrets and addresses.
     pub fn new(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self(source.into())
     }
@@ -109,13 +108,13 @@ impl Error for StoreError {
     }
 }
 
-/// How long a request waits for one answer.
+/// The time limit of one answer to a request.
 pub(crate) const REQUEST_TIME_LIMIT: Duration = Duration::from_millis(250);
 
-/// How long the start or the end of a session waits for one answer.
+/// The time limit of one answer to the lifecycle: sign-in, refresh, revocation, lists.
 pub(crate) const LIFECYCLE_TIME_LIMIT: Duration = Duration::from_secs(5);
 
-/// An answer on its way; an error once the limit has passed.
+/// A pending answer with a time limit; an error when it passes.
 pub(crate) struct Timed<T> {
     answer: MaybeReady<T>,
     limit: Sleep,

@@ -144,7 +144,7 @@ impl SinkQueue {
     }
 
     fn send(&self, item: Item) {
-        if !self.sender().is_some_and(|sender| sender.try_send(item).is_ok()) {
+        if self.sender().is_none_or(|sender| sender.try_send(item).is_err()) {
             self.dropped.fetch_add(1, Relaxed);
         }
     }

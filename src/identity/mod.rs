@@ -1,4 +1,4 @@
-//! What other modules name sessions by: the keys of stores, and the scopes of bulk revocations.
+//! Store keys, and the scopes of bulk revocation and lists.
 
 mod scope;
 mod store_key;

@@ -1,8 +1,8 @@
-//! What sessions are revoked by in bulk.
+//! Scopes: the user, the account and the issuer of a session.
 
 use super::StoreKey;
 
-/// The scopes that a session belongs to: its user, its account, and everything of its issuer.
+/// The scopes that a session is in: its user, its account, and everything of its issuer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scopes {
     /// [`StoreKey::user`] of the session.
@@ -14,7 +14,7 @@ pub struct Scopes {
 }
 
 impl Scopes {
-    /// The scopes of a session with these claims.
+    /// Creates the scopes of a session with these claims.
     #[must_use]
     pub fn new(iss: Option<&str>, tenant: Option<&str>, sub: &str) -> Self {
         Self {
@@ -49,7 +49,7 @@ pub enum CutoffScope {
     Issuer,
 }
 
-/// One scope, as it is asked for and revoked.
+/// A scope to list, or to revoke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// The sessions of one user: [`StoreKey::user`].
@@ -61,7 +61,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// The key of the scope.
+    /// Returns the key of the scope.
     #[must_use]
     pub const fn key(self) -> StoreKey {
         let (Self::User(key) | Self::Account(key) | Self::Everything(key)) = self;

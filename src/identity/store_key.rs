@@ -1,4 +1,4 @@
-//! What a store is keyed by.
+//! The keys of a store.
 
 use std::{
     fmt,
@@ -7,58 +7,58 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-/// A 128-bit cryptographic digest of verified identifiers, the only thing a store is keyed by.
+/// A 128-bit cryptographic digest of verified identifiers: the only kind of key in a store.
 ///
-/// Each part enters the digest behind its length, so that no two lists of parts are confused
-/// (`("a", "bc")` is not `("ab", "c")`), and an absent part is not an empty one. Its `Debug` shows
-/// nothing of the digest.
+/// The digest contains the length of each part before the part, so that different lists of parts
+/// have different digests: `("a", "bc")` and `("ab", "c")`, an absent part and an empty one. `Debug`
+/// does not show the digest.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct StoreKey([u8; 16]);
 
-/// How many bytes the length of a part takes.
+/// The size of the length of a part in bytes.
 const LENGTH: usize = size_of::<u64>();
 
-/// How many bytes SHA-256 hashes at once.
+/// The block size of SHA-256 in bytes.
 const BLOCK: usize = 64;
 
 impl StoreKey {
-    /// The key of a session: its issuer and `sid`.
+    /// Creates the key of a session: issuer and `sid`.
     #[must_use]
     pub fn session(iss: Option<&str>, sid: &str) -> Self {
         Self::digest(b's', &[iss, Some(sid)])
     }
 
-    /// The key of a user: issuer, account and subject.
+    /// Creates the key of a user: issuer, account and subject.
     #[must_use]
     pub fn user(iss: Option<&str>, tenant: Option<&str>, sub: &str) -> Self {
         Self::digest(b'u', &[iss, tenant, Some(sub)])
     }
 
-    /// The key of an account: issuer and `tenant`.
+    /// Creates the key of an account: issuer and `tenant`.
     #[must_use]
     pub fn account(iss: Option<&str>, tenant: &str) -> Self {
         Self::digest(b'a', &[iss, Some(tenant)])
     }
 
-    /// The key of everything that an issuer has signed.
+    /// Creates the key of everything of an issuer.
     #[must_use]
     pub fn everything(iss: Option<&str>) -> Self {
         Self::digest(b'e', &[iss])
     }
 
-    /// The key of a token: issuer and `jti`.
+    /// Creates the key of a token: issuer and `jti`.
     #[must_use]
     pub fn token(iss: Option<&str>, jti: &str) -> Self {
         Self::digest(b't', &[iss, Some(jti)])
     }
 
-    /// A key that a store has kept elsewhere.
+    /// Creates a key from the bytes that a store has written.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
 
-    /// The digest's bytes, for stores that keep keys elsewhere.
+    /// Returns the bytes of the digest, for a store to write.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
@@ -66,7 +66,7 @@ impl StoreKey {
 
     #[inline(always)]
     fn digest(kind: u8, parts: &[Option<&str>]) -> Self {
-        // Hashed at once: many small pieces take half as long again.
+        // Hashed in one call: many small pieces take 50 % longer.
         let texts = parts.iter().flatten().map(|text| text.len()).sum::<usize>();
         let length = 1 + parts.len() * LENGTH + texts;
         let (mut short, mut long) = ([0; 2 * BLOCK], Vec::new());
@@ -83,8 +83,8 @@ impl StoreKey {
             let (head, after) = rest.split_at_mut(LENGTH);
             head.copy_from_slice(&length.to_be_bytes());
             let text = part.unwrap_or_default();
-            let (place, after) = after.split_at_mut(text.len());
-            place.copy_from_slice(text.as_bytes());
+            let (slot, after) = after.split_at_mut(text.len());
+            slot.copy_from_slice(text.as_bytes());
             rest = after;
         }
         let mut key = [0; 16];
@@ -93,7 +93,7 @@ impl StoreKey {
     }
 }
 
-/// At once, not byte by byte.
+/// Hashes the key as one integer, not byte by byte.
 impl Hash for StoreKey {
     fn hash<H>(&self, state: &mut H)
     where
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn p14_parts_are_hashed_behind_their_lengths_however_long() {
+    fn p14_parts_are_hashed_after_their_lengths() {
         for length in (0..300).chain([8192]) {
             let (iss, sid) = ("i".repeat(length / 3), "s".repeat(length));
             let lengths = [iss.len(), sid.len()].map(|length| (length as u64).to_be_bytes());

@@ -22,6 +22,7 @@
 
 mod account_policies;
 mod bulk_revocation;
+mod entry;
 mod lifecycle_queries;
 mod lifecycle_store;
 pub(crate) mod memory;

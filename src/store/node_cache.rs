@@ -1,4 +1,4 @@
-//! What this node remembers of sessions, so that a request costs no statement.
+//! The cache of a node in front of a shared store: most requests need no statement.
 
 use std::{
     sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
@@ -9,33 +9,36 @@ use crate::{
     identity::StoreKey,
     store::{
         StoredSession, Touch,
+        entry::SessionWord,
         table::{NEARBY, Table},
     },
     time::Timestamp,
 };
 
-/// How many sessions a node remembers, in some 60 to 100 bytes each.
+/// How many sessions a node caches, in 60 to 100 bytes each.
 const CAPACITY: usize = 1 << 20;
 
-/// An activity is written once per session and this share of its idle timeout, or minute.
-const SHARE_OF_IDLE: u32 = 60;
-const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
+/// An activity is written once per session and this fraction of its idle timeout, at most this
+/// interval.
+const INTERVALS_PER_IDLE: u32 = 60;
+const MAX_INTERVAL: Duration = Duration::from_secs(60);
 
-/// A bounded cache of standings. It may admit a session, never reject one: only the database, or
-/// a tombstone, says that a session is over.
+/// A bounded cache of what the store knows of sessions. It may admit a session and never reject
+/// one, except by a tombstone: that a session has expired, only the database says.
 pub(super) struct NodeCache {
     table: Table<Entry>,
-    /// Entries of an earlier generation are asked about anew.
+    /// Entries of an earlier generation admit nothing.
     generation: AtomicU32,
 }
 
-/// What the front says to a touch.
+/// The answer of the cache to a touch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Local {
+pub(super) enum CachedTouch {
     Ended,
-    /// The session lives, the activity is recorded here and need not be written.
-    Live(Timestamp),
-    /// The database must be asked or told.
+    /// The session is active; the activity is recorded here and need not be written yet. With the
+    /// last activity before it.
+    Active(Timestamp),
+    /// The database must be read or written.
     Ask(Option<Cached>),
 }
 
@@ -43,16 +46,16 @@ pub(super) enum Local {
 pub(super) struct Cached {
     /// The last activity that this node knows of.
     pub(super) last_seen: Timestamp,
-    /// Whether the session lives, as far as this node knows.
-    pub(super) is_alive: bool,
+    /// Whether the session is active, as far as this node knows.
+    pub(super) is_active: bool,
 }
 
-/// What the database is known to hold of a live session.
+/// What the database is known to have of an active session.
 #[derive(Clone, Copy)]
 pub(super) struct Stored {
     pub(super) last_seen: Timestamp,
     pub(super) idle: Duration,
-    /// The [`NodeCache::generation`] from before the database was asked.
+    /// The [`NodeCache::generation`] before the database was read.
     pub(super) generation: u32,
 }
 
@@ -65,39 +68,40 @@ impl NodeCache {
         self.generation.load(Relaxed)
     }
 
-    /// Asks about everything anew.
+    /// Invalidates every entry but tombstones: changes may have been missed.
     pub(super) fn invalidate(&self) {
         self.generation.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn touch(&self, session: &StoreKey, touch: Touch) -> Local {
+    pub(super) fn touch(&self, session: &StoreKey, touch: Touch) -> CachedTouch {
         let generation = self.generation();
-        let local = self.table.get(session, |entry| entry.touch(touch, generation));
-        local.unwrap_or(Local::Ask(None))
+        let outcome = self.table.get(session, |entry| entry.touch(touch, generation));
+        outcome.unwrap_or(CachedTouch::Ask(None))
     }
 
-    /// What is known without asking; none where the session may have been active elsewhere since.
+    /// Returns what the cache knows for certain; `None` if the session may have been active on
+    /// another node since.
     pub(super) fn get(&self, session: &StoreKey, now: Timestamp) -> Option<StoredSession> {
         let generation = self.generation();
         self.table.get(session, |entry| entry.get(now, generation)).flatten()
     }
 
-    /// The later of `stored` and what this node knows and has not written yet.
+    /// Returns the later of `stored` and the activity that this node has not written yet.
     pub(super) fn last_seen(&self, session: &StoreKey, stored: Timestamp) -> Timestamp {
         let here = self.table.get(session, Entry::last_seen).flatten();
         here.map_or(stored, |here| stored.max(Timestamp::from_millis(here)))
     }
 
-    /// Notes that a session was active, if it is remembered; whether it is no tombstone here.
+    /// Records an activity if the session is cached. Returns `false` if it is a tombstone here.
     pub(super) fn raise(&self, session: &StoreKey, now: Timestamp) -> bool {
-        self.table.get(session, |entry| entry.raise(now)).unwrap_or(true)
+        self.table.get(session, |entry| entry.word.raise(now)).unwrap_or(true)
     }
 
-    /// Remembers a live session, if there is room; whether it is no tombstone here.
+    /// Caches an active session, if there is room. Returns `false` if it is a tombstone here.
     pub(super) fn remember(&self, session: StoreKey, stored: Stored, seen: Timestamp) -> bool {
         let update = |entry: &Entry| entry.remember(stored, seen);
-        if let Some(lifecycle_state) = self.table.get(&session, update) {
-            return lifecycle_state;
+        if let Some(is_active) = self.table.get(&session, update) {
+            return is_active;
         }
         let expired = |entry: &Entry| entry.is_expired(seen);
         self.table.sweep_next(expired);
@@ -105,13 +109,13 @@ impl NodeCache {
             .or_else(|| self.table.room_of_expired(&session, expired))
             .or_else(|| self.table.room_of_oldest(&session, NEARBY, Entry::last_seen));
         let Some(room) = room else { return true };
-        self.table.insert(room, session, Entry::live(stored, seen), update).unwrap_or(true)
+        self.table.insert(room, session, Entry::active(stored, seen), update).unwrap_or(true)
     }
 
-    /// Remembers a tombstone, if there is any room: a request on its way, that was told by the
-    /// database that the session lives, must not have the last word here.
+    /// Caches a tombstone, if there is any room: a concurrent request that has read the session as
+    /// active must not overwrite it.
     pub(super) fn end(&self, session: StoreKey, until: Timestamp, now: Timestamp) {
-        let update = |entry: &Entry| entry.end(until);
+        let update = |entry: &Entry| entry.word.end(until);
         if self.table.get(&session, update).is_some() {
             return;
         }
@@ -126,31 +130,26 @@ impl NodeCache {
     }
 }
 
-/// How much time may pass between two writes of a session's activity.
-pub(super) fn interval(idle: Duration) -> Duration {
-    (idle / SHARE_OF_IDLE).min(LONGEST_INTERVAL)
+/// Returns the touch interval: how much time may pass between two writes of a session's activity.
+pub(super) fn touch_interval(idle: Duration) -> Duration {
+    (idle / INTERVALS_PER_IDLE).min(MAX_INTERVAL)
 }
 
-/// The bit that makes an entry a tombstone.
-const TOMBSTONE: u64 = 1 << 63;
-
-/// What is known of one session. One word says whether it is over and when it was last seen, so
-/// that no touch can slip past a tombstone.
+/// What this node remembers of one session.
 struct Entry {
-    /// The last activity; or, with [`TOMBSTONE`], until when the tombstone stands. Milliseconds.
-    state: AtomicU64,
-    /// The last activity that the database is known to hold.
+    word: SessionWord,
+    /// The last activity that the database is known to have, in milliseconds.
     written: AtomicU64,
-    /// The idle timeout it was last touched with, in milliseconds; at most 49 days.
+    /// The idle timeout of the last touch, in milliseconds; at most 49 days.
     idle: AtomicU32,
     generation: AtomicU32,
 }
 
 impl Entry {
-    fn live(stored: Stored, seen: Timestamp) -> Self {
+    fn active(stored: Stored, seen: Timestamp) -> Self {
         Self {
-            state: AtomicU64::new(instant(seen.max(stored.last_seen))),
-            written: AtomicU64::new(instant(stored.last_seen)),
+            word: SessionWord::active(seen.max(stored.last_seen)),
+            written: AtomicU64::new(stored.last_seen.as_millis()),
             idle: AtomicU32::new(millis(stored.idle)),
             generation: AtomicU32::new(stored.generation),
         }
@@ -158,78 +157,57 @@ impl Entry {
 
     fn tombstone(until: Timestamp) -> Self {
         Self {
-            state: AtomicU64::new(TOMBSTONE | instant(until)),
+            word: SessionWord::tombstone(until),
             written: AtomicU64::new(0),
             idle: AtomicU32::new(0),
             generation: AtomicU32::new(0),
         }
     }
 
-    fn touch(&self, touch: Touch, generation: u32) -> Local {
-        let Some(last_seen) = self.last_seen() else { return Local::Ended };
+    fn touch(&self, touch: Touch, generation: u32) -> CachedTouch {
+        let Some(last_seen) = self.last_seen() else { return CachedTouch::Ended };
         let last_seen = Timestamp::from_millis(last_seen);
-        let is_trusted = self.generation.load(Relaxed) == generation;
-        let is_alive = is_trusted && touch.now < last_seen + touch.idle;
+        let is_current = self.generation.load(Relaxed) == generation;
+        let is_active = is_current && touch.now < last_seen + touch.idle;
         let written = Timestamp::from_millis(self.written.load(Relaxed));
-        if is_alive && touch.now < written + interval(touch.idle) {
-            return if self.raise(touch.now) { Local::Live(last_seen) } else { Local::Ended };
+        if is_active && touch.now < written + touch_interval(touch.idle) {
+            return if self.word.raise(touch.now) {
+                CachedTouch::Active(last_seen)
+            } else {
+                CachedTouch::Ended
+            };
         }
-        Local::Ask(Some(Cached { last_seen, is_alive }))
+        CachedTouch::Ask(Some(Cached { last_seen, is_active }))
     }
 
     fn get(&self, now: Timestamp, generation: u32) -> Option<StoredSession> {
         let Some(last_seen) = self.last_seen() else { return Some(StoredSession::Ended) };
         let last_seen = Timestamp::from_millis(last_seen);
-        let idle = Duration::from_millis(self.idle.load(Relaxed).into());
-        let is_trusted = self.generation.load(Relaxed) == generation;
-        (is_trusted && now < last_seen + idle).then_some(StoredSession::Active(last_seen))
+        let is_current = self.generation.load(Relaxed) == generation;
+        (is_current && now < last_seen + self.idle()).then_some(StoredSession::Active(last_seen))
     }
 
     fn remember(&self, stored: Stored, seen: Timestamp) -> bool {
-        self.written.fetch_max(instant(stored.last_seen), Relaxed);
+        self.written.fetch_max(stored.last_seen.as_millis(), Relaxed);
         self.idle.store(millis(stored.idle), Relaxed);
         self.generation.store(stored.generation, Relaxed);
-        self.raise(seen.max(stored.last_seen))
+        self.word.raise(seen.max(stored.last_seen))
     }
 
-    /// Moves the last activity forward; whether the session is no tombstone.
-    fn raise(&self, to: Timestamp) -> bool {
-        let mut state = self.state.load(Relaxed);
-        while state & TOMBSTONE == 0 && state < instant(to) {
-            match self.state.compare_exchange_weak(state, instant(to), Relaxed, Relaxed) {
-                Ok(_) => return true,
-                Err(newer) => state = newer,
-            }
-        }
-        state & TOMBSTONE == 0
-    }
-
-    fn end(&self, until: Timestamp) {
-        // A tombstone is the greater one of any two words, then the one that stands longer.
-        self.state.fetch_max(TOMBSTONE | instant(until), Relaxed);
-    }
-
-    /// The last activity in milliseconds; none for a tombstone.
     fn last_seen(&self) -> Option<u64> {
-        let state = self.state.load(Relaxed);
-        (state & TOMBSTONE == 0).then_some(state)
+        self.word.last_seen()
+    }
+
+    fn idle(&self) -> Duration {
+        Duration::from_millis(self.idle.load(Relaxed).into())
     }
 
     fn is_expired(&self, now: Timestamp) -> bool {
-        let state = self.state.load(Relaxed);
-        let over = Timestamp::from_millis(state & !TOMBSTONE);
-        if state & TOMBSTONE != 0 {
-            return now >= over;
-        }
-        now >= over + Duration::from_millis(self.idle.load(Relaxed).into())
+        self.word.is_expired(now, || self.idle())
     }
 }
 
-fn instant(at: Timestamp) -> u64 {
-    at.as_millis().min(TOMBSTONE - 1)
-}
-
-/// Saturating: an entry may be asked about too often, not too rarely.
+/// Saturates: an entry may expire too early, not too late.
 fn millis(duration: Duration) -> u32 {
     u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
 }
@@ -260,20 +238,20 @@ mod tests {
         node_cache
     }
 
-    fn ask(last_seen: u64, is_alive: bool) -> Local {
-        Local::Ask(Some(Cached { last_seen: at(last_seen), is_alive }))
+    fn ask(last_seen: u64, is_active: bool) -> CachedTouch {
+        CachedTouch::Ask(Some(Cached { last_seen: at(last_seen), is_active }))
     }
 
     #[test]
-    fn p24_within_the_interval_nothing_is_written() {
+    fn p24_nothing_is_written_within_the_touch_interval() {
         let node_cache = node_cache();
-        assert_eq!(node_cache.touch(&session(), touch(1009)), Local::Live(at(1000)));
-        assert_eq!(node_cache.touch(&session(), touch(1005)), Local::Live(at(1009)));
+        assert_eq!(node_cache.touch(&session(), touch(1009)), CachedTouch::Active(at(1000)));
+        assert_eq!(node_cache.touch(&session(), touch(1005)), CachedTouch::Active(at(1009)));
         assert_eq!(node_cache.touch(&session(), touch(1010)), ask(1009, true));
     }
 
     #[test]
-    fn p23_a_cached_standing_admits_and_never_rejects() {
+    fn p23_a_cached_session_is_admitted_and_never_rejected() {
         let node_cache = node_cache();
         assert_eq!(node_cache.touch(&session(), touch(1599)), ask(1000, true));
         assert_eq!(node_cache.touch(&session(), touch(1600)), ask(1000, false));
@@ -291,12 +269,12 @@ mod tests {
         node_cache.raise(&session(), at(2000));
         let stored = Stored { last_seen: at(3000), idle: IDLE, generation: 0 };
         assert!(!node_cache.remember(session(), stored, at(3000)));
-        assert_eq!(node_cache.touch(&session(), touch(1001)), Local::Ended);
+        assert_eq!(node_cache.touch(&session(), touch(1001)), CachedTouch::Ended);
         assert_eq!(node_cache.get(&session(), at(1001)), Some(StoredSession::Ended));
     }
 
     #[test]
-    fn an_answer_from_before_a_gap_in_the_news_is_not_relied_upon() {
+    fn an_answer_read_before_an_invalidation_admits_nothing() {
         let node_cache = NodeCache::new();
         let stored =
             Stored { last_seen: at(1000), idle: IDLE, generation: node_cache.generation() };
@@ -306,8 +284,8 @@ mod tests {
     }
 
     #[test]
-    fn the_interval_is_a_sixtieth_of_the_idle_timeout_and_at_most_a_minute() {
-        assert_eq!(interval(IDLE), Duration::from_secs(10));
-        assert_eq!(interval(Duration::from_secs(86_400)), Duration::from_secs(60));
+    fn the_touch_interval_is_a_sixtieth_of_the_idle_timeout_and_at_most_a_minute() {
+        assert_eq!(touch_interval(IDLE), Duration::from_secs(10));
+        assert_eq!(touch_interval(Duration::from_secs(86_400)), Duration::from_secs(60));
     }
 }

@@ -1,56 +1,70 @@
-//! What a renewal has to pass before a token is minted.
+//! The renewal limiter: how often tokens are renewed.
 
 use std::{sync::Arc, time::Duration};
 
 use crate::{identity::StoreKey, maybe_ready::MaybeReady, time::Timestamp};
 
-/// Grants renewals: at most one mint per session, and per user, per interval.
+/// Grants renewals: at most one per session, and one per user, per interval.
 ///
-/// Without a grant nothing is minted and the request goes on: a gate that is full or fails costs
-/// a renewal, never an answer.
+/// Without a grant no token is minted and the request goes on: a limiter that is full or fails
+/// prevents a renewal, never a response.
 pub trait RenewalLimiter: Send + Sync + 'static {
-    /// Asks for a grant; one atomic step. A grant closes both of its gates until
-    /// `now + min_interval`.
-    fn admit(&self, ask: RenewalRequest) -> MaybeReady<RenewalDecision>;
+    /// Requests a grant; one atomic step. A grant blocks further ones of the session and of the
+    /// user until `now + min_interval`.
+    fn acquire(&self, request: RenewalRequest) -> MaybeReady<RenewalDecision>;
 
-    /// Moves both gates that `ask` had closed to `until`: at once (`ask.now`) for a mint that was
-    /// cancelled, a little later for one that failed. Gates that another grant has closed since
-    /// stay as they are.
-    fn release(&self, ask: RenewalRequest, until: Timestamp) -> MaybeReady<()>;
+    /// Ends at `until` what the grant of `request` blocks: at `request.now` for a renewal that was
+    /// cancelled, a little later for one that failed. Does not change what another grant has
+    /// blocked since.
+    fn release(&self, request: RenewalRequest, until: Timestamp) -> MaybeReady<()>;
 }
 
 impl<T> RenewalLimiter for Arc<T>
 where
     T: RenewalLimiter + ?Sized,
 {
-    fn admit(&self, ask: RenewalRequest) -> MaybeReady<RenewalDecision> {
-        (**self).admit(ask)
+    fn acquire(&self, request: RenewalRequest) -> MaybeReady<RenewalDecision> {
+        (**self).acquire(request)
     }
 
-    fn release(&self, ask: RenewalRequest, until: Timestamp) -> MaybeReady<()> {
-        (**self).release(ask, until)
+    fn release(&self, request: RenewalRequest, until: Timestamp) -> MaybeReady<()> {
+        (**self).release(request, until)
     }
 }
 
-/// A renewal that asks for its grant.
+/// A renewal that requests a grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RenewalRequest {
-    /// The session that is to be renewed: single flight.
+    /// The session to renew.
     pub session: StoreKey,
-    /// The user it belongs to, or `None` where the rate is waived: a token that would not live
-    /// through the interval is not made to wait for another device of its user.
+    /// Its user; `None` waives the limit per user, for a token that expires within the interval.
     pub user: Option<StoreKey>,
-    /// When the grant is asked for.
+    /// When the grant is requested.
     pub now: Timestamp,
-    /// How long a grant keeps its gates closed; never zero.
+    /// How long a grant blocks others; never zero.
     pub min_interval: Duration,
+}
+
+impl RenewalRequest {
+    /// Creates a request.
+    #[must_use]
+    pub const fn new(
+        session: StoreKey,
+        user: Option<StoreKey>,
+        now: Timestamp,
+        min_interval: Duration,
+    ) -> Self {
+        Self { session, user, now, min_interval }
+    }
 }
 
 /// The answer to a [`RenewalRequest`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RenewalDecision {
-    /// Mint.
+    /// The token may be renewed.
     Granted,
-    /// Another mint was granted within the interval, or the gate has no room left.
+    /// Another renewal was granted within the interval, or the limiter has no room.
     Denied,
 }

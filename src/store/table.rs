@@ -1,4 +1,4 @@
-//! A bounded table of fixed-size entries, cleared by small steps.
+//! A bounded concurrent table of small entries, cleaned in small steps.
 
 use std::{
     hash::BuildHasher,
@@ -10,35 +10,36 @@ use foldhash::fast::RandomState;
 
 use crate::identity::StoreKey;
 
-/// A `DashMap` has at least two shards, and is cleared or looked through as a whole. So the table
-/// is many small ones: 512 times two are its 1,024 shards.
-const MOST_PARTS: usize = 512;
-const SHARDS_A_PART: usize = 2;
+/// A `DashMap` has at least two shards and can only be cleaned or searched as a whole, so the table
+/// is many small ones: 512 parts of two shards.
+const MAX_PARTS: usize = 512;
+const SHARDS_PER_PART: usize = 2;
 
-/// A small table has fewer parts, so that each holds entries enough to choose from.
-const ENTRIES_A_PART: usize = 256;
+/// A small table has fewer parts, so that an eviction has enough entries to choose from.
+const ENTRIES_PER_PART: usize = 256;
 
-/// How many parts an insertion into a full table looks through for room.
+/// How many parts an insertion into a full table searches for room.
 pub(in crate::store) const NEARBY: usize = 4;
 
-/// How many insertions pay for the sweep of one part.
-const INSERTIONS_A_SWEEP: usize = 64;
+/// One of this many insertions sweeps a part.
+const INSERTIONS_PER_SWEEP: usize = 64;
 
-/// The share of a part that is evicted at once, so that many insertions pay for one look.
-const EVICTED_SHARE: usize = 16;
+/// One of this many entries of a part is evicted at once, so that a search makes room for many
+/// insertions.
+const ENTRIES_PER_EVICTED: usize = 16;
 
-/// At most `capacity` entries. No call holds two locks, none looks at the whole table unless it is
-/// told to, and nothing is shrunk: giving memory back stalls readers.
+/// A table of at most `capacity` entries. No call holds two locks, and none searches the whole table
+/// unless it asks for it. The table never shrinks, because returning memory stalls readers.
 pub(in crate::store) struct Table<V> {
     parts: Box<[DashMap<StoreKey, V, RandomState>]>,
     hasher: RandomState,
     capacity: usize,
-    /// Entries and rooms held.
+    /// The number of entries and of [`Room`]s.
     len: AtomicUsize,
     insertions: AtomicUsize,
 }
 
-/// The right to insert one entry; given back when dropped.
+/// The right to insert one entry; returned when dropped.
 pub(in crate::store) struct Room<'a>(&'a AtomicUsize);
 
 impl Drop for Room<'_> {
@@ -49,11 +50,12 @@ impl Drop for Room<'_> {
 
 impl<V> Table<V> {
     pub(in crate::store) fn new(capacity: usize) -> Self {
-        let parts = (capacity / ENTRIES_A_PART).clamp(1, MOST_PARTS).next_power_of_two();
-        // Seeded at random: nobody can tell which keys meet in one shard.
+        let parts = (capacity / ENTRIES_PER_PART).clamp(1, MAX_PARTS).next_power_of_two();
+        // Seeded at random, so that a client cannot choose keys of the same shard.
         let hasher = RandomState::default();
-        let part =
-            || DashMap::with_capacity_and_hasher_and_shard_amount(0, hasher.clone(), SHARDS_A_PART);
+        let part = || {
+            DashMap::with_capacity_and_hasher_and_shard_amount(0, hasher.clone(), SHARDS_PER_PART)
+        };
         Self {
             parts: std::iter::repeat_with(part).take(parts).collect(),
             hasher,
@@ -76,7 +78,7 @@ impl<V> Table<V> {
         self.parts[self.part_of(key)].get(key).map(|entry| read(&entry))
     }
 
-    /// Inserts `value`, or reads the entry that came first and gives the room back.
+    /// Inserts `value`, or reads the entry that exists and returns the room.
     pub(in crate::store) fn insert<R>(
         &self,
         room: Room<'_>,
@@ -94,23 +96,23 @@ impl<V> Table<V> {
         }
     }
 
-    /// Room for one more entry, unless the table is full.
+    /// Takes room for one entry, unless the table is full.
     pub(in crate::store) fn room(&self) -> Option<Room<'_>> {
         let more = |len| (len < self.capacity).then_some(len + 1);
         self.len.fetch_update(Relaxed, Relaxed, more).ok().map(|_| Room(&self.len))
     }
 
-    /// To be called before each insertion: once in a while, clears the next part of what has
-    /// lapsed.
+    /// Removes the expired entries of the next part, in one of [`INSERTIONS_PER_SWEEP`] calls. Call
+    /// it before each insertion.
     pub(in crate::store) fn sweep_next(&self, expired: impl Fn(&V) -> bool) {
-        let turn = self.insertions.fetch_add(1, Relaxed);
-        if turn % INSERTIONS_A_SWEEP == INSERTIONS_A_SWEEP - 1 {
-            let part = (turn / INSERTIONS_A_SWEEP) % self.parts.len();
+        let insertion = self.insertions.fetch_add(1, Relaxed);
+        if insertion % INSERTIONS_PER_SWEEP == INSERTIONS_PER_SWEEP - 1 {
+            let part = (insertion / INSERTIONS_PER_SWEEP) % self.parts.len();
             drop(self.sweep(&self.parts[part], &expired));
         }
     }
 
-    /// The room of an entry that has lapsed, from the part of `key` or the ones that follow.
+    /// Takes the room of an expired entry, from the part of `key` or the next ones.
     pub(in crate::store) fn room_of_expired(
         &self,
         key: &StoreKey,
@@ -119,8 +121,8 @@ impl<V> Table<V> {
         self.parts_from(key).take(NEARBY).find_map(|part| self.sweep(part, &expired))
     }
 
-    /// The room of an evicted entry, from the part of `key` or one of the `parts - 1` that follow;
-    /// those with the smallest `age` go first, those without one stay.
+    /// Takes the room of an evicted entry, from the part of `key` or one of the next `parts - 1`. The
+    /// entries with the smallest `age` are evicted first; those without one never.
     pub(in crate::store) fn room_of_oldest(
         &self,
         key: &StoreKey,
@@ -128,7 +130,7 @@ impl<V> Table<V> {
         age: impl Fn(&V) -> Option<u64>,
     ) -> Option<Room<'_>> {
         let evicted = self.parts_from(key).take(parts).find_map(|part| self.evict(part, &age));
-        // Where nothing was left to evict, others may have evicted more than they needed.
+        // If there was nothing to evict, another thread may have evicted more than it needed.
         evicted.or_else(|| self.room())
     }
 
@@ -139,9 +141,9 @@ impl<V> Table<V> {
     ) -> Option<Room<'_>> {
         let mut removed = 0;
         part.retain(|_, entry| {
-            let goes = expired(entry);
-            removed += usize::from(goes);
-            !goes
+            let is_removed = expired(entry);
+            removed += usize::from(is_removed);
+            !is_removed
         });
         self.room_of_removed(removed)
     }
@@ -153,22 +155,22 @@ impl<V> Table<V> {
     ) -> Option<Room<'_>> {
         loop {
             let mut ages: Vec<u64> = part.iter().filter_map(|entry| age(entry.value())).collect();
-            let share = ages.len().div_ceil(EVICTED_SHARE);
-            let (_, youngest_to_go, _) = ages.select_nth_unstable(share.checked_sub(1)?);
+            let share = ages.len().div_ceil(ENTRIES_PER_EVICTED);
+            let (_, latest, _) = ages.select_nth_unstable(share.checked_sub(1)?);
             let mut removed = 0;
             part.retain(|_, entry| {
-                let goes = removed < share && age(entry).is_some_and(|age| age <= *youngest_to_go);
-                removed += usize::from(goes);
-                !goes
+                let is_removed = removed < share && age(entry).is_some_and(|age| age <= *latest);
+                removed += usize::from(is_removed);
+                !is_removed
             });
-            // None goes if all that were chosen were touched, or taken, since they were looked at.
+            // None is removed if all were touched or removed since their ages were read.
             if removed > 0 {
                 return self.room_of_removed(removed);
             }
         }
     }
 
-    /// The first removed entry's room passes to the caller, so that nobody takes it in between.
+    /// Gives the room of the first removed entry to the caller, so that no other thread takes it.
     fn room_of_removed(&self, removed: usize) -> Option<Room<'_>> {
         let others = removed.checked_sub(1)?;
         self.len.fetch_sub(others, Relaxed);
@@ -183,7 +185,7 @@ impl<V> Table<V> {
         from.iter().chain(before)
     }
 
-    /// By bits of the hash that a part makes no use of: it takes the lowest and the highest.
+    /// Uses bits of the hash that a part does not: a part uses the lowest and the highest.
     fn part_of(&self, key: &StoreKey) -> usize {
         let upper = self.hasher.hash_one(key) >> 32;
         usize::try_from(upper).unwrap_or_default() & (self.parts.len() - 1)
@@ -210,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_room_that_is_not_used_is_given_back() {
+    fn unused_room_is_returned() {
         let table = Table::new(1);
         let room = table.room();
         assert!(room.is_some());
@@ -221,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_that_came_first_stays_and_is_counted_once() {
+    fn an_existing_entry_is_kept_and_counted_once() {
         let table = Table::new(8);
         assert!(put(&table, 1, 10));
         let room = table.room().expect("the table has room");
@@ -230,20 +232,20 @@ mod tests {
     }
 
     #[test]
-    fn p15_the_turns_of_a_sweep_reach_every_part() {
-        let table = Table::new(MOST_PARTS * ENTRIES_A_PART);
+    fn p15_sweeps_reach_every_part() {
+        let table = Table::new(MAX_PARTS * ENTRIES_PER_PART);
         (0..5_000).for_each(|id| assert!(put(&table, id, 7)));
         assert_eq!(known(&table, 0..5_000), 5_000);
-        (0..MOST_PARTS * INSERTIONS_A_SWEEP).for_each(|_| table.sweep_next(|&value| value == 7));
+        (0..MAX_PARTS * INSERTIONS_PER_SWEEP).for_each(|_| table.sweep_next(|&value| value == 7));
         assert_eq!((table.len(), known(&table, 0..5_000)), (0, 0));
     }
 
     #[test]
-    fn p15_a_sweep_is_paid_for_by_its_insertions() {
-        let table = Table::new(ENTRIES_A_PART);
+    fn p15_one_of_many_insertions_sweeps() {
+        let table = Table::new(ENTRIES_PER_PART);
         assert!(put(&table, 1, 7));
         for round in 0..2 {
-            (1..INSERTIONS_A_SWEEP).for_each(|_| table.sweep_next(|_| true));
+            (1..INSERTIONS_PER_SWEEP).for_each(|_| table.sweep_next(|_| true));
             assert_eq!(table.len(), 1, "round {round}");
             table.sweep_next(|_| round > 0);
         }
@@ -251,13 +253,13 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_are_evicted_and_those_without_an_age_stay() {
+    fn the_oldest_entries_are_evicted_and_those_without_an_age_are_kept() {
         let table = Table::new(100);
         (0..100).for_each(|id| assert!(put(&table, id, id as u64)));
         let age = |&value: &u64| (value >= 50).then_some(value);
         let room = table.room_of_oldest(&key(0), 1, age);
         assert!(room.is_some());
-        let evicted = 50_usize.div_ceil(EVICTED_SHARE);
+        let evicted = 50_usize.div_ceil(ENTRIES_PER_EVICTED);
         assert_eq!(known(&table, 50..50 + evicted), 0);
         assert_eq!(known(&table, 0..100), 100 - evicted);
         assert_eq!(table.len(), 100 - evicted + 1, "the caller holds the room of one");
@@ -272,7 +274,7 @@ mod tests {
         let table = Table::new(100);
         (0..100).for_each(|id| assert!(put(&table, id, 7)));
         drop(table.room_of_oldest(&key(0), 1, |&value| Some(value)));
-        assert_eq!(known(&table, 0..100), 100 - 100_usize.div_ceil(EVICTED_SHARE));
+        assert_eq!(known(&table, 0..100), 100 - 100_usize.div_ceil(ENTRIES_PER_EVICTED));
     }
 
     #[test]
@@ -304,7 +306,7 @@ mod tests {
     fn entries_spread_over_all_parts() {
         let table = Table::new(usize::MAX);
         (0..20_000).for_each(|id| assert!(put(&table, id, 0)));
-        assert_eq!(table.parts.len(), MOST_PARTS);
+        assert_eq!(table.parts.len(), MAX_PARTS);
         assert!(table.parts.iter().all(|part| !part.is_empty()));
     }
 }

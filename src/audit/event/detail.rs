@@ -28,11 +28,11 @@ pub(super) fn write(event: &AuditEvent) -> Cow<'_, str> {
             json!({ "code": code.code(), "cause": cause })
         }
         AuditEvent::SessionExpired { reason, inactive_for } => json!({
-            "reason": name_of(&REASONS, *reason),
+            "reason": name_of(&REASONS, reason),
             "inactive_for": inactive_for.as_secs(),
         }),
         AuditEvent::SessionsRevokedBulk { scope, revoked_count } => json!({
-            "scope": name_of(&SCOPES, *scope),
+            "scope": name_of(&SCOPES, scope),
             "revoked_count": revoked_count,
         }),
         AuditEvent::SessionPolicyUpdate { old, new, effective_old, effective_new } => json!({
@@ -104,8 +104,8 @@ fn read_timeouts(value: &Value) -> Option<TimeoutOverrides> {
     Some(TimeoutOverrides { idle: read("idle_timeout")?, absolute: read("absolute_timeout")? })
 }
 
-fn name_of<T: PartialEq>(names: &[(T, &'static str)], value: T) -> &'static str {
-    names.iter().find(|(known, _)| *known == value).map_or("unknown", |(_, name)| name)
+fn name_of<T: Copy + PartialEq>(names: &[(T, &'static str)], value: &T) -> &'static str {
+    names.iter().find(|(known, _)| known == value).map_or("unknown", |(_, name)| name)
 }
 
 fn value_of<T: Copy>(names: &[(T, &'static str)], name: &str) -> Option<T> {

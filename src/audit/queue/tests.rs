@@ -10,14 +10,14 @@ use crate::{
 /// Keeps the names of events.
 #[derive(Default)]
 struct Names {
-    names: Mutex<Vec<String>>,
+    received: Mutex<Vec<String>>,
     is_full: bool,
     is_stuck: bool,
 }
 
 impl Names {
     fn names(&self) -> Vec<String> {
-        self.names.lock().expect("no test panics while it holds the lock").clone()
+        self.received.lock().expect("no test panics while it holds the lock").clone()
     }
 }
 
@@ -30,7 +30,7 @@ impl AuditSink for Names {
             return MaybeReady::ready(Err(StoreError::new("full")));
         }
         let names = records.iter().map(|record| record.event.name().to_owned());
-        self.names.lock().expect("no test panics while it holds the lock").extend(names);
+        self.received.lock().expect("no test panics while it holds the lock").extend(names);
         MaybeReady::ready(Ok(()))
     }
 }

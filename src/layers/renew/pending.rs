@@ -63,7 +63,7 @@ impl PendingRenewal {
         let clock = &*self.settings.clock;
         // Held while the limiter is asked: a request that is cancelled meanwhile releases it.
         let permit = Permit::new(limiter, request);
-        match within(limiter.admit(request), clock, REQUEST_TIME_LIMIT).await {
+        match within(limiter.acquire(request), clock, REQUEST_TIME_LIMIT).await {
             Ok(RenewalDecision::Granted) => Some(permit),
             Ok(RenewalDecision::Denied) => {
                 tracing::debug!("not renewed: the limiter denied it");

@@ -1,4 +1,4 @@
-//! The renewal gate in memory.
+//! The memory limiter: limits renewals within one process.
 
 use std::{
     fmt,
@@ -12,89 +12,94 @@ use crate::{
     time::Timestamp,
 };
 
-/// Grants renewals within this process. The default gate.
+/// Limits renewals within this process. The default limiter.
 ///
-/// It holds a bounded number of gates, one a session and one a user, in 30 to 60 bytes each, at
-/// most 120 once many have come and gone. Gates that are open again are cleared little by little
-/// as others close; a gate that is closed is never forgotten: when all are, there is no grant. A
-/// restart opens every gate.
+/// It has a bounded number of entries, one per session and one per user, of 30 to 60 bytes each, at
+/// most 120 after many have come and gone. Entries that block nothing any more are removed in small
+/// steps; an entry that blocks is never evicted: when all do, there is no grant. A restart forgets
+/// every grant.
 ///
-/// A gate is closed until its instant comes; or, where the clock has been set back since, until
-/// the rest is more than twice the longest interval that was ever asked for, which no grant can
-/// have meant. So a clock set back delays renewals by two intervals at most, and an ask that took
-/// its `now` a moment before the grant that it lost to is still denied.
+/// An entry blocks until its instant; if the clock was set back since, it blocks only if the rest
+/// is at most twice the longest interval that was ever requested, since no grant blocks longer. A
+/// clock that is set back thus delays renewals by two intervals at most, and a request whose `now`
+/// is a moment before the grant that it lost to is still denied.
 pub struct MemoryLimiter {
-    /// Until when each gate is closed, in milliseconds.
+    /// Until when each session and user is blocked, in milliseconds.
     table: Table<AtomicU64>,
-    /// In milliseconds.
+    /// The longest interval requested so far, in milliseconds.
     longest_interval: AtomicU64,
 }
 
-/// What a gate is at that was never closed.
-const OPEN: u64 = 0;
+/// An entry that never blocked.
+const UNBLOCKED: u64 = 0;
 
 impl MemoryLimiter {
-    /// How many gates are held by default: 1,048,576.
+    /// The default capacity: 1,048,576 entries.
     pub const DEFAULT_CAPACITY: usize = 1 << 20;
 
-    /// A gate of [`DEFAULT_CAPACITY`](Self::DEFAULT_CAPACITY).
+    /// Creates a limiter of [`DEFAULT_CAPACITY`](Self::DEFAULT_CAPACITY).
     #[must_use]
     pub fn new() -> Self {
         Self::with_capacity(Self::DEFAULT_CAPACITY)
     }
 
-    /// At most `max_gates`; a grant takes two. Room for twice the renewals of one interval is
-    /// room enough.
+    /// Creates a limiter with at most `max_entries`. A grant takes two, so it needs twice the number
+    /// of renewals in one interval.
     #[must_use]
-    pub fn with_capacity(max_gates: usize) -> Self {
-        Self { table: Table::new(max_gates), longest_interval: AtomicU64::new(0) }
+    pub fn with_capacity(max_entries: usize) -> Self {
+        Self { table: Table::new(max_entries), longest_interval: AtomicU64::new(0) }
     }
 
-    fn acquire_now(&self, ask: RenewalRequest) -> RenewalDecision {
-        let interval = (Timestamp::EPOCH + ask.min_interval).as_millis();
+    fn acquire_now(&self, request: RenewalRequest) -> RenewalDecision {
+        let interval = (Timestamp::EPOCH + request.min_interval).as_millis();
         if interval > self.longest_interval.load(Relaxed) {
             self.longest_interval.fetch_max(interval, Relaxed);
         }
-        let Some(before) = self.close(ask.session, ask) else { return RenewalDecision::Denied };
-        if ask.user.is_some_and(|user| self.close(user, ask).is_none()) {
-            self.move_own(&ask.session, ask, before);
+        let Some(before) = self.block(request.session, request) else {
+            return RenewalDecision::Denied;
+        };
+        if request.user.is_some_and(|user| self.block(user, request).is_none()) {
+            self.set_own(&request.session, request, before);
             return RenewalDecision::Denied;
         }
         RenewalDecision::Granted
     }
 
-    /// Closes the gate of `key` and tells where it stood; none if it is closed or finds no room.
-    fn close(&self, key: StoreKey, ask: RenewalRequest) -> Option<u64> {
-        let try_close = |limiter: &AtomicU64| {
-            let closed = |until| self.is_open(until, ask.now).then_some(closed_by(ask));
-            limiter.fetch_update(Relaxed, Relaxed, closed).ok()
+    /// Blocks `key`. Returns until when it was blocked before; `None` if it still is, or there is no
+    /// room.
+    fn block(&self, key: StoreKey, request: RenewalRequest) -> Option<u64> {
+        let try_block = |limiter: &AtomicU64| {
+            let blocked =
+                |until| self.is_unblocked(until, request.now).then_some(blocked_until(request));
+            limiter.fetch_update(Relaxed, Relaxed, blocked).ok()
         };
-        if let Some(before) = self.table.get(&key, try_close) {
+        if let Some(before) = self.table.get(&key, try_block) {
             return before;
         }
-        let is_open = |limiter: &AtomicU64| self.is_open(limiter.load(Relaxed), ask.now);
-        self.table.sweep_next(is_open);
-        let room = self.table.room().or_else(|| self.table.room_of_expired(&key, is_open))?;
-        let limiter = AtomicU64::new(closed_by(ask));
-        self.table.insert(room, key, limiter, try_close).unwrap_or(Some(OPEN))
+        let is_unblocked =
+            |limiter: &AtomicU64| self.is_unblocked(limiter.load(Relaxed), request.now);
+        self.table.sweep_next(is_unblocked);
+        let room = self.table.room().or_else(|| self.table.room_of_expired(&key, is_unblocked))?;
+        let limiter = AtomicU64::new(blocked_until(request));
+        self.table.insert(room, key, limiter, try_block).unwrap_or(Some(UNBLOCKED))
     }
 
-    fn is_open(&self, until: u64, now: Timestamp) -> bool {
+    fn is_unblocked(&self, until: u64, now: Timestamp) -> bool {
         let rest = until.saturating_sub(now.as_millis());
         rest == 0 || rest > self.longest_interval.load(Relaxed).saturating_mul(2)
     }
 
-    /// Moves the gate of `key` if it is still as `ask` closed it.
-    fn move_own(&self, key: &StoreKey, ask: RenewalRequest, until: u64) {
+    /// Blocks `key` until `until` instead, if the grant of `request` still blocks it.
+    fn set_own(&self, key: &StoreKey, request: RenewalRequest, until: u64) {
         let _ = self.table.get(key, |limiter| {
-            limiter.compare_exchange(closed_by(ask), until, Relaxed, Relaxed).is_ok()
+            limiter.compare_exchange(blocked_until(request), until, Relaxed, Relaxed).is_ok()
         });
     }
 }
 
-/// Where a grant leaves its gates.
-fn closed_by(ask: RenewalRequest) -> u64 {
-    (ask.now + ask.min_interval).as_millis()
+/// Returns until when a grant blocks.
+fn blocked_until(request: RenewalRequest) -> u64 {
+    (request.now + request.min_interval).as_millis()
 }
 
 impl Default for MemoryLimiter {
@@ -113,15 +118,15 @@ impl fmt::Debug for MemoryLimiter {
 }
 
 impl RenewalLimiter for MemoryLimiter {
-    fn admit(&self, ask: RenewalRequest) -> MaybeReady<RenewalDecision> {
-        MaybeReady::ready(Ok(self.acquire_now(ask)))
+    fn acquire(&self, request: RenewalRequest) -> MaybeReady<RenewalDecision> {
+        MaybeReady::ready(Ok(self.acquire_now(request)))
     }
 
-    fn release(&self, ask: RenewalRequest, until: Timestamp) -> MaybeReady<()> {
-        [Some(ask.session), ask.user]
+    fn release(&self, request: RenewalRequest, until: Timestamp) -> MaybeReady<()> {
+        [Some(request.session), request.user]
             .iter()
             .flatten()
-            .for_each(|key| self.move_own(key, ask, until.as_millis()));
+            .for_each(|key| self.set_own(key, request, until.as_millis()));
         MaybeReady::ready(Ok(()))
     }
 }
@@ -143,7 +148,7 @@ mod tests {
         BEGIN + Duration::from_millis(millis)
     }
 
-    fn ask(session: usize, user: Option<usize>, now: Timestamp) -> RenewalRequest {
+    fn request(session: usize, user: Option<usize>, now: Timestamp) -> RenewalRequest {
         RenewalRequest {
             session: StoreKey::session(None, &session.to_string()),
             user: user.map(|id| StoreKey::user(None, None, &id.to_string())),
@@ -152,27 +157,32 @@ mod tests {
         }
     }
 
-    fn granted(limiter: &MemoryLimiter, ask: RenewalRequest) -> bool {
-        let answer = limiter.admit(ask).try_ready().expect("at hand");
-        answer.expect("memory never fails an ask") == RenewalDecision::Granted
+    fn granted(limiter: &MemoryLimiter, request: RenewalRequest) -> bool {
+        let answer =
+            limiter.acquire(request).try_ready().expect("a memory limiter answers at once");
+        answer.expect("a memory limiter never fails") == RenewalDecision::Granted
     }
 
-    fn release(limiter: &MemoryLimiter, ask: RenewalRequest, until: Timestamp) {
-        limiter.release(ask, until).try_ready().expect("at hand").expect("memory never fails");
+    fn release(limiter: &MemoryLimiter, request: RenewalRequest, until: Timestamp) {
+        limiter
+            .release(request, until)
+            .try_ready()
+            .expect("a memory limiter answers at once")
+            .expect("a memory limiter never fails");
     }
 
     #[test]
-    fn p06_a_grant_closes_both_gates_for_the_interval() {
+    fn p06_a_grant_blocks_its_session_and_user_for_the_interval() {
         for (millis, open) in [(0, false), (59_999, false), (60_000, true), (60_001, true)] {
             let limiter = MemoryLimiter::new();
-            assert!(granted(&limiter, ask(1, Some(1), BEGIN)));
+            assert!(granted(&limiter, request(1, Some(1), BEGIN)));
             assert_eq!(
-                granted(&limiter, ask(1, None, after(millis))),
+                granted(&limiter, request(1, None, after(millis))),
                 open,
                 "session, {millis} ms"
             );
             assert_eq!(
-                granted(&limiter, ask(2, Some(1), after(millis))),
+                granted(&limiter, request(2, Some(1), after(millis))),
                 open,
                 "user, {millis} ms"
             );
@@ -180,8 +190,8 @@ mod tests {
     }
 
     #[test]
-    fn p06_ten_thousand_parallel_asks_of_a_hundred_users_grant_a_hundred() {
-        for sessions_a_user in [1, 3, 100] {
+    fn p06_ten_thousand_parallel_requests_of_a_hundred_users_get_a_hundred_grants() {
+        for sessions_per_user in [1, 3, 100] {
             let (limiter, grants) = (MemoryLimiter::new(), AtomicUsize::new(0));
             let start = Barrier::new(8);
             thread::scope(|scope| {
@@ -189,110 +199,121 @@ mod tests {
                     let (limiter, grants, start) = (&limiter, &grants, &start);
                     scope.spawn(move || {
                         start.wait();
-                        for request in (thread..10_000).step_by(8) {
-                            let user = request % 100;
-                            let session = user + 100 * (request / 100 % sessions_a_user);
-                            if granted(limiter, ask(session, Some(user), BEGIN)) {
+                        for number in (thread..10_000).step_by(8) {
+                            let user = number % 100;
+                            let session = user + 100 * (number / 100 % sessions_per_user);
+                            if granted(limiter, request(session, Some(user), BEGIN)) {
                                 grants.fetch_add(1, Relaxed);
                             }
                         }
                     });
                 }
             });
-            assert_eq!(grants.into_inner(), 100, "{sessions_a_user} sessions a user");
+            assert_eq!(grants.into_inner(), 100, "{sessions_per_user} sessions per user");
         }
     }
 
     #[test]
-    fn p06_an_ask_that_read_its_clock_before_the_grant_is_denied() {
+    fn p06_a_request_from_before_the_grant_is_denied() {
         let limiter = MemoryLimiter::new();
-        assert!(granted(&limiter, ask(1, Some(1), after(5))));
-        assert!(!granted(&limiter, ask(1, Some(1), after(4))));
-        assert!(!granted(&limiter, ask(1, Some(1), after(5) - MINUTE)));
+        assert!(granted(&limiter, request(1, Some(1), after(5))));
+        assert!(!granted(&limiter, request(1, Some(1), after(4))));
+        assert!(!granted(&limiter, request(1, Some(1), after(5) - MINUTE)));
     }
 
     #[test]
-    fn p12_a_clock_set_back_far_starves_nobody() {
+    fn p12_a_clock_that_is_set_back_far_blocks_no_renewal() {
         let limiter = MemoryLimiter::new();
-        assert!(granted(&limiter, ask(1, Some(1), BEGIN)));
+        assert!(granted(&limiter, request(1, Some(1), BEGIN)));
         let back = BEGIN - MINUTE;
-        assert!(!granted(&limiter, ask(1, Some(1), back)));
+        assert!(!granted(&limiter, request(1, Some(1), back)));
         let further = back - Duration::from_millis(1);
-        assert!(granted(&limiter, ask(1, Some(1), further)));
-        assert!(!granted(&limiter, ask(1, Some(1), further)));
+        assert!(granted(&limiter, request(1, Some(1), further)));
+        assert!(!granted(&limiter, request(1, Some(1), further)));
     }
 
     #[test]
-    fn p06_an_ask_with_a_short_interval_does_not_open_a_gate_closed_for_longer() {
+    fn p06_a_request_with_a_short_interval_shortens_no_longer_one() {
         let limiter = MemoryLimiter::new();
         let hour = Duration::from_secs(3600);
-        assert!(granted(&limiter, RenewalRequest { min_interval: hour, ..ask(1, Some(1), BEGIN) }));
-        let short =
-            |now| RenewalRequest { min_interval: Duration::from_secs(1), ..ask(1, Some(1), now) };
+        assert!(granted(
+            &limiter,
+            RenewalRequest { min_interval: hour, ..request(1, Some(1), BEGIN) }
+        ));
+        let short = |now| RenewalRequest {
+            min_interval: Duration::from_secs(1),
+            ..request(1, Some(1), now)
+        };
         assert!(!granted(&limiter, short(after(10))));
         assert!(granted(&limiter, short(after(3_600_000))));
     }
 
     #[test]
-    fn p28_a_second_device_is_not_made_to_wait_once_its_rate_is_waived() {
+    fn p28_a_second_device_is_granted_when_the_user_limit_is_waived() {
         let limiter = MemoryLimiter::new();
-        assert!(granted(&limiter, ask(1, Some(1), BEGIN)));
-        assert!(!granted(&limiter, ask(2, Some(1), after(1))));
+        assert!(granted(&limiter, request(1, Some(1), BEGIN)));
+        assert!(!granted(&limiter, request(2, Some(1), after(1))));
         assert!(
-            granted(&limiter, ask(2, None, after(1))),
-            "the denial left its session's limiter open"
+            granted(&limiter, request(2, None, after(1))),
+            "the denial does not block its session"
         );
-        assert!(!granted(&limiter, ask(2, None, after(2))), "a waived rate is still single flight");
+        assert!(
+            !granted(&limiter, request(2, None, after(2))),
+            "the limit of the session is not waived"
+        );
     }
 
     #[test]
-    fn a_denial_puts_the_session_gate_back_where_it_was() {
+    fn a_denial_for_the_user_does_not_block_the_session() {
         let limiter = MemoryLimiter::new();
-        assert!(granted(&limiter, ask(2, None, BEGIN)));
-        assert!(granted(&limiter, ask(1, Some(1), after(30_000))));
-        assert!(!granted(&limiter, ask(2, Some(1), after(60_000))));
-        assert!(granted(&limiter, ask(2, None, after(60_000))));
+        assert!(granted(&limiter, request(2, None, BEGIN)));
+        assert!(granted(&limiter, request(1, Some(1), after(30_000))));
+        assert!(!granted(&limiter, request(2, Some(1), after(60_000))));
+        assert!(granted(&limiter, request(2, None, after(60_000))));
     }
 
     #[test]
-    fn a_cancelled_mint_opens_its_gates_at_once_and_a_failed_one_later() {
+    fn a_release_ends_the_block_at_its_instant() {
         let limiter = MemoryLimiter::new();
-        let first = ask(1, Some(1), BEGIN);
+        let first = request(1, Some(1), BEGIN);
         assert!(granted(&limiter, first));
         release(&limiter, first, BEGIN);
-        let second = ask(1, Some(1), after(1));
+        let second = request(1, Some(1), after(1));
         assert!(granted(&limiter, second));
         release(&limiter, second, after(1_001));
-        assert!(!granted(&limiter, ask(1, Some(1), after(1_000))));
-        assert!(granted(&limiter, ask(1, Some(1), after(1_001))));
+        assert!(!granted(&limiter, request(1, Some(1), after(1_000))));
+        assert!(granted(&limiter, request(1, Some(1), after(1_001))));
     }
 
     #[test]
-    fn p06_a_release_leaves_the_gates_of_another_grant_closed() {
+    fn p06_a_release_does_not_end_the_block_of_another_grant() {
         let limiter = MemoryLimiter::new();
-        let slow = ask(1, Some(1), BEGIN);
+        let slow = request(1, Some(1), BEGIN);
         assert!(granted(&limiter, slow));
-        assert!(granted(&limiter, ask(1, Some(1), after(60_000))));
+        assert!(granted(&limiter, request(1, Some(1), after(60_000))));
         release(&limiter, slow, BEGIN);
-        assert!(!granted(&limiter, ask(1, None, after(60_001))));
-        assert!(!granted(&limiter, ask(2, Some(1), after(60_001))));
+        assert!(!granted(&limiter, request(1, None, after(60_001))));
+        assert!(!granted(&limiter, request(2, Some(1), after(60_001))));
     }
 
     #[test]
-    fn a_release_without_a_gate_is_nothing() {
+    fn a_release_without_a_grant_changes_nothing() {
         let limiter = MemoryLimiter::new();
-        release(&limiter, ask(1, Some(1), BEGIN), BEGIN);
+        release(&limiter, request(1, Some(1), BEGIN), BEGIN);
         assert_eq!(limiter.table.len(), 0);
     }
 
     #[test]
-    fn p15_a_full_gate_denies_until_others_open() {
+    fn p15_a_full_limiter_denies_until_entries_expire() {
         let limiter = MemoryLimiter::with_capacity(4);
-        assert!(granted(&limiter, ask(1, Some(1), BEGIN)));
-        assert!(granted(&limiter, ask(2, Some(2), BEGIN)));
-        assert!(!granted(&limiter, ask(3, Some(3), after(59_999))));
-        assert!(!granted(&limiter, ask(1, Some(1), after(59_999))), "no limiter was forgotten");
-        assert!(granted(&limiter, ask(3, Some(3), after(60_000))));
+        assert!(granted(&limiter, request(1, Some(1), BEGIN)));
+        assert!(granted(&limiter, request(2, Some(2), BEGIN)));
+        assert!(!granted(&limiter, request(3, Some(3), after(59_999))));
+        assert!(
+            !granted(&limiter, request(1, Some(1), after(59_999))),
+            "no blocking entry was evicted"
+        );
+        assert!(granted(&limiter, request(3, Some(3), after(60_000))));
         assert!(limiter.table.len() <= 4);
     }
 
@@ -300,27 +321,27 @@ mod tests {
     fn p15_many_ids_stay_within_the_capacity() {
         let limiter = MemoryLimiter::with_capacity(100);
         for id in 0..20_000 {
-            granted(&limiter, ask(id, Some(id), after(id as u64)));
+            granted(&limiter, request(id, Some(id), after(id as u64)));
             assert!(limiter.table.len() <= 100);
         }
-        assert!(!granted(&MemoryLimiter::with_capacity(0), ask(1, None, BEGIN)));
+        assert!(!granted(&MemoryLimiter::with_capacity(0), request(1, None, BEGIN)));
     }
 
     #[test]
-    fn p13_the_ends_of_time_do_not_overflow() {
+    fn p13_extreme_instants_do_not_overflow() {
         let limiter = MemoryLimiter::new();
         let endless =
-            RenewalRequest { min_interval: Duration::MAX, ..ask(1, Some(1), Timestamp::MAX) };
+            RenewalRequest { min_interval: Duration::MAX, ..request(1, Some(1), Timestamp::MAX) };
         granted(&limiter, endless);
         release(&limiter, endless, Timestamp::MAX);
-        let none = RenewalRequest { min_interval: Duration::ZERO, ..ask(2, Some(2), BEGIN) };
+        let none = RenewalRequest { min_interval: Duration::ZERO, ..request(2, Some(2), BEGIN) };
         assert!(granted(&limiter, none));
     }
 
     #[test]
     fn p10_debug_shows_counts_only() {
         let limiter = MemoryLimiter::with_capacity(8);
-        granted(&limiter, ask(1, None, BEGIN));
+        granted(&limiter, request(1, None, BEGIN));
         assert_eq!(format!("{limiter:?}"), "MemoryLimiter { len: 1, capacity: 8, .. }");
     }
 }

@@ -1,10 +1,10 @@
-//! The store of sessions in memory.
+//! The memory store as a session store.
 
 use std::{
     fmt,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU32, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -15,34 +15,33 @@ use crate::{
     maybe_ready::{MaybeReady, StoreError},
     store::{
         AccountPolicies, Revocations, SessionStore, StoredSession, Touch, TouchOutcome,
+        entry::{SessionWord, is_idle},
         table::{NEARBY, Table},
     },
     time::Timestamp,
 };
 
-/// Remembers sessions in this process. The default store.
+/// Remembers sessions in the memory of this process. The default store.
 ///
-/// It holds a bounded number of entries and takes its memory as they come: some 40 to 75 bytes
-/// each, at most 150 once many have come and gone. It never gives memory back. Sessions
-/// whose idle timeout has passed, and tombstones past their time, are cleared little by little as
-/// new sessions arrive; no task runs in the background. When it is full, the sessions that have
-/// been inactive the longest make room: a session that was forgotten is judged by its token
-/// alone. A tombstone is never forgotten before its time.
+/// It has a bounded number of entries and allocates as they come: 40 to 75 bytes each, at most 150
+/// after many have come and gone. It never returns memory. Sessions past their idle timeout and
+/// expired tombstones are removed in small steps as new sessions begin; there is no background
+/// task. When it is full, the sessions with the oldest activity are evicted; an evicted session is
+/// judged by its token alone. A tombstone is never evicted.
 ///
-/// **A restart forgets everything**, and nothing is shared between processes. Sessions are then
-/// judged by their tokens until they are next active, and a token whose session was ended is good
-/// again until it expires. Where that matters, use a store that lasts.
+/// **A restart forgets everything**, and processes share nothing. Sessions are then judged by
+/// their tokens until their next activity, and the token of a revoked session is accepted again
+/// until it expires. Use a durable store where that matters.
 ///
-/// It is a [`LifecycleStore`](crate::store::LifecycleStore) too: beside the entries, behind a lock
-/// that neither a touch nor a peek takes, it keeps as many records of sessions as entries (some 700
-/// bytes each), eight times as many used refresh tokens (some 120 bytes each, and two payloads
-/// until the successor is used), and the latest 10,000 rows of each log, none of them 90 days older
-/// than the latest. Where there is no room for a record, the session that would end first is
-/// neither listed nor refreshed any more. Where there is none for a used token, a refresh is an
-/// error: a used token is not forgotten before its time. Marks are remembered until their time. A
-/// restart forgets all of this as well.
+/// It is a [`LifecycleStore`](crate::store::LifecycleStore) too. Behind one lock, which no touch
+/// takes, it keeps as many session records as entries (700 bytes each), eight times as many used
+/// refresh tokens (120 bytes each, and two payloads until the successor is used), and the latest
+/// 10,000 rows of each log, at most 90 days old. When the records are full, the session that ends
+/// first is evicted: it is no longer listed and cannot be refreshed. When the used tokens are
+/// full, a refresh fails, because a used token is never evicted. Revocation cutoffs are kept until
+/// they expire.
 ///
-/// Every answer is at hand. A touch of a known session takes a shared lock and one atomic step.
+/// Every answer is ready. A touch of a known session takes a shared lock and one atomic step.
 ///
 /// ```
 /// use std::time::Duration;
@@ -73,17 +72,17 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
-    /// How many sessions a store remembers by default: 1,048,576, in at most 160 MB.
+    /// The default capacity: 1,048,576 sessions, in at most 160 MB.
     pub const DEFAULT_CAPACITY: usize = 1 << 20;
 
-    /// A store of [`DEFAULT_CAPACITY`](Self::DEFAULT_CAPACITY).
+    /// Creates a store of [`DEFAULT_CAPACITY`](Self::DEFAULT_CAPACITY).
     #[must_use]
     pub fn new() -> Self {
         Self::with_capacity(Self::DEFAULT_CAPACITY)
     }
 
-    /// A store that remembers at most `max_sessions`, tombstones included. Allocates little until
-    /// sessions come.
+    /// Creates a store for at most `max_sessions`, tombstones included. Allocates little until
+    /// sessions begin.
     #[must_use]
     pub fn with_capacity(max_sessions: usize) -> Self {
         Self {
@@ -94,13 +93,13 @@ impl MemoryStore {
         }
     }
 
-    /// How many sessions are remembered, tombstones included. Takes no lock.
+    /// Returns the number of sessions, tombstones included. Takes no lock.
     #[must_use]
     pub fn len(&self) -> usize {
         self.table.len()
     }
 
-    /// Whether nothing is remembered.
+    /// Returns whether there are no sessions.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -122,23 +121,23 @@ impl MemoryStore {
             .or_else(|| self.table.room_of_expired(&session, expired))
             .or_else(|| self.table.room_of_oldest(&session, NEARBY, Entry::last_seen));
         let Some(room) = room else { return TouchOutcome::Active(None) };
-        // The entry may have appeared since it was looked for, as a tombstone perhaps.
+        // Another thread may have inserted the entry meanwhile, perhaps as a tombstone.
         self.table
             .insert(room, session, Entry::active(touch), |entry| entry.touch(touch))
             .unwrap_or(TouchOutcome::Active(None))
     }
 
-    /// Records an activity without judging what came before; a tombstone stays.
+    /// Records an activity at `now`. A tombstone stays a tombstone.
     pub(super) fn record_activity(&self, session: StoreKey, now: Timestamp, idle: Duration) {
         self.touch_now(session, Touch { now, token_activity: now, idle, known_only: false });
     }
 
     pub(super) fn get_now(&self, session: &StoreKey) -> StoredSession {
-        let peeked = self.table.get(session, |entry| match entry.last_seen() {
+        let stored = self.table.get(session, |entry| match entry.last_seen() {
             Some(millis) => StoredSession::Active(Timestamp::from_millis(millis)),
             None => StoredSession::Ended,
         });
-        peeked.unwrap_or(StoredSession::Unknown)
+        stored.unwrap_or(StoredSession::Unknown)
     }
 
     pub(super) fn write_tombstone_now(
@@ -151,7 +150,7 @@ impl MemoryStore {
         }
         let room = (self.table.room())
             .or_else(|| self.table.room_of_oldest(&session, usize::MAX, Entry::last_seen))
-            .ok_or_else(|| StoreError::new("the memory store is full of ended sessions"))?;
+            .ok_or_else(|| StoreError::new("the memory store has no room for another tombstone"))?;
         self.table.insert(room, session, Entry::tombstone(until), |entry| entry.end(until));
         Ok(())
     }
@@ -182,7 +181,7 @@ impl SessionStore for MemoryStore {
     }
 
     /// # Errors
-    /// If the store is full of tombstones; to find out, it looks at every entry.
+    /// If the store is full of tombstones. To find out it looks at every entry.
     fn write_tombstone(&self, session: StoreKey, until: Timestamp) -> MaybeReady<()> {
         MaybeReady::ready(self.revoke_alone(session, until))
     }
@@ -196,53 +195,28 @@ impl SessionStore for MemoryStore {
     }
 }
 
-/// The bit that makes an entry a tombstone. The instant beside it keeps 63 bits.
-const TOMBSTONE: u64 = 1 << 63;
-
-/// What is known of one session.
-///
-/// One word says whether it is over and when it was last seen, so that no touch can slip past a
-/// tombstone, whatever locks are held.
+/// What the store remembers of one session.
 struct Entry {
-    /// The last activity; or, with [`TOMBSTONE`], until when the tombstone stands. Milliseconds.
-    state: AtomicU64,
-    /// The longest idle timeout it was touched with, in seconds, rounded up.
+    word: SessionWord,
+    /// The longest idle timeout that it was touched with, in seconds, rounded up.
     idle: AtomicU32,
 }
 
 impl Entry {
     fn active(touch: Touch) -> Self {
-        Self {
-            state: AtomicU64::new(instant(touch.now)),
-            idle: AtomicU32::new(whole_secs(touch.idle)),
-        }
+        Self { word: SessionWord::active(touch.now), idle: AtomicU32::new(whole_secs(touch.idle)) }
     }
 
     fn tombstone(until: Timestamp) -> Self {
-        Self { state: AtomicU64::new(over_until(until)), idle: AtomicU32::new(0) }
+        Self { word: SessionWord::tombstone(until), idle: AtomicU32::new(0) }
     }
 
     fn touch(&self, touch: Touch) -> TouchOutcome {
-        let mut state = self.state.load(Relaxed);
-        loop {
-            if state & TOMBSTONE != 0 {
-                return TouchOutcome::Ended;
-            }
-            let last_seen = Timestamp::from_millis(state);
-            let last_activity = last_seen.max(touch.token_activity);
-            if is_idle(last_activity, touch) {
-                return TouchOutcome::Idle(last_activity);
-            }
-            let later = instant(touch.now).max(state);
-            if later != state
-                && let Err(newer) = self.state.compare_exchange_weak(state, later, Relaxed, Relaxed)
-            {
-                state = newer;
-                continue;
-            }
+        let outcome = self.word.touch(touch);
+        if let TouchOutcome::Active(_) = outcome {
             self.remember_idle(touch.idle);
-            return TouchOutcome::Active(Some(last_seen));
         }
+        outcome
     }
 
     fn remember_idle(&self, idle: Duration) {
@@ -254,42 +228,19 @@ impl Entry {
     }
 
     fn end(&self, until: Timestamp) {
-        // A tombstone is the greater one of any two words, then the one that stands longer.
-        self.state.fetch_max(over_until(until), Relaxed);
+        self.word.end(until);
     }
 
-    /// The last activity in milliseconds; none for a tombstone.
     fn last_seen(&self) -> Option<u64> {
-        let state = self.state.load(Relaxed);
-        (state & TOMBSTONE == 0).then_some(state)
+        self.word.last_seen()
     }
 
-    /// Whether the store may forget it. A session past its idle deadline is no more alive by its
-    /// token, whose activity is never the later one unless it was minted since.
     fn is_expired(&self, now: Timestamp) -> bool {
-        let state = self.state.load(Relaxed);
-        let over = Timestamp::from_millis(state & !TOMBSTONE);
-        if state & TOMBSTONE != 0 {
-            return now >= over;
-        }
-        now >= over + Duration::from_secs(self.idle.load(Relaxed).into())
+        self.word.is_expired(now, || Duration::from_secs(self.idle.load(Relaxed).into()))
     }
 }
 
-fn is_idle(last_activity: Timestamp, touch: Touch) -> bool {
-    touch.now >= last_activity + touch.idle
-}
-
-/// The word of a tombstone.
-fn over_until(until: Timestamp) -> u64 {
-    TOMBSTONE + instant(until)
-}
-
-fn instant(at: Timestamp) -> u64 {
-    at.as_millis().min(TOMBSTONE - 1)
-}
-
-/// Rounded up and saturating: an entry may be kept too long, not too short.
+/// Rounds up and saturates: an entry may be kept too long, not too short.
 fn whole_secs(duration: Duration) -> u32 {
     let secs = duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0));
     u32::try_from(secs).unwrap_or(u32::MAX)

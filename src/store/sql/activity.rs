@@ -1,4 +1,4 @@
-//! Touching and peeking: this node's memory first, then the database.
+//! Touch and get: the node's cache first, then the database.
 
 use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
 
@@ -9,16 +9,16 @@ use crate::{
     maybe_ready::StoreError,
     store::{
         StoredSession, Touch, TouchOutcome,
-        node_cache::{Cached, Local, Stored, interval},
+        node_cache::{Cached, CachedTouch, Stored, touch_interval},
     },
     time::Timestamp,
 };
 
-/// How often a touch begins anew because others changed the session between its statements.
+/// How often a touch is repeated because the session changed between its statements.
 const ATTEMPTS: usize = 4;
 
-/// How long a request waits for the write of an activity that is certain to be one; less than a
-/// layer waits for the store.
+/// How long a request waits for the write of an activity of a session that is known to be active;
+/// less than a layer waits for the store.
 const WRITE_TIME_LIMIT: Duration = Duration::from_millis(150);
 
 /// A session's row.
@@ -29,12 +29,12 @@ struct Known {
 }
 
 impl Inner {
-    /// The answer to a touch that this node's memory has for itself.
-    pub(super) fn touch_here(&self, session: &StoreKey, touch: Touch) -> Option<TouchOutcome> {
+    /// Returns the answer to a touch that the cache knows.
+    pub(super) fn touch_cached(&self, session: &StoreKey, touch: Touch) -> Option<TouchOutcome> {
         match self.node_cache.touch(session, touch) {
-            Local::Ended => Some(TouchOutcome::Ended),
-            Local::Live(before) => Some(TouchOutcome::Active(Some(before))),
-            Local::Ask(_) => None,
+            CachedTouch::Ended => Some(TouchOutcome::Ended),
+            CachedTouch::Active(before) => Some(TouchOutcome::Active(Some(before))),
+            CachedTouch::Ask(_) => None,
         }
     }
 
@@ -45,15 +45,15 @@ impl Inner {
     ) -> Result<TouchOutcome, StoreError> {
         self.sync_if_stale().await?;
         let cached = match self.node_cache.touch(&session, touch) {
-            Local::Ended => return Ok(TouchOutcome::Ended),
-            Local::Live(before) => return Ok(TouchOutcome::Active(Some(before))),
-            Local::Ask(cached) => cached,
+            CachedTouch::Ended => return Ok(TouchOutcome::Ended),
+            CachedTouch::Active(before) => return Ok(TouchOutcome::Active(Some(before))),
+            CachedTouch::Ask(cached) => cached,
         };
-        let asked = self.touch_in_turn(session, touch);
-        let Some(cached) = cached.filter(|cached| cached.is_alive) else { return asked.await };
-        // This node has heard of all revocations of late: a write that fails rejects nothing.
+        let touched = self.touch_exclusively(session, touch);
+        let Some(cached) = cached.filter(|cached| cached.is_active) else { return touched.await };
+        // This node has read the latest revocations: a write that fails rejects nothing.
         let limit = self.clock.sleep_until(self.clock.now() + WRITE_TIME_LIMIT);
-        match in_time(asked, limit).await {
+        match in_time(touched, limit).await {
             Some(Ok(touched)) => Ok(touched),
             _ if self.node_cache.raise(&session, touch.now) => {
                 Ok(TouchOutcome::Active(Some(cached.last_seen)))
@@ -62,18 +62,19 @@ impl Inner {
         }
     }
 
-    /// Requests of one session at one time: the first asks, the others find its answer here.
-    async fn touch_in_turn(
+    /// Concurrent requests of one session: the first reads the database, the others find its answer
+    /// in the cache.
+    async fn touch_exclusively(
         &self,
         session: StoreKey,
         touch: Touch,
     ) -> Result<TouchOutcome, StoreError> {
-        let _turn = self.turn_of(&session).lock().await;
+        let _lock = self.lock_of(&session).lock().await;
         let generation = self.node_cache.generation();
         match self.node_cache.touch(&session, touch) {
-            Local::Ended => Ok(TouchOutcome::Ended),
-            Local::Live(before) => Ok(TouchOutcome::Active(Some(before))),
-            Local::Ask(cached) => self.touch_stored(session, touch, cached, generation).await,
+            CachedTouch::Ended => Ok(TouchOutcome::Ended),
+            CachedTouch::Active(before) => Ok(TouchOutcome::Active(Some(before))),
+            CachedTouch::Ask(cached) => self.touch_stored(session, touch, cached, generation).await,
         }
     }
 
@@ -84,20 +85,20 @@ impl Inner {
         cached: Option<Cached>,
         generation: u32,
     ) -> Result<TouchOutcome, StoreError> {
-        // What was admitted here and not written yet is an activity all the same.
+        // An activity that was admitted here and is not written yet counts too.
         let seen_here = cached.map(|cached| cached.last_seen);
         let activity = seen_here.map_or(touch.token_activity, |it| it.max(touch.token_activity));
         let remember = |last_seen: Timestamp| {
             let stored = Stored { last_seen, idle: touch.idle, generation };
             self.node_cache.remember(session, stored, touch.now)
         };
-        let live = |before| {
+        let active = |before| {
             if remember(touch.now) { TouchOutcome::Active(before) } else { TouchOutcome::Ended }
         };
-        if cached.is_some_and(|cached| cached.is_alive)
+        if cached.is_some_and(|cached| cached.is_active)
             && self.write_activity(session, touch, activity).await?
         {
-            return Ok(live(seen_here));
+            return Ok(active(seen_here));
         }
         for _ in 0..ATTEMPTS {
             let Some(known) = self.known(session).await? else {
@@ -108,7 +109,7 @@ impl Inner {
                     return Ok(TouchOutcome::Idle(activity));
                 }
                 if self.begin_entry(session, touch).await? {
-                    return Ok(live(None));
+                    return Ok(active(None));
                 }
                 continue;
             };
@@ -121,17 +122,17 @@ impl Inner {
             if touch.now >= last_activity + touch.idle {
                 return Ok(TouchOutcome::Idle(last_activity));
             }
-            // Another node has written just now.
-            if touch.now < known.last_seen + interval(touch.idle) {
-                let lifecycle_state = remember(known.last_seen);
-                return Ok(if lifecycle_state {
+            // Another node has written it within the touch interval.
+            if touch.now < known.last_seen + touch_interval(touch.idle) {
+                let is_active = remember(known.last_seen);
+                return Ok(if is_active {
                     TouchOutcome::Active(Some(before))
                 } else {
                     TouchOutcome::Ended
                 });
             }
             if self.write_activity(session, touch, activity).await? {
-                return Ok(live(Some(before)));
+                return Ok(active(Some(before)));
             }
         }
         Err(StoreError::new("a session changed too often while it was touched"))
@@ -139,11 +140,11 @@ impl Inner {
 
     pub(super) async fn get(&self, session: StoreKey) -> Result<StoredSession, StoreError> {
         self.sync_if_stale().await?;
-        let _turn = self.turn_of(&session).lock().await;
+        let _lock = self.lock_of(&session).lock().await;
         let generation = self.node_cache.generation();
         let now = self.clock.now();
-        if let Some(peeked) = self.node_cache.get(&session, now) {
-            return Ok(peeked);
+        if let Some(stored) = self.node_cache.get(&session, now) {
+            return Ok(stored);
         }
         let Some(known) = self.known(session).await? else { return Ok(StoredSession::Unknown) };
         if let Some(until) = known.ended_until {
@@ -171,7 +172,7 @@ impl Inner {
         }))
     }
 
-    /// Writes an activity of a session that lives; whether it did.
+    /// Writes an activity if the session is active. Returns whether it did.
     async fn write_activity(
         &self,
         session: StoreKey,
@@ -188,7 +189,7 @@ impl Inner {
         Ok(self.database.execute(sql, args).await? > 0)
     }
 
-    /// Begins the entry of a session that was unknown; whether it still was.
+    /// Inserts the row of an unknown session. Returns `false` if it has one by now.
     async fn begin_entry(&self, session: StoreKey, touch: Touch) -> Result<bool, StoreError> {
         let sql = "INSERT INTO tss_sessions (key, last_seen, idle, forget_at)
             VALUES ($1, $2, $3, $2 + $3) ON CONFLICT (key) DO NOTHING";
@@ -197,7 +198,7 @@ impl Inner {
     }
 }
 
-/// The answer, unless the limit comes first.
+/// Returns the answer, or `None` if the limit comes first.
 async fn in_time<T>(answer: impl Future<Output = T>, mut limit: Sleep) -> Option<T> {
     let mut answer = pin!(answer);
     poll_fn(|cx| match answer.as_mut().poll(cx) {

@@ -1,4 +1,4 @@
-//! Settings of the durable store.
+//! The settings of the SQL store.
 
 use std::{
     fmt,
@@ -10,7 +10,7 @@ use foldhash::fast::RandomState;
 use tokio::sync::Mutex;
 
 use super::{
-    Inner, SqlStore, TURNS,
+    Inner, SESSION_LOCKS, SqlStore,
     database::{BeforeStatement, Database},
     sync::{SyncState, keep_up_to_date},
 };
@@ -20,7 +20,7 @@ use crate::{
     store::node_cache::NodeCache,
 };
 
-/// Settings of a [`SqlStore`]; made by [`SqlStore::at`].
+/// Builds a [`SqlStore`]; created by [`SqlStore::at`].
 #[must_use]
 pub struct SqlStoreBuilder {
     address: String,
@@ -39,28 +39,28 @@ impl SqlStoreBuilder {
         }
     }
 
-    /// Another clock than the system's.
+    /// Sets the clock; the system's by default.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// How often this node reads what others have revoked; 1 s by default, at least 10 ms. One
-    /// statement each time.
+    /// Sets how often this node reads the changes of other nodes, with one statement; 1 s by
+    /// default, at least 10 ms.
     pub fn sync_interval(mut self, interval: Duration) -> Self {
         self.sync_interval = interval.max(Duration::from_millis(10));
         self
     }
 
-    /// Called with the number of each statement, from 1, before it is sent; statements that begin
-    /// and commit transactions included. For tests and metrics. Must not block.
+    /// Calls `call` with the number of each statement, from 1, before it is sent; including
+    /// statements that begin and commit transactions. For tests and metrics. It must not block.
     pub fn before_statement(mut self, call: impl Fn(u64) + Send + Sync + 'static) -> Self {
         self.before_statement = Some(Arc::new(call));
         self
     }
 
-    /// Connects, and reads all marks and account policies if the tables are there. Must be called
-    /// within a Tokio runtime.
+    /// Connects, and reads all revocation cutoffs and account policies if the tables exist. Spawns
+    /// the background task on the current Tokio runtime, and panics without one.
     ///
     /// # Errors
     /// If the database cannot be reached, or the feature for it is not enabled.
@@ -75,12 +75,11 @@ impl SqlStoreBuilder {
             node_cache: NodeCache::new(),
             sync_state: SyncState::default(),
             appended: AtomicU64::new(0),
-            turns: std::iter::repeat_with(Mutex::default).take(TURNS).collect(),
+            locks: std::iter::repeat_with(Mutex::default).take(SESSION_LOCKS).collect(),
             hasher: RandomState::default(),
             task: OnceLock::new(),
         });
-        // Before the first migration there is nothing to read, and nothing is answered until
-        // there is.
+        // Fails before the first migration; requests get errors until a reading succeeds.
         drop(store.sync().await);
         let task = keep_up_to_date(Arc::downgrade(&store), self.clock, self.sync_interval);
         let task = tokio::spawn(task).abort_handle();

@@ -1,20 +1,20 @@
-//! Forgetting what is over, by small steps.
+//! Cleanup: removes expired rows in small steps.
 
 use std::time::Duration;
 
 use super::{Inner, Transaction, database::Tx, failure::Failure, logs, value::Args};
 use crate::{maybe_ready::StoreError, time::Timestamp};
 
-/// How long what is over is kept: a node's clock may be behind by the greatest skew.
+/// How long expired rows are kept: the clock of another node may be behind by the largest skew.
 pub(super) const GRACE: Duration = Duration::from_secs(120);
 
-/// How long a node may have heard nothing and still catch up without reading everything.
+/// A node whose last reading is older than this reads everything again.
 const CHANGES_KEPT_FOR: Duration = Duration::from_secs(3600);
 
-/// The most rows of one statement, as they are named in them.
+/// The most rows that one statement removes, as in the statements.
 const STEP: u64 = 500;
 
-/// Each asks twice whether a row is over: it may have been changed since it was chosen.
+/// Each checks twice whether a row has expired: it may change after it was selected.
 const STATEMENTS: [&str; 3] = [
     "DELETE FROM tss_sessions WHERE forget_at < $1 AND key IN
         (SELECT key FROM tss_sessions WHERE forget_at < $1 ORDER BY forget_at LIMIT 500)",
@@ -25,20 +25,20 @@ const STATEMENTS: [&str; 3] = [
 ];
 
 impl Inner {
-    /// One step; whether there may be more to forget.
+    /// Removes some rows. Returns whether there may be more.
     pub(super) async fn clean(&self, now: Timestamp) -> Result<bool, StoreError> {
-        let mut is_more = false;
+        let mut has_more = false;
         for statement in STATEMENTS {
             let args = Args::new().time(now - GRACE);
-            is_more |= self.database.execute(statement, args).await? >= STEP;
+            has_more |= self.database.execute(statement, args).await? >= STEP;
         }
-        is_more |= self.commit(&TrimChanges(now - CHANGES_KEPT_FOR)).await? >= STEP;
-        is_more |= logs::remove_surplus(&self.database).await?;
-        Ok(is_more)
+        has_more |= self.commit(&TrimChanges(now - CHANGES_KEPT_FOR)).await? >= STEP;
+        has_more |= logs::remove_surplus(&self.database).await?;
+        Ok(has_more)
     }
 }
 
-/// Forgets news noted before an instant.
+/// Removes changes that were recorded before an instant.
 struct TrimChanges(Timestamp);
 
 impl Transaction for TrimChanges {

@@ -1,4 +1,4 @@
-//! The two databases behind one: where they differ is said here, and only here.
+//! One interface to SQLite and Postgres; the only file that knows their differences.
 
 use std::{
     fmt,
@@ -26,21 +26,21 @@ use super::{
 use crate::maybe_ready::LIFECYCLE_TIME_LIMIT;
 use crate::{maybe_ready::StoreError, time::Timestamp};
 
-/// How long a statement waits for a connection, a new one included.
+/// How long a statement waits for a connection, including a new one.
 const CONNECTION_TIME_LIMIT: Duration = Duration::from_secs(2);
 
-/// How long a write to a SQLite file waits for those of other processes.
+/// How long a write to a SQLite file waits for writes of other processes.
 #[cfg(feature = "sqlite")]
 const LOCK_TIME_LIMIT: Duration = Duration::from_secs(2);
 
 #[cfg(feature = "sqlite")]
 const SQLITE_READERS: u32 = 4;
 
-/// What Postgres' advisory locks of this store are named by.
+/// The key of the Postgres advisory locks of this store.
 #[cfg(feature = "postgres")]
 const POSTGRES_LOCK: &str = "8391540620385125";
 
-/// Is told the number of each statement before it is sent.
+/// Called with the number of each statement before it is sent.
 pub(super) type BeforeStatement = Arc<dyn Fn(u64) + Send + Sync>;
 
 pub(super) struct Database {
@@ -49,8 +49,8 @@ pub(super) struct Database {
 }
 
 enum Pools {
-    /// A SQLite file has one writer at a time: ours wait for each other here, not by polling the
-    /// file.
+    /// A SQLite file has one writer at a time. The writers of this process wait for the one
+    /// connection instead of polling the file.
     #[cfg(feature = "sqlite")]
     Sqlite { writer: SqlitePool, readers: SqlitePool },
     #[cfg(feature = "postgres")]
@@ -75,7 +75,7 @@ impl Meter {
 pub(super) struct Tx {
     link: Link,
     meter: Arc<Meter>,
-    /// When it began, by the store's clock: for what is kept for a while, never for an answer.
+    /// When it began, by the store's clock: for retention, never for an answer.
     pub(super) begun: Timestamp,
 }
 
@@ -111,7 +111,7 @@ impl Database {
         self.meter.statements.load(Relaxed)
     }
 
-    /// Column types and clauses of the data definition, in this database's words.
+    /// Replaces the placeholders of column types in a data definition.
     pub(super) fn definition(&self, text: &str) -> String {
         let (blob, serial) = match self.pools {
             #[cfg(feature = "sqlite")]
@@ -155,7 +155,7 @@ impl Database {
         })
     }
 
-    /// A write that is a transaction of its own; how many rows it wrote.
+    /// Executes a statement as a transaction of its own. Returns the number of rows written.
     pub(super) async fn execute(&self, sql: impl Into<Sql>, args: Args) -> Result<u64, Failure> {
         let sql = sql.into();
         self.meter.count();
@@ -207,7 +207,7 @@ impl Tx {
         })
     }
 
-    /// The first row, if there is one.
+    /// Fetches the first row, if there is one.
     pub(super) async fn first(
         &mut self,
         sql: impl Into<Sql>,
@@ -216,7 +216,7 @@ impl Tx {
         Ok(self.fetch(sql, args).await?.into_iter().next())
     }
 
-    /// How many rows were written.
+    /// Executes a statement. Returns the number of rows written.
     pub(super) async fn execute(
         &mut self,
         sql: impl Into<Sql>,
@@ -234,9 +234,12 @@ impl Tx {
         })
     }
 
-    /// Holds the store's lock to the end of the transaction. A SQLite transaction has no other
-    /// beside it, and needs none.
-    #[cfg_attr(not(feature = "postgres"), expect(clippy::unused_async, reason = "see above"))]
+    /// Locks the store until the end of the transaction. SQLite runs one writing transaction at a
+    /// time and needs no lock.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(clippy::unused_async, reason = "only Postgres locks")
+    )]
     pub(super) async fn lock(&mut self, lock: Lock) -> Result<(), Failure> {
         match self.link {
             #[cfg(feature = "sqlite")]
@@ -275,8 +278,8 @@ async fn sqlite(address: &str) -> Result<Pools, Failure> {
     } else {
         SqliteConnectOptions::new().filename(address)
     };
-    // In WAL, NORMAL may lose the last transactions when the power fails: a revocation among them
-    // would be undone.
+    // In WAL mode, NORMAL may lose the last transactions at a power failure, and revocations with
+    // them.
     let options = options
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
@@ -284,7 +287,7 @@ async fn sqlite(address: &str) -> Result<Pools, Failure> {
         .busy_timeout(LOCK_TIME_LIMIT)
         .disable_statement_logging();
     let pool = || SqlitePoolOptions::new().idle_timeout(None).max_lifetime(None);
-    // To stand in line for the one writer is no outage: as long as anyone waits for an answer.
+    // Waiting for the one writer is not an outage, so it may take as long as a caller waits.
     let writer = pool().max_connections(1).acquire_timeout(LIFECYCLE_TIME_LIMIT);
     let writer = writer.connect_with(options.clone()).await?;
     let readers = pool().max_connections(SQLITE_READERS).acquire_timeout(CONNECTION_TIME_LIMIT);
@@ -293,7 +296,7 @@ async fn sqlite(address: &str) -> Result<Pools, Failure> {
 }
 
 #[cfg(not(feature = "sqlite"))]
-#[expect(clippy::unused_async, reason = "as with the feature")]
+#[expect(clippy::unused_async, reason = "async with the feature")]
 async fn sqlite(_: &str) -> Result<Pools, Failure> {
     Err(StoreError::new("a SQLite file needs the feature `sqlite`").into())
 }
@@ -307,7 +310,7 @@ async fn postgres(address: &str) -> Result<Pools, Failure> {
 }
 
 #[cfg(not(feature = "postgres"))]
-#[expect(clippy::unused_async, reason = "as with the feature")]
+#[expect(clippy::unused_async, reason = "async with the feature")]
 async fn postgres(_: &str) -> Result<Pools, Failure> {
     Err(StoreError::new("Postgres needs the feature `postgres`").into())
 }

@@ -1,15 +1,15 @@
-//! Why a statement failed, told without addresses, SQL or values.
+//! Why a statement failed, without addresses, SQL or values.
 
 use crate::maybe_ready::StoreError;
 
-/// A failed step.
+/// A failed transaction or statement.
 pub(super) struct Failure {
     pub(super) error: StoreError,
-    /// Whether the same step may succeed if it is taken again at once.
+    /// Whether the transaction may succeed if it is repeated at once.
     pub(super) may_repeat: bool,
 }
 
-/// Postgres gave up one of several transactions that stood in each other's way.
+/// Postgres rolled back one of several conflicting transactions.
 const SERIALIZATION_FAILURE: &str = "40001";
 const DEADLOCK_DETECTED: &str = "40P01";
 
@@ -17,7 +17,7 @@ impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
         let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
         let may_repeat = matches!(code.as_deref(), Some(SERIALIZATION_FAILURE | DEADLOCK_DETECTED));
-        Self { error: StoreError::new(told(&error, code.as_deref())), may_repeat }
+        Self { error: StoreError::new(description(&error, code.as_deref())), may_repeat }
     }
 }
 
@@ -33,8 +33,8 @@ impl From<Failure> for StoreError {
     }
 }
 
-/// What a driver says may quote addresses and values: only its kind is passed on.
-fn told(error: &sqlx::Error, code: Option<&str>) -> String {
+/// Describes the kind of an error: the text of a driver may contain addresses and values.
+fn description(error: &sqlx::Error, code: Option<&str>) -> String {
     use sqlx::Error::{Configuration, Database, Io, PoolClosed, PoolTimedOut, Tls};
     match error {
         Database(_) => {
@@ -44,6 +44,6 @@ fn told(error: &sqlx::Error, code: Option<&str>) -> String {
         Tls(_) => "TLS with the database failed".to_owned(),
         Configuration(_) => "the database's address is malformed".to_owned(),
         PoolTimedOut | PoolClosed => "no connection to the database in time".to_owned(),
-        _ => "the database answered what it should not".to_owned(),
+        _ => "the database returned an unexpected answer".to_owned(),
     }
 }

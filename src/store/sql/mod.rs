@@ -1,9 +1,9 @@
-//! The durable store, in a SQLite file or in Postgres.
+//! The SQL store: a SQLite file or Postgres.
 //!
-//! One code for both: [`database`] says where they differ. A method that writes is one transaction
-//! ([`Transaction`]); what other nodes must hear of it is written in the same one ([`changes`]) and read by
-//! each of them within a second ([`sync_state`]). A request's touch is answered from this node's memory
-//! ([`node_cache`]) and written once in a while ([`activity`]).
+//! One implementation for both; [`database`] has the differences. A method that writes is one
+//! [`Transaction`]. It publishes its [`Change`](change_feed::Change)s for other nodes in the same
+//! transaction; each node reads the change feed once per sync interval ([`sync`]). The touch of a
+//! request is answered from the node cache and written once per touch interval ([`activity`]).
 
 mod account_policies;
 mod activity;
@@ -52,30 +52,32 @@ use crate::{
     time::Timestamp,
 };
 
-/// How often a step is taken that stood in another's way.
+/// How often a transaction is attempted that conflicts with others.
 const ATTEMPTS: usize = 5;
 
-/// How many sessions can ask the database at one time without waiting for each other.
-const TURNS: usize = 1024;
+/// How many sessions can read the database at the same time without waiting for each other.
+const SESSION_LOCKS: usize = 1024;
 
-/// Remembers whole session lives in a SQLite file (feature `sqlite`) or in Postgres (feature
-/// `postgres`), through restarts and for several nodes at once.
+/// Stores sessions in a SQLite file (feature `sqlite`) or in Postgres (feature `postgres`): durable,
+/// and shared by several nodes.
 ///
-/// A revocation holds on this node when the call returns, and on every other node within the
-/// [`sync_interval`](SqlStoreBuilder::sync_interval). A node that could not read revocations for
-/// three of them asks the database before it admits anyone, and answers an error while it cannot.
+/// A revocation is effective on this node when the call returns, and on every other node within
+/// the [`sync_interval`](SqlStoreBuilder::sync_interval). A node that could not read the change
+/// feed for three intervals reads the database before it admits a request, and returns an error if
+/// it cannot.
 ///
-/// What a request costs: nothing, while this node has seen the session within a sixtieth of its
-/// idle timeout, at most a minute; one or two statements else. So after a crash a session may end
-/// earlier than it should, by at most that time.
+/// A request costs no statement if this node has seen the session within the touch interval (a
+/// sixtieth of the idle timeout, at most a minute), and one or two otherwise. After a crash a
+/// session may therefore expire earlier, by at most that time.
 ///
-/// What is over is forgotten by small steps in the background: sessions after their absolute
-/// deadline, tombstones, marks and used tokens after the time they were to stand, log rows after 90
-/// days or 100,000 others of their log.
+/// A background task removes expired rows in small steps: sessions after their absolute deadline;
+/// tombstones, revocation cutoffs and used tokens when they expire; log rows after 90 days or
+/// 100,000 newer rows of their log.
 ///
-/// It holds `sid`, `sub` and the payloads of exchanged tokens, none of them signed: nobody gains a
-/// token by reading it, but names may be personal data. Writing to it makes sessions live, so guard
-/// it like the signing key; for Postgres across a network say `?sslmode=verify-full`.
+/// The database contains `sid`, `sub` and the payloads of exchanged tokens. None of them is
+/// signed, so a reader gains no token, but names may be personal data. Whoever can write to it can
+/// create sessions, so protect it like the signing key; for Postgres across a network use
+/// `?sslmode=verify-full`.
 ///
 /// Clones share one store. The background task and the connections end with the last of them.
 ///
@@ -100,15 +102,15 @@ struct Inner {
     sync_state: SyncState,
     /// Rows appended to the logs by this node.
     appended: AtomicU64,
-    turns: Box<[Mutex<()>]>,
+    locks: Box<[Mutex<()>]>,
     hasher: RandomState,
     task: OnceLock<AbortHandle>,
 }
 
 impl SqlStore {
-    /// The store at `address`: `postgres://user:password@host/database`, or `sqlite:///a/file.db`,
-    /// or the path of a file, which is created if it is missing. Must be called within a Tokio
-    /// runtime, which the background task is spawned on. Call [`migrate`](Self::migrate) next.
+    /// Connects to `address`: `postgres://user:password@host/database`, `sqlite:///a/file.db`, or
+    /// the path of a file, which is created if it does not exist. Spawns the background task on the
+    /// current Tokio runtime, and panics without one. Call [`migrate`](Self::migrate) next.
     ///
     /// # Errors
     /// If the database cannot be reached, or the feature for it is not enabled.
@@ -116,23 +118,23 @@ impl SqlStore {
         Self::at(address).connect().await
     }
 
-    /// The store at `address`, with settings of your own.
+    /// Creates a builder for the store at `address`.
     pub fn at(address: impl Into<String>) -> SqlStoreBuilder {
         SqlStoreBuilder::new(address.into())
     }
 
-    /// Creates the tables, named `tss_..`, or brings them to the version of this crate. Changes
-    /// nothing where they are; several nodes may call it at once.
+    /// Creates the tables, named `tss_..`, or migrates them to the version of this crate. Changes
+    /// nothing if they are up to date; several nodes may call it concurrently.
     ///
     /// # Errors
-    /// If the database does not let it.
+    /// If the database fails or denies it.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         self.0.commit(&Migrate(&self.0.database)).await?;
         self.0.sync().await
     }
 
-    /// How many statements this handle and its clones have sent so far, those that begin and
-    /// commit transactions included.
+    /// Returns the number of statements that this handle and its clones have sent, including those
+    /// that begin and commit transactions.
     #[must_use]
     pub fn statements(&self) -> u64 {
         self.0.database.statements()
@@ -142,7 +144,7 @@ impl SqlStore {
 impl SessionStore for SqlStore {
     fn touch(&self, session: StoreKey, touch: Touch) -> MaybeReady<TouchOutcome> {
         if self.0.is_up_to_date()
-            && let Some(touched) = self.0.touch_here(&session, touch)
+            && let Some(touched) = self.0.touch_cached(&session, touch)
         {
             return MaybeReady::ready(Ok(touched));
         }
@@ -183,11 +185,12 @@ impl fmt::Debug for SqlStore {
     }
 }
 
-/// Something that happens whole or not at all: one transaction.
+/// A change that is made in one transaction.
 trait Transaction: Sync {
     type Answer;
 
-    /// May be called again, in a new transaction, where the first one stood in another's way.
+    /// Runs the statements. Called again in a new transaction if the first one conflicts with
+    /// another.
     fn run(&self, tx: &mut Tx) -> impl Future<Output = Result<Self::Answer, Failure>> + Send;
 }
 
@@ -209,11 +212,11 @@ impl Inner {
         Ok(answer)
     }
 
-    /// What those who ask the database about one session wait for; shared by few others.
-    fn turn_of(&self, session: &StoreKey) -> &Mutex<()> {
-        let turn = self.hasher.hash_one(session) % TURNS as u64;
-        #[expect(clippy::cast_possible_truncation, reason = "below TURNS")]
-        &self.turns[turn as usize]
+    /// Returns the lock of concurrent requests of one session; a few other sessions share it.
+    fn lock_of(&self, session: &StoreKey) -> &Mutex<()> {
+        let index = self.hasher.hash_one(session) % SESSION_LOCKS as u64;
+        #[expect(clippy::cast_possible_truncation, reason = "below SESSION_LOCKS")]
+        &self.locks[index as usize]
     }
 }
 

@@ -1,4 +1,4 @@
-//! The tables, and how a database comes to have them.
+//! The schema, and its migration.
 
 use super::{
     Transaction,
@@ -7,11 +7,11 @@ use super::{
     value::Args,
 };
 
-/// The versions of the schema: each is the statements that lead to it from the one before.
-/// Once released, a version is never edited.
+/// The versions of the schema: the statements that migrate to each from the one before. A released
+/// version is never edited.
 ///
-/// Keys are digests of 16 bytes, instants and durations milliseconds. Rows of `tss_sessions`
-/// without a `sid` are of sessions known by an activity or a tombstone alone.
+/// Keys are digests of 16 bytes; instants and durations are in milliseconds. A row of `tss_sessions`
+/// without `sid` has only an activity or a tombstone.
 const VERSIONS: &[&[&str]] = &[&[
     "CREATE TABLE tss_sessions (
         key {BLOB} NOT NULL PRIMARY KEY,
@@ -68,7 +68,8 @@ const VERSIONS: &[&[&str]] = &[&[
     "CREATE INDEX tss_activity_all ON tss_activity (at, id)",
     "CREATE INDEX tss_activity_user ON tss_activity (user_key, at, id)",
     "CREATE INDEX tss_activity_account ON tss_activity (account_key, at, id)",
-    // Its one row is updated by every transaction that has news: they commit in the order of seq.
+    // Every transaction that publishes changes updates its one row, so they commit in the order of
+    // seq.
     "CREATE TABLE tss_change_seq (
         one BIGINT NOT NULL PRIMARY KEY,
         seq BIGINT NOT NULL,
@@ -85,7 +86,7 @@ const VERSIONS: &[&[&str]] = &[&[
     "CREATE INDEX tss_changes_recorded_at ON tss_changes (recorded_at)",
 ]];
 
-/// Brings a database to the latest version.
+/// Migrates a database to the latest version.
 pub(super) struct Migrate<'a>(pub(super) &'a Database);
 
 impl Transaction for Migrate<'_> {
@@ -107,8 +108,8 @@ impl Transaction for Migrate<'_> {
             for statement in *statements {
                 tx.execute(self.0.definition(statement), Args::new()).await?;
             }
-            let noted = "INSERT INTO tss_schema (version) VALUES ($1)";
-            tx.execute(noted, Args::new().int(version)).await?;
+            let insert = "INSERT INTO tss_schema (version) VALUES ($1)";
+            tx.execute(insert, Args::new().int(version)).await?;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What is particular to this store; what all stores have in common is in `tests/stores`.
+//! Tests of the SQL store alone; tests of every store are in `tests/stores`.
 
 mod cost;
 mod crash;
@@ -32,60 +32,60 @@ const INTERVAL: Duration = Duration::from_secs(10);
 const DAY: Duration = Duration::from_secs(86_400);
 const SYNC: Duration = Duration::from_secs(1);
 
-/// An empty database, gone at the end of its test.
-struct Home {
+/// An empty database, removed at the end of its test.
+struct TestDatabase {
     address: String,
     file: Option<PathBuf>,
     /// The address of Postgres, and the schema there.
     schema: Option<(String, String)>,
 }
 
-impl Home {
-    /// One of each kind: a file, and a schema of a real Postgres.
+impl TestDatabase {
+    /// One of each kind: a SQLite file, and a schema in Postgres.
     #[cfg_attr(not(feature = "postgres"), expect(clippy::unused_async))]
     async fn all() -> Vec<Self> {
         let name = format!("tss_{}", uuid::Uuid::new_v4().simple());
-        let mut homes = Vec::new();
+        let mut databases = Vec::new();
         if cfg!(feature = "sqlite") {
             let file = std::env::temp_dir().join(format!("{name}.db"));
             let address = file.to_string_lossy().into_owned();
-            homes.push(Self { address, file: Some(file), schema: None });
+            databases.push(Self { address, file: Some(file), schema: None });
         }
         #[cfg(feature = "postgres")]
         {
             let base = postgres_server::url().to_owned();
             run(&base, format!("CREATE SCHEMA {name}")).await;
-            let mark = if base.contains('?') { '&' } else { '?' };
-            let address = format!("{base}{mark}options[search_path]={name}");
-            homes.push(Self { address, file: None, schema: Some((base, name)) });
+            let separator = if base.contains('?') { '&' } else { '?' };
+            let address = format!("{base}{separator}options[search_path]={name}");
+            databases.push(Self { address, file: None, schema: Some((base, name)) });
         }
-        homes
+        databases
     }
 
-    /// A node with its tables.
+    /// A node on the migrated database.
     async fn node(&self, clock: &ManualClock) -> SqlStore {
-        let store = self.bare_node(clock).await;
-        store.migrate().await.expect("the tables are made");
+        let store = self.unmigrated_node(clock).await;
+        store.migrate().await.expect("the migration succeeds");
         store
     }
 
-    async fn bare_node(&self, clock: &ManualClock) -> SqlStore {
+    async fn unmigrated_node(&self, clock: &ManualClock) -> SqlStore {
         let store = SqlStore::at(&self.address).clock(clock.clone()).sync_interval(SYNC);
-        store.connect().await.expect("the database is there")
+        store.connect().await.expect("the database is reachable")
     }
 
     async fn run(&self, sql: &str) {
         run(&self.address, sql.to_owned()).await;
     }
 
-    async fn leave(self) {
+    async fn remove(self) {
         if let Some((base, schema)) = &self.schema {
             run(base, format!("DROP SCHEMA {schema} CASCADE")).await;
         }
     }
 }
 
-impl Drop for Home {
+impl Drop for TestDatabase {
     fn drop(&mut self) {
         let Some(file) = &self.file else { return };
         for ending in ["", "-wal", "-shm"] {
@@ -96,9 +96,9 @@ impl Drop for Home {
 
 async fn run(address: &str, sql: String) {
     let database = Database::connect(address, None).await.map_err(StoreError::from);
-    let database = database.expect("the database is there");
+    let database = database.expect("the database is reachable");
     let done = database.execute(sql, Args::new()).await.map_err(StoreError::from);
-    done.expect("the statement is done");
+    done.expect("the statement succeeds");
     database.close().await;
 }
 
@@ -164,7 +164,7 @@ fn rotation(sid: &str, jti: &str, next: &str) -> Rotation {
     }
 }
 
-fn everywhere(exempt: Exempt) -> BulkRevocation {
+fn of_user(exempt: Exempt) -> BulkRevocation {
     let scope = Scope::User(scopes().user);
     let event = AuditEvent::SessionsRevokedBulk { scope: scope.kind(), revoked_count: 0 };
     let audit = AuditRecord::new(NOW, event, AuditSubject::from_scope(scope));

@@ -1,4 +1,4 @@
-//! What goes into statements and comes back, whichever the database.
+//! The arguments of statements and the values of rows, for either database.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use sqlx::{Database, Encode, Row as _, Type, query::Query};
 use super::failure::Failure;
 use crate::{identity::StoreKey, maybe_ready::StoreError, time::Timestamp};
 
-/// Instants and durations from here on are kept as "never": two of them still add up.
+/// Instants and durations from here on are stored as "never". The sum of two still fits.
 const NEVER: i64 = 1 << 61;
 
 /// The arguments of a statement, in the order of `$1`, `$2` ..
@@ -75,7 +75,7 @@ impl Args {
         self
     }
 
-    /// The statement with these arguments.
+    /// Binds the arguments to a statement.
     pub(super) fn bind<DB>(self, sql: &Sql) -> Query<'static, DB, DB::Arguments>
     where
         DB: Database,
@@ -95,7 +95,7 @@ impl Args {
     }
 }
 
-/// The text of a statement; values are never part of it.
+/// The text of a statement. Values are never part of it.
 pub(super) enum Sql {
     Fixed(&'static str),
     Composed(String),
@@ -113,7 +113,7 @@ impl From<String> for Sql {
     }
 }
 
-/// `($1,$2),($3,$4)`: `rows` rows of `columns` arguments.
+/// Returns the placeholders of `rows` rows with `columns` columns: `($1,$2),($3,$4)`.
 pub(super) fn placeholders(rows: usize, columns: usize) -> String {
     let row = |row: usize| {
         let row: Vec<_> = (1..=columns).map(|at| format!("${}", row * columns + at)).collect();
@@ -122,7 +122,7 @@ pub(super) fn placeholders(rows: usize, columns: usize) -> String {
     (0..rows).map(row).collect::<Vec<_>>().join(",")
 }
 
-/// A row of an answer, read by the position of its columns.
+/// A row of a result, read by column position.
 pub(super) enum Row {
     #[cfg(feature = "sqlite")]
     Sqlite(SqliteRow),
@@ -204,10 +204,10 @@ fn read(kept: i64) -> u64 {
 }
 
 pub(super) fn malformed() -> Failure {
-    StoreError::new("a row of the database is not as it was written").into()
+    StoreError::new("a row of the database is malformed").into()
 }
 
-/// Stands before what it escapes: itself, and the NUL that Postgres keeps in no text.
+/// Escapes itself, and NUL, which Postgres cannot store in a text.
 const ESCAPE: char = '\u{1b}';
 
 fn escaped(text: &str) -> String {
@@ -229,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_instant_that_never_comes_stays_one() {
+    fn an_instant_that_never_comes_is_stored_as_never() {
         for millis in [0, 1, u64::MAX] {
             assert_eq!(read(kept(millis)), millis);
         }
@@ -237,12 +237,12 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_numbered_through() {
+    fn placeholders_are_numbered_across_rows() {
         assert_eq!(placeholders(2, 2), "($1,$2),($3,$4)");
     }
 
     #[test]
-    fn texts_come_back_as_they_went() {
+    fn texts_are_unescaped_as_they_were_escaped() {
         for text in ["", "plain", "\0", "\u{1b}", "\u{1b}0", "\u{1b}e\0", "a\0\u{1b}\0e"] {
             let kept = escaped(text);
             assert!(!kept.contains('\0'), "{text:?}");

@@ -1,4 +1,4 @@
-//! The records of sessions: by key, by scope, and by when they end.
+//! Session records in memory: by key, by scope, and by expiry.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -13,25 +13,25 @@ use crate::{
     time::Timestamp,
 };
 
-/// How many records an insertion looks at to clear those that are over. More than one, or they
-/// would pile up.
-const LOOKED_AT: usize = 16;
+/// How many records an insertion checks for expiry. More than one, or expired records would
+/// accumulate.
+const CHECKED_PER_INSERTION: usize = 16;
 
-/// At most `capacity` records. Those that are over are cleared little by little; where none is,
-/// the one that would end first makes room.
+/// At most `capacity` records. Expired ones are removed in small steps; if there is none, the one
+/// that expires first is evicted.
 pub(in crate::store::memory) struct Records {
     capacity: usize,
     by_key: HashMap<StoreKey, Kept, RandomState>,
     /// Scope, sign-in and key of each record, once a scope.
     by_scope: BTreeSet<(u128, u64, u128)>,
-    /// When each record is over, unless its session has been active since.
-    by_end: BTreeSet<(Timestamp, u128)>,
+    /// When each record expires, unless its session has been active since.
+    by_expiry: BTreeSet<(Timestamp, u128)>,
 }
 
 struct Kept {
     record: Box<SessionRecord>,
-    /// Where it stands in `by_end`.
-    end: Timestamp,
+    /// Its instant in `by_expiry`.
+    expires_at: Timestamp,
 }
 
 impl Records {
@@ -40,7 +40,7 @@ impl Records {
             capacity,
             by_key: HashMap::default(),
             by_scope: BTreeSet::new(),
-            by_end: BTreeSet::new(),
+            by_expiry: BTreeSet::new(),
         }
     }
 
@@ -48,32 +48,32 @@ impl Records {
         self.by_key.get(key).map(|kept| &*kept.record)
     }
 
-    /// Inserts a record in place of one with the same key. `end_of` tells when a record is over,
-    /// as far as is known.
+    /// Inserts a record, or replaces the one with the same key. `expiry` returns when a record
+    /// expires, as far as is known.
     pub(in crate::store::memory) fn insert(
         &mut self,
         record: SessionRecord,
         now: Timestamp,
-        end_of: impl Fn(&SessionRecord) -> Timestamp,
+        expiry: impl Fn(&SessionRecord) -> Timestamp,
     ) {
         self.remove(&record.key);
         if self.capacity == 0 {
             return;
         }
-        self.clear(now, &end_of);
-        for place in places(&record) {
-            self.by_scope.insert(place);
+        self.make_room(now, &expiry);
+        for position in positions(&record) {
+            self.by_scope.insert(position);
         }
-        let (key, end) = (record.key, end_of(&record));
-        self.by_end.insert((end, number(key)));
-        self.by_key.insert(key, Kept { record: Box::new(record), end });
+        let (key, expires_at) = (record.key, expiry(&record));
+        self.by_expiry.insert((expires_at, number(key)));
+        self.by_key.insert(key, Kept { record: Box::new(record), expires_at });
     }
 
     pub(in crate::store::memory) fn remove(&mut self, key: &StoreKey) -> Option<SessionRecord> {
-        let Kept { record, end } = self.by_key.remove(key)?;
-        self.by_end.remove(&(end, number(*key)));
-        for place in places(&record) {
-            self.by_scope.remove(&place);
+        let Kept { record, expires_at } = self.by_key.remove(key)?;
+        self.by_expiry.remove(&(expires_at, number(*key)));
+        for position in positions(&record) {
+            self.by_scope.remove(&position);
         }
         Some(*record)
     }
@@ -85,7 +85,7 @@ impl Records {
         }
     }
 
-    /// The records of a scope behind `after`, the latest sign-in first.
+    /// Returns the records of a scope after the cursor, the latest sign-in first.
     pub(in crate::store::memory) fn latest(
         &self,
         scope: StoreKey,
@@ -95,48 +95,48 @@ impl Records {
         let latest = after.map_or(Bound::Included((scope, u64::MAX, u128::MAX)), |cursor| {
             Bound::Excluded((scope, cursor.at, cursor.id))
         });
-        let places = self.by_scope.range((Bound::Included((scope, 0, 0)), latest));
-        places.rev().filter_map(|&(_, _, key)| self.get(&key_of(key)))
+        let positions = self.by_scope.range((Bound::Included((scope, 0, 0)), latest));
+        positions.rev().filter_map(|&(_, _, key)| self.get(&key_of(key)))
     }
 
-    /// Clears some records that are over, and makes room for one more.
-    fn clear(&mut self, now: Timestamp, end_of: impl Fn(&SessionRecord) -> Timestamp) {
-        for _ in 0..LOOKED_AT {
-            let Some(&(end, number)) = self.by_end.first() else { return };
+    /// Removes some expired records, and makes room for one more.
+    fn make_room(&mut self, now: Timestamp, expiry: impl Fn(&SessionRecord) -> Timestamp) {
+        for _ in 0..CHECKED_PER_INSERTION {
+            let Some(&(end, number)) = self.by_expiry.first() else { return };
             if now < end && self.by_key.len() < self.capacity {
                 return;
             }
             let key = key_of(number);
             let Some(kept) = self.by_key.get_mut(&key) else { return };
-            let known = end_of(&kept.record);
+            let known = expiry(&kept.record);
             if known > end {
-                kept.end = known;
-                self.by_end.remove(&(end, number));
-                self.by_end.insert((known, number));
+                kept.expires_at = known;
+                self.by_expiry.remove(&(end, number));
+                self.by_expiry.insert((known, number));
             } else {
                 self.remove(&key);
             }
         }
         if self.by_key.len() >= self.capacity
-            && let Some(&(_, first)) = self.by_end.first()
+            && let Some(&(_, first)) = self.by_expiry.first()
         {
             self.remove(&key_of(first));
         }
     }
 }
 
-/// Where a record stands in the lists of its scopes.
-fn places(record: &SessionRecord) -> impl Iterator<Item = (u128, u64, u128)> + use<> {
+/// Returns the positions of a record in the lists of its scopes.
+fn positions(record: &SessionRecord) -> impl Iterator<Item = (u128, u64, u128)> + use<> {
     let (at, key) = (record.auth_time.as_millis(), number(record.key));
     record.scopes.keys().map(move |scope| (number(scope), at, key))
 }
 
-/// The place of a record in a list.
+/// Returns the cursor of a record.
 pub(in crate::store::memory) fn cursor(record: &SessionRecord) -> Cursor {
     Cursor::new(record.auth_time.as_millis(), number(record.key))
 }
 
-/// A key as it is ordered by.
+/// Returns a key as the number that it is ordered by.
 fn number(key: StoreKey) -> u128 {
     u128::from_be_bytes(*key.as_bytes())
 }
@@ -175,11 +175,11 @@ mod tests {
     }
 
     fn counts(records: &Records) -> [usize; 3] {
-        [records.by_key.len(), records.by_end.len(), records.by_scope.len() / 2]
+        [records.by_key.len(), records.by_expiry.len(), records.by_scope.len() / 2]
     }
 
     #[test]
-    fn p15_records_stay_within_the_capacity_and_the_first_to_end_goes() {
+    fn p15_records_stay_within_the_capacity_and_the_first_to_expire_is_evicted() {
         let mut records = Records::new(3);
         for (id, ends) in [(1, 900), (2, 700), (3, 800), (4, 999)] {
             records.insert(record(id, ends), Timestamp::EPOCH, |record| record.ends_at);
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn p15_records_that_are_over_are_cleared_and_active_ones_stay() {
+    fn p15_expired_records_are_removed_and_active_ones_are_kept() {
         let mut records = Records::new(100);
         for id in 0..50 {
             records.insert(record(id, 700), Timestamp::EPOCH, |record| record.ends_at);
@@ -204,7 +204,7 @@ mod tests {
         for id in 50..60 {
             records.insert(record(id, 900), Timestamp::from_millis(699), later);
         }
-        assert_eq!(counts(&records), [60; 3], "none is over");
+        assert_eq!(counts(&records), [60; 3], "no record has expired");
         for id in 60..70 {
             records.insert(record(id, 900), Timestamp::from_millis(700), later);
         }
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_replaced_or_removed_leaves_nothing_behind() {
+    fn a_replaced_or_removed_record_leaves_no_position() {
         let mut records = Records::new(10);
         records.insert(record(1, 900), Timestamp::EPOCH, |record| record.ends_at);
         records.insert(record(1, 950), Timestamp::EPOCH, |record| record.ends_at);
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_goes_on_behind_its_cursor() {
+    fn a_list_continues_after_its_cursor() {
         let mut records = Records::new(10);
         for id in 1..=5 {
             records.insert(record(id, 900), Timestamp::EPOCH, |record| record.ends_at);

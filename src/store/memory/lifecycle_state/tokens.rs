@@ -1,4 +1,4 @@
-//! The refresh tokens that were used.
+//! Used refresh tokens in memory.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -13,38 +13,39 @@ use crate::{
     time::Timestamp,
 };
 
-/// How many used tokens are remembered for each session that there is room for, on average.
-const TOKENS_A_SESSION: usize = 8;
+/// How many used tokens are kept for each session that there is room for, on average.
+const TOKENS_PER_SESSION: usize = 8;
 
-/// How many tokens past their time a use clears at most. More than one, or they would pile up.
-const CLEARED_AT_ONCE: usize = 16;
+/// How many expired tokens a use removes at most. More than one, or expired tokens would
+/// accumulate.
+const REMOVED_PER_USE: usize = 16;
 
-/// At most [`TOKENS_A_SESSION`] times the sessions that there is room for, whosever they are; a
-/// token is never forgotten before its time.
+/// At most [`TOKENS_PER_SESSION`] used tokens per session that there is room for, of all sessions
+/// together. A token is never removed before it expires.
 pub(in crate::store::memory) struct Tokens {
     capacity: usize,
     used: HashMap<StoreKey, Used, RandomState>,
     /// Unused successors, and the tokens that were exchanged for them.
     predecessors: HashMap<StoreKey, StoreKey, RandomState>,
-    /// Until when each used token is remembered.
+    /// Until when each used token is kept.
     by_time: BTreeSet<(Timestamp, [u8; 16])>,
 }
 
 struct Used {
     at: Timestamp,
-    /// Let go once it is used itself: it is most of what a token takes.
+    /// Dropped once it is used itself, because it is most of the memory of a token.
     successor: Option<Box<SuccessorPayloads>>,
     had_successor: bool,
 }
 
-/// All tokens that may be remembered are, and none may be forgotten yet.
+/// The number of used tokens is at its limit, and none has expired.
 #[derive(Debug)]
 pub(in crate::store::memory) struct NoRoom;
 
 impl Tokens {
     pub(super) fn new(max_sessions: usize) -> Self {
         Self {
-            capacity: max_sessions.saturating_mul(TOKENS_A_SESSION),
+            capacity: max_sessions.saturating_mul(TOKENS_PER_SESSION),
             used: HashMap::default(),
             predecessors: HashMap::default(),
             by_time: BTreeSet::new(),
@@ -63,7 +64,7 @@ impl Tokens {
 
     /// Makes room for one more token.
     pub(in crate::store::memory) fn make_room(&mut self, now: Timestamp) -> Result<(), NoRoom> {
-        for _ in 0..CLEARED_AT_ONCE {
+        for _ in 0..REMOVED_PER_USE {
             let Some(&(until, token)) = self.by_time.first() else { break };
             if now < until {
                 break;
@@ -77,7 +78,7 @@ impl Tokens {
         if self.used.len() < self.capacity { Ok(()) } else { Err(NoRoom) }
     }
 
-    /// Remembers `token` as used. There has to be room.
+    /// Records `token` as used. The caller has made room.
     pub(in crate::store::memory) fn consume(
         &mut self,
         token: StoreKey,
@@ -120,7 +121,7 @@ mod tests {
         Timestamp::from_millis(millis)
     }
 
-    /// Exchanges `id` for its next.
+    /// Exchanges the token `id` for the next one.
     fn exchange(tokens: &mut Tokens, id: u64, now: u64, until: u64) -> Result<(), NoRoom> {
         tokens.make_room(at(now))?;
         let next = SuccessorPayloads {
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn p15_a_used_token_is_not_forgotten_before_its_time() {
+    fn p15_a_used_token_is_kept_until_it_expires() {
         let mut tokens = Tokens::new(1);
         for id in 0..8 {
             exchange(&mut tokens, 10 * id, 1, 1000).expect("there is room");
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn p15_a_chain_of_tokens_keeps_one_successor_and_clears_itself() {
+    fn p15_a_chain_of_tokens_keeps_one_successor_and_removes_expired_tokens() {
         let mut tokens = Tokens::new(100);
         for id in 0..5_000 {
             exchange(&mut tokens, id, id, id + 50).expect("there is room");
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn forgetting_a_token_forgets_what_it_was_exchanged_for() {
+    fn an_expired_token_is_removed_with_its_successor() {
         let mut tokens = Tokens::new(100);
         exchange(&mut tokens, 1, 1, 10).expect("there is room");
         tokens.make_room(at(10)).expect("there is room");

@@ -25,25 +25,33 @@ fn touch(store: &MemoryStore, id: usize, now: Timestamp) -> TouchOutcome {
     touch_with(store, id, Touch { now, token_activity: BEGIN, idle: IDLE, known_only: false })
 }
 
-/// A touch with a token minted this instant.
+/// A touch with a token minted at `now`.
 fn touch_fresh(store: &MemoryStore, id: usize, now: Timestamp) -> TouchOutcome {
     touch_with(store, id, Touch { now, token_activity: now, idle: IDLE, known_only: false })
 }
 
 fn touch_with(store: &MemoryStore, id: usize, touch: Touch) -> TouchOutcome {
-    store.touch(key(id), touch).try_ready().expect("at hand").expect("memory never fails a touch")
+    store
+        .touch(key(id), touch)
+        .try_ready()
+        .expect("a memory store answers at once")
+        .expect("memory never fails a touch")
 }
 
 fn get(store: &MemoryStore, id: usize) -> StoredSession {
-    store.get(key(id)).try_ready().expect("at hand").expect("memory never fails a get")
+    store
+        .get(key(id))
+        .try_ready()
+        .expect("a memory store answers at once")
+        .expect("memory never fails a get")
 }
 
 fn end(store: &MemoryStore, id: usize, until: Timestamp) -> Result<(), StoreError> {
-    store.write_tombstone(key(id), until).try_ready().expect("at hand")
+    store.write_tombstone(key(id), until).try_ready().expect("a memory store answers at once")
 }
 
 #[test]
-fn a_touch_answers_with_the_activity_before_it() {
+fn a_touch_returns_the_previous_activity() {
     let store = MemoryStore::new();
     assert_eq!(get(&store, 1), StoredSession::Unknown);
     assert_eq!(touch(&store, 1, after(5)), TouchOutcome::Active(None));
@@ -53,20 +61,21 @@ fn a_touch_answers_with_the_activity_before_it() {
 }
 
 #[test]
-fn the_idle_deadline_is_over_at_its_very_millisecond() {
-    for (millis, alive) in [(1_199_999, true), (1_200_000, false), (1_200_001, false)] {
+fn a_session_is_idle_at_the_millisecond_of_its_deadline() {
+    for (millis, is_active) in [(1_199_999, true), (1_200_000, false), (1_200_001, false)] {
         let store = MemoryStore::new();
         touch(&store, 1, BEGIN);
         let expected =
-            if alive { TouchOutcome::Active(Some(BEGIN)) } else { TouchOutcome::Idle(BEGIN) };
+            if is_active { TouchOutcome::Active(Some(BEGIN)) } else { TouchOutcome::Idle(BEGIN) };
         assert_eq!(touch(&store, 1, after(millis)), expected, "known, {millis} ms");
-        let expected = if alive { TouchOutcome::Active(None) } else { TouchOutcome::Idle(BEGIN) };
+        let expected =
+            if is_active { TouchOutcome::Active(None) } else { TouchOutcome::Idle(BEGIN) };
         assert_eq!(touch(&store, 2, after(millis)), expected, "unknown, {millis} ms");
     }
 }
 
 #[test]
-fn a_touch_that_comes_too_late_records_nothing() {
+fn a_touch_after_the_deadline_records_nothing() {
     let store = MemoryStore::new();
     touch(&store, 1, BEGIN);
     assert_eq!(touch(&store, 1, after(1_300_000)), TouchOutcome::Idle(BEGIN));
@@ -77,7 +86,7 @@ fn a_touch_that_comes_too_late_records_nothing() {
 }
 
 #[test]
-fn the_later_of_stored_and_token_activity_counts() {
+fn the_later_of_stored_and_token_activity_applies() {
     let store = MemoryStore::new();
     touch(&store, 1, BEGIN);
     let minted = after(1_000_000);
@@ -90,7 +99,7 @@ fn the_later_of_stored_and_token_activity_counts() {
 }
 
 #[test]
-fn p12_a_clock_that_steps_back_never_lowers_the_last_activity() {
+fn p12_a_clock_that_is_set_back_never_lowers_the_last_activity() {
     let store = MemoryStore::new();
     touch(&store, 1, after(5_000));
     assert_eq!(touch(&store, 1, after(1_000)), TouchOutcome::Active(Some(after(5_000))));
@@ -98,7 +107,7 @@ fn p12_a_clock_that_steps_back_never_lowers_the_last_activity() {
 }
 
 #[test]
-fn p13_the_ends_of_time_do_not_overflow() {
+fn p13_extreme_instants_do_not_overflow() {
     let store = MemoryStore::new();
     let never = Touch {
         now: Timestamp::MAX,
@@ -121,7 +130,7 @@ fn p13_the_ends_of_time_do_not_overflow() {
 }
 
 #[test]
-fn p13_a_tombstone_without_an_end_is_kept() {
+fn p13_a_tombstone_that_never_expires_is_kept() {
     let store = MemoryStore::with_capacity(500);
     touch(&store, 1, BEGIN);
     for id in [1, 2] {
@@ -132,7 +141,7 @@ fn p13_a_tombstone_without_an_end_is_kept() {
 }
 
 #[test]
-fn an_end_is_final_known_or_not() {
+fn a_tombstone_is_final_for_known_and_unknown_sessions() {
     let store = MemoryStore::new();
     touch(&store, 1, BEGIN);
     for id in [1, 2] {
@@ -141,14 +150,14 @@ fn an_end_is_final_known_or_not() {
         assert_eq!(
             touch_fresh(&store, id, after(200)),
             TouchOutcome::Ended,
-            "past its time, unswept"
+            "expired and not removed yet"
         );
         assert_eq!(get(&store, id), StoredSession::Ended);
     }
     assert_eq!(store.len(), 2);
 }
 
-/// Sends 200 new sessions through a store of few parts: enough for each part to be swept.
+/// Inserts 200 new sessions into a store of few parts: enough to sweep each part.
 fn sweep(store: &MemoryStore, now: Timestamp) {
     (1_000..1_200).for_each(|id| {
         let id = id + usize::try_from(now.since(BEGIN).as_millis()).expect("small") * 1_000;
@@ -157,7 +166,7 @@ fn sweep(store: &MemoryStore, now: Timestamp) {
 }
 
 #[test]
-fn p15_sweeps_forget_what_has_lapsed_and_only_that() {
+fn p15_sweeps_remove_expired_entries_only() {
     let store = MemoryStore::with_capacity(500);
     touch(&store, 1, BEGIN);
     touch(&store, 2, after(1));
@@ -172,7 +181,7 @@ fn p15_sweeps_forget_what_has_lapsed_and_only_that() {
 }
 
 #[test]
-fn the_later_end_of_a_tombstone_holds() {
+fn the_later_expiry_of_a_tombstone_applies() {
     let store = MemoryStore::with_capacity(500);
     for until in [after(10), after(30), after(20)] {
         end(&store, 1, until).expect("there is room");
@@ -184,7 +193,7 @@ fn the_later_end_of_a_tombstone_holds() {
 }
 
 #[test]
-fn a_sweep_goes_by_the_longest_idle_timeout_rounded_up() {
+fn a_sweep_uses_the_longest_idle_timeout_rounded_up() {
     let store = MemoryStore::with_capacity(500);
     let with = |idle| Touch { now: BEGIN, token_activity: BEGIN, idle, known_only: false };
     touch_with(&store, 1, with(Duration::from_millis(1_500)));
@@ -205,12 +214,12 @@ fn p15_many_ids_stay_within_the_capacity() {
         assert_eq!(touch_fresh(&store, id, after(id as u64)), TouchOutcome::Active(None));
         assert!(store.len() <= 1_000);
     }
-    assert!(store.len() > 900, "room is not made in excess");
+    assert!(store.len() > 900, "few entries are evicted at once");
     assert_eq!(get(&store, 19_999), StoredSession::Active(after(19_999)));
 }
 
 #[test]
-fn p15_the_longest_inactive_make_room() {
+fn p15_the_oldest_activity_is_evicted_first() {
     let store = MemoryStore::with_capacity(100);
     (0..100).for_each(|id| {
         touch(&store, id, after(id as u64));
@@ -223,7 +232,7 @@ fn p15_the_longest_inactive_make_room() {
 }
 
 #[test]
-fn p15_what_has_lapsed_makes_room_before_what_lives() {
+fn p15_expired_entries_are_removed_before_active_ones_are_evicted() {
     let store = MemoryStore::with_capacity(2);
     touch_fresh(&store, 1, BEGIN);
     touch_with(
@@ -249,18 +258,18 @@ fn p22_a_tombstone_is_never_evicted() {
     (1_000..20_000).for_each(|id| {
         touch_fresh(&store, id, after(id as u64));
     });
-    (900..1_000).for_each(|id| end(&store, id, LATER).expect("activity makes room"));
+    (900..1_000).for_each(|id| end(&store, id, LATER).expect("an activity is evicted"));
     assert!((0..1_000).all(|id| get(&store, id) == StoredSession::Ended));
     assert_eq!(store.len(), 1_000);
 }
 
 #[test]
-fn p22_without_room_an_end_fails_and_a_touch_goes_by_its_token() {
+fn p22_without_room_a_tombstone_fails_and_a_touch_uses_its_token() {
     for store in [MemoryStore::with_capacity(0), MemoryStore::with_capacity(3)] {
         let full = store.table.capacity();
         (0..full).for_each(|id| end(&store, id, after(5_000)).expect("there is room"));
         end(&store, 7, after(5_000)).expect_err("there is no room");
-        (0..full).for_each(|id| end(&store, id, after(6_000)).expect("it stands already"));
+        (0..full).for_each(|id| end(&store, id, after(6_000)).expect("the tombstone exists"));
         assert_eq!(touch_fresh(&store, 7, after(1)), TouchOutcome::Active(None));
         assert_eq!(touch(&store, 7, after(1_200_000)), TouchOutcome::Idle(BEGIN));
         assert_eq!(get(&store, 7), StoredSession::Unknown);
@@ -269,7 +278,7 @@ fn p22_without_room_an_end_fails_and_a_touch_goes_by_its_token() {
 }
 
 #[test]
-fn p22_tombstones_past_their_time_make_room_again() {
+fn p22_expired_tombstones_make_room() {
     let store = MemoryStore::with_capacity(3);
     (0..3).for_each(|id| end(&store, id, after(5_000)).expect("there is room"));
     touch_fresh(&store, 7, after(4_999));
@@ -280,9 +289,9 @@ fn p22_tombstones_past_their_time_make_room_again() {
 }
 
 #[test]
-fn p04_after_an_end_no_touch_answers_live() {
+fn p04_no_touch_is_active_after_a_tombstone() {
     let store = MemoryStore::with_capacity(320);
-    // So that every end of an unknown session has to evict.
+    // Every tombstone of an unknown session has to evict an entry.
     (1_000..1_320).for_each(|id| {
         touch_fresh(&store, id, BEGIN);
     });
@@ -301,7 +310,7 @@ fn p04_after_an_end_no_touch_answers_live() {
                 });
             }
             start.wait();
-            end(&store, id, LATER).expect("activity gives way");
+            end(&store, id, LATER).expect("an activity is evicted");
             ended.store(true, SeqCst);
         });
         assert_eq!(get(&store, id), StoredSession::Ended);

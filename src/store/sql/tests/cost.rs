@@ -1,10 +1,10 @@
-//! What operations cost, in statements.
+//! The cost of operations in statements.
 
 use super::*;
 use crate::policy::TimeoutOverrides;
 use crate::store::{ListQuery, OverridesChange, SessionStore as _, StoredSession, TouchOutcome};
 
-/// The statements that `asked` sends.
+/// Returns how many statements `asked` sends, and its answer.
 async fn cost<T>(store: &SqlStore, asked: impl Future<Output = Result<T, StoreError>>) -> (u64, T) {
     let before = store.statements();
     let answer = asked.await.expect("the store answers");
@@ -12,27 +12,27 @@ async fn cost<T>(store: &SqlStore, asked: impl Future<Output = Result<T, StoreEr
 }
 
 #[tokio::test]
-async fn p24_a_hundred_requests_at_one_time_cost_two_statements() {
-    for home in Home::all().await {
-        let store = home.node(&clock()).await;
+async fn p24_a_hundred_concurrent_requests_cost_two_statements() {
+    for database in TestDatabase::all().await {
+        let store = database.node(&clock()).await;
         let before = store.statements();
         let requests = (0..100).map(|_| tokio::spawn(store.touch(key("s"), touch(NOW))));
         for request in requests.collect::<Vec<_>>() {
-            let touched = request.await.expect("it ends").expect("the store answers");
+            let touched = request.await.expect("the task completes").expect("the store answers");
             assert!(matches!(touched, TouchOutcome::Active(_)));
         }
         assert_eq!(store.statements() - before, 2, "{store:?}");
-        home.leave().await;
+        database.remove().await;
     }
 }
 
 #[tokio::test]
-async fn p24_an_activity_is_written_once_an_interval() {
-    for home in Home::all().await {
+async fn p24_activity_is_written_once_per_touch_interval() {
+    for database in TestDatabase::all().await {
         let (clock, other_clock) = (clock(), clock());
-        let store = home.node(&clock).await;
+        let store = database.node(&clock).await;
         begin(&store, "s").await;
-        let other = home.node(&other_clock).await;
+        let other = database.node(&other_clock).await;
         let mut seen = NOW;
         for (after, statements) in [(0, 0), (9_999, 0), (10_000, 1), (19_999, 0), (20_000, 1)] {
             let now = NOW + Duration::from_millis(after);
@@ -41,19 +41,19 @@ async fn p24_an_activity_is_written_once_an_interval() {
             seen = now;
         }
         assert_eq!(cost(&store, store.get(key("s"))).await, (0, StoredSession::Active(seen)));
-        // Another node asks once, and writes nothing that was just written.
+        // Another node reads once, and does not write within the interval.
         let now = seen + Duration::from_secs(1);
         let answer = cost(&other, other.touch(key("s"), touch(now))).await;
         assert_eq!(answer, (1, TouchOutcome::Active(Some(seen))));
         assert_eq!(cost(&other, other.get(key("s"))).await, (0, StoredSession::Active(now)));
-        home.leave().await;
+        database.remove().await;
     }
 }
 
 #[tokio::test]
-async fn a_coalesced_activity_counts_to_the_millisecond() {
-    for home in Home::all().await {
-        let store = home.node(&clock()).await;
+async fn an_unwritten_activity_counts_to_the_millisecond() {
+    for database in TestDatabase::all().await {
+        let store = database.node(&clock()).await;
         begin(&store, "s").await;
         let last = NOW + INTERVAL - Duration::from_millis(1);
         store.touch(key("s"), touch(last)).await.expect("the store answers");
@@ -63,16 +63,16 @@ async fn a_coalesced_activity_counts_to_the_millisecond() {
         assert_eq!(touched.expect("the store answers"), TouchOutcome::Idle(last));
         let touched = store.touch(key("s"), touch(in_time)).await;
         assert_eq!(touched.expect("the store answers"), TouchOutcome::Active(Some(last)));
-        home.leave().await;
+        database.remove().await;
     }
 }
 
 #[tokio::test]
-async fn what_each_operation_costs() {
-    for home in Home::all().await {
-        let is_postgres = home.schema.is_some();
+async fn each_operation_costs_few_statements() {
+    for database in TestDatabase::all().await {
+        let is_postgres = database.schema.is_some();
         let lock = u64::from(is_postgres);
-        let store = home.node(&clock()).await;
+        let store = database.node(&clock()).await;
         let begun = store.begin(record("s"), audit("session_started"));
         assert_eq!(cost(&store, begun).await.0, 4 + lock, "begin");
         let query = query("s", "r1");
@@ -96,7 +96,7 @@ async fn what_each_operation_costs() {
         let (statements, page) = cost(&store, listed).await;
         assert_eq!((statements, page.items.len()), (1, 1), "sessions");
         assert_eq!(cost(&store, store.session(key("s"), NOW)).await.0, 1, "session");
-        let account = scopes().account.expect("there is one");
+        let account = scopes().account.expect("it exists");
         assert_eq!(
             cost(&store, store.active_users(account, 5, NOW).expect("it has a query")).await.0,
             1,
@@ -110,13 +110,13 @@ async fn what_each_operation_costs() {
         };
         assert_eq!(cost(&store, store.set_overrides(change)).await, (2 + 5 + 1, true), "change");
         assert_eq!(cost(&store, store.overrides(account)).await.0, 1, "overrides");
-        let revoked = store.revoke_all(everywhere(Exempt::None));
+        let revoked = store.revoke_all(of_user(Exempt::None));
         assert_eq!(cost(&store, revoked).await, (2 + 5 + lock, 1), "revoke_all");
-        let revoked = store.revoke_all(everywhere(Exempt::None));
+        let revoked = store.revoke_all(of_user(Exempt::None));
         assert_eq!(cost(&store, revoked).await, (2 + 4 + lock, 0), "revoke_all again");
         let records = vec![audit("a"); 100].into();
         assert_eq!(cost(&store, store.append_audit(records)).await.0, 2 + 2, "append");
         assert_eq!(cost(&store, store.audit_log(scope, ListQuery::first(100))).await.0, 1, "log");
-        home.leave().await;
+        database.remove().await;
     }
 }

@@ -1,4 +1,4 @@
-//! What the two databases are made to agree on.
+//! What SQLite and Postgres have in common.
 
 use std::error::Error as _;
 
@@ -7,39 +7,39 @@ use crate::audit::ActivityEntry;
 use crate::store::{Cursor, ListQuery, Page, SessionStore as _};
 
 #[tokio::test]
-async fn p10_an_error_names_no_address_and_no_value() {
+async fn p10_an_error_contains_no_address_and_no_value() {
     let nowhere = "postgres://admin:hunter2@127.0.0.1:1/secrets";
     let error = SqlStore::connect(nowhere).await.expect_err("nobody listens there");
-    for home in Home::all().await {
-        let store = home.bare_node(&clock()).await;
+    for database in TestDatabase::all().await {
+        let store = database.unmigrated_node(&clock()).await;
         let missing = store.write_tombstone(key("s"), NOW).await.expect_err("there are no tables");
         for error in [&error, &missing] {
             let said = format!("{error} {error:?} {:?}", error.source());
-            for secret in ["hunter2", "admin", "127.0.0.1", "secrets", "tss_", &home.address] {
+            for secret in ["hunter2", "admin", "127.0.0.1", "secrets", "tss_", &database.address] {
                 assert!(!said.contains(secret), "{said}");
             }
         }
-        assert!(!format!("{store:?}").contains(&home.address));
-        home.leave().await;
+        assert!(!format!("{store:?}").contains(&database.address));
+        database.remove().await;
     }
 }
 
 #[tokio::test]
-async fn a_store_in_memory_is_refused() {
+async fn a_sqlite_database_in_memory_is_an_error() {
     assert!(SqlStore::connect("sqlite::memory:").await.is_err());
 }
 
 #[tokio::test]
-async fn pages_of_one_instant_are_cut_by_the_key_as_a_number() {
-    for home in Home::all().await {
-        let store = home.node(&clock()).await;
+async fn sessions_of_one_instant_are_paged_by_their_key() {
+    for database in TestDatabase::all().await {
+        let store = database.node(&clock()).await;
         let number = |id: u128| StoreKey::from_bytes(id.to_be_bytes());
         let ids = [0, 1, 255, 256, 1 << 127, u128::MAX];
         for id in ids {
             let record = SessionRecord { key: number(id), ..record(&id.to_string()) };
-            store.begin(record, audit("session_started")).await.expect("it begins");
+            store.begin(record, audit("session_started")).await.expect("the transaction begins");
         }
-        let scope = Scope::Account(scopes().account.expect("there is one"));
+        let scope = Scope::Account(scopes().account.expect("it exists"));
         let mut listed = Vec::new();
         let mut query = ListQuery::first(4);
         loop {
@@ -51,33 +51,33 @@ async fn pages_of_one_instant_are_cut_by_the_key_as_a_number() {
             query = ListQuery::first(4).after(next);
         }
         assert_eq!(listed, ids.map(number).into_iter().rev().collect::<Vec<_>>());
-        home.leave().await;
+        database.remove().await;
     }
 }
 
 #[tokio::test]
-async fn instants_that_never_come_are_kept() {
-    for home in Home::all().await {
-        let store = home.node(&clock()).await;
+async fn instants_that_never_come_are_stored() {
+    for database in TestDatabase::all().await {
+        let store = database.node(&clock()).await;
         let endless = SessionRecord {
             idle: Duration::from_millis(u64::MAX),
             ends_at: Timestamp::MAX,
             ..record("s")
         };
         let begun = store.begin(endless.clone(), audit("session_started")).await;
-        assert_eq!(begun.expect("it begins"), NOW);
+        assert_eq!(begun.expect("the transaction begins"), NOW);
         let found = store.session(key("s"), NOW).await.expect("the store answers");
         assert_eq!(found, Some(endless));
-        store.write_tombstone(key("s"), Timestamp::MAX).await.expect("it ends");
-        home.leave().await;
+        store.write_tombstone(key("s"), Timestamp::MAX).await.expect("the task completes");
+        database.remove().await;
     }
 }
 
 #[tokio::test]
-async fn a_log_is_read_by_scope_and_forgets_by_age() {
-    for home in Home::all().await {
-        let store = home.node(&clock()).await;
-        let account = scopes().account.expect("there is one");
+async fn a_log_is_read_by_scope_and_removes_old_rows() {
+    for database in TestDatabase::all().await {
+        let store = database.node(&clock()).await;
+        let account = scopes().account.expect("it exists");
         let later = NOW + DAY * 90;
         let mut records = ["of_ada", "of_acme", "of_nobody"].map(audit);
         records[1].subject = AuditSubject::from_scope(Scope::Account(account));
@@ -107,10 +107,10 @@ async fn a_log_is_read_by_scope_and_forgets_by_age() {
             let page = store.activity_log(everything, ListQuery::first(9)).await;
             page.expect("the store answers").items
         };
-        assert_eq!(activities().await, [entry.clone()], "each log has its own age");
+        assert_eq!(activities().await, std::slice::from_ref(&entry), "each log has its own age");
         let newer = ActivityEntry { at: later + Duration::from_millis(1), ..entry };
         store.append_activity([newer.clone()].into()).await.expect("the store answers");
         assert_eq!(activities().await, [newer]);
-        home.leave().await;
+        database.remove().await;
     }
 }
