@@ -70,7 +70,8 @@
 //!
 //! Each event is an [`AuditRecord`](crate::audit::AuditRecord): the time, the typed
 //! [`AuditEvent`](crate::audit::AuditEvent), the subject and, if it is somebody else, the actor. Subject
-//! and actor are digests; the plain `sub` is an opt-in.
+//! and actor are digests; the plain `sub` is an opt-in. `.actor(&session)` on `revoke`, `revoke_all`
+//! and `change_account_policy` names who did it.
 //!
 //! Every sink receives every record: `tracing` always, the log of the lifecycle store if it keeps
 //! one, and the sinks that you add. Between the request and each sink is a
