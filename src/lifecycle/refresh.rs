@@ -238,11 +238,7 @@ impl Exchange<'_> {
         let limits = Timeouts::effective(token.claims(), &policy);
         let seen = if self.is_activity { Seen::AtMint } else { Seen::Earlier(last_activity) };
         let access = rules::successor_times(token.claims(), &policy, self.now);
-        let exp = if self.is_activity {
-            rules::refresh_exp(token.claims(), &policy, self.now)
-        } else {
-            token.claims().exp
-        };
+        let exp = rules::refresh_exp(token.claims(), &policy);
         let refresh = rules::TokenTimes { exp, ..access };
         let id = new_id();
         SuccessorPayloads::new(

@@ -183,10 +183,7 @@ impl<'a> Start<'a> {
             |claims: &SessionClaims| NewToken { claims, aud, app: app.as_ref() }.payload();
         let access = payload(&claims);
         let refresh = lifecycle.reuse_grace.map(|_| {
-            payload(&SessionClaims {
-                exp: rules::refresh_exp(&claims, &policy, now),
-                ..claims.clone()
-            })
+            payload(&SessionClaims { exp: rules::refresh_exp(&claims, &policy), ..claims.clone() })
         });
         let grant = Grant::sign(&lifecycle.verifier, &access, refresh.as_deref(), &policy, now)
             .map_err(StartError::Key)?;

@@ -7,8 +7,9 @@ use crate::{policy::Policy, time::Timestamp};
 
 /// The status of the session of a refresh token with `claims` at `now`.
 ///
-/// The `exp` of the token is the earlier of the session's two deadlines when it was minted. Past it
-/// the session has expired: by the idle timeout, unless the absolute deadline has passed.
+/// The `exp` of a refresh token is the absolute deadline of its session. Idle is measured from the
+/// last activity of the session, as for any request: an active user whose access token expired gets
+/// the next one, however old the refresh token is (P33).
 pub(crate) fn refresh_status(
     claims: &SessionClaims,
     last_activity: Timestamp,
@@ -18,9 +19,9 @@ pub(crate) fn refresh_status(
     if let Some(invalid) = invalid_time(claims, policy, now) {
         return SessionStatus::Invalid(invalid);
     }
-    let limits = Timeouts::effective(claims, policy);
-    let absolute = claims.auth_time + limits.absolute;
-    let idle = (last_activity + limits.idle).min(claims.exp);
+    let timeouts = Timeouts::effective(claims, policy);
+    let absolute = (claims.auth_time + timeouts.absolute).min(claims.exp);
+    let idle = last_activity + timeouts.idle;
     let (reason, until) = if idle < absolute {
         (ExpiryReason::Idle, idle)
     } else {
@@ -33,11 +34,10 @@ pub(crate) fn refresh_status(
     }
 }
 
-/// The `exp` of a refresh token minted by an activity at `now`: the earlier of both deadlines.
+/// The `exp` of a refresh token: the absolute deadline of its session.
 #[must_use]
-pub(crate) fn refresh_exp(claims: &SessionClaims, policy: &Policy, now: Timestamp) -> Timestamp {
-    let deadlines = Deadlines::new(claims, Some(now), policy);
-    deadlines.absolute.min(deadlines.idle.unwrap_or(Timestamp::MAX)).floor_to_secs()
+pub(crate) fn refresh_exp(claims: &SessionClaims, policy: &Policy) -> Timestamp {
+    Deadlines::new(claims, None, policy).absolute.floor_to_secs()
 }
 
 #[cfg(test)]
@@ -56,63 +56,63 @@ mod tests {
     /// Idle timeout 1 h, absolute timeout 4 h.
     fn policy() -> Policy {
         let builder = Policy::builder().idle_timeout(Duration::from_secs(HOUR));
-        builder.absolute_timeout(Duration::from_secs(4 * HOUR)).build().expect("it agrees")
+        builder.absolute_timeout(Duration::from_secs(4 * HOUR)).build().expect("a legal policy")
     }
 
     fn token(exp: u64) -> SessionClaims {
         SessionClaims::new("ada", "s", at(0), at(exp))
     }
 
-    fn judged(claims: &SessionClaims, seen: u64, now: Timestamp) -> Option<ExpiryReason> {
-        match refresh_status(claims, at(seen), &policy(), now) {
+    fn expiry(claims: &SessionClaims, last_activity: u64, now: Timestamp) -> Option<ExpiryReason> {
+        match refresh_status(claims, at(last_activity), &policy(), now) {
             SessionStatus::Expired(reason) => Some(reason),
             _ => None,
         }
     }
 
     #[test]
-    fn each_deadline_is_over_at_its_own_millisecond() {
+    fn p33_a_refresh_token_expires_with_its_session() {
         let millisecond = Duration::from_millis(1);
-        for (exp, seen, deadline, reason) in [
-            (HOUR, 0, HOUR, ExpiryReason::Idle),
-            // Activity of the access token does not lengthen the refresh token.
-            (HOUR, HOUR / 2, HOUR, ExpiryReason::Idle),
-            (3 * HOUR, HOUR, 2 * HOUR, ExpiryReason::Idle),
+        for (exp, last_activity, deadline, reason) in [
+            (4 * HOUR, 0, HOUR, ExpiryReason::Idle),
+            (4 * HOUR, HOUR / 2, HOUR + HOUR / 2, ExpiryReason::Idle),
+            (4 * HOUR, 2 * HOUR, 3 * HOUR, ExpiryReason::Idle),
             (4 * HOUR, 4 * HOUR - 1, 4 * HOUR, ExpiryReason::Absolute),
             (9 * HOUR, 4 * HOUR - 1, 4 * HOUR, ExpiryReason::Absolute),
             (4 * HOUR, 3 * HOUR, 4 * HOUR, ExpiryReason::Absolute),
+            // An adopted token keeps its own `exp`.
+            (2 * HOUR, 2 * HOUR - 1, 2 * HOUR, ExpiryReason::Absolute),
         ] {
             let claims = token(exp);
-            assert_eq!(judged(&claims, seen, at(deadline) - millisecond), None);
-            assert_eq!(judged(&claims, seen, at(deadline)), Some(reason));
-            assert_eq!(judged(&claims, seen, at(deadline) + millisecond), Some(reason));
+            assert_eq!(expiry(&claims, last_activity, at(deadline) - millisecond), None);
+            assert_eq!(expiry(&claims, last_activity, at(deadline)), Some(reason));
+            assert_eq!(expiry(&claims, last_activity, at(deadline) + millisecond), Some(reason));
         }
     }
 
     #[test]
-    fn p20_a_shortened_policy_reaches_it_and_a_lengthened_one_does_not() {
+    fn p20_a_shortened_policy_applies_and_a_lengthened_one_does_not() {
         let mut claims = token(4 * HOUR);
         claims.idle_max = Some(Duration::from_secs(3 * HOUR));
-        assert_eq!(judged(&claims, 0, at(HOUR)), Some(ExpiryReason::Idle));
+        assert_eq!(expiry(&claims, 0, at(HOUR)), Some(ExpiryReason::Idle));
         claims.idle_max = Some(Duration::from_secs(HOUR / 2));
-        assert_eq!(judged(&claims, 0, at(HOUR / 2)), Some(ExpiryReason::Idle));
+        assert_eq!(expiry(&claims, 0, at(HOUR / 2)), Some(ExpiryReason::Idle));
         claims.abs_max = Some(Duration::from_secs(2 * HOUR));
         claims.idle_max = None;
-        assert_eq!(judged(&claims, 2 * HOUR - 1, at(2 * HOUR)), Some(ExpiryReason::Absolute));
+        assert_eq!(expiry(&claims, 2 * HOUR - 1, at(2 * HOUR)), Some(ExpiryReason::Absolute));
     }
 
     #[test]
-    fn a_successor_ends_with_the_earlier_deadline() {
-        assert_eq!(refresh_exp(&token(HOUR), &policy(), at(60)), at(HOUR + 60));
-        assert_eq!(refresh_exp(&token(HOUR), &policy(), at(4 * HOUR - 60)), at(4 * HOUR));
+    fn p33_a_successor_expires_at_the_absolute_deadline() {
+        assert_eq!(refresh_exp(&token(HOUR), &policy()), at(4 * HOUR));
     }
 
     #[test]
-    fn p12_a_token_from_the_future_is_impossible() {
+    fn p12_a_token_from_the_future_is_invalid() {
         let mut claims = token(4 * HOUR);
         claims.iat = at(HOUR);
         let now = at(HOUR) - Duration::from_secs(5);
-        assert_eq!(judged(&claims, 0, now), None);
+        assert_eq!(expiry(&claims, 0, now), None);
         let earlier = now - Duration::from_millis(1);
         assert_eq!(
             refresh_status(&claims, at(0), &policy(), earlier),

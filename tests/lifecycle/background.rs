@@ -1,6 +1,6 @@
 //! Background refreshes, which are not activity.
 
-use tower_sliding_session::{Grant, RejectionKind};
+use tower_sliding_session::{Grant, Policy, RejectionKind};
 
 use crate::{
     client::{
@@ -63,7 +63,7 @@ pub(crate) async fn p17_activity_after_a_background_refresh_is_recorded(store: S
     assert_eq!(record(&stack, &grant).await.expect("the session is active").last_seen, BEGIN + DAY);
     let grant = in_background(stack.at(2 * DAY), &grant).await;
     assert_eq!(claims(grant.access_token())["seen"], (BEGIN + DAY).as_secs());
-    assert_eq!(claims(refresh_token(&grant))["exp"], (BEGIN + 4 * DAY).as_secs());
+    assert_eq!(claims(refresh_token(&grant))["exp"], (BEGIN + 14 * DAY).as_secs());
 }
 
 pub(crate) async fn p17_a_background_refresh_keeps_the_last_activity_of_requests(store: Store) {
@@ -73,7 +73,7 @@ pub(crate) async fn p17_a_background_refresh_keeps_the_last_activity_of_requests
     let next = in_background(stack.at(2 * DAY), &grant).await;
     assert_eq!(claims(next.access_token())["seen"], (BEGIN + DAY).as_secs());
     assert_eq!(next.idle_expires_at(), BEGIN + 4 * DAY);
-    assert_eq!(claims(refresh_token(&next))["exp"], (BEGIN + 3 * DAY).as_secs());
+    assert_eq!(claims(refresh_token(&next))["exp"], (BEGIN + 14 * DAY).as_secs());
     assert_eq!(asked(stack.at(4 * DAY), &next).await, Some(IDLE));
 }
 
@@ -84,4 +84,23 @@ pub(crate) async fn p17_replays_of_a_background_refresh_are_not_activity(store: 
     stack.clock.advance(MILLI);
     assert_eq!(refreshed(&stack, &grant).await, next);
     assert_eq!(record(&stack, &next).await.expect("the session is active").last_seen, BEGIN);
+}
+
+pub(crate) async fn p33_a_user_active_every_five_minutes_is_refreshed_under_the_default_policy(
+    store: Store,
+) {
+    let policy = Policy::builder().renew(false).build().expect("a legal configuration");
+    let stack = service_of(policy, &store, |builder| builder);
+    let mut grant = ada(&stack).await;
+    for minutes in (5..12 * 60).step_by(5) {
+        stack.at(minutes * MINUTE);
+        if let Some(rejected) = asked(&stack, &grant).await {
+            assert_eq!(rejected, RejectionKind::TokenExpired, "after {minutes} minutes");
+            grant = refreshed(&stack, &grant).await;
+            assert_eq!(asked(&stack, &grant).await, None, "after {minutes} minutes");
+        }
+    }
+    stack.at(12 * HOUR);
+    let refused = refused(&stack, refresh_token(&grant)).await;
+    assert_eq!(refused, RejectionKind::SessionExpiredAbsolute);
 }

@@ -55,7 +55,7 @@ pub(crate) async fn an_adopted_refresh_token_becomes_a_session(store: Store) {
         assert_eq!((&token["sub"], &token["tenant"]), (&json!("ada"), &json!("acme")));
     }
     assert_eq!(read[0]["exp"], (BEGIN + HOUR + 15 * MINUTE).as_secs());
-    assert_eq!(read[1]["exp"], (BEGIN + HOUR + 3 * DAY).as_secs());
+    assert_eq!(read[1]["exp"], (BEGIN + 14 * DAY).as_secs());
     assert_eq!(first.absolute_expires_at(), BEGIN + 14 * DAY);
     let scope = stack.sessions.user_scope(Some("acme"), "ada");
     let page =

@@ -35,7 +35,7 @@ pub(crate) async fn both_tokens_carry_the_timeouts(store: Store) {
         assert_eq!((&token["sub"], &token["tenant"]), (&json!("ada"), &json!("acme")));
         assert_eq!((&token["sid"], &token["epoch"]), (&access["sid"], &json!(BEGIN.as_millis())));
     }
-    assert_eq!((&access["exp"], &refresh["exp"]), (&json!(now + 900), &json!(now + 259_200)));
+    assert_eq!((&access["exp"], &refresh["exp"]), (&json!(now + 900), &json!(now + 14 * 86_400)));
     assert_ne!(access["jti"], refresh["jti"]);
 }
 
@@ -51,7 +51,7 @@ pub(crate) async fn a_refresh_keeps_sign_in_time_timeouts_and_claims(store: Stor
         let now = (BEGIN + turn * HOUR).as_secs();
         for (old, new, exp) in [
             (first.access_token(), next.access_token(), now + 900),
-            (refresh_token(&first), refresh_token(&next), now + 259_200),
+            (refresh_token(&first), refresh_token(&next), (BEGIN + 14 * DAY).as_secs()),
         ] {
             let (mut old, new) = (claims(old), claims(new));
             assert_ne!(old["jti"], new["jti"]);

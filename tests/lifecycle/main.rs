@@ -67,6 +67,7 @@ macro_rules! lifecycle {
                     p17_activity_after_a_background_refresh_is_recorded
                     p17_a_background_refresh_keeps_the_last_activity_of_requests
                     p17_replays_of_a_background_refresh_are_not_activity
+                    p33_a_user_active_every_five_minutes_is_refreshed_under_the_default_policy
                 }
                 changed_policies {
                     p20_a_shortened_policy_reaches_live_sessions_at_their_next_request
