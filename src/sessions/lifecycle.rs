@@ -1,4 +1,4 @@
-//! The session's life around its requests, as the hub offers it.
+//! Sign-in, refresh, revocation, lists and account policies, as the hub offers them.
 
 use super::SlidingSessions;
 #[cfg(feature = "axum-router")]
@@ -18,28 +18,27 @@ use crate::{
 
 /// Sign-in and sign-out.
 impl SlidingSessions {
-    /// Starts a session for the user `subject`, who has just proven to be it.
+    /// Starts a session for the user `subject`, who has just authenticated. Await it for the grant.
     ///
     /// # Errors
-    /// Once awaited: an empty subject, a profile that is not listed, refused claims, a failed key,
-    /// a store that does not answer.
+    /// An empty subject, an unknown profile, refused claims, a key that cannot sign, a store that does
+    /// not answer.
     pub fn start(&self, subject: impl Into<String>) -> Start<'_> {
         Start::new(&self.hub.lifecycle, subject.into())
     }
 
-    /// Exchanges a refresh token for the next pair of tokens.
+    /// Exchanges a refresh token for the next pair of tokens. Await it for the grant.
     ///
     /// # Errors
-    /// Once awaited: `invalid_refresh_token`, `refresh_token_reused`, `session_expired_idle` (the
-    /// token stays good for nothing else, and the user may sign in and go on where it was),
+    /// `invalid_refresh_token`, `refresh_token_reused`, `session_expired_idle`,
     /// `session_expired_absolute`, `store_unavailable`.
     pub fn refresh<'a>(&'a self, refresh_token: &'a str) -> Refresh<'a> {
         Refresh::new(&self.hub.lifecycle, refresh_token)
     }
 
-    /// Starts a session in the place of `session`, whose user has just proven again to be it:
-    /// step-up. A new `sid` and `auth_time`; subject, account, profile and the app's claims stay;
-    /// the old session ends as soon as the new one stands.
+    /// Starts a session that replaces `session`, whose user has just authenticated again: step-up. It
+    /// has a new `sid` and `auth_time`, and the subject, account, profile and claims of `session`,
+    /// which is revoked as soon as the new session has started.
     ///
     /// # Errors
     /// As [`start`](Self::start).
@@ -77,7 +76,7 @@ impl SlidingSessions {
     }
 }
 
-/// Scopes by name.
+/// Scopes and keys by name.
 impl SlidingSessions {
     /// The sessions of one user.
     #[must_use]
@@ -97,7 +96,7 @@ impl SlidingSessions {
         Scope::Everything(StoreKey::everything(self.iss()))
     }
 
-    /// What the session `sid` is stored under: for [`Exempt::Sessions`].
+    /// The key of the session `sid`, for [`Exempt::Sessions`].
     #[must_use]
     pub fn session_key(&self, sid: &str) -> StoreKey {
         StoreKey::session(self.iss(), sid)
@@ -108,10 +107,10 @@ impl SlidingSessions {
     }
 }
 
-/// Who is signed in, and what happened. All of it needs a lifecycle store; the error is
+/// Lists, logs and account policies. They need a lifecycle store; without one the error is
 /// `store_unavailable`.
 impl SlidingSessions {
-    /// The live sessions of `scope`, page by page, the latest sign-in first.
+    /// Returns a page of the active sessions of `scope`, the latest sign-in first.
     ///
     /// # Errors
     /// `store_unavailable`.
@@ -123,7 +122,7 @@ impl SlidingSessions {
         self.hub.lifecycle.sessions(scope, query).await
     }
 
-    /// The record of the live session `sid`.
+    /// Returns the record of the active session `sid`.
     ///
     /// # Errors
     /// `store_unavailable`.
@@ -131,7 +130,8 @@ impl SlidingSessions {
         self.hub.lifecycle.session(sid).await
     }
 
-    /// The users of the account `tenant` with a live session, each once, the latest sign-in first.
+    /// Returns the users of the account `tenant` with an active session, each once, the latest sign-in
+    /// first.
     ///
     /// # Errors
     /// `store_unavailable`.
@@ -143,8 +143,8 @@ impl SlidingSessions {
         self.hub.lifecycle.active_users(self.account_scope(tenant), limit).await
     }
 
-    /// What the [directory](crate::sessions::SlidingSessionsBuilder::user_directory) knows of
-    /// `subjects`; nothing where it does not answer, for names are no reason to fail.
+    /// Returns what the [directory](crate::sessions::SlidingSessionsBuilder::user_directory) knows of
+    /// `subjects`; nothing if it fails, because a list without names is still useful.
     pub async fn directory_entries(&self, tenant: &str, subjects: &[&str]) -> Vec<DirectoryEntry> {
         let Some(directory) = self.hub.directory.as_ref().filter(|_| !subjects.is_empty()) else {
             return Vec::new();
@@ -152,13 +152,13 @@ impl SlidingSessions {
         let clock = &*self.hub.lifecycle.enforcement.clock;
         let entries = directory.entries(tenant, subjects);
         within(entries, clock, LIFECYCLE_TIME_LIMIT).await.unwrap_or_else(|error| {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the directory failed");
+            tracing::warn!(error = &error as &dyn std::error::Error, "the user directory failed");
             Vec::new()
         })
     }
 
-    /// When a session of which this is the record ends without another activity, and whatever
-    /// happens.
+    /// The instants at which the session of `record` expires: without further activity, and in any
+    /// case.
     #[cfg(feature = "axum-router")]
     pub(crate) fn deadlines_of(&self, record: &SessionRecord) -> (Timestamp, Timestamp) {
         self.hub.lifecycle.deadlines_of(record)
@@ -189,13 +189,13 @@ impl SlidingSessions {
         self.hub.lifecycle.activity_log(scope, query).await
     }
 
-    /// Where events wait for their sink: how many were dropped, and the flush for a shutdown.
+    /// Returns the queue of audit records: it counts dropped records, and flushes for a shutdown.
     #[must_use]
     pub fn audit_queue(&self) -> Option<&AuditQueue> {
         self.hub.lifecycle.audit_queue()
     }
 
-    /// What the owner of the account `tenant` has decided.
+    /// Returns the policy of the account `tenant`.
     ///
     /// # Errors
     /// `store_unavailable`.
@@ -206,6 +206,8 @@ impl SlidingSessions {
     /// Changes the overrides of the account `tenant` to what `change` returns for the present ones.
     /// `change` may be called again if another change came first. Sessions that start from now on
     /// have the new timeouts; active sessions where these are shorter.
+    ///
+    /// `change` is called again if another change was made at the same time.
     ///
     /// # Errors
     /// Once awaited: the overrides that are out of bounds, each with its field, value and bound;

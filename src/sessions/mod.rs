@@ -1,18 +1,17 @@
-//! The hub: builds the stack of layers, and offers the session's life around it.
+//! The hub: builds the stack of layers, and offers sign-in, refresh and revocation.
 
 mod builder;
 mod client_config;
 mod future;
 mod layer;
 mod lifecycle;
-mod lifecycle_settings;
 mod service;
 
 use std::{fmt, sync::Arc};
 
 use http::HeaderName;
 
-use self::layer::Layers;
+use self::{builder::IsOwner, layer::Layers};
 pub use self::{
     builder::{BuildError, SlidingSessionsBuilder},
     client_config::{ClientConfig, Features},
@@ -29,9 +28,9 @@ use crate::{
     transport::{SessionCookie, TokenDelivery},
 };
 
-/// Sliding sessions for one service: the layers' settings, and `start` and `end`.
+/// The sliding sessions of a service: the stack of layers, sign-in, refresh and revocation.
 ///
-/// Cheap to clone; keep it in your app's state, and put [`layer`](Self::layer) around the routes.
+/// Cheap to clone. Keep it in the application's state, and add [`layer`](Self::layer) to the routes.
 ///
 /// ```
 /// use std::time::Duration;
@@ -73,18 +72,15 @@ struct Hub {
     directory: Option<Arc<dyn UserDirectory>>,
 }
 
-/// Who may decide for an account.
-type IsOwner = dyn Fn(&Session) -> bool + Send + Sync;
-
 impl SlidingSessions {
-    /// Sessions whose tokens `keys` sign and whose limits `policy` sets.
+    /// Returns a builder of sessions whose tokens `keys` sign and whose timeouts `policy` sets.
     pub fn builder(keys: impl Into<Arc<JwtKeys>>, policy: Policy) -> SlidingSessionsBuilder {
         SlidingSessionsBuilder::new(keys.into(), policy)
     }
 
-    /// The whole stack as one layer: requests without a good token are rejected.
+    /// Returns the whole stack as one layer. It rejects a request without a valid token.
     ///
-    /// Put a `CorsLayer` *outside* it, or browsers cannot read its rejections.
+    /// Add a `CorsLayer` *outside* it; otherwise browsers cannot read its rejections.
     pub fn layer(&self) -> SlidingSessionsLayer {
         SlidingSessionsLayer::new(Layers {
             expose: ExposeHeadersLayer::new(self.exposed_headers()),
@@ -95,7 +91,8 @@ impl SlidingSessions {
         })
     }
 
-    /// The response headers that a browser's scripts need: for a `CorsLayer`'s expose-headers.
+    /// Returns the response headers that the scripts of a browser need to read, for `expose_headers` of
+    /// a `CorsLayer`.
     #[must_use]
     pub fn exposed_headers(&self) -> Vec<HeaderName> {
         let mut names = vec![self.hub.delivery.header_name().clone()];
@@ -103,25 +100,25 @@ impl SlidingSessions {
         names
     }
 
-    /// Forgets all tokens that were verified so far: each is verified anew when it next comes.
+    /// Clears the cache of verified tokens: each token is verified again at its next request.
     pub fn clear_cached_tokens(&self) {
         self.hub.lifecycle.verifier.clear_cache();
     }
 
-    /// The cookie of the cookie transport, if it is on: for sign-in and sign-out handlers.
+    /// Returns the cookie of the cookie transport, if it is used, for sign-in and sign-out handlers.
     #[must_use]
     pub fn cookie(&self) -> Option<&SessionCookie> {
         self.hub.cookie.as_ref()
     }
 
-    /// Whether the user of `session` may decide for its account, as the
-    /// [predicate](SlidingSessionsBuilder::account_owner) says; nobody may without one.
+    /// Whether the user of `session` owns its account, according to the
+    /// [predicate](SlidingSessionsBuilder::account_owner). False without a predicate.
     #[must_use]
     pub fn is_owner(&self, session: &Session) -> bool {
         self.hub.owner.as_ref().is_some_and(|is_owner| is_owner(session))
     }
 
-    /// The policies in force.
+    /// Returns the policies by profile.
     #[must_use]
     pub fn profiles(&self) -> &Profiles {
         &self.hub.lifecycle.enforcement.profiles

@@ -320,9 +320,10 @@ async fn a_cached_token_is_renewed() {
 /// The responses to a session's token and to a forged one, from sign-in to expiry.
 async fn life(cached_tokens: usize) -> Vec<(Option<RejectionKind>, bool)> {
     let keys = Arc::new(JwtKeys::new(key(1)));
-    let stack = TestStack::with_keys(Arc::clone(&keys), patient(), |builder| {
-        builder.cached_tokens(cached_tokens)
-    });
+    let stack =
+        TestStack::with_cached_tokens(cached_tokens, Arc::clone(&keys), patient(), |builder| {
+            builder
+        });
     let token = stack.sign_in().await;
     let mut seen = Vec::new();
     for minutes in [0, 0, 29, 31, 31, 59, 60, 60, 59, 58, 57] {

@@ -1,17 +1,26 @@
 //! Settings that contradict each other, and their defaults.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use http::Request;
+use http::{HeaderName, HeaderValue, Request};
 use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_sliding_session::{
-    Clock, JwtKeys, ManualClock, PathRules, Policy, Profiles, RejectionKind, SlidingSessions,
-    layers::{ActivityLayer, AuthenticateLayer},
+    Clock, JwtKeys, ManualClock, MaybeReady, PathRules, Policy, Profiles, Rejection, RejectionKind,
+    RequestClass, SessionCookie, SlidingSessions, SystemClock,
+    layers::{ActivityLayer, AuthenticateLayer, OnStoreFailure, UnknownSessions},
     policy::{OverrideBounds, TimeoutOverrides},
+    rejection::RejectionBody,
+    request_class::RequestHead,
     sessions::SlidingSessionsBuilder,
-    store::{ListQuery, MemoryStore},
-    token::TokenVerifier,
+    store::{ListQuery, MemoryLimiter, MemoryStore},
+    token::{ClaimsSource, ClaimsUpdate, TokenVerifier, VerifiedToken},
 };
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use crate::{
     client::DAY,
@@ -30,15 +39,15 @@ fn sliding() -> Policy {
 fn build_refuses_refresh_tokens_for_a_sliding_policy() {
     for refreshing in [
         builder(sliding()).refresh_tokens(),
-        builder(sliding()).reuse_grace(Duration::ZERO),
+        builder(sliding()).refresh_tokens().reuse_grace(Duration::ZERO),
         builder(patient()).profile("guest", sliding()).refresh_tokens(),
     ] {
         let error = refreshing.build().expect_err("refused");
         let [problem] = error.problems() else { panic!("one problem: {error}") };
-        for said in ["refresh_tokens", "`Policy::sliding`", "give it an idle timeout", "leave"] {
+        for said in ["refresh_tokens", "`Policy::sliding`", "give it an idle timeout", "remove"] {
             assert!(problem.contains(said), "{problem}");
         }
-        assert_eq!(error.to_string(), *problem);
+        assert_eq!(error.to_string(), format!("invalid session settings: {problem}"));
     }
     assert!(builder(sliding()).build().is_ok());
 }
@@ -87,9 +96,117 @@ async fn the_routes_stay_public_after_later_path_rules() {
 
 #[test]
 fn a_reuse_grace_over_five_minutes_is_refused() {
-    let grace = |secs| builder(patient()).reuse_grace(Duration::from_secs(secs)).build();
+    let grace =
+        |secs| builder(patient()).refresh_tokens().reuse_grace(Duration::from_secs(secs)).build();
     assert!(grace(300).is_ok());
     assert!(grace(301).expect_err("refused").to_string().contains("reuse_grace"));
+}
+
+#[test]
+fn a_reuse_grace_does_not_switch_refresh_tokens_on() {
+    let grace = Duration::from_secs(5);
+    let error = builder(patient()).reuse_grace(grace).build().expect_err("refused");
+    let [problem] = error.problems() else { panic!("one problem: {error}") };
+    assert!(problem.starts_with("reuse_grace: refresh tokens are off"), "{problem}");
+    let sessions = builder(patient()).reuse_grace(grace).refresh_tokens().build();
+    assert!(sessions.expect("valid").client_config().features.refresh_tokens);
+}
+
+/// Sets a setting.
+type Set = fn(SlidingSessionsBuilder) -> SlidingSessionsBuilder;
+
+#[test]
+fn a_setting_that_is_set_twice_is_a_problem() {
+    let settings: [(&str, Set); 26] = [
+        ("path_rules", |it| it.path_rules(PathRules::new())),
+        ("classify", |it| it.classify(|_: RequestHead<'_>| RequestClass::User)),
+        ("issuer", |it| it.issuer("a")),
+        ("audience", |it| it.audience("a")),
+        ("cached_tokens", |it| it.cached_tokens(0)),
+        ("bearer", SlidingSessionsBuilder::bearer),
+        ("token_header", |it| it.token_header(HeaderName::from_static("x-token"))),
+        ("renewed_token_header", |it| it.renewed_token_header(HeaderName::from_static("x-new"))),
+        ("mirror_cookie", |it| it.mirror_cookie("mirror", "/")),
+        ("store", |it| it.store(MemoryStore::new())),
+        ("lifecycle_store", |it| it.lifecycle_store(MemoryStore::new())),
+        ("renewal_limiter", |it| it.renewal_limiter(MemoryLimiter::new())),
+        ("claims_source", |it| it.claims_source(KeepClaims)),
+        ("clock", |it| it.clock(SystemClock)),
+        ("on_store_failure", |it| it.on_store_failure(OnStoreFailure::Reject)),
+        ("unknown_sessions", |it| it.unknown_sessions(UnknownSessions::Adopt)),
+        ("rejections", |it| {
+            it.rejections(|_: &Rejection| {
+                RejectionBody::new(HeaderValue::from_static("text/plain"), "")
+            })
+        }),
+        ("optional", SlidingSessionsBuilder::optional),
+        ("allow_preflight", SlidingSessionsBuilder::allow_preflight),
+        ("session_expires", SlidingSessionsBuilder::session_expires),
+        ("refresh_tokens", SlidingSessionsBuilder::refresh_tokens),
+        ("override_bounds", |it| it.override_bounds(OverrideBounds::new())),
+        ("activity_log", SlidingSessionsBuilder::activity_log),
+        ("account_owner", |it| it.account_owner(|_| false)),
+        ("router_at", |it| it.router_at("/auth")),
+        ("profile", |it| it.profile("guest", patient())),
+    ];
+    for (name, set) in settings {
+        assert!(set(builder(patient())).build().is_ok(), "{name}");
+        let error = set(set(builder(patient()))).build().expect_err(name);
+        let [problem] = error.problems() else { panic!("one problem: {error}") };
+        assert!(
+            problem.starts_with(&format!("{name}: ")) && problem.contains("twice"),
+            "{problem}"
+        );
+    }
+    let cookie = |it: SlidingSessionsBuilder| it.session_cookie(SessionCookie::new());
+    let error = cookie(cookie(builder(patient()))).build().expect_err("two cookies");
+    assert!(error.problems().iter().all(|it| it.starts_with("session_cookie: ")), "{error}");
+}
+
+/// Keeps the claims.
+struct KeepClaims;
+
+impl ClaimsSource for KeepClaims {
+    fn current_claims(&self, _: &VerifiedToken) -> MaybeReady<ClaimsUpdate> {
+        MaybeReady::ready(Ok(ClaimsUpdate::Keep))
+    }
+}
+
+#[test]
+fn settings_that_exclude_each_other_are_one_problem() {
+    let two_stores =
+        builder(patient()).store(MemoryStore::new()).lifecycle_store(MemoryStore::new());
+    let normal = builder(patient()).profile("normal", patient());
+    for (expected, builder) in [("store: ", two_stores), ("profile: `normal`", normal)] {
+        let error = builder.build().expect_err(expected);
+        let [problem] = error.problems() else { panic!("one problem: {error}") };
+        assert!(problem.starts_with(expected), "{problem}");
+    }
+}
+
+#[test]
+fn the_defaults_and_the_settings_of_the_readme_log_no_warning() {
+    struct Levels(Arc<Mutex<Vec<Level>>>);
+    impl<S: Subscriber> Layer<S> for Levels {
+        fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+            self.0.lock().expect("not poisoned").push(*event.metadata().level());
+        }
+    }
+    let logged = |policy: Policy| {
+        let levels = Arc::default();
+        let subscriber = tracing_subscriber::registry().with(Levels(Arc::clone(&levels)));
+        let sessions = tracing::subscriber::with_default(subscriber, || builder(policy).build());
+        drop(sessions.expect("valid"));
+        let levels = levels.lock().expect("not poisoned");
+        levels.iter().filter(|level| **level <= Level::WARN).count()
+    };
+    let of_the_readme = Policy::builder()
+        .idle_timeout(20 * MINUTE)
+        .absolute_timeout(12 * HOUR)
+        .token_lifetime(HOUR);
+    assert_eq!(logged(Policy::builder().build().expect("valid")), 0);
+    assert_eq!(logged(of_the_readme.build().expect("valid")), 0);
+    assert_eq!(logged(Policy::builder().renew(false).build().expect("valid")), 1);
 }
 
 #[tokio::test]

@@ -54,9 +54,18 @@ impl TestStack {
         policy: Policy,
         set: impl FnOnce(SlidingSessionsBuilder) -> SlidingSessionsBuilder,
     ) -> Self {
+        Self::with_cached_tokens(cached_tokens(), keys, policy, set)
+    }
+
+    pub(crate) fn with_cached_tokens(
+        cached_tokens: usize,
+        keys: impl Into<Arc<JwtKeys>>,
+        policy: Policy,
+        set: impl FnOnce(SlidingSessionsBuilder) -> SlidingSessionsBuilder,
+    ) -> Self {
         let clock = ManualClock::new(BEGIN);
         let builder = SlidingSessions::builder(keys, policy)
-            .cached_tokens(cached_tokens())
+            .cached_tokens(cached_tokens)
             .clock(clock.clone());
         Self { sessions: set(builder).build().expect("a legal configuration"), clock }
     }

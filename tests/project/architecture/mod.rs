@@ -56,8 +56,6 @@ const KNOWN_CIRCLES: &[&str] = &[
     "src/layers/renew/pending.rs -> src/layers/renew/{layer,service}.rs",
     "src/layers/renew/{layer,service}.rs -> src/layers/renew/context.rs",
     "src/layers/renew/{layer,service}.rs -> src/layers/renew/future.rs",
-    "src/sessions/builder.rs -> src/sessions/lifecycle_settings.rs",
-    "src/sessions/lifecycle_settings.rs -> src/sessions/builder.rs",
 ];
 
 #[test]

@@ -1,0 +1,192 @@
+//! Makes the layers and the lifecycle from the settings.
+
+use std::sync::Arc;
+
+use super::{error::BuildError, settings::SlidingSessionsBuilder};
+use crate::{
+    audit::{AuditQueue, AuditSink, TracingSink},
+    layers::{ActivityLayer, AuthenticateLayer, ClassifyLayer, RenewLayer},
+    lifecycle::Lifecycle,
+    policy::Profiles,
+    request_class::{Classify, CompiledPathRules, PathRules, RequestClass, RequestHead},
+    session::Enforcement,
+    sessions::{Hub, SlidingSessions},
+    store::{LifecycleStore, MemoryLimiter, MemoryStore, SessionStore, StoreLog},
+    transport::{Bearer, SessionCookie},
+};
+
+impl SlidingSessionsBuilder {
+    /// Builds the sessions.
+    ///
+    /// Logs a warning for each setting that is legal but surprising.
+    ///
+    /// # Errors
+    /// Lists every problem, each with what to change: settings that are set twice, contradict each
+    /// other or are out of bounds.
+    pub fn build(mut self) -> Result<SlidingSessions, BuildError> {
+        let mut problems = self.find_problems();
+        let rules = self.compiled_rules().unwrap_or_else(|rule_problems| {
+            problems.extend(rule_problems);
+            None
+        });
+        if let Some((name, path)) = self.mirror_cookie.take() {
+            match SessionCookie::named(name, path) {
+                Ok(cookie) => self.delivery = self.delivery.mirror_cookie(cookie),
+                Err(error) => problems.push(format!("mirror_cookie: {error}")),
+            }
+        }
+        if !problems.is_empty() {
+            return Err(BuildError::new(problems));
+        }
+        self.log_warnings();
+        let classify = self.classify_layer(rules);
+        Ok(SlidingSessions { hub: Arc::new(self.hub(classify)) })
+    }
+
+    fn compiled_rules(&mut self) -> Result<Option<CompiledPathRules>, Vec<String>> {
+        let mut rules = self.path_rules.take();
+        if let Some(at) = &self.router_at {
+            let public = |rules: PathRules, route| rules.public(format!("{at}{route}"));
+            rules = Some(public(public(rules.unwrap_or_default(), "/refresh"), "/config"));
+        }
+        rules.map(PathRules::compile).transpose().map_err(|error| error.problems().to_vec())
+    }
+
+    fn classify_layer(&mut self, rules: Option<CompiledPathRules>) -> ClassifyLayer {
+        match (rules, self.classify.take()) {
+            (Some(rules), Some(second)) => ClassifyLayer::new(rules.otherwise(second)),
+            (Some(rules), None) => ClassifyLayer::new(rules),
+            (None, Some(classify)) => ClassifyLayer::new(classify),
+            (None, None) => ClassifyLayer::new(|_: RequestHead<'_>| RequestClass::User),
+        }
+    }
+
+    fn log_warnings(&self) {
+        for (name, policy) in self.profiles.iter() {
+            let warnings = if self.refresh_tokens {
+                policy.warnings_with_refresh_tokens()
+            } else {
+                policy.warnings()
+            };
+            for warning in warnings {
+                tracing::warn!(profile = name, "{warning}");
+            }
+        }
+        if self.store.is_none() && self.lifecycle_store.is_none() {
+            tracing::info!(
+                "sessions are stored in memory; a restart loses revocations and activity"
+            );
+        }
+    }
+
+    /// The store of the layers, and the store of the lifecycle if there is one.
+    fn stores(&mut self) -> (Arc<dyn SessionStore>, Option<Arc<dyn LifecycleStore>>) {
+        match (self.store.take(), self.lifecycle_store.take()) {
+            (Some(store), _) => (store, None),
+            (None, Some(store)) => (Arc::clone(&store) as _, Some(store)),
+            (None, None) => {
+                let store = Arc::new(MemoryStore::new());
+                (Arc::clone(&store) as _, Some(store))
+            }
+        }
+    }
+
+    /// Returns the queue for every sink: `tracing`, the log of the lifecycle store, and the app's.
+    fn audit_queue(&mut self, lifecycle_store: Option<&Arc<dyn LifecycleStore>>) -> AuditQueue {
+        let mut sinks: Vec<Arc<dyn AuditSink>> = vec![Arc::new(TracingSink)];
+        sinks.append(&mut self.audit_sinks);
+        let queue = match lifecycle_store {
+            Some(store) => AuditQueue::with_store_log(Arc::new(StoreLog(Arc::clone(store))), sinks),
+            None => AuditQueue::new(sinks),
+        };
+        if self.audit_plain_subjects { queue.plain_subjects() } else { queue }
+    }
+
+    fn hub(mut self, classify: ClassifyLayer) -> Hub {
+        let (store, lifecycle_store) = self.stores();
+        let audit_queue = self.audit_queue(lifecycle_store.as_ref());
+        let profiles = Arc::new(self.profiles.clone());
+        let enforcement = Enforcement::new(Arc::clone(&profiles), Arc::clone(&self.clock))
+            .with_store(Arc::clone(&store))
+            .with_lifecycle_store(lifecycle_store)
+            .with_audit_queue(audit_queue.clone());
+        let enforcement = Arc::new(enforcement);
+        Hub {
+            classify,
+            authenticate: self.authenticate_layer(&profiles, &enforcement),
+            activity: self.activity_layer(&profiles, store, &enforcement),
+            renew: self.renew_layer(profiles, audit_queue),
+            lifecycle: Lifecycle {
+                reuse_grace: self.effective_reuse_grace(),
+                verifier: self.verifier,
+                enforcement,
+                claims: self.claims_source,
+                bounds: self.override_bounds,
+            },
+            delivery: self.delivery,
+            cookie: self.cookie,
+            owner: self.account_owner,
+            directory: self.user_directory,
+        }
+    }
+
+    fn authenticate_layer(
+        &mut self,
+        profiles: &Arc<Profiles>,
+        enforcement: &Arc<Enforcement>,
+    ) -> AuthenticateLayer {
+        let transports = std::mem::take(&mut self.transports);
+        let transports = if transports.is_empty() { Bearer::new().into() } else { transports };
+        let mut layer = AuthenticateLayer::new(self.verifier.clone(), Arc::clone(profiles))
+            .transports(transports)
+            .enforced_by(Arc::clone(enforcement));
+        if let Some(make) = &self.rejections {
+            layer = layer.with_rejections(Arc::clone(make));
+        }
+        if self.optional {
+            layer = layer.optional();
+        }
+        if self.allow_preflight {
+            layer = layer.allow_preflight();
+        }
+        layer
+    }
+
+    fn activity_layer(
+        &self,
+        profiles: &Arc<Profiles>,
+        store: Arc<dyn SessionStore>,
+        enforcement: &Arc<Enforcement>,
+    ) -> ActivityLayer {
+        let mut layer = ActivityLayer::with_store(Arc::clone(profiles), store)
+            .enforced_by(Arc::clone(enforcement))
+            .on_store_failure(self.on_store_failure)
+            .unknown_sessions(self.unknown_sessions);
+        if let Some(make) = &self.rejections {
+            layer = layer.with_rejections(Arc::clone(make));
+        }
+        if self.activity_log {
+            layer = layer.log_activity();
+        }
+        if let Some(pattern) = &self.route_pattern {
+            layer = layer.with_route_pattern(Arc::clone(pattern));
+        }
+        layer
+    }
+
+    fn renew_layer(&mut self, profiles: Arc<Profiles>, audit_queue: AuditQueue) -> RenewLayer {
+        let limiter = self.renewal_limiter.take();
+        let mut layer = RenewLayer::new(Arc::clone(self.verifier.keys()), profiles)
+            .delivery(self.delivery.clone())
+            .with_renewal_limiter(limiter.unwrap_or_else(|| Arc::new(MemoryLimiter::new())))
+            .audit_queue(audit_queue)
+            .with_clock(Arc::clone(&self.clock));
+        if let Some(source) = &self.claims_source {
+            layer = layer.with_claims_source(Arc::clone(source));
+        }
+        if self.session_expires {
+            layer = layer.session_expires();
+        }
+        layer
+    }
+}

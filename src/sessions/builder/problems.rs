@@ -1,0 +1,84 @@
+//! Settings that contradict each other or are out of bounds.
+
+use std::time::Duration;
+
+use super::settings::SlidingSessionsBuilder;
+use crate::transport::TokenOrigin;
+
+const MAX_REUSE_GRACE: Duration = Duration::from_secs(5 * 60);
+
+impl SlidingSessionsBuilder {
+    /// Lists every problem, each with what to change.
+    pub(super) fn find_problems(&self) -> Vec<String> {
+        let mut problems = self.problems.clone();
+        problems.extend(self.transport_problems());
+        problems.extend(self.store_problems());
+        problems.extend(self.refresh_problems());
+        problems.extend(self.override_problems());
+        problems
+    }
+
+    fn transport_problems(&self) -> Option<String> {
+        (self.transports.count(TokenOrigin::Cookie) > 1)
+            .then(|| "session_cookie: only one transport can use a cookie: remove one".to_owned())
+    }
+
+    fn store_problems(&self) -> Option<String> {
+        (self.store.is_some() && self.lifecycle_store.is_some()).then(|| {
+            "store: `lifecycle_store` is set, too, and is also the store of the layers: remove one \
+             of them"
+                .to_owned()
+        })
+    }
+
+    fn refresh_problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if let Some(grace) = self.reuse_grace {
+            if !self.refresh_tokens {
+                problems.push(
+                    "reuse_grace: refresh tokens are off: call `refresh_tokens`, or remove it"
+                        .to_owned(),
+                );
+            }
+            if grace > MAX_REUSE_GRACE {
+                problems.push(
+                    "reuse_grace: it is too long, because a stolen refresh token is accepted for \
+                     this time: set it to 5m or less"
+                        .to_owned(),
+                );
+            }
+        }
+        if !self.refresh_tokens {
+            return problems;
+        }
+        if self.store.is_some() && self.lifecycle_store.is_none() {
+            problems.push(
+                "refresh_tokens: `store` cannot store refresh tokens: set a store with \
+                 `lifecycle_store`"
+                    .to_owned(),
+            );
+        }
+        let sliding = self.profiles.iter().filter(|(_, policy)| !policy.records_activity());
+        problems.extend(sliding.map(|(name, _)| {
+            format!(
+                "refresh_tokens: the policy `{name}` does not record activity (`Policy::sliding`): \
+                 give it an idle timeout, or remove `refresh_tokens`"
+            )
+        }));
+        problems
+    }
+
+    fn override_problems(&self) -> Vec<String> {
+        let bounds = &self.override_bounds;
+        [("idle", &bounds.idle), ("absolute", &bounds.absolute)]
+            .into_iter()
+            .filter(|(_, range)| range.is_empty() || range.start().as_secs() == 0)
+            .map(|(name, range)| {
+                format!(
+                    "override_bounds: the range of `{name}`, {range:?}, is not valid: begin with 1s \
+                     or more, and end with a longer timeout"
+                )
+            })
+            .collect()
+    }
+}
