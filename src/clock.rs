@@ -1,4 +1,4 @@
-//! Where time comes from: the only file that reads a clock.
+//! Clocks and timers. Only this file reads the system's clock.
 
 use std::{
     fmt,
@@ -14,15 +14,15 @@ use std::{
 
 use crate::time::Timestamp;
 
-/// A source of time, and of timers that run on it.
+/// A source of time and timers.
 ///
-/// Layers take one reading a phase and hand it to the rules; nothing else in this crate knows what
-/// time it is. Share one clock between all layers of a stack.
+/// A layer reads the clock once per phase and passes the reading on; no other code of this crate reads
+/// a clock. Use one clock for all layers of a stack.
 pub trait Clock: Send + Sync + 'static {
-    /// The current instant. Must not block.
+    /// Returns the current instant. Must not block.
     fn now(&self) -> Timestamp;
 
-    /// Completes once [`now`](Self::now) has reached `deadline`.
+    /// Completes as soon as [`now`](Self::now) has reached `deadline`.
     fn sleep_until(&self, deadline: Timestamp) -> Sleep;
 }
 
@@ -39,19 +39,18 @@ where
     }
 }
 
-/// A timer of a [`Clock`]: completes at its deadline.
+/// A timer of a [`Clock`]; completes at its deadline.
 pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// The machine's wall clock and Tokio's timers. The default.
+/// The system's clock and Tokio's timers; the default.
 ///
-/// A machine whose clock stands before 1970 reads as 1970. Timers need a Tokio runtime with its
-/// time driver enabled; without one they never complete, so that a missing driver costs a time
-/// limit and not the request.
+/// A time before 1970 reads as 1970. Timers need a Tokio runtime with its time driver enabled. Without
+/// a runtime they never complete: time limits then do not apply, and requests still work.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+    #[expect(clippy::disallowed_methods, reason = "only this function reads the system's clock")]
     fn now(&self) -> Timestamp {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp::EPOCH + since_epoch
@@ -65,9 +64,9 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is told to move; for tests, yours included.
+/// A clock that moves only when it is set; for tests.
 ///
-/// Clones share their time. Timers fire when the clock is moved to or past their deadline.
+/// Clones share their time. A timer fires when the clock is set to its deadline or later.
 ///
 /// ```
 /// use std::time::Duration;
@@ -87,18 +86,18 @@ struct Manual {
 }
 
 impl ManualClock {
-    /// A clock that stands at `now`.
+    /// Creates a clock that shows `now`.
     #[must_use]
     pub fn new(now: Timestamp) -> Self {
         Self(Arc::new(Manual { now: AtomicU64::new(now.as_millis()), sleepers: Mutex::default() }))
     }
 
-    /// Moves the clock forward by `by` and fires the timers that are due.
+    /// Moves the clock forward by `by`, and fires the timers that are due.
     pub fn advance(&self, by: Duration) {
         self.set(self.now() + by);
     }
 
-    /// Sets the clock, backwards too: what a stepped system clock does.
+    /// Sets the clock, forward or backward, and fires the timers that are due.
     pub fn set(&self, now: Timestamp) {
         self.0.now.store(now.as_millis(), Ordering::SeqCst);
         let woken = std::mem::take(&mut *self.sleepers());
@@ -135,7 +134,7 @@ impl Future for ManualSleep {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        // Registered before the reading, or a `set` in between would wake nobody.
+        // The waker is registered before the clock is read: a `set` in between must wake it.
         self.clock.sleepers().push(cx.waker().clone());
         if self.clock.now() >= self.deadline { Poll::Ready(()) } else { Poll::Pending }
     }
@@ -157,7 +156,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn moving_the_clock_wakes_the_sleeper() {
+    async fn setting_the_clock_wakes_a_timer() {
         let clock = ManualClock::new(Timestamp::from_secs(10));
         let sleeper = tokio::spawn(clock.sleep_until(Timestamp::from_secs(20)));
         tokio::task::yield_now().await;
