@@ -34,6 +34,7 @@ fn presented(request: &Request<()>) -> Presented<'_> {
     presented
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the type that a transport returns")]
 const fn one(token: &[u8], origin: TokenOrigin) -> Presented<'_> {
     Ok(Some((token, origin)))
 }
