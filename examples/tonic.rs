@@ -61,16 +61,16 @@ async fn call(url: String, token: &str) -> Result<(), BoxError> {
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
-    let serves = std::env::args().nth(1).as_deref() == Some("serve");
-    let address = std::env::var("TONIC_ADDR").ok().filter(|_| serves);
-    let default = if serves { "127.0.0.1:50051" } else { "127.0.0.1:0" };
+    let has_serve_argument = std::env::args().nth(1).as_deref() == Some("serve");
+    let address = std::env::var("TONIC_ADDR").ok().filter(|_| has_serve_argument);
+    let default = if has_serve_argument { "127.0.0.1:50051" } else { "127.0.0.1:0" };
     let listener = TcpListener::bind(address.as_deref().unwrap_or(default)).await?;
     let url = format!("http://{}", listener.local_addr()?);
 
     let sessions = sessions(SystemClock)?;
     let grant = sessions.start("ada").await?;
     let server = app(&sessions).serve_with_incoming(TcpIncoming::from(listener));
-    if serves {
+    if has_serve_argument {
         println!("listening on {url}");
         println!("token: {}", grant.access_token());
         println!(

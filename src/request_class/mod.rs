@@ -22,7 +22,9 @@ mod methods;
 mod path_rules;
 mod request_headers;
 
-pub(crate) use self::{activity_header::says_background, request_headers::RequestHeaders};
+#[cfg(feature = "axum-router")]
+pub(crate) use self::activity_header::says_background;
+pub(crate) use self::request_headers::RequestHeaders;
 pub use self::{
     class::RequestClass,
     classify::{Classify, Otherwise},

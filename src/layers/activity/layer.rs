@@ -20,7 +20,7 @@ use crate::{
 ///
 /// The store checks first and records second, in one atomic step: a request after the idle deadline
 /// is no activity. `Background` requests are checked and not recorded. A request without a
-/// [`Session`] passes unchanged.
+/// [`Session`](crate::Session) passes unchanged.
 ///
 /// ```
 /// use std::time::Duration;

@@ -16,7 +16,7 @@ use crate::{
     transport::{Bearer, Transports},
 };
 
-/// Verifies the presented token and inserts its [`Session`] into the extensions of the request.
+/// Verifies the presented token and inserts its [`Session`](crate::Session) into the extensions of the request.
 /// Rejects the request if the token is invalid or has expired, or if there is none.
 ///
 /// This layer checks `exp` and the absolute deadline. If one of them has passed it asks the
