@@ -14,7 +14,7 @@ use pin_project_lite::pin_project;
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 pin_project! {
-    /// The inner service's body, or the few bytes of a rejection.
+    /// The inner service's body, or the bytes of a rejection.
     pub struct SessionBody<B> {
         #[pin]
         kind: Kind<B>,

@@ -64,7 +64,6 @@ impl StoreKey {
         &self.0
     }
 
-    #[inline(always)]
     fn digest(kind: u8, parts: &[Option<&str>]) -> Self {
         // Hashed in one call: many small pieces take 50 % longer.
         let texts = parts.iter().flatten().map(|text| text.len()).sum::<usize>();

@@ -1,60 +1,59 @@
-//! Tokens whose verification is remembered.
+//! The cache of verified tokens.
 
 use std::{
     fmt,
     hash::BuildHasher,
-    hint::black_box,
     sync::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
 };
 
+use constant_time_eq::constant_time_eq;
 use foldhash::quality::RandomState;
 
 use super::verified::VerifiedToken;
 use crate::time::Timestamp;
 
-/// How many tokens share a lock.
+/// How many tokens one lock protects.
 const WAYS: usize = 8;
 
-/// How many bytes the tokens of one lock take at most: room for eight of two kilobytes, claims
-/// included. A token that takes more is not remembered.
+/// The most bytes of the tokens of one lock: eight of 2 KiB, claims included. A token that takes
+/// more is not cached.
 const BYTES_A_SET: usize = 16 * 1024;
 
-/// The most tokens that are remembered.
+/// The most tokens of a cache.
 const MOST: usize = 1 << 24;
 
 /// How many bytes at the end of a token are hashed: 96 bits of the signature of any algorithm.
 const HASHED: usize = 16;
 
-/// Remembers verified tokens, so that a token is verified once and not at every request.
+/// Caches verified tokens, so that a token is verified once and not at every request.
 ///
-/// It holds tokens that were good, and their claims, in memory: until they expire, are displaced
-/// by others, or are [cleared](super::TokenVerifier::clear_cache). After any change of the key set
-/// none of the tokens from before is a hit. A token that was refused never enters, and of tokens
-/// that are good it holds no more than its capacity, in entries and in bytes: a client with very
-/// many of them displaces others, which are then verified again. A [`Session`](crate::Session)
-/// that is kept keeps its token beyond that.
+/// It holds valid tokens and their claims in memory until they expire, others displace them, or
+/// the cache is [cleared](super::TokenVerifier::clear_cache). After a change of the key set no
+/// token that was verified before it is found (P30). An invalid token never enters. The cache is
+/// bounded in entries and in bytes (P15): a client with very many valid tokens displaces others,
+/// which are then verified again. A [`Session`](crate::Session) keeps its own token alive.
 ///
-/// Only the signature, `iss`, `aud` and the form of the claims are remembered. Times, revocation
-/// and activity are judged at each request.
+/// Only the result of checking the signature, `iss`, `aud` and the form of the claims is cached.
+/// Times, revocation and activity are checked at each request.
 ///
-/// Tokens are found by a hash of their signature's last bytes with random seeds, and then compared
-/// whole, in constant time.
+/// A token is found by a hash of the last bytes of its signature with random seeds, and then
+/// compared as a whole in constant time.
 pub(super) struct TokenCache {
     sets: Box<[RwLock<Set>]>,
     hasher: RandomState,
-    /// Counts insertions: which set is next rid of expired tokens, and when.
+    /// Counts insertions: decides when to remove expired tokens, and from which set.
     turn: AtomicUsize,
 }
 
-/// Where a token that was not found may go once it is verified.
+/// The place of a token that was not found, for once it is verified.
 #[derive(Clone, Copy)]
 pub(super) struct Vacancy {
     hash: u64,
-    /// The state of the keys *before* the token was verified: a key that was removed meanwhile
-    /// makes it a miss (P30).
+    /// The state of the keys *before* the token was verified: if a key is removed meanwhile, the
+    /// entry is never found (P30).
     generation: u64,
 }
 
@@ -62,7 +61,7 @@ pub(super) struct Vacancy {
 struct Entry {
     place: Vacancy,
     verified: Arc<VerifiedToken>,
-    /// Copied here, so that a look at eight entries does not fetch eight tokens.
+    /// A copy: reading it of eight entries does not load eight tokens.
     exp: Timestamp,
     bytes: usize,
 }
@@ -70,13 +69,13 @@ struct Entry {
 #[derive(Default)]
 struct Set {
     entries: Vec<Entry>,
-    /// The entry that goes next.
+    /// The entry to displace next.
     hand: usize,
 }
 
 impl TokenCache {
-    /// A cache of about `tokens` tokens, in at most 2 KiB each on average, and of no more than
-    /// [`MOST`]. Its locks are allocated here, the rest as tokens come.
+    /// A cache of about `tokens` tokens, at most [`MOST`], of 2 KiB each on average. It allocates
+    /// its locks here, and memory for tokens as they are inserted.
     pub(super) fn new(tokens: usize) -> Self {
         let sets = tokens.min(MOST).div_ceil(WAYS).next_power_of_two();
         Self {
@@ -86,29 +85,29 @@ impl TokenCache {
         }
     }
 
-    /// The verification of `token` with the keys as they are in `generation`, or its place.
+    /// Returns `token` as verified with the keys of `generation`, or else the place to insert it.
     pub(super) fn find(
         &self,
         token: &[u8],
         generation: u64,
     ) -> Result<Arc<VerifiedToken>, Vacancy> {
-        // Whatever the token says is in its signature, too, and only good tokens are kept.
+        // The signature depends on every byte of the token, and only valid tokens are cached.
         let end = token.last_chunk::<HASHED>().copied().unwrap_or_default();
         let hash = self.hasher.hash_one(u128::from_ne_bytes(end));
         let set = self.set(hash).read().unwrap_or_else(PoisonError::into_inner);
         let found = set.entries.iter().find(|entry| {
             entry.place.hash == hash
                 && entry.place.generation == generation
-                && is_equal(entry.verified.presented(), token)
+                && constant_time_eq(entry.verified.presented(), token)
         });
         found.map(|entry| Arc::clone(&entry.verified)).ok_or(Vacancy { hash, generation })
     }
 
-    /// Remembers the verification of `token`.
+    /// Inserts a verified token.
     pub(super) fn insert(&self, place: Vacancy, verified: &Arc<VerifiedToken>, now: Timestamp) {
         let entry = Entry::new(place, verified);
         self.set(place.hash).write().unwrap_or_else(PoisonError::into_inner).insert(entry, now);
-        // Expired tokens leave though no other comes to their set: one set for as many as it holds.
+        // Removes expired tokens from sets that receive no other: one set every `WAYS` insertions.
         let turn = self.turn.fetch_add(1, Relaxed);
         if turn.is_multiple_of(WAYS) {
             let next = &self.sets[(turn / WAYS) & (self.sets.len() - 1)];
@@ -118,7 +117,7 @@ impl TokenCache {
         }
     }
 
-    /// Forgets all tokens.
+    /// Removes all tokens.
     pub(super) fn clear(&self) {
         for set in &self.sets {
             set.write().unwrap_or_else(PoisonError::into_inner).entries.clear();
@@ -135,10 +134,10 @@ impl Set {
     fn insert(&mut self, entry: Entry, now: Timestamp) {
         let Some(room) = BYTES_A_SET.checked_sub(entry.bytes) else { return };
         let is_useless = |other: &Entry| {
-            let latest_end = other.place.generation < entry.place.generation;
+            let is_outdated = other.place.generation < entry.place.generation;
             let same = other.place.hash == entry.place.hash
                 && other.verified.presented() == entry.verified.presented();
-            now >= other.exp || latest_end || same
+            now >= other.exp || is_outdated || same
         };
         if self.entries.iter().any(is_useless) {
             self.entries.retain(|other| !is_useless(other));
@@ -171,32 +170,6 @@ impl Entry {
             bytes: size_of::<Self>() + verified.bytes(),
         }
     }
-}
-
-/// How many bytes are compared at once; the compiler uses the widest registers it may.
-const BLOCK: usize = 64;
-
-/// Whether two tokens are the same, in a time that depends on their lengths alone.
-fn is_equal(one: &[u8], other: &[u8]) -> bool {
-    if one.len() != other.len() {
-        return false;
-    }
-    let (Some(last), Some(other_last)) = (one.last_chunk(), other.last_chunk()) else {
-        // Shorter than any signed token: there is no signature to guess.
-        return one == other;
-    };
-    let mut differing = [0; BLOCK];
-    let mut compare = |block: &[u8; BLOCK], other: &[u8; BLOCK]| {
-        let pairs = block.iter().zip(other);
-        differing.iter_mut().zip(pairs).for_each(|(any, (one, other))| *any |= one ^ other);
-    };
-    for (block, other) in one.as_chunks().0.iter().zip(other.as_chunks().0) {
-        compare(block, other);
-    }
-    // Overlaps the block before it.
-    compare(last, other_last);
-    // Opaque to the compiler, which might otherwise stop at the first difference.
-    black_box(differing).iter().fold(0, |any, byte| any | byte) == 0
 }
 
 impl fmt::Debug for TokenCache {

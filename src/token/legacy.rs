@@ -1,4 +1,4 @@
-//! Tokens from before the sessions: without `sid` or `auth_time`.
+//! Legacy tokens: those without `sid` or `auth_time`.
 
 use std::{fmt, sync::Arc};
 
@@ -6,14 +6,14 @@ use serde::de::DeserializeOwned;
 
 use super::purpose::Purpose;
 
-/// What becomes of verified tokens that carry no `sid` or no `auth_time`.
+/// How to treat verified tokens without `sid` or `auth_time`.
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub enum LegacyTokens {
-    /// They are refused as `invalid_token`. The default.
+    /// Rejects them with `invalid_token`. The default.
     #[default]
     Reject,
-    /// Those that the predicates name become sessions: see [`adopt`](Self::adopt).
+    /// Accepts those that predicates select: built by [`adopt`](Self::adopt).
     Adopt(Adoption),
 }
 
@@ -27,11 +27,12 @@ pub struct Adoption {
 }
 
 impl LegacyTokens {
-    /// Adopts the tokens for which `is_access` holds.
+    /// Adopts the tokens for which `is_access` returns true.
     ///
-    /// A token under the same key may be for something else, a password reset say, and must not
-    /// become a session: the predicate decides by the claims. An adopted token's `sid` is a digest
-    /// of what was signed, its `auth_time` its `iat`; its limits are written at the first renewal.
+    /// A token of the same key may serve another purpose, such as a password reset, and must not
+    /// become a session: the predicate decides by the claims. The `sid` of an adopted token is a
+    /// digest of its signing input, its `auth_time` is its `iat`. Its first renewal writes the
+    /// timeouts into the successor.
     ///
     /// ```
     /// use serde::Deserialize;
@@ -52,9 +53,8 @@ impl LegacyTokens {
         Self::Adopt(Adoption { is_access: Arc::new(is_access), is_refresh: None })
     }
 
-    /// Adopts refresh tokens, too: those of `typ` `rt+jwt` for which `is_refresh` holds. Each is
-    /// good for one rotation, whose tokens carry all claims, the limits as they are then among
-    /// them.
+    /// Also adopts the refresh tokens (`typ` `rt+jwt`) for which `is_refresh` returns true. Each
+    /// can be exchanged once, for tokens with all claims and the timeouts of that moment.
     #[must_use]
     pub fn adopt_refresh<F>(self, is_refresh: F) -> Self
     where
@@ -93,13 +93,13 @@ impl fmt::Debug for LegacyTokens {
     }
 }
 
-/// The claims of a verified token that may become a session. `Debug` does not show them.
+/// The claims of a verified legacy token. `Debug` does not show them.
 pub struct LegacyClaims<'a> {
     payload: &'a str,
 }
 
 impl LegacyClaims<'_> {
-    /// The claims as the app's own type; `None` where they do not fit it.
+    /// The claims as the application's own type; `None` if they do not deserialize into it.
     #[must_use]
     pub fn parse<T>(&self) -> Option<T>
     where

@@ -1,4 +1,7 @@
-//! The members of a JSON object, one by one.
+//! A reader of the members of a JSON object, in order, with the bytes that each occupies.
+//!
+//! `serde_json` with `RawValue` in its place makes the first verification of a token a quarter
+//! slower (`FirstSeen` in benches/ratios.rs).
 
 use std::{borrow::Cow, ops::Range};
 
@@ -14,7 +17,7 @@ pub(super) struct Member<'a> {
     pub(super) name: Cow<'a, str>,
     /// Its value.
     pub(super) value: Written<'a>,
-    /// Where it stands: from the quote of its name to the end of its value.
+    /// Its bytes, from the quote of its name to the end of its value.
     pub(super) span: Range<usize>,
 }
 
@@ -24,18 +27,18 @@ pub(super) struct Written<'a> {
     object: &'a str,
     start: usize,
     end: usize,
-    plainly: Plainly,
+    form: Form,
 }
 
-/// How a value is written.
+/// What is known of a value without `serde_json`.
 #[derive(Clone, Copy)]
-enum Plainly {
+enum Form {
     /// A string without an escape.
     Text,
     /// A whole number that is not negative.
     Whole(u64),
-    /// For `serde_json` to read.
-    Not,
+    /// Anything else: `serde_json` reads it.
+    Other,
 }
 
 impl<'a> Written<'a> {
@@ -44,39 +47,37 @@ impl<'a> Written<'a> {
         &self.object[self.span()]
     }
 
-    /// Where it stands.
+    /// Its bytes in the object.
     #[inline]
     pub(super) const fn span(self) -> Range<usize> {
         self.start..self.end
     }
 
-    /// What a string says, borrowed where nothing was escaped; an error for any other value.
+    /// The text of a string, borrowed if it contains no escape; an error for any other value.
     #[inline(always)]
     pub(super) fn text(self) -> Result<Cow<'a, str>, Malformed> {
-        match self.plainly {
-            Plainly::Text => Ok(Cow::Borrowed(&self.object[self.start + 1..self.end - 1])),
-            Plainly::Not => {
-                serde_json::from_str(self.json()).map(Cow::Owned).map_err(|_| Malformed)
-            }
-            Plainly::Whole(_) => Err(Malformed),
+        match self.form {
+            Form::Text => Ok(Cow::Borrowed(&self.object[self.start + 1..self.end - 1])),
+            Form::Other => serde_json::from_str(self.json()).map(Cow::Owned).map_err(|_| Malformed),
+            Form::Whole(_) => Err(Malformed),
         }
     }
 
-    /// A whole number, where it is written as one.
+    /// A whole number; `None` if it is written in another way, or not a number.
     #[inline]
     pub(super) const fn whole(self) -> Option<u64> {
-        match self.plainly {
-            Plainly::Whole(number) => Some(number),
+        match self.form {
+            Form::Whole(number) => Some(number),
             _ => None,
         }
     }
 }
 
-/// Walks over the members of a JSON object (RFC 8259): what a token's times are spliced into must
-/// be known to the byte.
+/// Reads the members of a JSON object (RFC 8259), with the bytes of each: a successor replaces a
+/// token's times in place.
 ///
-/// Strings without an escape and whole numbers are read here, in one pass over the bytes; every
-/// other value is `serde_json`'s to read. Blanks between them are a detour.
+/// It reads strings without an escape and whole numbers itself, in one pass over the bytes, and
+/// passes every other value to `serde_json`. White space between them takes a slower path.
 pub(super) struct Members<'a> {
     json: &'a str,
     at: usize,
@@ -84,13 +85,13 @@ pub(super) struct Members<'a> {
 }
 
 impl<'a> Members<'a> {
-    /// Those of `json`, which must be an object.
+    /// Reads `json`, which must be an object.
     pub(super) fn new(json: &'a str) -> Result<Self, Malformed> {
         let at = past(b'{', json.as_bytes(), 0)?;
         Ok(Self { json, at, is_first: true })
     }
 
-    /// The next one; after the last one nothing may follow the object.
+    /// The next member; `None` after the last one. Only white space may follow the object.
     #[inline(always)]
     pub(super) fn next(&mut self) -> Result<Option<Member<'a>>, Malformed> {
         let bytes = self.json.as_bytes();
@@ -107,57 +108,58 @@ impl<'a> Members<'a> {
             Some([b'"', b':', b'!'..=u8::MAX, ..]) => {
                 (Cow::Borrowed(&self.json[start + 1..end]), end + 2)
             }
-            _ => self.spelled_name(start)?,
+            _ => self.name_with_escapes(start)?,
         };
         let plain = match bytes.get(at) {
-            Some(b'"') => text_end(bytes, at).map(|end| (Plainly::Text, end)),
-            Some(b'0'..=b'9') => whole(bytes, at).map(|(it, end)| (Plainly::Whole(it), end)),
+            Some(b'"') => text_end(bytes, at).map(|end| (Form::Text, end)),
+            Some(b'0'..=b'9') => whole(bytes, at).map(|(it, end)| (Form::Whole(it), end)),
             _ => None,
         };
-        let (plainly, end) = match plain {
+        let (form, end) = match plain {
             Some(plain) => plain,
-            None => (Plainly::Not, at + read::<IgnoredAny>(&self.json[at..])?.1),
+            None => (Form::Other, at + read::<IgnoredAny>(&self.json[at..])?.1),
         };
         self.at = end;
-        let value = Written { object: self.json, start: at, end, plainly };
+        let value = Written { object: self.json, start: at, end, form };
         Ok(Some(Member { name, value, span: start..end }))
     }
 
-    /// The name at `start` and where its value begins, with escapes or with blanks between them.
+    /// Returns the name at `start` and where its value begins, if the name contains an escape or
+    /// white space follows it.
     #[cold]
-    fn spelled_name(&self, start: usize) -> Result<(Cow<'a, str>, usize), Malformed> {
+    fn name_with_escapes(&self, start: usize) -> Result<(Cow<'a, str>, usize), Malformed> {
         let (name, length) = read(&self.json[start..])?;
         let bytes = self.json.as_bytes();
         let at = past(b':', bytes, start + length)?;
-        Ok((Cow::Owned(name), past_blanks(bytes, at)))
+        Ok((Cow::Owned(name), past_white_space(bytes, at)))
     }
 }
 
-/// Where the name of the next member begins, after the comma at `at`; nothing after the last one.
+/// Where the name of the next member begins, after the comma at `at`; `None` after the last one.
 #[cold]
 fn next_quote(bytes: &[u8], at: usize, is_first: bool) -> Result<Option<usize>, Malformed> {
     if let Ok(at) = past(b'}', bytes, at) {
-        let is_all = past_blanks(bytes, at) == bytes.len();
+        let is_all = past_white_space(bytes, at) == bytes.len();
         return if is_all { Ok(None) } else { Err(Malformed) };
     }
     let at = if is_first { at } else { past(b',', bytes, at)? };
     past(b'"', bytes, at).map(|after| Some(after - 1))
 }
 
-/// Where the bytes after `expected` begin, which may stand behind blanks.
+/// Where the text after `expected` begins; white space may precede `expected`.
 fn past(expected: u8, bytes: &[u8], at: usize) -> Result<usize, Malformed> {
-    let at = past_blanks(bytes, at);
+    let at = past_white_space(bytes, at);
     if bytes.get(at) == Some(&expected) { Ok(at + 1) } else { Err(Malformed) }
 }
 
-fn past_blanks(bytes: &[u8], mut at: usize) -> usize {
+fn past_white_space(bytes: &[u8], mut at: usize) -> usize {
     while let Some(b' ' | b'\n' | b'\t' | b'\r') = bytes.get(at) {
         at += 1;
     }
     at
 }
 
-/// A value at the beginning of `json` as `serde_json` reads it, and how many bytes it takes.
+/// Reads the value at the beginning of `json` with `serde_json`; also returns its length in bytes.
 #[inline(never)]
 fn read<T>(json: &str) -> Result<(T, usize), Malformed>
 where
@@ -168,10 +170,10 @@ where
     Ok((value, values.byte_offset()))
 }
 
-/// So many digits never overflow 64 bits.
+/// Numbers of this many digits fit 64 bits.
 const SURE_DIGITS: usize = 19;
 
-/// The number at `start` and where it ends, if it is a whole one that fits.
+/// Reads the number at `start`, and where it ends, if it is a whole number that fits.
 #[inline]
 fn whole(bytes: &[u8], start: usize) -> Option<(u64, usize)> {
     let (mut at, mut number) = (start, 0_u64);
@@ -185,24 +187,24 @@ fn whole(bytes: &[u8], start: usize) -> Option<(u64, usize)> {
     (!goes_on && !leads_with_zero && digits <= SURE_DIGITS).then_some((number, at))
 }
 
-/// Where the string ends whose quote stands at `start`, if nothing in it is escaped.
+/// Where the string ends that begins at `start`, if it contains no escape.
 #[inline]
 fn text_end(bytes: &[u8], start: usize) -> Option<usize> {
     let end = plain_end(bytes, start + 1);
     (bytes.get(end) == Some(&b'"')).then_some(end + 1)
 }
 
-/// Where, from `at` on, the first byte stands that does not stand for itself within a string: a
-/// quote, a backslash or a control character. Eight at once.
+/// The position of the first quote, backslash or control character from `at` on. Compares eight
+/// bytes at once.
 #[inline]
 fn plain_end(bytes: &[u8], mut at: usize) -> usize {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
-    // The lowest bit that is set stands in the first byte under the limit, if there is one.
+    // The lowest set bit is in the first byte below the limit, if there is one.
     let under = |word: u64, limit: u8| word.wrapping_sub(ONES * u64::from(limit)) & !word & HIGH;
     while let Some(word) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
         let word = u64::from_le_bytes(*word);
-        // With one bit turned the quote comes next to the control characters.
+        // With this bit flipped, the quote follows the control characters.
         let control_or_quote = under(word ^ (ONES * 2), b' ' + 1);
         let special = control_or_quote | under(word ^ (ONES * u64::from(b'\\')), 1);
         if special != 0 {

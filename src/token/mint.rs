@@ -1,4 +1,4 @@
-//! New tokens: payloads written and signed.
+//! Minting: the payload of a session's first token, and signing.
 
 use base64_simd::URL_SAFE_NO_PAD;
 use serde::Serialize;
@@ -7,7 +7,7 @@ use uuid::{Uuid, fmt::Simple};
 use super::{app_claims::AppClaims, error::KeyError, keys::JwtKeys, purpose::Purpose};
 use crate::rules::SessionClaims;
 
-/// The first token of a session.
+/// The claims of the first token of a session.
 pub(crate) struct NewToken<'a> {
     pub(crate) claims: &'a SessionClaims,
     pub(crate) aud: Option<&'a str>,
@@ -51,12 +51,12 @@ impl NewToken<'_> {
     }
 }
 
-/// Appends `"name":value`, behind a comma unless it is the first.
+/// Appends `"name":value`, after a comma unless it is the first member.
 pub(super) fn push_member<T>(out: &mut String, name: &str, value: &T)
 where
     T: Serialize + ?Sized,
 {
-    let json = serde_json::to_string(value).expect("strings and integers serialize");
+    let json = serde_json::to_string(value).expect("a string or an integer serializes");
     if !out.is_empty() {
         out.push(',');
     }
@@ -66,15 +66,15 @@ where
     out.push_str(&json);
 }
 
-/// How many characters an identifier has.
+/// The length of an identifier in characters.
 pub(crate) const ID_LENGTH: usize = Simple::LENGTH;
 
-/// A random identifier: 122 bits from a cryptographic generator.
+/// A new identifier of 122 random bits from a cryptographic generator.
 pub(crate) fn new_id() -> String {
     write_new_id(&mut [0; ID_LENGTH]).to_owned()
 }
 
-/// The same, without an allocation.
+/// As [`new_id`], without an allocation.
 pub(crate) fn write_new_id(buffer: &mut [u8; ID_LENGTH]) -> &str {
     Uuid::new_v4().simple().encode_lower(buffer)
 }
@@ -85,7 +85,8 @@ pub(crate) fn mint(keys: &JwtKeys, payload: &str, purpose: Purpose) -> Result<St
     let header = set.header(purpose);
     let encoded = |length| URL_SAFE_NO_PAD.encoded_length(length);
     let parts = [header.len(), encoded(payload.len()), encoded(set.signature_length())];
-    // To the byte (but for long RSA keys), so that a header value takes it over as it is.
+    // The exact length (except for long RSA keys): a header value then takes the string without a
+    // copy.
     let mut token = String::with_capacity(parts.iter().sum::<usize>() + 2);
     token.push_str(header);
     token.push('.');

@@ -1,7 +1,14 @@
 //! Tokens: keys, verification, minting.
 //!
-//! A token is verified with a held key and parsed once; where its claims stand in the payload is
-//! recorded, so that a successor is the same bytes with four spans exchanged.
+//! A token is verified with a key that is set up once, and parsed once. The bytes of its claims in
+//! the payload are recorded: a successor is a copy with four of them replaced.
+//!
+//! - `keys`, `signature`: key sets with rotation; signing and verifying bytes
+//! - `verify`, `cache`: verification, and the cache of verified tokens
+//! - `payload`, `members`, `verified`: the parsed token
+//! - `mint`, `successor`, `app_claims`: new tokens and successors
+//! - `claims_source`: the application's current claims; `legacy`: tokens of an earlier system
+//! - `error`: why a token, claims or a key are not accepted
 
 mod app_claims;
 mod cache;

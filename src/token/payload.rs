@@ -1,4 +1,4 @@
-//! The claims of a payload, and where they stand in it.
+//! The claims of a payload, and the bytes that they occupy in it.
 
 use std::{borrow::Cow, ops::Range, time::Duration};
 
@@ -13,25 +13,25 @@ use super::{
 };
 use crate::{rejection::InvalidTokenReason, rules::SessionClaims, time::Timestamp};
 
-/// Where the claims that a successor exchanges stand in a payload.
+/// The bytes of the claims that a successor replaces.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Spans {
     pub(crate) iat: Range<usize>,
     pub(crate) exp: Range<usize>,
     pub(crate) jti: Option<Range<usize>>,
-    /// The whole member, its name included: a successor may drop it.
+    /// The whole member with its name: a successor may drop it.
     pub(crate) seen: Option<Range<usize>>,
 }
 
-/// The claims of a payload before it is known whether they name a session.
+/// The claims of a payload, before it is known whether they name a session.
 ///
-/// Claims of ours that stand twice, or are `null`, are malformed; other members are skipped.
+/// A claim of ours that occurs twice or is `null` is malformed. Other members are skipped.
 #[derive(Default)]
 pub(crate) struct ParsedClaims<'a> {
     pub(crate) sub: Option<Cow<'a, str>>,
     pub(crate) sid: Option<Cow<'a, str>>,
     pub(crate) iss: Option<Cow<'a, str>>,
-    /// As it is written.
+    /// The JSON value.
     pub(crate) aud: Option<&'a str>,
     pub(crate) tenant: Option<Cow<'a, str>>,
     pub(crate) session_profile: Option<Cow<'a, str>>,
@@ -54,7 +54,7 @@ impl<'a> ParsedClaims<'a> {
         Ok(claims)
     }
 
-    /// Parses `payload` into these claims, which are yet empty: they are large to move.
+    /// Parses `payload` into these claims, which must be empty. They are large: moving them costs.
     #[inline]
     pub(crate) fn read(&mut self, payload: &'a str) -> Result<(), InvalidToken> {
         let mut members = Members::new(payload)?;
@@ -103,7 +103,7 @@ impl<'a> ParsedClaims<'a> {
         taken.map_err(|Malformed| InvalidTokenReason::MalformedClaim(claim).into())
     }
 
-    /// The claims as a session's, where `sid` and `auth_time` are given.
+    /// The claims of a session with this `sid` and `auth_time`.
     #[inline(always)]
     pub(crate) fn session(
         &self,
@@ -133,7 +133,7 @@ impl<'a> ParsedClaims<'a> {
     }
 }
 
-/// Sets a claim, unless it stands there already.
+/// Sets a claim that was not set before.
 #[inline]
 fn once<T>(claim: &mut Option<T>, value: T) -> Result<(), Malformed> {
     if claim.is_some() {
@@ -149,17 +149,17 @@ fn name(value: Written<'_>) -> Result<Cow<'_, str>, Malformed> {
     if text.is_empty() { Err(Malformed) } else { Ok(text) }
 }
 
-/// A `NumericDate` or a number of seconds (RFC 7519 section 2): a fraction is cut off.
+/// A `NumericDate` or a number of seconds (RFC 7519 section 2), its fraction truncated.
 #[inline]
 fn seconds(written: Written<'_>) -> Result<Timestamp, Malformed> {
-    number(written).and_then(|number| fitting(Timestamp::from_secs(number)))
+    number(written).and_then(|number| in_range(Timestamp::from_secs(number)))
 }
 
 fn milliseconds(written: Written<'_>) -> Result<Timestamp, Malformed> {
-    number(written).and_then(|number| fitting(Timestamp::from_millis(number)))
+    number(written).and_then(|number| in_range(Timestamp::from_millis(number)))
 }
 
-/// A number that is not negative, its fraction cut off.
+/// A number that is not negative, its fraction truncated.
 #[inline]
 fn number(written: Written<'_>) -> Result<u64, Malformed> {
     match written.whole() {
@@ -168,7 +168,7 @@ fn number(written: Written<'_>) -> Result<u64, Malformed> {
     }
 }
 
-fn fitting(at: Timestamp) -> Result<Timestamp, Malformed> {
+fn in_range(at: Timestamp) -> Result<Timestamp, Malformed> {
     if at.fits_a_claim() { Ok(at) } else { Err(Malformed) }
 }
 
@@ -176,7 +176,7 @@ fn duration(since_epoch: Timestamp) -> Duration {
     since_epoch.since(Timestamp::EPOCH)
 }
 
-/// A JSON number that is not negative, its fraction cut off.
+/// A JSON number that is not negative, its fraction truncated.
 struct Number(u64);
 
 impl<'de> Deserialize<'de> for Number {
@@ -204,7 +204,7 @@ impl Visitor<'_> for NumberVisitor {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "the cast saturates, and fits_a_claim refuses what saturated"
+        reason = "the cast saturates, and fits_a_claim is false for what saturated"
     )]
     fn visit_f64<E>(self, number: f64) -> Result<u64, E>
     where
@@ -222,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn p13_numbers_are_read_truncated_or_refused() {
+    fn p13_numbers_are_truncated_or_malformed() {
         let cases = [
             ("1800000000", Some(1_800_000_000)),
             ("1800000000.999", Some(1_800_000_000)),
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_that_stands_twice_is_malformed() {
+    fn a_claim_that_occurs_twice_is_malformed() {
         for payload in [
             r#"{"exp":1,"exp":2}"#,
             r#"{"nbf":null}"#,
@@ -264,14 +264,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_an_object_is_malformed() {
+    fn a_payload_that_is_no_object_is_malformed() {
         for payload in ["", "[]", "1", "{", "{}x", r#"{"sub":""}"#, r#"{"jti":7}"#] {
             assert!(ParsedClaims::parse(payload).is_err(), "{payload}");
         }
     }
 
     #[test]
-    fn spans_point_at_what_was_written() {
+    fn spans_are_the_bytes_of_the_claims() {
         let payload = r#"{ "iat" : 1 , "exp":2.5,"\u0073een" : 3,"jti":"x"}"#;
         let parsed = ParsedClaims::parse(payload).expect("well-formed");
         let spans = parsed.spans;

@@ -1,6 +1,6 @@
-//! What a token is for: its `typ`.
+//! The purpose of a token, by its `typ`.
 
-/// What a token is for. Neither kind is ever taken for the other.
+/// The purpose of a token. A token of one purpose is never accepted for the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// `typ` absent, `JWT` or `at+jwt` (RFC 9068).
@@ -10,7 +10,7 @@ pub(crate) enum Purpose {
 }
 
 impl Purpose {
-    /// The `typ` of the tokens that are minted for it.
+    /// The `typ` of tokens that are minted for it.
     pub(super) const fn typ(self) -> &'static str {
         match self {
             Self::Access => "JWT",

@@ -1,4 +1,4 @@
-//! Signing and checking bytes: HMAC with a held key, everything else once per thread.
+//! Signing and verifying bytes. HMAC keys are set up once, other keys once per thread.
 
 use std::{
     cell::RefCell,
@@ -20,10 +20,10 @@ use super::{
     keys::Algorithm,
 };
 
-/// The backend in force: the faster of those compiled in.
+/// The cryptographic backend: the faster of those compiled in.
 ///
-/// Named here and never looked up: jsonwebtoken's own look-up panics unless exactly one backend is
-/// on in the whole build.
+/// It is named here and not looked up: jsonwebtoken's look-up panics unless exactly one backend is
+/// enabled in the whole build.
 #[cfg_attr(
     any(feature = "rust_crypto", feature = "aws_lc_rs"),
     expect(clippy::unnecessary_wraps, reason = "there may be no backend")
@@ -37,7 +37,7 @@ pub(super) const fn provider() -> Option<&'static CryptoProvider> {
     return None;
 }
 
-/// An HMAC key, its two inner blocks already hashed.
+/// An HMAC key whose two padded blocks are hashed already.
 pub(super) enum HmacKey {
     Sha256(Hmac<Sha256>),
     Sha384(Hmac<Sha384>),
@@ -66,7 +66,7 @@ impl HmacKey {
         }
     }
 
-    /// Compares in constant time.
+    /// Whether `signature` is valid; compared in constant time.
     pub(super) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
         match self {
             Self::Sha256(key) => verify(key.clone(), message, signature),
@@ -84,7 +84,7 @@ where
     mac.verify_slice(signature).is_ok()
 }
 
-/// A private key of a pair.
+/// The private key of a pair.
 pub(super) struct PrivateKey {
     pub(super) algorithm: Algorithm,
     pub(super) key: EncodingKey,
@@ -105,7 +105,7 @@ impl PrivateKey {
     }
 }
 
-/// A public key of a pair.
+/// The public key of a pair.
 pub(super) struct PublicKey {
     pub(super) algorithm: Algorithm,
     pub(super) key: DecodingKey,
@@ -119,7 +119,7 @@ impl PublicKey {
     }
 
     pub(super) fn verify(self: &Arc<Self>, message: &[u8], signature: &[u8]) -> bool {
-        // The backends ask for a vector.
+        // The backends take a vector.
         let signature = signature.to_vec();
         VERIFIERS.with_borrow_mut(|verifiers| {
             verifiers
@@ -129,13 +129,13 @@ impl PublicKey {
     }
 }
 
-/// How many keys a thread keeps set up; a key set has two or three.
+/// How many keys a thread keeps set up. A key set usually has two or three.
 const KEPT_PER_THREAD: usize = 8;
 
-/// Counts removals of keys, so that a thread drops what it keeps of a removed one.
+/// Counts removals of keys, so that each thread drops the keys that were removed.
 static REMOVALS: AtomicU64 = AtomicU64::new(0);
 
-/// Tells every thread that a key was removed.
+/// Makes every thread drop removed keys at its next use of a key.
 pub(super) fn key_removed() {
     REMOVALS.fetch_add(1, Ordering::Release);
 }
@@ -145,7 +145,7 @@ thread_local! {
     static VERIFIERS: RefCell<PerThread<PublicKey, Box<dyn JwtVerifier>>> = const { RefCell::new(PerThread::new()) };
 }
 
-/// Keys set up for use on this thread: the backends' signers and verifiers are not `Send`.
+/// The keys that are set up on this thread: the backends' signers and verifiers are not `Send`.
 struct PerThread<K, T> {
     ready: Vec<(Weak<K>, T)>,
     removals: u64,

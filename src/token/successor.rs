@@ -1,4 +1,4 @@
-//! A successor's payload: the predecessor's bytes with a few spans exchanged.
+//! The payload of a successor: a copy of its predecessor's with a few claims replaced.
 
 use std::ops::Range;
 
@@ -12,18 +12,18 @@ use crate::{
     time::Timestamp,
 };
 
-/// What a successor says of the last activity.
+/// How a successor states the last activity of its session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Seen {
-    /// The mint is an activity: its `iat` says it.
+    /// Minting it is an activity: its `iat` is the last one.
     AtMint,
-    /// The mint is none: the last activity was then.
+    /// Minting it is no activity: its `seen` is this time.
     Earlier(Timestamp),
 }
 
-/// The payload of `token`'s successor: new times, `id` as its `jti`, `app` in place of the app's claims
-/// if given, and every other byte as it was. A token that was adopted becomes a session's in full,
-/// with `limits` as its snapshot.
+/// The payload of `token`'s successor: new times, `id` as its `jti`, the application's claims
+/// replaced by `app` if given, and every other byte copied. The successor of an adopted token also
+/// gets the claims of a session that it lacks, with `limits` as its timeouts.
 pub(crate) fn successor_payload(
     token: &VerifiedToken,
     times: rules::TokenTimes,
@@ -78,7 +78,7 @@ pub(crate) fn successor_payload(
     }
 }
 
-/// The span of a member together with one comma beside it.
+/// The bytes of a member together with one comma beside it.
 fn with_its_comma(payload: &str, member: &Range<usize>) -> Range<usize> {
     let after = &payload[member.end..];
     let blank = after.len() - after.trim_start().len();
@@ -89,14 +89,14 @@ fn with_its_comma(payload: &str, member: &Range<usize>) -> Range<usize> {
     before.strip_suffix(',').map_or(before.len(), str::len)..member.end
 }
 
-/// What a span is exchanged for.
+/// What replaces a range of bytes.
 #[derive(Clone)]
 enum Edit<'a> {
     Drop,
     Time(Timestamp),
-    /// A text that needs no escape.
+    /// A string that needs no escape.
     Text(&'a str),
-    /// The whole member.
+    /// The whole member `seen`.
     Seen(Timestamp),
 }
 
@@ -117,7 +117,7 @@ impl Edit<'_> {
     }
 }
 
-/// `payload` with every edit made and `added` appended as its last members.
+/// A copy of `payload` with every edit made and `added` appended as its last members.
 fn splice(payload: &str, mut edits: [(Range<usize>, Edit<'_>); 4], added: &str) -> String {
     edits.sort_unstable_by_key(|(span, _)| span.start);
     let mut out = String::with_capacity(payload.len() + added.len() + 96);
@@ -145,7 +145,7 @@ fn append(mut json: String, added: &str) -> String {
     json
 }
 
-/// `payload` with every claim that is not ours exchanged for `app`.
+/// A copy of `payload` with the application's claims replaced by `app`.
 fn replace_app_claims(payload: &str, app: &AppClaims) -> String {
     let mut kept = String::from("{");
     let walked = for_each_member(payload, |member| {

@@ -1,4 +1,4 @@
-//! What a verification comes to.
+//! A verified token.
 
 use std::{fmt, sync::OnceLock};
 
@@ -14,19 +14,19 @@ use crate::{
     time::Timestamp,
 };
 
-/// Which of a session's two names an adopted token lacked.
+/// Which claims of a session an adopted token lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Adopted {
     pub(super) sid: bool,
     pub(super) auth_time: bool,
 }
 
-/// A token whose signature, key and form were checked: its claims, its payload and, where a cache
-/// is to find it again, its bytes.
+/// A token whose signature, key and form were verified: its claims, its payload and, if it is
+/// cached, its bytes.
 ///
 /// `Debug` shows times only.
 pub struct VerifiedToken {
-    /// The payload, and behind it the token as it was presented, if it is to be remembered.
+    /// The payload, followed by the token as it was presented if it is cached.
     text: Box<str>,
     /// Where the payload ends.
     payload_end: usize,
@@ -38,7 +38,7 @@ pub struct VerifiedToken {
 }
 
 impl VerifiedToken {
-    /// A token that somebody else verified, with `payload` as its claims in JSON.
+    /// A token that the application verified, with `payload` as its claims in JSON.
     pub(crate) fn trusted(
         sub: &str,
         sid: &str,
@@ -77,7 +77,7 @@ impl VerifiedToken {
         Ok(Self::new(claims, payload.into(), payload.len(), parsed.spans, None))
     }
 
-    /// A token that somebody else verified and of which nothing more is known.
+    /// A token that the application verified, without a payload.
     pub(crate) fn bare(claims: SessionClaims) -> Self {
         Self::new(claims, "{}".into(), 2, Spans::default(), None)
     }
@@ -94,7 +94,7 @@ impl VerifiedToken {
         Self { text, payload_end, claims, spans, adopted, session_key, scopes: OnceLock::new() }
     }
 
-    /// How much memory it takes, in bytes.
+    /// The memory that it takes, in bytes.
     pub(super) fn bytes(&self) -> usize {
         let SessionClaims { sub, sid, iss, tenant, session_profile, .. } = &self.claims;
         let length = |text: &Option<Box<str>>| text.as_ref().map_or(0, |text| text.len());
@@ -102,7 +102,7 @@ impl VerifiedToken {
         size_of::<Self>() + self.text.len() + sub.len() + sid.len() + optional
     }
 
-    /// Whether a successor can be made of it: its times stand in its payload.
+    /// Whether it can have a successor: its payload contains its times.
     pub(crate) fn is_renewable(&self) -> bool {
         !self.spans.iat.is_empty() && !self.spans.exp.is_empty()
     }
@@ -113,13 +113,13 @@ impl VerifiedToken {
         &self.claims
     }
 
-    /// All claims as they were signed, in JSON.
+    /// The signed payload: all claims, in JSON.
     #[must_use]
     pub fn payload(&self) -> &str {
         &self.text[..self.payload_end]
     }
 
-    /// The token as it was presented, where it is to be remembered.
+    /// The token as it was presented if it is cached, else nothing.
     #[inline]
     pub(super) fn presented(&self) -> &[u8] {
         &self.text.as_bytes()[self.payload_end..]
@@ -128,7 +128,7 @@ impl VerifiedToken {
     /// Its `jti`, if it has one.
     ///
     /// # Errors
-    /// One that is no text.
+    /// A `jti` that is not a string.
     pub(super) fn jti(&self) -> Result<Option<String>, InvalidToken> {
         let span = self.spans.jti.clone();
         let malformed = InvalidToken::new(InvalidTokenReason::MalformedClaim("jti"));
@@ -136,18 +136,18 @@ impl VerifiedToken {
             .transpose()
     }
 
-    /// Whether it is older than sessions are: it names none, and was adopted.
+    /// Whether it is a legacy token that was adopted.
     pub(crate) const fn is_adopted(&self) -> bool {
         self.adopted.is_some()
     }
 
-    /// What the session is stored under.
+    /// The key of its session in a store.
     #[must_use]
     pub const fn session_key(&self) -> StoreKey {
         self.session_key
     }
 
-    /// What its session can be revoked by; computed once, and only where it is asked for.
+    /// The scopes by which its session can be revoked. Computed at the first call.
     pub fn scopes(&self) -> &Scopes {
         self.scopes.get_or_init(|| {
             let claims = &self.claims;
@@ -162,7 +162,7 @@ impl VerifiedToken {
         AuditSubject::from_session(self.session_key, self.scopes()).with_sub(sub)
     }
 
-    /// What its user is stored under.
+    /// The key of its user in a store.
     #[must_use]
     pub fn user_key(&self) -> StoreKey {
         self.scopes().user

@@ -1,4 +1,4 @@
-//! From presented bytes to a verified token.
+//! Verification of presented tokens.
 
 use std::{mem::MaybeUninit, sync::Arc};
 
@@ -25,18 +25,18 @@ use crate::{
     time::Timestamp,
 };
 
-/// The longest token that is looked at, in bytes.
+/// The longest token that is verified, in bytes.
 const MAX_TOKEN: usize = 8 * 1024;
 
-/// The longest signature that is looked at, in bytes: RSA with 4096 bits.
+/// The longest signature that is verified, in bytes: RSA with 4096 bits.
 const MAX_SIGNATURE: usize = 512;
 
 /// Verifies access tokens: signature, algorithm, key, `typ`, `iss`, `aud` and the form of the
-/// claims. Times are judged elsewhere, by the rules.
+/// claims. It does not check times, activity and revocation.
 ///
-/// A check costs one signature and one pass over the payload, once a token: what was verified is
-/// [remembered](Self::cached_tokens). Headers that name a key by value or
-/// address (`jwk`, `jku`, `x5u`) are not followed, and `crit` is refused (RFC 7515 section 4.1.11).
+/// Verifying a token costs one signature check and one pass over the payload. A verified token is
+/// [cached](Self::cached_tokens). Headers that contain a key or its address (`jwk`, `jku`, `x5u`)
+/// are ignored; a token with `crit` is not valid (RFC 7515 section 4.1.11).
 #[derive(Clone, Debug)]
 pub struct TokenVerifier {
     keys: Arc<JwtKeys>,
@@ -48,11 +48,11 @@ pub struct TokenVerifier {
 }
 
 impl TokenVerifier {
-    /// How many verified tokens are remembered by default.
+    /// How many verified tokens are cached by default.
     pub const DEFAULT_CACHED_TOKENS: usize = 1 << 14;
 
-    /// A verifier with `keys` that asks for no `iss` and refuses tokens with an `aud`: who names
-    /// no audience of its own is in none (RFC 7519 section 4.1.3).
+    /// A verifier with `keys` that requires no `iss` and rejects tokens with an `aud`: it is in no
+    /// audience until one is set (RFC 7519 section 4.1.3).
     #[must_use]
     pub fn new(keys: Arc<JwtKeys>) -> Self {
         let verifier = Self {
@@ -66,52 +66,51 @@ impl TokenVerifier {
         verifier.cached_tokens(Self::DEFAULT_CACHED_TOKENS)
     }
 
-    /// Asks that `iss` is `issuer`. Without it tokens with any `iss` are good, and a session is
-    /// named by both: what ends sessions by their `sid`, user or account then reaches those of
-    /// tokens without `iss` alone.
+    /// Requires that `iss` is `issuer`. Without it, tokens with any `iss` are valid, and a session
+    /// is identified by `iss` and `sid`: revoking sessions by `sid`, user or account then applies
+    /// to tokens without `iss` only.
     #[must_use]
     pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
         self.iss = Some(issuer.into().into());
         self.with_empty_cache()
     }
 
-    /// Asks that `aud` is or contains `audience`.
+    /// Requires that `aud` is or contains `audience`.
     #[must_use]
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.aud = Some(audience.into().into());
         self.with_empty_cache()
     }
 
-    /// What becomes of tokens without `sid` or `auth_time`; rejected by default.
+    /// How to treat tokens without `sid` or `auth_time`; rejected by default.
     #[must_use]
     pub fn legacy(mut self, legacy: LegacyTokens) -> Self {
         self.legacy = legacy;
         self.with_empty_cache()
     }
 
-    /// Remembers about `tokens` verified tokens, rounded up to a power of two and at most
-    /// 16,777,216, in at most 2 KiB each on average; 0 remembers none. 16,384 by default, in at most
-    /// 32 MiB. With room for twice the tokens in use hardly one displaces another.
+    /// Caches about `tokens` verified tokens, rounded up to a power of two and at most 16,777,216,
+    /// of at most 2 KiB each on average; 0 turns the cache off. Default: 16,384, which take at most
+    /// 32 MiB. With room for twice the tokens in use, a token is rarely displaced.
     ///
-    /// What is remembered is the token and its claims, in memory, until the token expires, others
-    /// displace it, or the keys change, and as long as a session of it is kept; a token that was
-    /// refused is not. Only the signature, `iss`, `aud`, the form of the claims and what
-    /// [`LegacyTokens`] said are remembered: times, revocation and activity are judged at each
-    /// request. Clones of a verifier share what they remember.
+    /// The cache holds tokens and their claims in memory until a token expires, others displace it,
+    /// or the keys change. Invalid tokens are not cached. The result of checking the signature,
+    /// `iss`, `aud`, the form of the claims and [`LegacyTokens`] is cached; times, revocation and
+    /// activity are checked at each request. Clones of a verifier share a cache.
     #[must_use]
     pub fn cached_tokens(mut self, tokens: usize) -> Self {
         self.cached_tokens = tokens;
         self.with_empty_cache()
     }
 
-    /// Forgets all tokens that were verified so far.
+    /// Removes all tokens from the cache.
     pub fn clear_cache(&self) {
         if let Some(cache) = &self.cache {
             cache.clear();
         }
     }
 
-    /// What was verified under other settings proves nothing under these.
+    /// A token that was verified under other settings may not be valid under these.
     fn with_empty_cache(mut self) -> Self {
         self.cache =
             (self.cached_tokens > 0).then(|| Arc::new(TokenCache::new(self.cached_tokens)));
@@ -157,13 +156,13 @@ impl TokenVerifier {
         Ok(verified)
     }
 
-    /// Verifies a refresh token, which is of another `typ` (`rt+jwt`), and is never remembered.
+    /// Verifies a refresh token, which has another `typ` (`rt+jwt`) and is never cached.
     pub(crate) fn verify_refresh(&self, token: &str) -> Result<RefreshToken, InvalidToken> {
         if token.len() > MAX_TOKEN {
             return Err(TooLong.into());
         }
         let verified = self.verify_anew(token.as_bytes(), Purpose::Refresh)?;
-        // Not of the signature, too: ECDSA has two for each message.
+        // Without the signature: ECDSA has two valid ones for each message.
         let signed = token.rsplit_once('.').map_or(token, |(signed, _)| signed);
         let id = verified.jti()?.unwrap_or_else(|| digest_of(signed.as_bytes()));
         let key = StoreKey::token(self.iss(), &id);
@@ -197,8 +196,8 @@ impl TokenVerifier {
         if !key.verify(signed, signature) {
             return Err(Signature.into());
         }
-        let is_remembered = self.cache.is_some() && purpose == Purpose::Access;
-        let kept = if is_remembered { token } else { b"" };
+        let is_cached = self.cache.is_some() && purpose == Purpose::Access;
+        let kept = if is_cached { token } else { b"" };
         let mut text = Vec::with_capacity(body.len() * 3 / 4 + kept.len());
         URL_SAFE_NO_PAD.decode_append(body, &mut text).map_err(|_| Malformed)?;
         let payload_end = text.len();
@@ -250,19 +249,19 @@ impl TokenVerifier {
     }
 }
 
-/// A token in compact form (RFC 7515 section 3.1), taken apart.
+/// The parts of a token in compact form (RFC 7515 section 3.1).
 struct Parts<'a> {
     /// Header and body with the dot between them.
     signed: &'a [u8],
-    /// None where it is ours.
+    /// `None` if it is the header of our own tokens.
     header: Option<&'a [u8]>,
     body: &'a [u8],
     signature: &'a [u8],
 }
 
 impl<'a> Parts<'a> {
-    /// The signature is sought from the end, a header of ours not at all: what is long is passed
-    /// over. A dot too many is in the body, and refused with it.
+    /// Searches the signature from the end, and skips a header of ours without a search. A fourth
+    /// part ends up in the body, whose decoding fails.
     fn new(token: &'a [u8], own_header: &[u8]) -> Option<Self> {
         let end = memrchr(b'.', token)?;
         let (signed, signature) = (&token[..end], &token[end + 1..]);

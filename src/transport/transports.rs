@@ -1,9 +1,10 @@
 //! Several transports, asked in order.
 
-use std::{fmt, sync::Arc};
+use std::{any::Any, fmt, sync::Arc};
 
 use http::HeaderMap;
 
+use super::bearer::Bearer;
 use super::transport::{PresentedToken, TokenOrigin, Transport};
 use crate::{rejection::InvalidTokenReason, request_class::RequestHead};
 
@@ -18,7 +19,30 @@ use crate::{rejection::InvalidTokenReason, request_class::RequestHead};
 #[derive(Clone, Default)]
 #[must_use]
 pub struct Transports {
-    list: Vec<Arc<dyn Transport>>,
+    list: Vec<Entry>,
+}
+
+/// A transport. The default one is called without dynamic dispatch.
+#[derive(Clone)]
+enum Entry {
+    Bearer(Bearer),
+    Other(Arc<dyn Transport>),
+}
+
+impl Entry {
+    fn new(transport: impl Transport) -> Self {
+        match (&transport as &dyn Any).downcast_ref() {
+            Some(bearer) => Self::Bearer(*bearer),
+            None => Self::Other(Arc::new(transport)),
+        }
+    }
+
+    fn transport(&self) -> &dyn Transport {
+        match self {
+            Self::Bearer(bearer) => bearer,
+            Self::Other(other) => &**other,
+        }
+    }
 }
 
 impl Transports {
@@ -29,7 +53,7 @@ impl Transports {
 
     /// Adds a transport, which is asked after those added before.
     pub fn with(mut self, transport: impl Transport) -> Self {
-        self.list.push(Arc::new(transport));
+        self.list.push(Entry::new(transport));
         self
     }
 
@@ -40,7 +64,7 @@ impl Transports {
 
     /// How many transports there are with this origin.
     pub(crate) fn count(&self, origin: TokenOrigin) -> usize {
-        self.list.iter().filter(|transport| transport.origin() == origin).count()
+        self.list.iter().filter(|entry| entry.transport().origin() == origin).count()
     }
 
     /// Reads the token with the first transport that finds something; `None` if none does.
@@ -52,10 +76,14 @@ impl Transports {
         &self,
         head: RequestHead<'a>,
     ) -> Result<Option<(&'a [u8], TokenOrigin)>, InvalidTokenReason> {
-        for transport in &self.list {
-            match transport.read(head) {
+        for entry in &self.list {
+            let (found, origin) = match entry {
+                Entry::Bearer(bearer) => (bearer.read(head), TokenOrigin::Header),
+                Entry::Other(other) => (other.read(head), other.origin()),
+            };
+            match found {
                 PresentedToken::None => {}
-                PresentedToken::One(token) => return Ok(Some((token, transport.origin()))),
+                PresentedToken::One(token) => return Ok(Some((token, origin))),
                 PresentedToken::Unreadable(reason) => return Err(reason),
             }
         }
@@ -65,15 +93,18 @@ impl Transports {
     /// Marks the headers that carry tokens as sensitive.
     #[inline]
     pub(crate) fn mark_sensitive(&self, headers: &mut HeaderMap) {
-        for transport in &self.list {
-            transport.mark_sensitive(headers);
+        for entry in &self.list {
+            match entry {
+                Entry::Bearer(bearer) => bearer.mark_sensitive(headers),
+                Entry::Other(other) => other.mark_sensitive(headers),
+            }
         }
     }
 }
 
 impl fmt::Debug for Transports {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(&self.list).finish()
+        f.debug_list().entries(self.list.iter().map(Entry::transport)).finish()
     }
 }
 

@@ -47,12 +47,10 @@ where
     type Error = S::Error;
     type Future = ResponseFuture<S, ReqBody, ResBody>;
 
-    #[inline(always)]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
-    #[inline(always)]
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let Some(session) = request.extensions().get::<Session>() else {
             return ResponseFuture::inner(self.inner.call(request));

@@ -31,12 +31,10 @@ where
     type Error = S::Error;
     type Future = S::Future;
 
-    #[inline(always)]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
-    #[inline(always)]
     fn call(&mut self, mut request: Request<ReqBody>) -> S::Future {
         assign(self.layer.classify(&request), &mut request);
         self.inner.call(request)

@@ -28,12 +28,10 @@ where
     type Error = S::Error;
     type Future = ResponseFuture<S::Future>;
 
-    #[inline(always)]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
-    #[inline(always)]
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let exposed = self.layer.asked_for(request.headers().contains_key(ORIGIN));
         ResponseFuture::new(self.inner.call(request), exposed)

@@ -116,22 +116,22 @@ fn tokens_that_differ_in_a_byte_or_in_length_are_told_apart() {
 }
 
 #[test]
-fn equality_looks_at_every_bit() {
-    assert!(is_equal(b"", b""));
+fn p11_equality_compares_every_bit() {
+    assert!(constant_time_eq(b"", b""));
     for length in 1..=140 {
         let token = token(1, length);
-        assert!(is_equal(&token, &token.clone()));
-        assert!(!is_equal(&token, &token[..length - 1]));
+        assert!(constant_time_eq(&token, &token.clone()));
+        assert!(!constant_time_eq(&token, &token[..length - 1]));
         for (at, bit) in (0..length).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
             let mut other = token.clone();
             other[at] ^= 1 << bit;
-            assert!(!is_equal(&token, &other), "bit {bit} of byte {at} of {length}");
+            assert!(!constant_time_eq(&token, &other), "bit {bit} of byte {at} of {length}");
         }
-        // Two differences do not make up for each other.
+        // Two differences do not cancel each other out.
         let mut other = token.clone();
         other[0] ^= 1;
         other[length / 2] ^= 1;
-        assert_eq!(is_equal(&token, &other), length == 1, "{length}");
+        assert_eq!(constant_time_eq(&token, &other), length == 1, "{length}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Key sets: the newest key signs, any listed key verifies.
+//! Key sets with rotation: the newest key signs, every listed key verifies.
 
 mod algorithm;
 mod signing;
@@ -19,7 +19,7 @@ use super::{
     signature::key_removed,
 };
 
-/// The keys of a service. Share it in an [`Arc`]: rotation reaches every layer that holds it.
+/// The keys of a service. Share it in an [`Arc`]: a rotation then applies to every layer.
 ///
 /// ```
 /// use tower_sliding_session::token::{Algorithm, JwtKeys, SigningKey};
@@ -56,16 +56,16 @@ impl JwtKeys {
     /// Adds a key that verifies and does not sign.
     ///
     /// # Errors
-    /// A key whose `kid` another key of the set has, or a second one without `kid`.
+    /// [`KeyError`] if another key of the set has its `kid`, or if neither has one.
     pub fn add(&self, key: VerifyingKey) -> Result<(), KeyError> {
         self.change(|set| Ok(KeySet::new(set.signing.clone(), set.with(key)?)))
     }
 
-    /// Makes `key` the one that signs; the keys so far still verify. A set that began with one key
-    /// without `kid` goes on taking tokens without `kid` as that key's.
+    /// Makes `key` the signing key; the other keys still verify. If the set had one key, without a
+    /// `kid`, that key still verifies tokens without a `kid`.
     ///
     /// # Errors
-    /// A key whose `kid` another key of the set has, or a second one without `kid`.
+    /// [`KeyError`] if another key of the set has its `kid`, or if neither has one.
     pub fn rotate(&self, key: SigningKey) -> Result<(), KeyError> {
         self.change(|set| {
             let mut verifying = set.with(key.verifying.clone())?;
@@ -76,11 +76,11 @@ impl JwtKeys {
         })
     }
 
-    /// Removes the key named `kid`, or with `None` the one without a name: its tokens are refused
-    /// from now on.
+    /// Removes the key with this `kid`, or with `None` the one without. Its tokens are not valid
+    /// any more.
     ///
     /// # Errors
-    /// No such key, or the one that signs: rotate first.
+    /// [`KeyError`] if no key has this `kid`, or if it is the signing key: rotate first.
     pub fn remove<'a>(&self, kid: impl Into<Option<&'a str>>) -> Result<(), KeyError> {
         let kid = kid.into();
         self.change(|set| {
@@ -104,7 +104,7 @@ impl JwtKeys {
         Ok(())
     }
 
-    /// Changes with every change of the set, after it.
+    /// A number that changes after every change of the set.
     pub(super) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }
@@ -165,12 +165,12 @@ impl KeySet {
         }
     }
 
-    /// The key of tokens with our own header.
+    /// The key of tokens with the header of this set.
     pub(super) fn signing_key(&self) -> &VerifyingKey {
         &self.signing.verifying
     }
 
-    /// The key for `kid`; without one a sole key, or the one marked legacy.
+    /// The key for `kid`; without a `kid`, the only key or the one marked legacy.
     pub(super) fn find(&self, kid: Option<&str>) -> Option<&VerifyingKey> {
         match kid {
             Some(_) => self.verifying.iter().find(|key| key.kid.as_deref() == kid),
@@ -183,7 +183,7 @@ impl KeySet {
         self.signing.sign(message)
     }
 
-    /// How many bytes a signature has; one with RSA may have more.
+    /// The length of a signature in bytes. RSA with long keys exceeds it.
     pub(super) const fn signature_length(&self) -> usize {
         match self.signing.verifying.algorithm() {
             Algorithm::HS256 => 32,

@@ -1,4 +1,4 @@
-//! A key that tokens are signed with.
+//! A key that signs tokens.
 
 use std::{fmt, sync::Arc};
 
@@ -13,7 +13,7 @@ use crate::token::{
     signature::{PrivateKey, provider},
 };
 
-/// A key that tokens are signed with; it verifies too. `Debug` shows its algorithm and `kid` only.
+/// A key that signs tokens and verifies them. `Debug` shows its algorithm and `kid` only.
 #[derive(Clone)]
 #[must_use]
 pub struct SigningKey {
@@ -25,7 +25,7 @@ impl SigningKey {
     /// An HMAC secret for HS256, HS384 or HS512.
     ///
     /// # Errors
-    /// A secret shorter than 32 bytes, or another algorithm.
+    /// [`KeyError`] if the secret is shorter than 32 bytes or the algorithm is not HMAC.
     pub fn hmac(algorithm: Algorithm, secret: impl AsRef<[u8]>) -> Result<Self, KeyError> {
         Ok(Self { verifying: VerifyingKey::hmac(algorithm, secret)?, private: None })
     }
@@ -33,7 +33,7 @@ impl SigningKey {
     /// A private key in PEM: PKCS#8, or PKCS#1 for RSA. Its public half is derived from it.
     ///
     /// # Errors
-    /// What is not such a key or does not fit `algorithm`; an RSA key without the feature
+    /// [`KeyError`] if it is no such key or not of `algorithm`, or for an RSA key without the feature
     /// `aws_lc_rs`, because signing in the `rsa` crate leaks timing (RUSTSEC-2023-0071).
     pub fn from_pem(algorithm: Algorithm, pem: impl AsRef<[u8]>) -> Result<Self, KeyError> {
         let pem = pem.as_ref();
@@ -57,13 +57,13 @@ impl SigningKey {
         Ok(Self { verifying, private: Some(Arc::new(private)) })
     }
 
-    /// Names the key: its tokens carry this `kid`.
+    /// Sets the `kid` of the key and of its tokens.
     pub fn kid(mut self, kid: impl Into<String>) -> Self {
         self.verifying = self.verifying.kid(kid);
         self
     }
 
-    /// Marks the key as the one for tokens without a `kid`, where the set has several keys.
+    /// Marks the key as the one for tokens without a `kid`, for a set of several keys.
     pub fn legacy(mut self) -> Self {
         self.verifying = self.verifying.legacy();
         self

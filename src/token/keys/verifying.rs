@@ -1,4 +1,4 @@
-//! A key that tokens are checked with.
+//! A key that verifies tokens.
 
 use std::{fmt, sync::Arc};
 
@@ -22,7 +22,7 @@ const MIN_SECRET: usize = 32;
 /// The smallest RSA modulus, in bytes: 2048 bits (RFC 7518 section 3.3).
 const MIN_RSA_MODULUS: usize = 256;
 
-/// A key that tokens are checked with. `Debug` shows its algorithm and `kid` only.
+/// A key that verifies tokens. `Debug` shows its algorithm and `kid` only.
 #[derive(Clone)]
 #[must_use]
 pub struct VerifyingKey {
@@ -42,7 +42,7 @@ impl VerifyingKey {
     /// An HMAC secret for HS256, HS384 or HS512.
     ///
     /// # Errors
-    /// A secret shorter than 32 bytes, or another algorithm.
+    /// [`KeyError`] if the secret is shorter than 32 bytes or the algorithm is not HMAC.
     pub fn hmac(algorithm: Algorithm, secret: impl AsRef<[u8]>) -> Result<Self, KeyError> {
         let secret = secret.as_ref();
         if secret.len() < MIN_SECRET {
@@ -61,7 +61,7 @@ impl VerifyingKey {
     /// A public key in PEM: SPKI or PKCS#1 for RSA, SPKI for EC and Ed25519.
     ///
     /// # Errors
-    /// What is not such a key, does not fit `algorithm`, or is an RSA key under 2048 bits.
+    /// [`KeyError`] if it is no such key, not of `algorithm`, or an RSA key under 2048 bits.
     pub fn from_pem(algorithm: Algorithm, pem: impl AsRef<[u8]>) -> Result<Self, KeyError> {
         let pem = pem.as_ref();
         let key = match algorithm.family() {
@@ -79,7 +79,7 @@ impl VerifyingKey {
     /// A key as a JWK (RFC 7517): RSA, EC, OKP or oct, with its `kid` if it has one.
     ///
     /// # Errors
-    /// What is not such a key or does not fit `algorithm`, an `alg` or `use` that says otherwise.
+    /// [`KeyError`] if it is no such key, not of `algorithm`, or its `alg` or `use` differs.
     pub fn from_jwk(algorithm: Algorithm, json: &str) -> Result<Self, KeyError> {
         let jwk: Jwk = serde_json::from_str(json).map_err(|_| not_a_jwk())?;
         if jwk.common.key_algorithm.is_some_and(|named| named.to_string() != algorithm.name()) {
@@ -103,13 +103,13 @@ impl VerifyingKey {
         })
     }
 
-    /// Names the key: tokens that carry this `kid` are checked with it alone.
+    /// Sets the `kid`: tokens with this `kid` are verified with this key only.
     pub fn kid(mut self, kid: impl Into<String>) -> Self {
         self.kid = Some(kid.into().into());
         self
     }
 
-    /// Marks the key as the one for tokens without a `kid`, where the set has several keys.
+    /// Marks the key as the one for tokens without a `kid`, for a set of several keys.
     pub fn legacy(mut self) -> Self {
         self.legacy = true;
         self
@@ -131,7 +131,7 @@ impl VerifyingKey {
         Ok(Self::from_material(algorithm, Verifying::Public(Arc::new(public))))
     }
 
-    /// Whether `signature` is this key's over `message`.
+    /// Whether `signature` is the signature of `message` by this key.
     pub(in crate::token) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
         match &self.material {
             Verifying::Hmac(key) => key.verify(message, signature),
@@ -143,7 +143,7 @@ impl VerifyingKey {
         self.algorithm
     }
 
-    /// The header of a token for `purpose` under this key, encoded.
+    /// The encoded header of a token of this key for `purpose`.
     pub(super) fn header(&self, purpose: Purpose) -> String {
         let mut header = serde_json::json!({ "alg": self.algorithm.name(), "typ": purpose.typ() });
         if let Some(kid) = &self.kid {

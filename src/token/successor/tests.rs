@@ -29,7 +29,7 @@ fn succeed(payload: &str, seen: Seen, app: Option<&AppClaims>) -> String {
 }
 
 #[test]
-fn every_other_byte_stays_as_it_was() {
+fn every_other_byte_is_copied() {
     let app = r#""big":18446744073709551615,"price":1.10,"e":1e2, "n" : {"iat":5,"a":[1, 2]}"#;
     let payload =
         format!(r#"{{"role":"\u0061dmin","iat":50,{app},"exp":60.5,"jti":"old","z":null}}"#);
@@ -40,7 +40,7 @@ fn every_other_byte_stays_as_it_was() {
 }
 
 #[test]
-fn p17_seen_is_dropped_by_an_activity_and_written_by_any_other_mint() {
+fn p17_an_activity_drops_seen_and_any_other_mint_writes_it() {
     let earlier = Seen::Earlier(Timestamp::from_millis(55_999));
     let cases = [
         (r#"{"iat":50,"exp":60,"jti":"x"}"#, Seen::AtMint, r#"{"iat":70,"exp":90,"jti":"JTI"}"#),
@@ -84,7 +84,7 @@ fn a_token_without_jti_gets_one() {
 }
 
 #[test]
-fn p02_the_app_s_claims_are_exchanged_whole_and_ours_stay() {
+fn p02_the_claims_of_the_application_are_replaced_and_ours_are_kept() {
     let app = AppClaims::new(&serde_json::json!({ "role": "engineer" })).expect("an object");
     let payload = r#"{"role":"admin","iat":50,"admin":true,"exp":60,"jti":"x","tenant":"acme"}"#;
     assert_eq!(
@@ -99,7 +99,7 @@ fn p02_the_app_s_claims_are_exchanged_whole_and_ours_stay() {
 }
 
 #[test]
-fn p21_an_app_cannot_claim_what_is_the_session_s() {
+fn p21_an_application_cannot_set_claims_of_the_session() {
     for name in RESERVED {
         let json = format!(r#"{{"role":"a","{name}":1}}"#);
         assert!(AppClaims::from_json(&json).is_err(), "{name}");
