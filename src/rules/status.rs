@@ -135,7 +135,7 @@ pub(crate) fn last_activity(
 ///
 /// The policy's clock skew is granted to `nbf` and to an `iat` in the future, its leeway to `exp`,
 /// nothing to the absolute deadline.
-#[inline]
+#[inline(always)]
 pub(crate) fn status(
     claims: &SessionClaims,
     last_activity: Option<Timestamp>,
