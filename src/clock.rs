@@ -26,6 +26,7 @@ pub trait Clock: Send + Sync + 'static {
     fn sleep_until(&self, deadline: Timestamp) -> Sleep;
 }
 
+#[deny(clippy::missing_trait_methods, reason = "an Arc forwards every method")]
 impl<T> Clock for Arc<T>
 where
     T: Clock + ?Sized,

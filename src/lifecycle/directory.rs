@@ -11,6 +11,7 @@ pub trait UserDirectory: Send + Sync + 'static {
     fn entries(&self, tenant: &str, subjects: &[&str]) -> MaybeReady<Vec<DirectoryEntry>>;
 }
 
+#[deny(clippy::missing_trait_methods, reason = "an Arc forwards every method")]
 impl<T> UserDirectory for Arc<T>
 where
     T: UserDirectory + ?Sized,

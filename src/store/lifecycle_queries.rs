@@ -47,6 +47,7 @@ pub trait LifecycleQueries: Send + Sync + 'static {
     }
 }
 
+#[deny(clippy::missing_trait_methods, reason = "an Arc forwards every method")]
 impl<T> LifecycleQueries for Arc<T>
 where
     T: LifecycleQueries + ?Sized,

@@ -67,6 +67,7 @@ pub trait LifecycleStore: SessionStore + LifecycleQueries {
     }
 }
 
+#[deny(clippy::missing_trait_methods, reason = "an Arc forwards every method")]
 impl<T> LifecycleStore for Arc<T>
 where
     T: LifecycleStore + ?Sized,

@@ -19,6 +19,7 @@ pub trait RenewalLimiter: Send + Sync + 'static {
     fn release(&self, request: RenewalRequest, until: Timestamp) -> MaybeReady<()>;
 }
 
+#[deny(clippy::missing_trait_methods, reason = "an Arc forwards every method")]
 impl<T> RenewalLimiter for Arc<T>
 where
     T: RenewalLimiter + ?Sized,

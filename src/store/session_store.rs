@@ -39,6 +39,7 @@ pub trait SessionStore: Send + Sync + 'static {
     }
 }
 
+#[deny(clippy::missing_trait_methods, reason = "an Arc forwards every method")]
 impl<T> SessionStore for Arc<T>
 where
     T: SessionStore + ?Sized,

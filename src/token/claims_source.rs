@@ -46,6 +46,7 @@ pub trait ClaimsSource: Send + Sync + 'static {
     fn current_claims(&self, token: &VerifiedToken) -> MaybeReady<ClaimsUpdate>;
 }
 
+#[deny(clippy::missing_trait_methods, reason = "an Arc forwards every method")]
 impl<T> ClaimsSource for Arc<T>
 where
     T: ClaimsSource + ?Sized,

@@ -6,18 +6,22 @@ use http::{Request, Response};
 use http_body_util::Full;
 use tower::{Layer, Service, service_fn};
 use tower_sliding_session::{
-    Clock, Grant, JwtKeys, ManualClock, MaybeReady, PathRules, Policy, Profiles, Rejection,
-    Session, SessionBody, SessionCookie, SlidingSessions, SystemClock,
+    Clock, Grant, InvalidTimestamp, JwtKeys, ManualClock, MaybeReady, PathRules, Policy, Profiles,
+    Rejection, Session, SessionBody, SessionCookie, SlidingSessions, StartError, SystemClock,
+    Timestamp,
     layers::{
         ActivityLayer, AuthenticateLayer, ClassifyLayer, ExposeHeadersLayer, RenewLayer,
         RequireRecentAuthLayer,
     },
+    lifecycle::AccountPolicyError,
+    policy::{DurationError, OutOfBounds, PolicyError, TimeoutOverrides},
     rejection::MakeRejection,
     request_class::Classify,
-    sessions::{SlidingSessionsLayer, SlidingSessionsService},
+    sessions::{BuildError, SlidingSessionsLayer, SlidingSessionsService},
     store::Exempt,
     store::{MemoryLimiter, MemoryStore, RenewalLimiter, SessionStore, StoreError},
     token::{ClaimsSource, KeyError, SigningKey, TokenVerifier, VerifiedToken, VerifyingKey},
+    transport::SetCookie,
 };
 
 const fn shared<T: Send + Sync + 'static>() {}
@@ -92,6 +96,9 @@ fn handles_are_send_sync_and_clone() {
     shared_and_clone::<Grant>();
     shared_and_clone::<Rejection>();
     shared_and_clone::<SessionCookie>();
+    shared_and_clone::<SetCookie>();
+    shared_and_clone::<Timestamp>();
+    shared_and_clone::<TimeoutOverrides>();
     shared_and_clone::<SigningKey>();
     shared_and_clone::<VerifyingKey>();
     shared_and_clone::<TokenVerifier>();
@@ -107,6 +114,13 @@ fn handles_are_send_sync_and_clone() {
     fails_with::<Rejection>();
     fails_with::<StoreError>();
     fails_with::<KeyError>();
+    fails_with::<StartError>();
+    fails_with::<AccountPolicyError>();
+    fails_with::<BuildError>();
+    fails_with::<PolicyError>();
+    fails_with::<DurationError>();
+    fails_with::<OutOfBounds>();
+    fails_with::<InvalidTimestamp>();
 }
 
 #[test]
@@ -163,7 +177,7 @@ fn futures_of_the_api_are_send() {
     fn spawned<F: Future + Send>(_: F) {}
     let session = Session::builder("ada")
         .sid("s1")
-        .auth_time(tower_sliding_session::Timestamp::from_secs(1))
+        .auth_time(Timestamp::from_secs(1))
         .build()
         .expect("a complete session");
     spawned(session.sign_out());
