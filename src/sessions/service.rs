@@ -17,6 +17,7 @@ use crate::{
         activity::{self, Check, Waiting, take_ready},
         authenticate,
         classify::assign,
+        renew::RenewalContext,
     },
     request_class::{RequestClass, RequestHeaders},
     session::Session,
@@ -63,7 +64,7 @@ where
             RequestClass::User => RequestClass::assigned(&request),
             given => given,
         };
-        let session = match authenticate.admit(&request, class, &headers) {
+        let session = match authenticate.settings.admit(&request, class, &headers) {
             Ok(session) => session,
             Err(dismissal) => {
                 let dismissed = authenticate::ResponseFuture::dismissed(dismissal);
@@ -74,7 +75,7 @@ where
         let admitted = session.is_some();
         let session = match session {
             Some(session) => {
-                authenticate.insert(session.clone(), &mut request);
+                authenticate.settings.insert(session.clone(), &mut request);
                 session
             }
             // An outer layer may have inserted one.
@@ -85,20 +86,21 @@ where
                 }
             },
         };
-        match activity.check(&session, &request, admitted) {
+        match activity.settings.check(&session, &request, admitted) {
             Check::Passed(entry) => {
-                let renewal = renew.context(session, &mut request, is_conditional);
+                let renewal =
+                    RenewalContext::new(session, &mut request, is_conditional, &renew.settings);
                 ResponseFuture::straight(self.inner.call(request), entry, Some(renewal), exposed)
             }
             Check::Rejected(rejection) => {
-                let response = activity.reject(rejection, &request);
+                let response = activity.settings.reject(rejection, &request);
                 let answer = activity::ResponseFuture::answer(response);
                 ResponseFuture::layered(authenticate::ResponseFuture::inner(answer), exposed)
             }
             Check::Waiting(pending) => {
                 let service = renew.layer(take_ready(&mut self.inner));
-                let layer = activity.clone();
-                let waiting = Waiting { pending, session, request, service, layer };
+                let settings = Arc::clone(&activity.settings);
+                let waiting = Waiting { pending, session, request, service, settings };
                 let waiting = activity::ResponseFuture::waiting(waiting);
                 ResponseFuture::layered(authenticate::ResponseFuture::inner(waiting), exposed)
             }

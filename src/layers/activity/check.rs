@@ -7,7 +7,7 @@ use std::{
 
 use http::{Request, Response};
 
-use super::{ActivityLayer, OnStoreFailure, UnknownSessions, entry::PendingEntry, layer::Settings};
+use super::{OnStoreFailure, UnknownSessions, entry::PendingEntry, settings::ActivitySettings};
 use crate::{
     body::SessionBody,
     maybe_ready::{MaybeReady, REQUEST_TIME_LIMIT, Timed},
@@ -42,25 +42,24 @@ impl PendingAnswer {
     }
 }
 
-impl ActivityLayer {
+impl ActivitySettings {
     /// Checks `session`, and records the activity that `request` is. `is_new`: a layer with the
     /// same enforcement has authenticated the session within this call.
     #[inline(always)]
     pub(crate) fn check<B>(&self, session: &Session, request: &Request<B>, is_new: bool) -> Check {
-        let settings = &self.settings;
         let class = session.class(request);
         if class == RequestClass::Public {
             return Check::Passed(None);
         }
         if !is_new {
-            session.checked_by(&settings.enforcement);
+            session.checked_by(&self.enforcement);
         }
-        let answer = match settings.ask(session, class, is_new) {
+        let answer = match self.ask(session, class, is_new) {
             Ok(answer) => answer,
             Err(pending) => return Check::Waiting(pending),
         };
-        match settings.enforce(session, answer) {
-            Ok(()) => Check::Passed(settings.entry(session, class, request)),
+        match self.enforce(session, answer) {
+            Ok(()) => Check::Passed(self.entry(session, class, request)),
             Err(rejection) => Check::Rejected(rejection),
         }
     }
@@ -72,7 +71,7 @@ impl ActivityLayer {
         pending: &mut PendingAnswer,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Rejection>> {
-        pending.poll(cx).map(|answer| self.settings.enforce(session, answer))
+        pending.poll(cx).map(|answer| self.enforce(session, answer))
     }
 
     /// The response in place of the one that `request` would have had.
@@ -83,12 +82,10 @@ impl ActivityLayer {
         request: &Request<ReqBody>,
     ) -> Response<SessionBody<ResBody>> {
         let protocol = Protocol::from_headers(request.headers());
-        let body = self.settings.rejections.as_deref();
+        let body = self.rejections.as_deref();
         rejection.into_response(&RejectionFormat { protocol, body })
     }
-}
 
-impl Settings {
     /// The store's answer, or the future of it. A `User` request is a touch, unless the session has
     /// ended by its token alone; every other one only reads.
     #[inline(always)]

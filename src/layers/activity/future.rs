@@ -4,6 +4,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -11,7 +12,7 @@ use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::{ActivityLayer, check::PendingAnswer, entry::PendingEntry};
+use super::{check::PendingAnswer, entry::PendingEntry, settings::ActivitySettings};
 use crate::{body::SessionBody, session::Session};
 
 const NOT_POLLED_AGAIN: &str = "the future is not polled after completion";
@@ -44,7 +45,7 @@ pub(crate) struct Waiting<S, ReqBody> {
     pub(crate) request: Request<ReqBody>,
     /// The service that was polled ready.
     pub(crate) service: S,
-    pub(crate) layer: ActivityLayer,
+    pub(crate) settings: Arc<ActivitySettings>,
 }
 
 impl<S, ReqBody, ResBody> ResponseFuture<S, ReqBody, ResBody>
@@ -91,19 +92,19 @@ where
                     return Poll::Ready(Ok(*response.take().expect(NOT_POLLED_AGAIN)));
                 }
                 StateProjection::Waiting { waiting } => {
-                    let Waiting { pending, session, layer, .. } =
+                    let Waiting { pending, session, settings, .. } =
                         &mut **waiting.as_mut().expect(NOT_POLLED_AGAIN);
-                    let checked = ready!(layer.poll_check(session, pending, cx));
+                    let checked = ready!(settings.poll_check(session, pending, cx));
                     let mut done = waiting.take().expect("the request waits");
                     match checked {
                         Ok(()) => {
                             let class = done.session.class(&done.request);
-                            let settings = &done.layer.settings;
+                            let settings = &done.settings;
                             let entry = settings.entry(&done.session, class, &done.request);
                             State::Inner { future: done.service.call(done.request), entry }
                         }
                         Err(rejection) => {
-                            let response = done.layer.reject(rejection, &done.request);
+                            let response = done.settings.reject(rejection, &done.request);
                             State::Answer { response: Some(Box::new(response)) }
                         }
                     }

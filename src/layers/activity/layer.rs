@@ -1,11 +1,14 @@
-//! The layer that checks and records activity, and its settings.
+//! The layer that checks and records activity.
 
 use std::{fmt, sync::Arc};
 
 use http::Extensions;
 use tower_layer::Layer;
 
-use super::{ActivityService, OnStoreFailure, UnknownSessions, entry::RoutePattern};
+use super::{
+    ActivityService, OnStoreFailure, UnknownSessions, entry::RoutePattern,
+    settings::ActivitySettings,
+};
 use crate::{
     audit::AuditQueue,
     clock::{Clock, SystemClock},
@@ -59,18 +62,7 @@ use crate::{
 #[derive(Clone)]
 #[must_use]
 pub struct ActivityLayer {
-    pub(super) settings: Arc<Settings>,
-}
-
-#[derive(Clone)]
-pub(super) struct Settings {
-    pub(super) enforcement: Arc<Enforcement>,
-    pub(super) store: Arc<dyn SessionStore>,
-    pub(super) on_failure: OnStoreFailure,
-    pub(super) unknown: UnknownSessions,
-    pub(super) rejections: Option<Arc<dyn MakeRejection>>,
-    pub(super) logs_activity: bool,
-    pub(super) route_pattern: Option<Arc<RoutePattern>>,
+    pub(crate) settings: Arc<ActivitySettings>,
 }
 
 impl ActivityLayer {
@@ -87,7 +79,7 @@ impl ActivityLayer {
         let enforcement = Enforcement::new(profiles.into(), Arc::new(SystemClock));
         let enforcement = enforcement.with_store(Arc::clone(&store));
         Self {
-            settings: Arc::new(Settings {
+            settings: Arc::new(ActivitySettings {
                 enforcement: Arc::new(enforcement),
                 store,
                 on_failure: OnStoreFailure::Reject,
@@ -99,7 +91,7 @@ impl ActivityLayer {
         }
     }
 
-    fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+    fn with(mut self, change: impl FnOnce(&mut ActivitySettings)) -> Self {
         change(Arc::make_mut(&mut self.settings));
         self
     }
@@ -168,7 +160,7 @@ impl<S> Layer<S> for ActivityLayer {
     type Service = ActivityService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        ActivityService::new(inner, self.clone())
+        ActivityService::new(inner, Arc::clone(&self.settings))
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::{
     fmt,
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use http::{Request, Response};
 use tower_service::Service;
 
-use super::{ActivityLayer, Check, ResponseFuture, Waiting};
+use super::{Check, ResponseFuture, Waiting, settings::ActivitySettings};
 use crate::{body::SessionBody, session::Session};
 
 /// Takes the service that was polled ready, for a request that waits, and leaves a clone.
@@ -20,16 +21,16 @@ where
     std::mem::replace(service, fresh)
 }
 
-/// The service of [`ActivityLayer`].
+/// The service of [`ActivityLayer`](super::ActivityLayer).
 #[derive(Clone)]
 pub struct ActivityService<S> {
     inner: S,
-    layer: ActivityLayer,
+    settings: Arc<ActivitySettings>,
 }
 
 impl<S> ActivityService<S> {
-    pub(super) const fn new(inner: S, layer: ActivityLayer) -> Self {
-        Self { inner, layer }
+    pub(super) const fn new(inner: S, settings: Arc<ActivitySettings>) -> Self {
+        Self { inner, settings }
     }
 }
 
@@ -55,17 +56,17 @@ where
         let Some(session) = request.extensions().get::<Session>() else {
             return ResponseFuture::inner(self.inner.call(request));
         };
-        match self.layer.check(session, &request, false) {
+        match self.settings.check(session, &request, false) {
             Check::Passed(entry) => ResponseFuture::with_entry(self.inner.call(request), entry),
             Check::Rejected(rejection) => {
-                let response = self.layer.reject(rejection, &request);
+                let response = self.settings.reject(rejection, &request);
                 ResponseFuture::answer(response)
             }
             Check::Waiting(pending) => {
                 let session = session.clone();
                 let service = take_ready(&mut self.inner);
-                let layer = self.layer.clone();
-                ResponseFuture::waiting(Waiting { pending, session, request, service, layer })
+                let settings = Arc::clone(&self.settings);
+                ResponseFuture::waiting(Waiting { pending, session, request, service, settings })
             }
         }
     }

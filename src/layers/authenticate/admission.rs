@@ -11,7 +11,7 @@ use http::{
     header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN},
 };
 
-use super::{AuthenticateLayer, layer::Settings};
+use super::settings::AuthenticateSettings;
 use crate::{
     body::SessionBody,
     maybe_ready::{REQUEST_TIME_LIMIT, Timed},
@@ -47,7 +47,7 @@ pub(crate) struct Asking {
     expired: ExpiredToken,
     answer: Timed<StoredSession>,
     protocol: Protocol,
-    settings: Arc<Settings>,
+    settings: Arc<AuthenticateSettings>,
 }
 
 impl Asking {
@@ -61,7 +61,7 @@ impl Asking {
     }
 }
 
-impl Settings {
+impl AuthenticateSettings {
     /// The session whose token the request presents, if it presents one.
     #[inline(always)]
     fn authenticate(&self, head: RequestHead<'_>) -> Result<Option<Session>, Refusal> {
@@ -130,12 +130,12 @@ fn reject_unverified(rejection: Rejection) -> Refusal {
     Refusal::Rejected(rejection)
 }
 
-impl AuthenticateLayer {
+impl AuthenticateSettings {
     /// The session of `request`; none where its class needs none, or where it presents no token and
     /// the layer is optional.
     #[inline(always)]
     pub(crate) fn admit<ReqBody, ResBody>(
-        &self,
+        self: &Arc<Self>,
         request: &Request<ReqBody>,
         class: RequestClass,
         request_headers: &RequestHeaders<'_>,
@@ -143,12 +143,12 @@ impl AuthenticateLayer {
         if class == RequestClass::Public {
             return Ok(None);
         }
-        if self.settings.allow_preflight && is_preflight(request) {
+        if self.allow_preflight && is_preflight(request) {
             let mut response = Response::new(SessionBody::default());
             *response.status_mut() = StatusCode::NO_CONTENT;
             return Err(Dismissal::Response(Box::new(response)));
         }
-        match self.settings.authenticate(RequestHead::with_headers(request, request_headers)) {
+        match self.authenticate(RequestHead::with_headers(request, request_headers)) {
             Ok(session) => {
                 if let Some(session) = &session {
                     tracing::trace!("request authenticated");
@@ -162,16 +162,19 @@ impl AuthenticateLayer {
     }
 
     #[cold]
-    fn dismiss<ResBody>(&self, refusal: Refusal, headers: &HeaderMap) -> Dismissal<ResBody> {
+    fn dismiss<ResBody>(
+        self: &Arc<Self>,
+        refusal: Refusal,
+        headers: &HeaderMap,
+    ) -> Dismissal<ResBody> {
         let protocol = Protocol::from_headers(headers);
-        let settings = &self.settings;
         match refusal {
             Refusal::Rejected(rejection) => {
-                let response = rejection.into_response(&settings.format(protocol));
+                let response = rejection.into_response(&self.format(protocol));
                 Dismissal::Response(Box::new(response))
             }
             Refusal::Asking(expired, answer) => {
-                let settings = Arc::clone(settings);
+                let settings = Arc::clone(self);
                 Dismissal::Asking(Box::new(Asking { expired, answer, protocol, settings }))
             }
         }
@@ -181,7 +184,7 @@ impl AuthenticateLayer {
     /// sensitive, so that inner layers do not log it.
     #[inline(always)]
     pub(crate) fn insert<ReqBody>(&self, session: Session, request: &mut Request<ReqBody>) {
-        self.settings.transports.mark_sensitive(request.headers_mut());
+        self.transports.mark_sensitive(request.headers_mut());
         request.extensions_mut().insert(session);
     }
 }

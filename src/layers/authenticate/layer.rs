@@ -1,10 +1,10 @@
-//! The layer that authenticates requests, and its settings.
+//! The layer that authenticates requests.
 
 use std::{fmt, sync::Arc};
 
 use tower_layer::Layer;
 
-use super::AuthenticateService;
+use super::{AuthenticateService, settings::AuthenticateSettings};
 use crate::{
     audit::AuditQueue,
     clock::{Clock, SystemClock},
@@ -47,24 +47,14 @@ use crate::{
 #[derive(Clone)]
 #[must_use]
 pub struct AuthenticateLayer {
-    pub(super) settings: Arc<Settings>,
-}
-
-#[derive(Clone)]
-pub(super) struct Settings {
-    pub(super) verifier: TokenVerifier,
-    pub(super) enforcement: Arc<Enforcement>,
-    pub(super) transports: Transports,
-    pub(super) rejections: Option<Arc<dyn MakeRejection>>,
-    pub(super) optional: bool,
-    pub(super) allow_preflight: bool,
+    pub(crate) settings: Arc<AuthenticateSettings>,
 }
 
 impl AuthenticateLayer {
     /// Requires a bearer token that `verifier` accepts, under the policies `profiles`.
     pub fn new(verifier: TokenVerifier, profiles: impl Into<Arc<Profiles>>) -> Self {
         Self {
-            settings: Arc::new(Settings {
+            settings: Arc::new(AuthenticateSettings {
                 verifier,
                 enforcement: Arc::new(Enforcement::new(profiles.into(), Arc::new(SystemClock))),
                 transports: Bearer::new().into(),
@@ -75,7 +65,7 @@ impl AuthenticateLayer {
         }
     }
 
-    fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+    fn with(mut self, change: impl FnOnce(&mut AuthenticateSettings)) -> Self {
         change(Arc::make_mut(&mut self.settings));
         self
     }
@@ -136,7 +126,7 @@ impl<S> Layer<S> for AuthenticateLayer {
     type Service = AuthenticateService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        AuthenticateService::new(inner, self.clone())
+        AuthenticateService::new(inner, Arc::clone(&self.settings))
     }
 }
 

@@ -4,5 +4,6 @@ mod admission;
 mod future;
 mod layer;
 mod service;
+mod settings;
 
 pub use self::{future::ResponseFuture, layer::AuthenticateLayer, service::AuthenticateService};

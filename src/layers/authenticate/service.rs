@@ -2,23 +2,24 @@
 
 use std::{
     fmt,
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use http::{Request, Response};
 use tower_service::Service;
 
-use super::{AuthenticateLayer, ResponseFuture};
+use super::{ResponseFuture, settings::AuthenticateSettings};
 use crate::{
     body::SessionBody,
     request_class::{RequestClass, RequestHeaders},
 };
 
-/// The service of [`AuthenticateLayer`].
+/// The service of [`AuthenticateLayer`](super::AuthenticateLayer).
 #[derive(Clone)]
 pub struct AuthenticateService<S> {
     inner: S,
-    layer: AuthenticateLayer,
+    settings: Arc<AuthenticateSettings>,
 }
 
 impl<S> fmt::Debug for AuthenticateService<S> {
@@ -28,8 +29,8 @@ impl<S> fmt::Debug for AuthenticateService<S> {
 }
 
 impl<S> AuthenticateService<S> {
-    pub(super) const fn new(inner: S, layer: AuthenticateLayer) -> Self {
-        Self { inner, layer }
+    pub(super) const fn new(inner: S, settings: Arc<AuthenticateSettings>) -> Self {
+        Self { inner, settings }
     }
 }
 
@@ -47,8 +48,8 @@ where
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let class = RequestClass::assigned(&request);
-        match self.layer.admit(&request, class, &RequestHeaders::new(request.headers())) {
-            Ok(Some(session)) => self.layer.insert(session, &mut request),
+        match self.settings.admit(&request, class, &RequestHeaders::new(request.headers())) {
+            Ok(Some(session)) => self.settings.insert(session, &mut request),
             Ok(None) => {}
             Err(dismissal) => return ResponseFuture::dismissed(dismissal),
         }

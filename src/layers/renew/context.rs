@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use http::{
+    HeaderName, HeaderValue, Request, Response, StatusCode,
+    header::{IF_MODIFIED_SINCE, IF_NONE_MATCH},
+};
 
-use super::{layer::Settings, pending::PendingRenewal, shared_cache::may_be_stored};
+use super::{pending::PendingRenewal, settings::RenewSettings, shared_cache::may_be_stored};
 use crate::{
     request_class::RequestClass,
     rules,
@@ -19,17 +22,31 @@ const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 pub(crate) struct RenewalContext {
     pub(super) session: Session,
     class: RequestClass,
-    pub(super) settings: Arc<Settings>,
+    pub(super) settings: Arc<RenewSettings>,
 }
 
 impl RenewalContext {
+    /// The context in which the response to `request` may be renewed. `is_conditional`: the response
+    /// may be a 304, which carries no token; in the last half of the renewal window the conditions
+    /// are removed.
     #[inline(always)]
-    pub(super) fn new<B>(session: Session, request: &Request<B>, settings: Arc<Settings>) -> Self {
-        Self { class: session.class(request), session, settings }
+    pub(crate) fn new<B>(
+        session: Session,
+        request: &mut Request<B>,
+        is_conditional: bool,
+        settings: &Arc<RenewSettings>,
+    ) -> Self {
+        let settings = Arc::clone(settings);
+        let context = Self { class: session.class(request), session, settings };
+        if is_conditional && context.is_overdue() {
+            request.headers_mut().remove(IF_NONE_MATCH);
+            request.headers_mut().remove(IF_MODIFIED_SINCE);
+        }
+        context
     }
 
     /// Whether a renewal has been due for half of its window.
-    pub(super) fn is_overdue(&self) -> bool {
+    fn is_overdue(&self) -> bool {
         let (session, settings) = (&self.session, &self.settings);
         let policy = session.policy(&settings.profiles);
         let now = session.now(&*settings.clock);

@@ -1,19 +1,14 @@
-//! The layer that renews tokens, and its settings.
+//! The layer that renews tokens.
 
 use std::{fmt, sync::Arc};
 
-use http::{
-    Request,
-    header::{IF_MODIFIED_SINCE, IF_NONE_MATCH},
-};
 use tower_layer::Layer;
 
-use super::{RenewService, RenewalContext};
+use super::{RenewService, settings::RenewSettings};
 use crate::{
-    audit::{AuditEvent, AuditQueue, AuditRecord},
+    audit::AuditQueue,
     clock::{Clock, SystemClock},
     policy::Profiles,
-    session::Session,
     store::{MemoryLimiter, RenewalLimiter},
     token::{ClaimsSource, JwtKeys},
     transport::TokenDelivery,
@@ -25,7 +20,7 @@ use crate::{
 /// now, a new `exp` and `jti`, every other claim unchanged. `exp` never exceeds the absolute
 /// deadline. One mint per session and one per user in each `renew_min_interval`. Not renewed: a
 /// response that failed, that sets or clears a token itself, or that a shared cache may keep. A
-/// failure of the renewal does not change the response. A request without a [`Session`] passes
+/// failure of the renewal does not change the response. A request without a [`Session`](crate::Session) passes
 /// unchanged.
 ///
 /// ```
@@ -60,26 +55,14 @@ use crate::{
 #[derive(Clone)]
 #[must_use]
 pub struct RenewLayer {
-    settings: Arc<Settings>,
-}
-
-#[derive(Clone)]
-pub(super) struct Settings {
-    pub(super) keys: Arc<JwtKeys>,
-    pub(super) profiles: Arc<Profiles>,
-    pub(super) delivery: TokenDelivery,
-    pub(super) limiter: Arc<dyn RenewalLimiter>,
-    pub(super) claims: Option<Arc<dyn ClaimsSource>>,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) session_expires: bool,
-    audit_queue: Option<AuditQueue>,
+    pub(crate) settings: Arc<RenewSettings>,
 }
 
 impl RenewLayer {
     /// Signs successors with the newest of `keys`, by the policies `profiles`.
     pub fn new(keys: impl Into<Arc<JwtKeys>>, profiles: impl Into<Arc<Profiles>>) -> Self {
         Self {
-            settings: Arc::new(Settings {
+            settings: Arc::new(RenewSettings {
                 keys: keys.into(),
                 profiles: profiles.into(),
                 delivery: TokenDelivery::new(),
@@ -92,7 +75,7 @@ impl RenewLayer {
         }
     }
 
-    fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+    fn with(mut self, change: impl FnOnce(&mut RenewSettings)) -> Self {
         change(Arc::make_mut(&mut self.settings));
         self
     }
@@ -145,40 +128,11 @@ impl RenewLayer {
     }
 }
 
-impl Settings {
-    pub(super) fn record(&self, event: AuditEvent, session: &Session) {
-        if let Some(audit_queue) = &self.audit_queue {
-            let subject = session.token().audit_subject(Some(audit_queue));
-            audit_queue.record(AuditRecord::new(self.clock.now(), event, subject));
-        }
-    }
-}
-
-impl RenewLayer {
-    /// The context in which the response to `request` may be renewed. `is_conditional`: the response
-    /// may be a 304, which carries no token; in the last half of the renewal window the conditions
-    /// are removed.
-    #[inline(always)]
-    pub(crate) fn context<B>(
-        &self,
-        session: Session,
-        request: &mut Request<B>,
-        is_conditional: bool,
-    ) -> RenewalContext {
-        let context = RenewalContext::new(session, request, Arc::clone(&self.settings));
-        if is_conditional && context.is_overdue() {
-            request.headers_mut().remove(IF_NONE_MATCH);
-            request.headers_mut().remove(IF_MODIFIED_SINCE);
-        }
-        context
-    }
-}
-
 impl<S> Layer<S> for RenewLayer {
     type Service = RenewService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        RenewService::new(inner, self.clone())
+        RenewService::new(inner, Arc::clone(&self.settings))
     }
 }
 

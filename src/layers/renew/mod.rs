@@ -7,6 +7,7 @@ mod pending;
 mod permit;
 mod service;
 mod session_expires;
+mod settings;
 mod shared_cache;
 
 pub(crate) use self::{

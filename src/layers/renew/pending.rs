@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
-use super::{layer::Settings, permit::Permit};
+use super::{permit::Permit, settings::RenewSettings};
 use crate::{
     audit::AuditEvent,
     maybe_ready::{REQUEST_TIME_LIMIT, within},
@@ -21,7 +21,7 @@ use crate::{
 /// A renewal that is due.
 pub(crate) struct PendingRenewal {
     pub(super) session: Session,
-    pub(super) settings: Arc<Settings>,
+    pub(super) settings: Arc<RenewSettings>,
     pub(super) now: Timestamp,
     pub(super) times: TokenTimes,
     pub(super) seen: Seen,

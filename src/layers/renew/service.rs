@@ -2,25 +2,26 @@
 
 use std::{
     fmt,
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use http::{Request, Response};
 use tower_service::Service;
 
-use super::{RenewLayer, ResponseFuture};
+use super::{RenewalContext, ResponseFuture, settings::RenewSettings};
 use crate::{request_class::RequestHeaders, session::Session};
 
-/// The service of [`RenewLayer`].
+/// The service of [`RenewLayer`](super::RenewLayer).
 #[derive(Clone)]
 pub struct RenewService<S> {
     inner: S,
-    layer: RenewLayer,
+    settings: Arc<RenewSettings>,
 }
 
 impl<S> RenewService<S> {
-    pub(super) const fn new(inner: S, layer: RenewLayer) -> Self {
-        Self { inner, layer }
+    pub(super) const fn new(inner: S, settings: Arc<RenewSettings>) -> Self {
+        Self { inner, settings }
     }
 }
 
@@ -46,7 +47,7 @@ where
         let session = request.extensions().get::<Session>().cloned();
         let renewal = session.map(|session| {
             let is_conditional = RequestHeaders::new(request.headers()).is_conditional;
-            self.layer.context(session, &mut request, is_conditional)
+            RenewalContext::new(session, &mut request, is_conditional, &self.settings)
         });
         ResponseFuture::new(self.inner.call(request), renewal)
     }

@@ -38,26 +38,6 @@ const ISLANDS: &str = "layers";
 
 const MAX_LINES: usize = 400;
 
-/// Arrows among the files of one top-level module that are part of a circle. Whoever breaks one
-/// deletes its line here; no line is added.
-const KNOWN_CIRCLES: &[&str] = &[
-    "src/layers/activity/check.rs -> src/layers/activity/{layer,service}.rs",
-    "src/layers/activity/future.rs -> src/layers/activity/check.rs",
-    "src/layers/activity/future.rs -> src/layers/activity/{layer,service}.rs",
-    "src/layers/activity/{layer,service}.rs -> src/layers/activity/check.rs",
-    "src/layers/activity/{layer,service}.rs -> src/layers/activity/future.rs",
-    "src/layers/authenticate/admission.rs -> src/layers/authenticate/{layer,service}.rs",
-    "src/layers/authenticate/future.rs -> src/layers/authenticate/admission.rs",
-    "src/layers/authenticate/{layer,service}.rs -> src/layers/authenticate/future.rs",
-    "src/layers/renew/context.rs -> src/layers/renew/pending.rs",
-    "src/layers/renew/context.rs -> src/layers/renew/{layer,service}.rs",
-    "src/layers/renew/future.rs -> src/layers/renew/context.rs",
-    "src/layers/renew/future.rs -> src/layers/renew/pending.rs",
-    "src/layers/renew/pending.rs -> src/layers/renew/{layer,service}.rs",
-    "src/layers/renew/{layer,service}.rs -> src/layers/renew/context.rs",
-    "src/layers/renew/{layer,service}.rs -> src/layers/renew/future.rs",
-];
-
 #[test]
 fn imports_run_only_downwards() {
     assert_none(&import_faults(&crate_sources()));
@@ -68,13 +48,12 @@ fn files_of_a_module_form_no_circle() {
     let library = library();
     let names: BTreeSet<&str> =
         library.keys().filter_map(|module| module.first()).map(String::as_str).collect();
-    let found: BTreeSet<String> =
-        names.iter().flat_map(|name| circles(&top_level_module(&library, name))).collect();
-    let known: BTreeSet<String> = KNOWN_CIRCLES.iter().map(|arrow| (*arrow).to_owned()).collect();
-    let new: Vec<_> = found.difference(&known).map(|arrow| format!("    \"{arrow}\",")).collect();
-    let gone: Vec<_> = known.difference(&found).map(|arrow| format!("    \"{arrow}\",")).collect();
-    assert!(new.is_empty(), "part of a circle:\n{}\n", new.join("\n"));
-    assert!(gone.is_empty(), "to delete from KNOWN_CIRCLES:\n{}\n", gone.join("\n"));
+    assert_none(
+        &names
+            .iter()
+            .flat_map(|name| circles(&top_level_module(&library, name)))
+            .collect::<Vec<_>>(),
+    );
 }
 
 #[test]
