@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{ActivityEntry, AuditRecord, AuditSink};
+use super::{ActivityEntry, AuditEvent, AuditRecord, AuditSink};
 use crate::maybe_ready::MaybeReady;
 
 /// Emits audit records as `tracing` events: target `session_audit`, level `INFO`, with the fields
-/// `at`, `event` and `detail`. Activity entries are emitted at level `DEBUG`.
+/// `at`, `event` and `detail`. Renewals and activity entries, which are many, have level `DEBUG`.
 ///
 /// The events contain no digests and no plain `sub`. The hub always has this sink; turn it off
 /// with your subscriber's filter (`session_audit=off`).
@@ -17,7 +17,11 @@ impl AuditSink for TracingSink {
     fn record(&self, records: Arc<[AuditRecord]>) -> MaybeReady<()> {
         for AuditRecord { at, event, .. } in &*records {
             let (name, detail) = (event.name(), event.detail());
-            tracing::info!(target: "session_audit", %at, event = name, %detail);
+            if *event == AuditEvent::SessionRenewed {
+                tracing::debug!(target: "session_audit", %at, event = name, %detail);
+            } else {
+                tracing::info!(target: "session_audit", %at, event = name, %detail);
+            }
         }
         MaybeReady::ready(Ok(()))
     }

@@ -10,7 +10,8 @@
 //! | `tower_sliding_session` | WARN | at start: settings that may surprise; later: a store, a claims source or a key that failed |
 //! | `tower_sliding_session` | DEBUG | `request rejected`, with `code` and `cause`; `token renewed`; `not renewed: ..` with the reason, for a token that was due |
 //! | `tower_sliding_session` | TRACE | `request authenticated` |
-//! | `session_audit` | INFO | audit events, if no other sink is set: `at`, `event`, `detail` |
+//! | `session_audit` | INFO | audit events: `at`, `event`, `detail` |
+//! | `session_audit` | DEBUG | renewals and the activity log, which are many |
 //!
 //! Put your tracing layer outside the stack: its span then covers rejections too.
 //!

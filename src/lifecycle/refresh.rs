@@ -102,7 +102,7 @@ impl Exchange<'_> {
         };
         let check = SessionCheck {
             purpose: Purpose::Refresh,
-            ..SessionCheck::new(self.token(), StoreAnswer::Stored(stored), self.now)
+            ..SessionCheck::new(self.token(), StoreAnswer::Get(stored), self.now)
         };
         match self.lifecycle.enforcement.enforce(&check) {
             Ok(_) if token != TokenState::Unused => self.again(token).await,

@@ -39,21 +39,21 @@ pub(crate) enum StoreAnswer {
     NotAsked,
     /// The store failed or did not answer in time.
     Failed,
-    Touched(TouchOutcome),
-    Stored(StoredSession),
+    Touch(TouchOutcome),
+    Get(StoredSession),
 }
 
 impl From<Result<TouchOutcome, StoreError>> for StoreAnswer {
     #[inline]
     fn from(answer: Result<TouchOutcome, StoreError>) -> Self {
-        answer.map_or_else(|error| Self::failed(&error), Self::Touched)
+        answer.map_or_else(|error| Self::failed(&error), Self::Touch)
     }
 }
 
 impl From<Result<StoredSession, StoreError>> for StoreAnswer {
     #[inline]
     fn from(answer: Result<StoredSession, StoreError>) -> Self {
-        answer.map_or_else(|error| Self::failed(&error), Self::Stored)
+        answer.map_or_else(|error| Self::failed(&error), Self::Get)
     }
 }
 
@@ -95,9 +95,9 @@ impl<'a> SessionCheck<'a> {
     #[inline(always)]
     fn last_activity(&self) -> Timestamp {
         let stored = match self.answer {
-            StoreAnswer::Touched(TouchOutcome::Active(at)) => at,
-            StoreAnswer::Touched(TouchOutcome::Idle(at))
-            | StoreAnswer::Stored(StoredSession::Active(at)) => Some(at),
+            StoreAnswer::Touch(TouchOutcome::Active(at)) => at,
+            StoreAnswer::Touch(TouchOutcome::Idle(at))
+            | StoreAnswer::Get(StoredSession::Active(at)) => Some(at),
             _ => None,
         };
         rules::last_activity(self.token.claims(), stored.max(self.known_activity), self.now)
@@ -109,7 +109,7 @@ impl<'a> SessionCheck<'a> {
             StoreAnswer::NotAsked => false,
             // Without a record of activity the token proves the last one.
             StoreAnswer::Failed => !policy.records_activity(),
-            StoreAnswer::Touched(_) | StoreAnswer::Stored(_) => true,
+            StoreAnswer::Touch(_) | StoreAnswer::Get(_) => true,
         };
         let claims = self.token.claims();
         match self.purpose {
@@ -124,10 +124,11 @@ impl<'a> SessionCheck<'a> {
     /// What revoked the session, if anything did.
     fn revocation(&self, cutoff: Option<CutoffScope>) -> Option<RevocationCause> {
         match self.answer {
-            StoreAnswer::Touched(TouchOutcome::Ended)
-            | StoreAnswer::Stored(StoredSession::Ended) => Some(RevocationCause::Tombstone),
-            StoreAnswer::Touched(TouchOutcome::Unknown)
-            | StoreAnswer::Stored(StoredSession::Unknown)
+            StoreAnswer::Touch(TouchOutcome::Ended) | StoreAnswer::Get(StoredSession::Ended) => {
+                Some(RevocationCause::Tombstone)
+            }
+            StoreAnswer::Touch(TouchOutcome::Unknown)
+            | StoreAnswer::Get(StoredSession::Unknown)
                 if self.rejects_unknown =>
             {
                 Some(RevocationCause::UnknownSession)
@@ -186,7 +187,7 @@ impl Enforcement {
     pub(crate) fn enforce(&self, check: &SessionCheck<'_>) -> Result<Timestamp, Rejected> {
         let SessionCheck { token, answer, now, .. } = *check;
         let cutoff = self.revoked_by(token);
-        if let (StoreAnswer::Touched(TouchOutcome::Active(before)), None) = (answer, cutoff) {
+        if let (StoreAnswer::Touch(TouchOutcome::Active(before)), None) = (answer, cutoff) {
             // The store has checked the idle timeout. A clock that was set back moves nothing back.
             return Ok(before.map_or(now, |before| before.max(now)));
         }
@@ -194,8 +195,8 @@ impl Enforcement {
         let last_activity = check.last_activity();
         let status = check.status(last_activity, &policy);
         let may_be_active = match answer {
-            StoreAnswer::NotAsked | StoreAnswer::Stored(StoredSession::Active(_)) => true,
-            StoreAnswer::Stored(StoredSession::Unknown) => !check.rejects_unknown,
+            StoreAnswer::NotAsked | StoreAnswer::Get(StoredSession::Active(_)) => true,
+            StoreAnswer::Get(StoredSession::Unknown) => !check.rejects_unknown,
             _ => false,
         };
         if may_be_active && cutoff.is_none() && matches!(status, SessionStatus::Active { .. }) {
@@ -221,7 +222,7 @@ impl Enforcement {
         }
         match (status, check.answer) {
             (SessionStatus::Expired(reason), answer) => {
-                if matches!(answer, StoreAnswer::Touched(_) | StoreAnswer::Stored(_)) {
+                if matches!(answer, StoreAnswer::Touch(_) | StoreAnswer::Get(_)) {
                     self.end_if_shortened(check.token, reason, policy);
                 }
                 let timeouts = Timeouts::effective(check.token.claims(), policy);

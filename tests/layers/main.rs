@@ -13,6 +13,7 @@ mod enforcement;
 mod expose_headers;
 mod keys;
 mod legacy;
+mod log_levels;
 mod one_service;
 mod p10_debug;
 mod p10_secrets;
