@@ -36,7 +36,7 @@
 //! | `Session-Expires` | `idle=1140, absolute=42000, renewable`: seconds from now (RFC 9651); off by default |
 //! | `WWW-Authenticate` | the challenge of a 401 (RFC 6750, RFC 9470) |
 //! | `Retry-After` | seconds to wait after a 503 |
-//! | `session-error` | the code of a rejection, over gRPC |
+//! | `session-error` | the code of a rejection |
 //!
 //! Parallel requests may return out of order. Of two tokens with the same `sid` the one with the
 //! later `iat` is the newer; a token of another `sid` belongs to another sign-in. A successor does

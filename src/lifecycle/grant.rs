@@ -9,7 +9,7 @@ use crate::{
     rules::Deadlines,
     time::Timestamp,
     token::{KeyError, Purpose, TokenVerifier, VerifiedToken, mint},
-    transport::{SessionCookie, SetCookie},
+    transport::{SessionCookie, SetCookie, is_token_byte},
 };
 
 /// RFC 6750: how the access token is presented.
@@ -105,7 +105,7 @@ impl Grant {
     /// }
     /// ```
     pub fn set_cookie(&self, cookie: &SessionCookie) -> SetCookie {
-        SetCookie::new(cookie, &self.access_token, self.expires_in)
+        SetCookie::trusted(cookie, &self.access_token, self.expires_in)
     }
 }
 
@@ -142,6 +142,11 @@ impl<'de> Deserialize<'de> for Grant {
         let fields = Fields::deserialize(deserializer)?;
         if !fields.token_type.eq_ignore_ascii_case(TOKEN_TYPE) {
             return Err(de::Error::custom("token_type must be Bearer"));
+        }
+        if !fields.access_token.bytes().all(is_token_byte) {
+            return Err(de::Error::custom(
+                "access_token must consist of the characters of RFC 6750 section 2.1",
+            ));
         }
         Ok(Self {
             access_token: fields.access_token,

@@ -4,11 +4,9 @@ use std::borrow::Cow;
 
 use http::{HeaderName, HeaderValue, Response, header::CONTENT_TYPE};
 
-use super::rejection::Rejection;
+use super::{kind::SESSION_ERROR, rejection::Rejection};
 use crate::body::SessionBody;
 
-/// The code of a rejection, in the response to a gRPC request.
-pub(crate) const SESSION_ERROR: HeaderName = HeaderName::from_static("session-error");
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 

@@ -8,7 +8,7 @@ use http::{
 };
 
 use super::{
-    kind::RejectionKind,
+    kind::{RejectionKind, SESSION_ERROR},
     make_rejection::{MakeRejection, RejectionBody},
     rejection::Rejection,
 };
@@ -26,6 +26,7 @@ pub(super) fn response<B>(
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, content_type);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(SESSION_ERROR, HeaderValue::from_static(rejection.code()));
     if rejection.kind() == RejectionKind::StoreUnavailable {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
     } else {

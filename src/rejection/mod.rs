@@ -26,7 +26,7 @@ pub use self::{
     rejection::Rejection,
     response_future::ResponseFuture,
 };
-pub(crate) use self::{grpc::SESSION_ERROR, protocol::Protocol, response::RejectionFormat};
+pub(crate) use self::{kind::SESSION_ERROR, protocol::Protocol, response::RejectionFormat};
 
 #[cfg(test)]
 mod tests;

@@ -84,6 +84,16 @@ fn p10_no_byte_of_a_response_depends_on_the_cause() {
 }
 
 #[test]
+fn every_protocol_has_the_code_in_a_header() {
+    for kind in RejectionKind::ALL {
+        for protocol in protocols() {
+            let header = format!(r#""session-error": "{}""#, kind.code());
+            assert!(answer(kind.into(), protocol).contains(&header), "{header}");
+        }
+    }
+}
+
+#[test]
 fn causes_have_different_names_and_texts() {
     let reasons = REASONS.map(RejectionCause::InvalidToken);
     let causes: Vec<_> = reasons.into_iter().chain(CAUSES.map(RejectionCause::Revoked)).collect();

@@ -21,7 +21,7 @@ pub struct SessionCookie {
     secure: bool,
 }
 
-/// Why [`SessionCookie::named`] refuses a name or path. The text says what is allowed.
+/// Why a [`SessionCookie`] refuses a name, a path or a token. The text says what is allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CookieError(&'static str);
 
@@ -43,7 +43,8 @@ impl SessionCookie {
     ///
     /// # Errors
     /// A name that is no token (RFC 9110 section 5.6.2), a path that does not begin with `/` or
-    /// contains a space, a control character or `;`, and `__Host-` with a path other than `/`.
+    /// contains a space, a control character or `;`, and `__Host-` in any case with a path other
+    /// than `/`.
     pub fn named(name: impl Into<String>, path: impl Into<String>) -> Result<Self, CookieError> {
         let (name, path) = (name.into(), path.into());
         let is_token =
@@ -58,17 +59,17 @@ impl SessionCookie {
         {
             return Err(CookieError("a cookie path begins with `/` and contains no `;` or space"));
         }
-        if name.starts_with("__Host-") && path != "/" {
+        if without_prefix(&name, "__Host-").is_some() && path != "/" {
             return Err(CookieError("a `__Host-` cookie requires the path `/`"));
         }
         Ok(Self { name: name.into(), path: path.into(), secure: true })
     }
 
-    /// Removes `Secure`, and with it a `__Host-` or `__Secure-` prefix: for plain HTTP on a
+    /// Removes `Secure`, and with it the prefixes of a name that require it: for plain HTTP on a
     /// developer's machine. In production anyone on the network could read the cookie.
     pub fn dangerous_insecure(mut self) -> Self {
-        let bare = ["__Host-", "__Secure-"].into_iter().find_map(|it| self.name.strip_prefix(it));
-        if let Some(bare) = bare {
+        while let Some(bare) = SECURE_PREFIXES.iter().find_map(|it| without_prefix(&self.name, it))
+        {
             self.name = bare.into();
         }
         self.secure = false;
@@ -83,8 +84,18 @@ impl SessionCookie {
 
     /// The `Set-Cookie` value that stores `token` for `max_age`, in whole seconds. Marked
     /// sensitive.
-    #[must_use]
-    pub fn set(&self, token: &str, max_age: Duration) -> HeaderValue {
+    ///
+    /// # Errors
+    /// A token with other characters than those of RFC 6750 section 2.1: it could add attributes.
+    pub fn set(&self, token: &str, max_age: Duration) -> Result<HeaderValue, CookieError> {
+        if token.is_empty() || !token.bytes().all(is_token_byte) {
+            return Err(CookieError("a token consists of letters, digits and -._~+/="));
+        }
+        Ok(self.set_trusted(token, max_age))
+    }
+
+    /// As [`set`](Self::set), for a token that this crate has minted.
+    pub(crate) fn set_trusted(&self, token: &str, max_age: Duration) -> HeaderValue {
         let Self { name, path, secure } = self;
         let secure = if *secure { "; Secure" } else { "" };
         let seconds = max_age.as_secs();
@@ -100,7 +111,7 @@ impl SessionCookie {
     /// The `Set-Cookie` value that deletes the cookie.
     #[must_use]
     pub fn clear(&self) -> HeaderValue {
-        self.set("", Duration::ZERO)
+        self.set_trusted("", Duration::ZERO)
     }
 
     /// Whether a `Set-Cookie` value sets this cookie.
@@ -108,6 +119,20 @@ impl SessionCookie {
         let value = set_cookie.as_bytes();
         value.starts_with(self.name.as_bytes()) && value.get(self.name.len()) == Some(&b'=')
     }
+}
+
+/// The prefixes of cookie names that require `Secure` (RFC 6265bis section 4.1.3).
+const SECURE_PREFIXES: [&str; 3] = ["__Host-", "__Secure-", "__Http-"];
+
+/// `name` without `prefix`. Browsers recognize prefixes in any case (RFC 6265bis section 5.4).
+fn without_prefix<'a>(name: &'a str, prefix: &str) -> Option<&'a str> {
+    let (start, rest) = name.split_at_checked(prefix.len())?;
+    (start.eq_ignore_ascii_case(prefix) && !rest.is_empty()).then_some(rest)
+}
+
+/// Whether `byte` may occur in a bearer token (RFC 6750 section 2.1).
+pub(crate) const fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=')
 }
 
 impl Default for SessionCookie {

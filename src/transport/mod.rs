@@ -26,5 +26,7 @@ pub use self::{
     transports::Transports,
 };
 
+pub(crate) use self::cookie::is_token_byte;
+
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use http::{
     header::{CACHE_CONTROL, SET_COOKIE},
 };
 
-use super::SessionCookie;
+use super::{CookieError, SessionCookie};
 
 /// Sets or clears the session cookie in the response of a sign-in or sign-out handler.
 ///
@@ -21,8 +21,20 @@ pub struct SetCookie {
 
 impl SetCookie {
     /// Sets `cookie` to `token`; the browser keeps it for `max_age`, in whole seconds.
-    pub fn new(cookie: &SessionCookie, token: &str, max_age: Duration) -> Self {
-        Self { value: cookie.set(token, max_age) }
+    ///
+    /// # Errors
+    /// As [`SessionCookie::set`].
+    pub fn new(
+        cookie: &SessionCookie,
+        token: &str,
+        max_age: Duration,
+    ) -> Result<Self, CookieError> {
+        Ok(Self { value: cookie.set(token, max_age)? })
+    }
+
+    /// As [`new`](Self::new), for a token that this crate has minted.
+    pub(crate) fn trusted(cookie: &SessionCookie, token: &str, max_age: Duration) -> Self {
+        Self { value: cookie.set_trusted(token, max_age) }
     }
 
     /// Clears `cookie`.

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request,
     header::{AUTHORIZATION, COOKIE},
@@ -8,6 +10,8 @@ use crate::{
     rejection::InvalidTokenReason::{self, NoToken, SeveralTokens},
     request_class::{RequestHead, RequestHeaders},
 };
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 fn request(list: &[(HeaderName, &'static str)]) -> Request<()> {
     let mut request = Request::new(());
@@ -95,7 +99,7 @@ fn p10_headers_that_carry_tokens_are_marked_sensitive() {
 
 #[test]
 fn a_cookie_is_restricted_to_its_host() {
-    let written = SessionCookie::new().set("a.b.c", std::time::Duration::from_secs(60));
+    let written = SessionCookie::new().set("a.b.c", MINUTE).expect("a token");
     assert!(written.is_sensitive());
     assert_eq!(written, "__Host-session=a.b.c; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=60");
     let insecure = SessionCookie::new().dangerous_insecure();
@@ -105,10 +109,52 @@ fn a_cookie_is_restricted_to_its_host() {
 
 #[test]
 fn a_name_or_path_that_no_browser_accepts_is_an_error() {
-    for (name, path) in
-        [("", "/"), ("a b", "/"), ("a=b", "/"), ("a", "x"), ("a", "/;x"), ("__Host-a", "/app")]
-    {
+    for (name, path) in [
+        ("", "/"),
+        ("a b", "/"),
+        ("a=b", "/"),
+        ("a", "x"),
+        ("a", "/;x"),
+        ("a", "/ x"),
+        ("__Host-a", "/app"),
+        ("__host-a", "/app"),
+        ("__HOST-Http-a", "/app"),
+    ] {
         assert!(SessionCookie::named(name, path).is_err(), "{name} {path}");
     }
     assert!(SessionCookie::named("sid", "/app").is_ok());
+    assert!(SessionCookie::named("__Hostess", "/app").is_ok());
+}
+
+#[test]
+fn an_insecure_cookie_has_no_prefix_that_requires_https() {
+    for name in
+        ["__Host-a", "__host-a", "__SECURE-a", "__Http-a", "__Host-Http-a", "__Secure-__Host-a"]
+    {
+        let cookie = SessionCookie::named(name, "/").expect("a cookie").dangerous_insecure();
+        assert!(matches!(cookie.name(), "a" | "Http-a"), "{name}: {}", cookie.name());
+    }
+}
+
+#[test]
+fn a_token_adds_no_attribute_and_no_cookie() {
+    let cookie = SessionCookie::new();
+    for token in [
+        "",
+        "x; Domain=evil",
+        "x;Path=/a",
+        "x, y=z",
+        "x y",
+        "x\r\nSet-Cookie: y=z",
+        "\"x\"",
+        "x\\y",
+        "x\0",
+        "é",
+    ] {
+        assert!(cookie.set(token, MINUTE).is_err(), "{token:?}");
+        assert!(SetCookie::new(&cookie, token, MINUTE).is_err(), "{token:?}");
+    }
+    for token in ["a.b.c", "a-b_c~d+e/f=="] {
+        assert!(cookie.set(token, MINUTE).is_ok(), "{token}");
+    }
 }

@@ -76,7 +76,7 @@ impl TokenDelivery {
         match origin {
             TokenOrigin::Header => {
                 if let Some(mirror) = &self.mirror {
-                    headers.append(SET_COOKIE, mirror.set(&token, life));
+                    headers.append(SET_COOKIE, mirror.set_trusted(&token, life));
                 }
                 let Ok(mut value) = HeaderValue::try_from(token) else { return };
                 value.set_sensitive(true);
@@ -84,7 +84,7 @@ impl TokenDelivery {
             }
             TokenOrigin::Cookie => {
                 if let Some(cookie) = &self.cookie {
-                    headers.append(SET_COOKIE, cookie.set(&token, life));
+                    headers.append(SET_COOKIE, cookie.set_trusted(&token, life));
                 }
             }
         }

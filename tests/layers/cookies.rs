@@ -90,7 +90,7 @@ async fn the_successor_of_a_bearer_token_is_in_the_header_only() {
 async fn p03_a_response_that_sets_the_session_cookie_is_not_changed() {
     let cookie = SessionCookie::new();
     for value in [
-        cookie.set("of.the.login", HOUR),
+        cookie.set("of.the.login", HOUR).expect("a token"),
         cookie.clear(),
         http::HeaderValue::from_static("__Host-session=x; Path=/"),
     ] {
@@ -124,7 +124,7 @@ async fn p03_other_cookies_of_the_response_are_kept() {
 #[tokio::test]
 async fn p03_a_login_that_sets_the_cookie_gets_no_successor_of_a_bearer_token() {
     let (stack, token) = due(bearer_and_cookies()).await;
-    let cookie = SessionCookie::new().set("of.the.login", HOUR);
+    let cookie = SessionCookie::new().set("of.the.login", HOUR).expect("a token");
     let own = Response::builder().header(SET_COOKIE, cookie).body("ok".to_owned());
     let response = stack.get_from(own.expect("a response"), &token).await;
     assert_eq!((renewed(&response), set_cookies(&response).len()), (None, 1));

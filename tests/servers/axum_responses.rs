@@ -96,6 +96,7 @@ async fn a_grant_deserializes_from_its_own_json() {
         assert_eq!(read.absolute_expires_at().as_secs(), grant.absolute_expires_at().as_secs());
         for (member, value) in [
             ("token_type", json!("mac")),
+            ("access_token", json!("x; Domain=evil")),
             ("expires_in", json!(-1)),
             ("idle_expires_at", json!("tomorrow")),
             ("access_token", Value::Null),

@@ -190,6 +190,7 @@ async fn head_is_a_request_of_class_user_without_a_body() {
     let response = caller.send(Request::head("/me")).await;
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
     assert!(response.body().is_empty());
+    assert_eq!(response.headers()["session-error"], "missing_token");
     let response = caller.send(with(&bearer, Method::HEAD, "/me")).await;
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(response.headers()["content-length"], "3");
