@@ -3,7 +3,7 @@
 /// The purpose of a token. A token of one purpose is never accepted for the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// `typ` absent, `JWT` or `at+jwt` (RFC 9068).
+    /// `typ` absent, `JWT` (RFC 7519 section 5.1) or `at+jwt` (RFC 9068).
     Access,
     /// `typ` `rt+jwt`.
     Refresh,
@@ -23,9 +23,13 @@ impl Purpose {
     pub(super) fn is_served_by(self, typ: Option<&str>) -> bool {
         let Some(typ) = typ else { return self == Self::Access };
         let named: &[&str] = match self {
-            Self::Access => &["jwt", "at+jwt", "application/at+jwt"],
-            Self::Refresh => &["rt+jwt", "application/rt+jwt"],
+            Self::Access => &["jwt", "at+jwt"],
+            Self::Refresh => &["rt+jwt"],
         };
-        named.iter().any(|named| typ.eq_ignore_ascii_case(named))
+        let subtype = match typ.split_once('/') {
+            Some((kind, subtype)) if kind.eq_ignore_ascii_case("application") => subtype,
+            _ => typ,
+        };
+        named.iter().any(|named| subtype.eq_ignore_ascii_case(named))
     }
 }

@@ -4,7 +4,7 @@ use std::{mem::MaybeUninit, sync::Arc};
 
 use base64_simd::{AsOut as _, URL_SAFE_NO_PAD};
 use memchr::{memchr, memrchr};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -285,13 +285,28 @@ pub(crate) struct RefreshToken {
 struct Header {
     alg: String,
     kid: Option<String>,
+    #[serde(default, deserialize_with = "present")]
     typ: Option<String>,
-    crit: Option<serde::de::IgnoredAny>,
+    #[serde(default, deserialize_with = "present")]
+    crit: Option<IgnoredAny>,
+}
+
+/// A member that is present: `null` is a value of it, not its absence.
+fn present<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    T::deserialize(deserializer).map(Some)
 }
 
 impl Header {
     fn parse(encoded: &[u8], purpose: Purpose) -> Result<Self, InvalidTokenReason> {
         let json = URL_SAFE_NO_PAD.decode_to_vec(encoded).map_err(|_| Malformed)?;
+        // A derived `Deserialize` would also read an array.
+        if !json.trim_ascii_start().starts_with(b"{") {
+            return Err(MalformedHeader);
+        }
         let header: Self = serde_json::from_slice(&json).map_err(|_| MalformedHeader)?;
         if header.crit.is_some() {
             return Err(CriticalHeader);

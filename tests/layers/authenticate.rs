@@ -108,6 +108,11 @@ async fn p11_only_the_algorithm_of_the_key_is_accepted() {
         r#"{"alg":"HS256","typ":"logout+jwt"}"#,
         r#"{"alg":"HS256","crit":["exp"]}"#,
         r#"{"alg":"HS256","crit":[]}"#,
+        r#"{"alg":"HS256","crit":null}"#,
+        r#"{"alg":"HS256","typ":null}"#,
+        r#"{"alg":"HS256","typ":"x/jwt"}"#,
+        r#"{"alg":"HS256","typ":"application/application/jwt"}"#,
+        r#"["HS256",null,"JWT",null]"#,
         "[]",
         "{",
     ] {
@@ -132,7 +137,15 @@ async fn p11_a_key_in_the_token_header_is_ignored() {
 
 #[tokio::test]
 async fn every_access_token_type_is_accepted() {
-    for typ in ["JWT", "jwt", "at+jwt", "application/at+jwt", "AT+JWT"] {
+    for typ in [
+        "JWT",
+        "jwt",
+        "application/jwt",
+        "Application/JWT",
+        "at+jwt",
+        "application/at+jwt",
+        "AT+JWT",
+    ] {
         let header = format!(r#"{{"alg":"HS256","typ":"{typ}"}}"#);
         assert_eq!(rejection_of(&forge(&header, &payload(""), &SECRET)).await, None, "{typ}");
     }
