@@ -19,12 +19,15 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions as _, Transaction};
 
 use super::{
+    address::DatabaseKind,
     failure::Failure,
     value::{Args, Row, Sql},
 };
 #[cfg(feature = "sqlite")]
 use crate::maybe_ready::LIFECYCLE_TIME_LIMIT;
-use crate::{maybe_ready::StoreError, time::Timestamp};
+#[cfg(not(all(feature = "sqlite", feature = "postgres")))]
+use crate::maybe_ready::StoreError;
+use crate::time::Timestamp;
 
 /// How long a statement waits for a connection, including a new one.
 const CONNECTION_TIME_LIMIT: Duration = Duration::from_secs(2);
@@ -101,9 +104,10 @@ impl Database {
         before: Option<BeforeStatement>,
     ) -> Result<Self, Failure> {
         let meter = Arc::new(Meter { statements: AtomicU64::new(0), before });
-        let is_postgres =
-            address.starts_with("postgres://") || address.starts_with("postgresql://");
-        let pools = if is_postgres { postgres(address).await? } else { sqlite(address).await? };
+        let pools = match DatabaseKind::from_address(address)? {
+            DatabaseKind::Postgres => postgres(address).await?,
+            DatabaseKind::Sqlite => sqlite(address).await?,
+        };
         Ok(Self { pools, meter })
     }
 
@@ -270,14 +274,13 @@ impl Tx {
 
 #[cfg(feature = "sqlite")]
 async fn sqlite(address: &str) -> Result<Pools, Failure> {
-    if address.contains(":memory:") || address.contains("mode=memory") {
-        return Err(StoreError::new("a SQLite store is a file: use MemoryStore").into());
-    }
-    let options = if address.starts_with("sqlite:") {
+    let options: SqliteConnectOptions = if address.starts_with("sqlite:") {
         address.parse()?
     } else {
         SqliteConnectOptions::new().filename(address)
     };
+    #[cfg(unix)]
+    create_private(options.get_filename());
     // In WAL mode, NORMAL may lose the last transactions at a power failure, and revocations with
     // them.
     let options = options
@@ -293,6 +296,15 @@ async fn sqlite(address: &str) -> Result<Pools, Failure> {
     let readers = pool().max_connections(SQLITE_READERS).acquire_timeout(CONNECTION_TIME_LIMIT);
     let readers = readers.connect_lazy_with(options);
     Ok(Pools::Sqlite { writer, readers })
+}
+
+/// Creates the file, if there is none, for its owner only: it names who has a session. SQLite gives
+/// its other files the same mode. A failure is left to SQLite, which reports it.
+#[cfg(all(feature = "sqlite", unix))]
+fn create_private(file: &std::path::Path) {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = std::fs::OpenOptions::new();
+    drop(options.write(true).create_new(true).mode(0o600).open(file));
 }
 
 #[cfg(not(feature = "sqlite"))]

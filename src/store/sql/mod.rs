@@ -8,6 +8,7 @@
 mod account_policies;
 mod activity;
 mod activity_log;
+mod address;
 mod audit_log;
 mod builder;
 mod change_feed;
@@ -109,11 +110,13 @@ struct Inner {
 
 impl SqlStore {
     /// Connects to `address`: `postgres://user:password@host/database`, `sqlite:///a/file.db`, or
-    /// the path of a file, which is created if it does not exist. Spawns the background task on the
+    /// the path of a file, with a `/` or a `.` in it. A file that does not exist is created, readable
+    /// by its owner only. Spawns the background task on the
     /// current Tokio runtime, and panics without one. Call [`migrate`](Self::migrate) next.
     ///
     /// # Errors
-    /// If the database cannot be reached, or the feature for it is not enabled.
+    /// If the address names no database, the database cannot be reached, or the feature for it is
+    /// not enabled.
     pub async fn connect(address: &str) -> Result<Self, StoreError> {
         Self::at(address).connect().await
     }

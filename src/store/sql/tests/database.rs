@@ -29,6 +29,23 @@ async fn a_sqlite_database_in_memory_is_an_error() {
     assert!(SqlStore::connect("sqlite::memory:").await.is_err());
 }
 
+#[cfg(all(feature = "sqlite", unix))]
+#[tokio::test]
+async fn a_new_sqlite_file_is_readable_by_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+    for database in TestDatabase::all().await {
+        let _store = database.node(&clock()).await;
+        if database.file.is_some() {
+            for suffix in ["", "-wal", "-shm"] {
+                let file = format!("{}{suffix}", database.address);
+                let mode = std::fs::metadata(&file).expect("a file").permissions().mode();
+                assert_eq!(mode & 0o777, 0o600, "{file}");
+            }
+        }
+        database.remove().await;
+    }
+}
+
 #[tokio::test]
 async fn sessions_of_one_instant_are_paged_by_their_key() {
     for database in TestDatabase::all().await {
