@@ -51,8 +51,9 @@
 //!
 //! An old token proves activity at its `iat` and no later. It is accepted until its `exp`, but no
 //! longer than the policy's token lifetime after its `iat`, and no longer than the idle timeout
-//! unless a request comes in between. If your old tokens live for a day, start with timeouts of a
-//! day and shorten them once the old tokens have expired: a shorter policy reaches live sessions.
+//! unless a request comes in between. If your old tokens are valid for a day, start with timeouts
+//! of a day and shorten them once the old tokens have expired: a shorter policy reaches active
+//! sessions.
 //!
 //! What a client has to learn: use `x-refreshed-token`. A client that ignores it is signed out at
 //! the `exp` of the token it has, as before.
@@ -81,8 +82,8 @@
 //! ```
 //!
 //! Wait between the two calls. Active users get a token of the new key at their next renewal; after
-//! one token lifetime no access token of the old key is left. Refresh tokens live longer: until the
-//! session's idle or absolute deadline. With several nodes add the new key everywhere with
+//! one token lifetime no access token of the old key is left. Refresh tokens are valid longer:
+//! until the session's absolute deadline. With several nodes add the new key everywhere with
 //! [`add`](crate::JwtKeys::add) before the first node signs with it.
 //!
 //! A set that began with one key without `kid` still accepts tokens without `kid` after

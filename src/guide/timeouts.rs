@@ -119,7 +119,7 @@
 //!
 //! # Changing a policy, and accounts with their own
 //!
-//! Timeouts are copied into the token at sign-in. A live session has the smaller of that copy and
+//! Timeouts are copied into the token at sign-in. An active session has the smaller of that copy and
 //! today's policy: a shorter policy reaches it at its next request, a longer one applies to new
 //! sessions. The same holds for what an account's owner chooses with
 //! [`change_account_policy`](crate::SlidingSessions::change_account_policy), within the bounds of

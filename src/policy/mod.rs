@@ -1,4 +1,4 @@
-//! How long sessions live, and when their tokens are renewed.
+//! How long sessions are active, and when their tokens are renewed.
 
 mod builder;
 mod config;
@@ -24,7 +24,7 @@ pub use self::{
     renew_when::RenewWhen,
 };
 
-/// How long sessions live, and when their tokens are renewed.
+/// How long sessions are active, and when their tokens are renewed.
 ///
 /// [`PolicyBuilder::build`] refuses contradictions, so a policy that exists has none.
 ///

@@ -11,7 +11,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Policies with the timeouts of common standards. Except in `long_lived`, a token lives for twice
+/// Policies with the timeouts of common standards. Except in `long_lived`, a token is valid for twice
 /// the idle timeout and is renewed in the second half of its lifetime, so that no token expires
 /// during a pause that is shorter than the idle timeout.
 impl Policy {

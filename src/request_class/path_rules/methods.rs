@@ -1,4 +1,4 @@
-//! The methods a rule is for.
+//! The methods to which a rule applies.
 
 use http::Method;
 
@@ -10,7 +10,7 @@ pub(super) enum MethodSet {
 }
 
 impl MethodSet {
-    /// The listed methods; `GET` brings `HEAD` along, which asks for the same resource.
+    /// These methods; `GET` includes `HEAD`, which requests the same resource.
     pub(super) fn listed(methods: &[Method]) -> Self {
         let mut listed = methods.to_vec();
         if listed.contains(&Method::GET) {

@@ -16,18 +16,19 @@ pub use self::pattern::{PathPattern, subtree};
 use self::{methods::MethodSet, raw_path::is_unambiguous, template::Template, tree::Tree};
 use super::{Classify, RequestClass, RequestHead};
 
-/// Which paths are public, which are background, and which are the user's after all.
+/// The class of a request by its path and method: `Public`, `Background` or `User`.
 ///
-/// Patterns are written as in axum: `/documents/{id}`, `/static/{*path}`; braces are doubled to
-/// stand for themselves. Of the rules that fit a request's path *and* method the most specific one
-/// decides, compared segment by segment from the left: fixed text, then `{x}`, then `{*x}` or a
-/// [`subtree`]. The order of calls means nothing. A request that no rule fits is `User`.
+/// Patterns have axum's syntax: `/documents/{id}`, `/static/{*path}`; `{{` and `}}` match a brace.
+/// If several rules match the path and the method of a request, the most specific one applies. Two
+/// rules are compared segment by segment from the left: literal text is more specific than `{x}`,
+/// and `{x}` than `{*x}` or a [`subtree`]. The order of calls does not matter. A request that no
+/// rule matches is `User`.
 ///
-/// A rule sees the path as it was sent and as the layer sees it: outside axum's `nest` the whole
-/// path, inside it the rest. Nothing is decoded, so `/caf%C3%A9` does not fit `/café`. No rule fits
-/// a path that two readers may read differently: one with an empty, `.` or `..` segment, with a
-/// backslash, with an encoded `/`, `\` or `.`, or with a broken escape. Nor does one fit
-/// a trailing slash that no pattern covers, or that would change the class.
+/// A rule matches the path as it was sent, and as the layer receives it: outside axum's `nest` the
+/// whole path, inside it the rest. Nothing is decoded, so `/caf%C3%A9` does not match `/café`. No
+/// rule matches a path that servers read differently: one with an empty, `.` or `..` segment, a
+/// backslash, an encoded `/`, `\` or `.`, or an invalid escape. No rule matches a trailing slash
+/// that no pattern contains, or that would change the class.
 ///
 /// ```
 /// use http::Method;
@@ -55,36 +56,37 @@ impl PathRules {
         Self::default()
     }
 
-    /// Requests that fit `pattern` are not authenticated.
+    /// Requests that match `pattern` are not authenticated.
     pub fn public(self, pattern: impl Into<PathPattern>) -> Self {
         self.rule(pattern.into(), RequestClass::Public)
     }
 
-    /// Requests that fit `pattern` are authenticated, but neither count nor renew.
+    /// Requests that match `pattern` are authenticated; they are no activity and are not renewed.
     pub fn background(self, pattern: impl Into<PathPattern>) -> Self {
         self.rule(pattern.into(), RequestClass::Background)
     }
 
-    /// Requests that fit `pattern` count and renew: an exception within a wider rule.
+    /// Requests that match `pattern` are activity and are renewed: an exception to a wider rule.
     pub fn user(self, pattern: impl Into<PathPattern>) -> Self {
         self.rule(pattern.into(), RequestClass::User)
     }
 
-    /// The path under which a proxy serves this application, taken off before the rules look:
-    /// with `/app` the rule `/login` fits `/app/login`, and `/` fits both `/app` and `/app/`.
+    /// The path under which a proxy serves this application. It is removed before the rules are
+    /// applied: with `/app` the rule `/login` matches `/app/login`, and `/` matches both `/app` and
+    /// `/app/`.
     ///
-    /// No rule fits a path outside the prefix. Default: nothing is taken off.
+    /// No rule matches a path outside the prefix. Default: no prefix.
     pub fn strip_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = Some(prefix.into());
         self
     }
 
-    /// Checks the rules and makes them ready to ask.
+    /// Checks the rules and compiles them.
     ///
     /// # Errors
-    /// All that is wrong, at once: a pattern with a trailing slash, without a leading one, in bad
-    /// syntax, or one that no request can fit; and patterns that are the same but for the names of
-    /// their parameters, share a method, and name different classes.
+    /// All problems at once: a pattern with a trailing slash, without a leading slash, with invalid
+    /// syntax, or that no request can match; and two patterns that differ only in the names of
+    /// their parameters, share a method, and have different classes.
     pub fn compile(self) -> Result<CompiledPathRules, PathRulesError> {
         let mut problems = Vec::new();
         let prefix = self.prefix.as_deref().map_or(Ok(String::new()), compile_prefix);
@@ -133,7 +135,7 @@ fn compile_prefix(prefix: &str) -> Result<String, Vec<String>> {
     })
 }
 
-/// A rule that is well formed by itself.
+/// A rule whose pattern is valid.
 struct Rule<'a> {
     pattern: &'a PathPattern,
     template: Template,
@@ -156,11 +158,11 @@ impl Rule<'_> {
     }
 }
 
-/// [`PathRules`], checked and ready to ask.
+/// Compiled [`PathRules`].
 ///
-/// A request costs a few passes over its path and, for each segment, one byte's look at the rules'
-/// texts in its place; it allocates nothing. The work is bounded by the rules, whatever path a
-/// client sends.
+/// Matching a request takes a few passes over its path, and for each segment a comparison with the
+/// literals of the rules in that position; it allocates nothing. The number of comparisons is
+/// bounded by the number of rules, whatever path a client sends.
 #[derive(Clone, Debug)]
 pub struct CompiledPathRules {
     prefix: String,
@@ -171,18 +173,18 @@ impl CompiledPathRules {
     fn class_of(&self, method: &Method, path: &str) -> Option<RequestClass> {
         let rest = self.within_prefix(path)?;
         let class = self.tree.find(method, rest.as_bytes())?;
-        // Most paths match nothing: only those that do are looked at closely.
+        // Most paths match no rule: only those that match one are scanned.
         if !is_unambiguous(path) {
             return None;
         }
-        // An application may read `/x/` as `/x`: a wider rule must not decide it differently.
+        // An application may read `/x/` as `/x`: a wider rule must not give it another class.
         match rest.strip_suffix('/') {
             Some(bare) if self.tree.find(method, bare.as_bytes()) != Some(class) => None,
             _ => Some(class),
         }
     }
 
-    /// What follows the prefix, from the slash on.
+    /// The rest of the path after the prefix, from the slash on.
     fn within_prefix<'a>(&self, path: &'a str) -> Option<&'a str> {
         path.strip_prefix(&*self.prefix).filter(|rest| rest.is_empty() || rest.starts_with('/'))
     }
@@ -194,14 +196,14 @@ impl Classify for CompiledPathRules {
     }
 }
 
-/// Why [`PathRules`] cannot be used: everything that is wrong with them.
+/// Why [`PathRules`] do not compile: all their problems.
 #[derive(Clone, Debug)]
 pub struct PathRulesError {
     problems: Vec<String>,
 }
 
 impl PathRulesError {
-    /// The problems, each with what to change; never empty.
+    /// The problems; each text says what to change. Never empty.
     #[must_use]
     pub fn problems(&self) -> &[String] {
         &self.problems

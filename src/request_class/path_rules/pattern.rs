@@ -1,4 +1,4 @@
-//! What the author of a rule writes.
+//! The pattern of a path rule, as an application writes it.
 
 use std::fmt;
 
@@ -6,9 +6,9 @@ use http::Method;
 
 use super::{methods::MethodSet, template::Template};
 
-/// A pattern of paths in axum's syntax, and the methods it is for: all, unless told otherwise.
+/// A pattern of paths in axum's syntax, and the methods to which it applies; by default all.
 ///
-/// Plain strings turn into one. It is checked by [`PathRules::compile`](super::PathRules::compile).
+/// Strings convert into it. It is checked by [`PathRules::compile`](super::PathRules::compile).
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct PathPattern {
@@ -26,20 +26,20 @@ pub fn subtree(path: impl Into<String>) -> PathPattern {
 }
 
 impl PathPattern {
-    /// Confines the pattern to `method`, and to those named in other calls. `GET` covers `HEAD`.
+    /// Restricts the pattern to `method` and those of other calls. `GET` includes `HEAD`.
     ///
-    /// A request by another method falls to the next less specific rule, if any.
+    /// For a request with another method, the next less specific rule applies, if there is one.
     pub fn method(self, method: Method) -> Self {
         self.methods([method])
     }
 
-    /// Confines the pattern to `methods`, and to those named in other calls. `GET` covers `HEAD`.
+    /// Restricts the pattern to `methods` and those of other calls. `GET` includes `HEAD`.
     pub fn methods(mut self, methods: impl IntoIterator<Item = Method>) -> Self {
         self.methods.get_or_insert_default().extend(methods);
         self
     }
 
-    /// The pattern as the rules know it, or all that is wrong with it.
+    /// The parsed pattern, or all its problems.
     pub(super) fn parse(&self) -> Result<(Template, MethodSet), Vec<String>> {
         let methods = self.methods.as_deref().map_or(MethodSet::All, MethodSet::listed);
         let template = Template::parse(&self.path)
@@ -70,7 +70,7 @@ impl From<String> for PathPattern {
     }
 }
 
-/// As it was written, for messages.
+/// The pattern as it was written, for error messages.
 impl fmt::Display for PathPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.subtree {

@@ -1,10 +1,10 @@
-//! A pattern taken apart.
+//! A parsed pattern.
 
 use http::uri::PathAndQuery;
 
 use super::raw_path::is_unambiguous;
 
-/// A pattern taken apart; the names of its parameters are gone.
+/// A parsed pattern, without the names of its parameters.
 #[derive(Clone, Debug)]
 pub(super) struct Template {
     pub(super) segments: Vec<Segment>,
@@ -17,19 +17,20 @@ pub(super) enum Segment {
     Parameter,
 }
 
-/// What a template fits beyond its segments.
+/// What a template matches after its segments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reach {
     /// Nothing.
     Exact,
-    /// At least one more byte after a slash, but not the segments alone: `{*x}`.
+    /// A slash and at least one more byte: `{*x}`.
     Below,
     /// Anything, or nothing.
     Subtree,
 }
 
 impl Template {
-    /// Takes `path` apart, or lists what is wrong, each worded to follow the pattern.
+    /// Parses `path`, or lists its problems; each text continues a message that begins with the
+    /// pattern.
     pub(super) fn parse(path: &str) -> Result<Self, Vec<String>> {
         let mut faults = Vec::new();
         let inner = path.strip_prefix('/').unwrap_or_else(|| {
@@ -61,7 +62,7 @@ impl Template {
         }
     }
 
-    /// The one path it fits, empty for the root; `None` if it fits more than one.
+    /// The one path that it matches, empty for the root; `None` if it matches several.
     pub(super) fn into_fixed_path(self) -> Option<String> {
         let mut path = String::new();
         for segment in self.segments {
@@ -72,14 +73,14 @@ impl Template {
         (self.reach == Reach::Exact).then_some(path)
     }
 
-    /// Whether neither would win over the other where both fit.
+    /// Whether neither is more specific than the other where both match.
     pub(super) fn is_as_specific_as(&self, other: &Self) -> bool {
         (self.reach == Reach::Exact) == (other.reach == Reach::Exact)
             && self.segments == other.segments
     }
 }
 
-/// What stands between two slashes of a pattern.
+/// The text between two slashes of a pattern.
 enum Piece {
     One(Segment),
     Rest,
@@ -88,7 +89,7 @@ enum Piece {
 impl Piece {
     fn parse(text: &str) -> Result<Self, String> {
         if text.is_empty() {
-            return Err("has an empty segment, which no rule fits: write one slash".into());
+            return Err("has an empty segment, which no rule matches: write one slash".into());
         }
         if let Some(name) = whole_parameter(text) {
             let rest = name.strip_prefix('*');
@@ -115,17 +116,17 @@ impl Piece {
         if can_be_asked_for(&fixed) {
             Ok(Self::One(Segment::Fixed(fixed)))
         } else {
-            Err(format!("has the segment {text:?}, which no rule fits: write it as it is sent"))
+            Err(format!("has the segment {text:?}, which no rule matches: write it as it is sent"))
         }
     }
 }
 
-/// The name in `{name}`, star included.
+/// The name in `{name}`, with the star of `{*name}`.
 fn whole_parameter(text: &str) -> Option<&str> {
     text.strip_prefix('{')?.strip_suffix('}').filter(|name| !name.contains(['{', '}']))
 }
 
-/// Doubled braces made single; `None` if one stands alone.
+/// `text` with single braces for double ones; `None` if there is a single one.
 fn unescape(text: &str) -> Option<String> {
     let mut unescaped = String::with_capacity(text.len());
     let mut rest = text.chars();
@@ -138,7 +139,7 @@ fn unescape(text: &str) -> Option<String> {
     Some(unescaped)
 }
 
-/// Whether a path with this segment can arrive, and may fit a rule.
+/// Whether a request can have a path with this segment, and a rule may match it.
 fn can_be_asked_for(segment: &str) -> bool {
     let path = format!("/{segment}");
     is_unambiguous(&path)

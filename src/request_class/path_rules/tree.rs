@@ -1,4 +1,4 @@
-//! All rules by segment.
+//! The tree of all rules, by segment.
 
 use http::Method;
 
@@ -8,8 +8,8 @@ use super::{
 };
 use crate::request_class::RequestClass;
 
-/// The rules that share their first segments. Each list holds rules of one pattern, which agree
-/// wherever their methods overlap.
+/// The rules that have their first segments in common. Each list contains the rules of one pattern:
+/// where their methods overlap they have the same class.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tree {
     fixed: Vec<(String, Tree)>,
@@ -41,8 +41,8 @@ impl Tree {
         &mut self.fixed[at].1
     }
 
-    /// The class that the most specific rule for `method` and `path` names; `path` is empty or
-    /// begins with a slash.
+    /// The class of the most specific rule for `method` and `path`; `path` is empty or begins with a
+    /// slash.
     pub(super) fn find(&self, method: &Method, path: &[u8]) -> Option<RequestClass> {
         match path {
             [] | [b'/'] => self.find_here(method),
@@ -54,14 +54,14 @@ impl Tree {
         first(&self.exact, method).or_else(|| first(&self.subtree, method))
     }
 
-    /// As [`find`](Self::find), with at least one segment to go. Visits each node once at most.
+    /// As [`find`](Self::find), with at least one segment left. Visits each node at most once.
     fn find_below(&self, method: &Method, rest: &[u8]) -> Option<RequestClass> {
         let step = |next: &Self, rest: &[u8]| match rest {
             [] => next.find_here(method),
             [b'/'] => first(&next.subtree, method),
             [_, rest @ ..] => next.find_below(method, rest),
         };
-        // Most texts are too short or too long, which one byte tells.
+        // Most literals have another length: one comparison excludes them.
         let ends = |text: &str| matches!(rest.get(text.len()), None | Some(b'/'));
         let mut fitting = self.fixed.iter().filter(|(text, _)| ends(text));
         let fixed = fitting.find(|(text, _)| rest.starts_with(text.as_bytes()));

@@ -26,14 +26,14 @@ fn every_malformed_pattern_is_named() {
         ("/{x}}", "a whole segment"),
         ("/:id", "a parameter is `{id}`"),
         ("/*path", "a parameter is `{*path}`"),
-        ("/a/../b", "which no rule fits"),
-        ("/a%2Fb", "which no rule fits"),
-        ("/a%", "which no rule fits"),
-        ("/a\\b", "which no rule fits"),
-        ("/a?b", "which no rule fits"),
-        ("/a#b", "which no rule fits"),
-        ("/a b", "which no rule fits"),
-        ("/a\u{0}", "which no rule fits"),
+        ("/a/../b", "which no rule matches"),
+        ("/a%2Fb", "which no rule matches"),
+        ("/a%", "which no rule matches"),
+        ("/a\\b", "which no rule matches"),
+        ("/a?b", "which no rule matches"),
+        ("/a#b", "which no rule matches"),
+        ("/a b", "which no rule matches"),
+        ("/a\u{0}", "which no rule matches"),
     ] {
         let found = problems(PathRules::new().public(pattern));
         assert!(found[0].starts_with(&format!("{pattern:?} ")), "{found:?}");
@@ -49,7 +49,7 @@ fn a_malformed_prefix_is_named() {
     for (prefix, hint) in [
         ("app", "does not begin with a slash"),
         ("/app/", "ends in a slash"),
-        ("/app/..", "which no rule fits"),
+        ("/app/..", "which no rule matches"),
         ("/{app}", "has a parameter"),
         ("/app/{*rest}", "has a parameter"),
     ] {
