@@ -87,12 +87,36 @@ impl<T> fmt::Debug for MaybeReady<T> {
 
 /// A store failed. The cause is for logs; a client never sees it.
 #[derive(Debug)]
-pub struct StoreError(Box<dyn Error + Send + Sync>);
+pub struct StoreError {
+    kind: StoreErrorKind,
+    source: Box<dyn Error + Send + Sync>,
+}
+
+/// The kinds of [`StoreError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StoreErrorKind {
+    /// The store answered with an error.
+    Failed,
+    /// The store did not answer within the time limit.
+    TimedOut,
+}
 
 impl StoreError {
     /// Creates an error with the cause `source`. Its text must contain no secrets and addresses.
     pub fn new(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self(source.into())
+        Self { kind: StoreErrorKind::Failed, source: source.into() }
+    }
+
+    fn timed_out() -> Self {
+        let source = "no answer within its time limit".into();
+        Self { kind: StoreErrorKind::TimedOut, source }
+    }
+
+    /// The kind of error.
+    #[must_use]
+    pub const fn kind(&self) -> StoreErrorKind {
+        self.kind
     }
 }
 
@@ -104,7 +128,7 @@ impl fmt::Display for StoreError {
 
 impl Error for StoreError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&*self.0)
+        Some(&*self.source)
     }
 }
 
@@ -136,10 +160,7 @@ where
         if let Poll::Ready(answer) = Pin::new(&mut self.answer).poll(cx) {
             return Poll::Ready(answer);
         }
-        self.limit
-            .as_mut()
-            .poll(cx)
-            .map(|()| Err(StoreError::new("no answer within its time limit")))
+        self.limit.as_mut().poll(cx).map(|()| Err(StoreError::timed_out()))
     }
 }
 
@@ -152,5 +173,21 @@ pub(crate) async fn within<T: Unpin>(
     match answer.try_ready() {
         Ok(answer) => answer,
         Err(pending) => Timed::new(pending, clock, limit).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clock::ManualClock, time::Timestamp};
+
+    #[tokio::test]
+    async fn a_missing_answer_and_a_failure_are_different_kinds() {
+        let clock = ManualClock::new(Timestamp::from_secs(1));
+        let pending = MaybeReady::<()>::new(std::future::pending());
+        let answer = within(pending, &clock, REQUEST_TIME_LIMIT);
+        let (answer, ()) = tokio::join!(answer, async { clock.advance(REQUEST_TIME_LIMIT) });
+        assert_eq!(answer.expect_err("no answer").kind(), StoreErrorKind::TimedOut);
+        assert_eq!(StoreError::new("disk full").kind(), StoreErrorKind::Failed);
     }
 }

@@ -58,4 +58,4 @@ pub use self::{
     session_record::{ActiveUser, SessionRecord},
     session_store::{SessionStore, StoredSession, Touch, TouchOutcome},
 };
-pub use crate::maybe_ready::StoreError;
+pub use crate::maybe_ready::{StoreError, StoreErrorKind};

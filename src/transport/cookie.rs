@@ -23,11 +23,40 @@ pub struct SessionCookie {
 
 /// Why a [`SessionCookie`] refuses a name, a path or a token. The text says what is allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CookieError(&'static str);
+pub struct CookieError(CookieErrorKind);
+
+/// The kinds of [`CookieError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CookieErrorKind {
+    /// The name is no token (RFC 9110 section 5.6.2).
+    Name,
+    /// The path does not begin with `/`, or contains a character that no cookie path has.
+    Path,
+    /// A `__Host-` cookie has a path other than `/`.
+    HostPath,
+    /// The value is no bearer token (RFC 6750 section 2.1).
+    Token,
+}
+
+impl CookieError {
+    /// The kind of error.
+    #[must_use]
+    pub const fn kind(&self) -> CookieErrorKind {
+        self.0
+    }
+}
 
 impl fmt::Display for CookieError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
+        f.write_str(match self.0 {
+            CookieErrorKind::Name => {
+                "a cookie name consists of letters, digits and !#$%&'*+-.^_`|~"
+            }
+            CookieErrorKind::Path => "a cookie path begins with `/` and contains no `;` or space",
+            CookieErrorKind::HostPath => "a `__Host-` cookie requires the path `/`",
+            CookieErrorKind::Token => "a token consists of letters, digits and -._~+/=",
+        })
     }
 }
 
@@ -50,17 +79,15 @@ impl SessionCookie {
         let is_token =
             |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
         if name.is_empty() || !name.bytes().all(is_token) {
-            return Err(CookieError(
-                "a cookie name consists of letters, digits and !#$%&'*+-.^_`|~",
-            ));
+            return Err(CookieError(CookieErrorKind::Name));
         }
         if !path.starts_with('/')
             || !path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';')
         {
-            return Err(CookieError("a cookie path begins with `/` and contains no `;` or space"));
+            return Err(CookieError(CookieErrorKind::Path));
         }
         if without_prefix(&name, "__Host-").is_some() && path != "/" {
-            return Err(CookieError("a `__Host-` cookie requires the path `/`"));
+            return Err(CookieError(CookieErrorKind::HostPath));
         }
         Ok(Self { name: name.into(), path: path.into(), secure: true })
     }
@@ -89,7 +116,7 @@ impl SessionCookie {
     /// A token with other characters than those of RFC 6750 section 2.1: it could add attributes.
     pub fn set(&self, token: &str, max_age: Duration) -> Result<HeaderValue, CookieError> {
         if token.is_empty() || !token.bytes().all(is_token_byte) {
-            return Err(CookieError("a token consists of letters, digits and -._~+/="));
+            return Err(CookieError(CookieErrorKind::Token));
         }
         Ok(self.set_trusted(token, max_age))
     }

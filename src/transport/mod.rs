@@ -17,7 +17,7 @@ mod transports;
 
 pub use self::{
     bearer::Bearer,
-    cookie::{CookieError, SessionCookie},
+    cookie::{CookieError, CookieErrorKind, SessionCookie},
     header_token::HeaderToken,
     set_cookie::SetCookie,
     token_delivery::{RENEWED_TOKEN, TokenDelivery},
