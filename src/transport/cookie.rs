@@ -95,8 +95,7 @@ impl SessionCookie {
     /// Removes `Secure`, and with it the prefixes of a name that require it: for plain HTTP on a
     /// developer's machine. In production anyone on the network could read the cookie.
     pub fn dangerous_insecure(mut self) -> Self {
-        while let Some(bare) = SECURE_PREFIXES.iter().find_map(|it| without_prefix(&self.name, it))
-        {
+        while let Some(bare) = without_secure_prefix(&self.name) {
             self.name = bare.into();
         }
         self.secure = false;
@@ -148,13 +147,20 @@ impl SessionCookie {
     }
 }
 
-/// The prefixes of cookie names that require `Secure` (RFC 6265bis section 4.1.3).
+/// The prefixes of cookie names that require `Secure`: those of RFC 6265bis section 4.1.3, and
+/// `__Http-`, which newer browsers know.
 const SECURE_PREFIXES: [&str; 3] = ["__Host-", "__Secure-", "__Http-"];
 
 /// `name` without `prefix`. Browsers recognize prefixes in any case (RFC 6265bis section 5.4).
 fn without_prefix<'a>(name: &'a str, prefix: &str) -> Option<&'a str> {
     let (start, rest) = name.split_at_checked(prefix.len())?;
-    (start.eq_ignore_ascii_case(prefix) && !rest.is_empty()).then_some(rest)
+    start.eq_ignore_ascii_case(prefix).then_some(rest)
+}
+
+/// `name` without a prefix that requires `Secure`, unless it is nothing else.
+fn without_secure_prefix(name: &str) -> Option<&str> {
+    let mut bare = SECURE_PREFIXES.iter().filter_map(|prefix| without_prefix(name, prefix));
+    bare.find(|bare| !bare.is_empty())
 }
 
 /// Whether `byte` may occur in a bearer token (RFC 6750 section 2.1).

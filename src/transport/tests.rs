@@ -118,6 +118,7 @@ fn a_name_or_path_that_no_browser_accepts_is_an_error() {
         ("a", "/;x", Path),
         ("a", "/ x", Path),
         ("__Host-a", "/app", HostPath),
+        ("__Host-", "/app", HostPath),
         ("__host-a", "/app", HostPath),
         ("__HOST-Http-a", "/app", HostPath),
     ] {
@@ -136,6 +137,12 @@ fn an_insecure_cookie_has_no_prefix_that_requires_https() {
         let cookie = SessionCookie::named(name, "/").expect("a cookie").dangerous_insecure();
         assert!(matches!(cookie.name(), "a" | "Http-a"), "{name}: {}", cookie.name());
     }
+}
+
+#[test]
+fn a_name_that_is_only_a_prefix_stays_a_name() {
+    let cookie = SessionCookie::named("__Host-", "/").expect("a cookie").dangerous_insecure();
+    assert_eq!(cookie.name(), "__Host-");
 }
 
 #[test]
