@@ -123,4 +123,7 @@
 //! today's policy: a shorter policy reaches it at its next request, a longer one applies to new
 //! sessions. The same holds for what an account's owner chooses with
 //! [`change_account_policy`](crate::SlidingSessions::change_account_policy), within the bounds of
-//! [`override_bounds`](crate::sessions::SlidingSessionsBuilder::override_bounds).
+//! [`override_bounds`](crate::sessions::SlidingSessionsBuilder::override_bounds). An account can
+//! shorten the timeouts of the policy; it can lengthen them only where
+//! [`dangerous_longer_than_policy`](crate::policy::OverrideBounds::dangerous_longer_than_policy)
+//! allows it, and those of a preset never.

@@ -31,7 +31,8 @@ pub struct AccountPolicy {
     pub idle_timeout: Duration,
     /// The absolute timeout in force.
     pub absolute_timeout: Duration,
-    /// The system's bounds.
+    /// The bounds of the overrides: those of the service, at most the timeouts of its policy unless
+    /// overrides may be longer.
     pub bounds: OverrideBounds,
 }
 
@@ -83,7 +84,7 @@ impl Lifecycle {
     }
 
     fn describe(&self, overrides: TimeoutOverrides) -> AccountPolicy {
-        let policy = self.enforcement.profiles.normal().overridden(overrides);
+        let policy = self.enforcement.profiles.effective(None, Some(overrides));
         AccountPolicy {
             overrides,
             idle_timeout: policy.idle_timeout(),

@@ -25,6 +25,7 @@ pub struct PolicyBuilder {
     leeway: Duration,
     max_clock_skew: Duration,
     records_activity: bool,
+    preset: Option<(Duration, Duration)>,
     unreadable: Vec<String>,
 }
 
@@ -40,6 +41,7 @@ impl PolicyBuilder {
             leeway: Duration::ZERO,
             max_clock_skew: MAX_CLOCK_SKEW,
             records_activity: true,
+            preset: None,
             unreadable: Vec::new(),
         }
     }
@@ -65,6 +67,7 @@ impl PolicyBuilder {
             leeway: policy.leeway,
             max_clock_skew: policy.max_clock_skew,
             records_activity: policy.records_activity,
+            preset: policy.preset,
             unreadable: Vec::new(),
         }
     }
@@ -140,9 +143,11 @@ impl PolicyBuilder {
     /// minimum interval longer than the time in which renewal is due, anything over 100 years.
     pub fn build(self) -> Result<Policy, PolicyError> {
         let idle_default = if self.records_activity { IDLE_TIMEOUT } else { self.token_lifetime };
+        let (idle_timeout, absolute_timeout) =
+            (self.idle_timeout.unwrap_or(idle_default), self.absolute_timeout);
         let policy = Policy {
-            idle_timeout: self.idle_timeout.unwrap_or(idle_default),
-            absolute_timeout: self.absolute_timeout,
+            idle_timeout,
+            absolute_timeout,
             token_lifetime: self.token_lifetime,
             renews: self.renews,
             renew_when: self.renew_when,
@@ -150,6 +155,9 @@ impl PolicyBuilder {
             leeway: self.leeway,
             max_clock_skew: self.max_clock_skew,
             records_activity: self.records_activity,
+            preset: self
+                .preset
+                .filter(|&(idle, absolute)| idle_timeout <= idle && absolute_timeout <= absolute),
         };
         let mut problems = self.unreadable;
         problems.extend(contradictions(&policy));

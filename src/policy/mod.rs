@@ -59,6 +59,9 @@ pub struct Policy {
     leeway: Duration,
     max_clock_skew: Duration,
     records_activity: bool,
+    /// The idle and the absolute timeout of the preset that this policy was made from, unless it is
+    /// weaker than that.
+    preset: Option<(Duration, Duration)>,
 }
 
 impl Policy {
@@ -156,6 +159,11 @@ impl Policy {
     #[must_use]
     pub fn records_activity(&self) -> bool {
         self.records_activity
+    }
+
+    /// Whether this is a preset, or was made from one with timeouts that are not longer.
+    pub(crate) const fn is_preset(&self) -> bool {
+        self.preset.is_some()
     }
 
     /// The last part of a token's lifetime, in which it is due for renewal.

@@ -51,28 +51,28 @@ impl TimeoutOverrides {
 impl Policy {
     /// Returns this policy with the timeouts of `overrides` in place of its own.
     #[must_use]
-    pub(crate) fn overridden(&self, overrides: TimeoutOverrides) -> Self {
-        Self {
-            idle_timeout: overrides.idle.unwrap_or(self.idle_timeout),
-            absolute_timeout: overrides.absolute.unwrap_or(self.absolute_timeout),
-            ..self.clone()
-        }
+    pub(super) fn overridden(&self, overrides: TimeoutOverrides) -> Self {
+        let absolute_timeout = overrides.absolute.unwrap_or(self.absolute_timeout);
+        let idle_timeout = overrides.idle.unwrap_or(self.idle_timeout).min(absolute_timeout);
+        Self { idle_timeout, absolute_timeout, ..self.clone() }
     }
 
     /// Returns this policy with the timeouts of `overrides` where they are shorter than its own.
     #[must_use]
-    pub(crate) fn shortened(&self, overrides: TimeoutOverrides) -> Self {
-        let shorter = |own: Duration, other: Option<Duration>| other.map_or(own, |it| own.min(it));
-        Self {
-            idle_timeout: shorter(self.idle_timeout, overrides.idle),
-            absolute_timeout: shorter(self.absolute_timeout, overrides.absolute),
-            ..self.clone()
-        }
+    pub(super) fn shortened(&self, overrides: TimeoutOverrides) -> Self {
+        self.overridden(TimeoutOverrides {
+            idle: overrides.idle.map(|idle| idle.min(self.idle_timeout)),
+            absolute: overrides.absolute.map(|absolute| absolute.min(self.absolute_timeout)),
+        })
     }
 }
 
 /// The ranges that [`TimeoutOverrides`] must lie in: by default 5 minutes to 30 days for the idle
 /// timeout, 1 hour to 90 days for the absolute timeout.
+///
+/// The owner of an account cannot weaken the policy of the service: a bound that is longer than the
+/// policy's timeout counts as that timeout, unless
+/// [`dangerous_longer_than_policy`](Self::dangerous_longer_than_policy) is called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OverrideBounds {
@@ -80,6 +80,7 @@ pub struct OverrideBounds {
     pub idle: RangeInclusive<Duration>,
     /// The shortest and the longest absolute timeout.
     pub absolute: RangeInclusive<Duration>,
+    pub(super) longer_than_policy: bool,
 }
 
 impl Default for OverrideBounds {
@@ -98,6 +99,7 @@ impl OverrideBounds {
         Self {
             idle: RangeInclusive::new(secs(5 * MINUTE), secs(30 * DAY)),
             absolute: RangeInclusive::new(secs(HOUR), secs(90 * DAY)),
+            longer_than_policy: false,
         }
     }
 
@@ -114,9 +116,41 @@ impl OverrideBounds {
         self.absolute = range;
         self
     }
+
+    /// Lets the owner of an account choose timeouts that are longer than those of the policy
+    /// `normal`, up to the upper bounds. Off by default. It cannot be combined with a preset, such as
+    /// [`Policy::pci_dss`].
+    #[must_use]
+    pub const fn dangerous_longer_than_policy(mut self) -> Self {
+        self.longer_than_policy = true;
+        self
+    }
 }
 
 impl OverrideBounds {
+    /// Whether overrides may be longer than the timeouts of the policy.
+    pub(crate) const fn allows_longer_than_policy(&self) -> bool {
+        self.longer_than_policy
+    }
+
+    /// Returns these bounds, with those that are longer than the timeout of `policy` cut to it unless
+    /// overrides may be longer.
+    #[must_use]
+    pub(crate) fn for_policy(self, policy: &Policy) -> Self {
+        if self.longer_than_policy {
+            return self;
+        }
+        let cut = |range: RangeInclusive<Duration>, longest: Duration| {
+            let (min, max) = range.into_inner();
+            min.min(longest)..=max.min(longest)
+        };
+        Self {
+            idle: cut(self.idle, policy.idle_timeout),
+            absolute: cut(self.absolute, policy.absolute_timeout),
+            ..self
+        }
+    }
+
     /// Checks that each timeout of `overrides` is within its bounds, and that the idle timeout in
     /// effect under `policy` is not longer than the absolute one.
     ///
@@ -148,8 +182,8 @@ impl OverrideBounds {
                 });
             }
         }
-        let effective = policy.overridden(overrides);
-        let (idle, absolute) = (effective.idle_timeout(), effective.absolute_timeout());
+        let idle = overrides.idle.unwrap_or(policy.idle_timeout);
+        let absolute = overrides.absolute.unwrap_or(policy.absolute_timeout);
         if errors.is_empty() && idle > absolute {
             errors.push(if let Some(value) = overrides.idle {
                 let allowed = AllowedTimeout::AtMostAbsolute(absolute);
@@ -243,7 +277,8 @@ mod tests {
         absolute: Option<Duration>,
     ) -> Option<(OverrideField, AllowedTimeout)> {
         let overrides = TimeoutOverrides { idle, absolute };
-        let errors = OverrideBounds::default().check(overrides, &long_lived()).err()?;
+        let bounds = OverrideBounds::new().dangerous_longer_than_policy().for_policy(&long_lived());
+        let errors = bounds.check(overrides, &long_lived()).err()?;
         assert_eq!(errors.len(), 1);
         Some((errors[0].field, errors[0].allowed))
     }
@@ -268,6 +303,32 @@ mod tests {
             (secs(7200), secs(7200), None),
         ] {
             assert_eq!(checked(idle, absolute), expected, "{idle:?} {absolute:?}");
+        }
+    }
+
+    #[test]
+    fn bounds_longer_than_the_policy_are_cut_to_it() {
+        let at = Duration::from_secs;
+        let policy = |idle: u64, absolute: u64| {
+            let builder = Policy::builder().idle_timeout(at(idle)).absolute_timeout(at(absolute));
+            builder.token_lifetime(at(120)).build().expect("the policy is valid")
+        };
+        for (idle, absolute, idle_bounds, absolute_bounds) in [
+            (3 * DAY, 14 * DAY, 300..=3 * DAY, HOUR..=14 * DAY),
+            (40 * DAY, 100 * DAY, 300..=30 * DAY, HOUR..=90 * DAY),
+            (200, 1800, 200..=200, 1800..=1800),
+        ] {
+            let bounds = OverrideBounds::new().for_policy(&policy(idle, absolute));
+            assert_eq!(bounds.idle, at(*idle_bounds.start())..=at(*idle_bounds.end()));
+            assert_eq!(bounds.absolute, at(*absolute_bounds.start())..=at(*absolute_bounds.end()));
+        }
+    }
+
+    #[test]
+    fn overrides_shorten_the_idle_timeout_to_the_absolute_one() {
+        let overrides = TimeoutOverrides::new().absolute(Duration::from_secs(DAY));
+        for policy in [long_lived().overridden(overrides), long_lived().shortened(overrides)] {
+            assert_eq!(policy.idle_timeout(), policy.absolute_timeout());
         }
     }
 

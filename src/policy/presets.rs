@@ -14,6 +14,9 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// Policies with the timeouts of common standards. Except in `long_lived`, a token is valid for twice
 /// the idle timeout and is renewed in the second half of its lifetime, so that no token expires
 /// during a pause that is shorter than the idle timeout.
+///
+/// The owner of an account cannot lengthen the timeouts of a preset, nor those of a policy that
+/// [`Policy::to_builder`] makes from it with timeouts that are not longer.
 impl Policy {
     /// NIST SP 800-63B-4, section 2.2.3 (AAL2): 1 hour of inactivity, 24 hours overall; tokens
     /// of 2 hours.
@@ -54,6 +57,7 @@ impl Policy {
             leeway: Duration::ZERO,
             max_clock_skew: MAX_CLOCK_SKEW,
             records_activity: true,
+            preset: Some((idle_timeout, absolute_timeout)),
         }
     }
 }

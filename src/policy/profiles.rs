@@ -30,6 +30,8 @@ use super::{Policy, TimeoutOverrides};
 pub struct Profiles {
     normal: Policy,
     named: Vec<(String, Policy)>,
+    /// Whether the overrides of an account may lengthen the timeouts of `normal`.
+    lengthened_by_overrides: bool,
 }
 
 impl Profiles {
@@ -39,7 +41,7 @@ impl Profiles {
     /// Creates profiles with `normal` alone.
     #[must_use]
     pub fn new(normal: Policy) -> Self {
-        Self { normal, named: Vec::new() }
+        Self { normal, named: Vec::new(), lengthened_by_overrides: false }
     }
 
     /// Adds a profile; replaces the profile with the same name, also `normal`.
@@ -66,8 +68,15 @@ impl Profiles {
         name.and_then(|name| self.listed(name)).unwrap_or(&self.normal)
     }
 
+    /// Lets the overrides of an account lengthen the timeouts of `normal`.
+    pub(crate) fn lengthened_by_overrides(mut self) -> Self {
+        self.lengthened_by_overrides = true;
+        self
+    }
+
     /// The policy with that name, as it applies to a session of an account with `overrides`: they
-    /// replace the timeouts of `normal`, and shorten those of every other profile.
+    /// shorten its timeouts, and lengthen those of `normal` alone where that was allowed. An override
+    /// that was stored under a longer policy lengthens nothing.
     #[inline(always)]
     #[must_use]
     pub(crate) fn effective(
@@ -77,8 +86,13 @@ impl Profiles {
     ) -> Cow<'_, Policy> {
         let policy = self.get(name);
         let Some(overrides) = overrides else { return Cow::Borrowed(policy) };
-        let normal = std::ptr::eq(policy, &raw const self.normal);
-        Cow::Owned(if normal { policy.overridden(overrides) } else { policy.shortened(overrides) })
+        let lengthened =
+            self.lengthened_by_overrides && std::ptr::eq(policy, &raw const self.normal);
+        Cow::Owned(if lengthened {
+            policy.overridden(overrides)
+        } else {
+            policy.shortened(overrides)
+        })
     }
 
     /// Whether a profile has that name; always true for `normal`.
@@ -175,6 +189,25 @@ mod tests {
         assert_eq!(names, ["normal", "remember_me", "guest"]);
         assert_eq!(profiles.get(Some("guest")), &lasting(3 * HOUR));
         assert_eq!(profiles.normal(), &lasting(24 * HOUR));
+    }
+
+    #[test]
+    fn p20_an_override_stored_under_a_longer_policy_lengthens_nothing() {
+        let overrides = TimeoutOverrides::new().absolute(24 * HOUR);
+        let timeout = |profiles: &Profiles, name| {
+            profiles.effective(Some(name), Some(overrides)).absolute_timeout()
+        };
+        let allowed = three().lengthened_by_overrides();
+        for (profiles, name, expected) in [
+            (&three(), "normal", 12 * HOUR),
+            (&three(), "guest", 2 * HOUR),
+            (&three(), "remember_me", 24 * HOUR),
+            (&allowed, "normal", 24 * HOUR),
+            (&allowed, "guest", 2 * HOUR),
+            (&allowed, "remember_me", 24 * HOUR),
+        ] {
+            assert_eq!(timeout(profiles, name), expected, "{name}");
+        }
     }
 
     #[test]

@@ -151,7 +151,7 @@ async fn an_owner_changes_the_timeouts_of_one_account_only() {
     let server = Server::start(&folder).await;
     let (ada, bob, eve) =
         (server.sign_in("ada").await, server.sign_in("bob").await, server.sign_in("eve").await);
-    let standard = json!({ "idle_timeout_minutes": 10_080, "absolute_timeout_minutes": 43_200 });
+    let standard = json!({ "idle_timeout_minutes": 1440, "absolute_timeout_minutes": 10_080 });
     let change = async |grant: &Value| {
         server.send("PATCH /auth/security", Some(&grant["access_token"]), standard.clone()).await
     };

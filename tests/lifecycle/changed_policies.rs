@@ -83,7 +83,7 @@ pub(crate) async fn p20_a_lengthened_policy_revives_and_lengthens_no_session(sto
     let (idle, mut active) = (ada(&stack).await, ada(&stack).await);
     active = refreshed(stack.at(30 * MINUTE), &active).await;
     assert_eq!(asked(stack.at(HOUR), &idle).await, Some(IDLE));
-    decide(stack.at(HOUR), 10 * DAY, 20 * DAY).await;
+    decide(stack.at(HOUR), 2 * DAY, 10 * DAY).await;
     assert_eq!(asked(&stack, &idle).await, Some(IDLE));
     assert_eq!(refused(&stack, refresh_token(&idle)).await, IDLE);
     for half_hours in 2..8 {
@@ -96,7 +96,7 @@ pub(crate) async fn p20_a_lengthened_policy_revives_and_lengthens_no_session(sto
     assert_eq!(refused(&stack, refresh_token(&active)).await, ABSOLUTE);
     assert_eq!(asked(&stack, &active).await, Some(RejectionKind::SessionRevoked), "a tombstone");
     let longer = ada(&stack).await;
-    assert_eq!(longer.idle_expires_at(), BEGIN + 4 * HOUR + 10 * DAY);
+    assert_eq!(longer.idle_expires_at(), BEGIN + 4 * HOUR + 2 * DAY);
 }
 
 /// Waits at most one minute until the store has the tombstone of an expired session: a database

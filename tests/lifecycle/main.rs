@@ -46,6 +46,8 @@ macro_rules! lifecycle {
                 }
                 account_policies {
                     a_timeout_out_of_bounds_changes_nothing
+                    an_account_may_weaken_the_policy_only_where_the_service_allows_it
+                    p20_an_override_that_became_longer_than_the_policy_is_not_in_force
                     the_next_sign_in_has_the_new_timeouts
                     a_policy_change_is_audited_once
                     a_removed_override_restores_the_default

@@ -66,6 +66,33 @@ fn bounds_of_overrides_have_min_below_max() {
     assert_eq!(error.problems().len(), 2, "{error}");
 }
 
+#[test]
+fn build_refuses_overrides_that_weaken_a_preset() {
+    let build = |policy: Policy| {
+        let bounds = OverrideBounds::new().dangerous_longer_than_policy();
+        builder(policy).override_bounds(bounds).build()
+    };
+    let from_preset = |idle| {
+        let policy = Policy::pci_dss().to_builder().idle_timeout(idle).token_lifetime(HOUR);
+        policy.build().expect("a legal configuration")
+    };
+    for preset in [
+        Policy::pci_dss(),
+        Policy::nist_aal2(),
+        Policy::nist_aal3(),
+        Policy::long_lived(),
+        from_preset(10 * MINUTE),
+        from_preset(15 * MINUTE),
+    ] {
+        let error = build(preset).expect_err("refused");
+        let [problem] = error.problems() else { panic!("one problem: {error}") };
+        assert!(problem.starts_with("override_bounds: the policy is a preset"), "{problem}");
+    }
+    for own in [patient(), from_preset(16 * MINUTE)] {
+        assert!(build(own).is_ok());
+    }
+}
+
 #[tokio::test]
 async fn a_session_store_can_start_and_revoke_sessions_but_lists_none() {
     let stack = TestStack::with(patient(), |builder| builder.store(Arc::new(MemoryStore::new())));

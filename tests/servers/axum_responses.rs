@@ -181,7 +181,7 @@ async fn overrides_out_of_bounds_are_422_with_each_field() {
     let sessions = sessions_with(|builder| builder.lifecycle_store(MemoryStore::new()));
     let overrides = TimeoutOverrides::new()
         .idle(Duration::from_secs(60))
-        .absolute(Duration::from_secs(91 * 86_400));
+        .absolute(Duration::from_secs(15 * 86_400));
     let error = sessions.change_account_policy("acme", |_| overrides).await.expect_err("refused");
     let answer = Answer::read(error.into_response()).await;
     answer.assert_problem(422, "invalid_settings");
@@ -196,9 +196,9 @@ async fn overrides_out_of_bounds_are_422_with_each_field() {
             },
             {
                 "field": "absolute_timeout_minutes",
-                "value": 131_040,
-                "bound": { "max": 129_600 },
-                "message": "Invalid absolute timeout of 91d: at most 90d.",
+                "value": 21_600,
+                "bound": { "max": 20_160 },
+                "message": "Invalid absolute timeout of 15d: at most 14d.",
             },
         ])
     );

@@ -105,7 +105,12 @@ impl SlidingSessionsBuilder {
     fn hub(mut self, classify: ClassifyLayer) -> Hub {
         let (store, lifecycle_store) = self.stores();
         let audit_queue = self.audit_queue(lifecycle_store.as_ref());
-        let profiles = Arc::new(self.profiles.clone());
+        let mut profiles = self.profiles.clone();
+        if self.override_bounds.allows_longer_than_policy() {
+            profiles = profiles.lengthened_by_overrides();
+        }
+        let bounds = self.override_bounds.clone().for_policy(profiles.normal());
+        let profiles = Arc::new(profiles);
         let enforcement = Enforcement::new(Arc::clone(&profiles), Arc::clone(&self.clock))
             .with_store(Arc::clone(&store))
             .with_lifecycle_store(lifecycle_store)
@@ -121,7 +126,7 @@ impl SlidingSessionsBuilder {
                 verifier: self.verifier,
                 enforcement,
                 claims: self.claims_source,
-                bounds: self.override_bounds,
+                bounds,
             },
             delivery: self.delivery,
             cookie: self.cookie,

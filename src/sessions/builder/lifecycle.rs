@@ -38,8 +38,8 @@ impl SlidingSessionsBuilder {
     }
 
     /// Sets the bounds of the timeouts that the owner of an account can choose. By default 5 minutes
-    /// to 30 days for the idle timeout, 1 hour to 90 days for the absolute timeout. A chosen timeout
-    /// may be longer than the policy's, so narrow the bounds if a standard applies.
+    /// to 30 days for the idle timeout, 1 hour to 90 days for the absolute timeout, and never longer
+    /// than the timeouts of the policy.
     pub fn override_bounds(mut self, bounds: OverrideBounds) -> Self {
         self.override_bounds = bounds;
         self.once("override_bounds")

@@ -70,7 +70,14 @@ impl SlidingSessionsBuilder {
 
     fn override_problems(&self) -> Vec<String> {
         let bounds = &self.override_bounds;
-        [("idle", &bounds.idle), ("absolute", &bounds.absolute)]
+        let weakens_preset =
+            bounds.allows_longer_than_policy() && self.profiles.normal().is_preset();
+        let preset = weakens_preset.then(|| {
+            "override_bounds: the policy is a preset, and an account cannot weaken a preset: remove \
+             `dangerous_longer_than_policy`, or make the policy with `Policy::builder`"
+                .to_owned()
+        });
+        let ranges = [("idle", &bounds.idle), ("absolute", &bounds.absolute)]
             .into_iter()
             .filter(|(_, range)| range.is_empty() || range.start().as_secs() == 0)
             .map(|(name, range)| {
@@ -78,7 +85,7 @@ impl SlidingSessionsBuilder {
                     "override_bounds: the range of `{name}`, {range:?}, is not valid: begin with 1s \
                      or more, and end with a longer timeout"
                 )
-            })
-            .collect()
+            });
+        preset.into_iter().chain(ranges).collect()
     }
 }

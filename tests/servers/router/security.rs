@@ -25,8 +25,8 @@ async fn a_new_account_has_the_defaults() {
             "effective": timeouts(4320, 20_160),
             "defaults": timeouts(4320, 20_160),
             "bounds": {
-                "idle_timeout_minutes": { "min": 5, "max": 43_200 },
-                "absolute_timeout_minutes": { "min": 60, "max": 129_600 },
+                "idle_timeout_minutes": { "min": 5, "max": 4320 },
+                "absolute_timeout_minutes": { "min": 60, "max": 20_160 },
             },
             "active_users": [
                 {
@@ -51,15 +51,15 @@ async fn a_change_applies_to_new_sessions() {
     let service = Service::new();
     let owner = service.owner("ada", "acme").await;
     let line = "PATCH /security";
-    let changed = service.send_json(line, &owner, &timeouts(10_080, 43_200)).await.ok();
-    assert_eq!(changed["idle_timeout_minutes"], 10_080);
-    assert_eq!(changed["absolute_timeout_minutes"], 43_200);
-    assert_eq!(changed["effective"], timeouts(10_080, 43_200));
+    let changed = service.send_json(line, &owner, &timeouts(1440, 10_080)).await.ok();
+    assert_eq!(changed["idle_timeout_minutes"], 1440);
+    assert_eq!(changed["absolute_timeout_minutes"], 10_080);
+    assert_eq!(changed["effective"], timeouts(1440, 10_080));
     assert_eq!(changed["defaults"], timeouts(4320, 20_160));
     assert_eq!(service.call("GET /security", &owner).await.ok(), changed);
     let next = service.engineer("bob", "acme").await;
-    assert_eq!(next.idle_expires_at(), BEGIN + 7 * DAY);
-    assert_eq!(next.absolute_expires_at(), BEGIN + 30 * DAY);
+    assert_eq!(next.idle_expires_at(), BEGIN + DAY);
+    assert_eq!(next.absolute_expires_at(), BEGIN + 7 * DAY);
     let stranger = service.owner("eve", "globex").await;
     assert_eq!(stranger.idle_expires_at(), BEGIN + 3 * DAY);
     let theirs = service.call("GET /security", &stranger).await.ok();
@@ -88,7 +88,7 @@ async fn null_removes_a_timeout_and_an_absent_field_keeps_it() {
 async fn bounds_are_inclusive() {
     let service = Service::new();
     let owner = service.owner("ada", "acme").await;
-    for (idle, absolute) in [(5, 60), (60, 60), (43_200, 43_200), (43_200, 129_600), (5, 129_600)] {
+    for (idle, absolute) in [(5, 60), (60, 60), (4320, 4320), (4320, 20_160), (5, 20_160)] {
         let answer = service.send_json("PATCH /security", &owner, &timeouts(idle, absolute)).await;
         assert_eq!(answer.ok()["effective"], timeouts(idle, absolute));
     }
