@@ -36,7 +36,7 @@ impl IntoResponse for Rejection {
 /// - 503 `store_unavailable` with `Retry-After` if the store did not answer,
 /// - 403 `access_denied` if the claims source denies the user,
 /// - 500 `internal_error` for everything else, which is a mistake in the app: an empty subject, an
-///   unknown profile, refused claims, a key that cannot sign. The response does not say which;
+///   unknown profile, refused claims, a token that is too long, a key that cannot sign. The response does not say which;
 ///   the error is logged.
 impl IntoResponse for StartError {
     fn into_response(self) -> Response {

@@ -95,6 +95,9 @@ impl Grant {
     /// Sets `cookie` to the access token for the token's lifetime: the response of a sign-in by
     /// cookie. A redirect or an empty body goes with it, not the grant.
     ///
+    /// A sign-in has checked that the token fits the cookie of the stack. Logs a warning if it does
+    /// not fit `cookie`: browsers drop a cookie of more than 4,096 bytes.
+    ///
     /// ```
     /// use tower_sliding_session::{Grant, SessionCookie, transport::SetCookie};
     ///
@@ -105,6 +108,9 @@ impl Grant {
     /// }
     /// ```
     pub fn set_cookie(&self, cookie: &SessionCookie) -> SetCookie {
+        if self.access_token.len() > cookie.longest_token() {
+            tracing::warn!("the access token is too long for the cookie: browsers drop it");
+        }
         SetCookie::trusted(cookie, &self.access_token, self.expires_in)
     }
 }

@@ -30,6 +30,7 @@ use crate::{
     store::LifecycleStore,
     time::Timestamp,
     token::{ClaimsSource, TokenVerifier},
+    transport::CarrierLimits,
 };
 
 /// The settings of the lifecycle.
@@ -41,6 +42,7 @@ pub(crate) struct Lifecycle {
     /// `None` without refresh tokens; else how long a retry returns the same successors.
     pub(crate) reuse_grace: Option<Duration>,
     pub(crate) bounds: OverrideBounds,
+    pub(crate) limits: CarrierLimits,
 }
 
 impl Lifecycle {

@@ -23,8 +23,9 @@ use crate::{
     time::Timestamp,
     token::{
         AppClaims, CLAIMS_SOURCE_TIME_LIMIT, ClaimsUpdate, Purpose, RefreshToken, Seen,
-        VerifiedToken, ask_claims_source, new_id, successor_payload,
+        VerifiedToken, ask_claims_source, check_length, new_id, successor_payload,
     },
+    transport::MAX_TOKEN,
 };
 
 /// The exchange of a refresh token. Await it for the [`Grant`].
@@ -156,6 +157,7 @@ impl Exchange<'_> {
             Err(ends) => return self.deny(ends, last_activity).await,
         };
         let successors = self.successors(last_activity, app.as_ref());
+        self.check_length(&successors)?;
         match self.rotate(Some(successors.clone()), last_activity).await? {
             Rotated::Done => {
                 self.lifecycle.enforcement.record(self.audit(AuditEvent::SessionRenewed));
@@ -246,6 +248,18 @@ impl Exchange<'_> {
             successor_payload(token, refresh, seen, limits, app, &id),
             StoreKey::token(self.lifecycle.iss(), &id),
         )
+    }
+
+    /// Rejects, before the presented token is consumed, successors that nothing would take back.
+    fn check_length(&self, successors: &SuccessorPayloads) -> Result<(), Rejection> {
+        let SuccessorPayloads { access, refresh, .. } = successors;
+        let (keys, any) = (self.lifecycle.verifier.keys(), self.lifecycle.limits.any);
+        check_length(keys, access, Purpose::Access, any)
+            .and_then(|()| check_length(keys, refresh, Purpose::Refresh, MAX_TOKEN))
+            .map_err(|error| {
+                tracing::warn!(error = &error as &dyn std::error::Error, "not refreshed");
+                RejectionKind::StoreUnavailable.into()
+            })
     }
 
     fn grant(&self, successors: &SuccessorPayloads) -> Result<Grant, Rejection> {

@@ -22,8 +22,9 @@ use crate::{
     time::Timestamp,
     token::{
         AppClaims, CLAIMS_SOURCE_TIME_LIMIT, ClaimsError, ClaimsUpdate, KeyError, NewToken,
-        ask_claims_source, new_id,
+        Purpose, SUCCESSOR_GROWTH, TokenTooLong, ask_claims_source, check_length, new_id,
     },
+    transport::MAX_TOKEN,
 };
 
 /// A sign-in. Await it for the [`Grant`].
@@ -56,6 +57,10 @@ pub enum StartError {
     Claims(ClaimsError),
     /// The signing key failed.
     Key(KeyError),
+    /// The access or the refresh token would be longer than its verifier (8 KiB) or the session
+    /// cookie (4,096 bytes) takes back, less the 64 bytes by which a renewal may lengthen it. No
+    /// session has begun.
+    TokenTooLong(TokenTooLong),
     /// The claims source denies the user a token.
     Denied,
     /// The store, or the claims source, did not answer.
@@ -71,6 +76,7 @@ impl fmt::Display for StartError {
             }
             Self::Claims(_) => f.write_str("the app's claims cannot be part of a token"),
             Self::Key(_) => f.write_str("the token could not be signed"),
+            Self::TokenTooLong(_) => f.write_str("the token would be too long"),
             Self::Denied => f.write_str("the claims source denies the user"),
             Self::Unavailable(_) => f.write_str("the session store did not answer"),
         }
@@ -83,6 +89,7 @@ impl Error for StartError {
             Self::NoSubject | Self::UnknownProfile(_) | Self::Denied => None,
             Self::Claims(error) => Some(error),
             Self::Key(error) => Some(error),
+            Self::TokenTooLong(error) => Some(error),
             Self::Unavailable(rejection) => Some(rejection),
         }
     }
@@ -176,15 +183,24 @@ impl<'a> Start<'a> {
         claims.session_profile = self.profile.as_deref().map(Box::from);
         claims.idle_max = Some(whole_secs(policy.idle_timeout()));
         claims.abs_max = Some(whole_secs(policy.absolute_timeout()));
-        claims.epoch = Some(lifecycle.begin(&claims, &policy, now).await?);
 
         let aud = lifecycle.verifier.aud();
-        let payload =
-            |claims: &SessionClaims| NewToken { claims, aud, app: app.as_ref() }.payload();
-        let access = payload(&claims);
-        let refresh = lifecycle.reuse_grace.map(|_| {
-            payload(&SessionClaims { exp: rules::refresh_exp(&claims, &policy), ..claims.clone() })
-        });
+        let app = app.as_ref();
+        let payloads = |claims: &SessionClaims| {
+            let access = NewToken { claims, aud, app }.payload();
+            let refresh = lifecycle.reuse_grace.map(|_| {
+                let exp = rules::refresh_exp(claims, &policy);
+                let claims = &SessionClaims { exp, ..claims.clone() };
+                NewToken { claims, aud, app }.payload()
+            });
+            (access, refresh)
+        };
+        // The epoch of the store may be another one; it has as many digits.
+        claims.epoch = Some(now);
+        let (access, refresh) = payloads(&claims);
+        lifecycle.check_length(&access, refresh.as_deref()).map_err(StartError::TokenTooLong)?;
+        claims.epoch = Some(lifecycle.begin(&claims, &policy, now).await?);
+        let (access, refresh) = payloads(&claims);
         let grant = Grant::sign(&lifecycle.verifier, &access, refresh.as_deref(), &policy, now)
             .map_err(StartError::Key)?;
         if let Some(replaced) = self.replaces {
@@ -195,6 +211,16 @@ impl<'a> Start<'a> {
 }
 
 impl Lifecycle {
+    /// Checks that every carrier takes the first tokens of a session, and their successors.
+    fn check_length(&self, access: &str, refresh: Option<&str>) -> Result<(), TokenTooLong> {
+        let keys = self.verifier.keys();
+        let every = self.limits.every.saturating_sub(SUCCESSOR_GROWTH);
+        check_length(keys, access, Purpose::Access, every)?;
+        refresh.map_or(Ok(()), |refresh| {
+            check_length(keys, refresh, Purpose::Refresh, MAX_TOKEN - SUCCESSOR_GROWTH)
+        })
+    }
+
     pub(super) fn overrides_of(&self, tenant: Option<&str>) -> Option<TimeoutOverrides> {
         self.enforcement.overrides(|| tenant.map(|tenant| StoreKey::account(self.iss(), tenant)))
     }

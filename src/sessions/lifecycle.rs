@@ -21,7 +21,7 @@ impl SlidingSessions {
     /// Starts a session for the user `subject`, who has just authenticated. Await it for the grant.
     ///
     /// # Errors
-    /// An empty subject, an unknown profile, refused claims, a key that cannot sign, a store that does
+    /// An empty subject, an unknown profile, refused claims, a token that is too long, a key that cannot sign, a store that does
     /// not answer.
     pub fn start(&self, subject: impl Into<String>) -> Start<'_> {
         Start::new(&self.hub.lifecycle, subject.into())

@@ -119,6 +119,45 @@ impl Error for ClaimsError {
     }
 }
 
+/// A token that is not minted, because its verifier rejects tokens of more than 8 KiB, and browsers
+/// drop cookies of more than 4,096 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenTooLong {
+    length: usize,
+    limit: usize,
+}
+
+impl TokenTooLong {
+    pub(super) const fn new(length: usize, limit: usize) -> Self {
+        Self { length, limit }
+    }
+
+    /// The length that the token would have, in bytes.
+    #[must_use]
+    pub const fn length(&self) -> usize {
+        self.length
+    }
+
+    /// The longest token that is minted here, in bytes.
+    #[must_use]
+    pub const fn limit(&self) -> usize {
+        self.limit
+    }
+}
+
+impl fmt::Display for TokenTooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { length, limit } = self;
+        write!(
+            f,
+            "the token would have {length} bytes, and at most {limit} are accepted: give the \
+             session fewer or shorter claims"
+        )
+    }
+}
+
+impl Error for TokenTooLong {}
+
 /// Why a key is not accepted, a key set cannot be changed, or a token cannot be signed.
 #[derive(Debug)]
 pub struct KeyError {

@@ -4,8 +4,17 @@ use base64_simd::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use uuid::{Uuid, fmt::Simple};
 
-use super::{app_claims::AppClaims, error::KeyError, keys::JwtKeys, purpose::Purpose};
+use super::{
+    app_claims::AppClaims,
+    error::{KeyError, TokenTooLong},
+    keys::{JwtKeys, KeySet},
+    purpose::Purpose,
+};
 use crate::rules::SessionClaims;
+
+/// How much longer than the first token of a session its successors may be, in bytes: they gain
+/// `seen`. A session whose first token fits can be renewed.
+pub(crate) const SUCCESSOR_GROWTH: usize = 64;
 
 /// The claims of the first token of a session.
 pub(crate) struct NewToken<'a> {
@@ -82,17 +91,31 @@ pub(crate) fn write_new_id(buffer: &mut [u8; ID_LENGTH]) -> &str {
 /// Signs `payload` with the newest key.
 pub(crate) fn mint(keys: &JwtKeys, payload: &str, purpose: Purpose) -> Result<String, KeyError> {
     let set = keys.current();
-    let header = set.header(purpose);
-    let encoded = |length| URL_SAFE_NO_PAD.encoded_length(length);
-    let parts = [header.len(), encoded(payload.len()), encoded(set.signature_length())];
-    // The exact length (except for long RSA keys): a header value then takes the string without a
-    // copy.
-    let mut token = String::with_capacity(parts.iter().sum::<usize>() + 2);
-    token.push_str(header);
+    // The exact length: a header value then takes the string without a copy.
+    let mut token = String::with_capacity(token_length(&set, payload, purpose));
+    token.push_str(set.header(purpose));
     token.push('.');
     URL_SAFE_NO_PAD.encode_append(payload, &mut token);
     let signature = set.sign(token.as_bytes())?;
     token.push('.');
     URL_SAFE_NO_PAD.encode_append(signature, &mut token);
     Ok(token)
+}
+
+/// Checks that [`mint`] would return a token of at most `limit` bytes, before anything is changed
+/// or consumed for it.
+pub(crate) fn check_length(
+    keys: &JwtKeys,
+    payload: &str,
+    purpose: Purpose,
+    limit: usize,
+) -> Result<(), TokenTooLong> {
+    let length = token_length(&keys.current(), payload, purpose);
+    if length > limit { Err(TokenTooLong::new(length, limit)) } else { Ok(()) }
+}
+
+/// The length in bytes of the token of `payload`: three parts and two dots.
+fn token_length(set: &KeySet, payload: &str, purpose: Purpose) -> usize {
+    let encoded = |length| URL_SAFE_NO_PAD.encoded_length(length);
+    set.header(purpose).len() + encoded(payload.len()) + encoded(set.signature_length()) + 2
 }

@@ -28,14 +28,14 @@ mod verify;
 pub(crate) use self::{
     app_claims::AppClaims,
     claims_source::{CLAIMS_SOURCE_TIME_LIMIT, ask_claims_source},
-    mint::{ID_LENGTH, NewToken, mint, new_id, write_new_id},
+    mint::{ID_LENGTH, NewToken, SUCCESSOR_GROWTH, check_length, mint, new_id, write_new_id},
     purpose::Purpose,
     successor::{Seen, successor_payload},
     verify::RefreshToken,
 };
 pub use self::{
     claims_source::{ClaimsSource, ClaimsUpdate, ReplacedClaims},
-    error::{ClaimsError, ClaimsErrorKind, InvalidToken, KeyError, KeyErrorKind},
+    error::{ClaimsError, ClaimsErrorKind, InvalidToken, KeyError, KeyErrorKind, TokenTooLong},
     keys::{Algorithm, JwtKeys, SigningKey, VerifyingKey},
     legacy::{LegacyClaims, LegacyTokens},
     verified::VerifiedToken,

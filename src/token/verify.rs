@@ -23,10 +23,8 @@ use crate::{
         MalformedHeader, MalformedPayload, MissingClaim, Signature, TooLong, Type, UnknownKey,
     },
     time::Timestamp,
+    transport::MAX_TOKEN,
 };
-
-/// The longest token that is verified, in bytes.
-const MAX_TOKEN: usize = 8 * 1024;
 
 /// The longest signature that is verified, in bytes: RSA with 4096 bits.
 const MAX_SIGNATURE: usize = 512;

@@ -37,6 +37,8 @@ pub enum CookieErrorKind {
     HostPath,
     /// The value is no bearer token (RFC 6750 section 2.1).
     Token,
+    /// The cookie would have more than 4,096 bytes.
+    TooLong,
 }
 
 impl CookieError {
@@ -56,6 +58,7 @@ impl fmt::Display for CookieError {
             CookieErrorKind::Path => "a cookie path begins with `/` and contains no `;` or space",
             CookieErrorKind::HostPath => "a `__Host-` cookie requires the path `/`",
             CookieErrorKind::Token => "a token consists of letters, digits and -._~+/=",
+            CookieErrorKind::TooLong => "browsers drop a cookie of more than 4,096 bytes",
         })
     }
 }
@@ -112,12 +115,22 @@ impl SessionCookie {
     /// sensitive.
     ///
     /// # Errors
-    /// A token with other characters than those of RFC 6750 section 2.1: it could add attributes.
+    /// A token with other characters than those of RFC 6750 section 2.1: it could add attributes. A
+    /// cookie of more than 4,096 bytes, name and attributes included.
     pub fn set(&self, token: &str, max_age: Duration) -> Result<HeaderValue, CookieError> {
         if token.is_empty() || !token.bytes().all(is_token_byte) {
             return Err(CookieError(CookieErrorKind::Token));
         }
+        if token.len() > self.longest_token() {
+            return Err(CookieError(CookieErrorKind::TooLong));
+        }
         Ok(self.set_trusted(token, max_age))
+    }
+
+    /// The longest token that browsers keep in this cookie, in bytes.
+    pub(crate) fn longest_token(&self) -> usize {
+        let attributes = self.set_trusted("", Duration::from_secs(u32::MAX.into()));
+        MAX_COOKIE.saturating_sub(attributes.len())
     }
 
     /// As [`set`](Self::set), for a token that this crate has minted.
@@ -146,6 +159,10 @@ impl SessionCookie {
         value.starts_with(self.name.as_bytes()) && value.get(self.name.len()) == Some(&b'=')
     }
 }
+
+/// The longest cookie that every browser keeps, in bytes: its name, value and attributes together
+/// (RFC 6265 section 6.1). Newer browsers count name and value only.
+const MAX_COOKIE: usize = 4096;
 
 /// The prefixes of cookie names that require `Secure`: those of RFC 6265bis section 4.1.3, and
 /// `__Http-`, which newer browsers know.

@@ -26,7 +26,7 @@ pub use self::{
     transports::Transports,
 };
 
-pub(crate) use self::cookie::is_token_byte;
+pub(crate) use self::{cookie::is_token_byte, token_delivery::CarrierLimits, transport::MAX_TOKEN};
 
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,11 @@ use http::{
     header::{CACHE_CONTROL, SET_COOKIE},
 };
 
-use super::{cookie::SessionCookie, transport::TokenOrigin};
+use super::{
+    cookie::SessionCookie,
+    transport::{MAX_TOKEN, TokenOrigin},
+    transports::Transports,
+};
 
 /// The response header that carries a renewed token, unless another one is set.
 pub const RENEWED_TOKEN: HeaderName = HeaderName::from_static("x-refreshed-token");
@@ -17,8 +21,30 @@ pub const RENEWED_TOKEN: HeaderName = HeaderName::from_static("x-refreshed-token
 #[must_use]
 pub struct TokenDelivery {
     header: HeaderName,
-    cookie: Option<SessionCookie>,
-    mirror: Option<SessionCookie>,
+    cookie: Option<CookieCarrier>,
+    mirror: Option<CookieCarrier>,
+}
+
+/// A cookie, and the longest token that browsers keep in it, in bytes.
+#[derive(Clone, Debug)]
+struct CookieCarrier {
+    cookie: SessionCookie,
+    longest_token: usize,
+}
+
+impl CookieCarrier {
+    fn new(cookie: SessionCookie) -> Self {
+        Self { longest_token: cookie.longest_token().min(MAX_TOKEN), cookie }
+    }
+}
+
+/// The longest tokens that the carriers of a stack take, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CarrierLimits {
+    /// Every carrier takes a token of this length.
+    pub(crate) every: usize,
+    /// At least one carrier does.
+    pub(crate) any: usize,
 }
 
 impl TokenDelivery {
@@ -35,13 +61,13 @@ impl TokenDelivery {
 
     /// The cookie for tokens that came in it.
     pub fn cookie(mut self, cookie: SessionCookie) -> Self {
-        self.cookie = Some(cookie);
+        self.cookie = Some(CookieCarrier::new(cookie));
         self
     }
 
     /// Also writes the tokens that go out in the header into this cookie.
     pub fn mirror_cookie(mut self, cookie: SessionCookie) -> Self {
-        self.mirror = Some(cookie);
+        self.mirror = Some(CookieCarrier::new(cookie));
         self
     }
 
@@ -61,8 +87,27 @@ impl TokenDelivery {
 
     /// Whether a response with this header sets or deletes a token already: a login or logout.
     pub(crate) fn is_used_by(&self, name: &HeaderName, value: &HeaderValue) -> bool {
-        let mut cookies = [&self.cookie, &self.mirror].into_iter().flatten();
-        *name == self.header || *name == SET_COOKIE && cookies.any(|cookie| cookie.is_set_by(value))
+        let mut carriers = [&self.cookie, &self.mirror].into_iter().flatten();
+        *name == self.header
+            || *name == SET_COOKIE && carriers.any(|carrier| carrier.cookie.is_set_by(value))
+    }
+
+    /// The longest successor, in bytes, of a token with this origin.
+    pub(crate) fn longest_token(&self, origin: TokenOrigin) -> usize {
+        match (origin, &self.cookie) {
+            (TokenOrigin::Cookie, Some(carrier)) => carrier.longest_token,
+            _ => MAX_TOKEN,
+        }
+    }
+
+    /// The longest tokens that can be presented with `transports`, and that this delivers.
+    pub(crate) fn limits(&self, transports: &Transports) -> CarrierLimits {
+        let origins = [TokenOrigin::Header, TokenOrigin::Cookie];
+        let presented = origins.into_iter().filter(|origin| transports.count(*origin) > 0);
+        let presented = presented.map(|origin| self.longest_token(origin));
+        let any = presented.clone().max().unwrap_or(MAX_TOKEN);
+        let mirror = self.mirror.as_ref().map(|carrier| carrier.longest_token);
+        CarrierLimits { every: presented.chain(mirror).min().unwrap_or(MAX_TOKEN), any }
     }
 
     /// Writes `token`, which expires after `life`, and `Cache-Control: no-store`.
@@ -75,16 +120,20 @@ impl TokenDelivery {
     ) {
         match origin {
             TokenOrigin::Header => {
-                if let Some(mirror) = &self.mirror {
-                    headers.append(SET_COOKIE, mirror.set_trusted(&token, life));
+                match &self.mirror {
+                    Some(mirror) if token.len() <= mirror.longest_token => {
+                        headers.append(SET_COOKIE, mirror.cookie.set_trusted(&token, life));
+                    }
+                    Some(_) => tracing::warn!("the renewed token is too long for `mirror_cookie`"),
+                    None => {}
                 }
                 let Ok(mut value) = HeaderValue::try_from(token) else { return };
                 value.set_sensitive(true);
                 headers.insert(self.header.clone(), value);
             }
             TokenOrigin::Cookie => {
-                if let Some(cookie) = &self.cookie {
-                    headers.append(SET_COOKIE, cookie.set_trusted(&token, life));
+                if let Some(carrier) = &self.cookie {
+                    headers.append(SET_COOKIE, carrier.cookie.set_trusted(&token, life));
                 }
             }
         }

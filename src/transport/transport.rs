@@ -6,6 +6,9 @@ use http::{HeaderMap, HeaderName};
 
 use crate::{rejection::InvalidTokenReason, request_class::RequestHead};
 
+/// The longest token that is verified, in bytes. No longer one is minted.
+pub(crate) const MAX_TOKEN: usize = 8 * 1024;
+
 /// Reads the access token of a request.
 ///
 /// [`Bearer`](super::Bearer), [`SessionCookie`](super::SessionCookie) and

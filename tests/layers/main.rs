@@ -25,4 +25,5 @@ mod require_recent_auth;
 mod session;
 mod successor;
 mod token_cache;
+mod token_length;
 mod unsettled_grants;

@@ -14,7 +14,7 @@ use crate::{
     time::Timestamp,
     token::{
         AppClaims, CLAIMS_SOURCE_TIME_LIMIT, ClaimsUpdate, ID_LENGTH, Purpose, Seen,
-        ask_claims_source, mint, successor_payload, write_new_id,
+        ask_claims_source, check_length, mint, successor_payload, write_new_id,
     },
 };
 
@@ -161,6 +161,11 @@ impl PendingRenewal {
         let mut id = [0; ID_LENGTH];
         let id = write_new_id(&mut id);
         let payload = successor_payload(token, self.times, self.seen, limits, app, id);
+        let longest = self.settings.delivery.longest_token(self.session.origin());
+        if let Err(error) = check_length(&self.settings.keys, &payload, Purpose::Access, longest) {
+            tracing::warn!(error = &error as &dyn std::error::Error, "not renewed");
+            return None;
+        }
         match mint(&self.settings.keys, &payload, Purpose::Access) {
             Ok(token) => {
                 tracing::debug!("token renewed");

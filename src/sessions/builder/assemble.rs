@@ -116,6 +116,9 @@ impl SlidingSessionsBuilder {
             .with_lifecycle_store(lifecycle_store)
             .with_audit_queue(audit_queue.clone());
         let enforcement = Arc::new(enforcement);
+        if self.transports.is_empty() {
+            self.transports = Bearer::new().into();
+        }
         Hub {
             classify,
             authenticate: self.authenticate_layer(&profiles, &enforcement),
@@ -127,6 +130,7 @@ impl SlidingSessionsBuilder {
                 enforcement,
                 claims: self.claims_source,
                 bounds,
+                limits: self.delivery.limits(&self.transports),
             },
             delivery: self.delivery,
             cookie: self.cookie,
@@ -136,14 +140,12 @@ impl SlidingSessionsBuilder {
     }
 
     fn authenticate_layer(
-        &mut self,
+        &self,
         profiles: &Arc<Profiles>,
         enforcement: &Arc<Enforcement>,
     ) -> AuthenticateLayer {
-        let transports = std::mem::take(&mut self.transports);
-        let transports = if transports.is_empty() { Bearer::new().into() } else { transports };
         let mut layer = AuthenticateLayer::new(self.verifier.clone(), Arc::clone(profiles))
-            .transports(transports)
+            .transports(self.transports.clone())
             .enforced_by(Arc::clone(enforcement));
         if let Some(make) = &self.rejections {
             layer = layer.with_rejections(Arc::clone(make));

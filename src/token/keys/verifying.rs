@@ -27,6 +27,7 @@ const MIN_RSA_MODULUS: usize = 256;
 #[must_use]
 pub struct VerifyingKey {
     algorithm: Algorithm,
+    signature_length: usize,
     pub(super) kid: Option<Arc<str>>,
     pub(super) legacy: bool,
     pub(super) material: Verifying,
@@ -52,10 +53,8 @@ impl VerifyingKey {
             );
             return Err(KeyError::new(KeyErrorKind::TooShort, text));
         }
-        Ok(Self::from_material(
-            algorithm,
-            Verifying::Hmac(Arc::new(HmacKey::new(algorithm, secret)?)),
-        ))
+        let material = Verifying::Hmac(Arc::new(HmacKey::new(algorithm, secret)?));
+        Ok(Self::from_material(algorithm, 0, material))
     }
 
     /// A public key in PEM: SPKI or PKCS#1 for RSA, SPKI for EC and Ed25519.
@@ -115,8 +114,21 @@ impl VerifyingKey {
         self
     }
 
-    fn from_material(algorithm: Algorithm, material: Verifying) -> Self {
-        Self { algorithm, kid: None, legacy: false, material }
+    /// `rsa_modulus`: its length in bytes, for an RSA key.
+    fn from_material(algorithm: Algorithm, rsa_modulus: usize, material: Verifying) -> Self {
+        let signature_length = match algorithm {
+            Algorithm::HS256 => 32,
+            Algorithm::HS384 => 48,
+            Algorithm::HS512 | Algorithm::ES256 | Algorithm::EdDSA => 64,
+            Algorithm::ES384 => 96,
+            Algorithm::RS256
+            | Algorithm::RS384
+            | Algorithm::RS512
+            | Algorithm::PS256
+            | Algorithm::PS384
+            | Algorithm::PS512 => rsa_modulus,
+        };
+        Self { algorithm, signature_length, kid: None, legacy: false, material }
     }
 
     pub(super) fn public(algorithm: Algorithm, key: DecodingKey) -> Result<Self, KeyError> {
@@ -125,10 +137,10 @@ impl VerifyingKey {
             return Err(KeyError::mismatch());
         }
         check_curve(algorithm, &key)?;
-        check_rsa_size(&key, &provider.key_utils)?;
+        let rsa_modulus = check_rsa_size(&key, &provider.key_utils)?;
         let public = PublicKey { algorithm, key };
         public.verifier()?;
-        Ok(Self::from_material(algorithm, Verifying::Public(Arc::new(public))))
+        Ok(Self::from_material(algorithm, rsa_modulus, Verifying::Public(Arc::new(public))))
     }
 
     /// Whether `signature` is the signature of `message` by this key.
@@ -141,6 +153,11 @@ impl VerifyingKey {
 
     pub(in crate::token) const fn algorithm(&self) -> Algorithm {
         self.algorithm
+    }
+
+    /// The length of a signature by this key, in bytes.
+    pub(super) const fn signature_length(&self) -> usize {
+        self.signature_length
     }
 
     /// The encoded header of a token of this key for `purpose`.
@@ -181,10 +198,11 @@ fn check_curve(algorithm: Algorithm, key: &DecodingKey) -> Result<(), KeyError> 
     }
 }
 
-fn check_rsa_size(key: &DecodingKey, utils: &KeyUtils) -> Result<(), KeyError> {
+/// Returns the length of an RSA modulus in bytes; 0 for other keys.
+fn check_rsa_size(key: &DecodingKey, utils: &KeyUtils) -> Result<usize, KeyError> {
     use jsonwebtoken::DecodingKeyKind::{RsaModulusExponent, SecretOrDer};
     if key.family() != AlgorithmFamily::Rsa {
-        return Ok(());
+        return Ok(0);
     }
     let modulus = match key.kind() {
         RsaModulusExponent { n, .. } => n.clone(),
@@ -192,9 +210,10 @@ fn check_rsa_size(key: &DecodingKey, utils: &KeyUtils) -> Result<(), KeyError> {
             (utils.rsa_pub_components_from_public_key)(der).map_err(|_| KeyError::mismatch())?.0
         }
     };
-    if modulus.iter().skip_while(|byte| **byte == 0).count() < MIN_RSA_MODULUS {
+    let length = modulus.iter().skip_while(|byte| **byte == 0).count();
+    if length < MIN_RSA_MODULUS {
         let text = "an RSA key has at least 2048 bits (RFC 7518 section 3.3)";
         return Err(KeyError::new(KeyErrorKind::TooShort, text));
     }
-    Ok(())
+    Ok(length)
 }
