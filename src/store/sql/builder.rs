@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 use super::{
     Inner, SESSION_LOCKS, SqlStore,
     database::{BeforeStatement, Database},
+    schema,
     sync::{SyncState, keep_up_to_date},
 };
 use crate::{
@@ -66,8 +67,10 @@ impl SqlStoreBuilder {
     /// If the database cannot be reached, or the feature for it is not enabled.
     pub async fn connect(self) -> Result<SqlStore, StoreError> {
         let database = Database::connect(&self.address, self.before_statement).await?;
+        let schema_is_current = schema::is_current(&database).await;
         let store = Arc::new(Inner {
             database,
+            schema_is_current,
             clock: Arc::clone(&self.clock),
             sync_interval: self.sync_interval,
             revocations: Arc::default(),

@@ -101,6 +101,8 @@ struct Inner {
     account_policies: Arc<AccountPolicies>,
     node_cache: NodeCache,
     sync_state: SyncState,
+    /// Whether the schema was up to date when this node connected.
+    schema_is_current: bool,
     /// Rows appended to the logs by this node.
     appended: AtomicU64,
     locks: Box<[Mutex<()>]>,
@@ -126,13 +128,23 @@ impl SqlStore {
         SqlStoreBuilder::new(address.into())
     }
 
-    /// Creates the tables, named `tss_..`, or migrates them to the version of this crate. Changes
-    /// nothing if they are up to date; several nodes may call it concurrently.
+    /// Creates the tables, named `tss_..`, or migrates them to the version of this crate. Several
+    /// nodes may call it concurrently.
+    ///
+    /// Sends nothing if they were up to date when this store connected, so a role that may only
+    /// read and write rows can call it. Creating tables needs a role that may create them in the
+    /// schema.
     ///
     /// # Errors
     /// If the database fails or denies it.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        self.0.commit(&Migrate(&self.0.database)).await?;
+        // A recent reading of the change feed tells that the tables are still there.
+        if self.0.schema_is_current && self.0.is_up_to_date() {
+            return Ok(());
+        }
+        if !schema::is_current(&self.0.database).await {
+            self.0.commit(&Migrate(&self.0.database)).await?;
+        }
         self.0.sync().await
     }
 

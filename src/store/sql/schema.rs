@@ -12,7 +12,7 @@ use super::{
 ///
 /// Keys are digests of 16 bytes; instants and durations are in milliseconds. A row of `tss_sessions`
 /// without `sid` has only an activity or a tombstone.
-const VERSIONS: &[&[&str]] = &[&[
+pub(super) const VERSIONS: &[&[&str]] = &[&[
     "CREATE TABLE tss_sessions (
         key {BLOB} NOT NULL PRIMARY KEY,
         sid TEXT, sub TEXT, tenant TEXT, profile TEXT,
@@ -86,6 +86,18 @@ const VERSIONS: &[&[&str]] = &[&[
     "CREATE INDEX tss_changes_recorded_at ON tss_changes (recorded_at)",
 ]];
 
+const VERSION: &str = "SELECT MAX(version) FROM tss_schema";
+
+/// Whether the schema has the version of this crate, or a later one, which another node has
+/// migrated to. Reads only: the role of the store may not be allowed to create tables.
+///
+/// `false` if the version cannot be read: then [`Migrate`] finds out why.
+pub(super) async fn is_current(database: &Database) -> bool {
+    let rows = database.fetch(VERSION, Args::new()).await.unwrap_or_default();
+    let version = rows.first().and_then(|row| row.maybe_int(0).ok().flatten());
+    version.is_some_and(|it| usize::try_from(it).is_ok_and(|it| it >= VERSIONS.len()))
+}
+
 /// Migrates a database to the latest version.
 pub(super) struct Migrate<'a>(pub(super) &'a Database);
 
@@ -99,7 +111,7 @@ impl Transaction for Migrate<'_> {
             Args::new(),
         )
         .await?;
-        let row = tx.first("SELECT MAX(version) FROM tss_schema", Args::new()).await?;
+        let row = tx.first(VERSION, Args::new()).await?;
         let present = row.map(|row| row.maybe_int(0)).transpose()?.flatten().unwrap_or(0);
         for (version, statements) in (1_i64..).zip(VERSIONS) {
             if version <= present {

@@ -3,6 +3,7 @@
 mod cost;
 mod crash;
 mod database;
+mod migrate;
 mod nodes;
 mod order;
 mod outage;
