@@ -19,6 +19,8 @@ pub struct ActivityEntry {
     pub session: StoreKey,
     /// [`StoreKey::user`] of its user.
     pub user: StoreKey,
+    /// [`StoreKey::subject`] of its user.
+    pub subject: Option<StoreKey>,
     /// [`StoreKey::account`] of its account, if the token has a `tenant`.
     pub account: Option<StoreKey>,
     /// Its class.
@@ -35,8 +37,8 @@ pub struct ActivityEntry {
 }
 
 impl ActivityEntry {
-    /// Creates an entry for a `User` request that was answered with `status`, without account,
-    /// route and code.
+    /// Creates an entry for a `User` request that was answered with `status`, without
+    /// subject, account, route and code.
     #[must_use]
     pub const fn new(
         at: Timestamp,
@@ -49,6 +51,7 @@ impl ActivityEntry {
             at,
             session,
             user,
+            subject: None,
             account: None,
             class: RequestClass::User,
             method: Cow::Borrowed(method),

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use crate::identity::{Scope, Scopes, StoreKey};
 
-/// The session, user and account that an audit record is about, by their digests. `Debug` shows
+/// The session, user, subject and account that an audit record is about, by their digests. `Debug` shows
 /// none of them.
 #[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -13,6 +13,8 @@ pub struct AuditSubject {
     pub session: Option<StoreKey>,
     /// [`StoreKey::user`].
     pub user: Option<StoreKey>,
+    /// [`StoreKey::subject`].
+    pub subject: Option<StoreKey>,
     /// [`StoreKey::account`].
     pub account: Option<StoreKey>,
     /// The plain `sub`; `None` unless the [queue](crate::audit::AuditQueue::plain_subjects) keeps
@@ -24,24 +26,32 @@ impl AuditSubject {
     /// Creates the subject for a session.
     #[must_use]
     pub const fn from_session(session: StoreKey, scopes: &Scopes) -> Self {
-        Self { session: Some(session), user: Some(scopes.user), account: scopes.account, sub: None }
+        Self {
+            session: Some(session),
+            user: Some(scopes.user),
+            subject: Some(scopes.subject),
+            account: scopes.account,
+            sub: None,
+        }
     }
 
     /// Creates the subject for a session of which only the key is known.
     #[must_use]
     pub const fn from_session_key(session: StoreKey) -> Self {
-        Self { session: Some(session), user: None, account: None, sub: None }
+        Self { session: Some(session), user: None, subject: None, account: None, sub: None }
     }
 
-    /// Creates the subject for a user or an account; for everything of an issuer it is empty.
+    /// Creates the subject for a user, a subject or an account; for everything of an issuer it is
+    /// empty.
     #[must_use]
     pub const fn from_scope(scope: Scope) -> Self {
-        let (user, account) = match scope {
-            Scope::User(user) => (Some(user), None),
-            Scope::Account(account) => (None, Some(account)),
-            Scope::Everything(_) => (None, None),
+        let (user, subject, account) = match scope {
+            Scope::User(user) => (Some(user), None, None),
+            Scope::Subject(subject) => (None, Some(subject), None),
+            Scope::Account(account) => (None, None, Some(account)),
+            Scope::Everything(_) => (None, None, None),
         };
-        Self { session: None, user, account, sub: None }
+        Self { session: None, user, subject, account, sub: None }
     }
 
     /// Sets the plain `sub`.

@@ -48,7 +48,7 @@
 //! | cause of `session_revoked` | what happened |
 //! |---|---|
 //! | `tombstone` | the session was signed out, revoked by its `sid`, replaced by a step-up, or its refresh token was used twice |
-//! | `user_cutoff`, `account_cutoff`, `issuer_cutoff` | `revoke_all` of that scope |
+//! | `user_cutoff`, `subject_cutoff`, `account_cutoff`, `issuer_cutoff` | `revoke_all` of that scope |
 //! | `unknown_session` | the store does not know the session, and `UnknownSessions::Reject` is set |
 //!
 //! The causes of `invalid_token` are in

@@ -127,7 +127,7 @@
 //! |---|---|
 //! | [`Session::sign_out`](crate::Session::sign_out) in a handler, [`SlidingSessions::sign_out`](crate::SlidingSessions::sign_out) | this session |
 //! | [`SlidingSessions::revoke`](crate::SlidingSessions::revoke) | the session with a `sid` |
-//! | [`SlidingSessions::revoke_all`](crate::SlidingSessions::revoke_all) | all sessions of a user, of an account or of the issuer |
+//! | [`SlidingSessions::revoke_all`](crate::SlidingSessions::revoke_all) | all sessions of a user, of a subject in all accounts, of an account or of the issuer |
 //! | [`SlidingSessions::reauthenticate`](crate::SlidingSessions::reauthenticate) | the old session, replaced by one with a new `sid` |
 //! | a refresh token that is used twice | its session (RFC 9700 section 4.14.2) |
 //! | a shorter policy | sessions that are older or longer idle than it allows, at their next request |

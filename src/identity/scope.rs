@@ -1,12 +1,32 @@
-//! Scopes: the user, the account and the issuer of a session.
+//! Scopes: the user, the subject, the account and the issuer of a session.
+
+use std::cell::RefCell;
 
 use super::StoreKey;
 
-/// The scopes that a session is in: its user, its account, and everything of its issuer.
+/// An issuer and the key of everything of it.
+type IssuerKey = (Option<Box<str>>, StoreKey);
+
+thread_local! {
+    /// The issuer whose key was computed last: most services have one issuer, and its key would be
+    /// a third of the work of [`Scopes::new`].
+    static LAST_ISSUER: RefCell<Option<IssuerKey>> = const { RefCell::new(None) };
+}
+
+fn everything(iss: Option<&str>) -> StoreKey {
+    LAST_ISSUER.with_borrow_mut(|last| match last {
+        Some((known, key)) if known.as_deref() == iss => *key,
+        _ => last.insert((iss.map(Into::into), StoreKey::everything(iss))).1,
+    })
+}
+
+/// The scopes that a session is in: its user, its subject, its account, and everything of its issuer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scopes {
     /// [`StoreKey::user`] of the session.
     pub user: StoreKey,
+    /// [`StoreKey::subject`] of the session.
+    pub subject: StoreKey,
     /// [`StoreKey::account`] of the session, if its token has a `tenant`.
     pub account: Option<StoreKey>,
     /// [`StoreKey::everything`] of the session's issuer.
@@ -19,8 +39,9 @@ impl Scopes {
     pub fn new(iss: Option<&str>, tenant: Option<&str>, sub: &str) -> Self {
         Self {
             user: StoreKey::user(iss, tenant, sub),
+            subject: StoreKey::subject(iss, sub),
             account: tenant.map(|tenant| StoreKey::account(iss, tenant)),
-            everything: StoreKey::everything(iss),
+            everything: everything(iss),
         }
     }
 
@@ -33,7 +54,9 @@ impl Scopes {
     pub fn cutoff_keys(&self) -> impl Iterator<Item = (CutoffScope, StoreKey)> + use<> {
         let account = self.account.map(|account| (CutoffScope::Account, account));
         let user = Some((CutoffScope::User, self.user));
-        [user, account, Some((CutoffScope::Issuer, self.everything))].into_iter().flatten()
+        let subject = Some((CutoffScope::Subject, self.subject));
+        let everything = Some((CutoffScope::Issuer, self.everything));
+        [user, subject, account, everything].into_iter().flatten()
     }
 }
 
@@ -41,8 +64,10 @@ impl Scopes {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum CutoffScope {
-    /// The sessions of one user.
+    /// The sessions of one user: of a subject in one account, or without one.
     User,
+    /// The sessions of one subject in all accounts.
+    Subject,
     /// The sessions of one account.
     Account,
     /// All sessions of one issuer.
@@ -52,8 +77,11 @@ pub enum CutoffScope {
 /// A scope to list, or to revoke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// The sessions of one user: [`StoreKey::user`].
+    /// The sessions of one user, who is a subject in one account, or without one:
+    /// [`StoreKey::user`].
     User(StoreKey),
+    /// The sessions of one subject in all accounts, and without one: [`StoreKey::subject`].
+    Subject(StoreKey),
     /// The sessions of one account: [`StoreKey::account`].
     Account(StoreKey),
     /// All sessions of one issuer: [`StoreKey::everything`].
@@ -64,7 +92,8 @@ impl Scope {
     /// Returns the key of the scope.
     #[must_use]
     pub const fn key(self) -> StoreKey {
-        let (Self::User(key) | Self::Account(key) | Self::Everything(key)) = self;
+        let (Self::User(key) | Self::Subject(key) | Self::Account(key) | Self::Everything(key)) =
+            self;
         key
     }
 
@@ -73,6 +102,7 @@ impl Scope {
     pub const fn kind(self) -> CutoffScope {
         match self {
             Self::User(_) => CutoffScope::User,
+            Self::Subject(_) => CutoffScope::Subject,
             Self::Account(_) => CutoffScope::Account,
             Self::Everything(_) => CutoffScope::Issuer,
         }
@@ -83,8 +113,21 @@ impl Scope {
     pub fn contains(self, scopes: &Scopes) -> bool {
         match self {
             Self::User(key) => scopes.user == key,
+            Self::Subject(key) => scopes.subject == key,
             Self::Account(key) => scopes.account == Some(key),
             Self::Everything(key) => scopes.everything == key,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p14_the_key_of_everything_is_that_of_the_issuer() {
+        for iss in [None, Some(""), Some("a"), Some("a"), None, Some("b"), Some("a")] {
+            assert_eq!(Scopes::new(iss, None, "ada").everything, StoreKey::everything(iss));
         }
     }
 }

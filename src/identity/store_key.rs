@@ -34,6 +34,12 @@ impl StoreKey {
         Self::digest(b'u', &[iss, tenant, Some(sub)])
     }
 
+    /// Creates the key of a subject in all accounts: issuer and subject.
+    #[must_use]
+    pub fn subject(iss: Option<&str>, sub: &str) -> Self {
+        Self::digest(b'b', &[iss, Some(sub)])
+    }
+
     /// Creates the key of an account: issuer and `tenant`.
     #[must_use]
     pub fn account(iss: Option<&str>, tenant: &str) -> Self {
@@ -134,6 +140,8 @@ mod tests {
         assert_ne!(StoreKey::session(None, "x"), StoreKey::user(None, None, "x"));
         assert_ne!(StoreKey::session(None, "x"), StoreKey::token(None, "x"));
         assert_ne!(StoreKey::account(None, "x"), StoreKey::session(None, "x"));
+        assert_ne!(StoreKey::subject(None, "x"), StoreKey::account(None, "x"));
+        assert_ne!(StoreKey::subject(None, "x"), StoreKey::user(None, None, "x"));
         assert_ne!(StoreKey::account(None, "x"), StoreKey::everything(Some("x")));
     }
 }

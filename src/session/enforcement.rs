@@ -311,6 +311,7 @@ impl From<CutoffScope> for RevocationCause {
     fn from(scope: CutoffScope) -> Self {
         match scope {
             CutoffScope::User => Self::UserCutoff,
+            CutoffScope::Subject => Self::SubjectCutoff,
             CutoffScope::Account => Self::AccountCutoff,
             CutoffScope::Issuer => Self::IssuerCutoff,
         }

@@ -78,10 +78,16 @@ impl SlidingSessions {
 
 /// Scopes and keys by name.
 impl SlidingSessions {
-    /// The sessions of one user.
+    /// The sessions of one user: of `subject` in the account `tenant`, or without one.
     #[must_use]
     pub fn user_scope(&self, tenant: Option<&str>, subject: &str) -> Scope {
         Scope::User(StoreKey::user(self.iss(), tenant, subject))
+    }
+
+    /// The sessions of `subject` in all accounts, and without one: what a password reset revokes.
+    #[must_use]
+    pub fn subject_scope(&self, subject: &str) -> Scope {
+        Scope::Subject(StoreKey::subject(self.iss(), subject))
     }
 
     /// The sessions of one account.

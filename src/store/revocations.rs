@@ -6,6 +6,7 @@ use std::{
 };
 
 use dashmap::DashMap;
+use foldhash::fast::RandomState;
 
 use crate::{
     identity::{CutoffScope, Scopes, StoreKey},
@@ -38,9 +39,12 @@ impl RevocationCutoff {
 pub struct Revocations {
     /// The latest of all cutoffs, in milliseconds; zero while there is none.
     latest: AtomicU64,
-    cutoffs: DashMap<StoreKey, RevocationCutoff>,
-    exempt: DashMap<StoreKey, RevocationCutoff>,
+    cutoffs: Cutoffs,
+    exempt: Cutoffs,
 }
+
+/// Keys are digests, so a fast hash serves: a token is looked up in each of its scopes.
+type Cutoffs = DashMap<StoreKey, RevocationCutoff, RandomState>;
 
 impl Revocations {
     /// Creates an empty one.
@@ -110,7 +114,7 @@ impl Revocations {
     }
 }
 
-fn raise(cutoffs: &DashMap<StoreKey, RevocationCutoff>, key: StoreKey, cutoff: RevocationCutoff) {
+fn raise(cutoffs: &Cutoffs, key: StoreKey, cutoff: RevocationCutoff) {
     let mut entry = cutoffs.entry(key).or_insert(cutoff);
     if entry.at < cutoff.at {
         *entry = cutoff;
@@ -163,6 +167,12 @@ mod tests {
         let elsewhere = || Scopes::new(None, Some("globex"), "ada");
         assert_eq!(revocations.revoked_by(SESSION(), at(1), bob), None);
         assert_eq!(revocations.revoked_by(SESSION(), at(1), elsewhere), None);
+        revocations.add_cutoff(ada().subject, cutoff(2000));
+        assert_eq!(revocations.revoked_by(SESSION(), at(1), bob), None);
+        let foreign = || Scopes::new(Some("https://other"), Some("acme"), "ada");
+        assert_eq!(revocations.revoked_by(SESSION(), at(1), foreign), None);
+        let subject = Some(CutoffScope::Subject);
+        assert_eq!(revocations.revoked_by(SESSION(), at(1), elsewhere), subject);
     }
 
     #[test]
@@ -173,9 +183,11 @@ mod tests {
         assert_eq!(revoked_by(1), Some(CutoffScope::Issuer));
         revocations.add_cutoff(ada().account.expect("ada has an account"), cutoff(2000));
         assert_eq!(revoked_by(1), Some(CutoffScope::Account));
+        revocations.add_cutoff(ada().subject, cutoff(1500));
         revocations.add_cutoff(ada().user, cutoff(1000));
         assert_eq!(revoked_by(1000), Some(CutoffScope::User));
-        assert_eq!(revoked_by(1001), Some(CutoffScope::Account));
+        assert_eq!(revoked_by(1001), Some(CutoffScope::Subject));
+        assert_eq!(revoked_by(1501), Some(CutoffScope::Account));
         assert_eq!(revoked_by(2001), Some(CutoffScope::Issuer));
         revocations.exempt(SESSION(), at(2000), at(9000));
         assert_eq!(revoked_by(1), Some(CutoffScope::Issuer));

@@ -88,6 +88,7 @@ macro_rules! lifecycle {
                 }
                 revoke_all {
                     the_sessions_of_one_account_are_revoked_with_the_callers
+                    p29_the_sessions_of_a_subject_are_revoked_in_all_accounts
                     each_call_is_audited_with_its_own_count
                     the_sessions_of_an_exempt_user_stay_active
                     an_exempt_session_stays_active_and_the_users_others_are_revoked

@@ -1,7 +1,12 @@
 //! Bulk revocation.
 
 use serde_json::json;
-use tower_sliding_session::{identity::Scope, store::Exempt};
+use tower_sliding_session::{
+    Rejection,
+    identity::Scope,
+    rejection::{RejectionCause, RevocationCause},
+    store::Exempt,
+};
 
 use crate::{
     client::{
@@ -30,6 +35,29 @@ pub(crate) async fn the_sessions_of_one_account_are_revoked_with_the_callers(sto
     }
     assert_active(&stack, &globex).await;
     assert_active(&stack, &without_account).await;
+}
+
+/// A password reset: the subject may have a session in each account.
+pub(crate) async fn p29_the_sessions_of_a_subject_are_revoked_in_all_accounts(store: Store) {
+    let stack = service(&store);
+    let bare = stack.sessions.start("ada").await.expect("the session starts");
+    let revoked = [ada(&stack).await, sign_in(&stack, "ada", "globex").await, bare];
+    let [bob, eve] = [sign_in(&stack, "bob", "acme").await, sign_in(&stack, "eve", "globex").await];
+    assert_eq!(revoke_all(&stack, stack.sessions.subject_scope("ada")).await, 3);
+    for grant in &revoked {
+        assert_revoked(&stack, grant).await;
+        let response = stack.get(grant.access_token()).await;
+        let rejection = response.extensions().get::<Rejection>().expect("a rejection");
+        assert_eq!(
+            rejection.cause(),
+            Some(RejectionCause::Revoked(RevocationCause::SubjectCutoff))
+        );
+    }
+    for grant in [&bob, &eve, &sign_in(&stack, "ada", "globex").await] {
+        assert_active(&stack, grant).await;
+    }
+    let expected = json!({ "scope": "subject", "revoked_count": 3 });
+    assert_eq!(details(&stack, "sessions_revoked_bulk").await, [expected]);
 }
 
 pub(crate) async fn each_call_is_audited_with_its_own_count(store: Store) {
@@ -123,6 +151,7 @@ pub(crate) async fn p29_a_later_sign_in_of_the_same_millisecond_is_active(store:
     let sessions = &stack.sessions;
     for scope in [
         sessions.user_scope(Some("acme"), "ada"),
+        sessions.subject_scope("ada"),
         sessions.account_scope("acme"),
         sessions.everything(),
     ] {

@@ -28,8 +28,8 @@ fn of_epoch(sid: &str, epoch: Timestamp) -> SessionRecord {
     with!(ADA.signs_in(sid, BEGIN); epoch = epoch)
 }
 
-fn scopes() -> [Scope; 3] {
-    [ADA.user(), ADA.account(), everything()]
+fn scopes() -> [Scope; 4] {
+    [ADA.user(), ADA.subject(), ADA.account(), everything()]
 }
 
 pub(crate) async fn a_session_begins_with_its_record_its_entry_and_its_row(store: Store) {

@@ -8,7 +8,9 @@ use tower_sliding_session::{
 
 use crate::{
     empty_stores::Store,
-    sign_in::{ADA, BEGIN, BOB, EVE, JOY, Person, after, audit, everything, session},
+    sign_in::{
+        ADA, ADA_AT_GLOBEX, BEGIN, BOB, EVE, JOY, Person, after, audit, everything, session,
+    },
 };
 
 async fn append(store: &Store, records: &[AuditRecord]) {
@@ -22,7 +24,7 @@ fn about(person: Person, event: &str, millis: u64) -> AuditRecord {
 fn entry(person: Person, millis: u64) -> ActivityEntry {
     let scopes = person.scopes();
     let mut entry = ActivityEntry::new(after(millis), session(person.sub), scopes.user, "GET", 200);
-    entry.account = scopes.account;
+    (entry.subject, entry.account) = (Some(scopes.subject), scopes.account);
     entry
 }
 
@@ -76,12 +78,16 @@ pub(crate) async fn a_log_returns_the_records_of_its_scope(store: Store) {
         about(BOB, "bob 3", 30),
         about(EVE, "eve 4", 40),
         about(ADA, "ada 6", 60),
+        about(ADA_AT_GLOBEX, "ada 7", 70),
     ];
     append(&store, &records).await;
-    store.append_activity([entry(ADA, 20)].into()).await.expect("the store answers");
+    let entries = [entry(ADA, 20), entry(ADA_AT_GLOBEX, 25), entry(BOB, 30)];
+    store.append_activity(entries.into()).await.expect("the store answers");
     assert_eq!(events(&store, ADA.user()).await, ["ada 6", "ada 1"]);
+    assert_eq!(events(&store, ADA.subject()).await, ["ada 7", "ada 6", "ada 1"]);
+    assert_eq!(activities(&store, ADA.subject()).await.len(), 2);
     assert_eq!(events(&store, ADA.account()).await, ["ada 6", "bob 3", "ada 1"]);
-    assert_eq!(events(&store, everything()).await, ["ada 6", "eve 4", "bob 3", "ada 1"]);
+    assert_eq!(events(&store, everything()).await, ["ada 7", "ada 6", "eve 4", "bob 3", "ada 1"]);
     assert!(events(&store, JOY.user()).await.is_empty());
     assert_eq!(activities(&store, ADA.user()).await.len(), 1);
     assert!(activities(&store, EVE.user()).await.is_empty());

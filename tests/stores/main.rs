@@ -107,6 +107,7 @@ macro_rules! conformance {
                 }
                 revoke_all {
                     one_scope_is_revoked_only
+                    p29_a_subject_is_revoked_in_all_accounts
                     a_second_call_revokes_nothing
                     expired_and_revoked_sessions_are_not_counted
                     exempt_sessions_stay_active

@@ -12,8 +12,8 @@ use crate::{
     empty_stores::Store,
     rotate::unused,
     sign_in::{
-        ABSOLUTE, ADA, BEGIN, BOB, EVE, IDLE, JOY, Person, after, all_of, audit, audited, begin,
-        begun, everything, is_active, listed, revoke_all, session, state, touch,
+        ABSOLUTE, ADA, ADA_AT_GLOBEX, BEGIN, BOB, EVE, IDLE, JOY, Person, after, all_of, audit,
+        audited, begin, begun, everything, is_active, listed, revoke_all, session, state, touch,
     },
 };
 
@@ -58,6 +58,33 @@ pub(crate) async fn one_scope_is_revoked_only(store: Store) {
         (event, AuditSubject::from_scope(scope))
     });
     assert_eq!(events, expected);
+}
+
+pub(crate) async fn p29_a_subject_is_revoked_in_all_accounts(store: Store) {
+    let sessions = async |person: Person, now| listed(&store, person.user(), now).await.len();
+    let bare = Person { sub: "ada", tenant: None };
+    for (person, sid) in [(ADA, "1"), (ADA_AT_GLOBEX, "2"), (bare, "3"), (BOB, "4"), (EVE, "5")] {
+        begun(&store, person, sid).await;
+    }
+    assert_eq!(listed(&store, ADA.subject(), after(1)).await.len(), 3);
+    // In the millisecond of the sign-ins.
+    let exempt = Exempt::Sessions(vec![session("3"), session("4")]);
+    let revocation = with!(all_of(ADA.subject(), BEGIN); exempt = exempt);
+    assert_eq!(revoke_all(&store, revocation).await, 2);
+    for (person, live) in [(ADA, 0), (ADA_AT_GLOBEX, 0), (bare, 1), (BOB, 1), (EVE, 1)] {
+        assert_eq!(sessions(person, after(1)).await, live, "{:?}", person.tenant);
+    }
+    for (person, sid) in [(ADA, "1"), (ADA_AT_GLOBEX, "2"), (ADA_AT_GLOBEX, "unrecorded")] {
+        let revoked = unused(RefreshedSession::Revoked);
+        assert_eq!(state(&store, &person.signs_in(sid, BEGIN), "r1").await, revoked, "{sid}");
+    }
+    let revocations = store.revocations().expect("the store supports bulk revocation");
+    assert_eq!(revocations.cutoff_of(&ADA.subject().key()), Some(BEGIN));
+    let record = audited(&store, "sessions_revoked_bulk").await.pop().expect("a record");
+    assert_eq!(record.subject, AuditSubject::from_scope(ADA.subject()));
+    assert_eq!(record.event.detail(), r#"{"revoked_count":2,"scope":"subject"}"#);
+    begun(&store, ADA_AT_GLOBEX, "later").await;
+    assert_eq!(sessions(ADA_AT_GLOBEX, after(1)).await, 1);
 }
 
 pub(crate) async fn a_second_call_revokes_nothing(store: Store) {

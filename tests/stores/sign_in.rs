@@ -22,6 +22,8 @@ const ISSUER: Option<&str> = Some("https://issuer.example");
 pub(crate) const ADA: Person = Person { sub: "ada", tenant: Some("acme") };
 pub(crate) const BOB: Person = Person { sub: "bob", tenant: Some("acme") };
 pub(crate) const EVE: Person = Person { sub: "eve", tenant: Some("globex") };
+/// The subject of [`ADA`] in another account.
+pub(crate) const ADA_AT_GLOBEX: Person = Person { sub: "ada", tenant: Some("globex") };
 /// A user without an account.
 pub(crate) const JOY: Person = Person { sub: "joy", tenant: None };
 
@@ -38,6 +40,10 @@ impl Person {
 
     pub(crate) fn user(self) -> Scope {
         Scope::User(self.scopes().user)
+    }
+
+    pub(crate) fn subject(self) -> Scope {
+        Scope::Subject(self.scopes().subject)
     }
 
     pub(crate) fn account(self) -> Scope {

@@ -9,8 +9,9 @@ use crate::{
     identity::CutoffScope, policy::TimeoutOverrides, rejection::RejectionKind, rules::ExpiryReason,
 };
 
-const SCOPES: [(CutoffScope, &str); 3] = [
+const SCOPES: [(CutoffScope, &str); 4] = [
     (CutoffScope::User, "user"),
+    (CutoffScope::Subject, "subject"),
     (CutoffScope::Account, "account"),
     (CutoffScope::Issuer, "issuer"),
 ];

@@ -32,7 +32,7 @@ impl PendingEntry {
         let scopes = token.scopes();
         let method = ActivityEntry::method_name(request.method());
         let mut entry = ActivityEntry::new(at, token.session_key(), scopes.user, method, 0);
-        entry.account = scopes.account;
+        (entry.subject, entry.account) = (Some(scopes.subject), scopes.account);
         entry.route = route_pattern.and_then(|route| route(request.extensions())).map(Arc::from);
         Self { audit_queue: audit_queue.clone(), entry }
     }

@@ -19,8 +19,9 @@ use crate::{
 };
 
 const TABLE: &str = "tss_activity";
-const COLUMNS: &str = "session, user_key, account_key, class, method, route, status, code";
-const COLUMN_COUNT: usize = 9;
+const COLUMNS: &str =
+    "session, user_key, subject_key, account_key, class, method, route, status, code";
+const COLUMN_COUNT: usize = 10;
 
 /// Appends entries.
 struct Append(Arc<[ActivityEntry]>);
@@ -34,6 +35,7 @@ impl Transaction for Append {
                 args.time(entry.at)
                     .key(entry.session)
                     .key(entry.user)
+                    .maybe_key(entry.subject)
                     .maybe_key(entry.account)
                     .text(entry.class.as_str())
                     .text(&entry.method)
@@ -78,11 +80,12 @@ fn read(row: &Row, at: Timestamp) -> Result<ActivityEntry, Failure> {
         at,
         session: row.key(2)?,
         user: row.key(3)?,
-        account: row.maybe_key(4)?,
-        class: RequestClass::from_name(&row.text(5)?).ok_or_else(malformed)?,
-        method: row.text(6)?.into(),
-        route: row.maybe_text(7)?.map(Arc::from),
-        status: row.int(8)?.try_into().map_err(|_| malformed())?,
-        code: row.maybe_text(9)?.map(Into::into),
+        subject: row.maybe_key(4)?,
+        account: row.maybe_key(5)?,
+        class: RequestClass::from_name(&row.text(6)?).ok_or_else(malformed)?,
+        method: row.text(7)?.into(),
+        route: row.maybe_text(8)?.map(Arc::from),
+        status: row.int(9)?.try_into().map_err(|_| malformed())?,
+        code: row.maybe_text(10)?.map(Into::into),
     })
 }

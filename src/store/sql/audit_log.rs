@@ -18,8 +18,9 @@ use crate::{
 };
 
 const TABLE: &str = "tss_audit";
-const COLUMNS: &str = "session, user_key, account_key, sub, actor_key, actor_sub, event, detail";
-const COLUMN_COUNT: usize = 9;
+const COLUMNS: &str =
+    "session, user_key, subject_key, account_key, sub, actor_key, actor_sub, event, detail";
+const COLUMN_COUNT: usize = 10;
 
 /// Writes records in the transaction of the change that they report.
 pub(super) async fn write(tx: &mut Tx, records: &[AuditRecord]) -> Result<(), Failure> {
@@ -29,6 +30,7 @@ pub(super) async fn write(tx: &mut Tx, records: &[AuditRecord]) -> Result<(), Fa
             args.time(*at)
                 .maybe_key(subject.session)
                 .maybe_key(subject.user)
+                .maybe_key(subject.subject)
                 .maybe_key(subject.account)
                 .maybe_text(subject.sub.as_deref())
                 .maybe_key(actor.as_ref().map(|actor| actor.user))
@@ -80,13 +82,14 @@ fn read(row: &Row, at: Timestamp) -> Result<AuditRecord, Failure> {
     let subject = AuditSubject {
         session: row.maybe_key(2)?,
         user: row.maybe_key(3)?,
-        account: row.maybe_key(4)?,
-        sub: row.maybe_text(5)?.map(Arc::from),
+        subject: row.maybe_key(4)?,
+        account: row.maybe_key(5)?,
+        sub: row.maybe_text(6)?.map(Arc::from),
     };
-    let actor = match row.maybe_key(6)? {
-        Some(user) => Some(AuditActor { user, sub: row.maybe_text(7)?.map(Arc::from) }),
+    let actor = match row.maybe_key(7)? {
+        Some(user) => Some(AuditActor { user, sub: row.maybe_text(8)?.map(Arc::from) }),
         None => None,
     };
-    let event = AuditEvent::from_stored(&row.text(8)?, &row.text(9)?);
+    let event = AuditEvent::from_stored(&row.text(9)?, &row.text(10)?);
     Ok(AuditRecord { at, event, subject, actor })
 }

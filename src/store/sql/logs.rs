@@ -83,6 +83,7 @@ impl Inner {
     ) -> Result<Page<T>, StoreError> {
         let of_scope = match scope {
             Scope::User(_) => "user_key = $2",
+            Scope::Subject(_) => "subject_key = $2",
             Scope::Account(_) => "account_key = $2",
             Scope::Everything(_) => "$2 = $2",
         };

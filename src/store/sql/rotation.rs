@@ -17,7 +17,7 @@ use crate::{
 
 /// Selects the state of a token and of its session, in one row.
 pub(super) const STATE: &str = "SELECT s.sid, s.ended_until, s.last_seen, s.exempt_until,
-        (SELECT MAX(m.at) FROM tss_revocations AS m WHERE m.scope IN ($3, $4, $5)),
+        (SELECT MAX(m.at) FROM tss_revocations AS m WHERE m.scope IN ($3, $4, $5, $6)),
         u.used_at, u.access, u.refresh, u.successor, n.token
     FROM (SELECT 1 AS one) AS one
     LEFT JOIN tss_sessions AS s ON s.key = $1
@@ -26,7 +26,8 @@ pub(super) const STATE: &str = "SELECT s.sid, s.ended_until, s.last_seen, s.exem
 
 pub(super) fn args(query: RefreshQuery) -> Args {
     let args = Args::new().key(query.session).key(query.token);
-    args.key(query.scopes.user).maybe_key(query.scopes.account).key(query.scopes.everything)
+    let args = args.key(query.scopes.user).key(query.scopes.subject);
+    args.maybe_key(query.scopes.account).key(query.scopes.everything)
 }
 
 pub(super) fn state(row: Option<&Row>, query: RefreshQuery) -> Result<RefreshState, Failure> {
@@ -112,8 +113,8 @@ async fn consume_unused(tx: &mut Tx, rotation: &Rotation) -> Result<bool, Failur
             (token, session, used_at, access, refresh, successor, until)
         SELECT $1, $2, $3, $4, $5, $6, $7 FROM tss_sessions AS s
         WHERE s.key = $2 AND s.ended_until IS NULL AND s.sid IS NOT NULL
-            AND NOT EXISTS (SELECT 1 FROM tss_revocations AS m WHERE m.scope IN ($8, $9, $10)
-                AND m.at >= $11 AND m.at > s.exempt_until)
+            AND NOT EXISTS (SELECT 1 FROM tss_revocations AS m WHERE m.scope IN ($8, $9, $10, $11)
+                AND m.at >= $12 AND m.at > s.exempt_until)
         ON CONFLICT (token) DO NOTHING";
     let Rotation { query, successors, .. } = rotation;
     let successors = successors.as_ref();
@@ -126,6 +127,7 @@ async fn consume_unused(tx: &mut Tx, rotation: &Rotation) -> Result<bool, Failur
         .maybe_key(successors.map(|it| it.token))
         .time(rotation.until)
         .key(query.scopes.user)
+        .key(query.scopes.subject)
         .maybe_key(query.scopes.account)
         .key(query.scopes.everything)
         .time(query.epoch);

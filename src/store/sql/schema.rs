@@ -16,7 +16,7 @@ pub(super) const VERSIONS: &[&[&str]] = &[&[
     "CREATE TABLE tss_sessions (
         key {BLOB} NOT NULL PRIMARY KEY,
         sid TEXT, sub TEXT, tenant TEXT, profile TEXT,
-        user_key {BLOB}, account_key {BLOB}, everything_key {BLOB},
+        user_key {BLOB}, subject_key {BLOB}, account_key {BLOB}, everything_key {BLOB},
         auth_time BIGINT NOT NULL DEFAULT 0,
         epoch BIGINT NOT NULL DEFAULT 0,
         idle BIGINT NOT NULL DEFAULT 0,
@@ -26,6 +26,8 @@ pub(super) const VERSIONS: &[&[&str]] = &[&[
         ended_until BIGINT,
         forget_at BIGINT NOT NULL)",
     "CREATE INDEX tss_sessions_user ON tss_sessions (user_key, auth_time, key)
+        WHERE ended_until IS NULL",
+    "CREATE INDEX tss_sessions_subject ON tss_sessions (subject_key, auth_time, key)
         WHERE ended_until IS NULL",
     "CREATE INDEX tss_sessions_account ON tss_sessions (account_key, auth_time, key)
         WHERE ended_until IS NULL",
@@ -49,17 +51,18 @@ pub(super) const VERSIONS: &[&[&str]] = &[&[
     "CREATE TABLE tss_audit (
         id {SERIAL},
         at BIGINT NOT NULL,
-        session {BLOB}, user_key {BLOB}, account_key {BLOB}, sub TEXT,
+        session {BLOB}, user_key {BLOB}, subject_key {BLOB}, account_key {BLOB}, sub TEXT,
         actor_key {BLOB}, actor_sub TEXT,
         event TEXT NOT NULL,
         detail TEXT NOT NULL)",
     "CREATE INDEX tss_audit_all ON tss_audit (at, id)",
     "CREATE INDEX tss_audit_user ON tss_audit (user_key, at, id)",
+    "CREATE INDEX tss_audit_subject ON tss_audit (subject_key, at, id)",
     "CREATE INDEX tss_audit_account ON tss_audit (account_key, at, id)",
     "CREATE TABLE tss_activity (
         id {SERIAL},
         at BIGINT NOT NULL,
-        session {BLOB} NOT NULL, user_key {BLOB} NOT NULL, account_key {BLOB},
+        session {BLOB} NOT NULL, user_key {BLOB} NOT NULL, subject_key {BLOB}, account_key {BLOB},
         class TEXT NOT NULL,
         method TEXT NOT NULL,
         route TEXT,
@@ -67,6 +70,7 @@ pub(super) const VERSIONS: &[&[&str]] = &[&[
         code TEXT)",
     "CREATE INDEX tss_activity_all ON tss_activity (at, id)",
     "CREATE INDEX tss_activity_user ON tss_activity (user_key, at, id)",
+    "CREATE INDEX tss_activity_subject ON tss_activity (subject_key, at, id)",
     "CREATE INDEX tss_activity_account ON tss_activity (account_key, at, id)",
     // Every transaction that publishes changes updates its one row, so they commit in the order of
     // seq.

@@ -16,7 +16,7 @@ use crate::{
 
 /// The columns of a record, of `tss_sessions AS s`.
 pub(super) const RECORD: &str = "s.key, s.sid, s.sub, s.tenant, s.profile, s.user_key, \
-    s.account_key, s.everything_key, s.auth_time, s.epoch, s.idle, s.ends_at, s.last_seen";
+    s.subject_key, s.account_key, s.everything_key, s.auth_time, s.epoch, s.idle, s.ends_at, s.last_seen";
 
 /// Returns the condition under which a session `s` is active at the argument `now`, such as `$2`.
 pub(super) fn active(now: &str) -> String {
@@ -24,7 +24,7 @@ pub(super) fn active(now: &str) -> String {
         "s.ended_until IS NULL AND s.sid IS NOT NULL
         AND {now} < s.ends_at AND {now} < s.last_seen + s.idle
         AND NOT EXISTS (SELECT 1 FROM tss_revocations AS m
-            WHERE m.scope IN (s.user_key, s.account_key, s.everything_key)
+            WHERE m.scope IN (s.user_key, s.subject_key, s.account_key, s.everything_key)
             AND m.at >= s.epoch AND m.at > s.exempt_until)"
     )
 }
@@ -33,6 +33,7 @@ pub(super) fn active(now: &str) -> String {
 pub(super) const fn column(scope: Scope) -> &'static str {
     match scope {
         Scope::User(_) => "user_key",
+        Scope::Subject(_) => "subject_key",
         Scope::Account(_) => "account_key",
         Scope::Everything(_) => "everything_key",
     }
@@ -45,12 +46,17 @@ pub(super) fn record(row: &Row) -> Result<SessionRecord, Failure> {
         sub: row.text(2)?,
         tenant: row.maybe_text(3)?,
         profile: row.maybe_text(4)?,
-        scopes: Scopes { user: row.key(5)?, account: row.maybe_key(6)?, everything: row.key(7)? },
-        auth_time: row.time(8)?,
-        epoch: row.time(9)?,
-        idle: row.span(10)?,
-        ends_at: row.time(11)?,
-        last_seen: row.time(12)?,
+        scopes: Scopes {
+            user: row.key(5)?,
+            subject: row.key(6)?,
+            account: row.maybe_key(7)?,
+            everything: row.key(8)?,
+        },
+        auth_time: row.time(9)?,
+        epoch: row.time(10)?,
+        idle: row.span(11)?,
+        ends_at: row.time(12)?,
+        last_seen: row.time(13)?,
     })
 }
 
@@ -93,13 +99,13 @@ async fn insert(
 ) -> Result<Option<Timestamp>, Failure> {
     let sql = format!(
         "INSERT INTO tss_sessions (key, sid, sub, tenant, profile, user_key, account_key,
-            everything_key, auth_time, epoch, idle, ends_at, last_seen, forget_at)
-        SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, {epoch}, $11, $12, $13, $12
-        FROM (SELECT MAX(at) AS at FROM tss_revocations WHERE scope IN ($6, $7, $8)) AS cutoff
+            everything_key, auth_time, epoch, idle, ends_at, last_seen, forget_at, subject_key)
+        SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, {epoch}, $11, $12, $13, $12, $14
+        FROM (SELECT MAX(at) AS at FROM tss_revocations WHERE scope IN ($6, $7, $8, $14)) AS cutoff
         WHERE {condition}
         ON CONFLICT (key) DO UPDATE SET sid = excluded.sid, sub = excluded.sub,
             tenant = excluded.tenant, profile = excluded.profile, user_key = excluded.user_key,
-            account_key = excluded.account_key, everything_key = excluded.everything_key,
+            subject_key = excluded.subject_key, account_key = excluded.account_key, everything_key = excluded.everything_key,
             auth_time = excluded.auth_time, epoch = excluded.epoch, idle = excluded.idle,
             ends_at = excluded.ends_at, forget_at = excluded.forget_at,
             last_seen = CASE WHEN tss_sessions.last_seen < excluded.last_seen
@@ -120,6 +126,7 @@ async fn insert(
         .time(record.epoch)
         .span(record.idle)
         .time(record.ends_at)
-        .time(record.last_seen);
+        .time(record.last_seen)
+        .key(record.scopes.subject);
     tx.first(sql, args).await?.map(|row| row.time(0)).transpose()
 }

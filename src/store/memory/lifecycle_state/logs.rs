@@ -19,6 +19,7 @@ const MAX_AGE: Duration = Duration::from_secs(90 * 24 * 3600);
 pub(in crate::store::memory) trait LogRow: Clone {
     fn at(&self) -> Timestamp;
     fn user(&self) -> Option<StoreKey>;
+    fn subject(&self) -> Option<StoreKey>;
     fn account(&self) -> Option<StoreKey>;
 }
 
@@ -29,6 +30,10 @@ impl LogRow for AuditRecord {
 
     fn user(&self) -> Option<StoreKey> {
         self.subject.user
+    }
+
+    fn subject(&self) -> Option<StoreKey> {
+        self.subject.subject
     }
 
     fn account(&self) -> Option<StoreKey> {
@@ -43,6 +48,10 @@ impl LogRow for ActivityEntry {
 
     fn user(&self) -> Option<StoreKey> {
         Some(self.user)
+    }
+
+    fn subject(&self) -> Option<StoreKey> {
+        self.subject
     }
 
     fn account(&self) -> Option<StoreKey> {
@@ -100,6 +109,7 @@ fn position(cursor: &Cursor) -> (Timestamp, u64) {
 fn is_in<R: LogRow>(row: &R, scope: Scope) -> bool {
     match scope {
         Scope::User(key) => row.user() == Some(key),
+        Scope::Subject(key) => row.subject() == Some(key),
         Scope::Account(key) => row.account() == Some(key),
         Scope::Everything(_) => true,
     }

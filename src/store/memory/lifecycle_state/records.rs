@@ -175,7 +175,7 @@ mod tests {
     }
 
     fn counts(records: &Records) -> [usize; 3] {
-        [records.by_key.len(), records.by_expiry.len(), records.by_scope.len() / 2]
+        [records.by_key.len(), records.by_expiry.len(), records.by_scope.len() / 3]
     }
 
     #[test]
