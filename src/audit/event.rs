@@ -121,6 +121,32 @@ impl AuditEvent {
         }
     }
 
+    /// Returns whether a client can cause any number of these events while nothing changes but
+    /// tokens: renewals, and refusals of tokens. A log bounds their records apart from others, so
+    /// that they displace none of those.
+    #[must_use]
+    pub const fn is_repeatable(&self) -> bool {
+        matches!(self, Self::SessionRenewed) || self.refusal_code().is_some()
+    }
+
+    /// Returns the code of a refusal.
+    pub(super) const fn refusal_code(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::TokenRejected { code, .. } => code.code(),
+            Self::SessionExpired { reason: ExpiryReason::Absolute, .. } => {
+                RejectionKind::SessionExpiredAbsolute.code()
+            }
+            Self::SessionExpired { reason: ExpiryReason::Idle, .. } => {
+                RejectionKind::SessionExpiredIdle.code()
+            }
+            Self::SessionExpired { reason: ExpiryReason::Token, .. } => {
+                RejectionKind::TokenExpired.code()
+            }
+            Self::RenewalDenied => "renewal_denied",
+            _ => return None,
+        })
+    }
+
     /// Returns the event's fields as a JSON object, with durations in whole seconds.
     #[must_use]
     pub fn detail(&self) -> Cow<'_, str> {

@@ -9,6 +9,7 @@ mod activity_entry;
 mod event;
 mod queue;
 mod record;
+mod refusal_limiter;
 mod sink;
 mod subject;
 mod tracing_sink;

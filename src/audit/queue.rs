@@ -10,11 +10,15 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{ActivityEntry, AuditRecord, AuditSink};
+use super::{ActivityEntry, AuditRecord, AuditSink, refusal_limiter::RefusalLimiter};
 use crate::maybe_ready::MaybeReady;
 
 /// How many records wait for one sink at most.
 const QUEUED: usize = 4_096;
+
+/// How many places of a queue only records take whose event is not repeatable: a client that
+/// repeats its requests must not push out the records of others.
+const RESERVED: usize = QUEUED / 2;
 
 /// How many records a sink receives at once at most.
 const BATCH: usize = 256;
@@ -23,12 +27,14 @@ const BATCH: usize = 256;
 ///
 /// Each sink has a bounded queue and a task of its own, so a slow sink delays no other. Queueing
 /// never waits. A record that finds no room in a queue, or that a sink fails to keep, is dropped
-/// and counted.
+/// and counted. Activity entries and [repeatable](super::AuditEvent::is_repeatable) events take
+/// at most half of a queue. A refusal of one session with the same code is queued once a minute.
 ///
 /// Cheap to clone. The tasks start with the first record and end with the last clone.
 #[derive(Clone)]
 pub struct AuditQueue {
     queues: Arc<[SinkQueue]>,
+    refusals: Arc<RefusalLimiter>,
     plain_subjects: bool,
 }
 
@@ -49,12 +55,21 @@ enum Item {
     Flushed(oneshot::Sender<()>),
 }
 
+impl Item {
+    fn is_repeatable(&self) -> bool {
+        match self {
+            Self::Record(record) => record.event.is_repeatable(),
+            Self::Activity(_) => true,
+            Self::Flushed(_) => false,
+        }
+    }
+}
+
 impl AuditQueue {
     /// Creates a queue for `sinks`.
     #[must_use]
     pub fn new(sinks: Vec<Arc<dyn AuditSink>>) -> Self {
-        let queues = sinks.into_iter().map(|sink| SinkQueue::new(sink, false));
-        Self { queues: queues.collect(), plain_subjects: false }
+        Self::from_queues(sinks.into_iter().map(|sink| SinkQueue::new(sink, false)))
     }
 
     /// Creates a queue for the log of the lifecycle store and for `sinks`.
@@ -64,7 +79,11 @@ impl AuditQueue {
     ) -> Self {
         let store_log = std::iter::once(SinkQueue::new(store_log, true));
         let sinks = sinks.into_iter().map(|sink| SinkQueue::new(sink, false));
-        Self { queues: store_log.chain(sinks).collect(), plain_subjects: false }
+        Self::from_queues(store_log.chain(sinks))
+    }
+
+    fn from_queues(queues: impl Iterator<Item = SinkQueue>) -> Self {
+        Self { queues: queues.collect(), refusals: Arc::default(), plain_subjects: false }
     }
 
     /// Keeps the plain `sub` in records beside its digest. It is personal data, so records do not
@@ -82,9 +101,11 @@ impl AuditQueue {
     }
 
     /// Queues a record for every sink. Never waits. Outside of a Tokio runtime the record is
-    /// dropped and counted.
+    /// dropped and counted. A refusal that was queued within the last minute is not queued again.
     pub fn record(&self, record: AuditRecord) {
-        self.send(record, |_| true, Item::Record);
+        if self.refusals.permits(&record) {
+            self.send(record, |_| true, Item::Record);
+        }
     }
 
     /// Queues a record that the lifecycle store wrote to its own log in a transaction, which has
@@ -144,7 +165,9 @@ impl SinkQueue {
     }
 
     fn send(&self, item: Item) {
-        if self.sender().is_none_or(|sender| sender.try_send(item).is_err()) {
+        let reserved = if item.is_repeatable() { RESERVED } else { 0 };
+        let sender = self.sender().filter(|sender| sender.capacity() > reserved);
+        if sender.is_none_or(|sender| sender.try_send(item).is_err()) {
             self.dropped.fetch_add(1, Relaxed);
         }
     }

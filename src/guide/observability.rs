@@ -77,7 +77,11 @@
 //! Every sink receives every record: `tracing` always, the log of the lifecycle store if it keeps
 //! one, and the sinks that you add. Between the request and each sink is a
 //! [queue](crate::audit::AuditQueue) of 4,096 records, so no request waits. What finds no room, or
-//! what a sink fails to keep, is dropped and counted. A record that belongs to a transaction of the
+//! what a sink fails to keep, is dropped and counted. Renewals, refusals and activity entries take
+//! at most half of it, and a refusal (`token_rejected`, `session_expired`, `renewal_denied`) of one
+//! session with the same code is recorded once a minute: one expired token must not fill a log. In the
+//! store's log, renewals and refusals displace no other records, and nobody displaces those of
+//! another user. A record that belongs to a transaction of the
 //! store is written in it, and reaches the other sinks after the commit.
 //!
 //! A sink that counts renewals:

@@ -56,7 +56,8 @@ pub trait LifecycleStore: SessionStore + LifecycleQueries {
     fn set_overrides(&self, change: OverridesChange) -> MaybeReady<bool>;
 
     /// Appends records to the audit log, and removes records beyond the store's limits of age and
-    /// count.
+    /// count: nobody's records displace those of another user, and no
+    /// [repeatable](crate::audit::AuditEvent::is_repeatable) events displace others.
     fn append_audit(&self, records: Arc<[AuditRecord]>) -> MaybeReady<()>;
 
     /// Appends entries to the activity log, and removes entries beyond the store's limits of age

@@ -63,6 +63,7 @@ macro_rules! lifecycle {
                     a_failed_transaction_is_reported_to_no_sink
                     plain_subjects_are_recorded_only_on_request
                     p40_a_record_names_its_actor
+                    p40_the_requests_of_one_expired_token_displace_no_rows
                 }
                 background {
                     p17_a_background_refresh_is_not_activity

@@ -83,6 +83,17 @@ async fn records_without_room_or_that_a_sink_fails_to_keep_are_counted() {
     assert_eq!(queue.dropped(), QUEUED as u64 + 3);
 }
 
+#[tokio::test]
+async fn p40_repeatable_events_leave_half_of_a_queue_to_others() {
+    let queue = AuditQueue::new(vec![Arc::new(Names::default())]);
+    (0..QUEUED).for_each(|_| queue.record(record(AuditEvent::SessionRenewed)));
+    assert_eq!(queue.dropped(), RESERVED as u64);
+    (0..RESERVED).for_each(|_| queue.record(record(AuditEvent::SessionStarted)));
+    assert_eq!(queue.dropped(), RESERVED as u64);
+    queue.record(record(AuditEvent::SessionEnded));
+    assert_eq!(queue.dropped(), RESERVED as u64 + 1);
+}
+
 #[test]
 fn outside_of_a_runtime_records_are_dropped_and_counted() {
     let queue = AuditQueue::new(vec![Arc::new(Names::default())]);

@@ -35,8 +35,10 @@ use crate::{
 ///
 /// It is a [`LifecycleStore`](crate::store::LifecycleStore) too. Behind one lock, which no touch
 /// takes, it keeps as many session records as entries (700 bytes each), eight times as many used
-/// refresh tokens (120 bytes each, and two payloads until the successor is used), and the latest
-/// 10,000 rows of each log, at most 90 days old. When the records are full, the session that ends
+/// refresh tokens (120 bytes each, and two payloads until the successor is used), and two logs: at
+/// least the latest 10,000 audit records, as many of refusals and renewals, and as many activity
+/// entries, at most 90 days old. A full log loses the oldest rows of the account, and in it of the
+/// user, with the most. When the records are full, the session that ends
 /// first is evicted: it is no longer listed and cannot be refreshed. When the used tokens are
 /// full, a refresh fails, because a used token is never evicted. Revocation cutoffs are kept until
 /// they expire.

@@ -19,8 +19,9 @@ use crate::{
 
 const TABLE: &str = "tss_audit";
 const COLUMNS: &str =
-    "session, user_key, subject_key, account_key, sub, actor_key, actor_sub, event, detail";
-const COLUMN_COUNT: usize = 10;
+    "session, user_key, subject_key, account_key, sub, actor_key, actor_sub, event, detail,
+    is_repeatable";
+const COLUMN_COUNT: usize = 11;
 
 /// Writes records in the transaction of the change that they report.
 pub(super) async fn write(tx: &mut Tx, records: &[AuditRecord]) -> Result<(), Failure> {
@@ -37,6 +38,7 @@ pub(super) async fn write(tx: &mut Tx, records: &[AuditRecord]) -> Result<(), Fa
                 .maybe_text(actor.as_ref().and_then(|actor| actor.sub.as_deref()))
                 .text(event.name())
                 .text(&event.detail())
+                .int(event.is_repeatable().into())
         });
         let rows = placeholders(piece.len(), COLUMN_COUNT);
         tx.execute(format!("INSERT INTO {TABLE} (at, {COLUMNS}) VALUES {rows}"), args).await?;

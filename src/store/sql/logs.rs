@@ -6,7 +6,7 @@ use super::{
     Inner,
     database::{Database, Tx},
     failure::Failure,
-    value::{Args, Row},
+    value::{Args, Row, placeholders},
 };
 use crate::{
     identity::Scope,
@@ -18,20 +18,19 @@ use crate::{
 /// Rows this much older than the newest row of their log are removed.
 const MAX_AGE: Duration = Duration::from_secs(90 * 24 * 3600);
 
-/// How many rows a log keeps; a few more between two removals.
+/// How many rows of each class a log keeps; some thousands more between two removals.
 const MAX_ROWS: i64 = 100_000;
 
-/// Rows beyond the count are looked for once per this many appended rows.
-const ROWS_PER_CLEANUP: u64 = 1_000;
-
-/// The most rows that one statement removes beyond the count, as in the statement.
-const CLEANUP_STEP: u64 = 2_000;
+/// Rows beyond the count are looked for once per this many appended rows, and the most that are
+/// removed at once.
+const ROWS_PER_CLEANUP: u64 = 5_000;
 
 /// How many rows are written by one statement.
 pub(super) const PIECE: usize = 500;
 
-/// The tables of the logs.
-pub(super) const TABLES: [&str; 2] = ["tss_audit", "tss_activity"];
+/// The tables of the logs, and the class of a row: rows that a client can repeat displace no
+/// others.
+pub(super) const LOGS: [(&str, &str); 2] = [("tss_audit", "is_repeatable"), ("tss_activity", "1")];
 
 /// Removes rows of `table` that are too old beside a row of `newest`.
 pub(super) async fn remove_old(
@@ -49,16 +48,72 @@ pub(super) async fn remove_old(
 /// Removes rows beyond the count, by a bounded step. Returns whether there may be more.
 pub(super) async fn remove_surplus(database: &Database) -> Result<bool, Failure> {
     let mut has_more = false;
-    for table in TABLES {
-        let sql = format!(
-            "DELETE FROM {table} WHERE id IN (SELECT id FROM {table}
-                WHERE (at, id) <= (SELECT at, id FROM {table}
-                    ORDER BY at DESC, id DESC LIMIT 1 OFFSET $1)
-                ORDER BY at, id LIMIT 2000)"
-        );
-        has_more |= database.execute(sql, Args::new().int(MAX_ROWS)).await? >= CLEANUP_STEP;
+    for log in LOGS {
+        has_more |= cut(database, log, MAX_ROWS).await?;
     }
     Ok(has_more)
+}
+
+/// Cuts each class of a log to `max_rows`, by a bounded step. Returns whether there may be more.
+///
+/// A class with too many rows loses the oldest ones of the account with the most rows, and in it of
+/// the user with the most rows (P31).
+pub(super) async fn cut(
+    database: &Database,
+    (table, class): (&str, &str),
+    max_rows: i64,
+) -> Result<bool, Failure> {
+    if count_rows(database, table, class).await? <= max_rows {
+        return Ok(false);
+    }
+    let surplus = find_surplus(database, table, class, max_rows).await?;
+    for piece in surplus.chunks(PIECE) {
+        let args = piece.iter().fold(Args::new(), |args, id| args.int(*id));
+        let ids = placeholders(1, piece.len());
+        database.execute(format!("DELETE FROM {table} WHERE id IN {ids}"), args).await?;
+    }
+    Ok(surplus.len() as u64 >= ROWS_PER_CLEANUP)
+}
+
+/// Returns the number of rows of the largest class.
+async fn count_rows(database: &Database, table: &str, class: &str) -> Result<i64, Failure> {
+    let sql = format!(
+        "SELECT MAX(number) FROM (SELECT COUNT(*) AS number
+            FROM (SELECT {class} AS class FROM {table}) AS log GROUP BY class) AS classes"
+    );
+    let rows = database.fetch(sql, Args::new()).await?;
+    let count = rows.first().map(|row| row.maybe_int(0)).transpose()?;
+    Ok(count.flatten().unwrap_or_default())
+}
+
+/// Returns the ids of rows beyond `max_rows` of a class.
+async fn find_surplus(
+    database: &Database,
+    table: &str,
+    class: &str,
+    max_rows: i64,
+) -> Result<Vec<i64>, Failure> {
+    let sql = format!(
+        "SELECT id FROM (
+            SELECT id, ROW_NUMBER() OVER (PARTITION BY class ORDER BY of_account, at DESC, id DESC)
+                AS of_class
+            FROM (
+                SELECT id, at, class, ROW_NUMBER() OVER (
+                    PARTITION BY class, COALESCE(account_key, owner)
+                    ORDER BY of_user, at DESC, id DESC) AS of_account
+                FROM (
+                    SELECT id, at, class, account_key, owner, ROW_NUMBER() OVER (
+                        PARTITION BY class, account_key, owner
+                        ORDER BY at DESC, id DESC) AS of_user
+                    FROM (SELECT id, at, {class} AS class, account_key,
+                        COALESCE(user_key, subject_key) AS owner FROM {table}) AS log
+                ) AS users
+            ) AS accounts
+        ) AS classes
+        WHERE of_class > $1 ORDER BY of_class DESC LIMIT {ROWS_PER_CLEANUP}"
+    );
+    let rows = database.fetch(sql, Args::new().int(max_rows)).await?;
+    rows.iter().map(|row| row.int(0)).collect()
 }
 
 impl Inner {

@@ -72,8 +72,9 @@ const SESSION_LOCKS: usize = 1024;
 /// session may therefore expire earlier, by at most that time.
 ///
 /// A background task removes expired rows in small steps: sessions after their absolute deadline;
-/// tombstones, revocation cutoffs and used tokens when they expire; log rows after 90 days or
-/// 100,000 newer rows of their log.
+/// tombstones, revocation cutoffs and used tokens when they expire; log rows after 90 days.
+/// Of more than 100,000 activity entries, audit records, or audit records of refusals and renewals,
+/// it removes the oldest of the account, and in it of the user, with the most.
 ///
 /// The database contains `sid`, `sub` and the payloads of exchanged tokens. None of them is
 /// signed, so a reader gains no token, but names may be personal data. Whoever can write to it can

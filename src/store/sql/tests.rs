@@ -3,6 +3,7 @@
 mod cost;
 mod crash;
 mod database;
+mod logs;
 mod migrate;
 mod nodes;
 mod order;
