@@ -87,7 +87,11 @@ impl<T> fmt::Debug for MaybeReady<T> {
 
 /// A store failed. The cause is for logs; a client never sees it.
 #[derive(Debug)]
-pub struct StoreError {
+pub struct StoreError(Box<StoreFailure>);
+
+/// Boxed, so that an answer is as small as what it holds: requests move it several times.
+#[derive(Debug)]
+struct StoreFailure {
     kind: StoreErrorKind,
     source: Box<dyn Error + Send + Sync>,
 }
@@ -105,18 +109,21 @@ pub enum StoreErrorKind {
 impl StoreError {
     /// Creates an error with the cause `source`. Its text must contain no secrets and addresses.
     pub fn new(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { kind: StoreErrorKind::Failed, source: source.into() }
+        Self::from_source(StoreErrorKind::Failed, source.into())
     }
 
     fn timed_out() -> Self {
-        let source = "no answer within its time limit".into();
-        Self { kind: StoreErrorKind::TimedOut, source }
+        Self::from_source(StoreErrorKind::TimedOut, "no answer within its time limit".into())
+    }
+
+    fn from_source(kind: StoreErrorKind, source: Box<dyn Error + Send + Sync>) -> Self {
+        Self(Box::new(StoreFailure { kind, source }))
     }
 
     /// The kind of error.
     #[must_use]
     pub const fn kind(&self) -> StoreErrorKind {
-        self.kind
+        self.0.kind
     }
 }
 
@@ -128,7 +135,7 @@ impl fmt::Display for StoreError {
 
 impl Error for StoreError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&*self.source)
+        Some(&*self.0.source)
     }
 }
 

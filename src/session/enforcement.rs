@@ -44,14 +44,14 @@ pub(crate) enum StoreAnswer {
 }
 
 impl From<Result<TouchOutcome, StoreError>> for StoreAnswer {
-    #[inline]
+    #[inline(always)]
     fn from(answer: Result<TouchOutcome, StoreError>) -> Self {
         answer.map_or_else(|error| Self::failed(&error), Self::Touch)
     }
 }
 
 impl From<Result<StoredSession, StoreError>> for StoreAnswer {
-    #[inline]
+    #[inline(always)]
     fn from(answer: Result<StoredSession, StoreError>) -> Self {
         answer.map_or_else(|error| Self::failed(&error), Self::Get)
     }
