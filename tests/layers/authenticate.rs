@@ -360,6 +360,8 @@ async fn p25_a_public_path_is_not_authenticated_and_its_encoded_variants_are() {
         ("//login", MISSING),
         ("/x/../login", MISSING),
         ("/%6Cogin", MISSING),
+        ("/%6cogin", MISSING),
+        ("/login;x=1", MISSING),
         ("/login%2F", MISSING),
         ("/Login", MISSING),
     ] {

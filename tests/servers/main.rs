@@ -8,6 +8,7 @@ mod axum_tcp;
 mod client;
 mod hyper_server;
 mod hyper_tcp;
+mod path_rules;
 mod router;
 mod stack;
 mod tonic_http2;

@@ -18,17 +18,22 @@ use super::{Classify, RequestClass, RequestHead};
 
 /// The class of a request by its path and method: `Public`, `Background` or `User`.
 ///
-/// Patterns have axum's syntax: `/documents/{id}`, `/static/{*path}`; `{{` and `}}` match a brace.
+/// Patterns have axum's syntax: `/documents/{id}`, `/static/{*path}`.
 /// If several rules match the path and the method of a request, the most specific one applies. Two
 /// rules are compared segment by segment from the left: literal text is more specific than `{x}`,
 /// and `{x}` than `{*x}` or a [`subtree`]. The order of calls does not matter. A request that no
 /// rule matches is `User`.
 ///
 /// A rule matches the path as it was sent, and as the layer receives it: outside axum's `nest` the
-/// whole path, inside it the rest. Nothing is decoded, so `/caf%C3%A9` does not match `/café`. No
-/// rule matches a path that servers read differently: one with an empty, `.` or `..` segment, a
-/// backslash, an encoded `/`, `\` or `.`, or an invalid escape. No rule matches a trailing slash
-/// that no pattern contains, or that would change the class.
+/// whole path, inside it the rest. Nothing is decoded: the pattern for `/café` is `/caf%C3%A9`.
+///
+/// No rule matches a path that some servers, routers or handlers read as another one, so that such a
+/// path is `User`: one with an empty, `.` or `..` segment; with an escaped letter, digit or other
+/// character that may stand in a segment unescaped (RFC 3986 section 3.3, `pchar`); with an escaped
+/// `/`, `\` or control character; with an escape that is invalid, that has lower-case digits, that
+/// is not UTF-8, or that escapes an escape (`%2541`); with a `;`, or with any other character that
+/// has to be escaped and is not. Browsers leave `|`, `[` and `]` unescaped. No rule matches a
+/// trailing slash that no pattern contains, or that would change the class.
 ///
 /// ```
 /// use http::Method;

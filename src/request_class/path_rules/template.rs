@@ -1,7 +1,5 @@
 //! A parsed pattern.
 
-use http::uri::PathAndQuery;
-
 use super::raw_path::is_unambiguous;
 
 /// A parsed pattern, without the names of its parameters.
@@ -107,16 +105,19 @@ impl Piece {
             let star = if text.starts_with('*') { "*" } else { "" };
             return Err(format!("has the segment {text:?}: a parameter is `{{{star}{name}}}`"));
         }
-        let fixed = unescape(text).ok_or_else(|| {
-            format!(
+        if text.contains(['{', '}']) {
+            return Err(format!(
                 "has the segment {text:?}: a parameter is a whole segment, and a brace that stands \
-                 for itself is doubled"
-            )
-        })?;
-        if can_be_asked_for(&fixed) {
-            Ok(Self::One(Segment::Fixed(fixed)))
+                 for itself is written `%7B` or `%7D`"
+            ));
+        }
+        if is_unambiguous(&format!("/{text}")) {
+            Ok(Self::One(Segment::Fixed(text.to_owned())))
         } else {
-            Err(format!("has the segment {text:?}, which no rule matches: write it as it is sent"))
+            Err(format!(
+                "has the segment {text:?}, which no rule matches: write letters, digits and \
+                 `-._~!$&'()*+,=:@` as they are, and all others escaped in upper case, as `caf%C3%A9`"
+            ))
         }
     }
 }
@@ -124,25 +125,4 @@ impl Piece {
 /// The name in `{name}`, with the star of `{*name}`.
 fn whole_parameter(text: &str) -> Option<&str> {
     text.strip_prefix('{')?.strip_suffix('}').filter(|name| !name.contains(['{', '}']))
-}
-
-/// `text` with single braces for double ones; `None` if there is a single one.
-fn unescape(text: &str) -> Option<String> {
-    let mut unescaped = String::with_capacity(text.len());
-    let mut rest = text.chars();
-    while let Some(character) = rest.next() {
-        if matches!(character, '{' | '}') && rest.next() != Some(character) {
-            return None;
-        }
-        unescaped.push(character);
-    }
-    Some(unescaped)
-}
-
-/// Whether a request can have a path with this segment, and a rule may match it.
-fn can_be_asked_for(segment: &str) -> bool {
-    let path = format!("/{segment}");
-    is_unambiguous(&path)
-        && PathAndQuery::try_from(&*path).is_ok_and(|parsed| parsed.as_str() == path)
-        && !path.contains('?')
 }

@@ -34,6 +34,14 @@ fn every_malformed_pattern_is_named() {
         ("/a#b", "which no rule matches"),
         ("/a b", "which no rule matches"),
         ("/a\u{0}", "which no rule matches"),
+        ("/café", "as `caf%C3%A9`"),
+        ("/caf%c3%a9", "escaped in upper case"),
+        ("/%64rafts", "letters, digits"),
+        ("/items%3Apurge", "as they are"),
+        ("/a;v=1", "which no rule matches"),
+        ("/a|b", "which no rule matches"),
+        ("/{{x}}", "written `%7B` or `%7D`"),
+        ("/a/{{", "written `%7B` or `%7D`"),
     ] {
         let found = problems(PathRules::new().public(pattern));
         assert!(found[0].starts_with(&format!("{pattern:?} ")), "{found:?}");
@@ -79,7 +87,7 @@ fn the_same_pattern_with_two_classes_is_a_conflict() {
         PathRules::new().public(head("/a")).background(PathPattern::from("/a").method(Method::PUT)),
         PathRules::new().public("/a/{x}").background("/a/{*x}"),
         PathRules::new().public("/a").background(subtree("/a")),
-        PathRules::new().public("/{{x}}").background("/{x}"),
+        PathRules::new().public("/%7Bx%7D").background("/{x}"),
     ] {
         compiled(rules);
     }
