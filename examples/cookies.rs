@@ -5,7 +5,7 @@
 
 use axum::{
     Form, Router,
-    extract::State,
+    extract::{Request, State},
     http::StatusCode,
     routing::{get, post},
 };
@@ -15,7 +15,7 @@ use tower::BoxError;
 use tower_http::csrf::CsrfLayer;
 use tower_sliding_session::{
     Clock, JwtKeys, PathRules, Policy, Rejection, Session, SessionCookie, SlidingSessions,
-    SystemClock, transport::SetCookie,
+    SystemClock, request_class::RequestHead, transport::SetCookie,
 };
 use uuid::Uuid;
 
@@ -37,11 +37,11 @@ async fn login(
 }
 
 async fn logout(
-    State((_, cookie)): State<(SlidingSessions, SessionCookie)>,
-    session: Session,
+    State((sessions, _)): State<(SlidingSessions, SessionCookie)>,
+    request: Request,
 ) -> Result<(SetCookie, StatusCode), Rejection> {
-    session.sign_out().await?;
-    Ok((SetCookie::clear(&cookie), StatusCode::NO_CONTENT))
+    let cleared = sessions.sign_out_request(RequestHead::new(&request)).await?;
+    Ok((cleared, StatusCode::NO_CONTENT))
 }
 
 /// Returns the service, with `clock` as its time source.
@@ -50,7 +50,8 @@ pub(crate) fn app(clock: impl Clock) -> Result<Router, BoxError> {
     // A random key: a restart invalidates every token. Load yours from your secret store.
     let secret = [Uuid::new_v4().into_bytes(), Uuid::new_v4().into_bytes()].concat();
     let sessions = SlidingSessions::builder(JwtKeys::hs256(secret)?, Policy::builder().build()?)
-        .path_rules(PathRules::new().public("/login"))
+        // A stale cookie must not keep a user from signing out.
+        .path_rules(PathRules::new().public("/login").public("/logout"))
         .session_cookie(cookie.clone())
         .clock(clock)
         .build()?;

@@ -8,7 +8,8 @@
 //! over HTTPS only; on a developer's machine use
 //! [`dangerous_insecure`](crate::SessionCookie::dangerous_insecure).
 //!
-//! Sign-in and sign-out set the cookie themselves. A browser sends a cookie whoever has caused the
+//! Sign-in and sign-out set the cookie themselves. Both routes are public: neither a missing nor a
+//! stale cookie keeps a user from signing in or out. A browser sends a cookie whoever has caused the
 //! request, so put tower-http's `CsrfLayer` outside the stack:
 //!
 //! ```
@@ -16,14 +17,14 @@
 //! # mod with_axum {
 //! use axum::{
 //!     Router,
-//!     extract::State,
+//!     extract::{Request, State},
 //!     response::{IntoResponse, Redirect},
 //!     routing::post,
 //! };
 //! use tower_http::csrf::CsrfLayer;
 //! use tower_sliding_session::{
-//!     JwtKeys, PathRules, Policy, Rejection, Session, SessionCookie, SlidingSessions, StartError,
-//!     transport::SetCookie,
+//!     JwtKeys, PathRules, Policy, Rejection, SessionCookie, SlidingSessions, StartError,
+//!     request_class::RequestHead,
 //! };
 //!
 //! type App = State<(SlidingSessions, SessionCookie)>;
@@ -35,18 +36,18 @@
 //! }
 //!
 //! async fn logout(
-//!     State((sessions, cookie)): App,
-//!     session: Session,
+//!     State((sessions, _)): App,
+//!     request: Request,
 //! ) -> Result<impl IntoResponse, Rejection> {
-//!     sessions.sign_out(&session).await?;
-//!     Ok((SetCookie::clear(&cookie), Redirect::to("/")))
+//!     let cleared = sessions.sign_out_request(RequestHead::new(&request)).await?;
+//!     Ok((cleared, Redirect::to("/")))
 //! }
 //!
 //! # pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let cookie = SessionCookie::new();
 //! let sessions = SlidingSessions::builder(JwtKeys::hs256([7; 32])?, Policy::nist_aal2())
 //!     .session_cookie(cookie.clone())
-//!     .path_rules(PathRules::new().public("/login"))
+//!     .path_rules(PathRules::new().public("/login").public("/logout"))
 //!     .build()?;
 //! let app = Router::new()
 //!     .route("/login", post(login))
@@ -70,6 +71,20 @@
 //! Call `.bearer()` as well if apps send the token in the `Authorization` header: the first
 //! transport, in the order of the calls, that finds a token decides, and the successor goes out the
 //! same way.
+//!
+//! # Stale cookies
+//!
+//! A browser sends a cookie until it expires, whatever became of its session. Where a token is
+//! required, a refused cookie is rejected like any other token. Under
+//! [`optional`](crate::sessions::SlidingSessionsBuilder::optional) it counts as absent: the page is
+//! served without a `Session`. A rejection clears no cookie, because a late one would delete the
+//! cookie that a parallel renewal, sign-in or step-up has just set; the exception is a top-level
+//! navigation (`Sec-Fetch-Mode: navigate`) whose session is idle, at its absolute end or signed out.
+//!
+//! After a change of the cookie's name, path or domain, pass the old one to
+//! [`former`](crate::SessionCookie::former): it is still accepted, and cleared when the new one is
+//! set. A cookie whose old path nobody knows any more cannot be cleared. It is skipped beside a good
+//! one of the same subject, and after its token has expired.
 //!
 //! # CORS
 //!

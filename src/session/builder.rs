@@ -55,7 +55,7 @@ impl SessionBuilder {
             }
         };
         let renewable = token.is_renewable();
-        let session = Session::new(Arc::new(token), TokenOrigin::Header, None);
+        let session = Session::new(Arc::new(token), TokenOrigin::Header, None, false);
         if !renewable {
             session.forbid_renewal();
         }

@@ -16,6 +16,7 @@ use crate::{
     },
     time::Timestamp,
     token::{Purpose, VerifiedToken},
+    transport::SessionCookie,
 };
 
 /// The policies, the clock and the store with which layers and lifecycle enforce sessions.
@@ -27,6 +28,8 @@ pub(crate) struct Enforcement {
     /// The same store, where it also keeps records of sessions.
     lifecycle_store: Option<Arc<dyn LifecycleStore>>,
     pub(crate) audit_queue: Option<AuditQueue>,
+    /// The session cookie, if one of the transports reads it.
+    pub(crate) cookie: Option<SessionCookie>,
     /// The store returns it once, when the layers are built.
     revocations: Option<Arc<Revocations>>,
     account_policies: Option<Arc<AccountPolicies>>,
@@ -146,6 +149,7 @@ impl Enforcement {
             store: None,
             lifecycle_store: None,
             audit_queue: None,
+            cookie: None,
             revocations: None,
             account_policies: None,
         }
@@ -165,6 +169,11 @@ impl Enforcement {
 
     pub(crate) fn with_audit_queue(mut self, audit_queue: AuditQueue) -> Self {
         self.audit_queue = Some(audit_queue);
+        self
+    }
+
+    pub(crate) fn with_cookie(mut self, cookie: Option<SessionCookie>) -> Self {
+        self.cookie = cookie;
         self
     }
 

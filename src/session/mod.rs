@@ -2,6 +2,7 @@
 
 mod audit;
 mod builder;
+mod ended_cookie;
 mod enforcement;
 mod rejected;
 mod sign_out;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::builder::SessionBuilder;
 pub(crate) use self::{
+    ended_cookie::may_clear_cookie,
     enforcement::{Enforcement, SessionCheck, StoreAnswer},
     rejected::{Rejected, trace_rejection},
 };
@@ -44,6 +46,8 @@ pub struct Session(Arc<Inner>);
 struct Inner {
     token: Arc<VerifiedToken>,
     origin: TokenOrigin,
+    /// Whether the request passes without it, should it be refused.
+    is_optional: bool,
     /// When the request arrived, in milliseconds; 0 until a layer has read its clock.
     now: AtomicU64,
     class: AtomicU8,
@@ -63,10 +67,12 @@ impl Session {
         token: Arc<VerifiedToken>,
         origin: TokenOrigin,
         authenticated_by: Option<Arc<Enforcement>>,
+        is_optional: bool,
     ) -> Self {
         Self(Arc::new(Inner {
             token,
             origin,
+            is_optional,
             now: AtomicU64::new(0),
             class: AtomicU8::new(UNCLASSED),
             last_activity: AtomicU64::new(0),

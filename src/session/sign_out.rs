@@ -7,6 +7,7 @@ use crate::{
     maybe_ready::{LIFECYCLE_TIME_LIMIT, MaybeReady, within},
     rejection::{Rejection, RejectionKind},
     time::Timestamp,
+    token::VerifiedToken,
 };
 
 impl Session {
@@ -27,7 +28,11 @@ impl Enforcement {
     /// Signs `session` out: writes the tombstone and the audit event, and prevents its renewal.
     pub(crate) async fn sign_out(&self, session: &Session) -> Result<(), Rejection> {
         session.forbid_renewal();
-        let token = session.token();
+        self.sign_out_by_token(session.token()).await
+    }
+
+    /// As [`sign_out`](Self::sign_out), for the session of `token`, which may have expired.
+    pub(crate) async fn sign_out_by_token(&self, token: &VerifiedToken) -> Result<(), Rejection> {
         let (key, until) = (token.session_key(), self.latest_end(token));
         self.revoke(key, until, self.audit(token, AuditEvent::SessionEnded, self.clock.now())).await
     }

@@ -12,8 +12,10 @@ use crate::{
     maybe_ready::{LIFECYCLE_TIME_LIMIT, within},
     policy::TimeoutOverrides,
     rejection::Rejection,
+    request_class::RequestHead,
     session::Session,
     store::{ActiveUser, Exempt, ListQuery, Page, SessionRecord},
+    transport::SetCookie,
 };
 
 /// Sign-in and sign-out.
@@ -62,6 +64,45 @@ impl SlidingSessions {
     /// `store_unavailable`, a 503. The session is still active then.
     pub async fn sign_out(&self, session: &Session) -> Result<(), Rejection> {
         self.hub.lifecycle.enforcement.sign_out(session).await
+    }
+
+    /// Signs out the sessions whose tokens a request presents, for the handler of a sign-out route
+    /// that is [`Public`](crate::RequestClass::Public). Returns what clears the session cookie, the
+    /// mirror cookie and their former ones, as far as the request carries them: a form of another site
+    /// carries none of them and signs nobody out.
+    ///
+    /// An authentic token may have expired. Without any token, and with cookies that are not
+    /// authentic, there is nothing to sign out.
+    ///
+    /// ```
+    /// # #[cfg(feature = "axum")]
+    /// # mod with_axum {
+    /// use axum::{extract::{Request, State}, http::StatusCode};
+    /// use tower_sliding_session::{
+    ///     Rejection, SlidingSessions, request_class::RequestHead, transport::SetCookie,
+    /// };
+    ///
+    /// async fn sign_out(
+    ///     State(sessions): State<SlidingSessions>,
+    ///     request: Request,
+    /// ) -> Result<(SetCookie, StatusCode), Rejection> {
+    ///     let cleared = sessions.sign_out_request(RequestHead::new(&request)).await?;
+    ///     Ok((cleared, StatusCode::NO_CONTENT))
+    /// }
+    /// # pub fn route() -> axum::Router<SlidingSessions> {
+    /// #     axum::Router::new().route("/sign-out", axum::routing::post(sign_out))
+    /// # }
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `invalid_token` if a header presents a token that does not verify; `store_unavailable`, a 503.
+    /// The response then clears no cookie, and the sessions may still be active.
+    pub async fn sign_out_request(&self, head: RequestHead<'_>) -> Result<SetCookie, Rejection> {
+        for token in self.hub.authenticate.settings.authentic_tokens(head)? {
+            self.hub.lifecycle.enforcement.sign_out_by_token(&token).await?;
+        }
+        Ok(self.hub.delivery.clear_carried(head.headers()))
     }
 
     /// Revokes all sessions of `scope` but `exempt`; returns how many were active, as far as the

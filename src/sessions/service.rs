@@ -92,6 +92,10 @@ where
                     RenewalContext::new(session, &mut request, is_conditional, &renew.settings);
                 ResponseFuture::straight(self.inner.call(request), entry, Some(renewal), exposed)
             }
+            Check::Rejected(rejection) if session.counts_as_absent(&rejection) => {
+                request.extensions_mut().remove::<Session>();
+                ResponseFuture::straight(self.inner.call(request), None, None, exposed)
+            }
             Check::Rejected(rejection) => {
                 let response = activity.settings.reject(rejection, &request);
                 let answer = activity::ResponseFuture::answer(response);

@@ -28,6 +28,23 @@ impl Bearer {
 /// The scheme, in any case (RFC 9110 section 11.1).
 const SCHEME: &[u8] = b"bearer";
 
+/// The credentials after the scheme `Bearer`, empty if there are none; `None` if `value` has another
+/// scheme.
+#[inline]
+pub(super) fn after_scheme(value: &[u8]) -> Option<&[u8]> {
+    match value.split_at_checked(SCHEME.len())? {
+        // The usual spelling is compared first: it is cheaper.
+        (scheme, rest) if scheme == b"Bearer" || scheme.eq_ignore_ascii_case(SCHEME) => {
+            match rest {
+                [] => Some(rest),
+                [b' ', rest @ ..] => Some(rest.trim_ascii()),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
 impl Transport for Bearer {
     #[inline]
     fn read<'a>(&self, head: RequestHead<'a>) -> PresentedToken<'a> {
@@ -38,17 +55,7 @@ impl Transport for Bearer {
                 return PresentedToken::Unreadable(InvalidTokenReason::SeveralTokens);
             }
         };
-        match value.split_at_checked(SCHEME.len()) {
-            // The usual spelling is compared first: it is cheaper.
-            Some((scheme, rest)) if scheme == b"Bearer" || scheme.eq_ignore_ascii_case(SCHEME) => {
-                match rest {
-                    [] => PresentedToken::Unreadable(InvalidTokenReason::NoToken),
-                    [b' ', rest @ ..] => PresentedToken::from_bytes(rest.trim_ascii()),
-                    _ => PresentedToken::None,
-                }
-            }
-            _ => PresentedToken::None,
-        }
+        after_scheme(value).map_or(PresentedToken::None, PresentedToken::from_bytes)
     }
 
     fn mark_sensitive(&self, headers: &mut HeaderMap) {

@@ -1,15 +1,18 @@
-//! A header whose whole value is the token.
+//! A header whose value is the token.
 
 use http::{HeaderMap, HeaderName};
 
-use super::transport::{PresentedToken, Transport, mark_sensitive};
+use super::{
+    bearer::after_scheme,
+    transport::{PresentedToken, Transport, mark_sensitive},
+};
 use crate::{
     rejection::InvalidTokenReason,
     request_class::{HeaderOccurrence, RequestHead},
 };
 
-/// A request header whose whole value is the token. An empty value and a repeated header are
-/// `invalid_token`.
+/// A request header whose value is the token, with or without `Bearer ` before it. An empty value and
+/// a repeated header are `invalid_token`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeaderToken {
     name: HeaderName,
@@ -27,7 +30,10 @@ impl Transport for HeaderToken {
     fn read<'a>(&self, head: RequestHead<'a>) -> PresentedToken<'a> {
         match head.header(&self.name) {
             HeaderOccurrence::Absent => PresentedToken::None,
-            HeaderOccurrence::Once(value) => PresentedToken::from_bytes(value.as_bytes()),
+            HeaderOccurrence::Once(value) => {
+                let value = value.as_bytes();
+                PresentedToken::from_bytes(after_scheme(value).unwrap_or(value))
+            }
             HeaderOccurrence::Repeated => {
                 PresentedToken::Unreadable(InvalidTokenReason::SeveralTokens)
             }

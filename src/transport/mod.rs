@@ -1,14 +1,20 @@
 //! Transports: where a request's token is read, and how its successor is delivered.
 //!
 //! - `transport`: the trait [`Transport`], which you can implement
-//! - `bearer`, `header_token`, `cookie`: its implementations
+//! - `bearer`, `header_token`, `cookie_transport`: its implementations
+//! - `cookie`: the settings of the session cookie; `cookie_header`, `set_cookie`, `cookie_error`: what
+//!   it reads, writes and refuses; `several_tokens`: several cookies of its name
 //! - `transports`: several of them
 //! - `token_delivery`: the response header or cookie of a successor
 
 mod bearer;
 mod cookie;
+mod cookie_error;
+mod cookie_header;
+mod cookie_transport;
 mod header_token;
 mod set_cookie;
+mod several_tokens;
 mod token_delivery;
 mod token_in_body;
 #[expect(clippy::module_inception, reason = "the file holds the trait of this name")]
@@ -17,16 +23,21 @@ mod transports;
 
 pub use self::{
     bearer::Bearer,
-    cookie::{CookieError, CookieErrorKind, SessionCookie},
+    cookie::{SameSite, SessionCookie},
+    cookie_error::{CookieError, CookieErrorKind},
     header_token::HeaderToken,
     set_cookie::SetCookie,
+    several_tokens::SeveralTokens,
     token_delivery::{RENEWED_TOKEN, TokenDelivery},
     token_in_body::TokenInBody,
     transport::{PresentedToken, TokenOrigin, Transport, mark_sensitive},
     transports::Transports,
 };
 
-pub(crate) use self::{cookie::is_token_byte, token_delivery::CarrierLimits, transport::MAX_TOKEN};
+pub(crate) use self::{
+    cookie::is_token_byte, token_delivery::CarrierLimits, transport::MAX_TOKEN,
+    transports::Presented,
+};
 
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use http::{
 
 use super::*;
 use crate::{
-    rejection::InvalidTokenReason::{self, NoToken, SeveralTokens},
+    rejection::InvalidTokenReason::{self, NoToken},
     request_class::{RequestHead, RequestHeaders},
 };
 
@@ -28,41 +28,45 @@ fn transports() -> Transports {
         .with(HeaderToken::new(HeaderName::from_static("x-token")))
 }
 
-type Presented<'a> = Result<Option<(&'a [u8], TokenOrigin)>, InvalidTokenReason>;
-
 /// What the transports find, whether or not the headers were looked through before.
 fn presented(request: &Request<()>) -> Presented<'_> {
     let found = RequestHeaders::new(request.headers());
-    let presented = transports().read(RequestHead::with_headers(request, &found));
-    assert_eq!(presented, transports().read(RequestHead::new(request)));
+    let presented = transports().read(RequestHead::with_headers(request, &found), 0);
+    assert_eq!(presented, transports().read(RequestHead::new(request), 0));
     presented
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "the type that a transport returns")]
 const fn one(token: &[u8], origin: TokenOrigin) -> Presented<'_> {
-    Ok(Some((token, origin)))
+    Presented::One(token, origin)
+}
+
+const fn unreadable(reason: InvalidTokenReason, origin: TokenOrigin) -> Presented<'static> {
+    Presented::Unreadable(reason, origin)
 }
 
 #[test]
 fn the_first_transport_that_finds_something_decides() {
     use TokenOrigin::{Cookie, Header};
     let x_token = HeaderName::from_static("x-token");
-    let cases: [(&[(HeaderName, &'static str)], Presented<'_>); 15] = [
-        (&[], Ok(None)),
-        (&[(AUTHORIZATION, "Basic abc")], Ok(None)),
-        (&[(AUTHORIZATION, "Bearerabc")], Ok(None)),
+    let two = unreadable(InvalidTokenReason::SeveralTokens, Header);
+    let cases: [(&[(HeaderName, &'static str)], Presented<'_>); 17] = [
+        (&[], Presented::None),
+        (&[(AUTHORIZATION, "Basic abc")], Presented::None),
+        (&[(AUTHORIZATION, "Bearerabc")], Presented::None),
         (&[(AUTHORIZATION, "Bearer abc")], one(b"abc", Header)),
         (&[(AUTHORIZATION, "bEARER   abc ")], one(b"abc", Header)),
-        (&[(AUTHORIZATION, "Bearer")], Err(NoToken)),
-        (&[(AUTHORIZATION, "Bearer  ")], Err(NoToken)),
-        (&[(AUTHORIZATION, "Bearer a"), (AUTHORIZATION, "Bearer a")], Err(SeveralTokens)),
+        (&[(AUTHORIZATION, "Bearer")], unreadable(NoToken, Header)),
+        (&[(AUTHORIZATION, "Bearer  ")], unreadable(NoToken, Header)),
+        (&[(AUTHORIZATION, "Bearer a"), (AUTHORIZATION, "Bearer a")], two),
         (&[(COOKIE, "a=b; __Host-session=abc; c=d")], one(b"abc", Cookie)),
-        (&[(COOKIE, "__Host-session=")], Err(NoToken)),
-        (&[(COOKIE, "__Host-session=a; __Host-session=b")], Err(SeveralTokens)),
+        (&[(COOKIE, "__Host-session=")], unreadable(NoToken, Cookie)),
+        (&[(COOKIE, "__Host-session=a; __Host-session=a")], one(b"a", Cookie)),
         (&[(AUTHORIZATION, "Bearer a"), (COOKIE, "__Host-session=b")], one(b"a", Header)),
         (&[(x_token.clone(), "abc")], one(b"abc", Header)),
-        (&[(x_token.clone(), "")], Err(NoToken)),
-        (&[(x_token.clone(), "a"), (x_token, "b")], Err(SeveralTokens)),
+        (&[(x_token.clone(), "")], unreadable(NoToken, Header)),
+        (&[(x_token.clone(), "Bearer abc")], one(b"abc", Header)),
+        (&[(x_token.clone(), "Bearer")], unreadable(NoToken, Header)),
+        (&[(x_token.clone(), "a"), (x_token, "b")], two),
     ];
     for (list, expected) in cases {
         assert_eq!(presented(&request(list)), expected, "{list:?}");
@@ -72,7 +76,10 @@ fn the_first_transport_that_finds_something_decides() {
 #[test]
 fn several_cookie_headers_are_read_as_one() {
     let split = request(&[(COOKIE, "__Host-session=a"), (COOKIE, "__Host-session=b")]);
-    assert_eq!(presented(&split), Err(SeveralTokens));
+    let Presented::Several(several, TokenOrigin::Cookie) = presented(&split) else {
+        panic!("two tokens");
+    };
+    assert_eq!(several.as_slice(), [b"a", b"b"]);
     let once = request(&[(COOKIE, "x=y"), (COOKIE, "__Host-session=b")]);
     assert_eq!(presented(&once), one(b"b", TokenOrigin::Cookie));
 }
@@ -167,4 +174,36 @@ fn a_token_adds_no_attribute_and_no_cookie() {
     for token in ["a.b.c", "a-b_c~d+e/f=="] {
         assert!(cookie.set(token, MINUTE).is_ok(), "{token}");
     }
+}
+
+#[test]
+fn p34_four_different_cookies_are_looked_at() {
+    let text = "__Host-session=1; __Host-session=1; __Host-session=; __Host-session=2; \
+                __Host-session=3; __Host-session=4; __Host-session=5";
+    let request = request(&[(COOKIE, text)]);
+    let Presented::Several(several, _) = presented(&request) else { panic!("several tokens") };
+    assert_eq!(several.as_slice(), [b"1", b"2", b"3", b"4"]);
+}
+
+#[test]
+fn p10_debug_shows_no_token_of_several_cookies() {
+    let request = request(&[(COOKIE, "__Host-session=secret; __Host-session=x")]);
+    let shown = format!("{:?}", presented(&request));
+    assert!(shown.contains("SeveralTokens") && !shown.contains("secret"), "{shown}");
+    assert!(!shown.contains("115"), "{shown}");
+}
+
+#[test]
+fn a_domain_that_no_browser_accepts_is_an_error() {
+    let cookie = || SessionCookie::named("session", "/").expect("a cookie");
+    for domain in ["", ".", "a..b", "a b", "a;b", "a/b", "é.com", "a.com; Secure", "a.com:80"] {
+        let error = cookie().domain(domain).expect_err(domain);
+        assert_eq!(error.kind(), CookieErrorKind::Domain, "{domain}");
+    }
+    for domain in ["example.com", ".example.com", "localhost", "a-b.example"] {
+        assert!(cookie().domain(domain).is_ok(), "{domain}");
+    }
+    let error = SessionCookie::new().domain("example.com").expect_err("__Host-");
+    assert_eq!(error.kind(), CookieErrorKind::HostDomain);
+    assert!(SessionCookie::new().dangerous_insecure().domain("example.com").is_ok());
 }

@@ -9,6 +9,7 @@ use http::{
 
 use super::{
     cookie::SessionCookie,
+    set_cookie::SetCookie,
     transport::{MAX_TOKEN, TokenOrigin},
     transports::Transports,
 };
@@ -35,6 +36,10 @@ struct CookieCarrier {
 impl CookieCarrier {
     fn new(cookie: SessionCookie) -> Self {
         Self { longest_token: cookie.longest_token().min(MAX_TOKEN), cookie }
+    }
+
+    fn write(&self, headers: &mut HeaderMap, token: &str, life: Duration) {
+        SetCookie::trusted(&self.cookie, token, life).append_to(headers);
     }
 }
 
@@ -75,6 +80,14 @@ impl TokenDelivery {
     #[must_use]
     pub const fn header_name(&self) -> &HeaderName {
         &self.header
+    }
+
+    /// The `Set-Cookie` values that delete the session cookie, the mirror cookie and their former
+    /// ones, as far as a request with `headers` carries them.
+    pub(crate) fn clear_carried(&self, headers: &HeaderMap) -> SetCookie {
+        let carriers = [&self.cookie, &self.mirror].into_iter().flatten();
+        let cleared = carriers.flat_map(|carrier| carrier.cookie.clear_carried(headers));
+        SetCookie::from_values(cleared.collect())
     }
 
     /// Whether the successor of a token with this origin can be delivered.
@@ -122,7 +135,7 @@ impl TokenDelivery {
             TokenOrigin::Header => {
                 match &self.mirror {
                     Some(mirror) if token.len() <= mirror.longest_token => {
-                        headers.append(SET_COOKIE, mirror.cookie.set_trusted(&token, life));
+                        mirror.write(headers, &token, life);
                     }
                     Some(_) => tracing::warn!("the renewed token is too long for `mirror_cookie`"),
                     None => {}
@@ -133,7 +146,7 @@ impl TokenDelivery {
             }
             TokenOrigin::Cookie => {
                 if let Some(carrier) = &self.cookie {
-                    headers.append(SET_COOKIE, carrier.cookie.set_trusted(&token, life));
+                    carrier.write(headers, &token, life);
                 }
             }
         }

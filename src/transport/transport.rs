@@ -4,6 +4,7 @@ use std::fmt;
 
 use http::{HeaderMap, HeaderName};
 
+use super::{cookie::SessionCookie, several_tokens::SeveralTokens};
 use crate::{rejection::InvalidTokenReason, request_class::RequestHead};
 
 /// The longest token that is verified, in bytes. No longer one is minted.
@@ -64,6 +65,12 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     fn origin(&self) -> TokenOrigin {
         TokenOrigin::Header
     }
+
+    /// The session cookie, if the token came in it: a sign-out clears it, and so does the rejection of
+    /// a top-level navigation whose session has ended. By default none.
+    fn cookie(&self) -> Option<&SessionCookie> {
+        None
+    }
 }
 
 /// What a transport finds in the head of a request.
@@ -74,6 +81,8 @@ pub enum PresentedToken<'a> {
     None,
     /// One token, not verified yet.
     One(&'a [u8]),
+    /// Several, in cookies of one name: those that do not verify are skipped.
+    Several(SeveralTokens<'a>),
     /// Something that cannot be one token: the request is rejected with `invalid_token`.
     Unreadable(InvalidTokenReason),
 }

@@ -4,8 +4,12 @@ use std::{any::Any, fmt, sync::Arc};
 
 use http::HeaderMap;
 
-use super::bearer::Bearer;
-use super::transport::{PresentedToken, TokenOrigin, Transport};
+use super::{
+    bearer::Bearer,
+    cookie::SessionCookie,
+    several_tokens::SeveralTokens,
+    transport::{PresentedToken, TokenOrigin, Transport},
+};
 use crate::{rejection::InvalidTokenReason, request_class::RequestHead};
 
 /// Transports in the order in which they are asked. The first one that finds something decides.
@@ -45,6 +49,15 @@ impl Entry {
     }
 }
 
+/// What the transports find in the head of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Presented<'a> {
+    None,
+    One(&'a [u8], TokenOrigin),
+    Several(SeveralTokens<'a>, TokenOrigin),
+    Unreadable(InvalidTokenReason, TokenOrigin),
+}
+
 impl Transports {
     /// No transport: no request presents a token.
     pub const fn new() -> Self {
@@ -67,27 +80,35 @@ impl Transports {
         self.list.iter().filter(|entry| entry.transport().origin() == origin).count()
     }
 
-    /// Reads the token with the first transport that finds something; `None` if none does.
-    ///
-    /// # Errors
-    /// Why what it finds cannot be one token.
+    /// Reads the token with the first transport that finds something, after `skipped` transports.
     #[inline]
-    pub(crate) fn read<'a>(
-        &self,
-        head: RequestHead<'a>,
-    ) -> Result<Option<(&'a [u8], TokenOrigin)>, InvalidTokenReason> {
-        for entry in &self.list {
+    pub(crate) fn read<'a>(&self, head: RequestHead<'a>, skipped: usize) -> Presented<'a> {
+        for entry in self.list.iter().skip(skipped) {
             let (found, origin) = match entry {
                 Entry::Bearer(bearer) => (bearer.read(head), TokenOrigin::Header),
                 Entry::Other(other) => (other.read(head), other.origin()),
             };
             match found {
                 PresentedToken::None => {}
-                PresentedToken::One(token) => return Ok(Some((token, origin))),
-                PresentedToken::Unreadable(reason) => return Err(reason),
+                PresentedToken::One(token) => return Presented::One(token, origin),
+                PresentedToken::Several(tokens) => return Presented::Several(tokens, origin),
+                PresentedToken::Unreadable(reason) => return Presented::Unreadable(reason, origin),
             }
         }
-        Ok(None)
+        Presented::None
+    }
+
+    /// The number of the first transport that finds something in `head`, after `skipped` transports.
+    #[cold]
+    pub(crate) fn finder(&self, head: RequestHead<'_>, skipped: usize) -> Option<usize> {
+        let finds = |entry: &Entry| !matches!(entry.transport().read(head), PresentedToken::None);
+        let found = self.list.iter().skip(skipped).position(finds);
+        found.map(|after| skipped + after)
+    }
+
+    /// The session cookie, if one of the transports reads it.
+    pub(crate) fn cookie(&self) -> Option<&SessionCookie> {
+        self.list.iter().find_map(|entry| entry.transport().cookie())
     }
 
     /// Marks the headers that carry tokens as sensitive.

@@ -30,6 +30,10 @@ const MAX_TOKEN: usize = 8 * 1024;
 /// What every browser keeps of a cookie, in bytes.
 const MAX_COOKIE: usize = 4096;
 
+fn mirror(path: &str) -> SessionCookie {
+    SessionCookie::named("mirror", path).expect("a cookie")
+}
+
 /// Claims whose JSON grows by one byte with each of `length`.
 fn fill(length: usize) -> Value {
     json!({ "fill": "x".repeat(length) })
@@ -91,7 +95,7 @@ async fn a_sign_in_whose_token_is_too_long_is_an_error_and_begins_no_session() {
         (TestStack::with(patient(), SlidingSessionsBuilder::refresh_tokens), MAX_TOKEN),
         (TestStack::with(patient(), with_cookie), MAX_COOKIE),
         (TestStack::with(patient(), |builder| with_cookie(builder.bearer())), MAX_COOKIE),
-        (TestStack::with(patient(), |builder| builder.mirror_cookie("mirror", "/")), MAX_COOKIE),
+        (TestStack::with(patient(), |builder| builder.mirror_cookie(mirror("/"))), MAX_COOKIE),
     ];
     for (stack, limit) in stacks {
         let fits = longest_fill(&stack).await;
@@ -202,7 +206,7 @@ async fn a_refresh_whose_tokens_are_too_long_consumes_nothing() {
 
 #[tokio::test]
 async fn the_mirror_cookie_is_left_out_where_it_is_too_long() {
-    let (stack, length) = filled(|builder| builder.mirror_cookie("mirror", "/"));
+    let (stack, length) = filled(|builder| builder.mirror_cookie(mirror("/")));
     let token = start(&stack, 1).await.expect("the session starts").access_token().to_owned();
     stack.at(HOUR / 2 + MILLI);
     for (claims, mirrored) in [(3500, false), (2000, true)] {

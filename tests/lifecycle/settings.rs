@@ -153,7 +153,7 @@ fn a_setting_that_is_set_twice_is_a_problem() {
         ("bearer", SlidingSessionsBuilder::bearer),
         ("token_header", |it| it.token_header(HeaderName::from_static("x-token"))),
         ("renewed_token_header", |it| it.renewed_token_header(HeaderName::from_static("x-new"))),
-        ("mirror_cookie", |it| it.mirror_cookie("mirror", "/")),
+        ("mirror_cookie", |it| it.mirror_cookie(SessionCookie::new())),
         ("store", |it| it.store(MemoryStore::new())),
         ("lifecycle_store", |it| it.lifecycle_store(MemoryStore::new())),
         ("renewal_limiter", |it| it.renewal_limiter(MemoryLimiter::new())),

@@ -18,7 +18,7 @@ use tower_http::{
     timeout::TimeoutLayer,
     trace::{DefaultOnRequest, DefaultOnResponse, TraceLayer},
 };
-use tower_sliding_session::{Session, layers::ExposeHeadersLayer};
+use tower_sliding_session::{Session, SessionCookie, layers::ExposeHeadersLayer};
 use tracing::Level;
 
 use crate::{
@@ -185,7 +185,8 @@ async fn p10_no_trace_holds_a_token() {
                     .include_headers(true),
             )
     };
-    let stack = stack(|builder| builder.mirror_cookie("mirror", "/").session_expires());
+    let mirror = SessionCookie::named("mirror", "/").expect("a cookie");
+    let stack = stack(|builder| builder.mirror_cookie(mirror).session_expires());
     let caller = caller!(trace(), stack.sessions.layer(), trace() => async |request| {
         let session = Request::extensions(&request).get::<Session>().cloned();
         tracing::info!(?session, "handled");

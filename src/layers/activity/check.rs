@@ -83,7 +83,11 @@ impl ActivitySettings {
     ) -> Response<SessionBody<ResBody>> {
         let protocol = Protocol::from_headers(request.headers());
         let body = self.rejections.as_deref();
-        rejection.into_response(&RejectionFormat { protocol, body })
+        let mut response = rejection.into_response(&RejectionFormat { protocol, body });
+        if let Some(session) = request.extensions().get::<Session>() {
+            session.clear_ended_cookie(&rejection, request.headers(), &mut response);
+        }
+        response
     }
 
     /// The store's answer, or the future of it. A `User` request is a touch, unless the session has
@@ -152,8 +156,10 @@ impl ActivitySettings {
             session.forbid_renewal();
             return Ok(());
         }
-        let now = session.now(&*self.enforcement.clock);
-        rejected.record(session.token(), now, self.enforcement.audit_queue.as_ref());
+        if !session.counts_as_absent(&rejected.rejection) {
+            let now = session.now(&*self.enforcement.clock);
+            rejected.record(session.token(), now, self.enforcement.audit_queue.as_ref());
+        }
         Err(rejected.rejection)
     }
 

@@ -103,6 +103,10 @@ where
                             let entry = settings.entry(&done.session, class, &done.request);
                             State::Inner { future: done.service.call(done.request), entry }
                         }
+                        Err(rejection) if done.session.counts_as_absent(&rejection) => {
+                            done.request.extensions_mut().remove::<Session>();
+                            State::Inner { future: done.service.call(done.request), entry: None }
+                        }
                         Err(rejection) => {
                             let response = done.settings.reject(rejection, &done.request);
                             State::Answer { response: Some(Box::new(response)) }

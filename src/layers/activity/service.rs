@@ -52,12 +52,16 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let Some(session) = request.extensions().get::<Session>() else {
             return ResponseFuture::inner(self.inner.call(request));
         };
         match self.settings.check(session, &request, false) {
             Check::Passed(entry) => ResponseFuture::with_entry(self.inner.call(request), entry),
+            Check::Rejected(rejection) if session.counts_as_absent(&rejection) => {
+                request.extensions_mut().remove::<Session>();
+                ResponseFuture::inner(self.inner.call(request))
+            }
             Check::Rejected(rejection) => {
                 let response = self.settings.reject(rejection, &request);
                 ResponseFuture::answer(response)

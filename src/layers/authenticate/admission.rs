@@ -15,12 +15,13 @@ use super::settings::AuthenticateSettings;
 use crate::{
     body::SessionBody,
     maybe_ready::{REQUEST_TIME_LIMIT, Timed},
-    rejection::{Protocol, Rejection, RejectionFormat, RejectionKind},
+    rejection::{InvalidTokenReason, Protocol, Rejection, RejectionFormat, RejectionKind},
     request_class::{RequestClass, RequestHead, RequestHeaders},
-    session::{Session, SessionCheck, StoreAnswer, trace_rejection},
+    session::{Session, SessionCheck, StoreAnswer, may_clear_cookie, trace_rejection},
     store::StoredSession,
     time::Timestamp,
     token::VerifiedToken,
+    transport::{Presented, TokenOrigin},
 };
 
 /// What a request receives that is not admitted. Rare: the boxes keep every other request small.
@@ -33,12 +34,17 @@ pub(crate) enum Dismissal<B> {
 /// Why a request is not admitted.
 enum Refusal {
     Rejected(Rejection),
+    /// The session of an authentic token has expired.
+    Expired(Rejection, TokenOrigin),
     Asking(ExpiredToken, Timed<StoredSession>),
+    /// It is admitted without this token: a refused cookie where no token is required (P34).
+    Ignored,
 }
 
 /// A token whose own deadlines have passed.
 struct ExpiredToken {
     token: Arc<VerifiedToken>,
+    origin: TokenOrigin,
     now: Timestamp,
 }
 
@@ -47,6 +53,7 @@ pub(crate) struct Asking {
     expired: ExpiredToken,
     answer: Timed<StoredSession>,
     protocol: Protocol,
+    may_clear_cookie: bool,
     settings: Arc<AuthenticateSettings>,
 }
 
@@ -57,34 +64,53 @@ impl Asking {
     ) -> Poll<Response<SessionBody<B>>> {
         let answer = ready!(Pin::new(&mut self.answer).poll(cx));
         let rejection = self.settings.reject_expired(&self.expired, answer.into());
-        Poll::Ready(rejection.into_response(&self.settings.format(self.protocol.clone())))
+        let mut response = rejection.into_response(&self.settings.format(self.protocol.clone()));
+        if self.may_clear_cookie {
+            self.settings.enforcement.clear_ended_cookie(&rejection, &mut response);
+        }
+        Poll::Ready(response)
     }
 }
 
 impl AuthenticateSettings {
-    /// The session whose token the request presents, if it presents one.
+    /// The session whose token the request presents after `skipped` transports, if it presents one.
     #[inline(always)]
-    fn authenticate(&self, head: RequestHead<'_>) -> Result<Option<Session>, Refusal> {
-        let (token, origin) = match self.transports.read(head) {
-            Ok(Some(presented)) => presented,
-            Ok(None) if self.optional => return Ok(None),
-            Ok(None) => return Err(reject_unverified(RejectionKind::MissingToken.into())),
-            Err(reason) => return Err(reject_unverified(Rejection::invalid_token(reason))),
+    fn authenticate(
+        &self,
+        head: RequestHead<'_>,
+        skipped: usize,
+    ) -> Result<Option<Session>, Refusal> {
+        let clock = &*self.enforcement.clock;
+        let (token, origin, now) = match self.transports.read(head, skipped) {
+            Presented::One(token, origin) => {
+                let now = clock.now();
+                match self.verifier.verify(token, now) {
+                    Ok(token) => (token, origin, now),
+                    Err(invalid) => return Err(self.refuse(invalid.reason(), origin)),
+                }
+            }
+            Presented::Several(tokens, origin) => {
+                let now = clock.now();
+                match self.choose(&tokens, now) {
+                    Ok(token) => (token, origin, now),
+                    Err(reason) => return Err(self.refuse(reason, origin)),
+                }
+            }
+            Presented::Unreadable(reason, origin) => return Err(self.refuse(reason, origin)),
+            Presented::None if self.optional => return Ok(None),
+            Presented::None => return Err(reject_unverified(RejectionKind::MissingToken.into())),
         };
-        let now = self.enforcement.clock.now();
-        let token = self
-            .verifier
-            .verify(token, now)
-            .map_err(|invalid| reject_unverified(Rejection::invalid_token(invalid.reason())))?;
         let check = SessionCheck::new(&token, StoreAnswer::NotAsked, now);
         match self.enforcement.enforce(&check) {
             Ok(_) => {
-                let session = Session::new(token, origin, Some(Arc::clone(&self.enforcement)));
+                let enforcement = Some(Arc::clone(&self.enforcement));
+                let session = Session::new(token, origin, enforcement, self.may_ignore(origin));
                 session.set_now(now);
                 Ok(Some(session))
             }
+            Err(_) if self.may_ignore(origin) => Err(Refusal::Ignored),
             Err(rejected) if rejected.rejection.kind().is_expiry() => {
-                Err(self.ask(ExpiredToken { token, now }))
+                Err(self.ask(ExpiredToken { token, origin, now }))
             }
             Err(rejected) => {
                 rejected.record(&token, now, self.enforcement.audit_queue.as_ref());
@@ -93,13 +119,47 @@ impl AuthenticateSettings {
         }
     }
 
+    /// The session of the first transport whose token does not count as absent.
+    #[cold]
+    fn authenticate_without_ignored(
+        &self,
+        head: RequestHead<'_>,
+    ) -> Result<Option<Session>, Refusal> {
+        let mut skipped = 0;
+        while let Some(ignored) = self.transports.finder(head, skipped) {
+            skipped = ignored + 1;
+            match self.authenticate(head, skipped) {
+                Err(Refusal::Ignored) => {}
+                authenticated => return authenticated,
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a token with this origin counts as absent if it is refused.
+    fn may_ignore(&self, origin: TokenOrigin) -> bool {
+        self.optional && origin == TokenOrigin::Cookie
+    }
+
+    #[cold]
+    fn refuse(&self, reason: InvalidTokenReason, origin: TokenOrigin) -> Refusal {
+        if self.may_ignore(origin) {
+            return Refusal::Ignored;
+        }
+        reject_unverified(Rejection::invalid_token(reason))
+    }
+
     /// Asks the store, if there is one, whether the session of an expired token ended earlier.
     fn ask(&self, expired: ExpiredToken) -> Refusal {
         let Some(store) = self.enforcement.store() else {
-            return Refusal::Rejected(self.reject_expired(&expired, StoreAnswer::Failed));
+            let rejection = self.reject_expired(&expired, StoreAnswer::Failed);
+            return Refusal::Expired(rejection, expired.origin);
         };
         match store.get(expired.token.session_key()).try_ready() {
-            Ok(answer) => Refusal::Rejected(self.reject_expired(&expired, answer.into())),
+            Ok(answer) => {
+                let rejection = self.reject_expired(&expired, answer.into());
+                Refusal::Expired(rejection, expired.origin)
+            }
             Err(pending) => {
                 let answer = Timed::new(pending, &*self.enforcement.clock, REQUEST_TIME_LIMIT);
                 Refusal::Asking(expired, answer)
@@ -108,7 +168,7 @@ impl AuthenticateSettings {
     }
 
     fn reject_expired(&self, expired: &ExpiredToken, answer: StoreAnswer) -> Rejection {
-        let ExpiredToken { token, now } = expired;
+        let ExpiredToken { token, now, .. } = expired;
         match self.enforcement.enforce(&SessionCheck::new(token, answer, *now)) {
             Err(rejected) => {
                 rejected.record(token, *now, self.enforcement.audit_queue.as_ref());
@@ -148,7 +208,12 @@ impl AuthenticateSettings {
             *response.status_mut() = StatusCode::NO_CONTENT;
             return Err(Dismissal::Response(Box::new(response)));
         }
-        match self.authenticate(RequestHead::with_headers(request, request_headers)) {
+        let head = RequestHead::with_headers(request, request_headers);
+        let authenticated = match self.authenticate(head, 0) {
+            Err(Refusal::Ignored) => self.authenticate_without_ignored(head),
+            authenticated => authenticated,
+        };
+        match authenticated {
             Ok(session) => {
                 if let Some(session) = &session {
                     tracing::trace!("request authenticated");
@@ -173,10 +238,25 @@ impl AuthenticateSettings {
                 let response = rejection.into_response(&self.format(protocol));
                 Dismissal::Response(Box::new(response))
             }
-            Refusal::Asking(expired, answer) => {
-                let settings = Arc::clone(self);
-                Dismissal::Asking(Box::new(Asking { expired, answer, protocol, settings }))
+            Refusal::Expired(rejection, origin) => {
+                let mut response = rejection.into_response(&self.format(protocol));
+                if may_clear_cookie(origin, headers) {
+                    self.enforcement.clear_ended_cookie(&rejection, &mut response);
+                }
+                Dismissal::Response(Box::new(response))
             }
+            Refusal::Asking(expired, answer) => {
+                let may_clear_cookie = may_clear_cookie(expired.origin, headers);
+                let settings = Arc::clone(self);
+                Dismissal::Asking(Box::new(Asking {
+                    expired,
+                    answer,
+                    protocol,
+                    may_clear_cookie,
+                    settings,
+                }))
+            }
+            Refusal::Ignored => unreachable!("it is no refusal"),
         }
     }
 

@@ -72,7 +72,12 @@ impl AuthenticateLayer {
 
     /// Where tokens are read: one transport, or several in this order. Default: [`Bearer`].
     pub fn transports(self, transports: impl Into<Transports>) -> Self {
-        self.with(|settings| settings.transports = transports.into())
+        self.with(|settings| {
+            settings.transports = transports.into();
+            let cookie = settings.transports.cookie().cloned();
+            let enforcement = Enforcement::clone(&settings.enforcement).with_cookie(cookie);
+            settings.enforcement = Arc::new(enforcement);
+        })
     }
 
     /// The store to ask why a session ended, where its token has expired. Default: none.
@@ -110,7 +115,8 @@ impl AuthenticateLayer {
         })
     }
 
-    /// Passes requests without a token on, without a `Session`. An invalid token is rejected.
+    /// Passes requests without a token on, without a `Session`. A token in a cookie that is invalid,
+    /// expired or revoked counts as none, also for the layers inside; one in a header is rejected.
     pub fn optional(self) -> Self {
         self.with(|settings| settings.optional = true)
     }

@@ -5,5 +5,7 @@ mod future;
 mod layer;
 mod service;
 mod settings;
+mod several;
+mod sign_out;
 
 pub use self::{future::ResponseFuture, layer::AuthenticateLayer, service::AuthenticateService};

@@ -12,7 +12,7 @@ use crate::{
     session::Enforcement,
     sessions::{Hub, SlidingSessions},
     store::{LifecycleStore, MemoryLimiter, MemoryStore, SessionStore, StoreLog},
-    transport::{Bearer, SessionCookie},
+    transport::Bearer,
 };
 
 impl SlidingSessionsBuilder {
@@ -29,12 +29,6 @@ impl SlidingSessionsBuilder {
             problems.extend(rule_problems);
             None
         });
-        if let Some((name, path)) = self.mirror_cookie.take() {
-            match SessionCookie::named(name, path) {
-                Ok(cookie) => self.delivery = self.delivery.mirror_cookie(cookie),
-                Err(error) => problems.push(format!("mirror_cookie: {error}")),
-            }
-        }
         if !problems.is_empty() {
             return Err(BuildError::new(problems));
         }
@@ -114,7 +108,8 @@ impl SlidingSessionsBuilder {
         let enforcement = Enforcement::new(Arc::clone(&profiles), Arc::clone(&self.clock))
             .with_store(Arc::clone(&store))
             .with_lifecycle_store(lifecycle_store)
-            .with_audit_queue(audit_queue.clone());
+            .with_audit_queue(audit_queue.clone())
+            .with_cookie(self.transports.cookie().cloned());
         let enforcement = Arc::new(enforcement);
         if self.transports.is_empty() {
             self.transports = Bearer::new().into();

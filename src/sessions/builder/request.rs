@@ -108,9 +108,9 @@ impl SlidingSessionsBuilder {
         self.once("renewed_token_header")
     }
 
-    /// Also sets a cookie to a token that is renewed in the header.
-    pub fn mirror_cookie(mut self, name: impl Into<String>, path: impl Into<String>) -> Self {
-        self.mirror_cookie = Some((name.into(), path.into()));
+    /// Also sets `cookie` to a token that is renewed in the header. No transport reads it.
+    pub fn mirror_cookie(mut self, cookie: SessionCookie) -> Self {
+        self.delivery = self.delivery.mirror_cookie(cookie);
         self.once("mirror_cookie")
     }
 
@@ -165,7 +165,9 @@ impl SlidingSessionsBuilder {
         self.once("rejections")
     }
 
-    /// Lets a request without a token pass, without a `Session`. An invalid token is still rejected.
+    /// Lets a request without a token pass, without a `Session`. A token in a cookie that is invalid,
+    /// expired or revoked counts as none: a browser sends a stale cookie with every request. One in a
+    /// header is still rejected.
     pub fn optional(mut self) -> Self {
         self.optional = true;
         self.once("optional")

@@ -41,8 +41,6 @@ pub struct SlidingSessionsBuilder {
     pub(super) token_headers: Vec<HeaderName>,
     pub(super) delivery: TokenDelivery,
     pub(super) cookie: Option<SessionCookie>,
-    /// Name and path.
-    pub(super) mirror_cookie: Option<(String, String)>,
     /// For the layers alone.
     pub(super) store: Option<Arc<dyn SessionStore>>,
     /// For the layers and the lifecycle.
@@ -83,7 +81,6 @@ impl SlidingSessionsBuilder {
             token_headers: Vec::new(),
             delivery: TokenDelivery::new(),
             cookie: None,
-            mirror_cookie: None,
             store: None,
             lifecycle_store: None,
             renewal_limiter: None,
