@@ -16,7 +16,9 @@ use crate::extract::Problem;
 /// The largest body, in bytes.
 const MAX_BYTES: usize = 16 * 1024;
 
-/// A body that is valid JSON of any shape. An empty body counts as `{}`, whatever its content type.
+/// A body that is valid JSON of any shape. Its content type must say so: a form of another site can
+/// send an empty body, or one of another type, with the cookie of a user (the Fetch standard, section
+/// "CORS protocol").
 pub(super) struct JsonBody(Vec<u8>);
 
 impl JsonBody {
@@ -39,13 +41,10 @@ where
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let (head, body) = request.into_parts();
-        let bytes = read(body).await?;
-        if bytes.is_empty() {
-            return Ok(Self(b"{}".to_vec()));
-        }
         if !is_json(&head.headers) {
             return Err(Problem::UNSUPPORTED_MEDIA_TYPE);
         }
+        let bytes = read(body).await?;
         match serde_json::from_slice::<&RawValue>(&bytes) {
             Ok(_) => Ok(Self(bytes)),
             Err(_) => Err(Problem::MALFORMED_BODY),
@@ -53,7 +52,7 @@ where
     }
 }
 
-async fn read(mut body: Body) -> Result<Vec<u8>, Problem> {
+pub(super) async fn read(mut body: Body) -> Result<Vec<u8>, Problem> {
     let mut bytes = Vec::new();
     while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
         let Ok(data) = frame.map_err(|_| Problem::MALFORMED_BODY)?.into_data() else { continue };
@@ -65,13 +64,18 @@ async fn read(mut body: Body) -> Result<Vec<u8>, Problem> {
     Ok(bytes)
 }
 
-/// Whether there is exactly one content type, and it is `application/json` or `application/..+json`.
+/// Whether the content type is `application/json` or `application/..+json`.
 fn is_json(headers: &HeaderMap) -> bool {
-    let mut values = headers.get_all(CONTENT_TYPE).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return false };
-    let Ok(value) = value.to_str() else { return false };
-    let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    essence
-        .strip_prefix("application/")
+    media_type(headers)
+        .as_deref()
+        .and_then(|media_type| media_type.strip_prefix("application/"))
         .is_some_and(|subtype| subtype == "json" || subtype.ends_with("+json"))
+}
+
+/// The only content type, in lower case and without parameters.
+pub(super) fn media_type(headers: &HeaderMap) -> Option<String> {
+    let mut values = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    let essence = value.to_str().ok()?.split(';').next().unwrap_or_default();
+    Some(essence.trim().to_ascii_lowercase())
 }

@@ -3,6 +3,7 @@
 use axum_core::response::{IntoResponse, Response};
 use http::StatusCode;
 
+use super::token_error::TokenError;
 use crate::{extract::Problem, lifecycle::AccountPolicyError, rejection::Rejection};
 
 /// An error of a route, as a response.
@@ -10,6 +11,7 @@ pub(super) enum Failure {
     Rejection(Rejection),
     AccountPolicy(AccountPolicyError),
     Problem(Problem),
+    Token(TokenError),
 }
 
 /// The errors that only the routes respond with.
@@ -30,7 +32,7 @@ impl Problem {
     pub(super) const UNSUPPORTED_MEDIA_TYPE: Self = Self::new(
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
         "unsupported_media_type",
-        "The content type must be application/json.",
+        "The content type is not supported.",
     );
 }
 
@@ -40,6 +42,7 @@ impl IntoResponse for Failure {
             Self::Rejection(rejection) => IntoResponse::into_response(rejection),
             Self::AccountPolicy(error) => error.into_response(),
             Self::Problem(problem) => problem.into_response(),
+            Self::Token(error) => error.into_response(),
         }
     }
 }
@@ -53,6 +56,12 @@ impl From<Rejection> for Failure {
 impl From<AccountPolicyError> for Failure {
     fn from(error: AccountPolicyError) -> Self {
         Self::AccountPolicy(error)
+    }
+}
+
+impl From<TokenError> for Failure {
+    fn from(error: TokenError) -> Self {
+        Self::Token(error)
     }
 }
 

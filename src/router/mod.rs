@@ -7,9 +7,11 @@ mod failure;
 mod list_request;
 mod log_category;
 mod refresh;
+mod refresh_request;
 mod revoke_sessions;
 mod security;
 mod sessions;
+mod token_error;
 
 use axum::{
     Router,
@@ -32,20 +34,21 @@ impl SlidingSessions {
     ///
     /// | route | request | response |
     /// |---|---|---|
-    /// | `POST /refresh` | `{"refresh_token"}` | a [`Grant`](crate::Grant); with the header `Session-Activity: background` it does not count as activity |
+    /// | `POST /refresh` | `{"refresh_token"}`, or a form (RFC 6749 section 6) | a [`Grant`](crate::Grant), and the errors of RFC 6749 section 5.2 to a form; with the header `Session-Activity: background` it does not count as activity |
     /// | `GET /config` | | a [`ClientConfig`] |
     /// | `GET /sessions` | `limit`, `cursor`, `scope` | active sessions, the latest sign-in first |
     /// | `DELETE /sessions/{sid}` | | 204, or 404 |
-    /// | `POST /revoke-sessions` | `{"scope"}`: `all` (the default) or `others` | `{"revoked_count"}` |
+    /// | `POST /revoke-sessions` | `{"scope"}`: `all` (the default), `others`, `mine` or `my_others` | `{"revoked_count"}` |
     /// | `GET /security` | | the account's timeouts in minutes, their bounds, its active users |
     /// | `PATCH /security` | `idle_timeout_minutes`, `absolute_timeout_minutes`; null for the default | as `GET /security` |
     /// | `GET /activity` | `category` (`activity` or `security`), `limit`, `cursor`, `scope` | rows of the log, the latest first |
     ///
-    /// A user sees and ends the user's own sessions. An
+    /// A user sees and ends the user's own sessions: one, all (`mine`), all but the presented one
+    /// (`my_others`), also those that the store does not know. An
     /// [owner](crate::sessions::SlidingSessionsBuilder::account_owner) of the account may also list
     /// with `scope=account`, end any session of the account, and revoke all sessions of the account
-    /// or all but the owner's own (`others`). `security` is for owners only. Without an account,
-    /// `revoke-sessions` revokes the user's own sessions, and `others` exempts the presented one.
+    /// (`all`) or all but the owner's own (`others`). `security` is for owners only. Without an
+    /// account, `all` is `mine` and `others` is `my_others`.
     ///
     /// Every response has `Cache-Control: no-store`. Errors are problem details (RFC 9457) with a
     /// stable `code`: a [`RejectionKind`](crate::RejectionKind), or `forbidden`,

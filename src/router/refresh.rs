@@ -2,28 +2,17 @@
 
 use axum::extract::State;
 use http::HeaderMap;
-use serde::Deserialize;
 
-use super::{body::JsonBody, failure::Failure};
-use crate::{
-    extract::Problem, lifecycle::Grant, rejection::RejectionKind, request_class::says_background,
-    sessions::SlidingSessions,
-};
-
-#[derive(Deserialize)]
-struct Presented {
-    refresh_token: String,
-}
+use super::{failure::Failure, refresh_request::RefreshRequest};
+use crate::{lifecycle::Grant, request_class::says_background, sessions::SlidingSessions};
 
 pub(super) async fn refresh(
     State(sessions): State<SlidingSessions>,
     headers: HeaderMap,
-    body: Result<JsonBody, Problem>,
+    request: Result<RefreshRequest, Failure>,
 ) -> Result<Grant, Failure> {
-    let Some(Presented { refresh_token }) = body?.object() else {
-        return Err(Failure::Rejection(RejectionKind::InvalidRefreshToken.into()));
-    };
-    let refresh = sessions.refresh(&refresh_token);
+    let request = request?;
+    let refresh = sessions.refresh(request.token()?);
     let refresh = if says_background(&headers) { refresh.background() } else { refresh };
-    Ok(refresh.await?)
+    refresh.await.map_err(|rejection| request.failure(rejection))
 }

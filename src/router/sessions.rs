@@ -65,14 +65,20 @@ pub(super) async fn revoke(
 ) -> Result<impl axum_core::response::IntoResponse, Failure> {
     // A path segment that is not UTF-8 is the id of no session.
     let Ok(Path(sid)) = sid else { return Err(Problem::SESSION_NOT_FOUND.into()) };
+    // The store may not know it, such as after a restart.
+    if sid == caller.session.id() {
+        caller.sessions.sign_out(&caller.session).await?;
+        return Ok(ended());
+    }
     let record = caller.sessions.session(&sid).await?;
     let scope = caller.widest_scope();
-    let Some(record) = record.filter(|record| scope.contains(&record.scopes)) else {
+    if !record.is_some_and(|record| scope.contains(&record.scopes)) {
         return Err(Problem::SESSION_NOT_FOUND.into());
-    };
-    if record.key == caller.session.token().session_key() {
-        caller.session.forbid_renewal();
     }
     caller.sessions.revoke(&sid).actor(&caller.session).await?;
-    Ok((StatusCode::NO_CONTENT, [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))]))
+    Ok(ended())
+}
+
+fn ended() -> impl axum_core::response::IntoResponse {
+    (StatusCode::NO_CONTENT, [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))])
 }

@@ -2,6 +2,7 @@
 
 mod audit;
 mod builder;
+mod caller;
 mod ended_cookie;
 mod enforcement;
 mod rejected;

@@ -1,9 +1,11 @@
 //! Bulk revocation: all sessions of a scope at once.
 
+use std::time::Duration;
+
 use super::RevocationCutoff;
 use crate::{
     audit::AuditRecord,
-    identity::{Scope, StoreKey},
+    identity::{Scope, Scopes, StoreKey},
     time::Timestamp,
 };
 
@@ -47,4 +49,41 @@ pub enum Exempt {
     Sessions(Vec<StoreKey>),
     /// The sessions of one user, by [`StoreKey::user`].
     User(StoreKey),
+    /// The session of the caller, also if the store has no record of it.
+    Caller(CallerSession),
+    /// The sessions of the caller's user, and the caller's own also if the store has no record of it.
+    UserOfCaller(CallerSession),
+}
+
+impl Exempt {
+    /// The session of the caller, if it is exempt.
+    pub(super) const fn caller(&self) -> Option<&CallerSession> {
+        match self {
+            Self::Caller(session) | Self::UserOfCaller(session) => Some(session),
+            Self::None | Self::Sessions(_) | Self::User(_) => None,
+        }
+    }
+}
+
+/// The session of the request that revokes others. What a store cannot know of a session without a
+/// record, its token says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CallerSession {
+    /// [`StoreKey::session`].
+    pub key: StoreKey,
+    /// Its scopes.
+    pub scopes: Scopes,
+    /// Its epoch: a cutoff at or after it has revoked it.
+    pub epoch: Timestamp,
+    /// Its idle timeout.
+    pub idle: Duration,
+}
+
+impl CallerSession {
+    /// Creates the session of a caller.
+    #[must_use]
+    pub const fn new(key: StoreKey, scopes: Scopes, epoch: Timestamp, idle: Duration) -> Self {
+        Self { key, scopes, epoch, idle }
+    }
 }

@@ -44,7 +44,7 @@ pub use self::sql::{SqlStore, SqlStoreBuilder};
 pub(crate) use self::store_log::StoreLog;
 pub use self::{
     account_policies::{AccountPolicies, OverridesChange},
-    bulk_revocation::{BulkRevocation, Exempt},
+    bulk_revocation::{BulkRevocation, CallerSession, Exempt},
     lifecycle_queries::LifecycleQueries,
     lifecycle_store::LifecycleStore,
     memory::{MemoryLimiter, MemoryStore},

@@ -39,6 +39,8 @@ impl RevocationCutoff {
 pub struct Revocations {
     /// The latest of all cutoffs, in milliseconds; zero while there is none.
     latest: AtomicU64,
+    /// The latest instant that any session is exempt until, in milliseconds; zero while none is.
+    latest_exempt: AtomicU64,
     cutoffs: Cutoffs,
     exempt: Cutoffs,
 }
@@ -64,6 +66,14 @@ impl Revocations {
     /// it before [`add_cutoff`](Self::add_cutoff), or the session is revoked in between.
     pub fn exempt(&self, session: StoreKey, at: Timestamp, until: Timestamp) {
         raise(&self.exempt, session, RevocationCutoff { at, until });
+        self.latest_exempt.fetch_max(at.as_millis(), Relaxed);
+    }
+
+    /// Returns the latest cutoff that any session is exempt from: one that is to revoke every session
+    /// must be later.
+    pub(super) fn latest_exemption(&self) -> Option<Timestamp> {
+        let latest = self.latest_exempt.load(Relaxed);
+        (latest > 0).then(|| Timestamp::from_millis(latest))
     }
 
     /// Returns the cutoff of a scope.

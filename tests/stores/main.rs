@@ -114,6 +114,8 @@ macro_rules! conformance {
                     the_sessions_of_an_exempt_user_are_exempt
                     an_exemption_holds_for_one_cutoff
                     p29_an_exempt_session_is_revoked_by_a_second_cutoff_of_the_same_millisecond
+                    a_caller_without_a_record_is_exempt
+                    p29_an_exempt_caller_without_a_record_ends_with_the_next_cutoff
                     an_exemption_revives_no_session
                     p40_an_empty_scope_gets_a_cutoff_and_a_record
                     the_layers_see_new_cutoffs

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tower_sliding_session::{
     audit::{AuditEvent, AuditSubject},
     identity::Scope,
-    store::{BulkRevocation, Exempt, RefreshedSession},
+    store::{BulkRevocation, CallerSession, Exempt, RefreshedSession, StoredSession},
 };
 
 use crate::{
@@ -166,6 +166,75 @@ pub(crate) async fn p29_an_exempt_session_is_revoked_by_a_second_cutoff_of_the_s
     assert_eq!(active_sessions(&store).await, [0; 4]);
     let ada = ADA.signs_in("ada 1", BEGIN);
     assert_eq!(state(&store, &ada, "r1").await, unused(RefreshedSession::Revoked));
+}
+
+fn caller(person: Person, sid: &str) -> CallerSession {
+    CallerSession::new(session(sid), person.scopes(), BEGIN, IDLE)
+}
+
+/// Whether the layers and a refresh see the session of this sign-in as revoked.
+async fn is_revoked(store: &Store, person: Person, sid: &str) -> bool {
+    let revocations = store.revocations().expect("the store supports bulk revocation");
+    let by_cutoff = revocations.revoked_by(session(sid), BEGIN, || person.scopes()).is_some();
+    let state = state(store, &person.signs_in(sid, BEGIN), "r1").await;
+    assert_eq!(by_cutoff, state == unused(RefreshedSession::Revoked), "{sid}");
+    by_cutoff
+}
+
+pub(crate) async fn a_caller_without_a_record_is_exempt(store: Store) {
+    for sid in ["recorded", "touched", "unknown"] {
+        let person = Person { sub: sid, tenant: Some(sid) };
+        match sid {
+            "recorded" => drop(begun(&store, person, sid).await),
+            "touched" => {
+                store.touch(session(sid), touch(BEGIN, BEGIN)).await.expect("the store answers");
+            }
+            _ => {}
+        }
+        for (millis, exempt) in [
+            (10, Exempt::Caller(caller(person, sid))),
+            (20, Exempt::UserOfCaller(caller(person, sid))),
+        ] {
+            for scope in [person.user(), person.subject(), person.account()] {
+                let revocation = with!(all_of(scope, after(millis)); exempt = exempt.clone());
+                assert_eq!(revoke_all(&store, revocation).await, 0, "{sid}");
+                assert!(!is_revoked(&store, person, sid).await, "{sid} {exempt:?} {scope:?}");
+                assert!(is_revoked(&store, person, "phone").await, "{sid}");
+            }
+            // The caller is not in this scope.
+            let revocation = with!(all_of(EVE.user(), after(millis)); exempt = exempt.clone());
+            assert_eq!(revoke_all(&store, revocation).await, 0, "{sid}");
+        }
+        assert_eq!(
+            listed(&store, person.user(), after(20)).await.len(),
+            usize::from(sid == "recorded")
+        );
+        revoke_all(&store, all_of(person.account(), after(30))).await;
+        assert!(is_revoked(&store, person, sid).await, "{sid}");
+    }
+}
+
+pub(crate) async fn p29_an_exempt_caller_without_a_record_ends_with_the_next_cutoff(store: Store) {
+    for sid in ["touched", "unknown"] {
+        if sid == "touched" {
+            store.touch(session(sid), touch(BEGIN, BEGIN)).await.expect("the store answers");
+        }
+        let joy = Person { sub: sid, tenant: Some("acme") };
+        let exempt = Exempt::Caller(caller(joy, sid));
+        let revocation = with!(all_of(joy.user(), after(10)); exempt = exempt.clone());
+        assert_eq!(revoke_all(&store, revocation).await, 0);
+        assert!(!is_revoked(&store, joy, sid).await);
+        // Of another scope and in the same millisecond.
+        assert_eq!(revoke_all(&store, all_of(joy.subject(), after(10))).await, 0);
+        assert!(is_revoked(&store, joy, sid).await, "{sid}");
+        let revocation = with!(all_of(joy.user(), after(11)); exempt = exempt);
+        assert_eq!(revoke_all(&store, revocation).await, 0);
+        assert!(is_revoked(&store, joy, sid).await, "{sid}: an exemption revives nothing");
+    }
+    store.write_tombstone(session("ended"), BEGIN + ABSOLUTE).await.expect("the store answers");
+    let exempt = Exempt::Caller(caller(ADA, "ended"));
+    revoke_all(&store, exempting(ADA.user(), exempt)).await;
+    assert_eq!(store.get(session("ended")).await.expect("it answers"), StoredSession::Ended);
 }
 
 pub(crate) async fn an_exemption_revives_no_session(store: Store) {

@@ -16,9 +16,9 @@ use crate::{
     maybe_ready::{MaybeReady, StoreError},
     policy::TimeoutOverrides,
     store::{
-        ActiveUser, BulkRevocation, Exempt, LifecycleQueries, LifecycleStore, ListQuery,
-        OverridesChange, Page, RefreshQuery, RefreshState, RefreshedSession, RevocationCutoff,
-        Rotated, Rotation, SessionRecord, StoredSession, TokenState,
+        ActiveUser, BulkRevocation, CallerSession, Exempt, LifecycleQueries, LifecycleStore,
+        ListQuery, OverridesChange, Page, RefreshQuery, RefreshState, RefreshedSession,
+        RevocationCutoff, Rotated, Rotation, SessionRecord, StoredSession, TokenState,
     },
     time::Timestamp,
 };
@@ -225,6 +225,8 @@ impl MemoryStore {
     fn revoke_all_now(&self, revocation: BulkRevocation) -> u64 {
         let BulkRevocation { scope, exempt, now, cutoff, audit } = revocation;
         let mut lifecycle_state = self.lifecycle_state();
+        let caller = exempt.caller().filter(|caller| self.is_unrecorded(&lifecycle_state, caller));
+        let caller = caller.filter(|caller| scope.contains(&caller.scopes)).map(|it| it.key);
         let is_exempt = is_exempt(&exempt);
         let records = lifecycle_state.records.latest(scope.key(), None);
         let (exempt, revoked): (Vec<_>, Vec<_>) = records
@@ -233,14 +235,12 @@ impl MemoryStore {
             .partition(|(_, _, is_exempt)| *is_exempt);
         // A session that began after an earlier cutoff, or was exempt from it, may be later than
         // this cutoff.
-        let latest = revoked.iter().map(|(session, epoch, _)| {
-            let exempt_until = self.revocations.exempt_until(session);
-            exempt_until.map_or(*epoch, |until| (until + MILLISECOND).max(*epoch))
-        });
-        let latest = latest.max().unwrap_or_default();
+        let latest = revoked.iter().map(|(_, epoch, _)| *epoch);
+        let exempt_until = self.revocations.latest_exemption().map(|at| at + MILLISECOND);
+        let latest = latest.chain(exempt_until).max().unwrap_or_default();
         let until = cutoff.until + latest.since(cutoff.at);
         let at = cutoff.at.max(latest);
-        for (session, _, _) in exempt {
+        for session in exempt.into_iter().map(|(session, _, _)| session).chain(caller) {
             self.revocations.exempt(session, at, until);
         }
         self.revocations.add_cutoff(scope.key(), RevocationCutoff::new(at, until));
@@ -254,6 +254,14 @@ impl MemoryStore {
             self.revocations.remove_expired(now);
         }
         count
+    }
+
+    /// Whether a session is active that has no record, such as after a restart.
+    fn is_unrecorded(&self, lifecycle_state: &LifecycleState, session: &CallerSession) -> bool {
+        let CallerSession { key, scopes, epoch, .. } = session;
+        lifecycle_state.records.get(key).is_none()
+            && self.get_now(key) != StoredSession::Ended
+            && self.revocations.revoked_by(*key, *epoch, || *scopes).is_none()
     }
 
     fn state_of(&self, lifecycle_state: &LifecycleState, query: RefreshQuery) -> RefreshState {
@@ -311,6 +319,8 @@ fn is_exempt(exempt: &Exempt) -> impl Fn(&SessionRecord) -> bool {
         Exempt::None => (HashSet::new(), None),
         Exempt::Sessions(keys) => (keys.iter().copied().collect(), None),
         Exempt::User(user) => (HashSet::new(), Some(*user)),
+        Exempt::Caller(caller) => (HashSet::from([caller.key]), None),
+        Exempt::UserOfCaller(caller) => (HashSet::new(), Some(caller.scopes.user)),
     };
     move |record| sessions.contains(&record.key) || user == Some(record.scopes.user)
 }

@@ -12,7 +12,7 @@ use crate::{
     audit::AuditRecord,
     identity::StoreKey,
     maybe_ready::StoreError,
-    store::{BulkRevocation, Exempt, RevocationCutoff},
+    store::{BulkRevocation, CallerSession, Exempt, RevocationCutoff},
     time::Timestamp,
 };
 
@@ -104,18 +104,18 @@ impl Transaction for BulkRevocation {
 
 impl BulkRevocation {
     /// Returns how many sessions of the scope are active, and the earliest cutoff that revokes all
-    /// of them.
+    /// of them, and those without a record.
     async fn count(&self, tx: &mut Tx) -> Result<(u64, Option<Timestamp>), Failure> {
         let (column, active) = (column(self.scope), active("$2"));
         let sql = format!(
-            "SELECT COUNT(*), MAX(CASE WHEN s.exempt_until >= s.epoch
-                THEN s.exempt_until + 1 ELSE s.epoch END)
+            "SELECT COUNT(*), MAX(s.epoch),
+                (SELECT MAX(exempt_until) + 1 FROM tss_sessions WHERE exempt_until > 0)
             FROM tss_sessions AS s
             WHERE s.{column} = $1 AND {active}"
         );
         let row = tx.first(sql, Args::new().key(self.scope.key()).time(self.now)).await?;
         let row = row.ok_or_else(|| StoreError::new("the database returned no count"))?;
-        Ok((row.count(0)?, row.maybe_time(1)?))
+        Ok((row.count(0)?, row.maybe_time(1)?.max(row.maybe_time(2)?)))
     }
 
     /// Exempts the active ones of the exempt sessions from cutoffs at or before `at`. Returns how
@@ -136,6 +136,14 @@ impl BulkRevocation {
                 for piece in keys.chunks(PIECE) {
                     exempted.add(tx, self, at, "s.key", piece).await?;
                 }
+            }
+            Exempt::Caller(caller) => exempted.add_caller(tx, self, at, caller).await?,
+            Exempt::UserOfCaller(caller) => {
+                // Before the others: it is one of them then, and counted once.
+                let user = caller.scopes.user;
+                exempted.add_caller(tx, self, at, caller).await?;
+                exempted.count = 0;
+                exempted.add(tx, self, at, "s.user_key", &[user]).await?;
             }
         }
         Ok((exempted.count, exempted.changes))
@@ -175,6 +183,46 @@ impl Exempted {
         for row in tx.fetch(sql, args).await? {
             self.count += u64::from(row.maybe_text(1)?.is_some());
             let (session, until) = (row.key(0)?, revocation.cutoff.until);
+            self.changes.push(Change::Exempt { session, at, until });
+        }
+        Ok(())
+    }
+
+    /// Exempts the session of the caller, which may have no row: its activity may not be written yet.
+    async fn add_caller(
+        &mut self,
+        tx: &mut Tx,
+        revocation: &BulkRevocation,
+        at: Timestamp,
+        caller: &CallerSession,
+    ) -> Result<(), Failure> {
+        if !revocation.scope.contains(&caller.scopes) {
+            return Ok(());
+        }
+        let sql = "INSERT INTO tss_sessions (key, last_seen, idle, exempt_until, forget_at)
+            SELECT $1, $2, $3, $4, $2 + $3
+            WHERE NOT EXISTS (SELECT 1 FROM tss_revocations AS m
+                LEFT JOIN tss_sessions AS s ON s.key = $1
+                WHERE m.scope IN ($5, $6, $7, $8) AND m.at >= $9
+                AND (s.key IS NULL OR m.at > s.exempt_until))
+            ON CONFLICT (key) DO UPDATE SET exempt_until = excluded.exempt_until
+                WHERE tss_sessions.ended_until IS NULL
+                AND tss_sessions.exempt_until < excluded.exempt_until
+            RETURNING sid";
+        let scopes = &caller.scopes;
+        let args = Args::new()
+            .key(caller.key)
+            .time(revocation.now)
+            .span(caller.idle)
+            .time(at)
+            .key(scopes.user)
+            .key(scopes.subject)
+            .maybe_key(scopes.account)
+            .key(scopes.everything)
+            .time(caller.epoch);
+        if let Some(row) = tx.first(sql, args).await? {
+            self.count += u64::from(row.maybe_text(0)?.is_some());
+            let (session, until) = (caller.key, revocation.cutoff.until);
             self.changes.push(Change::Exempt { session, at, until });
         }
         Ok(())

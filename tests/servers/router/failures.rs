@@ -41,7 +41,7 @@ async fn without_a_lifecycle_store_the_guarded_routes_are_503() {
     });
     let owner = service.start("ada", Some("acme"), "owner").await;
     for line in GUARDED {
-        let answer = service.call(line, &owner).await;
+        let answer = service.send_json(line, &owner, &json!({})).await;
         assert_eq!(answer.problem(), problem(503, "store_unavailable"), "{line}");
     }
 }

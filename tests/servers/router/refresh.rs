@@ -81,8 +81,6 @@ async fn no_token_is_an_invalid_token() {
         let answer = refresh(&service, &[JSON], body.to_string()).await;
         assert_eq!(answer.problem(), problem(401, "invalid_refresh_token"), "{body}");
     }
-    let nothing = refresh(&service, &[], "").await;
-    assert_eq!(nothing.problem(), problem(401, "invalid_refresh_token"));
     for escaped in [r#"{"refresh_token":"\ud800"}"#, r#"{"refresh_token":1e999}"#] {
         let answer = refresh(&service, &[JSON], escaped).await;
         assert_eq!(answer.problem(), problem(401, "invalid_refresh_token"), "{escaped}");
@@ -93,7 +91,7 @@ async fn no_token_is_an_invalid_token() {
 async fn a_body_that_is_not_json_is_malformed() {
     let service = Service::new();
     for body in
-        [&b"{"[..], b"{\"refresh_token\":}", b"\xff\xfe", b"{} {}", b" ", b"{\"a\":\"\xc3\"}"]
+        [&b""[..], b"{", b"{\"refresh_token\":}", b"\xff\xfe", b"{} {}", b" ", b"{\"a\":\"\xc3\"}"]
     {
         let answer = refresh(&service, &[JSON], body.to_vec()).await;
         assert_eq!(answer.problem(), problem(400, "malformed_body"), "{body:?}");
@@ -112,7 +110,7 @@ async fn another_content_type_is_a_415() {
     let body = presented(&service.engineer("bob", "acme").await);
     for content_type in [
         "text/plain",
-        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
         "application/jsonp",
         "text/json",
         "json",
@@ -138,4 +136,54 @@ async fn a_body_over_sixteen_kibibytes_is_refused() {
     let answer = refresh(&service, &[JSON], format!("{most} ")).await;
     assert_eq!(answer.problem(), problem(413, "body_too_large"));
     refresh(&service, &[JSON], most).await.ok();
+}
+
+fn form(service: &Service, body: impl Into<Body>) -> impl Future<Output = Answer> {
+    let content_type = "application/x-www-form-urlencoded; charset=utf-8";
+    service.send_form(request("POST /refresh").header("content-type", content_type), body)
+}
+
+#[tokio::test]
+async fn a_form_is_answered_as_rfc_6749_says() {
+    let service = Service::new();
+    let grant = service.engineer("bob", "acme").await;
+    let token = grant.refresh_token().expect("the feature is on");
+    service.clock.advance(20 * MINUTE);
+    let good = format!("client_id=app&grant_type=refresh_token&refresh_token={token}");
+    let answer = form(&service, good.clone()).await.ok();
+    assert_eq!((&answer["token_type"], &answer["expires_in"]), (&json!("Bearer"), &json!(900)));
+    assert_eq!(answer["session_id"], grant.session_id());
+    service.clock.advance(MINUTE);
+    let used = form(&service, good).await;
+    assert_eq!(used.status, 400);
+    assert_eq!(used.headers["content-type"], "application/json");
+    assert_eq!(used.headers["session-error"], "refresh_token_reused");
+    let description = "The refresh token was used before. The session was revoked.";
+    let error = json!({ "error": "invalid_grant", "error_description": description });
+    assert_eq!(used.json(), error);
+}
+
+#[tokio::test]
+async fn a_form_that_is_wrong_names_the_error_of_rfc_6749() {
+    let service = Service::new();
+    let access = service.engineer("bob", "acme").await.access_token().to_owned();
+    for (body, error) in [
+        ("", "invalid_request"),
+        ("refresh_token=x", "invalid_request"),
+        ("grant_type=refresh_token", "invalid_request"),
+        ("grant_type=refresh_token&grant_type=refresh_token&refresh_token=x", "invalid_request"),
+        ("grant_type=refresh_token&refresh_token=x&refresh_token=x", "invalid_request"),
+        (r#"{"refresh_token":"x"}"#, "invalid_request"),
+        ("grant_type=password&refresh_token=x", "unsupported_grant_type"),
+        ("grant_type=&refresh_token=x", "unsupported_grant_type"),
+        ("grant_type=refresh_token&refresh_token=", "invalid_grant"),
+        ("grant_type=refresh_token&refresh_token=%FF%00%zz", "invalid_grant"),
+        (&format!("grant_type=refresh_token&refresh_token={access}"), "invalid_grant"),
+    ] {
+        let answer = form(&service, body.to_owned()).await;
+        assert_eq!(answer.status, 400, "{body}");
+        assert_eq!(answer.json()["error"], error, "{body}");
+    }
+    let long = form(&service, "a".repeat(16 * 1024 + 1)).await;
+    assert_eq!(long.problem(), problem(413, "body_too_large"));
 }

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 use tower_sliding_session::Grant;
 
-use super::service::{MINUTE, Service, problem};
+use super::service::{MINUTE, Service, by, problem};
+
+const JSON: &str = "application/json";
 
 struct Account {
     service: Service,
@@ -55,13 +57,88 @@ async fn scope_all_includes_the_caller() {
 }
 
 #[tokio::test]
-async fn an_empty_body_is_scope_all() {
-    let account = Account::new().await;
-    let answer = account.service.call("POST /revoke-sessions", &account.owner).await;
-    assert_eq!(answer.ok(), json!({ "revoked_count": 3 }));
-    assert_eq!(account.alive().await, [false; 3]);
+async fn an_empty_object_is_scope_all() {
     let account = Account::new().await;
     assert_eq!(account.revoke(&json!({})).await, json!({ "revoked_count": 3 }));
+    assert_eq!(account.alive().await, [false; 3]);
+}
+
+/// A form of another site can send each of these with the cookie of a user.
+#[tokio::test]
+async fn a_body_that_is_not_declared_as_json_revokes_nothing() {
+    let account = Account::new().await;
+    let types = [
+        None,
+        Some("text/plain"),
+        Some("application/x-www-form-urlencoded"),
+        Some("multipart/form-data; boundary=x"),
+    ];
+    for content_type in types {
+        for body in ["", "{}", r#"{"scope":"mine"}"#, "scope=all"] {
+            let mut request = by("POST /revoke-sessions", &account.owner);
+            if let Some(content_type) = content_type {
+                request = request.header("content-type", content_type);
+            }
+            let answer = account.service.send(request, body).await;
+            let unsupported = problem(415, "unsupported_media_type");
+            assert_eq!(answer.problem(), unsupported, "{content_type:?} {body}");
+        }
+    }
+    let empty = by("POST /revoke-sessions", &account.owner).header("content-type", JSON);
+    let answer = account.service.send(empty, "").await;
+    assert_eq!(answer.problem(), problem(400, "malformed_body"));
+    assert_eq!(account.alive().await, [true; 3]);
+}
+
+#[tokio::test]
+async fn every_user_ends_all_own_sessions_or_all_but_the_presented_one() {
+    let service = Service::new();
+    for (role, tenant) in [("engineer", Some("acme")), ("owner", Some("acme")), ("none", None)] {
+        let own = async || service.start("bob", tenant, role).await;
+        let [presented, phone, tablet] = [own().await, own().await, own().await];
+        let others = [
+            service.owner("ada", "acme").await,
+            service.engineer("bob", "globex").await,
+            service.start("eve", None, "owner").await,
+        ];
+        let line = "POST /revoke-sessions";
+        let my_others = json!({ "scope": "my_others" });
+        let answer = service.send_json(line, &presented, &my_others).await;
+        assert_eq!(answer.ok(), json!({ "revoked_count": 2 }), "{role}");
+        assert!(service.is_accepted(&presented).await);
+        assert!(!service.is_accepted(&phone).await && !service.is_accepted(&tablet).await);
+        service.clock.advance(MINUTE);
+        let later = own().await;
+        let answer = service.send_json(line, &presented, &json!({ "scope": "mine" })).await;
+        assert_eq!(answer.ok(), json!({ "revoked_count": 2 }), "{role}");
+        assert!(!service.is_accepted(&presented).await && !service.is_accepted(&later).await);
+        for other in &others {
+            assert!(service.is_accepted(other).await, "{role}");
+        }
+        service.clock.advance(MINUTE);
+    }
+}
+
+/// Sessions that began before the store lost everything.
+#[tokio::test]
+async fn sessions_that_the_store_does_not_know_end_like_others() {
+    for (scope, role) in [("my_others", "engineer"), ("my_others", "owner"), ("others", "owner")] {
+        let (before, service) = (Service::new(), Service::new());
+        let start = async |user| before.start(user, Some("acme"), role).await;
+        let [presented, phone, other] =
+            [start("ada").await, start("ada").await, start("bob").await];
+        let line = "POST /revoke-sessions";
+        for _ in 0..2 {
+            let answer = service.send_json(line, &presented, &json!({ "scope": scope })).await;
+            assert_eq!(answer.ok(), json!({ "revoked_count": 0 }), "{scope}");
+            assert!(service.is_accepted(&presented).await, "{scope} {role}");
+        }
+        assert!(!service.is_accepted(&phone).await, "{scope} {role}");
+        assert_eq!(service.is_accepted(&other).await, scope == "my_others");
+        // In the same millisecond.
+        service.send_json(line, &presented, &json!({ "scope": "mine" })).await.ok();
+        assert!(!service.is_accepted(&presented).await, "{scope} {role}");
+    }
 }
 
 #[tokio::test]
@@ -75,12 +152,16 @@ async fn scope_others_exempts_every_session_of_the_caller() {
 }
 
 #[tokio::test]
-async fn p04_all_gives_the_caller_no_successor() {
-    let account = Account::new().await;
-    account.service.clock.advance(10 * MINUTE);
-    let answer = account.service.call("POST /revoke-sessions", &account.owner).await;
-    assert_eq!(answer.ok()["revoked_count"], 3);
-    assert!(!answer.headers.contains_key("x-refreshed-token"));
+async fn p04_a_caller_who_is_revoked_gets_no_successor() {
+    for (scope, count) in [("mine", 2), ("all", 3)] {
+        let account = Account::new().await;
+        account.service.clock.advance(10 * MINUTE);
+        let body = json!({ "scope": scope });
+        let line = "POST /revoke-sessions";
+        let answer = account.service.send_json(line, &account.owner, &body).await;
+        assert_eq!(answer.ok()["revoked_count"], count);
+        assert!(!answer.headers.contains_key("x-refreshed-token"), "{scope}");
+    }
 }
 
 #[tokio::test]
@@ -94,7 +175,7 @@ async fn p29_a_sign_in_after_the_revocation_is_active() {
 #[tokio::test]
 async fn revoking_an_account_requires_the_owner_role() {
     let account = Account::new().await;
-    for body in [json!({}), json!({ "scope": "all" }), json!({ "scope": "x" })] {
+    for body in [json!({}), json!({ "scope": "all" }), json!({ "scope": "others" })] {
         let line = "POST /revoke-sessions";
         let answer = account.service.send_json(line, &account.engineer, &body).await;
         assert_eq!(answer.problem(), problem(403, "forbidden"), "{body}");
@@ -108,6 +189,8 @@ async fn an_unknown_scope_revokes_nothing() {
     for body in [
         json!({ "scope": "everyone" }),
         json!({ "scope": "ALL" }),
+        json!({ "scope": "my-others" }),
+        json!({ "scope": "MyOthers" }),
         json!({ "scope": "" }),
         json!({ "scope": null }),
         json!({ "scope": 1 }),
@@ -137,6 +220,9 @@ async fn without_an_account_the_callers_own_sessions_are_revoked() {
     assert_eq!(answer.ok(), json!({ "revoked_count": 1 }));
     assert!(service.is_accepted(&presented).await && !service.is_accepted(&phone).await);
     service.clock.advance(MINUTE);
-    assert_eq!(service.call(line, &presented).await.ok(), json!({ "revoked_count": 1 }));
+    assert_eq!(
+        service.send_json(line, &presented, &json!({})).await.ok(),
+        json!({ "revoked_count": 1 })
+    );
     assert!(!service.is_accepted(&presented).await && service.is_accepted(&other).await);
 }

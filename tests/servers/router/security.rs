@@ -80,7 +80,7 @@ async fn null_removes_a_timeout_and_an_absent_field_keeps_it() {
     let cleared = json!({ "absolute_timeout_minutes": null });
     assert_eq!(change(cleared).await, [json!(30), Value::Null]);
     assert_eq!(change(json!({ "idle_timeout_minutes": null })).await, [Value::Null, Value::Null]);
-    let nothing = service.call("PATCH /security", &owner).await.ok();
+    let nothing = service.send_json("PATCH /security", &owner, &json!({})).await.ok();
     assert_eq!(nothing["idle_timeout_minutes"], Value::Null);
 }
 

@@ -131,6 +131,22 @@ async fn a_user_revokes_a_session_of_their_own() {
 }
 
 #[tokio::test]
+async fn a_user_revokes_the_presented_session_also_if_the_store_does_not_know_it() {
+    let (before, service) = (Service::new(), Service::new());
+    let [grant, phone] =
+        [before.engineer("bob", "acme").await, before.engineer("bob", "acme").await];
+    let line = |grant: &Grant| format!("DELETE /sessions/{}", grant.session_id());
+    // Nothing proves whose it is.
+    let unknown = service.call(&line(&phone), &grant).await;
+    assert_eq!(unknown.problem(), problem(404, "session_not_found"));
+    let answer = service.call(&line(&grant), &grant).await;
+    assert_eq!((answer.status, &*answer.body), (StatusCode::NO_CONTENT, ""));
+    let answer = service.call(&line(&grant), &grant).await;
+    assert_eq!(answer.problem(), problem(401, "session_revoked"));
+    assert!(service.is_accepted(&phone).await);
+}
+
+#[tokio::test]
 async fn p04_revoking_the_presented_session_prevents_renewal() {
     let service = Service::new();
     let grant = service.engineer("bob", "acme").await;
