@@ -109,7 +109,9 @@
 //!   fields for one kind of cache, such as `CDN-Cache-Control`, count by themselves.
 //! - The handler has not signed out, and the session is still active after the handler.
 //! - No other renewal of the session, or of the user, was granted within `renew_min_interval`
-//!   (60 s). If the token expires within the interval, only the session's own limit applies.
+//!   (60 s). If the token expires within the interval, only the session's own limit applies. That
+//!   limit ends when half of what was left of the token has passed: a successor that was lost is
+//!   minted again.
 //!
 //! In the last half of the time in which renewal is due, `If-None-Match` and `If-Modified-Since` are
 //! removed from the request, so that the response is not a 304, which cannot carry a token.

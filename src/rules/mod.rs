@@ -14,6 +14,9 @@ pub use self::{
 };
 pub(crate) use self::{
     refresh::{refresh_exp, refresh_status},
-    renewal::{TokenTimes, is_renewal_overdue, renewal_times, successor_times, waives_rate},
+    renewal::{
+        TokenTimes, is_renewal_overdue, renewal_times, single_flight_interval, successor_times,
+        waives_rate,
+    },
     status::{InvalidTime, SessionStatus, Timeouts, last_activity, signed_in_within, status},
 };

@@ -1,5 +1,7 @@
 //! When a renewal is due, and the times of the successor.
 
+use std::time::Duration;
+
 use super::{Deadlines, SessionClaims};
 use crate::{
     policy::{Policy, RenewWhen},
@@ -58,6 +60,18 @@ pub(crate) fn successor_times(
     let absolute = Deadlines::new(claims, None, policy).absolute;
     let exp = (now + policy.token_lifetime()).min(absolute);
     TokenTimes { iat: now.floor_to_secs(), exp: exp.floor_to_secs() }
+}
+
+/// How long one renewal at `now` blocks others of its session: the min interval, at most half of
+/// what is left of the token, so that a successor that is lost is minted again in time (P33).
+#[must_use]
+pub(crate) fn single_flight_interval(
+    claims: &SessionClaims,
+    policy: &Policy,
+    now: Timestamp,
+) -> Duration {
+    let left = Deadlines::new(claims, None, policy).token.since(now);
+    policy.renew_min_interval().min(left / 2)
 }
 
 /// Whether a renewal is due at `now`, and less than half of the window in which it is due is left.

@@ -6,16 +6,18 @@ use crate::{identity::StoreKey, maybe_ready::MaybeReady, time::Timestamp};
 
 /// Grants renewals: at most one per session, and one per user, per interval.
 ///
-/// Without a grant no token is minted and the request goes on: a limiter that is full or fails
-/// prevents a renewal, never a response.
+/// A renewal that is denied mints no token, and the request goes on. A limiter that is full, fails or
+/// does not answer in time withholds no renewal for long: until it answers again, each node limits
+/// the renewals of a session by itself, and in the last half of the renewal window of a token it
+/// renews without a limit where it has no room either.
 pub trait RenewalLimiter: Send + Sync + 'static {
-    /// Requests a grant; one atomic step. A grant blocks further ones of the session and of the
-    /// user until `now + min_interval`.
+    /// Requests a grant; one atomic step. A grant blocks further ones of the session until `now +
+    /// session_interval`, and of the user until `now + min_interval`.
     fn acquire(&self, request: RenewalRequest) -> MaybeReady<RenewalDecision>;
 
     /// Ends at `until` what the grant of `request` blocks: at `request.now` for a renewal that was
-    /// cancelled, a little later for one that failed. Does not change what another grant has
-    /// blocked since.
+    /// cancelled, a little later for one that failed. Neither prolongs it nor changes what another
+    /// grant has blocked since.
     fn release(&self, request: RenewalRequest, until: Timestamp) -> MaybeReady<()>;
 }
 
@@ -43,12 +45,15 @@ pub struct RenewalRequest {
     pub user: Option<StoreKey>,
     /// When the grant is requested.
     pub now: Timestamp,
-    /// How long a grant blocks others; never zero.
+    /// How long a grant blocks others of the user; never zero.
     pub min_interval: Duration,
+    /// How long a grant blocks others of the session: at most `min_interval`, and less for a token
+    /// that expires soon. By default `min_interval`.
+    pub session_interval: Duration,
 }
 
 impl RenewalRequest {
-    /// Creates a request.
+    /// Creates a request that blocks the session as long as the user.
     #[must_use]
     pub const fn new(
         session: StoreKey,
@@ -56,7 +61,7 @@ impl RenewalRequest {
         now: Timestamp,
         min_interval: Duration,
     ) -> Self {
-        Self { session, user, now, min_interval }
+        Self { session, user, now, min_interval, session_interval: min_interval }
     }
 }
 
@@ -66,6 +71,8 @@ impl RenewalRequest {
 pub enum RenewalDecision {
     /// The token may be renewed.
     Granted,
-    /// Another renewal was granted within the interval, or the limiter has no room.
+    /// Another renewal was granted within the interval.
     Denied,
+    /// The limiter has no room: it neither knows of another renewal nor can it block one.
+    Full,
 }

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     convert::Infallible,
+    fmt::Write as _,
     task::{Context, Poll, Waker},
 };
 
@@ -132,17 +133,15 @@ fn change(character: char, random: &mut Random, path: &mut String) {
     let form = random.below(6);
     let random_byte = u8::try_from(random.below(256)).expect("a byte");
     for byte in character.to_string().bytes() {
-        path.push_str(&match form {
-            0 => format!("%{byte:02X}"),
-            1 => format!("%{byte:02x}"),
-            2 => format!("%25{byte:02X}"),
-            3 => format!("%{random_byte:02X}"),
-            4 => char::from(b'!' + random_byte % 94).to_string(),
-            _ => continue,
-        });
-    }
-    if form == 5 {
-        path.push(character);
+        match form {
+            0 => write!(path, "%{byte:02X}"),
+            1 => write!(path, "%{byte:02x}"),
+            2 => write!(path, "%25{byte:02X}"),
+            3 => write!(path, "%{random_byte:02X}"),
+            4 => path.write_char(char::from(b'!' + random_byte % 94)),
+            _ => return path.push(character),
+        }
+        .expect("a string");
     }
 }
 

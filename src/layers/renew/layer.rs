@@ -18,7 +18,8 @@ use crate::{
 ///
 /// After the handler, if a renewal is due, the response carries the successor of the token: `iat`
 /// now, a new `exp` and `jti`, every other claim unchanged. `exp` never exceeds the absolute
-/// deadline. One mint per session and one per user in each `renew_min_interval`. Not renewed: a
+/// deadline. One mint per session and one per user in each `renew_min_interval`; a session may be
+/// renewed again once half of what is left of its token has passed. Not renewed: a
 /// response that failed, that sets or clears a token itself, or that a shared cache may keep. A
 /// failure of the renewal does not change the response. A request without a [`Session`](crate::Session) passes
 /// unchanged.
@@ -61,12 +62,14 @@ pub struct RenewLayer {
 impl RenewLayer {
     /// Signs successors with the newest of `keys`, by the policies `profiles`.
     pub fn new(keys: impl Into<Arc<JwtKeys>>, profiles: impl Into<Arc<Profiles>>) -> Self {
+        let limiter: Arc<dyn RenewalLimiter> = Arc::new(MemoryLimiter::new());
         Self {
             settings: Arc::new(RenewSettings {
                 keys: keys.into(),
                 profiles: profiles.into(),
                 delivery: TokenDelivery::new(),
-                limiter: Arc::new(MemoryLimiter::new()),
+                limiter: Arc::clone(&limiter),
+                node_limiter: limiter,
                 claims: None,
                 clock: Arc::new(SystemClock),
                 session_expires: false,
@@ -141,5 +144,45 @@ impl fmt::Debug for RenewLayer {
         f.debug_struct("RenewLayer")
             .field("delivery", &self.settings.delivery)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http::{Request, Response};
+    use tower::{ServiceExt, service_fn};
+
+    use super::*;
+    use crate::{clock::ManualClock, policy::Policy, session::Session, time::Timestamp};
+
+    #[tokio::test]
+    async fn p31_without_room_in_any_limiter_a_renewal_waits_for_the_last_half_of_the_window() {
+        let minted = Timestamp::from_secs(1_800_000_000);
+        for (minutes, expected) in [(31, false), (44, false), (46, true), (59, true)] {
+            let keys = JwtKeys::hs256([7; 32]).expect("32 bytes");
+            let policy = Policy::builder().build().expect("a legal policy");
+            let full: Arc<dyn RenewalLimiter> = Arc::new(MemoryLimiter::with_capacity(0));
+            let layer = RenewLayer::new(keys, policy)
+                .clock(ManualClock::new(minted + Duration::from_secs(minutes * 60)))
+                .with(|settings| {
+                    settings.limiter = Arc::clone(&full);
+                    settings.node_limiter = full;
+                });
+            let session = Session::builder("ada")
+                .sid("s1")
+                .auth_time(minted)
+                .claims_json(r#"{"sub":"ada","sid":"s1","iat":1800000000,"exp":1800003600}"#)
+                .build()
+                .expect("a session");
+            let handler = service_fn(async |_: Request<()>| {
+                Ok::<_, std::convert::Infallible>(Response::new(()))
+            });
+            let request = Request::get("/").extension(session).body(()).expect("a request");
+            let Ok(response) = layer.layer(handler).oneshot(request).await;
+            let is_renewed = response.headers().contains_key("x-refreshed-token");
+            assert_eq!(is_renewed, expected, "{minutes} minutes");
+        }
     }
 }

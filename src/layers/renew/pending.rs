@@ -10,7 +10,7 @@ use crate::{
     rejection::RejectionKind,
     rules::{self, SessionStatus, Timeouts, TokenTimes},
     session::{Session, SessionCheck, StoreAnswer},
-    store::{RenewalDecision, RenewalRequest},
+    store::{RenewalDecision, RenewalLimiter, RenewalRequest},
     time::Timestamp,
     token::{
         AppClaims, CLAIMS_SOURCE_TIME_LIMIT, ClaimsUpdate, ID_LENGTH, Purpose, Seen,
@@ -28,6 +28,9 @@ pub(crate) struct PendingRenewal {
     /// The claims that the handler set. The limiter does not apply to them.
     pub(super) replaced: Option<AppClaims>,
 }
+
+/// A limiter did not decide: it is full, failed or took too long.
+struct NoAnswer;
 
 /// A successor, and the time until it expires.
 pub(crate) struct Minted {
@@ -55,43 +58,65 @@ impl PendingRenewal {
         self.session.policy(&self.settings.profiles)
     }
 
-    /// Acquires the limiter for the session and the user.
+    /// Acquires the limiter for the session and the user. While it is full or fails, the node limits
+    /// the session by itself; without room there, nothing is limited once the renewal is overdue.
     async fn acquire(&self) -> Option<Permit> {
-        let min_interval = self.policy().renew_min_interval();
-        let Some(request) = self.request(min_interval) else { return Some(Permit::unlimited()) };
-        let limiter = &self.settings.limiter;
-        let clock = &*self.settings.clock;
+        let Some(request) = self.request() else { return Some(Permit::unlimited()) };
+        let RenewSettings { limiter, node_limiter, .. } = &*self.settings;
+        let mut asked = self.ask(limiter, request).await;
+        if asked.is_err() {
+            asked = self.ask(node_limiter, RenewalRequest { user: None, ..request }).await;
+        }
+        asked.unwrap_or_else(|NoAnswer| {
+            let claims = self.session.session_claims();
+            rules::is_renewal_overdue(claims, &self.policy(), self.now).then(Permit::unlimited)
+        })
+    }
+
+    /// Asks `limiter` for a permit; `None` if it denies it.
+    async fn ask(
+        &self,
+        limiter: &Arc<dyn RenewalLimiter>,
+        request: RenewalRequest,
+    ) -> Result<Option<Permit>, NoAnswer> {
         // Held while the limiter is asked: a request that is cancelled meanwhile releases it.
         let permit = Permit::new(limiter, request);
+        let clock = &*self.settings.clock;
         match within(limiter.acquire(request), clock, REQUEST_TIME_LIMIT).await {
-            Ok(RenewalDecision::Granted) => Some(permit),
+            Ok(RenewalDecision::Granted) => Ok(Some(permit)),
             Ok(RenewalDecision::Denied) => {
                 tracing::debug!("not renewed: the limiter denied it");
                 permit.forget();
-                None
+                Ok(None)
+            }
+            Ok(RenewalDecision::Full) => {
+                tracing::warn!("the renewal limiter is full");
+                permit.forget();
+                Err(NoAnswer)
             }
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "the renewal limiter failed"
                 );
-                None
+                Err(NoAnswer)
             }
         }
     }
 
-    fn request(&self, min_interval: Duration) -> Option<RenewalRequest> {
+    /// What the limiter is asked for; `None` if the policy sets no limit.
+    fn request(&self) -> Option<RenewalRequest> {
+        let policy = self.policy();
+        let min_interval = policy.renew_min_interval();
         if min_interval.is_zero() {
             return None;
         }
         let token = self.session.token();
-        let waived = rules::waives_rate(token.claims(), &self.policy(), self.now);
-        Some(RenewalRequest {
-            session: token.session_key(),
-            user: (!waived).then(|| token.user_key()),
-            now: self.now,
-            min_interval,
-        })
+        let waived = rules::waives_rate(token.claims(), &policy, self.now);
+        let user = (!waived).then(|| token.user_key());
+        let mut request = RenewalRequest::new(token.session_key(), user, self.now, min_interval);
+        request.session_interval = rules::single_flight_interval(token.claims(), &policy, self.now);
+        Some(request)
     }
 
     /// The app's claims of the successor, if the source changes them; `None` for no renewal.

@@ -22,7 +22,7 @@ impl Permit {
         Self { held: Some((Arc::clone(limiter), request)) }
     }
 
-    /// The limiter denied the renewal: there is nothing to release.
+    /// The limiter granted nothing: there is nothing to release.
     pub(super) fn forget(mut self) {
         self.held = None;
     }

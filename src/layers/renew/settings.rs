@@ -18,6 +18,8 @@ pub(crate) struct RenewSettings {
     pub(super) profiles: Arc<Profiles>,
     pub(super) delivery: TokenDelivery,
     pub(super) limiter: Arc<dyn RenewalLimiter>,
+    /// Limits the renewals of each session on this node while `limiter` is full or fails.
+    pub(super) node_limiter: Arc<dyn RenewalLimiter>,
     pub(super) claims: Option<Arc<dyn ClaimsSource>>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) session_expires: bool,
