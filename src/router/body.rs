@@ -1,6 +1,12 @@
-//! Reads the JSON body of a request. The body is not trusted: its size and shape are checked.
+//! Reads the JSON body of a request. The body is not trusted: its size, its shape and the time that it
+//! takes are checked.
 
-use std::{future::poll_fn, pin::Pin};
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    task::Poll,
+    time::Duration,
+};
 
 use axum_core::{
     body::Body,
@@ -11,10 +17,14 @@ use http_body::Body as _;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::extract::Problem;
+use super::routes::Routes;
+use crate::{extract::Problem, session::Session};
 
 /// The largest body, in bytes.
 const MAX_BYTES: usize = 16 * 1024;
+
+/// How long a body may take after the head of its request.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// A body that is valid JSON of any shape. Its content type must say so: a form of another site can
 /// send an empty body, or one of another type, with the cookie of a user (the Fetch standard, section
@@ -33,18 +43,14 @@ impl JsonBody {
     }
 }
 
-impl<S> FromRequest<S> for JsonBody
-where
-    S: Sync,
-{
+impl FromRequest<Routes> for JsonBody {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let (head, body) = request.into_parts();
-        if !is_json(&head.headers) {
+    async fn from_request(request: Request, routes: &Routes) -> Result<Self, Problem> {
+        if !is_json(request.headers()) {
             return Err(Problem::UNSUPPORTED_MEDIA_TYPE);
         }
-        let bytes = read(body).await?;
+        let bytes = read(request, routes).await?;
         match serde_json::from_slice::<&RawValue>(&bytes) {
             Ok(_) => Ok(Self(bytes)),
             Err(_) => Err(Problem::MALFORMED_BODY),
@@ -52,7 +58,28 @@ where
     }
 }
 
-pub(super) async fn read(mut body: Body) -> Result<Vec<u8>, Problem> {
+/// Reads the body of a request: within [`TIME_LIMIT`], and unless other bodies of the same client
+/// displace it.
+pub(super) async fn read(request: Request, routes: &Routes) -> Result<Vec<u8>, Problem> {
+    let holder = request.extensions().get::<Session>().map(|session| session.token().user_key());
+    let mut body = pin!(read_whole(request.into_body()));
+    // Most bodies have arrived with their heads.
+    if let Poll::Ready(body) = poll_fn(|cx| Poll::Ready(body.as_mut().poll(cx))).await {
+        return body;
+    }
+    let mut pending = routes.pending_bodies.add(holder);
+    let mut limit = routes.sessions.sleep(TIME_LIMIT);
+    poll_fn(|cx| {
+        if let Poll::Ready(body) = body.as_mut().poll(cx) {
+            return Poll::Ready(body);
+        }
+        let is_over = pending.poll_displaced(cx).is_ready() || limit.as_mut().poll(cx).is_ready();
+        if is_over { Poll::Ready(Err(Problem::REQUEST_TIMEOUT)) } else { Poll::Pending }
+    })
+    .await
+}
+
+async fn read_whole(mut body: Body) -> Result<Vec<u8>, Problem> {
     let mut bytes = Vec::new();
     while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
         let Ok(data) = frame.map_err(|_| Problem::MALFORMED_BODY)?.into_data() else { continue };

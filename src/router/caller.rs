@@ -3,7 +3,7 @@
 use axum_core::extract::FromRequestParts;
 use http::request::Parts;
 
-use super::failure::Failure;
+use super::{failure::Failure, routes::Routes};
 use crate::{extract::Problem, identity::Scope, session::Session, sessions::SlidingSessions};
 
 /// The session of the request, and the hub.
@@ -39,14 +39,11 @@ impl Caller {
     }
 }
 
-impl FromRequestParts<SlidingSessions> for Caller {
+impl FromRequestParts<Routes> for Caller {
     type Rejection = Failure;
 
-    async fn from_request_parts(
-        parts: &mut Parts,
-        sessions: &SlidingSessions,
-    ) -> Result<Self, Failure> {
-        let session = <Session as FromRequestParts<_>>::from_request_parts(parts, sessions).await?;
-        Ok(Self { session, sessions: sessions.clone() })
+    async fn from_request_parts(parts: &mut Parts, routes: &Routes) -> Result<Self, Failure> {
+        let session = <Session as FromRequestParts<_>>::from_request_parts(parts, routes).await?;
+        Ok(Self { session, sessions: routes.sessions.clone() })
     }
 }

@@ -29,6 +29,11 @@ impl Problem {
         "body_too_large",
         "The body is larger than 16 KiB.",
     );
+    pub(super) const REQUEST_TIMEOUT: Self = Self::new(
+        StatusCode::REQUEST_TIMEOUT,
+        "request_timeout",
+        "The body did not arrive in time. Try again.",
+    );
     pub(super) const UNSUPPORTED_MEDIA_TYPE: Self = Self::new(
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
         "unsupported_media_type",

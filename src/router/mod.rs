@@ -6,9 +6,11 @@ mod caller;
 mod failure;
 mod list_request;
 mod log_category;
+mod pending_bodies;
 mod refresh;
 mod refresh_request;
 mod revoke_sessions;
+mod routes;
 mod security;
 mod sessions;
 mod token_error;
@@ -19,6 +21,7 @@ use axum::{
     routing::{delete, get, post},
 };
 
+use self::routes::Routes;
 use crate::{
     extract::{Json, Problem},
     sessions::{ClientConfig, SlidingSessions},
@@ -53,8 +56,13 @@ impl SlidingSessions {
     /// Every response has `Cache-Control: no-store`. Errors are problem details (RFC 9457) with a
     /// stable `code`: a [`RejectionKind`](crate::RejectionKind), or `forbidden`,
     /// `session_not_found`, `method_not_allowed`, `malformed_body`, `body_too_large`,
-    /// `unsupported_media_type`, `invalid_parameter`, `invalid_settings`. The last two list the
-    /// invalid values in `errors`. All routes but `config` need a
+    /// `request_timeout`, `unsupported_media_type`, `invalid_parameter`, `invalid_settings`. The last
+    /// two list the invalid values in `errors`.
+    ///
+    /// A body has at most 16 KiB and 10 s to arrive, else the response is 408. A user may have 8
+    /// bodies on their way, clients without a session 1,024 together: one more displaces the oldest.
+    ///
+    /// All routes but `config` need a
     /// [lifecycle store](crate::sessions::SlidingSessionsBuilder::lifecycle_store).
     ///
     /// ```
@@ -83,7 +91,7 @@ impl SlidingSessions {
             .route("/security", get(security::show).patch(security::change))
             .route("/activity", get(activity::list))
             .method_not_allowed_fallback(async || Problem::METHOD_NOT_ALLOWED)
-            .with_state(self.clone())
+            .with_state(Routes::new(self.clone()))
     }
 }
 

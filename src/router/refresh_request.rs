@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::{
     body::{JsonBody, media_type, read},
     failure::Failure,
+    routes::Routes,
     token_error::TokenError,
 };
 use crate::rejection::{Rejection, RejectionKind};
@@ -67,17 +68,14 @@ impl RefreshRequest {
     }
 }
 
-impl<S> FromRequest<S> for RefreshRequest
-where
-    S: Sync,
-{
+impl FromRequest<Routes> for RefreshRequest {
     type Rejection = Failure;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+    async fn from_request(request: Request, routes: &Routes) -> Result<Self, Failure> {
         if media_type(request.headers()).as_deref() == Some(FORM) {
-            return Ok(Self::from_form(read(request.into_body()).await?).await?);
+            return Ok(Self::from_form(read(request, routes).await?).await?);
         }
-        let body = JsonBody::from_request(request, state).await?;
+        let body = JsonBody::from_request(request, routes).await?;
         let fields = body.object::<Fields>();
         Ok(Self { refresh_token: fields.map(|fields| fields.refresh_token), is_form: false })
     }

@@ -7,6 +7,8 @@ mod layer;
 mod lifecycle;
 mod service;
 
+#[cfg(feature = "axum-router")]
+use std::time::Duration;
 use std::{fmt, sync::Arc};
 
 use http::HeaderName;
@@ -19,6 +21,8 @@ pub use self::{
     layer::SlidingSessionsLayer,
     service::SlidingSessionsService,
 };
+#[cfg(feature = "axum-router")]
+use crate::clock::Sleep;
 use crate::{
     layers::{ActivityLayer, AuthenticateLayer, ClassifyLayer, ExposeHeadersLayer, RenewLayer},
     lifecycle::{Lifecycle, UserDirectory},
@@ -116,6 +120,13 @@ impl SlidingSessions {
     #[must_use]
     pub fn is_owner(&self, session: &Session) -> bool {
         self.hub.owner.as_ref().is_some_and(|is_owner| is_owner(session))
+    }
+
+    /// Completes after `duration`, by the clock of the sessions.
+    #[cfg(feature = "axum-router")]
+    pub(crate) fn sleep(&self, duration: Duration) -> Sleep {
+        let clock = &self.hub.lifecycle.enforcement.clock;
+        clock.sleep_until(clock.now() + duration)
     }
 
     /// Returns the policies by profile.

@@ -1,6 +1,7 @@
 //! The axum routes behind the stack, with a manual clock.
 
 mod activity;
+mod bodies;
 mod config;
 mod failures;
 mod refresh;

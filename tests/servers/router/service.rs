@@ -145,7 +145,15 @@ impl Service {
         answer
     }
 
-    async fn send_anywhere(&self, request: Builder, body: impl Into<Body>) -> Answer {
+    /// Serves the app on a free port.
+    pub(crate) async fn serve(&self) -> std::net::SocketAddr {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("a bound socket");
+        tokio::spawn(axum::serve(listener, self.app.clone()).into_future());
+        address
+    }
+
+    pub(crate) async fn send_anywhere(&self, request: Builder, body: impl Into<Body>) -> Answer {
         let request = request.body(body.into()).expect("a request");
         let response = self.app.clone().oneshot(request).await.expect("infallible");
         let (head, body) = response.into_parts();
