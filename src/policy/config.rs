@@ -4,7 +4,7 @@ use std::{ffi::OsString, fmt, time::Duration};
 
 use serde::{Deserialize, Deserializer, de};
 
-use super::{Policy, PolicyBuilder, RenewWhen};
+use super::{Policy, PolicyBuilder, RenewWhen, number_text::number_text};
 use crate::policy::parse_duration;
 
 type SetDuration = fn(PolicyBuilder, Duration) -> PolicyBuilder;
@@ -160,7 +160,7 @@ impl<'de> Deserialize<'de> for ReadDuration {
 
 struct DurationVisitor;
 
-impl de::Visitor<'_> for DurationVisitor {
+impl<'de> de::Visitor<'de> for DurationVisitor {
     type Value = Duration;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -179,5 +179,12 @@ impl de::Visitor<'_> for DurationVisitor {
         u64::try_from(secs)
             .map(Duration::from_secs)
             .map_err(|_| E::invalid_value(de::Unexpected::Signed(secs), &self))
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Duration, A::Error> {
+        let text = number_text(map)?;
+        text.parse()
+            .map(Duration::from_secs)
+            .map_err(|_| de::Error::invalid_value(de::Unexpected::Str(&text), &self))
     }
 }

@@ -6,6 +6,7 @@ mod contradictions;
 mod describe;
 mod duration;
 mod error;
+mod number_text;
 mod overrides;
 mod presets;
 mod profiles;

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::number_text::number_text;
+
 /// The word for [`RenewWhen::Always`] in configuration.
 const ALWAYS: &str = "always";
 
@@ -65,7 +67,7 @@ impl<'de> Deserialize<'de> for RenewWhen {
 
 struct ShareOrAlways;
 
-impl de::Visitor<'_> for ShareOrAlways {
+impl<'de> de::Visitor<'de> for ShareOrAlways {
     type Value = RenewWhen;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -90,5 +92,12 @@ impl de::Visitor<'_> for ShareOrAlways {
 
     fn visit_i64<E>(self, share: i64) -> Result<RenewWhen, E> {
         Ok(RenewWhen::Threshold(if share == 1 { 1.0 } else { 0.0 }))
+    }
+
+    fn visit_map<A>(self, map: A) -> Result<RenewWhen, A::Error>
+    where
+        A: de::MapAccess<'de>,
+    {
+        self.visit_str(&number_text(map)?)
     }
 }

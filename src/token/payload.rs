@@ -2,11 +2,6 @@
 
 use std::{borrow::Cow, ops::Range, time::Duration};
 
-use serde::{
-    Deserialize,
-    de::{Deserializer, Visitor},
-};
-
 use super::{
     error::InvalidToken,
     members::{Malformed, Member, Members, Written},
@@ -164,7 +159,27 @@ fn milliseconds(written: Written<'_>) -> Result<Timestamp, Malformed> {
 fn number(written: Written<'_>) -> Result<u64, Malformed> {
     match written.whole() {
         Some(whole) => Ok(whole),
-        None => serde_json::from_str(written.json()).map(|Number(it)| it).map_err(|_| Malformed),
+        None => truncated(written.json()),
+    }
+}
+
+/// Reads a JSON value itself: what `serde_json` makes of a number depends on its features, which any
+/// crate of the build can turn on (`arbitrary_precision`).
+#[cold]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the cast saturates, and fits_a_claim is false for what saturated"
+)]
+fn truncated(json: &str) -> Result<u64, Malformed> {
+    if let Some((whole, fraction)) = json.split_once('.')
+        && fraction.bytes().all(|byte| byte.is_ascii_digit())
+    {
+        return whole.parse().map_err(|_| Malformed);
+    }
+    match json.parse::<f64>() {
+        Ok(number) if number.is_sign_positive() => Ok(number as u64),
+        _ => Err(Malformed),
     }
 }
 
@@ -176,47 +191,6 @@ fn duration(since_epoch: Timestamp) -> Duration {
     since_epoch.since(Timestamp::EPOCH)
 }
 
-/// A JSON number that is not negative, its fraction truncated.
-struct Number(u64);
-
-impl<'de> Deserialize<'de> for Number {
-    fn deserialize<D>(deserializer: D) -> Result<Self, D::Error>
-    where
-        D: Deserializer<'de>,
-    {
-        deserializer.deserialize_any(NumberVisitor).map(Self)
-    }
-}
-
-struct NumberVisitor;
-
-impl Visitor<'_> for NumberVisitor {
-    type Value = u64;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a number that is not negative")
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<u64, E> {
-        Ok(number)
-    }
-
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "the cast saturates, and fits_a_claim is false for what saturated"
-    )]
-    fn visit_f64<E>(self, number: f64) -> Result<u64, E>
-    where
-        E: serde::de::Error,
-    {
-        if number.is_sign_negative() {
-            return Err(E::custom("a negative number"));
-        }
-        Ok(number as u64)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -226,6 +200,10 @@ mod tests {
         let cases = [
             ("1800000000", Some(1_800_000_000)),
             ("1800000000.999", Some(1_800_000_000)),
+            ("1800000000.99999999999999999999", Some(1_800_000_000)),
+            ("253402300799.999", Some(253_402_300_799)),
+            ("1800000000.5e0", Some(1_800_000_000)),
+            ("18E+8", Some(1_800_000_000)),
             ("1.8e9", Some(1_800_000_000)),
             ("0", Some(0)),
             ("253402300799", Some(253_402_300_799)),
@@ -238,6 +216,10 @@ mod tests {
             ("1e400", None),
             ("-1", None),
             ("-0.5", None),
+            ("-0", None),
+            ("-1.5", None),
+            ("99999999999999999999.5", None),
+            (r#"{"$serde_json::private::Number":"1"}"#, None),
             ("null", None),
             ("true", None),
             ("\"1800000000\"", None),

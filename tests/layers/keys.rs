@@ -7,7 +7,7 @@ use std::sync::Arc;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use tower_sliding_session::{
     JwtKeys, RejectionKind,
-    token::{Algorithm, SigningKey, VerifyingKey},
+    token::{Algorithm, KeyErrorKind, SigningKey, VerifyingKey},
 };
 
 use crate::test_stack::{
@@ -153,15 +153,28 @@ fn an_invalid_key_change_is_refused_and_changes_nothing() {
 }
 
 #[test]
-fn a_secret_has_at_least_32_bytes() {
-    for (length, expected) in [(0, false), (31, false), (32, true), (33, true)] {
-        let secret = vec![7; length];
-        assert_eq!(JwtKeys::hs256(&secret).is_ok(), expected, "{length}");
-        for algorithm in [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512] {
-            assert_eq!(SigningKey::hmac(algorithm, &secret).is_ok(), expected, "{length}");
+fn a_secret_is_as_long_as_the_output_of_its_hash_function() {
+    for (algorithm, shortest) in
+        [(Algorithm::HS256, 32), (Algorithm::HS384, 48), (Algorithm::HS512, 64)]
+    {
+        for (length, expected) in
+            [(0, false), (shortest - 1, false), (shortest, true), (shortest + 1, true)]
+        {
+            let secret = vec![7; length];
+            let made = SigningKey::hmac(algorithm, &secret);
+            assert_eq!(made.is_ok(), expected, "{algorithm} {length}");
             assert_eq!(VerifyingKey::hmac(algorithm, &secret).is_ok(), expected, "{length}");
+            let oct = format!(r#"{{"kty":"oct","k":"{}"}}"#, URL_SAFE_NO_PAD.encode(&secret));
+            assert_eq!(VerifyingKey::from_jwk(algorithm, &oct).is_ok(), expected, "{length}");
+            if let Err(refused) = made {
+                assert_eq!(refused.kind(), KeyErrorKind::TooShort);
+                assert!(
+                    refused.to_string().contains(&format!("{algorithm} has at least {shortest}"))
+                );
+            }
         }
     }
+    assert!(JwtKeys::hs256([7; 31]).is_err() && JwtKeys::hs256([7; 32]).is_ok());
     assert!(SigningKey::hmac(Algorithm::ES256, SECRET).is_err());
 }
 
@@ -293,6 +306,13 @@ fn a_jwk_of_another_use_is_refused() {
         (Algorithm::ES256, r#","alg":"ES384""#, false),
         (Algorithm::ES256, r#","alg":"ECDH-ES""#, false),
         (Algorithm::ES256, r#","use":"enc""#, false),
+        (Algorithm::ES256, r#","use":"SIG""#, false),
+        (Algorithm::ES256, r#","key_ops":["verify"]"#, true),
+        (Algorithm::ES256, r#","key_ops":["sign","verify"],"use":"sig""#, true),
+        (Algorithm::ES256, r#","key_ops":["sign"]"#, false),
+        (Algorithm::ES256, r#","key_ops":["deriveKey","deriveBits"]"#, false),
+        (Algorithm::ES256, r#","key_ops":[]"#, false),
+        (Algorithm::ES256, r#","key_ops":"verify""#, false),
         (Algorithm::ES384, "", false),
         (Algorithm::EdDSA, "", false),
         (Algorithm::HS256, "", false),
@@ -307,6 +327,78 @@ fn a_jwk_of_another_use_is_refused() {
         assert!(VerifyingKey::from_jwk(Algorithm::ES256, &oct).is_err());
     }
     assert!(VerifyingKey::from_jwk(Algorithm::ES256, "{}").is_err());
+}
+
+#[test]
+fn a_jwk_of_another_curve_is_refused() {
+    for (crv, expected) in [
+        ("P-256", true),
+        ("P-384", false),
+        ("P-521", false),
+        ("Ed25519", false),
+        ("secp256k1", false),
+        ("p-256", false),
+    ] {
+        let jwk = es256_jwk("").replace(r#""P-256""#, &format!("\"{crv}\""));
+        assert_eq!(VerifyingKey::from_jwk(Algorithm::ES256, &jwk).is_ok(), expected, "{crv}");
+    }
+    // The public key of RFC 8037 appendix A.2.
+    let okp = |crv| {
+        let x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+        format!(r#"{{"kty":"OKP","crv":"{crv}","x":"{x}"}}"#)
+    };
+    for (crv, expected) in
+        [("Ed25519", true), ("X25519", false), ("Ed448", false), ("P-256", false)]
+    {
+        let made = VerifyingKey::from_jwk(Algorithm::EdDSA, &okp(crv));
+        assert_eq!(made.is_ok(), expected, "{crv}");
+    }
+}
+
+#[test]
+fn a_key_in_another_form_is_refused_with_how_to_convert_it() {
+    let sec1 = include_str!("../keys_pem/es256.sec1.pem");
+    let encrypted = include_str!("../keys_pem/es256.encrypted.pem");
+    let certificate = include_str!("../keys_pem/es256.certificate.pem");
+    let parameters = format!(
+        "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n{sec1}"
+    );
+    let private = |pem: &str| SigningKey::from_pem(Algorithm::ES256, pem).map(drop);
+    let public = |pem: &str| VerifyingKey::from_pem(Algorithm::ES256, pem).map(drop);
+    for (made, hint) in [
+        (private(sec1), "openssl pkcs8 -topk8 -nocrypt"),
+        (private(&parameters), "openssl pkcs8 -topk8 -nocrypt"),
+        (public(sec1), "openssl pkcs8 -topk8 -nocrypt"),
+        (private(encrypted), "encrypted"),
+        (private("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n"), "encrypted"),
+        (private(&ES256.replace('\n', "\\n")), r#"pem.replace("\\n", "\n")"#),
+        (private(&sec1.replace('\n', "\\n")), r#"pem.replace("\\n", "\n")"#),
+        (private(&ES256.replace('\n', "\\r\\n")), r#"pem.replace("\\n", "\n")"#),
+        (private(&format!("{}\n", ES256.replace('\n', "\\n"))), "two characters"),
+        (public(&ES256_PUBLIC.replace('\n', "\\n")), r#"pem.replace("\\n", "\n")"#),
+        (private(&ES256.replace('\n', " ")), "no line breaks"),
+        (private(&ES256.replace('\n', "")), "no line breaks"),
+        (private(ES256_PUBLIC), "a public key"),
+        (public(ES256), "openssl pkey -pubout"),
+        (private(certificate), "a certificate"),
+        (private("-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl\n"), "ssh-keygen -p -m PKCS8"),
+        (public("ssh-ed25519 AAAA ada@example.com"), "ssh-keygen -e -m PKCS8"),
+        (public("ecdsa-sha2-nistp256 AAAA ada"), "ssh-keygen -e -m PKCS8"),
+        (private("0\u{1}"), "-inform DER"),
+        (private(""), "BEGIN PRIVATE KEY"),
+        (public("MFkwEwYHKoZIzj0CAQ"), "BEGIN PUBLIC KEY"),
+    ] {
+        let refused = made.expect_err(hint);
+        assert_eq!(refused.kind(), KeyErrorKind::Malformed, "{hint}");
+        assert!(refused.to_string().contains(hint), "{hint}: {refused}");
+    }
+    assert!(public(certificate).is_ok());
+    // What the hint leads to is accepted.
+    let with_line_breaks = ES256.replace('\n', "\\n").replace("\\n", "\n");
+    assert!(private(&with_line_breaks).is_ok());
+    for pem in [ES256.replace('\n', "\r\n"), format!("# a comment\n{ES256}")] {
+        assert!(private(&pem).is_ok(), "{pem}");
+    }
 }
 
 #[test]

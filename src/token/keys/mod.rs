@@ -1,6 +1,7 @@
 //! Key sets with rotation: the newest key signs, every listed key verifies.
 
 mod algorithm;
+mod pem;
 mod signing;
 mod verifying;
 

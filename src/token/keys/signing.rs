@@ -6,6 +6,7 @@ use jsonwebtoken::{AlgorithmFamily, DecodingKey, EncodingKey};
 
 use super::{
     algorithm::Algorithm,
+    pem::{Half, check_form},
     verifying::{Verifying, VerifyingKey},
 };
 use crate::token::{
@@ -25,7 +26,7 @@ impl SigningKey {
     /// An HMAC secret for HS256, HS384 or HS512.
     ///
     /// # Errors
-    /// [`KeyError`] if the secret is shorter than 32 bytes or the algorithm is not HMAC.
+    /// As [`VerifyingKey::hmac`].
     pub fn hmac(algorithm: Algorithm, secret: impl AsRef<[u8]>) -> Result<Self, KeyError> {
         Ok(Self { verifying: VerifyingKey::hmac(algorithm, secret)?, private: None })
     }
@@ -33,10 +34,14 @@ impl SigningKey {
     /// A private key in PEM: PKCS#8, or PKCS#1 for RSA. Its public half is derived from it.
     ///
     /// # Errors
-    /// [`KeyError`] if it is no such key or not of `algorithm`, or for an RSA key without the feature
+    /// [`KeyError`] if it is no such key, with how to convert it if its form is known (SEC1, encrypted,
+    /// `\n` in place of line breaks), if it is not of `algorithm`, or for an RSA key without the feature
     /// `aws_lc_rs`, because signing in the `rsa` crate leaks timing (RUSTSEC-2023-0071).
     pub fn from_pem(algorithm: Algorithm, pem: impl AsRef<[u8]>) -> Result<Self, KeyError> {
         let pem = pem.as_ref();
+        if algorithm.family() != AlgorithmFamily::Hmac {
+            check_form(pem, Half::Private)?;
+        }
         let key = match algorithm.family() {
             AlgorithmFamily::Rsa if cfg!(not(feature = "aws_lc_rs")) => {
                 return Err(KeyError::new(

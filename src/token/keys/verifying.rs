@@ -6,18 +6,27 @@ use base64_simd::URL_SAFE_NO_PAD;
 use jsonwebtoken::{
     AlgorithmFamily, DecodingKey,
     crypto::KeyUtils,
-    jwk::{Jwk, PublicKeyUse},
+    jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse},
 };
 
-use super::algorithm::Algorithm;
+use super::{
+    algorithm::Algorithm,
+    pem::{Half, check_form},
+};
 use crate::token::{
     error::{KeyError, KeyErrorKind},
     purpose::Purpose,
     signature::{HmacKey, PublicKey, provider},
 };
 
-/// The shortest HMAC secret, in bytes: the output of SHA-256 (RFC 7518 section 3.2).
-const MIN_SECRET: usize = 32;
+/// The shortest HMAC secret, in bytes: the output of the hash function (RFC 7518 section 3.2).
+const fn shortest_secret(algorithm: Algorithm) -> usize {
+    match algorithm {
+        Algorithm::HS384 => 48,
+        Algorithm::HS512 => 64,
+        _ => 32,
+    }
+}
 
 /// The smallest RSA modulus, in bytes: 2048 bits (RFC 7518 section 3.3).
 const MIN_RSA_MODULUS: usize = 256;
@@ -43,12 +52,14 @@ impl VerifyingKey {
     /// An HMAC secret for HS256, HS384 or HS512.
     ///
     /// # Errors
-    /// [`KeyError`] if the secret is shorter than 32 bytes or the algorithm is not HMAC.
+    /// [`KeyError`] if the secret is shorter than the output of the hash function, which is 32, 48 or
+    /// 64 bytes (RFC 7518 section 3.2), or if the algorithm is not HMAC.
     pub fn hmac(algorithm: Algorithm, secret: impl AsRef<[u8]>) -> Result<Self, KeyError> {
         let secret = secret.as_ref();
-        if secret.len() < MIN_SECRET {
+        let shortest = shortest_secret(algorithm);
+        if secret.len() < shortest {
             let text = format!(
-                "an HMAC secret has at least {MIN_SECRET} bytes: generate one with \
+                "a secret for {algorithm} has at least {shortest} bytes: generate one with \
                  `openssl rand -base64 48`"
             );
             return Err(KeyError::new(KeyErrorKind::TooShort, text));
@@ -63,6 +74,9 @@ impl VerifyingKey {
     /// [`KeyError`] if it is no such key, not of `algorithm`, or an RSA key under 2048 bits.
     pub fn from_pem(algorithm: Algorithm, pem: impl AsRef<[u8]>) -> Result<Self, KeyError> {
         let pem = pem.as_ref();
+        if algorithm.family() != AlgorithmFamily::Hmac {
+            check_form(pem, Half::Public)?;
+        }
         let key = match algorithm.family() {
             AlgorithmFamily::Rsa => DecodingKey::from_rsa_pem(pem),
             AlgorithmFamily::Ec => DecodingKey::from_ec_pem(pem),
@@ -78,17 +92,11 @@ impl VerifyingKey {
     /// A key as a JWK (RFC 7517): RSA, EC, OKP or oct, with its `kid` if it has one.
     ///
     /// # Errors
-    /// [`KeyError`] if it is no such key, not of `algorithm`, or its `alg` or `use` differs.
+    /// [`KeyError`] if it is no such key or not of `algorithm`, if its `alg` or `crv` differs, its `use`
+    /// is not `sig`, or its `key_ops` does not contain `verify`.
     pub fn from_jwk(algorithm: Algorithm, json: &str) -> Result<Self, KeyError> {
         let jwk: Jwk = serde_json::from_str(json).map_err(|_| not_a_jwk())?;
-        if jwk.common.key_algorithm.is_some_and(|named| named.to_string() != algorithm.name()) {
-            let text = "the JWK's `alg` is another algorithm";
-            return Err(KeyError::new(KeyErrorKind::Mismatch, text));
-        }
-        if jwk.common.public_key_use.as_ref().is_some_and(|named| *named != PublicKeyUse::Signature)
-        {
-            return Err(KeyError::new(KeyErrorKind::Mismatch, "the JWK's `use` is not `sig`"));
-        }
+        check_jwk(algorithm, &jwk)?;
         let key = DecodingKey::from_jwk(&jwk).map_err(|_| not_a_jwk())?;
         let verifying = match key.family() {
             AlgorithmFamily::Hmac => {
@@ -182,6 +190,38 @@ impl fmt::Debug for VerifyingKey {
 /// Without the source: `serde_json`'s text may repeat a part of the key (P10).
 fn not_a_jwk() -> KeyError {
     KeyError::new(KeyErrorKind::Malformed, "not a JWK of a supported key")
+}
+
+/// Checks the members of a JWK that restrict what it is for (RFC 7517 section 4, RFC 7518 section 6).
+fn check_jwk(algorithm: Algorithm, jwk: &Jwk) -> Result<(), KeyError> {
+    let common = &jwk.common;
+    let curve = match &jwk.algorithm {
+        AlgorithmParameters::EllipticCurve(key) => Some(&key.curve),
+        AlgorithmParameters::OctetKeyPair(key) => Some(&key.curve),
+        _ => None,
+    };
+    let text = if common.key_algorithm.is_some_and(|named| named.to_string() != algorithm.name()) {
+        "the JWK's `alg` is another algorithm"
+    } else if common.public_key_use.as_ref().is_some_and(|it| *it != PublicKeyUse::Signature) {
+        "the JWK's `use` is not `sig`"
+    } else if common.key_operations.as_ref().is_some_and(|it| !it.contains(&KeyOperations::Verify))
+    {
+        "the JWK's `key_ops` does not contain `verify`"
+    } else if curve.is_some_and(|curve| Some(curve) != curve_of(algorithm).as_ref()) {
+        "the JWK's `crv` is the curve of another algorithm"
+    } else {
+        return Ok(());
+    };
+    Err(KeyError::new(KeyErrorKind::Mismatch, text))
+}
+
+const fn curve_of(algorithm: Algorithm) -> Option<EllipticCurve> {
+    match algorithm {
+        Algorithm::ES256 => Some(EllipticCurve::P256),
+        Algorithm::ES384 => Some(EllipticCurve::P384),
+        Algorithm::EdDSA => Some(EllipticCurve::Ed25519),
+        _ => None,
+    }
 }
 
 /// Not every backend checks the curve before the first signature.
