@@ -5,6 +5,7 @@ use super::{
     change_feed::{Change, ChangeFeed},
     database::Tx,
     failure::Failure,
+    pools::Purpose,
     value::{Args, Row},
 };
 use crate::{
@@ -18,7 +19,8 @@ impl Inner {
         &self,
         account: StoreKey,
     ) -> Result<TimeoutOverrides, StoreError> {
-        let rows = self.database.fetch(SELECT, Args::new().key(account)).await?;
+        let rows =
+            self.database.fetch_for(Purpose::Lifecycle, SELECT, Args::new().key(account)).await?;
         Ok(read(rows.first())?)
     }
 }

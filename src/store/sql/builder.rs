@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 
 use super::{
     Inner, SESSION_LOCKS, SqlStore,
+    connect::Settings,
     database::{BeforeStatement, Database},
     schema,
     sync::{SyncState, keep_up_to_date},
@@ -27,6 +28,7 @@ pub struct SqlStoreBuilder {
     address: String,
     clock: Arc<dyn Clock>,
     sync_interval: Duration,
+    settings: Settings,
     before_statement: Option<BeforeStatement>,
 }
 
@@ -36,6 +38,7 @@ impl SqlStoreBuilder {
             address,
             clock: Arc::new(SystemClock),
             sync_interval: Duration::from_secs(1),
+            settings: Settings::default(),
             before_statement: None,
         }
     }
@@ -53,6 +56,15 @@ impl SqlStoreBuilder {
         self
     }
 
+    /// Sets the most connections of this node to Postgres; 10 by default, at least 5. A third of
+    /// them serves requests only, at most a third is in use for lists.
+    ///
+    /// A SQLite file has one connection that writes, four that read and two for lists.
+    pub fn pool_size(mut self, connections: u32) -> Self {
+        self.settings.pool_size = connections;
+        self
+    }
+
     /// Calls `call` with the number of each statement, from 1, before it is sent; including
     /// statements that begin and commit transactions. For tests and metrics. It must not block.
     pub fn before_statement(mut self, call: impl Fn(u64) + Send + Sync + 'static) -> Self {
@@ -66,7 +78,8 @@ impl SqlStoreBuilder {
     /// # Errors
     /// If the database cannot be reached, or the feature for it is not enabled.
     pub async fn connect(self) -> Result<SqlStore, StoreError> {
-        let database = Database::connect(&self.address, self.before_statement).await?;
+        let database =
+            Database::connect(&self.address, self.settings, self.before_statement).await?;
         let schema_is_current = schema::is_current(&database).await;
         let store = Arc::new(Inner {
             database,

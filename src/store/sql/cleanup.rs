@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Inner, Transaction, database::Tx, failure::Failure, logs, value::Args};
+use super::{
+    Inner, Transaction, database::Tx, failure::Failure, logs, pools::Purpose, value::Args,
+};
 use crate::{maybe_ready::StoreError, time::Timestamp};
 
 /// How long expired rows are kept: the clock of another node may be behind by the largest skew.
@@ -30,7 +32,8 @@ impl Inner {
         let mut has_more = false;
         for statement in STATEMENTS {
             let args = Args::new().time(now - GRACE);
-            has_more |= self.database.execute(statement, args).await? >= STEP;
+            has_more |=
+                self.database.execute_for(Purpose::Lifecycle, statement, args).await? >= STEP;
         }
         has_more |= self.commit(&TrimChanges(now - CHANGES_KEPT_FOR)).await? >= STEP;
         has_more |= logs::remove_surplus(&self.database).await?;

@@ -1,4 +1,4 @@
-//! One interface to SQLite and Postgres; the only file that knows their differences.
+//! One interface to SQLite and Postgres.
 
 use std::{
     fmt,
@@ -6,38 +6,22 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::Duration,
 };
 
 #[cfg(feature = "postgres")]
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, Postgres};
+use sqlx::postgres::Postgres;
 #[cfg(feature = "sqlite")]
-use sqlx::sqlite::{
-    Sqlite, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
-    SqliteSynchronous,
-};
-use sqlx::{ConnectOptions as _, Transaction};
+use sqlx::sqlite::Sqlite;
 
 use super::{
     address::DatabaseKind,
+    connect::{self, Settings},
+    connection::Connection,
     failure::Failure,
+    pools::{AnyPools, Attempts, Purpose},
     value::{Args, Row, Sql},
 };
-#[cfg(feature = "sqlite")]
-use crate::maybe_ready::LIFECYCLE_TIME_LIMIT;
-#[cfg(not(all(feature = "sqlite", feature = "postgres")))]
-use crate::maybe_ready::StoreError;
 use crate::time::Timestamp;
-
-/// How long a statement waits for a connection, including a new one.
-const CONNECTION_TIME_LIMIT: Duration = Duration::from_secs(2);
-
-/// How long a write to a SQLite file waits for writes of other processes.
-#[cfg(feature = "sqlite")]
-const LOCK_TIME_LIMIT: Duration = Duration::from_secs(2);
-
-#[cfg(feature = "sqlite")]
-const SQLITE_READERS: u32 = 4;
 
 /// The key of the Postgres advisory locks of this store.
 #[cfg(feature = "postgres")]
@@ -47,17 +31,8 @@ const POSTGRES_LOCK: &str = "8391540620385125";
 pub(super) type BeforeStatement = Arc<dyn Fn(u64) + Send + Sync>;
 
 pub(super) struct Database {
-    pools: Pools,
+    pools: AnyPools,
     meter: Arc<Meter>,
-}
-
-enum Pools {
-    /// A SQLite file has one writer at a time. The writers of this process wait for the one
-    /// connection instead of polling the file.
-    #[cfg(feature = "sqlite")]
-    Sqlite { writer: SqlitePool, readers: SqlitePool },
-    #[cfg(feature = "postgres")]
-    Postgres(PgPool),
 }
 
 struct Meter {
@@ -84,9 +59,9 @@ pub(super) struct Tx {
 
 enum Link {
     #[cfg(feature = "sqlite")]
-    Sqlite(Transaction<'static, Sqlite>),
+    Sqlite(Connection<Sqlite>),
     #[cfg(feature = "postgres")]
-    Postgres(Transaction<'static, Postgres>),
+    Postgres(Connection<Postgres>),
 }
 
 /// How a transaction excludes others.
@@ -101,12 +76,13 @@ pub(super) enum Lock {
 impl Database {
     pub(super) async fn connect(
         address: &str,
+        settings: Settings,
         before: Option<BeforeStatement>,
     ) -> Result<Self, Failure> {
         let meter = Arc::new(Meter { statements: AtomicU64::new(0), before });
         let pools = match DatabaseKind::from_address(address)? {
-            DatabaseKind::Postgres => postgres(address).await?,
-            DatabaseKind::Sqlite => sqlite(address).await?,
+            DatabaseKind::Postgres => connect::postgres(address, settings).await?,
+            DatabaseKind::Sqlite => connect::sqlite(address).await?,
         };
         Ok(Self { pools, meter })
     }
@@ -119,59 +95,82 @@ impl Database {
     pub(super) fn definition(&self, text: &str) -> String {
         let (blob, serial) = match self.pools {
             #[cfg(feature = "sqlite")]
-            Pools::Sqlite { .. } => ("BLOB", "INTEGER PRIMARY KEY AUTOINCREMENT"),
+            AnyPools::Sqlite(_) => ("BLOB", "INTEGER PRIMARY KEY AUTOINCREMENT"),
             #[cfg(feature = "postgres")]
-            Pools::Postgres(_) => ("BYTEA", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"),
+            AnyPools::Postgres(_) => ("BYTEA", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"),
         };
         text.replace("{BLOB}", blob).replace("{SERIAL}", serial)
+    }
+
+    /// How often a transaction may be attempted.
+    pub(super) fn attempts(&self) -> Attempts {
+        match &self.pools {
+            #[cfg(feature = "sqlite")]
+            AnyPools::Sqlite(pools) => pools.attempts(),
+            #[cfg(feature = "postgres")]
+            AnyPools::Postgres(pools) => pools.attempts(),
+        }
     }
 
     pub(super) async fn begin(&self, now: Timestamp) -> Result<Tx, Failure> {
         self.meter.count();
         let link = match &self.pools {
             #[cfg(feature = "sqlite")]
-            Pools::Sqlite { writer, .. } => {
-                Link::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?)
-            }
+            AnyPools::Sqlite(pools) => Link::Sqlite(pools.begin().await?),
             #[cfg(feature = "postgres")]
-            Pools::Postgres(pool) => {
-                Link::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?)
-            }
+            AnyPools::Postgres(pools) => Link::Postgres(pools.begin().await?),
         };
         Ok(Tx { link, meter: Arc::clone(&self.meter), begun: now })
     }
 
-    /// Reads outside of a transaction.
+    /// Reads for a request, outside of a transaction.
     pub(super) async fn fetch(&self, sql: impl Into<Sql>, args: Args) -> Result<Vec<Row>, Failure> {
+        self.fetch_for(Purpose::Request, sql, args).await
+    }
+
+    /// Reads outside of a transaction.
+    pub(super) async fn fetch_for(
+        &self,
+        purpose: Purpose,
+        sql: impl Into<Sql>,
+        args: Args,
+    ) -> Result<Vec<Row>, Failure> {
         let sql = sql.into();
         self.meter.count();
         Ok(match &self.pools {
             #[cfg(feature = "sqlite")]
-            Pools::Sqlite { readers, .. } => {
-                let rows = args.bind::<Sqlite>(&sql).fetch_all(readers).await?;
+            AnyPools::Sqlite(pools) => {
+                let rows = pools.fetch(purpose, &sql, &args).await?;
                 rows.into_iter().map(Row::Sqlite).collect()
             }
             #[cfg(feature = "postgres")]
-            Pools::Postgres(pool) => {
-                let rows = args.bind::<Postgres>(&sql).fetch_all(pool).await?;
+            AnyPools::Postgres(pools) => {
+                let rows = pools.fetch(purpose, &sql, &args).await?;
                 rows.into_iter().map(Row::Postgres).collect()
             }
         })
     }
 
-    /// Executes a statement as a transaction of its own. Returns the number of rows written.
+    /// Executes a statement for a request, as [`execute_for`](Self::execute_for).
     pub(super) async fn execute(&self, sql: impl Into<Sql>, args: Args) -> Result<u64, Failure> {
+        self.execute_for(Purpose::Request, sql, args).await
+    }
+
+    /// Executes a statement as a transaction of its own. Returns the number of rows written. The
+    /// statement must have the same effect if it is executed twice.
+    pub(super) async fn execute_for(
+        &self,
+        purpose: Purpose,
+        sql: impl Into<Sql>,
+        args: Args,
+    ) -> Result<u64, Failure> {
         let sql = sql.into();
         self.meter.count();
         Ok(match &self.pools {
             #[cfg(feature = "sqlite")]
-            Pools::Sqlite { writer, .. } => {
-                args.bind::<Sqlite>(&sql).execute(writer).await?.rows_affected()
-            }
+            AnyPools::Sqlite(pools) => pools.execute(purpose, &sql, &args).await?.rows_affected(),
             #[cfg(feature = "postgres")]
-            Pools::Postgres(pool) => {
-                args.bind::<Postgres>(&sql).execute(pool).await?.rows_affected()
-            }
+            AnyPools::Postgres(pools) => pools.execute(purpose, &sql, &args).await?.rows_affected(),
         })
     }
 
@@ -179,12 +178,9 @@ impl Database {
     pub(super) async fn close(&self) {
         match &self.pools {
             #[cfg(feature = "sqlite")]
-            Pools::Sqlite { writer, readers } => {
-                readers.close().await;
-                writer.close().await;
-            }
+            AnyPools::Sqlite(pools) => pools.close().await,
             #[cfg(feature = "postgres")]
-            Pools::Postgres(pool) => pool.close().await,
+            AnyPools::Postgres(pools) => pools.close().await,
         }
     }
 }
@@ -200,12 +196,12 @@ impl Tx {
         Ok(match &mut self.link {
             #[cfg(feature = "sqlite")]
             Link::Sqlite(tx) => {
-                let rows = args.bind::<Sqlite>(&sql).fetch_all(&mut **tx).await?;
+                let rows = tx.fetch(args.bind(&sql)).await?;
                 rows.into_iter().map(Row::Sqlite).collect()
             }
             #[cfg(feature = "postgres")]
             Link::Postgres(tx) => {
-                let rows = args.bind::<Postgres>(&sql).fetch_all(&mut **tx).await?;
+                let rows = tx.fetch(args.bind(&sql)).await?;
                 rows.into_iter().map(Row::Postgres).collect()
             }
         })
@@ -230,11 +226,9 @@ impl Tx {
         self.meter.count();
         Ok(match &mut self.link {
             #[cfg(feature = "sqlite")]
-            Link::Sqlite(tx) => args.bind::<Sqlite>(&sql).execute(&mut **tx).await?.rows_affected(),
+            Link::Sqlite(tx) => tx.execute(args.bind(&sql)).await?.rows_affected(),
             #[cfg(feature = "postgres")]
-            Link::Postgres(tx) => {
-                args.bind::<Postgres>(&sql).execute(&mut **tx).await?.rows_affected()
-            }
+            Link::Postgres(tx) => tx.execute(args.bind(&sql)).await?.rows_affected(),
         })
     }
 
@@ -264,76 +258,20 @@ impl Tx {
         self.meter.count();
         match self.link {
             #[cfg(feature = "sqlite")]
-            Link::Sqlite(tx) => tx.commit().await?,
+            Link::Sqlite(mut tx) => tx.commit().await,
             #[cfg(feature = "postgres")]
-            Link::Postgres(tx) => tx.commit().await?,
+            Link::Postgres(mut tx) => tx.commit().await,
         }
-        Ok(())
     }
-}
-
-#[cfg(feature = "sqlite")]
-async fn sqlite(address: &str) -> Result<Pools, Failure> {
-    let options: SqliteConnectOptions = if address.starts_with("sqlite:") {
-        address.parse()?
-    } else {
-        SqliteConnectOptions::new().filename(address)
-    };
-    #[cfg(unix)]
-    create_private(options.get_filename());
-    // In WAL mode, NORMAL may lose the last transactions at a power failure, and revocations with
-    // them.
-    let options = options
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(LOCK_TIME_LIMIT)
-        .disable_statement_logging();
-    let pool = || SqlitePoolOptions::new().idle_timeout(None).max_lifetime(None);
-    // Waiting for the one writer is not an outage, so it may take as long as a caller waits.
-    let writer = pool().max_connections(1).acquire_timeout(LIFECYCLE_TIME_LIMIT);
-    let writer = writer.connect_with(options.clone()).await?;
-    let readers = pool().max_connections(SQLITE_READERS).acquire_timeout(CONNECTION_TIME_LIMIT);
-    let readers = readers.connect_lazy_with(options);
-    Ok(Pools::Sqlite { writer, readers })
-}
-
-/// Creates the file, if there is none, for its owner only: it names who has a session. SQLite gives
-/// its other files the same mode. A failure is left to SQLite, which reports it.
-#[cfg(all(feature = "sqlite", unix))]
-fn create_private(file: &std::path::Path) {
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut options = std::fs::OpenOptions::new();
-    drop(options.write(true).create_new(true).mode(0o600).open(file));
-}
-
-#[cfg(not(feature = "sqlite"))]
-#[expect(clippy::unused_async, reason = "async with the feature")]
-async fn sqlite(_: &str) -> Result<Pools, Failure> {
-    Err(StoreError::new("a SQLite file needs the feature `sqlite`").into())
-}
-
-#[cfg(feature = "postgres")]
-async fn postgres(address: &str) -> Result<Pools, Failure> {
-    let options: PgConnectOptions = address.parse()?;
-    let options = options.application_name("tower-sliding-session").disable_statement_logging();
-    let pool = PgPoolOptions::new().acquire_timeout(CONNECTION_TIME_LIMIT);
-    Ok(Pools::Postgres(pool.connect_with(options).await?))
-}
-
-#[cfg(not(feature = "postgres"))]
-#[expect(clippy::unused_async, reason = "async with the feature")]
-async fn postgres(_: &str) -> Result<Pools, Failure> {
-    Err(StoreError::new("Postgres needs the feature `postgres`").into())
 }
 
 impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.pools {
             #[cfg(feature = "sqlite")]
-            Pools::Sqlite { .. } => "SQLite",
+            AnyPools::Sqlite(_) => "SQLite",
             #[cfg(feature = "postgres")]
-            Pools::Postgres(_) => "Postgres",
+            AnyPools::Postgres(_) => "Postgres",
         })
     }
 }

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Inner, SqlStore, change_feed::Change, revocation::Revoke, rotation, sessions::Begin};
+use super::{
+    Inner, SqlStore, change_feed::Change, pools::Purpose, revocation::Revoke, rotation,
+    sessions::Begin,
+};
 use crate::{
     audit::{ActivityEntry, AuditRecord},
     identity::{Scope, StoreKey},
@@ -27,7 +30,10 @@ impl Inner {
     }
 
     async fn refresh_state(&self, query: RefreshQuery) -> Result<RefreshState, StoreError> {
-        let rows = self.database.fetch(rotation::STATE, rotation::args(query)).await?;
+        let rows = self
+            .database
+            .fetch_for(Purpose::Lifecycle, rotation::STATE, rotation::args(query))
+            .await?;
         Ok(self.with_cached_activity(rotation::state(rows.first(), query)?, query.session))
     }
 

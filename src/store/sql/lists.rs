@@ -2,6 +2,7 @@
 
 use super::{
     Inner,
+    pools::Purpose,
     sessions::{RECORD, active, column, record},
     value::Args,
 };
@@ -31,7 +32,7 @@ impl Inner {
             WHERE s.{column} = $1 AND {active} {after}
             ORDER BY s.auth_time DESC, s.key DESC LIMIT $3"
         );
-        let rows = self.database.fetch(sql, args).await?;
+        let rows = self.database.fetch_for(Purpose::List, sql, args).await?;
         let records = rows.iter().map(record).collect::<Result<Vec<_>, _>>()?;
         let records = records.into_iter().map(|record| self.up_to_date(record)).collect();
         Ok(Page::new(records, &query, |record: &SessionRecord| {
@@ -46,7 +47,8 @@ impl Inner {
     ) -> Result<Option<SessionRecord>, StoreError> {
         let active = active("$2");
         let sql = format!("SELECT {RECORD} FROM tss_sessions AS s WHERE s.key = $1 AND {active}");
-        let rows = self.database.fetch(sql, Args::new().key(session).time(now)).await?;
+        let args = Args::new().key(session).time(now);
+        let rows = self.database.fetch_for(Purpose::Lifecycle, sql, args).await?;
         let record = rows.first().map(record).transpose()?;
         Ok(record.map(|record| self.up_to_date(record)))
     }
@@ -64,7 +66,7 @@ impl Inner {
             GROUP BY s.user_key ORDER BY latest DESC, s.user_key DESC LIMIT $3"
         );
         let args = Args::new().key(account).time(now).int(limit.into());
-        let rows = self.database.fetch(sql, args).await?;
+        let rows = self.database.fetch_for(Purpose::List, sql, args).await?;
         let users = rows.iter().map(|row| Ok(ActiveUser::new(row.text(0)?, row.time(1)?)));
         users.collect()
     }

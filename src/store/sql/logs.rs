@@ -6,6 +6,7 @@ use super::{
     Inner,
     database::{Database, Tx},
     failure::Failure,
+    pools::Purpose,
     value::{Args, Row, placeholders},
 };
 use crate::{
@@ -70,7 +71,8 @@ pub(super) async fn cut(
     for piece in surplus.chunks(PIECE) {
         let args = piece.iter().fold(Args::new(), |args, id| args.int(*id));
         let ids = placeholders(1, piece.len());
-        database.execute(format!("DELETE FROM {table} WHERE id IN {ids}"), args).await?;
+        let sql = format!("DELETE FROM {table} WHERE id IN {ids}");
+        database.execute_for(Purpose::Lifecycle, sql, args).await?;
     }
     Ok(surplus.len() as u64 >= ROWS_PER_CLEANUP)
 }
@@ -81,7 +83,7 @@ async fn count_rows(database: &Database, table: &str, class: &str) -> Result<i64
         "SELECT MAX(number) FROM (SELECT COUNT(*) AS number
             FROM (SELECT {class} AS class FROM {table}) AS log GROUP BY class) AS classes"
     );
-    let rows = database.fetch(sql, Args::new()).await?;
+    let rows = database.fetch_for(Purpose::Lifecycle, sql, Args::new()).await?;
     let count = rows.first().map(|row| row.maybe_int(0)).transpose()?;
     Ok(count.flatten().unwrap_or_default())
 }
@@ -112,7 +114,7 @@ async fn find_surplus(
         ) AS classes
         WHERE of_class > $1 ORDER BY of_class DESC LIMIT {ROWS_PER_CLEANUP}"
     );
-    let rows = database.fetch(sql, Args::new().int(max_rows)).await?;
+    let rows = database.fetch_for(Purpose::Lifecycle, sql, Args::new().int(max_rows)).await?;
     rows.iter().map(|row| row.int(0)).collect()
 }
 
@@ -153,7 +155,7 @@ impl Inner {
             "SELECT id, at, {columns} FROM {table} WHERE {of_scope} {after}
             ORDER BY at DESC, id DESC LIMIT $1"
         );
-        let rows = self.database.fetch(sql, args).await?;
+        let rows = self.database.fetch_for(Purpose::List, sql, args).await?;
         let rows = rows.iter().map(|row| {
             let at = row.time(1)?;
             Ok((Cursor::new(at.as_millis(), row.count(0)?.into()), read(row, at)?))

@@ -13,11 +13,14 @@ mod audit_log;
 mod builder;
 mod change_feed;
 mod cleanup;
+mod connect;
+mod connection;
 mod database;
 mod failure;
 mod lifecycle;
 mod lists;
 mod logs;
+mod pools;
 mod revocation;
 mod rotation;
 mod schema;
@@ -212,10 +215,10 @@ trait Transaction: Sync {
 
 impl Inner {
     async fn commit<S: Transaction>(&self, step: &S) -> Result<S::Answer, StoreError> {
-        let mut attempts = 1;
+        let mut attempts = self.database.attempts();
         loop {
             match self.attempt(step).await {
-                Err(failure) if failure.may_repeat && attempts < ATTEMPTS => attempts += 1,
+                Err(failure) if attempts.allow(&failure) => {}
                 answer => return Ok(answer?),
             }
         }

@@ -3,6 +3,8 @@
 mod cost;
 mod crash;
 mod database;
+#[cfg(feature = "postgres")]
+mod failover;
 mod logs;
 mod migrate;
 mod nodes;
@@ -15,7 +17,7 @@ mod restart;
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{SqlStore, database::Database, value::Args};
+use super::{SqlStore, connect::Settings, database::Database, value::Args};
 use crate::{
     audit::{AuditEvent, AuditRecord, AuditSubject},
     clock::ManualClock,
@@ -97,8 +99,16 @@ impl Drop for TestDatabase {
 }
 
 async fn run(address: &str, sql: String) {
-    let database = Database::connect(address, None).await.map_err(StoreError::from);
-    let database = database.expect("the database is reachable");
+    #[cfg(feature = "postgres")]
+    if address.starts_with("postgres://") {
+        use sqlx::Connection as _;
+        let mut server = sqlx::PgConnection::connect(address).await.expect("it is reachable");
+        let done = sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut server).await;
+        done.expect("the statement succeeds");
+        return server.close().await.expect("the connection closes");
+    }
+    let database = Database::connect(address, Settings::default(), None).await;
+    let database = database.map_err(StoreError::from).expect("the database is reachable");
     let done = database.execute(sql, Args::new()).await.map_err(StoreError::from);
     done.expect("the statement succeeds");
     database.close().await;

@@ -76,7 +76,7 @@ impl Args {
     }
 
     /// Binds the arguments to a statement.
-    pub(super) fn bind<DB>(self, sql: &Sql) -> Query<'static, DB, DB::Arguments>
+    pub(super) fn bind<DB>(&self, sql: &Sql) -> Query<'static, DB, DB::Arguments>
     where
         DB: Database,
         Option<i64>: Encode<'static, DB> + Type<DB>,
@@ -87,10 +87,10 @@ impl Args {
             Sql::Fixed(text) => sqlx::query(*text),
             Sql::Composed(text) => sqlx::query(sqlx::AssertSqlSafe(text.clone())),
         };
-        self.0.into_iter().fold(query, |query, arg| match arg {
-            Arg::Int(int) => query.bind(int),
-            Arg::Blob(blob) => query.bind(blob),
-            Arg::Text(text) => query.bind(text),
+        self.0.iter().fold(query, |query, arg| match arg {
+            Arg::Int(int) => query.bind(*int),
+            Arg::Blob(blob) => query.bind(blob.clone()),
+            Arg::Text(text) => query.bind(text.clone()),
         })
     }
 }

@@ -1,0 +1,155 @@
+//! Opens the pools of an address.
+
+use std::time::Duration;
+
+use sqlx::ConnectOptions as _;
+#[cfg(feature = "postgres")]
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+#[cfg(feature = "sqlite")]
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use tokio::sync::Semaphore;
+
+#[cfg(feature = "postgres")]
+use super::connection::STATEMENT_TIME_LIMIT;
+use super::{
+    failure::Failure,
+    pools::{AnyPools, Pools},
+};
+#[cfg(feature = "sqlite")]
+use crate::maybe_ready::LIFECYCLE_TIME_LIMIT;
+#[cfg(not(all(feature = "sqlite", feature = "postgres")))]
+use crate::maybe_ready::StoreError;
+
+/// How long a statement waits for a connection, including a new one.
+const CONNECTION_TIME_LIMIT: Duration = Duration::from_secs(2);
+
+/// How long a write to a SQLite file waits for writes of other processes.
+#[cfg(feature = "sqlite")]
+const LOCK_TIME_LIMIT: Duration = Duration::from_secs(2);
+
+#[cfg(feature = "sqlite")]
+const SQLITE_READERS: u32 = 4;
+
+/// One user has one list in flight, so lists of another user find a connection.
+#[cfg(feature = "sqlite")]
+const SQLITE_LISTS: u32 = 2;
+
+/// How a store connects.
+#[derive(Clone, Copy)]
+pub(super) struct Settings {
+    /// The most connections to Postgres.
+    pub(super) pool_size: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { pool_size: 10 }
+    }
+}
+
+/// One connection for requests; for the lifecycle one of a list of a user, two of other calls of
+/// that user, and one for everybody else.
+#[cfg(feature = "postgres")]
+const MIN_POOL_SIZE: u32 = 5;
+
+#[cfg(feature = "sqlite")]
+pub(super) async fn sqlite(address: &str) -> Result<AnyPools, Failure> {
+    let options: SqliteConnectOptions = if address.starts_with("sqlite:") {
+        address.parse()?
+    } else {
+        SqliteConnectOptions::new().filename(address)
+    };
+    #[cfg(unix)]
+    create_private(options.get_filename());
+    // In WAL mode, NORMAL may lose the last transactions at a power failure, and revocations with
+    // them.
+    let options = options
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(LOCK_TIME_LIMIT)
+        .disable_statement_logging();
+    let pool = || SqlitePoolOptions::new().idle_timeout(None).max_lifetime(None);
+    // Waiting for the one writer is not an outage, so it may take as long as a caller waits.
+    let writer = pool().max_connections(1).acquire_timeout(LIFECYCLE_TIME_LIMIT);
+    let writer = writer.connect_with(options.clone()).await?;
+    let readers = |count| {
+        let pool = pool().max_connections(count).acquire_timeout(CONNECTION_TIME_LIMIT);
+        pool.connect_lazy_with(options.clone())
+    };
+    let request_reads = readers(SQLITE_READERS);
+    Ok(AnyPools::Sqlite(Pools {
+        lifecycle_reads: request_reads.clone(),
+        request_reads,
+        request_writes: writer.clone(),
+        lifecycle_writes: writer,
+        lists: readers(SQLITE_LISTS),
+        list_permits: Semaphore::new(SQLITE_LISTS as usize),
+        begin: "BEGIN IMMEDIATE",
+        is_read_only: None,
+    }))
+}
+
+/// Creates the file, if there is none, for its owner only: it names who has a session. SQLite gives
+/// its other files the same mode. A failure is left to SQLite, which reports it.
+#[cfg(all(feature = "sqlite", unix))]
+fn create_private(file: &std::path::Path) {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = std::fs::OpenOptions::new();
+    drop(options.write(true).create_new(true).mode(0o600).open(file));
+}
+
+#[cfg(not(feature = "sqlite"))]
+#[expect(clippy::unused_async, reason = "async with the feature")]
+pub(super) async fn sqlite(_: &str) -> Result<AnyPools, Failure> {
+    Err(StoreError::new("a SQLite file needs the feature `sqlite`").into())
+}
+
+#[cfg(feature = "postgres")]
+pub(super) async fn postgres(address: &str, settings: Settings) -> Result<AnyPools, Failure> {
+    let options: PgConnectOptions = address.parse()?;
+    let options = options.application_name("tower-sliding-session").disable_statement_logging();
+    let options = with_time_limits(options);
+    let size = settings.pool_size.max(MIN_POOL_SIZE);
+    let for_requests = size / 3;
+    // A connection that is lost is noticed by the statement that it is used for.
+    let pool = |size| {
+        let pool = PgPoolOptions::new().acquire_timeout(CONNECTION_TIME_LIMIT);
+        pool.max_connections(size).test_before_acquire(false)
+    };
+    let requests = pool(for_requests).connect_with(options.clone()).await?;
+    let lifecycle = pool(size - for_requests).connect_lazy_with(options);
+    Ok(AnyPools::Postgres(Pools {
+        request_reads: requests.clone(),
+        request_writes: requests,
+        lifecycle_reads: lifecycle.clone(),
+        lifecycle_writes: lifecycle.clone(),
+        lists: lifecycle,
+        list_permits: Semaphore::new((size - for_requests) as usize / 2),
+        begin: "BEGIN ISOLATION LEVEL READ COMMITTED",
+        is_read_only: Some(IS_READ_ONLY),
+    }))
+}
+
+/// A standby is in recovery; a primary may be read-only too, before or after it is demoted.
+#[cfg(feature = "postgres")]
+const IS_READ_ONLY: &str =
+    "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on'";
+
+/// Limits the time of a statement, and how long a node that stops within a transaction keeps its
+/// locks; unless the address or the environment sets a limit of its own.
+#[cfg(feature = "postgres")]
+fn with_time_limits(options: PgConnectOptions) -> PgConnectOptions {
+    let limit = STATEMENT_TIME_LIMIT.as_millis().to_string();
+    let names = ["statement_timeout", "idle_in_transaction_session_timeout"];
+    names.into_iter().fold(options, |options, name| {
+        let is_set = options.get_options().is_some_and(|set| set.contains(name));
+        if is_set { options } else { options.options([(name, &limit)]) }
+    })
+}
+
+#[cfg(not(feature = "postgres"))]
+#[expect(clippy::unused_async, reason = "async with the feature")]
+pub(super) async fn postgres(_: &str, _: Settings) -> Result<AnyPools, Failure> {
+    Err(StoreError::new("Postgres needs the feature `postgres`").into())
+}

@@ -1,0 +1,171 @@
+//! The connections of a node, by what they are for.
+
+use sqlx::{
+    ColumnIndex, Database, Decode, Encode, Executor, IntoArguments, Pool, Type,
+    database::HasStatementCache,
+};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::{
+    ATTEMPTS,
+    connection::Connection,
+    failure::Failure,
+    value::{Args, Sql},
+};
+
+/// What a statement is for. One purpose does not take the connections of another.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// What a request waits for before its handler: touches, and the change feed.
+    Request,
+    /// Sign-in, refresh, revocation, account policies, the logs, cleanup.
+    Lifecycle,
+    /// Pages of lists and logs, which read many rows. At most half of a pool's connections.
+    List,
+}
+
+/// The pools of either kind of database.
+pub(super) enum AnyPools {
+    #[cfg(feature = "sqlite")]
+    Sqlite(Pools<sqlx::Sqlite>),
+    #[cfg(feature = "postgres")]
+    Postgres(Pools<sqlx::Postgres>),
+}
+
+/// The pools of one kind of database. Some of the fields are the same pool.
+pub(super) struct Pools<DB: Database> {
+    pub(super) request_reads: Pool<DB>,
+    pub(super) request_writes: Pool<DB>,
+    pub(super) lifecycle_reads: Pool<DB>,
+    pub(super) lifecycle_writes: Pool<DB>,
+    pub(super) lists: Pool<DB>,
+    pub(super) list_permits: Semaphore,
+    /// The statement that begins a transaction.
+    pub(super) begin: &'static str,
+    /// Selects whether the server is read-only or in recovery.
+    pub(super) is_read_only: Option<&'static str>,
+}
+
+/// How often a statement or transaction is repeated.
+pub(super) struct Attempts {
+    conflicts: usize,
+    connections: usize,
+}
+
+impl Attempts {
+    /// Each idle connection may lead to a server that does not serve any more, as after a failover;
+    /// a new one is the last attempt.
+    fn new<DB: Database>(pool: &Pool<DB>) -> Self {
+        // sqlx counts an idle connection that is taken and returned at once below zero.
+        let idle = pool.num_idle().min(pool.options().get_max_connections() as usize);
+        Self { conflicts: ATTEMPTS - 1, connections: idle + 1 }
+    }
+
+    /// Whether another attempt may succeed.
+    pub(super) fn allow(&mut self, failure: &Failure) -> bool {
+        let left = if failure.is_conflict() {
+            &mut self.conflicts
+        } else if failure.is_connection_lost() {
+            &mut self.connections
+        } else {
+            return false;
+        };
+        let is_allowed = *left > 0;
+        *left = left.saturating_sub(1);
+        is_allowed
+    }
+}
+
+impl<DB> Pools<DB>
+where
+    DB: Database + HasStatementCache,
+    DB::Arguments: IntoArguments<DB>,
+    for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
+    bool: Type<DB> + for<'r> Decode<'r, DB>,
+    usize: ColumnIndex<DB::Row>,
+    Option<i64>: Encode<'static, DB> + Type<DB>,
+    Option<Vec<u8>>: Encode<'static, DB> + Type<DB>,
+    Option<String>: Encode<'static, DB> + Type<DB>,
+{
+    /// Begins a transaction, once.
+    pub(super) async fn begin(&self) -> Result<Connection<DB>, Failure> {
+        let mut connection = Connection::acquire(&self.lifecycle_writes).await?;
+        connection.begin(self.begin).await?;
+        Ok(connection)
+    }
+
+    /// How often a transaction may be attempted.
+    pub(super) fn attempts(&self) -> Attempts {
+        Attempts::new(&self.lifecycle_writes)
+    }
+
+    /// Reads outside of a transaction, from a server that may be written to.
+    pub(super) async fn fetch(
+        &self,
+        purpose: Purpose,
+        sql: &Sql,
+        args: &Args,
+    ) -> Result<Vec<DB::Row>, Failure> {
+        let _permit = self.permit(purpose).await;
+        let pool = match purpose {
+            Purpose::Request => &self.request_reads,
+            Purpose::Lifecycle => &self.lifecycle_reads,
+            Purpose::List => &self.lists,
+        };
+        let mut attempts = Attempts::new(pool);
+        loop {
+            match self.read(pool, sql, args).await {
+                Err(failure) if attempts.allow(&failure) => {}
+                rows => return rows,
+            }
+        }
+    }
+
+    async fn read(&self, pool: &Pool<DB>, sql: &Sql, args: &Args) -> Result<Vec<DB::Row>, Failure> {
+        let mut connection = Connection::acquire(pool).await?;
+        if let Some(is_read_only) = self.is_read_only
+            && connection.fetch_bool(is_read_only).await?
+        {
+            connection.lose();
+            return Err(Failure::from_read_only());
+        }
+        connection.fetch(args.bind(sql)).await
+    }
+
+    /// Executes a statement as a transaction of its own; twice if the connection is lost meanwhile.
+    pub(super) async fn execute(
+        &self,
+        purpose: Purpose,
+        sql: &Sql,
+        args: &Args,
+    ) -> Result<DB::QueryResult, Failure> {
+        let pool = match purpose {
+            Purpose::Request => &self.request_writes,
+            Purpose::Lifecycle | Purpose::List => &self.lifecycle_writes,
+        };
+        let mut attempts = Attempts::new(pool);
+        loop {
+            let mut connection = Connection::acquire(pool).await?;
+            match connection.execute(args.bind(sql)).await {
+                Err(failure) if attempts.allow(&failure) => {}
+                result => return result,
+            }
+        }
+    }
+
+    async fn permit(&self, purpose: Purpose) -> Option<SemaphorePermit<'_>> {
+        match purpose {
+            Purpose::List => self.list_permits.acquire().await.ok(),
+            Purpose::Request | Purpose::Lifecycle => None,
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) async fn close(&self) {
+        for pool in [&self.request_reads, &self.request_writes, &self.lists] {
+            pool.close().await;
+        }
+        self.lifecycle_reads.close().await;
+        self.lifecycle_writes.close().await;
+    }
+}

@@ -1,0 +1,231 @@
+//! Failover: the server at the other end of the open connections serves no more.
+
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    task::Poll,
+};
+
+use tokio::net::{TcpListener, TcpStream};
+
+use super::{postgres_server::Server, *};
+use crate::store::{ListQuery, Rotated, SessionStore as _, StoredSession, TouchOutcome};
+
+/// The address of a primary, as a name or a load balancer gives it: a new connection leads to the
+/// current server, an open one stays where it is.
+struct PrimaryAddress {
+    port: u16,
+    server: Arc<Mutex<String>>,
+}
+
+impl PrimaryAddress {
+    /// Forwards to the server of `url`.
+    async fn of(url: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("it is bound").port();
+        let server = Arc::new(Mutex::new(authority(url).to_owned()));
+        let current = Arc::clone(&server);
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let server = current.lock().expect("it is not poisoned").clone();
+                tokio::spawn(async move {
+                    let mut server = TcpStream::connect(server).await?;
+                    tokio::io::copy_bidirectional(&mut client, &mut server).await
+                });
+            }
+        });
+        Self { port, server }
+    }
+
+    fn url(&self) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+    }
+
+    fn lead_to(&self, url: &str) {
+        authority(url).clone_into(&mut self.server.lock().expect("it is not poisoned"));
+    }
+}
+
+/// The host and port of `postgres://user@host:port/database`.
+fn authority(url: &str) -> &str {
+    let (_, rest) = url.split_once('@').expect("a user");
+    rest.split('/').next().expect("an authority")
+}
+
+fn in_schema(url: &str, schema: &str) -> String {
+    format!("{url}?options[search_path]={schema}")
+}
+
+async fn connect(address: String, clock: &ManualClock) -> SqlStore {
+    let store = SqlStore::at(address).clock(clock.clone()).sync_interval(SYNC);
+    let store = store.connect().await.expect("the database is reachable");
+    // Only the test syncs: the background task would race it.
+    store.0.task.get().expect("it exists").abort();
+    store
+}
+
+/// Opens all connections of the store's pools.
+async fn fill_pools(store: &SqlStore) {
+    let begun = |n: usize| store.begin(record(&format!("fill{n}")), audit("session_started"));
+    let begun: Vec<_> = (0..20).map(|n| tokio::spawn(begun(n))).collect();
+    let read: Vec<_> = (0..20).map(|n| tokio::spawn(store.get(key(&n.to_string())))).collect();
+    for task in begun {
+        task.await.expect("the task completes").expect("the session begins");
+    }
+    for task in read {
+        task.await.expect("the task completes").expect("the store answers");
+    }
+}
+
+/// A failover from a server of this test to another one, which `demote` makes read-only.
+async fn fails_over(demote: impl AsyncFnOnce(&mut Server)) {
+    let (mut old, new) = (Server::start(), postgres_server::url());
+    let schema = format!("tss_{}", uuid::Uuid::new_v4().simple());
+    let clock = clock();
+    for url in [&old.url, new] {
+        run(url, format!("CREATE SCHEMA {schema}")).await;
+        let store = connect(in_schema(url, &schema), &clock).await;
+        store.migrate().await.expect("the migration succeeds");
+        for sid in ["s", "ended"] {
+            begin(&store, sid).await;
+        }
+    }
+    let address = PrimaryAddress::of(&old.url).await;
+    let store = connect(in_schema(&address.url(), &schema), &clock).await;
+    let known = store.touch(key("s"), touch(NOW)).await.expect("the store answers");
+    assert_eq!(known, TouchOutcome::Active(Some(NOW)));
+    fill_pools(&store).await;
+
+    demote(&mut old).await;
+    let mut sids = (0..).map(|n| format!("t{n}"));
+    let mut begun =
+        || store.begin(record(&sids.next().expect("there is no end")), audit("session_started"));
+    while begun().await.is_ok() {}
+    // What a server says that is read-only is not believed.
+    assert!(store.0.sync().await.is_err());
+    assert!(store.get(key("unread")).await.is_err());
+    assert!(store.rotate(rotation("s", "r1", "r2")).await.is_err());
+    assert!(store.write_tombstone(key("s"), NOW + DAY).await.is_err());
+    let scope = Scope::User(scopes().user);
+    assert!(store.sessions(scope, ListQuery::first(9), NOW).await.is_err());
+    clock.advance(SYNC * 3);
+    let known = store.touch(key("s"), touch(NOW)).await.expect("the last reading is recent");
+    assert_eq!(known, TouchOutcome::Active(Some(NOW)));
+    clock.advance(Duration::from_millis(1));
+    assert!(store.touch(key("s"), touch(NOW)).await.is_err(), "no reading has counted since");
+
+    // A session ends on another node, which has found the new server.
+    let other = connect(in_schema(new, &schema), &clock).await;
+    other.write_tombstone(key("ended"), NOW + DAY).await.expect("the store answers");
+    address.lead_to(new);
+    begun().await.expect("the first sign-in succeeds");
+    let ended = store.touch(key("ended"), touch(NOW)).await.expect("the first reading succeeds");
+    assert_eq!(ended, TouchOutcome::Ended);
+    let rotated =
+        store.rotate(rotation("s", "r1", "r2")).await.expect("the first refresh succeeds");
+    assert_eq!(rotated, Rotated::Done);
+    let listed = store.sessions(scope, ListQuery::first(9), NOW).await;
+    assert_eq!(listed.expect("the first list succeeds").items.len(), 2);
+    run(new, format!("DROP SCHEMA {schema} CASCADE")).await;
+}
+
+#[tokio::test]
+async fn p23_a_pool_leaves_a_server_that_becomes_read_only() {
+    fails_over(async |old| {
+        run(&old.url, "ALTER SYSTEM SET default_transaction_read_only = on".to_owned()).await;
+        run(&old.url, "SELECT pg_reload_conf()".to_owned()).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn p23_a_pool_leaves_a_server_that_becomes_a_standby() {
+    fails_over(async |old| old.demote()).await;
+}
+
+/// A database of its own, so that its connections can be counted and ended.
+async fn own_database() -> (String, String) {
+    let (base, name) = (postgres_server::url(), format!("tss_{}", uuid::Uuid::new_v4().simple()));
+    run(base, format!("CREATE DATABASE {name}")).await;
+    let (server, _) = base.rsplit_once('/').expect("an address names its database");
+    (name.clone(), format!("{server}/{name}"))
+}
+
+#[tokio::test]
+async fn p23_a_restart_of_the_server_fails_no_call() {
+    let (name, address) = own_database().await;
+    let store = connect(address, &clock()).await;
+    store.migrate().await.expect("the migration succeeds");
+    begin(&store, "s").await;
+    fill_pools(&store).await;
+    let end = async || {
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname";
+        run(postgres_server::url(), format!("{end} = '{name}'")).await;
+    };
+    end().await;
+    begin(&store, "t").await;
+    end().await;
+    store.0.sync().await.expect("the node syncs");
+    end().await;
+    let rotated = store.rotate(rotation("s", "r1", "r2")).await;
+    assert_eq!(rotated.expect("the store answers"), Rotated::Done);
+    end().await;
+    let stored = store.get(key("unknown")).await.expect("the store answers");
+    assert_eq!(stored, StoredSession::Unknown);
+    end().await;
+    store.touch(key("unknown"), touch(NOW)).await.expect("the store answers");
+    end().await;
+    store.0.clean(NOW).await.expect("the cleanup succeeds");
+    store.0.database.close().await;
+    run(postgres_server::url(), format!("DROP DATABASE {name} WITH (FORCE)")).await;
+}
+
+/// Drops `call` after it was polled that often. Returns whether it completed before.
+async fn is_done_after<F: Future>(call: F, polls: usize) -> bool {
+    let mut call: Pin<Box<F>> = Box::pin(call);
+    let mut left = polls;
+    poll_fn(|cx| match call.as_mut().poll(cx) {
+        Poll::Ready(_) => Poll::Ready(true),
+        Poll::Pending if left == 0 => Poll::Ready(false),
+        Poll::Pending => {
+            left -= 1;
+            Poll::Pending
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn p23_a_caller_that_gives_up_leaves_no_transaction_open() {
+    let (name, address) = own_database().await;
+    // The server ends no transaction by itself.
+    let address = format!("{address}?options[idle_in_transaction_session_timeout]=0");
+    let store = connect(address, &clock()).await;
+    store.migrate().await.expect("the migration succeeds");
+    let open = format!(
+        "SELECT COUNT(*) FROM pg_stat_activity
+        WHERE datname = '{name}' AND state LIKE 'idle in transaction%'"
+    );
+    let witness = connect(postgres_server::url().to_owned(), &clock()).await;
+    for polls in 0.. {
+        let begun = store.begin(record(&format!("s{polls}")), audit("session_started"));
+        if is_done_after(begun, polls).await {
+            assert!(polls > 1, "it waits for its statements: {polls}");
+            break;
+        }
+        tokio::time::timeout(Duration::from_secs(20), async {
+            loop {
+                let rows = witness.0.database.fetch(open.clone(), Args::new()).await;
+                let rows = rows.map_err(StoreError::from).expect("the server answers");
+                if rows[0].count(0).map_err(StoreError::from).expect("it is a count") == 0 {
+                    break;
+                }
+            }
+        })
+        .await
+        .expect("no transaction stays open");
+    }
+    store.0.database.close().await;
+    run(postgres_server::url(), format!("DROP DATABASE {name} WITH (FORCE)")).await;
+}
