@@ -70,6 +70,15 @@ impl Timestamp {
         Self(self.0 - self.0 % 1000)
     }
 
+    /// `precise` if it lies in the second that begins at this instant, a claim; else this instant.
+    #[must_use]
+    pub(crate) const fn refined_by(self, precise: Self) -> Self {
+        match precise.0.checked_sub(self.0) {
+            Some(..1000) => precise,
+            _ => self,
+        }
+    }
+
     /// The time from `earlier` to this instant; zero if `earlier` is later.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {

@@ -130,7 +130,7 @@ impl Exchange<'_> {
 
     fn question(&self) -> RefreshQuery {
         let token = self.token();
-        let epoch = token.claims().epoch();
+        let epoch = self.lifecycle.enforcement.epoch(token);
         RefreshQuery::new(token.session_key(), self.presented.key, epoch, *token.scopes())
     }
 
@@ -232,7 +232,10 @@ impl Exchange<'_> {
         let (token, claims) = (self.token(), self.token().claims());
         let Timeouts { idle, absolute, .. } = Timeouts::effective(claims, &self.policy());
         let (key, scopes) = (token.session_key(), *token.scopes());
-        SessionRecord::from_claims(key, scopes, claims, idle, absolute, last_activity)
+        let mut record =
+            SessionRecord::from_claims(key, scopes, claims, idle, absolute, last_activity);
+        record.epoch = self.lifecycle.enforcement.epoch(token);
+        record
     }
 
     fn successors(&self, last_activity: Timestamp, app: Option<&AppClaims>) -> SuccessorPayloads {

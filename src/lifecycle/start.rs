@@ -176,7 +176,8 @@ impl<'a> Start<'a> {
         let tenant = self.tenant.as_deref();
         let policy = profiles.effective(self.profile.as_deref(), lifecycle.overrides_of(tenant));
         let now = lifecycle.now();
-        let mut claims = SessionClaims::new(&self.sub, &new_id(), now.floor_to_secs(), now);
+        let mut claims = SessionClaims::new(&self.sub, &new_id(), now, now);
+        claims.iat = now.floor_to_secs();
         claims.exp = rules::successor_times(&claims, &policy, now).exp;
         claims.iss = lifecycle.iss().map(Box::from);
         claims.tenant = tenant.map(Box::from);

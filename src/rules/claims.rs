@@ -20,7 +20,8 @@ pub struct SessionClaims {
     pub tenant: Option<Box<str>>,
     /// `session_profile`: the name of the policy. Absent means `normal`.
     pub session_profile: Option<Box<str>>,
-    /// `auth_time`: when the user signed in. It never changes.
+    /// `auth_time`: when the user signed in. It never changes. The claim is in whole seconds; this is
+    /// the millisecond of `epoch` where that lies in the same second, so that no timeout is cut.
     pub auth_time: Timestamp,
     /// `iat`: when the token was minted.
     pub iat: Timestamp,
@@ -59,16 +60,11 @@ impl SessionClaims {
         }
     }
 
-    /// When the session began, for comparison with revocation cutoffs: `epoch`, else `auth_time`.
-    #[must_use]
-    pub fn epoch(&self) -> Timestamp {
-        self.epoch.unwrap_or(self.auth_time)
-    }
-
-    /// The last activity that the token itself proves: `seen`, else `iat`, at most `now`.
+    /// The last activity that the token itself proves: `seen`, else the later of `iat` and the
+    /// sign-in; at most `now`.
     #[must_use]
     pub fn proven_activity(&self, now: Timestamp) -> Timestamp {
-        self.seen.unwrap_or(self.iat).min(now)
+        self.seen.unwrap_or(self.iat.max(self.auth_time)).min(now)
     }
 }
 

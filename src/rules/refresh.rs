@@ -20,7 +20,8 @@ pub(crate) fn refresh_status(
         return SessionStatus::Invalid(invalid);
     }
     let timeouts = Timeouts::effective(claims, policy);
-    let absolute = (claims.auth_time + timeouts.absolute).min(claims.exp);
+    let absolute = claims.auth_time + timeouts.absolute;
+    let absolute = absolute.min(claims.exp.refined_by(absolute));
     let idle = last_activity + timeouts.idle;
     let (reason, until) = if idle < absolute {
         (ExpiryReason::Idle, idle)

@@ -53,7 +53,7 @@ pub struct Deadlines {
     /// When the session expires without activity; `None` where the last activity is unknown.
     pub idle: Option<Timestamp>,
     /// When the token expires: `exp`, or `iat` plus the token lifetime of the policy now if that is
-    /// earlier.
+    /// earlier; the absolute deadline if that lies in the same second, since `exp` is rounded down.
     pub token: Timestamp,
 }
 
@@ -67,13 +67,14 @@ impl Deadlines {
         policy: &Policy,
     ) -> Self {
         let timeouts = Timeouts::effective(claims, policy);
+        let absolute = claims.auth_time + timeouts.absolute;
         Self {
-            absolute: claims.auth_time + timeouts.absolute,
+            absolute,
             idle: last_activity.map(|at| at + timeouts.idle),
             token: match claims.exp {
                 // The app built the session without a token.
                 Timestamp::MAX => Timestamp::MAX,
-                exp => exp.min(claims.iat + timeouts.lifetime),
+                exp => exp.min(claims.iat + timeouts.lifetime).refined_by(absolute),
             },
         }
     }
@@ -165,7 +166,10 @@ pub(super) fn invalid_time(
         Some(InvalidTime::IssuedInFuture)
     } else if claims.nbf.is_some_and(|nbf| nbf.is_beyond(now, skew)) {
         Some(InvalidTime::NotYetValid)
-    } else if claims.auth_time.is_beyond(claims.iat, skew) {
+    } else if claims.auth_time > claims.iat
+        // Only the second: `iat` has no milliseconds.
+        && claims.auth_time.floor_to_secs().is_beyond(claims.iat, skew)
+    {
         Some(InvalidTime::IssuedBeforeSignIn)
     } else {
         None

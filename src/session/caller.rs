@@ -9,10 +9,13 @@ impl From<&Session> for CallerSession {
     fn from(session: &Session) -> Self {
         let token = session.token();
         let claims = token.claims();
-        let enforced = session
-            .enforcement()
-            .map(|enforcement| Timeouts::effective(claims, &enforcement.policy(token)).idle);
-        let idle = enforced.or(claims.idle_max).unwrap_or_default();
-        Self::new(token.session_key(), *token.scopes(), claims.epoch(), idle)
+        let (epoch, idle) = match session.enforcement() {
+            Some(enforcement) => {
+                let timeouts = Timeouts::effective(claims, &enforcement.policy(token));
+                (enforcement.epoch(token), timeouts.idle)
+            }
+            None => (claims.epoch.unwrap_or(claims.auth_time), claims.idle_max.unwrap_or_default()),
+        };
+        Self::new(token.session_key(), *token.scopes(), epoch, idle)
     }
 }

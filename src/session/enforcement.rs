@@ -251,7 +251,16 @@ impl Enforcement {
     fn revoked_by(&self, token: &VerifiedToken) -> Option<CutoffScope> {
         let revocations = self.revocations.as_ref()?;
         let scopes = || *token.scopes();
-        revocations.revoked_by(token.session_key(), token.claims().epoch(), scopes)
+        revocations.revoked_by(token.session_key(), self.epoch(token), scopes)
+    }
+
+    /// When the session of `token` began, for comparison with revocation cutoffs. A cutoff lies after
+    /// its revocation by the skew; a token without `epoch` is compared with the cutoff less the skew,
+    /// so that another issuer may sign the user in again at once.
+    #[inline]
+    pub(crate) fn epoch(&self, token: &VerifiedToken) -> Timestamp {
+        let claims = token.claims();
+        claims.epoch.unwrap_or_else(|| claims.auth_time + self.profiles.widest_clock_skew())
     }
 
     /// The policy in force for the session of `token`.

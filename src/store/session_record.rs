@@ -77,7 +77,6 @@ impl SessionRecord {
         Self {
             tenant: claims.tenant.as_deref().map(str::to_owned),
             profile: claims.session_profile.as_deref().map(str::to_owned),
-            epoch: claims.epoch(),
             last_seen,
             ..Self::new(key, &*claims.sid, &*claims.sub, scopes, claims.auth_time, idle, ends_at)
         }

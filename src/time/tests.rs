@@ -67,3 +67,21 @@ fn a_timestamp_serializes_as_rfc_3339() {
         assert!(serde_json::from_str::<Timestamp>(invalid).is_err(), "{invalid}");
     }
 }
+
+#[test]
+fn a_claim_is_refined_by_an_instant_of_its_second_only() {
+    let claim = Timestamp::from_secs(10);
+    for (millis, expected) in [
+        (0, 10_000),
+        (9_999, 10_000),
+        (10_000, 10_000),
+        (10_001, 10_001),
+        (10_999, 10_999),
+        (11_000, 10_000),
+        (u64::MAX, 10_000),
+    ] {
+        let refined = claim.refined_by(Timestamp::from_millis(millis));
+        assert_eq!(refined.as_millis(), expected, "{millis}");
+    }
+    assert_eq!(Timestamp::MAX.refined_by(Timestamp::EPOCH), Timestamp::MAX);
+}

@@ -98,7 +98,7 @@ impl<'a> ParsedClaims<'a> {
         taken.map_err(|Malformed| InvalidTokenReason::MalformedClaim(claim).into())
     }
 
-    /// The claims of a session with this `sid` and `auth_time`.
+    /// The claims of a session with this `sid` and `auth_time`, a whole second.
     #[inline(always)]
     pub(crate) fn session(
         &self,
@@ -116,7 +116,7 @@ impl<'a> ParsedClaims<'a> {
             iss: owned(&self.iss),
             tenant: owned(&self.tenant),
             session_profile: owned(&self.session_profile),
-            auth_time,
+            auth_time: self.epoch.map_or(auth_time, |epoch| auth_time.refined_by(epoch)),
             iat,
             exp,
             nbf: self.nbf,

@@ -3,7 +3,10 @@
 use tower_sliding_session::{Policy, RejectionKind};
 
 use crate::{
-    client::{DAY, ada, asked, details, refresh_token, refreshed, refused, service, service_of},
+    client::{
+        DAY, ada, asked, details, long_tokens, refresh_token, refreshed, refused, service,
+        service_of,
+    },
     empty_stores::Store,
     test_stack::{BEGIN, MILLI, claims},
 };
@@ -51,4 +54,36 @@ pub(crate) async fn p01_no_chain_of_refreshes_passes_the_absolute_deadline(store
     stack.at(14 * DAY);
     let refused = refused(&stack, refresh_token(&grant)).await;
     assert_eq!(refused, RejectionKind::SessionExpiredAbsolute);
+}
+
+/// The claims are whole seconds; the session is not.
+pub(crate) async fn p33_a_session_lasts_to_the_millisecond_of_its_absolute_deadline(store: Store) {
+    let begun = 900 * MILLI;
+    for policy in
+        [patient(), patient().to_builder().max_clock_skew(0 * MILLI).build().expect("legal")]
+    {
+        let stack = service_of(policy, &store, |builder| builder);
+        let (one, other) = (ada(stack.at(begun)).await, ada(&stack).await);
+        assert_eq!(claims(one.access_token())["auth_time"], BEGIN.as_secs());
+        assert_eq!(asked(&stack, &one).await, None);
+        assert_eq!(one.absolute_expires_at(), BEGIN + begun + 14 * DAY);
+        stack.at(begun + 14 * DAY - MILLI);
+        let last = refreshed(&stack, &one).await;
+        assert_eq!(asked(&stack, &last).await, None);
+        stack.at(begun + 14 * DAY);
+        for grant in [&other, &last] {
+            let refused = refused(&stack, refresh_token(grant)).await;
+            assert_eq!(refused, RejectionKind::SessionExpiredAbsolute);
+        }
+    }
+}
+
+pub(crate) async fn p33_a_session_lasts_to_the_millisecond_of_its_idle_deadline(store: Store) {
+    let stack = service_of(long_tokens(), &store, |builder| builder);
+    let begun = 900 * MILLI;
+    let [one, other] = [ada(stack.at(begun)).await, ada(&stack).await];
+    stack.at(begun + 3 * DAY - MILLI);
+    refreshed(&stack, &one).await;
+    let refused = refused(stack.at(begun + 3 * DAY), refresh_token(&other)).await;
+    assert_eq!(refused, RejectionKind::SessionExpiredIdle);
 }

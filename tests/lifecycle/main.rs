@@ -43,6 +43,8 @@ macro_rules! lifecycle {
                 absolute {
                     p01_at_the_absolute_deadline_a_refresh_ends_the_session
                     p01_no_chain_of_refreshes_passes_the_absolute_deadline
+                    p33_a_session_lasts_to_the_millisecond_of_its_absolute_deadline
+                    p33_a_session_lasts_to_the_millisecond_of_its_idle_deadline
                 }
                 account_policies {
                     a_timeout_out_of_bounds_changes_nothing
@@ -100,6 +102,7 @@ macro_rules! lifecycle {
                     p29_a_sign_in_between_two_revocations_of_one_millisecond_is_revoked
                     p29_a_second_revocation_of_the_same_millisecond_revokes_exempt_sessions
                     p29_a_sign_in_before_the_clock_steps_back_is_revoked_after_it
+                    p33_a_token_of_another_issuer_minted_after_a_revocation_is_active
                 }
                 legacy {
                     an_adopted_refresh_token_becomes_a_session

@@ -1,8 +1,10 @@
 //! Bulk revocation.
 
+use std::time::Duration;
+
 use serde_json::json;
 use tower_sliding_session::{
-    Rejection,
+    Rejection, RejectionKind,
     identity::Scope,
     rejection::{RejectionCause, RevocationCause},
     store::Exempt,
@@ -14,7 +16,7 @@ use crate::{
         sign_in,
     },
     empty_stores::Store,
-    test_stack::{HOUR, MILLI, MINUTE, TestStack},
+    test_stack::{BEGIN, HOUR, MILLI, MINUTE, TestStack, rejected, signed},
 };
 
 async fn revoke_all(stack: &TestStack, scope: Scope) -> u64 {
@@ -205,4 +207,45 @@ pub(crate) async fn p29_a_second_revocation_of_the_same_millisecond_revokes_exem
     assert_eq!(stack.sessions.revoke_all(scope, exempt).await.expect("the session is revoked"), 0);
     assert_eq!(revoke_all(&stack, scope).await, 1);
     assert_revoked(&stack, &here).await;
+}
+
+/// Another issuer writes no `epoch`, and cannot know of the cutoff, which lies after the revocation
+/// by the clock skew.
+pub(crate) async fn p33_a_token_of_another_issuer_minted_after_a_revocation_is_active(
+    store: Store,
+) {
+    let stack = service(&store);
+    let minted = |sid: &str, since_begin: Duration| {
+        let at = (BEGIN + since_begin).as_secs();
+        signed(&format!(
+            r#"{{"sub":"ada","sid":"{sid}","auth_time":{at},"iat":{at},"exp":{}}}"#,
+            at + 900
+        ))
+    };
+    let second = 1000 * MILLI;
+    for (kind, scope) in [
+        ("user", stack.sessions.user_scope(None, "ada")),
+        ("subject", stack.sessions.subject_scope("ada")),
+        ("issuer", stack.sessions.everything()),
+    ] {
+        let revoked_at = MINUTE + 500 * MILLI;
+        let earlier = [minted(&format!("{kind} 1"), second), minted(&format!("{kind} 2"), MINUTE)];
+        stack.at(revoked_at);
+        revoke_all(&stack, scope).await;
+        let later = [
+            minted(&format!("{kind} 3"), MINUTE + second),
+            minted(&format!("{kind} 4"), MINUTE + 3 * second),
+        ];
+        for since_begin in [MINUTE + 3 * second, 5 * MINUTE] {
+            stack.at(since_begin);
+            for token in &earlier {
+                let rejection = rejected(&stack.get(token).await);
+                assert_eq!(rejection, Some(RejectionKind::SessionRevoked), "{kind}");
+            }
+            for token in &later {
+                assert_eq!(rejected(&stack.get(token).await), None, "{kind}");
+            }
+        }
+        stack.at(Duration::ZERO);
+    }
 }

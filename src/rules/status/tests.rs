@@ -86,7 +86,7 @@ fn p12_skew_is_granted_to_the_future_only() {
     assert!(is_possible(&skewed(AUTH, Some(AUTH + five), AUTH)));
     assert!(!is_possible(&skewed(AUTH, Some(AUTH + five + MS), AUTH)));
     assert!(is_possible(&skewed(AUTH, None, AUTH + five)));
-    assert!(!is_possible(&skewed(AUTH, None, AUTH + five + MS)));
+    assert!(!is_possible(&skewed(AUTH, None, AUTH + five + 1000 * MS)));
 }
 
 #[test]
@@ -195,5 +195,41 @@ proptest! {
             let outlives = matches!(known, SessionStatus::Active { .. });
             prop_assert!(outlives, "{:?}", known);
         }
+    }
+}
+
+#[test]
+fn p33_deadlines_are_measured_from_the_millisecond_of_the_sign_in() {
+    let policy = policy(7200, 7200, 7200);
+    let signed_in = AUTH + 900 * MS;
+    let claims = SessionClaims {
+        auth_time: signed_in,
+        iat: AUTH,
+        ..SessionClaims::new("ada", "s1", AUTH, AUTH + Duration::from_secs(7200))
+    };
+    let deadline = signed_in + Duration::from_secs(7200);
+    let live = SessionStatus::Active { reason: ExpiryReason::Absolute, until: deadline };
+    let expired = SessionStatus::Expired(ExpiryReason::Absolute);
+    assert_eq!(around(&claims, None, &policy, deadline), [live, expired, expired]);
+    let idle = claims.proven_activity(deadline) + Duration::from_secs(7200);
+    assert_eq!(idle, deadline, "the sign-in is an activity");
+
+    // A token that does not last until the absolute deadline expires at its whole second.
+    for exp in [AUTH + Duration::from_secs(7199), AUTH + Duration::from_secs(10)] {
+        let claims = SessionClaims { exp, ..claims.clone() };
+        let live = SessionStatus::Active { reason: ExpiryReason::Token, until: exp };
+        let expired = SessionStatus::Expired(ExpiryReason::Token);
+        assert_eq!(around(&claims, None, &policy, exp), [live, expired, expired]);
+    }
+}
+
+#[test]
+fn p33_a_sign_in_is_not_later_than_the_iat_of_its_second() {
+    let policy = policy(3600, 7200, 3600).to_builder().max_clock_skew(Duration::ZERO).build();
+    let policy = policy.expect("a policy without contradictions");
+    for (millis, is_invalid) in [(999, false), (1000, true)] {
+        let claims = SessionClaims { auth_time: AUTH + millis * MS, iat: AUTH, ..claims(3600) };
+        let status = status(&claims, None, &policy, AUTH + 1000 * MS);
+        assert_eq!(matches!(status, SessionStatus::Invalid(_)), is_invalid, "{millis}");
     }
 }
