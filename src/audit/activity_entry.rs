@@ -6,7 +6,8 @@ use http::Method;
 
 use crate::{identity::StoreKey, request_class::RequestClass, time::Timestamp};
 
-/// A request that counted as activity: an entry of the activity log.
+/// A request that counted as activity, or that may have changed something whatever its class: an entry
+/// of the activity log.
 ///
 /// It holds no text of the client: the method is one of RFC 9110 or `OTHER`, and the route is a
 /// pattern of the server. `Debug` shows neither keys nor the route.
@@ -29,7 +30,8 @@ pub struct ActivityEntry {
     pub method: Cow<'static, str>,
     /// The pattern of the route that it matched, if known.
     pub route: Option<Arc<str>>,
-    /// The HTTP status of the response.
+    /// The HTTP status of the response; 0 if there was none, because the client closed the connection
+    /// or the handler failed.
     pub status: u16,
     /// The [code](crate::RejectionKind::code) of the rejection, if a layer behind the activity
     /// check rejected the request.

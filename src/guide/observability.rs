@@ -128,6 +128,7 @@
 //! # Activity log
 //!
 //! [`activity_log`](crate::sessions::SlidingSessionsBuilder::activity_log) keeps an entry for each
-//! request that counts as activity: time, method, route pattern, status, code of a rejection. The
-//! path and the query are not in it, and the pattern only if
+//! request that counts as activity, and for each other one whose method is not `GET` or `HEAD`: a
+//! client cannot keep a change out of the log by `Session-Activity: background`. An entry has time,
+//! class, method, route pattern, status (0 without a response), code of a rejection. The path and the query are not in it, and the pattern only if
 //! [`route_pattern`](crate::sessions::SlidingSessionsBuilder::route_pattern) says it. Off by default.

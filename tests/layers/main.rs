@@ -6,6 +6,7 @@
 mod test_stack;
 
 mod activity;
+mod activity_log;
 mod authenticate;
 mod claims_source;
 mod cookies;

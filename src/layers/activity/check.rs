@@ -7,7 +7,11 @@ use std::{
 
 use http::{Request, Response};
 
-use super::{OnStoreFailure, UnknownSessions, entry::PendingEntry, settings::ActivitySettings};
+use super::{
+    OnStoreFailure, UnknownSessions,
+    entry::{PendingEntry, is_read},
+    settings::ActivitySettings,
+};
 use crate::{
     body::SessionBody,
     maybe_ready::{MaybeReady, REQUEST_TIME_LIMIT, Timed},
@@ -49,7 +53,7 @@ impl ActivitySettings {
     pub(crate) fn check<B>(&self, session: &Session, request: &Request<B>, is_new: bool) -> Check {
         let class = session.class(request);
         if class == RequestClass::Public {
-            return Check::Passed(None);
+            return Check::Passed(self.entry(session, class, request));
         }
         if !is_new {
             session.checked_by(&self.enforcement);
@@ -163,7 +167,8 @@ impl ActivitySettings {
         Err(rejected.rejection)
     }
 
-    /// The activity log entry of a `User` request, where entries are kept.
+    /// The activity log entry of a request, where entries are kept: of a `User` request, and of one
+    /// that may change something whatever its class, because the client can lower it (P40).
     #[inline(always)]
     pub(super) fn entry<B>(
         &self,
@@ -171,7 +176,7 @@ impl ActivitySettings {
         class: RequestClass,
         request: &Request<B>,
     ) -> Option<Box<PendingEntry>> {
-        if !self.logs_activity || class != RequestClass::User {
+        if !self.logs_activity || (class != RequestClass::User && is_read(request.method())) {
             return None;
         }
         let audit_queue = self.enforcement.audit_queue.as_ref()?;
@@ -180,6 +185,7 @@ impl ActivitySettings {
             self.route_pattern.as_deref(),
             audit_queue,
             session,
+            class,
             now,
             request,
         )))

@@ -134,8 +134,8 @@ impl ActivityLayer {
         })
     }
 
-    /// Also records an entry of the activity log for each request that counts as activity: time,
-    /// method, route pattern, status, and the code of an inner rejection. Default: off.
+    /// Also records an entry of the activity log for each request that counts as activity, and for
+    /// each other one whose method is not `GET` or `HEAD`: time, method, route pattern, status, and the code of an inner rejection. Default: off.
     pub fn log_activity(self) -> Self {
         self.with(|settings| settings.logs_activity = true)
     }

@@ -61,8 +61,9 @@ impl SlidingSessionsBuilder {
         self.once("audit_plain_subjects")
     }
 
-    /// Keeps an activity log: an entry for each request that counts as activity, with its time,
-    /// method, route pattern and status. Off by default.
+    /// Keeps an activity log: an entry for each request that counts as activity, and for each other
+    /// one whose method is not `GET` or `HEAD`, with its time, class, method, route pattern and
+    /// status. Off by default.
     pub fn activity_log(mut self) -> Self {
         self.activity_log = true;
         self.once("activity_log")

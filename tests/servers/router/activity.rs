@@ -27,6 +27,39 @@ async fn a_request_adds_a_row_to_the_callers_activity_log() {
 }
 
 #[tokio::test]
+async fn p40_a_write_is_logged_whatever_its_class() {
+    let service = Service::new();
+    let bob = service.engineer("bob", "acme").await;
+    let background = |line: &str| by(line, &bob).header("session-activity", "background");
+    let json = |line: &str| background(line).header("content-type", "application/json");
+    service.send(json("POST /revoke-sessions"), r#"{"scope":"my_others"}"#).await.ok();
+    service.send(json("PATCH /security"), "{}").await;
+    service.send(background("DELETE /sessions/x"), "").await;
+    service.send(background("GET /sessions"), "").await.ok();
+    service.send(background("HEAD /sessions"), "").await;
+    service.send(background("PURGE /sessions"), "").await;
+    service.send(background("OPTIONS /sessions"), "").await;
+    service.send(by("OPTIONS /sessions", &bob), "").await;
+    let rows = service.send(background("GET /activity"), "").await.ok();
+    let rows = rows["rows"].as_array().expect("rows").iter().rev();
+    let logged: Vec<_> = rows.map(|row| row["detail"].clone()).collect();
+    let row = |method, route, status: u16| {
+        json!({
+            "class": "background", "method": method, "route": route, "status": status, "code": null,
+        })
+    };
+    let expected = [
+        row("POST", "/auth/revoke-sessions", 200),
+        row("PATCH", "/auth/security", 403),
+        row("DELETE", "/auth/sessions/{sid}", 404),
+        row("OTHER", "/auth/sessions", 405),
+        row("OPTIONS", "/auth/sessions", 405),
+        row("OPTIONS", "/auth/sessions", 405),
+    ];
+    assert_eq!(logged, expected);
+}
+
+#[tokio::test]
 async fn the_security_log_is_separate_from_the_activity_log() {
     let service = Service::new();
     let bob = service.engineer("bob", "acme").await;
