@@ -10,11 +10,12 @@ use foldhash::fast::RandomState;
 use tokio::sync::Mutex;
 
 use super::{
-    Inner, SESSION_LOCKS, SqlStore,
+    CALLS_PER_USER, Inner, LISTS_PER_USER, SESSION_LOCKS, SqlStore,
     connect::Settings,
     database::{BeforeStatement, Database},
     schema,
     sync::{SyncState, keep_up_to_date},
+    user_limit::UserLimit,
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -91,6 +92,9 @@ impl SqlStoreBuilder {
             node_cache: NodeCache::new(),
             sync_state: SyncState::default(),
             appended: AtomicU64::new(0),
+            lists: UserLimit::new(LISTS_PER_USER),
+            calls: UserLimit::new(CALLS_PER_USER),
+            publishing: Mutex::default(),
             locks: std::iter::repeat_with(Mutex::default).take(SESSION_LOCKS).collect(),
             hasher: RandomState::default(),
             task: OnceLock::new(),

@@ -35,7 +35,7 @@ impl Inner {
             has_more |=
                 self.database.execute_for(Purpose::Lifecycle, statement, args).await? >= STEP;
         }
-        has_more |= self.commit(&TrimChanges(now - CHANGES_KEPT_FOR)).await? >= STEP;
+        has_more |= self.commit_and_publish(&TrimChanges(now - CHANGES_KEPT_FOR)).await? >= STEP;
         has_more |= logs::remove_surplus(&self.database).await?;
         Ok(has_more)
     }

@@ -21,6 +21,7 @@ use crate::{
 
 impl Inner {
     async fn begin(&self, begin: Begin) -> Result<Timestamp, StoreError> {
+        let _in_flight = self.calls.acquire(begin.record.scopes.user).await;
         let generation = self.node_cache.generation();
         let epoch = self.commit(&begin).await?;
         let SessionRecord { key, idle, last_seen, .. } = begin.record;
@@ -30,6 +31,7 @@ impl Inner {
     }
 
     async fn refresh_state(&self, query: RefreshQuery) -> Result<RefreshState, StoreError> {
+        let _in_flight = self.calls.acquire(query.scopes.user).await;
         let rows = self
             .database
             .fetch_for(Purpose::Lifecycle, rotation::STATE, rotation::args(query))
@@ -38,6 +40,7 @@ impl Inner {
     }
 
     async fn rotate(&self, rotation: Rotation) -> Result<Rotated, StoreError> {
+        let _in_flight = self.calls.acquire(rotation.query.scopes.user).await;
         let session = rotation.query.session;
         Ok(match self.commit(&rotation).await? {
             Rotated::Refused(state) => Rotated::Refused(self.with_cached_activity(state, session)),
@@ -64,19 +67,23 @@ impl Inner {
         until: Timestamp,
         audit: Option<AuditRecord>,
     ) -> Result<bool, StoreError> {
-        let was_active = self.commit(&Revoke { session, until, audit }).await?;
+        let user = audit.as_ref().and_then(|audit| audit.subject.user);
+        let _in_flight = self.calls.acquire(user.unwrap_or(session)).await;
+        let was_active = self.commit_and_publish(&Revoke { session, until, audit }).await?;
         self.apply(&[Change::Revoked { session, until }]);
         Ok(was_active)
     }
 
     async fn revoke_all(&self, revocation: BulkRevocation) -> Result<u64, StoreError> {
-        let revoked = self.commit(&revocation).await?;
+        let _in_flight = self.calls.acquire(revocation.scope.key()).await;
+        let revoked = self.commit_and_publish(&revocation).await?;
         self.apply(&revoked.changes);
         Ok(revoked.count)
     }
 
     async fn set_overrides(&self, change: OverridesChange) -> Result<bool, StoreError> {
-        let change = self.commit(&change).await?;
+        let _in_flight = self.calls.acquire(change.account).await;
+        let change = self.commit_and_publish(&change).await?;
         // Read from the feed, in order: a later change of another node may be applied already.
         if change.is_some() && self.sync().await.is_err() {
             self.apply(change.as_slice());

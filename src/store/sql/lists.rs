@@ -20,6 +20,7 @@ impl Inner {
         query: ListQuery,
         now: Timestamp,
     ) -> Result<Page<SessionRecord>, StoreError> {
+        let _in_flight = self.lists.acquire(scope.key()).await;
         let (column, active) = (column(scope), active("$2"));
         let mut args = Args::new().key(scope.key()).time(now).int(i64::from(query.limit()) + 1);
         let mut after = "";
@@ -59,6 +60,7 @@ impl Inner {
         limit: u32,
         now: Timestamp,
     ) -> Result<Vec<ActiveUser>, StoreError> {
+        let _in_flight = self.lists.acquire(account).await;
         let active = active("$2");
         let sql = format!(
             "SELECT MAX(s.sub), MAX(s.auth_time) AS latest FROM tss_sessions AS s

@@ -138,6 +138,7 @@ impl Inner {
         query: &ListQuery,
         read: impl Fn(&Row, Timestamp) -> Result<T, Failure>,
     ) -> Result<Page<T>, StoreError> {
+        let _in_flight = self.lists.acquire(scope.key()).await;
         let of_scope = match scope {
             Scope::User(_) => "user_key = $2",
             Scope::Subject(_) => "subject_key = $2",

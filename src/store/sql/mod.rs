@@ -28,6 +28,7 @@ mod sessions;
 mod sync;
 #[cfg(test)]
 mod tests;
+mod user_limit;
 mod value;
 
 use std::{
@@ -46,6 +47,7 @@ use self::{
     failure::Failure,
     schema::Migrate,
     sync::SyncState,
+    user_limit::UserLimit,
 };
 use super::{AccountPolicies, Revocations, SessionStore, StoredSession, Touch, TouchOutcome};
 use crate::{
@@ -58,6 +60,12 @@ use crate::{
 
 /// How often a transaction is attempted that conflicts with others.
 const ATTEMPTS: usize = 5;
+
+/// How many lists of one user are in flight.
+const LISTS_PER_USER: usize = 1;
+
+/// How many other calls of one user to the lifecycle are in flight.
+const CALLS_PER_USER: usize = 2;
 
 /// How many sessions can read the database at the same time without waiting for each other.
 const SESSION_LOCKS: usize = 1024;
@@ -73,6 +81,9 @@ const SESSION_LOCKS: usize = 1024;
 /// A request costs no statement if this node has seen the session within the touch interval (a
 /// sixtieth of the idle timeout, at most a minute), and one or two otherwise. After a crash a
 /// session may therefore expire earlier, by at most that time.
+///
+/// Requests have connections of their own in the pool. Of one user two calls to the lifecycle and one
+/// list are in flight at a time; others wait. A statement that takes longer than 5 s fails.
 ///
 /// A background task removes expired rows in small steps: sessions after their absolute deadline;
 /// tombstones, revocation cutoffs and used tokens when they expire; log rows after 90 days.
@@ -109,6 +120,12 @@ struct Inner {
     schema_is_current: bool,
     /// Rows appended to the logs by this node.
     appended: AtomicU64,
+    /// The lists, and the other calls to the lifecycle, of each user.
+    lists: UserLimit,
+    calls: UserLimit,
+    /// Held by a transaction that publishes changes. They wait for each other in the database too;
+    /// here without a connection.
+    publishing: Mutex<()>,
     locks: Box<[Mutex<()>]>,
     hasher: RandomState,
     task: OnceLock<AbortHandle>,
@@ -222,6 +239,12 @@ impl Inner {
                 answer => return Ok(answer?),
             }
         }
+    }
+
+    /// Commits a transaction that publishes changes.
+    async fn commit_and_publish<S: Transaction>(&self, step: &S) -> Result<S::Answer, StoreError> {
+        let _publishing = self.publishing.lock().await;
+        self.commit(step).await
     }
 
     async fn attempt<S: Transaction>(&self, step: &S) -> Result<S::Answer, Failure> {

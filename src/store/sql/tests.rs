@@ -14,6 +14,8 @@ mod outage;
 #[path = "../../../tests/postgres_server/mod.rs"]
 mod postgres_server;
 mod restart;
+#[cfg(feature = "postgres")]
+mod user_load;
 
 use std::{path::PathBuf, time::Duration};
 
