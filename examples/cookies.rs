@@ -1,12 +1,15 @@
-//! A session cookie, for pages that the server renders. Browsers send cookies with requests from other
-//! sites, too, so a `CsrfLayer` is the outermost layer.
+//! A session cookie, for pages that the server renders. A browser whose session has ended is redirected
+//! to the sign-in page; a script gets the 401. Browsers send cookies with requests from other sites,
+//! too, so a `CsrfLayer` is the outermost layer.
 //!
 //! `EXAMPLE_ADDR` sets the address, 127.0.0.1:3000 by default; port 0 takes a free one.
 
 use axum::{
     Form, Router,
+    body::Bytes,
     extract::{Request, State},
-    http::StatusCode,
+    http::{StatusCode, header::LOCATION},
+    response::{Html, Redirect},
     routing::{get, post},
 };
 use serde::Deserialize;
@@ -27,13 +30,24 @@ struct Login {
 async fn login(
     State((sessions, cookie)): State<(SlidingSessions, SessionCookie)>,
     Form(login): Form<Login>,
-) -> axum::response::Result<(SetCookie, StatusCode)> {
+) -> axum::response::Result<(SetCookie, Redirect)> {
     // Check a password or a passkey here.
     if login.user != "ada" {
         return Err(StatusCode::UNAUTHORIZED.into());
     }
     let grant = sessions.start(login.user).await?;
-    Ok((grant.set_cookie(&cookie), StatusCode::NO_CONTENT))
+    Ok((grant.set_cookie(&cookie), Redirect::to("/me")))
+}
+
+async fn sign_in_page() -> Html<&'static str> {
+    Html("<form method=post>User: <input name=user value=ada> <button>Sign in</button></form>")
+}
+
+/// Redirects a browser that navigates, and keeps the problem details for scripts.
+fn to_sign_in_page(_: &Rejection, head: RequestHead<'_>) -> Option<axum::http::Response<Bytes>> {
+    head.headers().get("sec-fetch-mode").filter(|mode| *mode == "navigate")?;
+    let redirect = axum::http::Response::builder().status(StatusCode::SEE_OTHER);
+    redirect.header(LOCATION, "/login").body(Bytes::new()).ok()
 }
 
 async fn logout(
@@ -53,11 +67,12 @@ pub(crate) fn app(clock: impl Clock) -> Result<Router, BoxError> {
         // A stale cookie must not keep a user from signing out.
         .path_rules(PathRules::new().public("/login").public("/logout"))
         .session_cookie(cookie.clone())
+        .rejections(to_sign_in_page)
         .clock(clock)
         .build()?;
 
     Ok(Router::new()
-        .route("/login", post(login))
+        .route("/login", get(sign_in_page).post(login))
         .route("/logout", post(logout))
         .route("/me", get(|session: Session| async move { session.subject().to_owned() }))
         .layer(sessions.layer())
@@ -75,6 +90,9 @@ async fn main() -> Result<(), BoxError> {
     println!(
         "listening on {url}
 
+# a browser is redirected to the sign-in page, a script is not
+curl -si {url}/me -H 'sec-fetch-mode: navigate'
+curl -si {url}/me
 # sign in; curl keeps the cookie in a file
 curl -si -c jar {url}/login -d user=ada
 curl -si -b jar -c jar {url}/me

@@ -120,11 +120,7 @@ fn cors(sessions: &SlidingSessions) -> Result<CorsLayer, Box<dyn Error>> {
     Ok(CorsLayer::new()
         .allow_origin(origins.map(HeaderValue::try_from).collect::<Result<Vec<_>, _>>()?)
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
-        .allow_headers([
-            header::AUTHORIZATION,
-            header::CONTENT_TYPE,
-            HeaderName::from_static("session-activity"),
-        ])
+        .allow_headers(sessions.request_headers())
         .expose_headers(sessions.exposed_headers()))
 }
 

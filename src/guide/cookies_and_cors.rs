@@ -86,17 +86,26 @@
 //! set. A cookie whose old path nobody knows any more cannot be cleared. It is skipped beside a good
 //! one of the same subject, and after its token has expired.
 //!
+//! # A redirect to the sign-in page
+//!
+//! A rejection is a 401 with problem details, which scripts read. For a browser that navigates
+//! [`rejections`](crate::sessions::SlidingSessionsBuilder::rejections) takes a function of the
+//! rejection and of the head of the request, whose response replaces it: a redirect, or a page. The
+//! code in `Session-Error`, `no-store` and the cookies stay those of the stack, and a 503 stays a 503:
+//! an outage signs nobody out. The example `cookies` has one.
+//!
 //! # CORS
 //!
 //! A script of another origin reads only the response headers that the server exposes (Fetch
 //! standard, CORS protocol). The stack adds its own names to `Access-Control-Expose-Headers`; a
 //! `CorsLayer` outside replaces that header if it sets one. So pass it
-//! [`exposed_headers`](crate::SlidingSessions::exposed_headers). The `CorsLayer` is outside the
+//! [`exposed_headers`](crate::SlidingSessions::exposed_headers), and
+//! [`request_headers`](crate::SlidingSessions::request_headers), which a preflight must allow. The `CorsLayer` is outside the
 //! stack for two reasons: it answers preflights, which carry no token, and it adds
 //! `Access-Control-Allow-Origin` to rejections, without which a browser hides them from the script.
 //!
 //! ```
-//! use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+//! use http::{HeaderValue, Method, Request, Response, StatusCode};
 //! use tower::{ServiceBuilder, ServiceExt, service_fn};
 //! use tower_http::cors::CorsLayer;
 //! use tower_sliding_session::{JwtKeys, Policy, SlidingSessions};
@@ -108,7 +117,7 @@
 //! let cors = CorsLayer::new()
 //!     .allow_origin(HeaderValue::from_static("https://app.example"))
 //!     .allow_methods([Method::GET, Method::POST])
-//!     .allow_headers([header::AUTHORIZATION, HeaderName::from_static("session-activity")])
+//!     .allow_headers(sessions.request_headers())
 //!     .expose_headers(sessions.exposed_headers());
 //! let service = ServiceBuilder::new().layer(cors).layer(sessions.layer()).service(service_fn(
 //!     async |_: Request<()>| Ok::<_, std::convert::Infallible>(Response::new(String::new())),

@@ -1,49 +1,86 @@
-//! Rejections over HTTP: problem details (RFC 9457) and a challenge (RFC 6750).
+//! Rejections over HTTP: problem details (RFC 9457) and a challenge (RFC 6750), or the response of the
+//! application.
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use http::{
-    HeaderValue, Response,
-    header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+    HeaderName, HeaderValue, Response, StatusCode,
+    header::{
+        CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, EXPIRES, RETRY_AFTER, SET_COOKIE,
+        TRANSFER_ENCODING, WWW_AUTHENTICATE,
+    },
 };
 
 use super::{
     kind::{RejectionKind, SESSION_ERROR},
-    make_rejection::{MakeRejection, RejectionBody},
+    make_rejection::MakeRejection,
     rejection::Rejection,
+    targeted_cache::is_targeted,
 };
-use crate::body::SessionBody;
+use crate::{body::SessionBody, request_class::RequestHead};
 
-/// The response with the body that `make` writes; by default the problem details.
+/// The response that `make` makes, unless a store failed; by default the problem details.
 pub(super) fn response<B>(
     rejection: Rejection,
+    head: RequestHead<'_>,
     make: Option<&dyn MakeRejection>,
 ) -> Response<SessionBody<B>> {
-    let RejectionBody { content_type, bytes } =
-        make.map_or_else(|| problem_details(&rejection), |make| make.rejection_body(&rejection));
-    let mut response = Response::new(SessionBody::rejection(bytes));
-    *response.status_mut() = rejection.kind().status();
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, content_type);
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(SESSION_ERROR, HeaderValue::from_static(rejection.code()));
-    if rejection.kind() == RejectionKind::StoreUnavailable {
-        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
-    } else {
-        headers.insert(WWW_AUTHENTICATE, challenge(&rejection));
+    let make = make.filter(|_| rejection.kind() != RejectionKind::StoreUnavailable);
+    match make.and_then(|make| make.make_rejection(&rejection, head)) {
+        Some(response) => from_made(rejection, response),
+        None => problem_details(rejection),
     }
-    response
 }
 
 /// The problem details of RFC 9457. Titles and codes need no escape in JSON.
-fn problem_details(rejection: &Rejection) -> RejectionBody {
+pub(super) fn problem_details<B>(rejection: Rejection) -> Response<SessionBody<B>> {
     let problem = format!(
         r#"{{"type":"about:blank","title":"{}","status":{},"code":"{}"}}"#,
         rejection.title(),
         rejection.kind().status().as_u16(),
         rejection.code(),
     );
-    RejectionBody::new(HeaderValue::from_static("application/problem+json"), problem)
+    let mut response = Response::new(SessionBody::rejection(problem.into()));
+    *response.status_mut() = rejection.kind().status();
+    let content_type = HeaderValue::from_static("application/problem+json");
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    if rejection.kind() == RejectionKind::StoreUnavailable {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    complete(rejection, response)
+}
+
+/// The response that the application made, without what the stack decides.
+fn from_made<B>(rejection: Rejection, made: Response<Bytes>) -> Response<SessionBody<B>> {
+    let mut response = made.map(SessionBody::rejection);
+    let status = response.status_mut();
+    if status.as_u16() < 300 || *status == StatusCode::NOT_MODIFIED {
+        *status = rejection.kind().status();
+    }
+    let headers = response.headers_mut();
+    let reserved: Vec<_> = headers.keys().filter(|name| is_reserved(name)).cloned().collect();
+    for name in reserved {
+        headers.remove(name);
+    }
+    complete(rejection, response)
+}
+
+fn is_reserved(name: &HeaderName) -> bool {
+    [SET_COOKIE, EXPIRES, CONTENT_LENGTH, TRANSFER_ENCODING].contains(name) || is_targeted(name)
+}
+
+/// Adds what every rejection has.
+fn complete<B>(rejection: Rejection, mut response: Response<B>) -> Response<B> {
+    let needs_challenge = response.status() == StatusCode::UNAUTHORIZED
+        && !response.headers().contains_key(WWW_AUTHENTICATE);
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(SESSION_ERROR, HeaderValue::from_static(rejection.code()));
+    if needs_challenge {
+        headers.insert(WWW_AUTHENTICATE, challenge(&rejection));
+    }
+    response
 }
 
 /// The challenge of RFC 6750 section 3, or of RFC 9470 section 3 if a recent sign-in is required.

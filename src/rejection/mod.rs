@@ -5,7 +5,8 @@
 //! - `cause`: what the application's logs learn beyond the kind, and the client does not
 //! - `rejection`: [`Rejection`], which joins them
 //! - `protocol`: which protocol the client speaks; `http` and `grpc` write the response in it
-//! - `make_rejection`: a body of the application's own
+//! - `make_rejection`: a response of the application's own
+//! - `targeted_cache`: fields that a shared cache obeys before `Cache-Control`
 
 mod cause;
 mod duration;
@@ -18,15 +19,19 @@ mod protocol;
 mod rejection;
 mod response;
 mod response_future;
+mod targeted_cache;
 
 pub use self::{
     cause::{InvalidTokenReason, RejectionCause, RevocationCause},
     kind::RejectionKind,
-    make_rejection::{MakeRejection, RejectionBody},
+    make_rejection::MakeRejection,
     rejection::Rejection,
     response_future::ResponseFuture,
 };
-pub(crate) use self::{kind::SESSION_ERROR, protocol::Protocol, response::RejectionFormat};
+pub(crate) use self::{
+    kind::SESSION_ERROR,
+    targeted_cache::{X_ACCEL_EXPIRES, is_targeted},
+};
 
 #[cfg(test)]
 mod tests;

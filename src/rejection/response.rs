@@ -6,29 +6,30 @@ use super::{
     grpc, http as plain_http, make_rejection::MakeRejection, protocol::Protocol,
     rejection::Rejection,
 };
-use crate::body::SessionBody;
-
-/// How to write a rejection for one client.
-pub(crate) struct RejectionFormat<'a> {
-    pub(crate) protocol: Protocol,
-    /// The application's own body, over HTTP only.
-    pub(crate) body: Option<&'a dyn MakeRejection>,
-}
+use crate::{body::SessionBody, request_class::RequestHead};
 
 impl Rejection {
     /// The response over HTTP, with the problem details of RFC 9457 as its body.
     #[must_use]
     pub fn into_http_response<B>(self) -> Response<SessionBody<B>> {
-        self.into_response(&RejectionFormat { protocol: Protocol::Http, body: None })
+        self.in_extensions_of(plain_http::problem_details(self))
     }
 
-    /// The response in the client's protocol. Its extensions contain the rejection.
-    pub(crate) fn into_response<B>(self, format: &RejectionFormat<'_>) -> Response<SessionBody<B>> {
-        let mut response = match &format.protocol {
-            Protocol::Http => plain_http::response(self, format.body),
+    /// The response to the request with this head, in the protocol of its client; over HTTP by `make`
+    /// if it makes one. Its extensions contain the rejection.
+    pub(crate) fn into_response<B>(
+        self,
+        head: RequestHead<'_>,
+        make: Option<&dyn MakeRejection>,
+    ) -> Response<SessionBody<B>> {
+        self.in_extensions_of(match Protocol::from_headers(head.headers()) {
+            Protocol::Http => plain_http::response(self, head, make),
             Protocol::Grpc => grpc::response(self),
-            Protocol::GrpcWeb(content_type) => grpc::web_response(self, content_type.clone()),
-        };
+            Protocol::GrpcWeb(content_type) => grpc::web_response(self, content_type),
+        })
+    }
+
+    fn in_extensions_of<B>(self, mut response: Response<B>) -> Response<B> {
         response.extensions_mut().insert(self);
         response
     }

@@ -1,11 +1,11 @@
 use std::{pin::Pin, task::Context, time::Duration};
 
-use ::http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
+use ::http::{HeaderMap, HeaderValue, Request, header::CONTENT_TYPE};
 use bytes::Bytes;
 use http_body::Body;
 
-use super::*;
-use crate::body::SessionBody;
+use super::{protocol::Protocol, *};
+use crate::{body::SessionBody, request_class::RequestHead};
 
 const REASONS: [InvalidTokenReason; 19] = [
     InvalidTokenReason::NoToken,
@@ -39,16 +39,16 @@ const CAUSES: [RevocationCause; 7] = [
     RevocationCause::UnknownSession,
 ];
 
-fn protocols() -> [Protocol; 3] {
-    let web = HeaderValue::from_static("application/grpc-web-text");
-    [Protocol::Http, Protocol::Grpc, Protocol::GrpcWeb(web)]
-}
+/// The content types of clients of each protocol: HTTP, gRPC, gRPC-Web.
+const CLIENTS: [&str; 3] = ["application/json", "application/grpc", "application/grpc-web-text"];
 
 /// Everything that a client receives of `rejection`, and its `Display`.
-fn answer(rejection: Rejection, protocol: Protocol) -> String {
+fn answer(rejection: Rejection, content_type: &'static str) -> String {
     type TestBody = SessionBody<String>;
-    let format = RejectionFormat { protocol, body: None };
-    let (parts, mut body) = rejection.into_response::<String>(&format).into_parts();
+    let mut request = Request::new(());
+    request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    let response = rejection.into_response::<String>(RequestHead::new(&request), None);
+    let (parts, mut body) = response.into_parts();
     assert_eq!(parts.extensions.get(), Some(&rejection), "the extensions contain the rejection");
     let mut cx = Context::from_waker(std::task::Waker::noop());
     let mut bytes = Bytes::new();
@@ -71,13 +71,13 @@ fn a_code_names_its_kind() {
 #[test]
 fn p10_no_byte_of_a_response_depends_on_the_cause() {
     for kind in RejectionKind::ALL {
-        for protocol in protocols() {
-            let without_cause = answer(kind.into(), protocol.clone());
+        for client in CLIENTS {
+            let without_cause = answer(kind.into(), client);
             let reasons = REASONS.map(RejectionCause::InvalidToken);
             for cause in reasons.into_iter().chain(CAUSES.map(RejectionCause::Revoked)) {
                 let rejection = Rejection::from(kind).with_cause(cause);
                 assert_eq!(rejection.cause(), Some(cause));
-                assert_eq!(answer(rejection, protocol.clone()), without_cause, "{cause}");
+                assert_eq!(answer(rejection, client), without_cause, "{cause}");
             }
         }
     }
@@ -86,9 +86,9 @@ fn p10_no_byte_of_a_response_depends_on_the_cause() {
 #[test]
 fn every_protocol_has_the_code_in_a_header() {
     for kind in RejectionKind::ALL {
-        for protocol in protocols() {
+        for client in CLIENTS {
             let header = format!(r#""session-error": "{}""#, kind.code());
-            assert!(answer(kind.into(), protocol).contains(&header), "{header}");
+            assert!(answer(kind.into(), client).contains(&header), "{header}");
         }
     }
 }
@@ -111,8 +111,8 @@ fn the_idle_timeout_is_named_if_it_is_known() {
     let title = "The session expired after 20 minutes without activity.";
     assert_eq!(known.to_string(), title);
     // Once in `Display`, which `answer` adds; in body and challenge, or in `grpc-message`.
-    for (protocol, times) in protocols().into_iter().zip([3, 2, 2]) {
-        assert_eq!(answer(known, protocol).matches(title).count(), times);
+    for (client, times) in CLIENTS.into_iter().zip([3, 2, 2]) {
+        assert_eq!(answer(known, client).matches(title).count(), times);
     }
     let unknown = Rejection::new(RejectionKind::SessionExpiredIdle);
     assert_eq!(unknown.to_string(), "The session expired after a time without activity.");

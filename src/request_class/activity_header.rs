@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName};
 use super::header_occurrence::HeaderOccurrence;
 
 /// The header by which a client declares that a request is no activity of its user.
-pub(super) const SESSION_ACTIVITY: HeaderName = HeaderName::from_static("session-activity");
+pub(crate) const SESSION_ACTIVITY: HeaderName = HeaderName::from_static("session-activity");
 
 /// Whether the only value of `Session-Activity` is `background`. Several values are ignored.
 pub(crate) fn says_background(headers: &HeaderMap) -> bool {

@@ -66,6 +66,15 @@ impl<'a> RequestHead<'a> {
         HeaderOccurrence::from_headers(self.headers, name)
     }
 
+    /// A request with this head and no body, for what outlives the request.
+    pub(crate) fn to_request(self) -> Request<()> {
+        let mut request = Request::new(());
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = self.headers.clone();
+        request
+    }
+
     /// The header field `Authorization`.
     #[inline]
     pub(crate) fn authorization(&self) -> HeaderOccurrence<'a> {

@@ -24,7 +24,7 @@ mod request_headers;
 
 #[cfg(feature = "axum-router")]
 pub(crate) use self::activity_header::says_background;
-pub(crate) use self::request_headers::RequestHeaders;
+pub(crate) use self::{activity_header::SESSION_ACTIVITY, request_headers::RequestHeaders};
 pub use self::{
     class::RequestClass,
     classify::{Classify, Otherwise},

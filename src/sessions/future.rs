@@ -91,7 +91,7 @@ where
             let pending = this.renewal.as_ref().and_then(|renewal| renewal.finish(&mut response));
             let Some(pending) = pending else {
                 let mut response = response.map(SessionBody::inner);
-                finish(&mut response, this.entry.take(), this.exposed.as_deref());
+                finish(&mut response, this.entry.as_deref_mut(), this.exposed.as_deref());
                 return Poll::Ready(Ok(response));
             };
             let renewal = this.renewal.take().expect("the pending is its");
@@ -107,7 +107,7 @@ where
             }
             None => unreachable!("it was set above"),
         };
-        finish(&mut response, this.entry.take(), this.exposed.as_deref());
+        finish(&mut response, this.entry.as_deref_mut(), this.exposed.as_deref());
         Poll::Ready(Ok(response))
     }
 }
@@ -116,7 +116,7 @@ where
 #[inline(always)]
 fn finish<B>(
     response: &mut Response<B>,
-    entry: Option<Box<PendingEntry>>,
+    entry: Option<&mut PendingEntry>,
     exposed: Option<&Exposed>,
 ) {
     if let Some(entry) = entry {

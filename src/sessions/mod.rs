@@ -11,7 +11,7 @@ mod service;
 use std::time::Duration;
 use std::{fmt, sync::Arc};
 
-use http::HeaderName;
+use http::{HeaderName, header::CONTENT_TYPE};
 
 use self::{builder::IsOwner, layer::Layers};
 pub use self::{
@@ -27,6 +27,7 @@ use crate::{
     layers::{ActivityLayer, AuthenticateLayer, ClassifyLayer, ExposeHeadersLayer, RenewLayer},
     lifecycle::{Lifecycle, UserDirectory},
     policy::{Policy, Profiles},
+    request_class::SESSION_ACTIVITY,
     session::Session,
     token::JwtKeys,
     transport::{SessionCookie, TokenDelivery},
@@ -101,6 +102,15 @@ impl SlidingSessions {
     pub fn exposed_headers(&self) -> Vec<HeaderName> {
         let mut names = vec![self.hub.delivery.header_name().clone()];
         names.extend(crate::layers::expose_headers::always_exposed());
+        names
+    }
+
+    /// Returns the request headers that the scripts of a browser need to send, for `allow_headers` of a
+    /// `CorsLayer`: those of tokens, `Session-Activity`, and `Content-Type` for JSON.
+    #[must_use]
+    pub fn request_headers(&self) -> Vec<HeaderName> {
+        let mut names: Vec<_> = self.hub.authenticate.request_headers().collect();
+        names.extend([SESSION_ACTIVITY, CONTENT_TYPE]);
         names
     }
 

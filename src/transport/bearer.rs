@@ -1,6 +1,6 @@
 //! The `Authorization` header.
 
-use http::{HeaderMap, header::AUTHORIZATION};
+use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
 
 use super::transport::{PresentedToken, Transport, mark_sensitive_if};
 use crate::{
@@ -61,5 +61,9 @@ impl Transport for Bearer {
     fn mark_sensitive(&self, headers: &mut HeaderMap) {
         // The comparison with a constant is a few instructions.
         mark_sensitive_if(headers, |name| *name == AUTHORIZATION);
+    }
+
+    fn request_header(&self) -> Option<HeaderName> {
+        Some(AUTHORIZATION)
     }
 }

@@ -43,4 +43,8 @@ impl Transport for HeaderToken {
     fn mark_sensitive(&self, headers: &mut HeaderMap) {
         mark_sensitive(headers, &self.name);
     }
+
+    fn request_header(&self) -> Option<HeaderName> {
+        Some(self.name.clone())
+    }
 }

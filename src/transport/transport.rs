@@ -46,6 +46,10 @@ pub(crate) const MAX_TOKEN: usize = 8 * 1024;
 ///     fn mark_sensitive(&self, headers: &mut HeaderMap) {
 ///         mark_sensitive(headers, &NAME);
 ///     }
+///
+///     fn request_header(&self) -> Option<HeaderName> {
+///         Some(NAME)
+///     }
 /// }
 ///
 /// let request = http::Request::get("/").header(NAME, "Token a.b.c").body(())?;
@@ -64,6 +68,12 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// What the token came in, which decides how its successor goes out. By default a header.
     fn origin(&self) -> TokenOrigin {
         TokenOrigin::Header
+    }
+
+    /// The request header that scripts put the token in, which CORS must allow. By default none, as for
+    /// what a browser sends by itself.
+    fn request_header(&self) -> Option<HeaderName> {
+        None
     }
 
     /// The session cookie, if the token came in it: a sign-out clears it, and so does the rejection of

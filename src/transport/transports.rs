@@ -2,7 +2,7 @@
 
 use std::{any::Any, fmt, sync::Arc};
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use super::{
     bearer::Bearer,
@@ -73,6 +73,11 @@ impl Transports {
     /// Whether there is no transport.
     pub(crate) const fn is_empty(&self) -> bool {
         self.list.is_empty()
+    }
+
+    /// The request headers that scripts put tokens in.
+    pub(crate) fn request_headers(&self) -> impl Iterator<Item = HeaderName> {
+        self.list.iter().filter_map(|entry| entry.transport().request_header())
     }
 
     /// How many transports there are with this origin.

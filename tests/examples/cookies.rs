@@ -24,7 +24,7 @@ fn set_cookie(answer: &Answer) -> (&str, &str) {
 async fn sign_in(client: &Client) -> String {
     let headers = [("content-type", "application/x-www-form-urlencoded")];
     let answer = client.send("POST /login", &headers, "user=ada").await;
-    assert_eq!(answer.status, StatusCode::NO_CONTENT);
+    assert_eq!((answer.status, answer.header("location")), (StatusCode::SEE_OTHER, Some("/me")));
     let (pair, attributes) = set_cookie(&answer);
     assert_eq!(attributes, "Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=3600");
     pair.to_owned()
@@ -60,6 +60,28 @@ async fn p03_sign_out_revokes_the_session_and_removes_the_cookie() {
     assert!(attributes.ends_with("Max-Age=0"), "{attributes}");
     let answer = client.send("GET /me", &[("cookie", &cookie)], "").await;
     assert_eq!(answer.json()["code"], "session_revoked");
+}
+
+#[tokio::test]
+async fn p34_a_browser_without_a_session_is_redirected_to_the_sign_in_page() {
+    let client = Client::new(app);
+    let page = client.send("GET /login", &[("sec-fetch-mode", "navigate")], "").await;
+    assert!(page.status == StatusCode::OK && page.body.contains("<form"), "{}", page.body);
+    let cookie = sign_in(&client).await;
+    client.wait(Duration::from_secs(20 * 60));
+    let idle = ("cookie", cookie.as_str());
+    for headers in [&[][..], &[("cookie", "__Host-session=x")], &[idle]] {
+        let navigation = [headers, &[("sec-fetch-mode", "navigate")]].concat();
+        let answer = client.send("GET /me", &navigation, "").await;
+        let redirect = (StatusCode::SEE_OTHER, Some("/login"));
+        assert_eq!((answer.status, answer.header("location")), redirect);
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        let script = client.send("GET /me", headers, "").await;
+        assert_eq!(script.status, StatusCode::UNAUTHORIZED);
+        assert_eq!(script.json()["code"], answer.header("session-error").expect("a code"));
+    }
+    let navigation = client.send("GET /me", &[idle, ("sec-fetch-mode", "navigate")], "").await;
+    assert_eq!(set_cookie(&navigation).0, "__Host-session=");
 }
 
 #[tokio::test]

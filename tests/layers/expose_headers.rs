@@ -4,7 +4,9 @@ use std::convert::Infallible;
 
 use http::{HeaderName, HeaderValue, Request, Response, header::ACCESS_CONTROL_EXPOSE_HEADERS};
 use tower::{Layer, ServiceExt, service_fn};
-use tower_sliding_session::{RejectionKind, layers::ExposeHeadersLayer};
+use tower_sliding_session::{
+    RejectionKind, SessionCookie, layers::ExposeHeadersLayer, sessions::SlidingSessionsBuilder,
+};
 
 use crate::test_stack::{TestStack, patient, rejected, with};
 
@@ -122,4 +124,21 @@ async fn p26_a_rejection_exposes_the_headers() {
     let listed = listed.iter().map(HeaderName::as_str).collect::<Vec<_>>().join(", ");
     assert_eq!(response.headers()[ACCESS_CONTROL_EXPOSE_HEADERS], listed);
     assert!(listed.starts_with("x-next, "), "{listed}");
+}
+
+#[test]
+fn the_headers_that_scripts_send_are_those_of_the_transports_and_of_the_stack() {
+    let names = |set: fn(SlidingSessionsBuilder) -> SlidingSessionsBuilder| {
+        let names = TestStack::with(patient(), set).sessions.request_headers();
+        names.iter().map(|name| name.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    let common = ["session-activity", "content-type"];
+    assert_eq!(names(|builder| builder), [&["authorization"], &common[..]].concat());
+    let cookie = |builder: SlidingSessionsBuilder| builder.session_cookie(SessionCookie::new());
+    assert_eq!(names(cookie), common);
+    let several: fn(_) -> _ = |builder: SlidingSessionsBuilder| {
+        let builder = builder.token_header(HeaderName::from_static("x-token"));
+        builder.bearer().session_cookie(SessionCookie::new())
+    };
+    assert_eq!(names(several), [&["x-token", "authorization"], &common[..]].concat());
 }

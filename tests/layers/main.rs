@@ -15,6 +15,7 @@ mod expose_headers;
 mod keys;
 mod legacy;
 mod log_levels;
+mod made_rejections;
 mod one_service;
 mod p10_debug;
 mod p10_secrets;

@@ -6,14 +6,13 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderName, HeaderValue, Request};
+use http::{HeaderName, Request};
 use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_sliding_session::{
     Clock, JwtKeys, ManualClock, MaybeReady, PathRules, Policy, Profiles, Rejection, RejectionKind,
     RequestClass, SessionCookie, SlidingSessions, SystemClock,
     layers::{ActivityLayer, AuthenticateLayer, OnStoreFailure, UnknownSessions},
     policy::{OverrideBounds, TimeoutOverrides},
-    rejection::RejectionBody,
     request_class::RequestHead,
     sessions::SlidingSessionsBuilder,
     store::{ListQuery, MemoryLimiter, MemoryStore},
@@ -161,11 +160,7 @@ fn a_setting_that_is_set_twice_is_a_problem() {
         ("clock", |it| it.clock(SystemClock)),
         ("on_store_failure", |it| it.on_store_failure(OnStoreFailure::Reject)),
         ("unknown_sessions", |it| it.unknown_sessions(UnknownSessions::Adopt)),
-        ("rejections", |it| {
-            it.rejections(|_: &Rejection| {
-                RejectionBody::new(HeaderValue::from_static("text/plain"), "")
-            })
-        }),
+        ("rejections", |it| it.rejections(|_: &Rejection, _: RequestHead<'_>| None)),
         ("optional", SlidingSessionsBuilder::optional),
         ("allow_preflight", SlidingSessionsBuilder::allow_preflight),
         ("session_expires", SlidingSessionsBuilder::session_expires),

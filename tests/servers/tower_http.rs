@@ -136,6 +136,22 @@ async fn exposed_headers_are_merged_wherever_cors_sets_its_own() {
 }
 
 #[tokio::test]
+async fn a_preflight_allows_the_headers_that_the_stack_reads() {
+    let stack =
+        stack(|builder| builder.bearer().token_header(HeaderName::from_static("x-access-token")));
+    let cors = CorsLayer::new()
+        .allow_origin(HeaderValue::from_static(ORIGIN))
+        .allow_headers(stack.sessions.request_headers());
+    let caller = caller!(cors, stack.sessions.layer() => page);
+    let response = caller.send(preflight()).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(
+        response.headers()["access-control-allow-headers"],
+        "authorization,x-access-token,session-activity,content-type"
+    );
+}
+
+#[tokio::test]
 async fn a_timeout_layer_on_either_side_prevents_renewal() {
     let stack = stack(|builder| builder);
     let outside = caller!(timeout(MOMENT), stack.sessions.layer() => hang);

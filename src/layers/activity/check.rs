@@ -15,8 +15,8 @@ use super::{
 use crate::{
     body::SessionBody,
     maybe_ready::{MaybeReady, REQUEST_TIME_LIMIT, Timed},
-    rejection::{Protocol, Rejection, RejectionFormat, RejectionKind},
-    request_class::RequestClass,
+    rejection::{Rejection, RejectionKind},
+    request_class::{RequestClass, RequestHead},
     rules::{self, SessionStatus, Timeouts},
     session::{Rejected, Session, SessionCheck, StoreAnswer},
     store::{StoredSession, Touch, TouchOutcome},
@@ -85,9 +85,8 @@ impl ActivitySettings {
         rejection: Rejection,
         request: &Request<ReqBody>,
     ) -> Response<SessionBody<ResBody>> {
-        let protocol = Protocol::from_headers(request.headers());
-        let body = self.rejections.as_deref();
-        let mut response = rejection.into_response(&RejectionFormat { protocol, body });
+        let head = RequestHead::new(request);
+        let mut response = rejection.into_response(head, self.rejections.as_deref());
         if let Some(session) = request.extensions().get::<Session>() {
             session.clear_ended_cookie(&rejection, request.headers(), &mut response);
         }

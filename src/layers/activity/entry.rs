@@ -49,7 +49,7 @@ impl PendingEntry {
     }
 
     /// Records the entry with the status of `response`, and with the code of a rejection.
-    pub(crate) fn record<B>(mut self: Box<Self>, response: &Response<B>) {
+    pub(crate) fn record<B>(&mut self, response: &Response<B>) {
         let Some(mut entry) = self.entry.take() else { return };
         entry.status = response.status().as_u16();
         let rejection = response.extensions().get::<Rejection>();

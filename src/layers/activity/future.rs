@@ -83,9 +83,7 @@ where
             let next = match state.as_mut().project() {
                 StateProjection::Inner { future, entry } => {
                     let polled = future.poll(cx);
-                    if let Poll::Ready(Ok(response)) = &polled
-                        && let Some(entry) = entry.take()
-                    {
+                    if let (Poll::Ready(Ok(response)), Some(entry)) = (&polled, entry) {
                         entry.record(response);
                     }
                     return polled.map_ok(|response| response.map(SessionBody::inner));

@@ -117,7 +117,8 @@ impl ActivityLayer {
         self.with(|settings| settings.unknown = unknown)
     }
 
-    /// Replaces the bodies of rejections over plain HTTP. Default: problem details (RFC 9457).
+    /// Sets what makes the responses of rejections over plain HTTP. Default: problem details (RFC
+    /// 9457).
     pub fn rejections(self, make: impl MakeRejection) -> Self {
         self.with_rejections(Arc::new(make))
     }

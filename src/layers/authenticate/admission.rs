@@ -7,7 +7,7 @@ use std::{
 };
 
 use http::{
-    HeaderMap, Method, Request, Response, StatusCode,
+    Method, Request, Response, StatusCode,
     header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN},
 };
 
@@ -15,7 +15,7 @@ use super::settings::AuthenticateSettings;
 use crate::{
     body::SessionBody,
     maybe_ready::{REQUEST_TIME_LIMIT, Timed},
-    rejection::{InvalidTokenReason, Protocol, Rejection, RejectionFormat, RejectionKind},
+    rejection::{InvalidTokenReason, Rejection, RejectionKind},
     request_class::{RequestClass, RequestHead, RequestHeaders},
     session::{Session, SessionCheck, StoreAnswer, may_clear_cookie, trace_rejection},
     store::StoredSession,
@@ -52,8 +52,8 @@ struct ExpiredToken {
 pub(crate) struct Asking {
     expired: ExpiredToken,
     answer: Timed<StoredSession>,
-    protocol: Protocol,
-    may_clear_cookie: bool,
+    /// The head of the request, which the response depends on.
+    head: Request<()>,
     settings: Arc<AuthenticateSettings>,
 }
 
@@ -64,11 +64,8 @@ impl Asking {
     ) -> Poll<Response<SessionBody<B>>> {
         let answer = ready!(Pin::new(&mut self.answer).poll(cx));
         let rejection = self.settings.reject_expired(&self.expired, answer.into());
-        let mut response = rejection.into_response(&self.settings.format(self.protocol.clone()));
-        if self.may_clear_cookie {
-            self.settings.enforcement.clear_ended_cookie(&rejection, &mut response);
-        }
-        Poll::Ready(response)
+        let head = RequestHead::new(&self.head);
+        Poll::Ready(self.settings.respond_expired(rejection, self.expired.origin, head))
     }
 }
 
@@ -179,8 +176,22 @@ impl AuthenticateSettings {
         }
     }
 
-    fn format(&self, protocol: Protocol) -> RejectionFormat<'_> {
-        RejectionFormat { protocol, body: self.rejections.as_deref() }
+    fn respond<B>(&self, rejection: Rejection, head: RequestHead<'_>) -> Response<SessionBody<B>> {
+        rejection.into_response(head, self.rejections.as_deref())
+    }
+
+    /// The response to an authentic token with this origin whose session has expired.
+    fn respond_expired<B>(
+        &self,
+        rejection: Rejection,
+        origin: TokenOrigin,
+        head: RequestHead<'_>,
+    ) -> Response<SessionBody<B>> {
+        let mut response = self.respond(rejection, head);
+        if may_clear_cookie(origin, head.headers()) {
+            self.enforcement.clear_ended_cookie(&rejection, &mut response);
+        }
+        response
     }
 }
 
@@ -222,7 +233,7 @@ impl AuthenticateSettings {
                 }
                 Ok(session)
             }
-            Err(refusal) => Err(self.dismiss(refusal, request.headers())),
+            Err(refusal) => Err(self.dismiss(refusal, head)),
         }
     }
 
@@ -230,31 +241,18 @@ impl AuthenticateSettings {
     fn dismiss<ResBody>(
         self: &Arc<Self>,
         refusal: Refusal,
-        headers: &HeaderMap,
+        head: RequestHead<'_>,
     ) -> Dismissal<ResBody> {
-        let protocol = Protocol::from_headers(headers);
         match refusal {
             Refusal::Rejected(rejection) => {
-                let response = rejection.into_response(&self.format(protocol));
-                Dismissal::Response(Box::new(response))
+                Dismissal::Response(Box::new(self.respond(rejection, head)))
             }
             Refusal::Expired(rejection, origin) => {
-                let mut response = rejection.into_response(&self.format(protocol));
-                if may_clear_cookie(origin, headers) {
-                    self.enforcement.clear_ended_cookie(&rejection, &mut response);
-                }
-                Dismissal::Response(Box::new(response))
+                Dismissal::Response(Box::new(self.respond_expired(rejection, origin, head)))
             }
             Refusal::Asking(expired, answer) => {
-                let may_clear_cookie = may_clear_cookie(expired.origin, headers);
-                let settings = Arc::clone(self);
-                Dismissal::Asking(Box::new(Asking {
-                    expired,
-                    answer,
-                    protocol,
-                    may_clear_cookie,
-                    settings,
-                }))
+                let (head, settings) = (head.to_request(), Arc::clone(self));
+                Dismissal::Asking(Box::new(Asking { expired, answer, head, settings }))
             }
             Refusal::Ignored => unreachable!("it is no refusal"),
         }

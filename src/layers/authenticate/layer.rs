@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
+use http::HeaderName;
 use tower_layer::Layer;
 
 use super::{AuthenticateService, settings::AuthenticateSettings};
@@ -98,9 +99,15 @@ impl AuthenticateLayer {
         self.with(|settings| Arc::make_mut(&mut settings.enforcement).clock = Arc::new(clock))
     }
 
-    /// Replaces the bodies of rejections over plain HTTP. Default: problem details (RFC 9457).
+    /// Sets what makes the responses of rejections over plain HTTP. Default: problem details (RFC
+    /// 9457).
     pub fn rejections(self, make: impl MakeRejection) -> Self {
         self.with_rejections(Arc::new(make))
+    }
+
+    /// The request headers that scripts put tokens in.
+    pub(crate) fn request_headers(&self) -> impl Iterator<Item = HeaderName> {
+        self.settings.transports.request_headers()
     }
 
     /// As [`rejections`](Self::rejections), with what is shared already.

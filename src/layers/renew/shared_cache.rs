@@ -2,17 +2,11 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header::CACHE_CONTROL};
 
+use crate::rejection::{X_ACCEL_EXPIRES, is_targeted};
+
 /// Directives that let a shared cache store a response to a request with `Authorization` (RFC 9111
 /// section 3.5).
 const ALLOWING: [&str; 3] = ["public", "s-maxage", "must-revalidate"];
-
-/// Fields that control some shared cache by themselves, whatever `Cache-Control` says, beside those
-/// whose name ends in [`TARGETED_SUFFIX`].
-const X_ACCEL_EXPIRES: &str = "x-accel-expires";
-const TARGETED: [&str; 2] = ["edge-control", "surrogate-control"];
-
-/// Targeted cache control (RFC 9213): `CDN-Cache-Control`, `Cloudflare-CDN-Cache-Control` and others.
-const TARGETED_SUFFIX: &str = "-cache-control";
 
 /// Whether a shared cache may store a response with these headers: it would send the token to other
 /// users (P9).
@@ -26,11 +20,6 @@ pub(super) fn may_be_stored(headers: &HeaderMap) -> bool {
         }
     }
     directives.allow && !directives.forbid
-}
-
-fn is_targeted(name: &HeaderName) -> bool {
-    let name = name.as_str();
-    name.ends_with(TARGETED_SUFFIX) || name == X_ACCEL_EXPIRES || TARGETED.contains(&name)
 }
 
 /// Whether a targeted field forbids its cache to store the response. For nginx `0` does.

@@ -59,7 +59,8 @@ impl RequireRecentAuthLayer {
         self
     }
 
-    /// Replaces the bodies of rejections over plain HTTP. Default: problem details (RFC 9457).
+    /// Sets what makes the responses of rejections over plain HTTP. Default: problem details (RFC
+    /// 9457).
     pub fn rejections(mut self, make: impl MakeRejection) -> Self {
         self.rejections = Some(Arc::new(make));
         self

@@ -6,10 +6,7 @@ use http::{Request, Response};
 use tower_service::Service;
 
 use super::RequireRecentAuthLayer;
-use crate::{
-    body::SessionBody,
-    rejection::{Protocol, RejectionFormat, ResponseFuture},
-};
+use crate::{body::SessionBody, rejection::ResponseFuture, request_class::RequestHead};
 
 /// The service of [`RequireRecentAuthLayer`].
 #[derive(Clone, Debug)]
@@ -41,8 +38,7 @@ where
             return ResponseFuture::inner(self.inner.call(request));
         };
         tracing::debug!(code = rejection.code(), "request rejected");
-        let protocol = Protocol::from_headers(request.headers());
-        let format = RejectionFormat { protocol, body: self.layer.rejections.as_deref() };
-        ResponseFuture::rejection(rejection.into_response(&format))
+        let make = self.layer.rejections.as_deref();
+        ResponseFuture::rejection(rejection.into_response(RequestHead::new(&request), make))
     }
 }

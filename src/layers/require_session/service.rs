@@ -8,7 +8,8 @@ use tower_service::Service;
 use super::RequireSessionLayer;
 use crate::{
     body::SessionBody,
-    rejection::{Protocol, Rejection, RejectionFormat, RejectionKind, ResponseFuture},
+    rejection::{Rejection, RejectionKind, ResponseFuture},
+    request_class::RequestHead,
     session::Session,
 };
 
@@ -42,12 +43,8 @@ where
             return ResponseFuture::inner(self.inner.call(request));
         }
         tracing::debug!("rejected: the request has no session");
-        let format = RejectionFormat {
-            protocol: Protocol::from_headers(request.headers()),
-            body: self.layer.rejections.as_deref(),
-        };
-        ResponseFuture::rejection(
-            Rejection::from(RejectionKind::MissingToken).into_response(&format),
-        )
+        let rejection = Rejection::from(RejectionKind::MissingToken);
+        let make = self.layer.rejections.as_deref();
+        ResponseFuture::rejection(rejection.into_response(RequestHead::new(&request), make))
     }
 }

@@ -158,8 +158,8 @@ impl SlidingSessionsBuilder {
         self.once("unknown_sessions")
     }
 
-    /// Sets what writes the body of a rejection over plain HTTP. Problem details (RFC 9457) by
-    /// default.
+    /// Sets what makes the responses of rejections over plain HTTP, such as a redirect to a sign-in
+    /// page. Problem details (RFC 9457) by default.
     pub fn rejections(mut self, make: impl MakeRejection) -> Self {
         self.rejections = Some(Arc::new(make));
         self.once("rejections")
