@@ -7,7 +7,7 @@ use http::{
     header::{IF_MODIFIED_SINCE, IF_NONE_MATCH},
 };
 
-use super::{pending::PendingRenewal, settings::RenewSettings, shared_cache::may_be_stored};
+use super::{pending::PendingRenewal, settings::RenewSettings, shared_cache::is_for_shared_caches};
 use crate::{
     request_class::RequestClass,
     rules,
@@ -124,6 +124,6 @@ impl RenewalContext {
             && delivery.reaches(origin)
             && response.extensions().get::<TokenInBody>().is_none()
             && !response.headers().iter().any(forbids)
-            && !may_be_stored(response.headers())
+            && !is_for_shared_caches(response.headers())
     }
 }

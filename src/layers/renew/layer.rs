@@ -125,7 +125,8 @@ impl RenewLayer {
     }
 
     /// Adds `Session-Expires: idle=1140, absolute=86400, renewable` to every response of a session: a
-    /// structured dictionary (RFC 9651) of seconds from now, for clients that warn. Default: off.
+    /// structured dictionary (RFC 9651) of seconds from now, for clients that warn. Not to a 304, nor
+    /// to one that a shared cache may store. Default: off.
     pub fn session_expires(self) -> Self {
         self.with(|settings| settings.session_expires = true)
     }

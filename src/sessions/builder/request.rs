@@ -180,7 +180,8 @@ impl SlidingSessionsBuilder {
         self.once("allow_preflight")
     }
 
-    /// Adds the header `Session-Expires` to each response of a session. Off by default.
+    /// Adds the header `Session-Expires` to each response of a session that no shared cache may store.
+    /// Off by default.
     pub fn session_expires(mut self) -> Self {
         self.session_expires = true;
         self.once("session_expires")
