@@ -24,6 +24,12 @@ pub trait Clock: Send + Sync + 'static {
 
     /// Completes as soon as [`now`](Self::now) has reached `deadline`.
     fn sleep_until(&self, deadline: Timestamp) -> Sleep;
+
+    /// Whether it shows the time of day, so that a shared store compares it with its own clock.
+    /// Default: it does; [`ManualClock`] does not.
+    fn is_time_of_day(&self) -> bool {
+        true
+    }
 }
 
 #[deny(clippy::missing_trait_methods, reason = "an Arc forwards every method")]
@@ -37,6 +43,10 @@ where
 
     fn sleep_until(&self, deadline: Timestamp) -> Sleep {
         (**self).sleep_until(deadline)
+    }
+
+    fn is_time_of_day(&self) -> bool {
+        (**self).is_time_of_day()
     }
 }
 
@@ -117,6 +127,10 @@ impl Clock for ManualClock {
 
     fn sleep_until(&self, deadline: Timestamp) -> Sleep {
         Box::pin(ManualSleep { clock: self.clone(), deadline })
+    }
+
+    fn is_time_of_day(&self) -> bool {
+        false
     }
 }
 

@@ -74,6 +74,11 @@
 //! [`sync_interval`](crate::store::SqlStoreBuilder::sync_interval). A node whose last reading is
 //! older than three intervals admits nothing from its cache: it asks the database first.
 //!
+//! Each reading also compares the clock of the node with that of Postgres. If they are further apart
+//! than the `max_clock_skew` of the policies, the node answers as in an outage and logs a warning,
+//! until its clock is right: it would sign active users out, or keep sessions past their deadlines,
+//! on all nodes.
+//!
 //! # What a request costs
 //!
 //! Activity is written once per session and touch interval: a sixtieth of the idle timeout, at most

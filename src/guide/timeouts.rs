@@ -10,7 +10,7 @@
 //! | `renew_threshold` | 0.5 | over 0, at most 1 | tokens expire before a request renews them | more renewals |
 //! | `renew_min_interval` | 60 s | 0 to `token_lifetime` x `renew_threshold` | parallel requests each renew | tokens expire while they wait (an error) |
 //! | `leeway` | 0 s | at most 120 s | | an expired token is accepted for so long |
-//! | `max_clock_skew` | 5 s | at most 120 s | nodes reject each other's tokens | |
+//! | `max_clock_skew` | 5 s | at most 120 s | nodes reject each other's tokens, or answer 503 since their clock is not that of Postgres | sessions may last longer by that much |
 //!
 //! Start from the answer to two questions. How long may an unattended device stay signed in? That
 //! is the idle timeout. After how long must a user prove again who they are? That is the absolute

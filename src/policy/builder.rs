@@ -128,7 +128,8 @@ impl PolicyBuilder {
         self
     }
 
-    /// Sets how far in the future a token's `nbf` and `iat` may be. Default 5 s, at most 120 s.
+    /// Sets how far in the future a token's `nbf` and `iat` may be, and how far the clock of a node
+    /// may be from that of a store that several nodes share. Default 5 s, at most 120 s.
     pub fn max_clock_skew(mut self, skew: Duration) -> Self {
         self.max_clock_skew = skew;
         self

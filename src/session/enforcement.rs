@@ -158,6 +158,7 @@ impl Enforcement {
     pub(crate) fn with_store(mut self, store: Arc<dyn SessionStore>) -> Self {
         self.revocations = store.revocations();
         self.account_policies = store.account_policies();
+        store.set_max_clock_skew(self.profiles.widest_clock_skew());
         self.store = Some(store);
         self
     }

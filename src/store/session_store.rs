@@ -37,6 +37,13 @@ pub trait SessionStore: Send + Sync + 'static {
     fn account_policies(&self) -> Option<Arc<AccountPolicies>> {
         None
     }
+
+    /// Sets how far the clocks of the nodes may be apart: the largest `max_clock_skew` of the
+    /// policies. A layer calls this once, when it is made. A store that several nodes share fails
+    /// on a node whose clock is further from its own.
+    fn set_max_clock_skew(&self, skew: Duration) {
+        let _ = skew;
+    }
 }
 
 #[deny(clippy::missing_trait_methods, reason = "an Arc forwards every method")]
@@ -62,6 +69,10 @@ where
 
     fn account_policies(&self) -> Option<Arc<AccountPolicies>> {
         (**self).account_policies()
+    }
+
+    fn set_max_clock_skew(&self, skew: Duration) {
+        (**self).set_max_clock_skew(skew);
     }
 }
 

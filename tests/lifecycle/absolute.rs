@@ -1,5 +1,7 @@
 //! The absolute deadline, which no refresh moves.
 
+use std::time::Duration;
+
 use tower_sliding_session::{Policy, RejectionKind};
 
 use crate::{
@@ -60,7 +62,7 @@ pub(crate) async fn p01_no_chain_of_refreshes_passes_the_absolute_deadline(store
 pub(crate) async fn p33_a_session_lasts_to_the_millisecond_of_its_absolute_deadline(store: Store) {
     let begun = 900 * MILLI;
     for policy in
-        [patient(), patient().to_builder().max_clock_skew(0 * MILLI).build().expect("legal")]
+        [patient(), patient().to_builder().max_clock_skew(Duration::ZERO).build().expect("legal")]
     {
         let stack = service_of(policy, &store, |builder| builder);
         let (one, other) = (ada(stack.at(begun)).await, ada(&stack).await);

@@ -114,18 +114,29 @@ pub(super) struct ChangePosition {
     item: i64,
 }
 
-/// Reads the changes after `position` and moves it behind them. Returns them, and whether there
-/// may be more; or `None` if changes after `position` were removed already, or the feed is another
+/// What a reading of the feed returned.
+struct Reading {
+    changes: Vec<Change>,
+    /// Whether there may be more.
+    has_more: bool,
+    /// The time of the database, if it has a clock and the node's can be compared with it.
+    store_now: Option<Timestamp>,
+}
+
+/// Reads the changes after `position` and moves it behind them. `None` if changes after `position` were removed already, or the feed is another
 /// one: then everything must be read again.
 async fn read_after(
     database: &Database,
     position: &mut ChangePosition,
-) -> Result<Option<(Vec<Change>, bool)>, Failure> {
-    let sql =
-        "SELECT h.seq, h.trimmed_to, n.seq, n.item, n.kind, n.key, n.at, n.until, n.idle, n.absolute
+    store_now: &str,
+) -> Result<Option<Reading>, Failure> {
+    let sql = format!(
+        "SELECT h.seq, h.trimmed_to, n.seq, n.item, n.kind, n.key, n.at, n.until, n.idle, n.absolute,
+            {store_now}
         FROM tss_change_seq AS h
         LEFT JOIN tss_changes AS n ON (n.seq, n.item) > ($1, $2)
-        WHERE h.one = 1 ORDER BY n.seq, n.item LIMIT $3";
+        WHERE h.one = 1 ORDER BY n.seq, n.item LIMIT $3"
+    );
     let args = Args::new().int(position.seq).int(position.item).int(PIECE_LIMIT);
     let rows = database.fetch(sql, args).await?;
     let mut changes = Vec::new();
@@ -140,20 +151,25 @@ async fn read_after(
         changes.extend(Change::read(row)?);
     }
     *position = last;
-    Ok(Some((changes, rows.len() >= PIECE)))
+    let store_now = rows.first().map_or(Ok(None), |row| row.maybe_time(10))?;
+    Ok(Some(Reading { changes, has_more: rows.len() >= PIECE, store_now }))
 }
 
-/// Reads everything that is kept at `now` as changes, and the position to go on from.
+/// Reads everything that is kept at `now`, or at the time of the database, as changes, and the
+/// position to go on from.
 async fn read_all(
     database: &Database,
     now: Timestamp,
-) -> Result<(Vec<Change>, ChangePosition), Failure> {
+    store_now: &str,
+) -> Result<(Reading, ChangePosition), Failure> {
     // The position first: a change that is committed meanwhile is applied twice, and none is
     // missed.
-    let sql = "SELECT seq FROM tss_change_seq WHERE one = 1";
+    let sql = format!("SELECT seq, {store_now} FROM tss_change_seq WHERE one = 1");
     let head = database.fetch(sql, Args::new()).await?;
     let head = head.first().ok_or_else(no_head)?;
     let position = ChangePosition { seq: head.int(0)?, item: i64::MAX };
+    let store_now = head.maybe_time(1)?;
+    let now = store_now.unwrap_or(now);
     let mut cutoffs = Vec::new();
     let mut latest = now;
     let sql = "SELECT scope, at, until FROM tss_revocations WHERE until > $1";
@@ -176,7 +192,7 @@ async fn read_all(
         let overrides = TimeoutOverrides { idle: row.maybe_span(1)?, absolute: row.maybe_span(2)? };
         changes.push(Change::TimeoutOverrides { account: row.key(0)?, overrides });
     }
-    Ok((changes, position))
+    Ok((Reading { changes, has_more: false, store_now }, position))
 }
 
 fn no_head() -> StoreError {
@@ -206,21 +222,38 @@ impl Inner {
 
     async fn sync_from(&self, position: &mut Option<ChangePosition>) -> Result<(), StoreError> {
         let asked_at = self.clock.now();
+        let store_now = if self.clock.is_time_of_day() { self.database.now() } else { "NULL" };
         while let Some(last) = position {
-            let Some((changes, has_more)) = read_after(&self.database, last).await? else {
+            let Some(reading) = read_after(&self.database, last, store_now).await? else {
                 *position = None;
                 break;
             };
-            self.apply(&changes);
-            if !has_more {
-                self.sync_state.set_synced_at(asked_at);
-                return Ok(());
+            self.apply(&reading.changes);
+            if !reading.has_more {
+                return self.finish_sync(asked_at, reading.store_now);
             }
         }
-        let (changes, last) = read_all(&self.database, asked_at).await?;
+        let (reading, last) = read_all(&self.database, asked_at, store_now).await?;
         self.node_cache.invalidate();
-        self.apply(&changes);
+        self.apply(&reading.changes);
         *position = Some(last);
+        self.finish_sync(asked_at, reading.store_now)
+    }
+
+    /// What was read counts if the clock of this node is right.
+    fn finish_sync(
+        &self,
+        asked_at: Timestamp,
+        store_now: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        if let Some(store_now) = store_now {
+            let answered_at = self.clock.now();
+            let compared = self.sync_state.store_clock.compare(asked_at, store_now, answered_at);
+            if compared.is_err() {
+                self.sync_state.set_stale();
+                return compared;
+            }
+        }
         self.sync_state.set_synced_at(asked_at);
         Ok(())
     }

@@ -102,6 +102,19 @@ impl Database {
         text.replace("{BLOB}", blob).replace("{SERIAL}", serial)
     }
 
+    /// An expression for the time of the database in milliseconds; null for a file, which has no
+    /// clock but that of its nodes' machine.
+    pub(super) const fn now(&self) -> &'static str {
+        match self.pools {
+            #[cfg(feature = "sqlite")]
+            AnyPools::Sqlite(_) => "NULL",
+            #[cfg(feature = "postgres")]
+            AnyPools::Postgres(_) => {
+                "CAST(FLOOR(EXTRACT(EPOCH FROM clock_timestamp()) * 1000) AS BIGINT)"
+            }
+        }
+    }
+
     /// How often a transaction may be attempted.
     pub(super) fn attempts(&self) -> Attempts {
         match &self.pools {

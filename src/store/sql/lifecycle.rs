@@ -22,6 +22,7 @@ use crate::{
 impl Inner {
     async fn begin(&self, begin: Begin) -> Result<Timestamp, StoreError> {
         let _in_flight = self.calls.acquire(begin.record.scopes.user).await;
+        self.sync_state.store_clock.check()?;
         let generation = self.node_cache.generation();
         let epoch = self.commit(&begin).await?;
         let SessionRecord { key, idle, last_seen, .. } = begin.record;
@@ -32,6 +33,7 @@ impl Inner {
 
     async fn refresh_state(&self, query: RefreshQuery) -> Result<RefreshState, StoreError> {
         let _in_flight = self.calls.acquire(query.scopes.user).await;
+        self.sync_state.store_clock.check()?;
         let rows = self
             .database
             .fetch_for(Purpose::Lifecycle, rotation::STATE, rotation::args(query))
@@ -41,6 +43,7 @@ impl Inner {
 
     async fn rotate(&self, rotation: Rotation) -> Result<Rotated, StoreError> {
         let _in_flight = self.calls.acquire(rotation.query.scopes.user).await;
+        self.sync_state.store_clock.check()?;
         let session = rotation.query.session;
         Ok(match self.commit(&rotation).await? {
             Rotated::Refused(state) => Rotated::Refused(self.with_cached_activity(state, session)),
@@ -69,6 +72,7 @@ impl Inner {
     ) -> Result<bool, StoreError> {
         let user = audit.as_ref().and_then(|audit| audit.subject.user);
         let _in_flight = self.calls.acquire(user.unwrap_or(session)).await;
+        self.sync_state.store_clock.check()?;
         let was_active = self.commit_and_publish(&Revoke { session, until, audit }).await?;
         self.apply(&[Change::Revoked { session, until }]);
         Ok(was_active)
@@ -76,6 +80,7 @@ impl Inner {
 
     async fn revoke_all(&self, revocation: BulkRevocation) -> Result<u64, StoreError> {
         let _in_flight = self.calls.acquire(revocation.scope.key()).await;
+        self.sync_state.store_clock.check()?;
         let revoked = self.commit_and_publish(&revocation).await?;
         self.apply(&revoked.changes);
         Ok(revoked.count)
@@ -83,6 +88,7 @@ impl Inner {
 
     async fn set_overrides(&self, change: OverridesChange) -> Result<bool, StoreError> {
         let _in_flight = self.calls.acquire(change.account).await;
+        self.sync_state.store_clock.check()?;
         let change = self.commit_and_publish(&change).await?;
         // Read from the feed, in order: a later change of another node may be applied already.
         if change.is_some() && self.sync().await.is_err() {

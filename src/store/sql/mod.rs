@@ -25,6 +25,7 @@ mod revocation;
 mod rotation;
 mod schema;
 mod sessions;
+mod store_clock;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -76,7 +77,8 @@ const SESSION_LOCKS: usize = 1024;
 /// A revocation is effective on this node when the call returns, and on every other node within
 /// the [`sync_interval`](SqlStoreBuilder::sync_interval). A node that could not read the change
 /// feed for three intervals reads the database before it admits a request, and returns an error if
-/// it cannot.
+/// it cannot. It returns an error, too, while its clock is further from that of Postgres than the
+/// `max_clock_skew` of the policies: each reading of the change feed compares them.
 ///
 /// A request costs no statement if this node has seen the session within the touch interval (a
 /// sixtieth of the idle timeout, at most a minute), and one or two otherwise. After a crash a
@@ -209,6 +211,10 @@ impl SessionStore for SqlStore {
 
     fn account_policies(&self) -> Option<Arc<AccountPolicies>> {
         Some(Arc::clone(&self.0.account_policies))
+    }
+
+    fn set_max_clock_skew(&self, skew: Duration) {
+        self.0.sync_state.store_clock.set_max_skew(skew);
     }
 }
 

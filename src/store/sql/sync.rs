@@ -10,7 +10,7 @@ use std::{
 
 use tokio::sync::Mutex;
 
-use super::{Inner, change_feed::ChangePosition};
+use super::{Inner, change_feed::ChangePosition, store_clock::StoreClock};
 use crate::{clock::Clock, time::Timestamp};
 
 /// A node whose last reading is older than this many intervals reads again before it answers.
@@ -28,11 +28,17 @@ pub(super) struct SyncState {
     /// The instant of the last successful reading in milliseconds, plus one; zero before the
     /// first.
     synced_at: AtomicU64,
+    pub(super) store_clock: StoreClock,
 }
 
 impl SyncState {
     pub(super) fn set_synced_at(&self, at: Timestamp) {
         self.synced_at.store(at.as_millis().saturating_add(1), Relaxed);
+    }
+
+    /// Nothing that was read before counts.
+    pub(super) fn set_stale(&self) {
+        self.synced_at.store(0, Relaxed);
     }
 
     fn synced_at(&self) -> Option<Timestamp> {
@@ -68,9 +74,11 @@ pub(super) async fn keep_up_to_date(store: Weak<Inner>, clock: Arc<dyn Clock>, e
         has_warned = false;
         let now = clock.now();
         if now >= clean_at {
-            store.revocations.remove_expired(now - super::cleanup::GRACE);
+            // By the clock of the database: that of this node may be ahead.
+            let store_now = store.sync_state.store_clock.store_time(now);
+            store.revocations.remove_expired(store_now - super::cleanup::GRACE);
             // If there may be more to remove, the next interval goes on.
-            if !store.clean(now).await.unwrap_or(true) {
+            if !store.clean(store_now).await.unwrap_or(true) {
                 clean_at = now + CLEANUP_INTERVAL;
             }
         }

@@ -1,5 +1,7 @@
 //! Tests of the SQL store alone; tests of every store are in `tests/stores`.
 
+#[cfg(feature = "postgres")]
+mod clocks;
 mod cost;
 mod crash;
 mod database;
@@ -22,7 +24,7 @@ use std::{path::PathBuf, time::Duration};
 use super::{SqlStore, connect::Settings, database::Database, value::Args};
 use crate::{
     audit::{AuditEvent, AuditRecord, AuditSubject},
-    clock::ManualClock,
+    clock::{Clock, ManualClock},
     identity::{Scope, Scopes, StoreKey},
     maybe_ready::StoreError,
     store::{
@@ -68,14 +70,21 @@ impl TestDatabase {
         databases
     }
 
+    /// A schema in Postgres.
+    #[cfg(feature = "postgres")]
+    async fn postgres() -> Self {
+        let databases = Self::all().await;
+        databases.into_iter().find(|database| database.schema.is_some()).expect("one of each kind")
+    }
+
     /// A node on the migrated database.
-    async fn node(&self, clock: &ManualClock) -> SqlStore {
+    async fn node(&self, clock: &(impl Clock + Clone)) -> SqlStore {
         let store = self.unmigrated_node(clock).await;
         store.migrate().await.expect("the migration succeeds");
         store
     }
 
-    async fn unmigrated_node(&self, clock: &ManualClock) -> SqlStore {
+    async fn unmigrated_node(&self, clock: &(impl Clock + Clone)) -> SqlStore {
         let store = SqlStore::at(&self.address).clock(clock.clone()).sync_interval(SYNC);
         store.connect().await.expect("the database is reachable")
     }

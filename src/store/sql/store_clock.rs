@@ -1,0 +1,134 @@
+//! The clock of the database, with which each reading of the change feed compares the node's own.
+
+use std::{
+    sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+use crate::{maybe_ready::StoreError, time::Timestamp};
+
+/// How far the clocks may be apart until the layers say otherwise: the default of a policy.
+const DEFAULT_MAX_SKEW_MILLIS: u64 = 5000;
+
+/// How far the database's clock is from this node's, as of the last reading.
+///
+/// A node whose clock is wrong signs active users out, keeps sessions past their deadlines and mints
+/// tokens that other nodes refuse: it answers as in an outage until its clock is right.
+pub(super) struct StoreClock {
+    /// In milliseconds.
+    max_skew: AtomicU64,
+    /// What the database's clock shows more than this node's, in milliseconds.
+    offset: AtomicI64,
+    is_beyond_skew: AtomicBool,
+}
+
+impl Default for StoreClock {
+    fn default() -> Self {
+        Self {
+            max_skew: AtomicU64::new(DEFAULT_MAX_SKEW_MILLIS),
+            offset: AtomicI64::new(0),
+            is_beyond_skew: AtomicBool::new(false),
+        }
+    }
+}
+
+impl StoreClock {
+    pub(super) fn set_max_skew(&self, skew: Duration) {
+        self.max_skew.store((Timestamp::EPOCH + skew).as_millis(), Relaxed);
+    }
+
+    /// Compares the clocks: the database's showed `store` at some time between `asked` and
+    /// `answered` of this node.
+    ///
+    /// # Errors
+    /// If they are further apart than the skew, however long the question and the answer took.
+    pub(super) fn compare(
+        &self,
+        asked: Timestamp,
+        store: Timestamp,
+        answered: Timestamp,
+    ) -> Result<(), StoreError> {
+        let skew = Duration::from_millis(self.max_skew.load(Relaxed));
+        let (ahead, behind) = (asked.since(store), store.since(answered));
+        self.is_beyond_skew.store(ahead.max(behind) > skew, Relaxed);
+        let millis = |at: Timestamp| i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
+        self.offset.store(millis(store).saturating_sub(millis(answered)), Relaxed);
+        self.check()
+    }
+
+    /// # Errors
+    /// If the clocks were further apart than the skew at the last reading.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        if !self.is_beyond_skew.load(Relaxed) {
+            return Ok(());
+        }
+        let offset = self.offset.load(Relaxed);
+        let (secs, direction) =
+            (offset.unsigned_abs() / 1000, if offset < 0 { "ahead of" } else { "behind" });
+        Err(StoreError::new(format!(
+            "the clock of this node is {secs} s {direction} the database's, more than \
+             `max_clock_skew`: set it by NTP"
+        )))
+    }
+
+    /// The time of the database when this node's clock shows `now`.
+    pub(super) fn store_time(&self, now: Timestamp) -> Timestamp {
+        let offset = self.offset.load(Relaxed);
+        let by = Duration::from_millis(offset.unsigned_abs());
+        if offset < 0 { now - by } else { now + by }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::from_millis(1_800_000_000_000 + millis)
+    }
+
+    #[test]
+    fn p12_clocks_may_be_apart_by_the_skew_and_the_time_of_the_answer() {
+        for (skew, asked, store, answered, is_accepted) in [
+            (0, 10, 10, 10, true),
+            (0, 10, 15, 20, true),
+            (0, 10, 9, 20, false),
+            (0, 10, 21, 20, false),
+            (5000, 10_000, 5000, 10_100, true),
+            (5000, 10_000, 4999, 10_100, false),
+            (5000, 10_000, 15_100, 10_100, true),
+            (5000, 10_000, 15_101, 10_100, false),
+        ] {
+            let clock = StoreClock::default();
+            clock.set_max_skew(Duration::from_millis(skew));
+            let compared = clock.compare(at(asked), at(store), at(answered));
+            assert_eq!(compared.is_ok(), is_accepted, "{asked} {store} {answered}");
+            assert_eq!(clock.check().is_ok(), is_accepted);
+        }
+    }
+
+    #[test]
+    fn a_node_learns_the_time_of_the_database() {
+        let clock = StoreClock::default();
+        assert_eq!(clock.store_time(at(7)), at(7), "before the first reading");
+        clock.compare(at(1000), at(400), at(1000)).expect("within 5 s");
+        assert_eq!(clock.store_time(at(2000)), at(1400));
+        clock.compare(at(1000), at(3000), at(1000)).expect("within 5 s");
+        assert_eq!(clock.store_time(at(2000)), at(4000));
+    }
+
+    fn reason(error: &StoreError) -> String {
+        std::error::Error::source(error).expect("a reason").to_string()
+    }
+
+    #[test]
+    fn the_error_says_how_far_which_clock_is() {
+        let clock = StoreClock::default();
+        let error = clock.compare(at(900_000), at(0), at(900_000)).expect_err("too far");
+        assert!(reason(&error).contains("900 s ahead of the database's"), "{error:?}");
+        let error = clock.compare(at(0), at(60_000), at(0)).expect_err("too far");
+        assert!(reason(&error).contains("60 s behind the database's"), "{error:?}");
+        clock.compare(at(0), at(0), at(0)).expect("equal");
+        clock.check().expect("the last reading counts");
+    }
+}
