@@ -65,20 +65,19 @@ pub(super) async fn revoke(
 ) -> Result<impl axum_core::response::IntoResponse, Failure> {
     // A path segment that is not UTF-8 is the id of no session.
     let Ok(Path(sid)) = sid else { return Err(Problem::SESSION_NOT_FOUND.into()) };
-    // The store may not know it, such as after a restart.
-    if sid == caller.session.id() {
-        caller.sessions.sign_out(&caller.session).await?;
-        return Ok(ended());
-    }
+    let is_own = sid == caller.session.id();
     let record = caller.sessions.session(&sid).await?;
     let scope = caller.widest_scope();
-    if !record.is_some_and(|record| scope.contains(&record.scopes)) {
+    if record.is_some_and(|record| scope.contains(&record.scopes)) {
+        if is_own {
+            caller.session.forbid_renewal();
+        }
+        caller.sessions.revoke(&sid).actor(&caller.session).await?;
+    } else if is_own {
+        // The store does not know it, such as after a restart; its token does.
+        caller.sessions.sign_out(&caller.session).await?;
+    } else {
         return Err(Problem::SESSION_NOT_FOUND.into());
     }
-    caller.sessions.revoke(&sid).actor(&caller.session).await?;
-    Ok(ended())
-}
-
-fn ended() -> impl axum_core::response::IntoResponse {
-    (StatusCode::NO_CONTENT, [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))])
+    Ok((StatusCode::NO_CONTENT, [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))]))
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
-use tower_sliding_session::Grant;
+use tower_sliding_session::{Grant, store::ListQuery};
 
 use super::service::{BEGIN, DAY, MINUTE, Service, problem};
 
@@ -128,6 +128,23 @@ async fn a_user_revokes_a_session_of_their_own() {
     assert!(service.is_accepted(&laptop).await);
     let answer = service.call(&line, &laptop).await;
     assert_eq!(answer.problem(), problem(404, "session_not_found"));
+}
+
+#[tokio::test]
+async fn p40_the_record_of_a_revoked_session_names_the_user_who_revoked_it() {
+    let service = Service::new();
+    let [owner, bob] = [service.owner("ada", "acme").await, service.engineer("bob", "acme").await];
+    for ended in [&bob, &owner] {
+        let line = format!("DELETE /sessions/{}", ended.session_id());
+        assert_eq!(service.call(&line, &owner).await.status, StatusCode::NO_CONTENT);
+    }
+    let everything = service.sessions.everything();
+    let log = service.sessions.audit_log(everything, ListQuery::first(2)).await;
+    let ada = service.sessions.user_scope(Some("acme"), "ada").key();
+    for row in log.expect("the store answers").items {
+        assert_eq!(row.event.name(), "session_ended");
+        assert_eq!(row.actor.map(|actor| actor.user), Some(ada));
+    }
 }
 
 #[tokio::test]
