@@ -106,7 +106,18 @@
 //! # Operation
 //!
 //! - [`migrate`](crate::store::SqlStore::migrate) creates the tables (`tss_..`) or brings them up to
-//!   date; several nodes may call it at once.
+//!   date; several nodes may call it at once. Where they are up to date it sends nothing, so the role
+//!   of the nodes may be one that reads and writes rows only.
+//! - A node opens at most ten connections to Postgres
+//!   ([`pool_size`](crate::store::SqlStoreBuilder::pool_size)); of one user two calls and one list
+//!   are in flight, so nobody takes the connections of others.
+//! - Behind `PgBouncer` in transaction mode set
+//!   [`pooler(true)`](crate::store::SqlStoreBuilder::pooler). A pool that the app has already is used
+//!   by [`SqlStore::from_pool`](crate::store::SqlStore::from_pool);
+//!   [`schema`](crate::store::SqlStoreBuilder::schema) and
+//!   [`table_prefix`](crate::store::SqlStoreBuilder::table_prefix) name the tables.
+//! - After a failover the connections to a server that is read-only, a standby or shutting down are
+//!   dropped, and no reading of it counts. The address must lead to the new primary.
 //! - Expired rows are deleted in small steps in the background.
 //! - At shutdown call [`AuditQueue::flush`](crate::audit::AuditQueue::flush) for the rows that wait.
 //! - Who can write to the database can make a session active: guard it like the signing key. Over a

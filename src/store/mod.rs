@@ -40,7 +40,7 @@ mod store_log;
 mod table;
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
-pub use self::sql::{SqlStore, SqlStoreBuilder};
+pub use self::sql::{DatabasePool, SqlStore, SqlStoreBuilder};
 pub(crate) use self::store_log::StoreLog;
 pub use self::{
     account_policies::{AccountPolicies, OverridesChange},

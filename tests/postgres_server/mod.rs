@@ -23,7 +23,19 @@ pub(crate) fn url() -> &'static str {
         .0
 }
 
-/// A server of one test alone; it stops when this is dropped.
+/// The address of a `PgBouncer` in transaction mode in front of the server. Panics if it is not
+/// installed.
+pub(crate) fn pooler_url() -> &'static str {
+    static POOLER: OnceLock<Server> = OnceLock::new();
+    &POOLER.get_or_init(|| Server::run(Command::new(script("pgbouncer")).arg(url()))).url
+}
+
+/// The path of a script beside this file.
+fn script(name: &str) -> String {
+    format!("{}/tests/postgres_server/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A server that stops when this is dropped.
 pub(crate) struct Server {
     pub(crate) url: String,
     output: BufReader<ChildStdout>,
@@ -31,14 +43,16 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// A Postgres of one test alone.
     pub(crate) fn start() -> Self {
-        let serve = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/postgres_server/serve");
-        // The script stops when its input is closed: when this process exits, even by a signal.
-        let mut process = Command::new(serve)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("tests/postgres_server/serve starts");
+        Self::run(&mut Command::new(script("serve")))
+    }
+
+    /// Runs a script, which stops when its input is closed: when this process exits, even by a
+    /// signal.
+    fn run(script: &mut Command) -> Self {
+        let script = script.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = script.spawn().expect("the script starts");
         let output = BufReader::new(process.stdout.take().expect("its output is piped"));
         let mut server = Self { url: String::new(), output, process };
         server.wait_until_ready();
@@ -55,7 +69,8 @@ impl Server {
     fn wait_until_ready(&mut self) {
         let mut said = String::new();
         self.output.read_line(&mut said).expect("its output is text");
-        assert!(said.starts_with("postgres://"), "no Postgres: install Debian's `postgresql`");
+        let is_address = said.starts_with("postgres://");
+        assert!(is_address, "install Debian's `postgresql` and `pgbouncer`, or run tests/run");
         self.url = said.trim_end().to_owned();
     }
 }
@@ -67,14 +82,19 @@ impl Drop for Server {
     }
 }
 
-/// The address of a new, empty schema.
-pub(crate) fn schema() -> String {
-    let (url, name) = (url(), format!("test_{}", uuid::Uuid::new_v4().simple()));
+/// Creates a schema, and returns its name.
+pub(crate) fn new_schema() -> String {
+    let name = format!("test_{}", uuid::Uuid::new_v4().simple());
     let created = Command::new("psql")
-        .args([url, "--quiet", "--command", &format!("CREATE SCHEMA {name}")])
+        .args([url(), "--quiet", "--command", &format!("CREATE SCHEMA {name}")])
         .status()
         .expect("psql comes with Postgres");
     assert!(created.success(), "the schema is created");
-    let mark = if url.contains('?') { '&' } else { '?' };
-    format!("{url}{mark}options[search_path]={name}")
+    name
+}
+
+/// The address of a new, empty schema.
+pub(crate) fn schema() -> String {
+    let mark = if url().contains('?') { '&' } else { '?' };
+    format!("{}{mark}options[search_path]={}", url(), new_schema())
 }

@@ -158,3 +158,5 @@ conformance!(memory);
 conformance!(sqlite);
 #[cfg(feature = "postgres")]
 conformance!(postgres);
+#[cfg(feature = "postgres")]
+conformance!(pgbouncer);

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 
 use super::{
     CALLS_PER_USER, Inner, LISTS_PER_USER, SESSION_LOCKS, SqlStore,
-    connect::Settings,
+    connect::{Settings, Source},
     database::{BeforeStatement, Database},
     schema,
     sync::{SyncState, keep_up_to_date},
@@ -26,7 +26,7 @@ use crate::{
 /// Builds a [`SqlStore`]; created by [`SqlStore::at`].
 #[must_use]
 pub struct SqlStoreBuilder {
-    address: String,
+    source: Source,
     clock: Arc<dyn Clock>,
     sync_interval: Duration,
     settings: Settings,
@@ -34,9 +34,9 @@ pub struct SqlStoreBuilder {
 }
 
 impl SqlStoreBuilder {
-    pub(super) fn new(address: String) -> Self {
+    pub(super) fn new(source: Source) -> Self {
         Self {
-            address,
+            source,
             clock: Arc::new(SystemClock),
             sync_interval: Duration::from_secs(1),
             settings: Settings::default(),
@@ -60,14 +60,40 @@ impl SqlStoreBuilder {
     /// Sets the most connections of this node to Postgres; 10 by default, at least 5. A third of
     /// them serves requests only, at most a third is in use for lists.
     ///
-    /// A SQLite file has one connection that writes, four that read and two for lists.
+    /// A SQLite file has one connection that writes, four that read and two for lists. A pool of the
+    /// app has the size that the app gives it.
     pub fn pool_size(mut self, connections: u32) -> Self {
         self.settings.pool_size = connections;
         self
     }
 
+    /// Sets whether a transaction pooler is between this node and Postgres, such as `PgBouncer` with
+    /// `pool_mode = transaction`; `false` by default.
+    ///
+    /// If so, no statement relies on what another one has left on its connection: none stays
+    /// prepared, and each runs in a transaction, which costs two more round trips where it would
+    /// be alone.
+    pub fn pooler(mut self, is_between: bool) -> Self {
+        self.settings.pooler = is_between;
+        self
+    }
+
+    /// Sets the schema of the tables in Postgres, which must exist; by default the first of the
+    /// connection's `search_path`.
+    pub fn schema(mut self, name: impl Into<String>) -> Self {
+        self.settings.names.schema = Some(name.into());
+        self
+    }
+
+    /// Sets the prefix of the names of tables and indexes; `tss_` by default. At most 44 of `a-z`,
+    /// `0-9` and `_`, no digit first. All nodes of one app use the same.
+    pub fn table_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.settings.names.prefix = Some(prefix.into());
+        self
+    }
+
     /// Calls `call` with the number of each statement, from 1, before it is sent; including
-    /// statements that begin and commit transactions. For tests and metrics. It must not block.
+    /// statements that begin and commit transactions of several. For tests and metrics. It must not block.
     pub fn before_statement(mut self, call: impl Fn(u64) + Send + Sync + 'static) -> Self {
         self.before_statement = Some(Arc::new(call));
         self
@@ -77,10 +103,10 @@ impl SqlStoreBuilder {
     /// the background task on the current Tokio runtime, and panics without one.
     ///
     /// # Errors
-    /// If the database cannot be reached, or the feature for it is not enabled.
+    /// If the database cannot be reached, the feature for it is not enabled, or a schema or prefix is
+    /// not possible; also if a SQLite file shall have a schema or a pooler.
     pub async fn connect(self) -> Result<SqlStore, StoreError> {
-        let database =
-            Database::connect(&self.address, self.settings, self.before_statement).await?;
+        let database = Database::connect(self.source, self.settings, self.before_statement).await?;
         let schema_is_current = schema::is_current(&database).await;
         let store = Arc::new(Inner {
             database,

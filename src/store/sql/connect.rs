@@ -12,12 +12,14 @@ use tokio::sync::Semaphore;
 #[cfg(feature = "postgres")]
 use super::connection::STATEMENT_TIME_LIMIT;
 use super::{
+    address::DatabaseKind,
+    database_pool::{AnyPool, DatabasePool},
     failure::Failure,
     pools::{AnyPools, Pools},
+    table_names::TableNames,
 };
 #[cfg(feature = "sqlite")]
 use crate::maybe_ready::LIFECYCLE_TIME_LIMIT;
-#[cfg(not(all(feature = "sqlite", feature = "postgres")))]
 use crate::maybe_ready::StoreError;
 
 /// How long a statement waits for a connection, including a new one.
@@ -34,17 +36,57 @@ const SQLITE_READERS: u32 = 4;
 #[cfg(feature = "sqlite")]
 const SQLITE_LISTS: u32 = 2;
 
+/// What a store connects to.
+pub(super) enum Source {
+    Address(String),
+    Pool(DatabasePool),
+}
+
 /// How a store connects.
-#[derive(Clone, Copy)]
 pub(super) struct Settings {
     /// The most connections to Postgres.
     pub(super) pool_size: u32,
+    /// Whether a transaction pooler is between this node and Postgres.
+    pub(super) pooler: bool,
+    pub(super) names: TableNames,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { pool_size: 10 }
+        Self { pool_size: 10, pooler: false, names: TableNames::default() }
     }
+}
+
+pub(super) async fn open(source: Source, settings: &Settings) -> Result<AnyPools, Failure> {
+    match source {
+        Source::Address(address) => match DatabaseKind::from_address(&address)? {
+            DatabaseKind::Postgres => postgres(&address, settings).await,
+            DatabaseKind::Sqlite => {
+                refuse_settings_of_postgres(settings)?;
+                sqlite(&address).await
+            }
+        },
+        #[cfg(feature = "sqlite")]
+        Source::Pool(DatabasePool(AnyPool::Sqlite(pool))) => {
+            refuse_settings_of_postgres(settings)?;
+            Ok(AnyPools::Sqlite(Pools { begin: BEGIN_SQLITE, ..Pools::of_app(pool) }))
+        }
+        #[cfg(feature = "postgres")]
+        Source::Pool(DatabasePool(AnyPool::Postgres(pool))) => Ok(AnyPools::Postgres(Pools {
+            begin: BEGIN_WITH_TIME_LIMITS,
+            always_begins: true,
+            prepares: !settings.pooler,
+            is_read_only: Some(IS_READ_ONLY),
+            ..Pools::of_app(pool)
+        })),
+    }
+}
+
+fn refuse_settings_of_postgres(settings: &Settings) -> Result<(), StoreError> {
+    if settings.pooler || settings.names.schema.is_some() {
+        return Err(StoreError::new("a SQLite file has no schema and no pooler"));
+    }
+    Ok(())
 }
 
 /// One connection for requests; for the lifecycle one of a list of a user, two of other calls of
@@ -53,7 +95,10 @@ impl Default for Settings {
 const MIN_POOL_SIZE: u32 = 5;
 
 #[cfg(feature = "sqlite")]
-pub(super) async fn sqlite(address: &str) -> Result<AnyPools, Failure> {
+const BEGIN_SQLITE: &str = "BEGIN IMMEDIATE";
+
+#[cfg(feature = "sqlite")]
+async fn sqlite(address: &str) -> Result<AnyPools, Failure> {
     let options: SqliteConnectOptions = if address.starts_with("sqlite:") {
         address.parse()?
     } else {
@@ -85,7 +130,9 @@ pub(super) async fn sqlite(address: &str) -> Result<AnyPools, Failure> {
         lifecycle_writes: writer,
         lists: readers(SQLITE_LISTS),
         list_permits: Semaphore::new(SQLITE_LISTS as usize),
-        begin: "BEGIN IMMEDIATE",
+        begin: BEGIN_SQLITE,
+        always_begins: false,
+        prepares: true,
         is_read_only: None,
     }))
 }
@@ -101,15 +148,29 @@ fn create_private(file: &std::path::Path) {
 
 #[cfg(not(feature = "sqlite"))]
 #[expect(clippy::unused_async, reason = "async with the feature")]
-pub(super) async fn sqlite(_: &str) -> Result<AnyPools, Failure> {
+async fn sqlite(_: &str) -> Result<AnyPools, Failure> {
     Err(StoreError::new("a SQLite file needs the feature `sqlite`").into())
 }
 
 #[cfg(feature = "postgres")]
-pub(super) async fn postgres(address: &str, settings: Settings) -> Result<AnyPools, Failure> {
+const BEGIN_POSTGRES: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+
+/// For a connection that others use too: the limits of [`with_time_limits`] for one transaction.
+#[cfg(feature = "postgres")]
+const BEGIN_WITH_TIME_LIMITS: &str = "BEGIN ISOLATION LEVEL READ COMMITTED;
+    SET LOCAL statement_timeout = '5s';
+    SET LOCAL idle_in_transaction_session_timeout = '5s'";
+
+#[cfg(feature = "postgres")]
+async fn postgres(address: &str, settings: &Settings) -> Result<AnyPools, Failure> {
     let options: PgConnectOptions = address.parse()?;
     let options = options.application_name("tower-sliding-session").disable_statement_logging();
-    let options = with_time_limits(options);
+    // A pooler refuses most parameters of a connection.
+    let (options, begin) = if settings.pooler {
+        (options.extra_float_digits(None), BEGIN_WITH_TIME_LIMITS)
+    } else {
+        (with_time_limits(options), BEGIN_POSTGRES)
+    };
     let size = settings.pool_size.max(MIN_POOL_SIZE);
     let for_requests = size / 3;
     // A connection that is lost is noticed by the statement that it is used for.
@@ -126,7 +187,9 @@ pub(super) async fn postgres(address: &str, settings: Settings) -> Result<AnyPoo
         lifecycle_writes: lifecycle.clone(),
         lists: lifecycle,
         list_permits: Semaphore::new((size - for_requests) as usize / 2),
-        begin: "BEGIN ISOLATION LEVEL READ COMMITTED",
+        begin,
+        always_begins: settings.pooler,
+        prepares: !settings.pooler,
         is_read_only: Some(IS_READ_ONLY),
     }))
 }
@@ -150,6 +213,6 @@ fn with_time_limits(options: PgConnectOptions) -> PgConnectOptions {
 
 #[cfg(not(feature = "postgres"))]
 #[expect(clippy::unused_async, reason = "async with the feature")]
-pub(super) async fn postgres(_: &str, _: Settings) -> Result<AnyPools, Failure> {
+async fn postgres(_: &str, _: &Settings) -> Result<AnyPools, Failure> {
     Err(StoreError::new("Postgres needs the feature `postgres`").into())
 }

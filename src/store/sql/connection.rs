@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use sqlx::{
-    ColumnIndex, Connection as _, Database, Decode, Executor, IntoArguments, Pool, Row as _, Type,
-    pool::PoolConnection, query::Query,
+    ColumnIndex, Connection as _, Database, Decode, Encode, Executor, IntoArguments, Pool,
+    Row as _, Type, database::HasStatementCache, pool::PoolConnection,
 };
 
-use super::failure::Failure;
+use super::{
+    failure::Failure,
+    value::{Args, Sql},
+};
 use crate::maybe_ready::LIFECYCLE_TIME_LIMIT;
 
 /// How long the server may work on one statement. Nobody waits longer for an answer.
@@ -28,6 +31,8 @@ where
     state: State,
     /// Whether a transaction may be open.
     in_transaction: bool,
+    /// Whether a statement stays prepared on the connection.
+    prepares: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -41,27 +46,30 @@ enum State {
 
 impl<DB> Connection<DB>
 where
-    DB: Database,
+    DB: Database + HasStatementCache,
     DB::Arguments: IntoArguments<DB>,
     for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
+    Option<i64>: Encode<'static, DB> + Type<DB>,
+    Option<Vec<u8>>: Encode<'static, DB> + Type<DB>,
+    Option<String>: Encode<'static, DB> + Type<DB>,
 {
-    pub(super) async fn acquire(pool: &Pool<DB>) -> Result<Self, Failure> {
+    pub(super) async fn acquire(pool: &Pool<DB>, prepares: bool) -> Result<Self, Failure> {
         let pooled = pool.acquire().await.map_err(Failure::from_connecting)?;
-        Ok(Self { pooled: Some(pooled), state: State::Idle, in_transaction: false })
+        Ok(Self { pooled: Some(pooled), state: State::Idle, in_transaction: false, prepares })
     }
 
-    pub(super) async fn fetch(
-        &mut self,
-        query: Query<'static, DB, DB::Arguments>,
-    ) -> Result<Vec<DB::Row>, Failure> {
+    pub(super) async fn fetch(&mut self, sql: &Sql, args: &Args) -> Result<Vec<DB::Row>, Failure> {
+        let query = args.bind(sql).persistent(self.prepares);
         let answer = in_time(query.fetch_all(self.send())).await;
         self.receive(answer)
     }
 
     pub(super) async fn execute(
         &mut self,
-        query: Query<'static, DB, DB::Arguments>,
+        sql: &Sql,
+        args: &Args,
     ) -> Result<DB::QueryResult, Failure> {
+        let query = args.bind(sql).persistent(self.prepares);
         let answer = in_time(query.execute(self.send())).await;
         self.receive(answer)
     }

@@ -14,11 +14,11 @@ use sqlx::postgres::Postgres;
 use sqlx::sqlite::Sqlite;
 
 use super::{
-    address::DatabaseKind,
-    connect::{self, Settings},
+    connect::{self, Settings, Source},
     connection::Connection,
     failure::Failure,
     pools::{AnyPools, Attempts, Purpose},
+    table_names::TableNames,
     value::{Args, Row, Sql},
 };
 use crate::time::Timestamp;
@@ -33,6 +33,7 @@ pub(super) type BeforeStatement = Arc<dyn Fn(u64) + Send + Sync>;
 pub(super) struct Database {
     pools: AnyPools,
     meter: Arc<Meter>,
+    names: Arc<TableNames>,
 }
 
 struct Meter {
@@ -53,6 +54,7 @@ impl Meter {
 pub(super) struct Tx {
     link: Link,
     meter: Arc<Meter>,
+    names: Arc<TableNames>,
     /// When it began, by the store's clock: for retention, never for an answer.
     pub(super) begun: Timestamp,
 }
@@ -75,16 +77,14 @@ pub(super) enum Lock {
 
 impl Database {
     pub(super) async fn connect(
-        address: &str,
+        source: Source,
         settings: Settings,
         before: Option<BeforeStatement>,
     ) -> Result<Self, Failure> {
         let meter = Arc::new(Meter { statements: AtomicU64::new(0), before });
-        let pools = match DatabaseKind::from_address(address)? {
-            DatabaseKind::Postgres => connect::postgres(address, settings).await?,
-            DatabaseKind::Sqlite => connect::sqlite(address).await?,
-        };
-        Ok(Self { pools, meter })
+        settings.names.check()?;
+        let pools = connect::open(source, &settings).await?;
+        Ok(Self { pools, meter, names: settings.names.into() })
     }
 
     pub(super) fn statements(&self) -> u64 {
@@ -133,7 +133,8 @@ impl Database {
             #[cfg(feature = "postgres")]
             AnyPools::Postgres(pools) => Link::Postgres(pools.begin().await?),
         };
-        Ok(Tx { link, meter: Arc::clone(&self.meter), begun: now })
+        let (meter, names) = (Arc::clone(&self.meter), Arc::clone(&self.names));
+        Ok(Tx { link, meter, names, begun: now })
     }
 
     /// Reads for a request, outside of a transaction.
@@ -148,7 +149,7 @@ impl Database {
         sql: impl Into<Sql>,
         args: Args,
     ) -> Result<Vec<Row>, Failure> {
-        let sql = sql.into();
+        let sql = self.names.apply(sql.into());
         self.meter.count();
         Ok(match &self.pools {
             #[cfg(feature = "sqlite")]
@@ -177,7 +178,7 @@ impl Database {
         sql: impl Into<Sql>,
         args: Args,
     ) -> Result<u64, Failure> {
-        let sql = sql.into();
+        let sql = self.names.apply(sql.into());
         self.meter.count();
         Ok(match &self.pools {
             #[cfg(feature = "sqlite")]
@@ -204,17 +205,17 @@ impl Tx {
         sql: impl Into<Sql>,
         args: Args,
     ) -> Result<Vec<Row>, Failure> {
-        let sql = sql.into();
+        let sql = self.names.apply(sql.into());
         self.meter.count();
         Ok(match &mut self.link {
             #[cfg(feature = "sqlite")]
             Link::Sqlite(tx) => {
-                let rows = tx.fetch(args.bind(&sql)).await?;
+                let rows = tx.fetch(&sql, &args).await?;
                 rows.into_iter().map(Row::Sqlite).collect()
             }
             #[cfg(feature = "postgres")]
             Link::Postgres(tx) => {
-                let rows = tx.fetch(args.bind(&sql)).await?;
+                let rows = tx.fetch(&sql, &args).await?;
                 rows.into_iter().map(Row::Postgres).collect()
             }
         })
@@ -235,13 +236,13 @@ impl Tx {
         sql: impl Into<Sql>,
         args: Args,
     ) -> Result<u64, Failure> {
-        let sql = sql.into();
+        let sql = self.names.apply(sql.into());
         self.meter.count();
         Ok(match &mut self.link {
             #[cfg(feature = "sqlite")]
-            Link::Sqlite(tx) => tx.execute(args.bind(&sql)).await?.rows_affected(),
+            Link::Sqlite(tx) => tx.execute(&sql, &args).await?.rows_affected(),
             #[cfg(feature = "postgres")]
-            Link::Postgres(tx) => tx.execute(args.bind(&sql)).await?.rows_affected(),
+            Link::Postgres(tx) => tx.execute(&sql, &args).await?.rows_affected(),
         })
     }
 

@@ -16,6 +16,7 @@ mod cleanup;
 mod connect;
 mod connection;
 mod database;
+mod database_pool;
 mod failure;
 mod lifecycle;
 mod lists;
@@ -27,6 +28,7 @@ mod schema;
 mod sessions;
 mod store_clock;
 mod sync;
+mod table_names;
 #[cfg(test)]
 mod tests;
 mod user_limit;
@@ -42,8 +44,9 @@ use std::{
 use foldhash::fast::RandomState;
 use tokio::{sync::Mutex, task::AbortHandle};
 
-pub use self::builder::SqlStoreBuilder;
+pub use self::{builder::SqlStoreBuilder, database_pool::DatabasePool};
 use self::{
+    connect::Source,
     database::{Database, Tx},
     failure::Failure,
     schema::Migrate,
@@ -148,7 +151,19 @@ impl SqlStore {
 
     /// Creates a builder for the store at `address`.
     pub fn at(address: impl Into<String>) -> SqlStoreBuilder {
-        SqlStoreBuilder::new(address.into())
+        SqlStoreBuilder::new(Source::Address(address.into()))
+    }
+
+    /// Creates a builder for a store on a connection pool of the app: a `PgPool` or a `SqlitePool`
+    /// of sqlx.
+    ///
+    /// The store shares its connections with the app: it takes at most half of them for lists, and
+    /// of one user two for other calls and one for lists, so the pool needs at least five. It
+    /// changes no setting of a connection: each of its statements is a transaction, with a time
+    /// limit of 5 s. A pool of SQLite needs the journal mode WAL and `synchronous` FULL: with less
+    /// a power failure may revive a revoked session.
+    pub fn from_pool(pool: impl Into<DatabasePool>) -> SqlStoreBuilder {
+        SqlStoreBuilder::new(Source::Pool(pool.into()))
     }
 
     /// Creates the tables, named `tss_..`, or migrates them to the version of this crate. Several
@@ -172,7 +187,7 @@ impl SqlStore {
     }
 
     /// Returns the number of statements that this handle and its clones have sent, including those
-    /// that begin and commit transactions.
+    /// that begin and commit transactions of several.
     #[must_use]
     pub fn statements(&self) -> u64 {
         self.0.database.statements()

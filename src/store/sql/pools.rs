@@ -42,8 +42,31 @@ pub(super) struct Pools<DB: Database> {
     pub(super) list_permits: Semaphore,
     /// The statement that begins a transaction.
     pub(super) begin: &'static str,
+    /// Whether a statement that stands alone runs in a transaction too.
+    pub(super) always_begins: bool,
+    /// Whether a statement stays prepared on its connection.
+    pub(super) prepares: bool,
     /// Selects whether the server is read-only or in recovery.
     pub(super) is_read_only: Option<&'static str>,
+}
+
+impl<DB: Database> Pools<DB> {
+    /// One pool of the app for everything.
+    pub(super) fn of_app(pool: Pool<DB>) -> Self {
+        let lists = pool.options().get_max_connections() as usize / 2;
+        Self {
+            request_reads: pool.clone(),
+            request_writes: pool.clone(),
+            lifecycle_reads: pool.clone(),
+            lifecycle_writes: pool.clone(),
+            lists: pool,
+            list_permits: Semaphore::new(lists.max(1)),
+            begin: "BEGIN",
+            always_begins: false,
+            prepares: true,
+            is_read_only: None,
+        }
+    }
 }
 
 /// How often a statement or transaction is repeated.
@@ -89,8 +112,14 @@ where
 {
     /// Begins a transaction, once.
     pub(super) async fn begin(&self) -> Result<Connection<DB>, Failure> {
-        let mut connection = Connection::acquire(&self.lifecycle_writes).await?;
-        connection.begin(self.begin).await?;
+        self.acquire(&self.lifecycle_writes, true).await
+    }
+
+    async fn acquire(&self, pool: &Pool<DB>, begins: bool) -> Result<Connection<DB>, Failure> {
+        let mut connection = Connection::acquire(pool, self.prepares).await?;
+        if begins {
+            connection.begin(self.begin).await?;
+        }
         Ok(connection)
     }
 
@@ -122,14 +151,18 @@ where
     }
 
     async fn read(&self, pool: &Pool<DB>, sql: &Sql, args: &Args) -> Result<Vec<DB::Row>, Failure> {
-        let mut connection = Connection::acquire(pool).await?;
+        let mut connection = self.acquire(pool, self.always_begins).await?;
         if let Some(is_read_only) = self.is_read_only
             && connection.fetch_bool(is_read_only).await?
         {
             connection.lose();
             return Err(Failure::from_read_only());
         }
-        connection.fetch(args.bind(sql)).await
+        let rows = connection.fetch(sql, args).await?;
+        if self.always_begins {
+            connection.commit().await?;
+        }
+        Ok(rows)
     }
 
     /// Executes a statement as a transaction of its own; twice if the connection is lost meanwhile.
@@ -145,12 +178,25 @@ where
         };
         let mut attempts = Attempts::new(pool);
         loop {
-            let mut connection = Connection::acquire(pool).await?;
-            match connection.execute(args.bind(sql)).await {
+            match self.write(pool, sql, args).await {
                 Err(failure) if attempts.allow(&failure) => {}
                 result => return result,
             }
         }
+    }
+
+    async fn write(
+        &self,
+        pool: &Pool<DB>,
+        sql: &Sql,
+        args: &Args,
+    ) -> Result<DB::QueryResult, Failure> {
+        let mut connection = self.acquire(pool, self.always_begins).await?;
+        let result = connection.execute(sql, args).await?;
+        if self.always_begins {
+            connection.commit().await?;
+        }
+        Ok(result)
     }
 
     async fn permit(&self, purpose: Purpose) -> Option<SemaphorePermit<'_>> {

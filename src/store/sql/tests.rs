@@ -1,5 +1,6 @@
 //! Tests of the SQL store alone; tests of every store are in `tests/stores`.
 
+mod app_pool;
 #[cfg(feature = "postgres")]
 mod clocks;
 mod cost;
@@ -13,6 +14,8 @@ mod nodes;
 mod order;
 mod outage;
 #[cfg(feature = "postgres")]
+mod pooler;
+#[cfg(feature = "postgres")]
 #[path = "../../../tests/postgres_server/mod.rs"]
 mod postgres_server;
 mod restart;
@@ -21,7 +24,12 @@ mod user_load;
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{SqlStore, connect::Settings, database::Database, value::Args};
+use super::{
+    SqlStore,
+    connect::{Settings, Source},
+    database::Database,
+    value::Args,
+};
 use crate::{
     audit::{AuditEvent, AuditRecord, AuditSubject},
     clock::{Clock, ManualClock},
@@ -118,7 +126,8 @@ async fn run(address: &str, sql: String) {
         done.expect("the statement succeeds");
         return server.close().await.expect("the connection closes");
     }
-    let database = Database::connect(address, Settings::default(), None).await;
+    let database =
+        Database::connect(Source::Address(address.to_owned()), Settings::default(), None).await;
     let database = database.map_err(StoreError::from).expect("the database is reachable");
     let done = database.execute(sql, Args::new()).await.map_err(StoreError::from);
     done.expect("the statement succeeds");

@@ -101,6 +101,15 @@ pub(super) enum Sql {
     Composed(String),
 }
 
+impl Sql {
+    pub(super) fn text(&self) -> &str {
+        match self {
+            Self::Fixed(text) => text,
+            Self::Composed(text) => text,
+        }
+    }
+}
+
 impl From<&'static str> for Sql {
     fn from(text: &'static str) -> Self {
         Self::Fixed(text)

@@ -182,7 +182,7 @@ async fn p23_a_restart_of_the_server_fails_no_call() {
 }
 
 /// Drops `call` after it was polled that often. Returns whether it completed before.
-async fn is_done_after<F: Future>(call: F, polls: usize) -> bool {
+pub(super) async fn is_done_after<F: Future>(call: F, polls: usize) -> bool {
     let mut call: Pin<Box<F>> = Box::pin(call);
     let mut left = polls;
     poll_fn(|cx| match call.as_mut().poll(cx) {

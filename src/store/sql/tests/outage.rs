@@ -118,9 +118,10 @@ async fn p23_the_store_recovers_from_a_locked_file() {
     for database in TestDatabase::all().await.into_iter().filter(|it| it.file.is_some()) {
         let store = database.node(&clock()).await;
         begin(&store, "s").await;
-        let other = Database::connect(&database.address, Settings::default(), None)
-            .await
-            .map_err(StoreError::from);
+        let other =
+            Database::connect(Source::Address(database.address.clone()), Settings::default(), None)
+                .await
+                .map_err(StoreError::from);
         let other = other.expect("the file exists");
         let locked = other.execute("BEGIN IMMEDIATE".to_owned(), Args::new()).await;
         locked.map_err(StoreError::from).expect("the file is not locked");
