@@ -6,7 +6,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use axum::{Router, extract::Path, routing::get};
+use axum::{Router, extract::Path, response::Redirect, routing::get};
 use bytes::Bytes;
 use http::{
     HeaderName, HeaderValue, Request, Response,
@@ -76,10 +76,8 @@ async fn p09_nginx_sends_no_stranger_a_token_or_a_deadline() {
     let stack = stack(|builder| {
         builder.bearer().session_cookie(SessionCookie::new()).optional().session_expires()
     });
-    let nginx = Nginx::start();
     let app = Router::new().route("/{location}/{number}/{transport}", get(respond));
-    let listener = UnixListener::bind(nginx.folder.join("app")).expect("a new socket");
-    tokio::spawn(axum::serve(listener, app.layer(stack.sessions.layer())).into_future());
+    let nginx = Nginx::start(app.layer(stack.sessions.layer()));
 
     // Two users for each page: when the tokens of the first are due, those of the second are not.
     let pages = || {
@@ -141,21 +139,52 @@ impl Page {
     }
 }
 
+#[tokio::test]
+async fn p09_nginx_stores_no_sign_in() {
+    let stack = stack(|builder| {
+        builder.bearer().session_cookie(SessionCookie::new()).optional().session_expires()
+    });
+    let [body, cookie] = [(); 2].map(|()| stack.sessions.clone());
+    let app =
+        Router::new().route("/{location}/body", get(async move || body.start("ada").await)).route(
+            "/{location}/cookie",
+            get(async move || {
+                let grant = cookie.start("ada").await.expect("the session starts");
+                (grant.set_cookie(&SessionCookie::new()), Redirect::to("/"))
+            }),
+        );
+    let nginx = Nginx::start(app.layer(stack.sessions.layer()));
+    for location in ["stock", "cookies", "all"] {
+        for way in ["body", "cookie"] {
+            let path = format!("/{location}/{way}");
+            let [first, second] =
+                [nginx.send(Request::get(&path)).await, nginx.send(Request::get(&path)).await];
+            let token = |response: &Response<Bytes>| {
+                (response.headers().get("set-cookie").cloned(), response.body().clone())
+            };
+            assert_ne!(token(&first), token(&second), "{path}");
+            assert_eq!(second.headers()["x-cache"], "MISS", "{path}");
+        }
+    }
+}
+
 fn has_token(response: &Response<Bytes>) -> bool {
     let headers = response.headers();
     headers.contains_key("x-refreshed-token") || headers.contains_key("set-cookie")
 }
 
-/// An nginx that stops when this is dropped.
+/// An nginx in front of an app; it stops when this is dropped.
 struct Nginx {
     folder: PathBuf,
     process: Child,
 }
 
 impl Nginx {
-    fn start() -> Self {
+    fn start(app: Router) -> Self {
         let folder = std::env::temp_dir().join(format!("nginx-{}", uuid::Uuid::new_v4().simple()));
         std::fs::create_dir(&folder).expect("a new folder");
+        let listener = UnixListener::bind(folder.join("app")).expect("a new socket");
+        tokio::spawn(axum::serve(listener, app).into_future());
         let serve = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/nginx_server/serve");
         let mut process = Command::new(serve)
             .arg(&folder)
