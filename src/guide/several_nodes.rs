@@ -67,7 +67,7 @@
 //! |---|---|---|
 //! | sign-out, revocation, account policy | when the call returns | at most `sync_interval` later (1 s) |
 //! | a refresh token was used | when the call returns | when the call returns |
-//! | activity | at once | after the next write: at most a touch interval later |
+//! | activity | at once | after the next write: at most a touch interval and a `sync_interval` later |
 //! | a key was rotated or removed | at once | each node has its own `JwtKeys`: call it on each |
 //!
 //! A node reads the changes of the others every
@@ -81,9 +81,11 @@
 //!
 //! # What a request costs
 //!
-//! Activity is written once per session and touch interval: a sixtieth of the idle timeout, at most
-//! 60 s. A request in between costs no statement. After a crash a session may therefore expire
-//! earlier than it should, by at most that interval, never later.
+//! A request waits for one statement if its node has not read the session before, as after a
+//! restart, and for none otherwise. Activity is written in the background, once per session and touch
+//! interval (a sixtieth of the idle timeout, at most 60 s), many sessions in one statement. After a
+//! crash a session may therefore expire earlier than it should, by at most that interval, never later.
+//! A dead token costs no more than a live one: that its session has expired is asked once a second.
 //!
 //! Renewals are limited by a [`MemoryLimiter`](crate::store::MemoryLimiter) on each node: with three
 //! nodes a session may be renewed three times in an interval. That is harmless, for a successor does
@@ -119,6 +121,7 @@
 //! - After a failover the connections to a server that is read-only, a standby or shutting down are
 //!   dropped, and no reading of it counts. The address must lead to the new primary.
 //! - Expired rows are deleted in small steps in the background.
-//! - At shutdown call [`AuditQueue::flush`](crate::audit::AuditQueue::flush) for the rows that wait.
+//! - At shutdown call [`SlidingSessions::flush`](crate::SlidingSessions::flush) for the activities and
+//!   the log rows that wait to be written.
 //! - Who can write to the database can make a session active: guard it like the signing key. Over a
 //!   network add `?sslmode=verify-full` to the address.

@@ -73,6 +73,16 @@ impl Lifecycle {
         })
     }
 
+    pub(crate) async fn flush(&self) -> Result<(), Rejection> {
+        if let Some(audit_queue) = self.audit_queue() {
+            audit_queue.flush().await;
+        }
+        match self.enforcement.store() {
+            Some(store) => self.answer(store.flush()).await,
+            None => Ok(()),
+        }
+    }
+
     pub(crate) fn audit_queue(&self) -> Option<&AuditQueue> {
         self.enforcement.audit_queue.as_ref()
     }

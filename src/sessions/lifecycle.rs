@@ -236,7 +236,17 @@ impl SlidingSessions {
         self.hub.lifecycle.activity_log(scope, query).await
     }
 
-    /// Returns the queue of audit records: it counts dropped records, and flushes for a shutdown.
+    /// Completes once the store has written every activity of this node, and every audit sink has
+    /// received what is queued; for a shutdown.
+    ///
+    /// # Errors
+    /// `store_unavailable`: activities are not written. The sessions may expire earlier by at most
+    /// the touch interval.
+    pub async fn flush(&self) -> Result<(), Rejection> {
+        self.hub.lifecycle.flush().await
+    }
+
+    /// Returns the queue of audit records: it counts dropped records, and flushes.
     #[must_use]
     pub fn audit_queue(&self) -> Option<&AuditQueue> {
         self.hub.lifecycle.audit_queue()

@@ -11,6 +11,8 @@ use crate::{
 };
 
 /// Lists the sessions, users and logs of a [`LifecycleStore`](super::LifecycleStore).
+///
+/// An activity counts here as soon as it is [written](super::SessionStore::flush).
 pub trait LifecycleQueries: Send + Sync + 'static {
     /// Returns the active sessions of a scope, the latest sign-in first.
     fn sessions(

@@ -26,6 +26,12 @@ pub trait SessionStore: Send + Sync + 'static {
     /// the later `until` counts. A tombstone is never evicted: fails if there is no room.
     fn write_tombstone(&self, session: StoreKey, until: Timestamp) -> MaybeReady<()>;
 
+    /// Completes once every activity is written that the store has recorded; for a shutdown. The
+    /// default is for stores that write at once.
+    fn flush(&self) -> MaybeReady<()> {
+        MaybeReady::ready(Ok(()))
+    }
+
     /// Returns the bulk revocations that this node knows, if the store supports them. A layer
     /// calls this once, when it is made, and reads the value at every request.
     fn revocations(&self) -> Option<Arc<Revocations>> {
@@ -61,6 +67,10 @@ where
 
     fn write_tombstone(&self, session: StoreKey, until: Timestamp) -> MaybeReady<()> {
         (**self).write_tombstone(session, until)
+    }
+
+    fn flush(&self) -> MaybeReady<()> {
+        (**self).flush()
     }
 
     fn revocations(&self) -> Option<Arc<Revocations>> {

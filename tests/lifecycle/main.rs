@@ -20,6 +20,8 @@ mod background;
 mod changed_policies;
 mod client;
 mod current_claims;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod dead_tokens;
 mod legacy;
 mod lists;
 mod logout;

@@ -46,6 +46,7 @@ pub(crate) async fn activity_by_request_or_refresh_extends_a_session(store: Stor
     let refreshed = begun(&store, ADA, "refreshed").await;
     let at = BEGIN + IDLE - MILLI;
     store.touch(requested.key, touch(at, at)).await.expect("the store answers");
+    store.flush().await.expect("the activity is written");
     rotate(&store, exchange(&refreshed, "r1", "r2", at)).await;
     for record in [requested, refreshed] {
         assert!(is_active(&store, &record, at + IDLE - MILLI).await, "{}", record.sid);

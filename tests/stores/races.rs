@@ -202,13 +202,14 @@ pub(crate) async fn p29_a_session_started_during_a_bulk_revocation_is_before_or_
 
 pub(crate) async fn an_exempt_session_is_never_seen_as_revoked(store: Store) {
     let record = begun(&store, ADA, "kept").await;
-    let is_revoked = Arc::new(AtomicBool::new(false));
+    // Dropped by a failure, too: the listener must not outlive the test.
+    let stop = StopOnDrop(Arc::default());
     let listener = {
         let (store, record) = (Arc::clone(&store), record.clone());
-        let is_revoked = Arc::clone(&is_revoked);
+        let is_stopped = Arc::clone(&stop.0);
         tokio::task::spawn_blocking(move || {
             let revocations = store.revocations().expect("the store supports bulk revocation");
-            while !is_revoked.load(SeqCst) {
+            while !is_stopped.load(SeqCst) {
                 let revoked_by = revocations.revoked_by(record.key, record.epoch, || record.scopes);
                 assert_eq!(revoked_by, None);
             }
@@ -220,8 +221,16 @@ pub(crate) async fn an_exempt_session_is_never_seen_as_revoked(store: Store) {
         assert_eq!(revoke_all(&store, revocation).await, 0);
         yield_now().await;
     }
-    is_revoked.store(true, SeqCst);
+    drop(stop);
     listener.await.expect("the session was never revoked");
+}
+
+struct StopOnDrop(Arc<AtomicBool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, SeqCst);
+    }
 }
 
 pub(crate) async fn concurrent_bulk_revocations_count_each_session_once(store: Store) {

@@ -103,6 +103,7 @@ pub(crate) async fn expired_and_revoked_sessions_are_not_counted(store: Store) {
     for (sid, at) in [("active", BEGIN + IDLE - milli), ("absolute", BEGIN + IDLE - milli)] {
         store.touch(session(sid), touch(at, at)).await.expect("the store answers");
     }
+    store.flush().await.expect("the activities are written");
     store.write_tombstone(session("ended"), BEGIN + ABSOLUTE).await.expect("the store answers");
     let revoked = audit(&ADA.signs_in("revoked", BEGIN), "session_ended", after(10));
     assert!(store.revoke(session("revoked"), BEGIN + ABSOLUTE, revoked).await.expect("answers"));
@@ -113,6 +114,7 @@ pub(crate) async fn expired_and_revoked_sessions_are_not_counted(store: Store) {
     assert_eq!(revoke_all(&store, first).await, 1, "one session was still active");
     let last = BEGIN + ABSOLUTE - IDLE;
     store.touch(session("absolute"), touch(last, last)).await.expect("the store answers");
+    store.flush().await.expect("the activity is written");
     assert_eq!(revoke_all(&store, all_of(ADA.user(), BEGIN + ABSOLUTE)).await, 0);
 }
 

@@ -1,31 +1,35 @@
-//! Touch and get: the node's cache first, then the database.
+//! Touch and get: the node's cache first, then the database. A request waits for what it reads; what
+//! it writes follows later, many activities in one statement.
 
-use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use super::{Inner, value::Args};
+use tokio::sync::OwnedMutexGuard;
+
+use super::{
+    Inner,
+    value::{Args, placeholders},
+};
 use crate::{
-    clock::Sleep,
     identity::StoreKey,
     maybe_ready::StoreError,
     store::{
         StoredSession, Touch, TouchOutcome,
-        node_cache::{Cached, CachedTouch, Stored, touch_interval},
+        node_cache::{CachedTouch, Stored, Unwritten},
     },
     time::Timestamp,
 };
 
-/// How often a touch is repeated because the session changed between its statements.
-const ATTEMPTS: usize = 4;
+/// How many activities one statement writes.
+const PIECE: usize = 500;
 
-/// How long a request waits for the write of an activity of a session that is known to be active;
-/// less than a layer waits for the store.
-const WRITE_TIME_LIMIT: Duration = Duration::from_millis(150);
+const COLUMN_COUNT: usize = 4;
 
-/// A session's row.
-struct Known {
-    last_seen: Timestamp,
-    idle: Duration,
-    ended_until: Option<Timestamp>,
+/// What the database has of a session.
+#[derive(Clone, Copy)]
+enum Known {
+    Nothing,
+    Active(Timestamp),
+    Ended,
 }
 
 impl Inner {
@@ -33,177 +37,152 @@ impl Inner {
     pub(super) fn touch_cached(&self, session: &StoreKey, touch: Touch) -> Option<TouchOutcome> {
         match self.node_cache.touch(session, touch) {
             CachedTouch::Ended => Some(TouchOutcome::Ended),
-            CachedTouch::Active(before) => Some(TouchOutcome::Active(Some(before))),
-            CachedTouch::Ask(_) => None,
+            CachedTouch::Active(before) => Some(TouchOutcome::Active(before)),
+            CachedTouch::Idle(last_activity) => Some(TouchOutcome::Idle(last_activity)),
+            CachedTouch::Ask => None,
         }
     }
 
     pub(super) async fn touch(
-        &self,
+        self: &Arc<Self>,
         session: StoreKey,
         touch: Touch,
     ) -> Result<TouchOutcome, StoreError> {
         self.sync_if_stale().await?;
-        let cached = match self.node_cache.touch(&session, touch) {
-            CachedTouch::Ended => return Ok(TouchOutcome::Ended),
-            CachedTouch::Active(before) => return Ok(TouchOutcome::Active(Some(before))),
-            CachedTouch::Ask(cached) => cached,
+        let lock = self.lock_of(&session).await;
+        // Of concurrent requests of a session the first reads the database, and the others find its
+        // answer in the cache.
+        if let Some(outcome) = self.touch_cached(&session, touch) {
+            return Ok(outcome);
+        }
+        let known = self.read(session, touch.now, lock).await?;
+        if let Some(outcome) = self.touch_cached(&session, touch) {
+            return Ok(outcome);
+        }
+        // The cache has no room, or was invalidated since.
+        Ok(self.touch_known(session, touch, known))
+    }
+
+    /// Returns the answer to a touch of which the database knows this, and nothing is cached.
+    fn touch_known(&self, session: StoreKey, touch: Touch, known: Known) -> TouchOutcome {
+        let stored = match known {
+            Known::Ended => return TouchOutcome::Ended,
+            Known::Nothing if touch.known_only => return TouchOutcome::Unknown,
+            Known::Nothing => None,
+            Known::Active(at) => Some(self.node_cache.last_seen(&session, at)),
         };
-        let touched = self.touch_exclusively(session, touch);
-        let Some(cached) = cached.filter(|cached| cached.is_active) else { return touched.await };
-        // This node has read the latest revocations: a write that fails rejects nothing.
-        let limit = self.clock.sleep_until(self.clock.now() + WRITE_TIME_LIMIT);
-        match in_time(touched, limit).await {
-            Some(Ok(touched)) => Ok(touched),
-            _ if self.node_cache.raise(&session, touch.now) => {
-                Ok(TouchOutcome::Active(Some(cached.last_seen)))
-            }
-            _ => Ok(TouchOutcome::Ended),
+        let last_activity = stored.unwrap_or_default().max(touch.token_activity);
+        if touch.now >= last_activity + touch.idle {
+            return TouchOutcome::Idle(last_activity);
+        }
+        if self.node_cache.record(&session, touch) {
+            TouchOutcome::Active(stored)
+        } else {
+            TouchOutcome::Ended
         }
     }
 
-    /// Concurrent requests of one session: the first reads the database, the others find its answer
-    /// in the cache.
-    async fn touch_exclusively(
-        &self,
+    pub(super) async fn get(
+        self: &Arc<Self>,
         session: StoreKey,
-        touch: Touch,
-    ) -> Result<TouchOutcome, StoreError> {
-        let _lock = self.lock_of(&session).lock().await;
-        let generation = self.node_cache.generation();
-        match self.node_cache.touch(&session, touch) {
-            CachedTouch::Ended => Ok(TouchOutcome::Ended),
-            CachedTouch::Active(before) => Ok(TouchOutcome::Active(Some(before))),
-            CachedTouch::Ask(cached) => self.touch_stored(session, touch, cached, generation).await,
-        }
-    }
-
-    async fn touch_stored(
-        &self,
-        session: StoreKey,
-        touch: Touch,
-        cached: Option<Cached>,
-        generation: u32,
-    ) -> Result<TouchOutcome, StoreError> {
-        // An activity that was admitted here and is not written yet counts too.
-        let seen_here = cached.map(|cached| cached.last_seen);
-        let activity = seen_here.map_or(touch.token_activity, |it| it.max(touch.token_activity));
-        let remember = |last_seen: Timestamp| {
-            let stored = Stored { last_seen, idle: touch.idle, generation };
-            self.node_cache.remember(session, stored, touch.now)
-        };
-        let active = |before| {
-            if remember(touch.now) { TouchOutcome::Active(before) } else { TouchOutcome::Ended }
-        };
-        if cached.is_some_and(|cached| cached.is_active)
-            && self.write_activity(session, touch, activity).await?
-        {
-            return Ok(active(seen_here));
-        }
-        for _ in 0..ATTEMPTS {
-            let Some(known) = self.known(session).await? else {
-                if touch.known_only {
-                    return Ok(TouchOutcome::Unknown);
-                }
-                if touch.now >= activity + touch.idle {
-                    return Ok(TouchOutcome::Idle(activity));
-                }
-                if self.begin_entry(session, touch).await? {
-                    return Ok(active(None));
-                }
-                continue;
-            };
-            if let Some(until) = known.ended_until {
-                self.node_cache.end(session, until, touch.now);
-                return Ok(TouchOutcome::Ended);
-            }
-            let before = seen_here.map_or(known.last_seen, |it| it.max(known.last_seen));
-            let last_activity = known.last_seen.max(activity);
-            if touch.now >= last_activity + touch.idle {
-                return Ok(TouchOutcome::Idle(last_activity));
-            }
-            // Another node has written it within the touch interval.
-            if touch.now < known.last_seen + touch_interval(touch.idle) {
-                let is_active = remember(known.last_seen);
-                return Ok(if is_active {
-                    TouchOutcome::Active(Some(before))
-                } else {
-                    TouchOutcome::Ended
-                });
-            }
-            if self.write_activity(session, touch, activity).await? {
-                return Ok(active(Some(before)));
-            }
-        }
-        Err(StoreError::new("a session changed too often while it was touched"))
-    }
-
-    pub(super) async fn get(&self, session: StoreKey) -> Result<StoredSession, StoreError> {
+    ) -> Result<StoredSession, StoreError> {
         self.sync_if_stale().await?;
-        let _lock = self.lock_of(&session).lock().await;
-        let generation = self.node_cache.generation();
+        let lock = self.lock_of(&session).await;
         let now = self.clock.now();
         if let Some(stored) = self.node_cache.get(&session, now) {
             return Ok(stored);
         }
-        let Some(known) = self.known(session).await? else { return Ok(StoredSession::Unknown) };
-        if let Some(until) = known.ended_until {
-            self.node_cache.end(session, until, now);
-            return Ok(StoredSession::Ended);
-        }
-        let last_seen = self.node_cache.last_seen(&session, known.last_seen);
-        if now < last_seen + known.idle {
-            let stored = Stored { last_seen: known.last_seen, idle: known.idle, generation };
-            if !self.node_cache.remember(session, stored, known.last_seen) {
-                return Ok(StoredSession::Ended);
-            }
-        }
-        Ok(StoredSession::Active(last_seen))
-    }
-
-    async fn known(&self, session: StoreKey) -> Result<Option<Known>, StoreError> {
-        let sql = "SELECT last_seen, idle, ended_until FROM tss_sessions WHERE key = $1";
-        let rows = self.database.fetch(sql, Args::new().key(session)).await?;
-        let Some(row) = rows.first() else { return Ok(None) };
-        Ok(Some(Known {
-            last_seen: row.time(0)?,
-            idle: row.span(1)?,
-            ended_until: row.maybe_time(2)?,
+        let known = self.read(session, now, lock).await?;
+        // The cache may know of a later activity, or of a tombstone that is committed since.
+        Ok(self.node_cache.get(&session, now).unwrap_or(match known {
+            Known::Nothing => StoredSession::Unknown,
+            Known::Active(at) => StoredSession::Active(self.node_cache.last_seen(&session, at)),
+            Known::Ended => StoredSession::Ended,
         }))
     }
 
-    /// Writes an activity if the session is active. Returns whether it did.
-    async fn write_activity(
+    /// Reads the database into the cache. It goes on if the request is cancelled, so that the next
+    /// one need not start again.
+    async fn read(
+        self: &Arc<Self>,
+        session: StoreKey,
+        now: Timestamp,
+        lock: OwnedMutexGuard<()>,
+    ) -> Result<Known, StoreError> {
+        let store = Arc::clone(self);
+        let read = tokio::spawn(async move {
+            let known = store.read_into_cache(session, now).await;
+            drop(lock);
+            known
+        });
+        read.await.map_err(|_| StoreError::new("the runtime is shutting down"))?
+    }
+
+    async fn read_into_cache(
         &self,
         session: StoreKey,
-        touch: Touch,
-        activity: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let sql = "UPDATE tss_sessions SET
-                last_seen = CASE WHEN last_seen < $2 THEN $2 ELSE last_seen END,
-                idle = $3,
-                forget_at = CASE WHEN sid IS NULL THEN $2 + $3 ELSE forget_at END
-            WHERE key = $1 AND ended_until IS NULL
-                AND $2 < CASE WHEN last_seen < $4 THEN $4 ELSE last_seen END + $3";
-        let args = Args::new().key(session).time(touch.now).span(touch.idle).time(activity);
-        Ok(self.database.execute(sql, args).await? > 0)
+        now: Timestamp,
+    ) -> Result<Known, StoreError> {
+        let generation = self.node_cache.generation();
+        let sql = "SELECT last_seen, idle, ended_until FROM tss_sessions WHERE key = $1";
+        let rows = self.database.fetch(sql, Args::new().key(session)).await?;
+        let Some(row) = rows.first() else {
+            let idle = Duration::ZERO;
+            let stored = Stored { last_seen: None, idle, generation, read_at: now };
+            self.node_cache.remember(session, stored);
+            return Ok(Known::Nothing);
+        };
+        if let Some(until) = row.maybe_time(2)? {
+            self.node_cache.end(session, until, now);
+            return Ok(Known::Ended);
+        }
+        let (last_seen, idle) = (row.time(0)?, row.span(1)?);
+        let stored = Stored { last_seen: Some(last_seen), idle, generation, read_at: now };
+        let is_active = self.node_cache.remember(session, stored);
+        Ok(if is_active { Known::Active(last_seen) } else { Known::Ended })
     }
 
-    /// Inserts the row of an unknown session. Returns `false` if it has one by now.
-    async fn begin_entry(&self, session: StoreKey, touch: Touch) -> Result<bool, StoreError> {
-        let sql = "INSERT INTO tss_sessions (key, last_seen, idle, forget_at)
-            VALUES ($1, $2, $3, $2 + $3) ON CONFLICT (key) DO NOTHING";
-        let args = Args::new().key(session).time(touch.now).span(touch.idle);
-        Ok(self.database.execute(sql, args).await? > 0)
+    /// Writes the activities that are due at `now`.
+    pub(super) async fn write_activities(&self, now: Timestamp) -> Result<(), StoreError> {
+        let _lock = self.writing.lock().await;
+        loop {
+            let batch = self.node_cache.take_due(now, PIECE);
+            if batch.rows.is_empty() {
+                return Ok(());
+            }
+            self.write(&batch.rows).await?;
+            batch.set_written();
+        }
     }
-}
 
-/// Returns the answer, or `None` if the limit comes first.
-async fn in_time<T>(answer: impl Future<Output = T>, mut limit: Sleep) -> Option<T> {
-    let mut answer = pin!(answer);
-    poll_fn(|cx| match answer.as_mut().poll(cx) {
-        Poll::Ready(answer) => Poll::Ready(Some(answer)),
-        Poll::Pending => limit.as_mut().poll(cx).map(|()| None),
-    })
-    .await
+    /// Writes activities of sessions that were active then. Sessions that the database does not
+    /// know begin their rows; one with a tombstone keeps it.
+    async fn write(&self, rows: &[Unwritten]) -> Result<(), StoreError> {
+        let mut rows: Vec<_> = rows.iter().collect();
+        // Nodes that write the same sessions lock their rows in the same order.
+        rows.sort_unstable_by_key(|row| *row.session.as_bytes());
+        let args = rows.iter().fold(Args::new(), |args, row| {
+            let args = args.key(row.session).time(row.last_seen).span(row.idle);
+            args.time(row.last_seen + row.idle)
+        });
+        let values = placeholders(rows.len(), COLUMN_COUNT);
+        let sql = format!(
+            "INSERT INTO tss_sessions (key, last_seen, idle, forget_at) VALUES {values}
+            ON CONFLICT (key) DO UPDATE SET
+                last_seen = excluded.last_seen,
+                idle = excluded.idle,
+                forget_at = CASE WHEN tss_sessions.sid IS NULL
+                    THEN excluded.forget_at ELSE tss_sessions.forget_at END
+            WHERE tss_sessions.ended_until IS NULL
+                AND tss_sessions.last_seen < excluded.last_seen"
+        );
+        self.database.execute(sql, args).await?;
+        Ok(())
+    }
+
+    /// Writes every activity that is not written yet.
+    pub(super) async fn flush(&self) -> Result<(), StoreError> {
+        self.sync_state.store_clock.check()?;
+        self.write_activities(Timestamp::MAX).await
+    }
 }

@@ -121,7 +121,8 @@ impl SqlStoreBuilder {
             lists: UserLimit::new(LISTS_PER_USER),
             calls: UserLimit::new(CALLS_PER_USER),
             publishing: Mutex::default(),
-            locks: std::iter::repeat_with(Mutex::default).take(SESSION_LOCKS).collect(),
+            locks: std::iter::repeat_with(Arc::default).take(SESSION_LOCKS).collect(),
+            writing: Mutex::default(),
             hasher: RandomState::default(),
             task: OnceLock::new(),
         });

@@ -27,7 +27,8 @@ impl Inner {
         let epoch = self.commit(&begin).await?;
         let SessionRecord { key, idle, last_seen, .. } = begin.record;
         // The first request finds it in the cache.
-        self.node_cache.remember(key, Stored { last_seen, idle, generation }, last_seen);
+        let stored = Stored { last_seen: Some(last_seen), idle, generation, read_at: last_seen };
+        self.node_cache.remember(key, stored);
         Ok(epoch)
     }
 
@@ -49,7 +50,7 @@ impl Inner {
             Rotated::Refused(state) => Rotated::Refused(self.with_cached_activity(state, session)),
             Rotated::Done => {
                 if rotation.is_activity {
-                    self.node_cache.raise(&session, rotation.now);
+                    self.node_cache.record_written(&session, rotation.now);
                 }
                 Rotated::Done
             }
@@ -73,7 +74,9 @@ impl Inner {
         let user = audit.as_ref().and_then(|audit| audit.subject.user);
         let _in_flight = self.calls.acquire(user.unwrap_or(session)).await;
         self.sync_state.store_clock.check()?;
-        let was_active = self.commit_and_publish(&Revoke { session, until, audit }).await?;
+        let last_seen = self.node_cache.last_seen(&session, Timestamp::EPOCH);
+        let revoke = Revoke { session, until, audit, last_seen };
+        let was_active = self.commit_and_publish(&revoke).await?;
         self.apply(&[Change::Revoked { session, until }]);
         Ok(was_active)
     }

@@ -42,7 +42,10 @@ use std::{
 };
 
 use foldhash::fast::RandomState;
-use tokio::{sync::Mutex, task::AbortHandle};
+use tokio::{
+    sync::{Mutex, OwnedMutexGuard},
+    task::AbortHandle,
+};
 
 pub use self::{builder::SqlStoreBuilder, database_pool::DatabasePool};
 use self::{
@@ -83,9 +86,11 @@ const SESSION_LOCKS: usize = 1024;
 /// it cannot. It returns an error, too, while its clock is further from that of Postgres than the
 /// `max_clock_skew` of the policies: each reading of the change feed compares them.
 ///
-/// A request costs no statement if this node has seen the session within the touch interval (a
-/// sixtieth of the idle timeout, at most a minute), and one or two otherwise. After a crash a
-/// session may therefore expire earlier, by at most that time.
+/// A request waits for one statement that reads its session, unless this node has read it before.
+/// Activities are written in the background, one per session and touch interval (a sixtieth of the
+/// idle timeout, at most a minute), many in one statement. A write that fails is repeated, and no
+/// request is rejected for it. Call [`flush`](SessionStore::flush) at shutdown: after a crash a
+/// session may expire earlier, by at most the touch interval.
 ///
 /// Requests have connections of their own in the pool. Of one user two calls to the lifecycle and one
 /// list are in flight at a time; others wait. A statement that takes longer than 5 s fails.
@@ -131,7 +136,9 @@ struct Inner {
     /// Held by a transaction that publishes changes. They wait for each other in the database too;
     /// here without a connection.
     publishing: Mutex<()>,
-    locks: Box<[Mutex<()>]>,
+    locks: Box<[Arc<Mutex<()>>]>,
+    /// Held while activities are written.
+    writing: Mutex<()>,
     hasher: RandomState,
     task: OnceLock<AbortHandle>,
 }
@@ -220,6 +227,11 @@ impl SessionStore for SqlStore {
         MaybeReady::new(async move { store.revoke(session, until, None).await.map(drop) })
     }
 
+    fn flush(&self) -> MaybeReady<()> {
+        let store = Arc::clone(&self.0);
+        MaybeReady::new(async move { store.flush().await })
+    }
+
     fn revocations(&self) -> Option<Arc<Revocations>> {
         Some(Arc::clone(&self.0.revocations))
     }
@@ -275,11 +287,12 @@ impl Inner {
         Ok(answer)
     }
 
-    /// Returns the lock of concurrent requests of one session; a few other sessions share it.
-    fn lock_of(&self, session: &StoreKey) -> &Mutex<()> {
+    /// Waits for the lock of concurrent requests of one session; a few other sessions share it.
+    async fn lock_of(&self, session: &StoreKey) -> OwnedMutexGuard<()> {
         let index = self.hasher.hash_one(session) % SESSION_LOCKS as u64;
         #[expect(clippy::cast_possible_truncation, reason = "below SESSION_LOCKS")]
-        &self.locks[index as usize]
+        let lock = &self.locks[index as usize];
+        Arc::clone(lock).lock_owned().await
     }
 }
 

@@ -5,7 +5,7 @@ use super::{
     change_feed::{Change, ChangeFeed},
     database::{Lock, Tx},
     failure::Failure,
-    sessions::{active, column},
+    sessions::{active, active_since, column},
     value::Args,
 };
 use crate::{
@@ -25,6 +25,8 @@ pub(super) struct Revoke {
     pub(super) until: Timestamp,
     /// Written if the session was active at its instant.
     pub(super) audit: Option<AuditRecord>,
+    /// An activity that may not be written yet.
+    pub(super) last_seen: Timestamp,
 }
 
 impl Transaction for Revoke {
@@ -34,7 +36,7 @@ impl Transaction for Revoke {
     async fn run(&self, tx: &mut Tx) -> Result<bool, Failure> {
         let feed = ChangeFeed::lock(tx).await?;
         let was_active = match &self.audit {
-            Some(audit) => is_active(tx, self.session, audit.at).await?,
+            Some(audit) => self.is_active(tx, audit.at).await?,
             None => false,
         };
         if write_tombstone(tx, self.session, self.until).await? {
@@ -48,10 +50,13 @@ impl Transaction for Revoke {
     }
 }
 
-async fn is_active(tx: &mut Tx, session: StoreKey, now: Timestamp) -> Result<bool, Failure> {
-    let active = active("$2");
-    let sql = format!("SELECT s.key FROM tss_sessions AS s WHERE s.key = $1 AND {active}");
-    Ok(tx.first(sql, Args::new().key(session).time(now)).await?.is_some())
+impl Revoke {
+    async fn is_active(&self, tx: &mut Tx, now: Timestamp) -> Result<bool, Failure> {
+        let active = active_since("$2", "CASE WHEN s.last_seen < $3 THEN $3 ELSE s.last_seen END");
+        let sql = format!("SELECT s.key FROM tss_sessions AS s WHERE s.key = $1 AND {active}");
+        let args = Args::new().key(self.session).time(now).time(self.last_seen);
+        Ok(tx.first(sql, args).await?.is_some())
+    }
 }
 
 /// Writes a tombstone. Returns `false` if there is one that is kept as long.

@@ -11,7 +11,7 @@ use std::{
 use tokio::sync::Mutex;
 
 use super::{Inner, change_feed::ChangePosition, store_clock::StoreClock};
-use crate::{clock::Clock, time::Timestamp};
+use crate::{clock::Clock, maybe_ready::StoreError, time::Timestamp};
 
 /// A node whose last reading is older than this many intervals reads again before it answers.
 const STALE_AFTER: u32 = 3;
@@ -53,20 +53,27 @@ impl Inner {
         let limit = self.sync_interval.saturating_mul(STALE_AFTER);
         self.sync_state.synced_at().is_some_and(|at| at <= now && now <= at + limit)
     }
+
+    /// Reads the changes of other nodes, then writes the activities that are due: first of all when
+    /// the database is back after an outage.
+    async fn sync_and_write(&self) -> Result<(), StoreError> {
+        self.sync().await?;
+        self.write_activities(self.clock.now()).await
+    }
 }
 
-/// Syncs and removes expired rows until the store is dropped. Goes on through an outage, in which
-/// requests get errors.
+/// Syncs, writes activities and removes expired rows until the store is dropped. Goes on through an
+/// outage, in which requests get errors.
 pub(super) async fn keep_up_to_date(store: Weak<Inner>, clock: Arc<dyn Clock>, every: Duration) {
     let mut clean_at = clock.now() + CLEANUP_INTERVAL;
     let mut has_warned = false;
     loop {
         clock.sleep_until(clock.now() + every).await;
         let Some(store) = store.upgrade() else { return };
-        if let Err(error) = store.sync().await {
+        if let Err(error) = store.sync_and_write().await {
             if !has_warned {
                 let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, "the session store cannot read the change feed");
+                tracing::warn!(error, "the session store is not up to date");
             }
             has_warned = true;
             continue;

@@ -101,6 +101,36 @@ impl TestDatabase {
         run(&self.address, sql.to_owned()).await;
     }
 
+    /// Makes every write of an activity fail.
+    async fn refuse_writes(&self) {
+        if self.file.is_some() {
+            let refuse = "BEGIN SELECT RAISE(ABORT, 'refused'); END";
+            for event in ["INSERT", "UPDATE"] {
+                let on = format!("CREATE TRIGGER refuse_{event} BEFORE {event} ON tss_sessions");
+                self.run(&format!("{on} {refuse}")).await;
+            }
+        } else {
+            self.run(
+                "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+                $$ BEGIN RAISE EXCEPTION 'refused'; END $$",
+            )
+            .await;
+            let on = "CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON tss_sessions";
+            self.run(&format!("{on} FOR EACH ROW EXECUTE FUNCTION refuse()")).await;
+        }
+    }
+
+    async fn permit_writes(&self) {
+        let drop: &[&str] = if self.file.is_some() {
+            &["DROP TRIGGER refuse_INSERT", "DROP TRIGGER refuse_UPDATE"]
+        } else {
+            &["DROP FUNCTION refuse CASCADE"]
+        };
+        for sql in drop {
+            self.run(sql).await;
+        }
+    }
+
     async fn remove(self) {
         if let Some((base, schema)) = &self.schema {
             run(base, format!("DROP SCHEMA {schema} CASCADE")).await;

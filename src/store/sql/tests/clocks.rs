@@ -55,6 +55,7 @@ async fn p33_a_node_with_a_wrong_clock_fails_as_in_an_outage_until_it_is_right()
         let sid = format!("s{wrong}");
         let touched = node.touch(key(&sid), touch_at(&clock)).await.expect("the clock is right");
         assert_eq!(touched, TouchOutcome::Active(None));
+        node.flush().await.expect("the activity is written");
 
         clock.set(wrong);
         let error = node.0.sync().await.expect_err("the clock is wrong");

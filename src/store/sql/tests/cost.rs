@@ -1,6 +1,7 @@
 //! The cost of operations in statements.
 
 use super::*;
+use crate::clock::Clock as _;
 use crate::policy::TimeoutOverrides;
 use crate::store::{ListQuery, OverridesChange, SessionStore as _, StoredSession, TouchOutcome};
 
@@ -21,7 +22,42 @@ async fn p24_a_hundred_concurrent_requests_cost_two_statements() {
             let touched = request.await.expect("the task completes").expect("the store answers");
             assert!(matches!(touched, TouchOutcome::Active(_)));
         }
-        assert_eq!(store.statements() - before, 2, "{store:?}");
+        assert_eq!(store.statements() - before, 1, "one reads {store:?}");
+        assert_eq!(cost(&store, store.flush()).await.0, 1, "one writes");
+        database.remove().await;
+    }
+}
+
+/// A dead token must not cost more than another.
+#[tokio::test]
+async fn p24_requests_with_an_expired_token_cost_one_statement_a_second() {
+    for database in TestDatabase::all().await {
+        let clock = clock();
+        let store = database.node(&clock).await;
+        begin(&store, "s").await;
+        // Only the test syncs: the statements of the background task would count.
+        store.0.task.get().expect("it exists").abort();
+        clock.advance(IDLE);
+        store.0.sync().await.expect("the store answers");
+        for (session, outcome, stored) in [
+            ("s", TouchOutcome::Idle(NOW), StoredSession::Active(NOW)),
+            ("unknown", TouchOutcome::Idle(NOW), StoredSession::Unknown),
+        ] {
+            for second in 0..2 {
+                let now = clock.now() + Duration::from_secs(second);
+                let before = store.statements();
+                for _ in 0..50 {
+                    let touched = store.touch(key(session), touch(now)).await;
+                    assert_eq!(touched.expect("the store answers"), outcome);
+                }
+                assert_eq!(store.statements() - before, 1, "{session} {store:?}");
+            }
+            let before = store.statements();
+            for _ in 0..50 {
+                assert_eq!(store.get(key(session)).await.expect("the store answers"), stored);
+            }
+            assert!(store.statements() - before <= 1, "{session} {store:?}");
+        }
         database.remove().await;
     }
 }
@@ -37,15 +73,38 @@ async fn p24_activity_is_written_once_per_touch_interval() {
         for (after, statements) in [(0, 0), (9_999, 0), (10_000, 1), (19_999, 0), (20_000, 1)] {
             let now = NOW + Duration::from_millis(after);
             let answer = cost(&store, store.touch(key("s"), touch(now))).await;
-            assert_eq!(answer, (statements, TouchOutcome::Active(Some(seen))), "after {after} ms");
+            assert_eq!(answer, (0, TouchOutcome::Active(Some(seen))), "after {after} ms");
+            let writes = cost(&store, store.0.write_activities(now)).await.0;
+            assert_eq!(writes, statements, "after {after} ms");
             seen = now;
         }
         assert_eq!(cost(&store, store.get(key("s"))).await, (0, StoredSession::Active(seen)));
-        // Another node reads once, and does not write within the interval.
+        // Another node reads once.
         let now = seen + Duration::from_secs(1);
         let answer = cost(&other, other.touch(key("s"), touch(now))).await;
         assert_eq!(answer, (1, TouchOutcome::Active(Some(seen))));
         assert_eq!(cost(&other, other.get(key("s"))).await, (0, StoredSession::Active(now)));
+        database.remove().await;
+    }
+}
+
+#[tokio::test]
+async fn p24_the_activities_of_many_sessions_are_written_by_one_statement() {
+    for database in TestDatabase::all().await {
+        let store = database.node(&clock()).await;
+        begin(&store, "s").await;
+        for sid in ["s", "a", "b", "c"] {
+            let touched = store.touch(key(sid), touch(NOW + INTERVAL)).await;
+            assert!(matches!(touched.expect("the store answers"), TouchOutcome::Active(_)));
+        }
+        store.write_tombstone(key("c"), NOW + DAY).await.expect("the store answers");
+        assert_eq!(cost(&store, store.flush()).await.0, 1);
+        let other = database.node(&clock()).await;
+        for sid in ["s", "a", "b"] {
+            let stored = other.get(key(sid)).await.expect("the store answers");
+            assert_eq!(stored, StoredSession::Active(NOW + INTERVAL), "{sid}");
+        }
+        assert_eq!(other.get(key("c")).await.expect("the store answers"), StoredSession::Ended);
         database.remove().await;
     }
 }

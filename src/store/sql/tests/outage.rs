@@ -1,7 +1,12 @@
 //! The store during an outage of the database.
 
+use std::{future::poll_fn, pin::pin, task::Poll};
+
 use super::*;
-use crate::store::{Rotated, SessionStore as _, StoredSession, TokenState, TouchOutcome};
+use crate::{
+    maybe_ready::MaybeReady,
+    store::{Rotated, SessionStore as _, StoredSession, TokenState, TouchOutcome},
+};
 
 #[tokio::test]
 async fn p23_an_outage_admits_only_sessions_that_are_known_not_to_be_revoked() {
@@ -56,22 +61,56 @@ async fn a_cached_tombstone_needs_no_database() {
     }
 }
 
+/// After a restart a node knows no session. Reading suffices: every write fails here.
 #[tokio::test]
-async fn a_slow_write_rejects_nothing() {
+async fn p23_after_a_restart_a_read_admits_and_the_write_follows() {
     for database in TestDatabase::all().await {
-        let clock = clock();
-        let store = database.node(&clock).await;
-        begin(&store, "s").await;
-        // Held here: the touch waits for it until its time limit.
-        let guard = store.0.lock_of(&key("s")).lock().await;
-        let touched = tokio::spawn(store.touch(key("s"), touch(NOW + INTERVAL)));
-        while !touched.is_finished() {
-            clock.advance(Duration::from_millis(1));
+        {
+            let store = database.node(&clock()).await;
+            begin(&store, "s").await;
+        }
+        let store = database.node(&clock()).await;
+        database.refuse_writes().await;
+        let at = NOW + INTERVAL;
+        for session in ["s", "unknown"] {
+            let touched = store.touch(key(session), touch(at)).await.expect("the read suffices");
+            assert!(matches!(touched, TouchOutcome::Active(_)), "{session} {store:?}");
+            assert!(store.flush().await.is_err(), "{store:?}");
+        }
+        database.permit_writes().await;
+        store.flush().await.expect("the writes are repeated");
+        let other = database.node(&clock()).await;
+        for session in ["s", "unknown"] {
+            let stored = other.get(key(session)).await.expect("the store answers");
+            assert_eq!(stored, StoredSession::Active(at), "{session} {store:?}");
+        }
+        database.remove().await;
+    }
+}
+
+/// The time limit of a request cuts it off before the database answers.
+#[tokio::test]
+async fn p23_what_a_request_has_read_is_kept_when_it_is_cut_off() {
+    for database in TestDatabase::all().await {
+        {
+            let store = database.node(&clock()).await;
+            begin(&store, "s").await;
+        }
+        let store = database.node(&clock()).await;
+        let before = store.statements();
+        let mut touched = pin!(store.touch(key("s"), touch(NOW + INTERVAL)));
+        while store.statements() == before {
+            let polled = poll_fn(|cx| Poll::Ready(touched.as_mut().poll(cx))).await;
+            assert!(polled.is_pending(), "{store:?}");
             tokio::task::yield_now().await;
         }
-        let touched = touched.await.expect("the task completes").expect("the request is admitted");
+        touched.set(MaybeReady::ready(Ok(TouchOutcome::Unknown)));
+        // The read holds the lock of its session.
+        drop(store.0.lock_of(&key("s")).await);
+        let touched = store.touch(key("s"), touch(NOW + INTERVAL)).try_ready();
+        let touched = touched.expect("the answer is at hand").expect("the store answers");
         assert_eq!(touched, TouchOutcome::Active(Some(NOW)));
-        drop(guard);
+        assert_eq!(store.statements() - before, 1, "{store:?}");
         database.remove().await;
     }
 }

@@ -70,6 +70,7 @@ async fn p15_only_expired_rows_are_removed() {
         store.rotate(rotation("s", "r1", "r2")).await.expect("the store answers");
         store.write_tombstone(key("ended"), NOW + DAY).await.expect("the task completes");
         store.touch(key("touched"), touch(NOW)).await.expect("the store answers");
+        store.flush().await.expect("the activity is written");
         store.revoke_all(of_user(Exempt::User(scopes().user))).await.expect("the store answers");
         let count = async |table: &str| {
             let sql = format!("SELECT COUNT(*) FROM {table}");

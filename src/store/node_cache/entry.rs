@@ -1,0 +1,178 @@
+//! What a node remembers of one session.
+
+use std::{
+    sync::atomic::{
+        AtomicBool, AtomicU32, AtomicU64,
+        Ordering::{Acquire, Relaxed, Release},
+    },
+    time::Duration,
+};
+
+use super::{CachedTouch, Stored, Unwritten, touch_interval};
+use crate::{
+    identity::StoreKey,
+    store::{StoredSession, Touch, entry::SessionWord},
+    time::Timestamp,
+};
+
+/// How long the answer of the store that a session has expired, or is unknown, is not asked for
+/// again.
+const FRESH: Duration = Duration::from_secs(1);
+
+pub(super) struct Entry {
+    /// The last activity that this node knows of; the epoch if it knows of none.
+    word: SessionWord,
+    /// The last activity that the store is known to have, in milliseconds; zero for none.
+    written: AtomicU64,
+    /// When the store was read last, in milliseconds.
+    read_at: AtomicU64,
+    /// The idle timeout of the last touch, in milliseconds.
+    idle: AtomicU64,
+    generation: AtomicU32,
+    /// Whether the activity is scheduled to be written.
+    is_scheduled: AtomicBool,
+}
+
+impl Entry {
+    pub(super) fn new(stored: Stored) -> Self {
+        let last_seen = stored.last_seen.unwrap_or(Timestamp::EPOCH);
+        Self {
+            word: SessionWord::active(last_seen),
+            written: AtomicU64::new(last_seen.as_millis()),
+            read_at: AtomicU64::new(stored.read_at.as_millis()),
+            idle: AtomicU64::new(millis(stored.idle)),
+            generation: AtomicU32::new(stored.generation),
+            is_scheduled: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn tombstone(until: Timestamp) -> Self {
+        Self {
+            word: SessionWord::tombstone(until),
+            written: AtomicU64::new(0),
+            read_at: AtomicU64::new(0),
+            idle: AtomicU64::new(0),
+            generation: AtomicU32::new(0),
+            is_scheduled: AtomicBool::new(false),
+        }
+    }
+
+    /// Returns the answer, and when the activity is to be written, unless that is scheduled.
+    pub(super) fn touch(&self, touch: Touch, generation: u32) -> (CachedTouch, Option<Timestamp>) {
+        // Read before the word: what `remember` has stored after a reading counts with it.
+        let is_current = self.generation.load(Acquire) == generation;
+        let is_fresh = self.is_fresh(touch.now);
+        let Some(millis) = self.last_seen() else { return (CachedTouch::Ended, None) };
+        let last_seen = Timestamp::from_millis(millis);
+        let last_activity = last_seen.max(touch.token_activity);
+        if !is_current || touch.known_only && millis == 0 {
+            return (CachedTouch::Ask, None);
+        }
+        if touch.now < last_activity + touch.idle {
+            let before = (millis > 0).then_some(last_seen);
+            return match self.record(touch) {
+                (true, write_at) => (CachedTouch::Active(before), write_at),
+                (false, _) => (CachedTouch::Ended, None),
+            };
+        }
+        let outcome = if is_fresh { CachedTouch::Idle(last_activity) } else { CachedTouch::Ask };
+        (outcome, None)
+    }
+
+    /// Records an activity. Returns whether there is no tombstone, and when the activity is to be
+    /// written, unless that is scheduled.
+    pub(super) fn record(&self, touch: Touch) -> (bool, Option<Timestamp>) {
+        if !self.word.raise(touch.now) {
+            return (false, None);
+        }
+        let idle = millis(touch.idle);
+        // Read first: a write that changes nothing would still take the cache line from others.
+        if self.idle.load(Relaxed) != idle {
+            self.idle.store(idle, Relaxed);
+        }
+        let written = self.written.load(Relaxed);
+        if touch.now.as_millis() <= written || self.is_scheduled.load(Relaxed) {
+            return (true, None);
+        }
+        if self.is_scheduled.swap(true, Relaxed) {
+            return (true, None);
+        }
+        // At the end of the touch interval. A session that the store does not know begins at once.
+        let end = match written {
+            0 => touch.now,
+            written => Timestamp::from_millis(written) + touch_interval(touch.idle),
+        };
+        (true, Some(end.max(touch.now)))
+    }
+
+    pub(super) fn record_written(&self, at: Timestamp) {
+        self.word.raise(at);
+        self.written.fetch_max(at.as_millis(), Relaxed);
+    }
+
+    pub(super) fn get(&self, now: Timestamp, generation: u32) -> Option<StoredSession> {
+        let is_current = self.generation.load(Acquire) == generation;
+        let is_fresh = self.is_fresh(now);
+        let Some(millis) = self.last_seen() else { return Some(StoredSession::Ended) };
+        let last_seen = Timestamp::from_millis(millis);
+        if !is_current || !is_fresh && now >= last_seen + self.idle() {
+            return None;
+        }
+        Some(match millis {
+            0 => StoredSession::Unknown,
+            _ => StoredSession::Active(last_seen),
+        })
+    }
+
+    pub(super) fn remember(&self, stored: Stored) -> bool {
+        let last_seen = stored.last_seen.unwrap_or(Timestamp::EPOCH);
+        let is_active = self.word.raise(last_seen);
+        self.written.fetch_max(last_seen.as_millis(), Relaxed);
+        self.idle.store(millis(stored.idle), Relaxed);
+        self.read_at.store(stored.read_at.as_millis(), Release);
+        self.generation.store(stored.generation, Release);
+        is_active
+    }
+
+    pub(super) fn end(&self, until: Timestamp) {
+        self.word.end(until);
+    }
+
+    /// Takes the activity to write it. Until the outcome is known, it counts as written.
+    pub(super) fn take_unwritten(&self, session: StoreKey) -> Option<Unwritten> {
+        self.is_scheduled.store(false, Relaxed);
+        let millis = self.last_seen()?;
+        let written = self.written.fetch_max(millis, Relaxed);
+        let last_seen = Timestamp::from_millis(millis);
+        (written < millis).then(|| Unwritten { session, last_seen, idle: self.idle(), written })
+    }
+
+    /// The activity was not written. Returns whether it must be scheduled again.
+    pub(super) fn put_back(&self, row: &Unwritten) -> bool {
+        let millis = row.last_seen.as_millis();
+        // It stays as it is if something later was written meanwhile.
+        let restored = self.written.compare_exchange(millis, row.written, Relaxed, Relaxed);
+        restored.is_ok() && !self.is_scheduled.swap(true, Relaxed)
+    }
+
+    pub(super) fn last_seen(&self) -> Option<u64> {
+        self.word.last_seen()
+    }
+
+    pub(super) fn is_expired(&self, now: Timestamp) -> bool {
+        !self.is_fresh(now) && self.word.is_expired(now, || self.idle())
+    }
+
+    fn is_fresh(&self, now: Timestamp) -> bool {
+        let read_at = Timestamp::from_millis(self.read_at.load(Acquire));
+        read_at <= now && now < read_at + FRESH
+    }
+
+    fn idle(&self) -> Duration {
+        Duration::from_millis(self.idle.load(Relaxed))
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,155 @@
+use super::*;
+
+const IDLE: Duration = Duration::from_secs(600);
+
+fn at(secs: u64) -> Timestamp {
+    Timestamp::from_secs(secs)
+}
+
+fn session() -> StoreKey {
+    StoreKey::session(None, "s")
+}
+
+fn touch(now: u64) -> Touch {
+    Touch { now: at(now), token_activity: at(0), idle: IDLE, known_only: false }
+}
+
+fn stored(node_cache: &NodeCache, last_seen: Option<u64>, read_at: u64) -> Stored {
+    let generation = node_cache.generation();
+    Stored { last_seen: last_seen.map(at), idle: IDLE, generation, read_at: at(read_at) }
+}
+
+fn node_cache() -> NodeCache {
+    let node_cache = NodeCache::new();
+    assert!(node_cache.remember(session(), stored(&node_cache, Some(1000), 1000)));
+    node_cache
+}
+
+fn active(last_seen: u64) -> CachedTouch {
+    CachedTouch::Active(Some(at(last_seen)))
+}
+
+/// The activities that are written at `now`.
+fn written(node_cache: &NodeCache, now: u64) -> Vec<Timestamp> {
+    let batch = node_cache.take_due(at(now), 10);
+    let rows = batch.rows.iter().map(|row| row.last_seen).collect();
+    batch.set_written();
+    rows
+}
+
+#[test]
+fn p24_the_last_activity_of_a_touch_interval_is_written_at_its_end() {
+    let node_cache = node_cache();
+    assert_eq!(node_cache.touch(&session(), touch(1000)), active(1000));
+    assert_eq!(written(&node_cache, 9999), [], "this activity is written already");
+    assert_eq!(node_cache.touch(&session(), touch(1008)), active(1000));
+    assert_eq!(node_cache.touch(&session(), touch(1005)), active(1008));
+    assert_eq!(written(&node_cache, 1009), []);
+    assert_eq!(node_cache.touch(&session(), touch(1009)), active(1008));
+    assert_eq!(written(&node_cache, 1010), [at(1009)]);
+    assert_eq!(written(&node_cache, 9999), []);
+    assert_eq!(node_cache.touch(&session(), touch(1500)), active(1009));
+    assert_eq!(written(&node_cache, 1500), [at(1500)], "the interval has ended");
+}
+
+#[test]
+fn p23_a_write_that_fails_is_due_again() {
+    let node_cache = node_cache();
+    node_cache.touch(&session(), touch(1020));
+    let batch = node_cache.take_due(at(1020), 10);
+    assert_eq!(batch.rows.len(), 1);
+    assert_eq!(written(&node_cache, 9999), [], "it is being written");
+    drop(batch);
+    assert_eq!(written(&node_cache, 1020), [at(1020)]);
+    // Touched again while the write fails.
+    node_cache.touch(&session(), touch(1040));
+    let batch = node_cache.take_due(at(1040), 10);
+    node_cache.touch(&session(), touch(1100));
+    drop(batch);
+    assert_eq!(written(&node_cache, 1100), [at(1100)]);
+    assert_eq!(written(&node_cache, 9999), []);
+}
+
+#[test]
+fn a_batch_has_at_most_its_limit() {
+    let node_cache = NodeCache::new();
+    for sid in ["a", "b", "c"] {
+        let session = StoreKey::session(None, sid);
+        node_cache.remember(session, stored(&node_cache, Some(1000), 1000));
+        node_cache.touch(&session, touch(1100));
+    }
+    for count in [2, 1, 0] {
+        let batch = node_cache.take_due(at(1100), 2);
+        assert_eq!(batch.rows.len(), count);
+        batch.set_written();
+    }
+}
+
+#[test]
+fn a_session_that_the_store_does_not_know_is_written_at_once() {
+    let node_cache = NodeCache::new();
+    node_cache.remember(session(), stored(&node_cache, None, 1000));
+    assert_eq!(node_cache.get(&session(), at(1000)), Some(StoredSession::Unknown));
+    assert_eq!(node_cache.touch(&session(), touch(1000)), CachedTouch::Idle(at(0)));
+    assert_eq!(node_cache.touch(&session(), touch(1001)), CachedTouch::Ask);
+    assert_eq!(node_cache.get(&session(), at(1001)), None);
+    let token = |now| Touch { token_activity: at(900), ..touch(now) };
+    assert_eq!(node_cache.touch(&session(), token(1001).known_only()), CachedTouch::Ask);
+    assert_eq!(node_cache.touch(&session(), token(1001)), CachedTouch::Active(None));
+    assert_eq!(node_cache.touch(&session(), token(1002)), active(1001));
+    assert_eq!(node_cache.get(&session(), at(1002)), Some(StoredSession::Active(at(1002))));
+    assert_eq!(written(&node_cache, 1001), [at(1002)]);
+}
+
+#[test]
+fn p23_a_cached_session_is_rejected_only_as_the_store_has_answered_within_a_second() {
+    let node_cache = node_cache();
+    assert_eq!(node_cache.get(&session(), at(1599)), Some(StoredSession::Active(at(1000))));
+    assert_eq!(node_cache.touch(&session(), touch(1600)), CachedTouch::Ask);
+    assert_eq!(node_cache.get(&session(), at(1600)), None);
+    node_cache.remember(session(), stored(&node_cache, Some(1000), 1600));
+    assert_eq!(node_cache.touch(&session(), touch(1600)), CachedTouch::Idle(at(1000)));
+    assert_eq!(node_cache.get(&session(), at(1600)), Some(StoredSession::Active(at(1000))));
+    assert_eq!(node_cache.touch(&session(), touch(1601)), CachedTouch::Ask);
+    assert_eq!(node_cache.get(&session(), at(1601)), None);
+    let newer = Touch { token_activity: at(1500), ..touch(1600) };
+    assert_eq!(node_cache.touch(&session(), newer), active(1000), "another token may be active");
+}
+
+#[test]
+fn p23_an_invalidated_entry_answers_nothing() {
+    let node_cache = node_cache();
+    node_cache.touch(&session(), touch(1001));
+    node_cache.invalidate();
+    assert_eq!(node_cache.touch(&session(), touch(1001)), CachedTouch::Ask);
+    assert_eq!(node_cache.get(&session(), at(1001)), None);
+    assert_eq!(written(&node_cache, 1010), [at(1001)], "the activity was admitted");
+}
+
+#[test]
+fn p04_a_tombstone_is_final() {
+    let node_cache = node_cache();
+    node_cache.touch(&session(), touch(1001));
+    node_cache.end(session(), at(9000), at(1001));
+    assert!(!node_cache.record(&session(), touch(2000)));
+    node_cache.record_written(&session(), at(2000));
+    assert!(!node_cache.remember(session(), stored(&node_cache, Some(3000), 3000)));
+    assert_eq!(node_cache.touch(&session(), touch(1001)), CachedTouch::Ended);
+    assert_eq!(node_cache.get(&session(), at(1001)), Some(StoredSession::Ended));
+    assert_eq!(written(&node_cache, 9999), []);
+}
+
+#[test]
+fn an_answer_read_before_an_invalidation_admits_nothing() {
+    let node_cache = NodeCache::new();
+    let stored = stored(&node_cache, Some(1000), 1000);
+    node_cache.invalidate();
+    assert!(node_cache.remember(session(), stored));
+    assert_eq!(node_cache.touch(&session(), touch(1001)), CachedTouch::Ask);
+}
+
+#[test]
+fn the_touch_interval_is_a_sixtieth_of_the_idle_timeout_and_at_most_a_minute() {
+    assert_eq!(touch_interval(IDLE), Duration::from_secs(10));
+    assert_eq!(touch_interval(Duration::from_secs(86_400)), Duration::from_secs(60));
+}
