@@ -101,7 +101,9 @@
 //! | a token that is expired, forged or revoked as this node knows | 401, as ever |
 //! | sign-in, refresh, sign-out | `store_unavailable` after at most 5 s; repeat it |
 //!
-//! Nobody is signed out by an outage. If you would rather serve requests, set
+//! Nobody is signed out by an outage, even if it takes longer than the idle timeout: the node remembers
+//! the requests of users and the refreshes that it answered with 503, and they count as activity once
+//! the database answers again. If you would rather serve requests, set
 //! [`OnStoreFailure::TrustToken`](crate::layers::activity::OnStoreFailure): tokens are then accepted
 //! until their `exp` and not renewed, and a session that was revoked meanwhile is accepted too.
 //!

@@ -61,9 +61,16 @@ impl<'a> Refresh<'a> {
             .verify_refresh(token)
             .map_err(|error| invalid().with_cause(RejectionCause::InvalidToken(error.reason())))?;
         let records = lifecycle.lifecycle_store()?;
-        Exchange { lifecycle, records, grace, presented, is_activity, now: lifecycle.now() }
-            .run()
-            .await
+        let now = lifecycle.now();
+        let exchange = Exchange { lifecycle, records, grace, presented, is_activity, now };
+        let granted = exchange.run().await;
+        if let Err(rejection) = &granted
+            && rejection.kind() == RejectionKind::StoreUnavailable
+            && is_activity
+        {
+            lifecycle.enforcement.record_attempt(exchange.token(), now);
+        }
+        granted
     }
 }
 

@@ -12,7 +12,8 @@ use crate::{
     rejection::{InvalidTokenReason, Rejection, RejectionKind, RevocationCause},
     rules::{self, ExpiryReason, InvalidTime, SessionStatus, Timeouts},
     store::{
-        AccountPolicies, LifecycleStore, Revocations, SessionStore, StoredSession, TouchOutcome,
+        AccountPolicies, Attempts, LifecycleStore, Revocations, SessionStore, StoredSession,
+        TouchOutcome,
     },
     time::Timestamp,
     token::{Purpose, VerifiedToken},
@@ -33,6 +34,8 @@ pub(crate) struct Enforcement {
     /// The store returns it once, when the layers are built.
     revocations: Option<Arc<Revocations>>,
     account_policies: Option<Arc<AccountPolicies>>,
+    /// What this node remembers of an outage of the store.
+    attempts: Arc<Attempts>,
 }
 
 /// What a store returned about a session.
@@ -152,6 +155,7 @@ impl Enforcement {
             cookie: None,
             revocations: None,
             account_policies: None,
+            attempts: Arc::new(Attempts::new()),
         }
     }
 
@@ -202,7 +206,7 @@ impl Enforcement {
             return Ok(before.map_or(now, |before| before.max(now)));
         }
         let policy = self.policy(token);
-        let last_activity = check.last_activity();
+        let last_activity = self.with_attempts(token, check.last_activity(), &policy);
         let status = check.status(last_activity, &policy);
         let may_be_active = match answer {
             StoreAnswer::NotAsked | StoreAnswer::Get(StoredSession::Active(_)) => true,
@@ -244,6 +248,26 @@ impl Enforcement {
             (_, StoreAnswer::Failed) => Some(RejectionKind::StoreUnavailable.into()),
             _ => None,
         }
+    }
+
+    /// Remembers a request that the store did not record: it counts as activity once the store
+    /// answers again.
+    #[cold]
+    pub(crate) fn record_attempt(&self, token: &VerifiedToken, now: Timestamp) {
+        let idle = Timeouts::effective(token.claims(), &self.policy(token)).idle;
+        self.attempts.record(token.session_key(), now, idle);
+    }
+
+    /// The later of `last_activity` and of the attempts that follow it.
+    #[inline]
+    pub(crate) fn with_attempts(
+        &self,
+        token: &VerifiedToken,
+        last_activity: Timestamp,
+        policy: &Policy,
+    ) -> Timestamp {
+        let idle = Timeouts::effective(token.claims(), policy).idle;
+        self.attempts.last_activity(|| token.session_key(), last_activity, idle)
     }
 
     /// The scope whose cutoff revoked the session of `token`, if one did: one atomic load where no

@@ -21,6 +21,7 @@
 //! [`MaybeReady`]: crate::MaybeReady
 
 mod account_policies;
+mod attempts;
 mod bulk_revocation;
 mod entry;
 mod lifecycle_queries;
@@ -41,7 +42,6 @@ mod table;
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use self::sql::{DatabasePool, SqlStore, SqlStoreBuilder};
-pub(crate) use self::store_log::StoreLog;
 pub use self::{
     account_policies::{AccountPolicies, OverridesChange},
     bulk_revocation::{BulkRevocation, CallerSession, Exempt},
@@ -58,4 +58,5 @@ pub use self::{
     session_record::{ActiveUser, SessionRecord},
     session_store::{SessionStore, StoredSession, Touch, TouchOutcome},
 };
+pub(crate) use self::{attempts::Attempts, store_log::StoreLog};
 pub use crate::maybe_ready::{StoreError, StoreErrorKind};

@@ -132,6 +132,9 @@ macro_rules! lifecycle {
                     p23_sign_out_in_a_handler_fails_in_an_outage
                     p23_a_refresh_can_be_repeated_after_a_lost_answer
                     p23_a_revocation_whose_answer_was_lost_applies
+                    p23_an_outage_longer_than_the_idle_timeout_signs_out_nobody_who_went_on
+                    p23_a_refresh_in_an_outage_is_an_attempt
+                    p23_a_background_request_in_an_outage_is_no_attempt
                 }
                 refusals {
                     a_refresh_token_of_an_idle_session_stays_unused

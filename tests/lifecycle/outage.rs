@@ -8,8 +8,9 @@ use std::{
     time::Duration,
 };
 
+use http::{Method, Request};
 use tower_sliding_session::{
-    Grant, RejectionKind,
+    Grant, Policy, RejectionKind,
     lifecycle::{AccountPolicyError, StartError},
     policy::TimeoutOverrides,
     store::{Exempt, ListQuery, TokenState},
@@ -18,10 +19,10 @@ use tower_sliding_session::{
 use crate::{
     client::{
         ada, asked, assert_active, assert_revoked, details, refresh_token, refreshed, refused,
-        service, session, state_of,
+        service, service_of, session, state_of,
     },
     empty_stores::Store,
-    test_stack::{HOUR, MILLI, MINUTE, TestStack, ok, rejected, with},
+    test_stack::{HOUR, MILLI, MINUTE, TestStack, by, ok, rejected, with},
     unreliable_store::{LIMIT, State, UnreliableStore},
 };
 
@@ -187,4 +188,100 @@ pub(crate) async fn p23_a_revocation_whose_answer_was_lost_applies(store: Store)
         stack.sessions.revoke_all(scope, Exempt::None).await.expect("the session is revoked"),
         0
     );
+}
+
+/// Signs in `ada`, who is active five minutes later, and begins an outage.
+async fn before_an_outage(store: &Store) -> (TestStack, Arc<UnreliableStore>, Grant) {
+    let unreliable = UnreliableStore::new(Arc::clone(store));
+    let as_store: Store = Arc::clone(&unreliable) as _;
+    let policy = Policy::builder().build().expect("the default policy");
+    let stack = service_of(policy, &as_store, |builder| builder);
+    let grant = ada(&stack).await;
+    assert_eq!(asked(stack.at(5 * MINUTE), &grant).await, None);
+    unreliable.set_state(State::Failing);
+    (stack, unreliable, grant)
+}
+
+pub(crate) async fn p23_an_outage_longer_than_the_idle_timeout_signs_out_nobody_who_went_on(
+    store: Store,
+) {
+    for slow in [false, true] {
+        let (stack, unreliable, goes_on) = before_an_outage(&store).await;
+        unreliable.set_state(State::Up);
+        stack.at(Duration::ZERO);
+        let sign_in = async || {
+            let grant = ada(&stack).await;
+            assert_eq!(asked(stack.at(5 * MINUTE), &grant).await, None);
+            grant
+        };
+        let (pauses, late, away, ended) =
+            (sign_in().await, sign_in().await, sign_in().await, sign_in().await);
+        stack.sessions.revoke(ended.session_id()).await.expect("revoked");
+        unreliable.set_state(if slow { State::NeverAnswering } else { State::Failing });
+        let attempt = async |grant: &Grant, minutes: u32| {
+            stack.at(minutes * MINUTE);
+            let answer = asked(&stack, grant);
+            assert_eq!(eventually(&stack, answer).await, Some(UNAVAILABLE), "{minutes}");
+        };
+        // Within the idle timeout of 20 minutes, each and the first.
+        for minutes in [10, 29, 45] {
+            attempt(&goes_on, minutes).await;
+            attempt(&ended, minutes).await;
+        }
+        for minutes in [10, 31, 45] {
+            attempt(&pauses, minutes).await;
+        }
+        for minutes in [25, 35, 45] {
+            attempt(&late, minutes).await;
+        }
+        unreliable.set_state(State::Up);
+        stack.at(50 * MINUTE);
+        let background = with_header(&goes_on, ("session-activity", "background"));
+        assert_eq!(rejected(&stack.send(background).await), None);
+        assert_eq!(asked(&stack, &goes_on).await, None);
+        let idle = Some(RejectionKind::SessionExpiredIdle);
+        for (grant, kind) in [
+            (&pauses, idle),
+            (&late, idle),
+            (&away, idle),
+            (&ended, Some(RejectionKind::SessionRevoked)),
+        ] {
+            assert_eq!(asked(&stack, grant).await, kind);
+        }
+        // What was recorded is the activity of the request that came after the outage.
+        stack.at(59 * MINUTE);
+        assert_eq!(asked(&stack, &goes_on).await, None);
+    }
+}
+
+pub(crate) async fn p23_a_refresh_in_an_outage_is_an_attempt(store: Store) {
+    let (stack, unreliable, grant) = before_an_outage(&store).await;
+    for minutes in [20, 35, 50] {
+        assert_eq!(asked(stack.at(minutes * MINUTE), &grant).await, Some(UNAVAILABLE));
+    }
+    for minutes in [65, 80] {
+        let expired = asked(stack.at(minutes * MINUTE), &grant).await;
+        assert_eq!(expired, Some(RejectionKind::TokenExpired), "the client refreshes");
+        assert_eq!(refused(&stack, refresh_token(&grant)).await, UNAVAILABLE);
+    }
+    unreliable.set_state(State::Up);
+    let grant = refreshed(stack.at(99 * MINUTE), &grant).await;
+    assert_active(stack.at(100 * MINUTE), &grant).await;
+}
+
+pub(crate) async fn p23_a_background_request_in_an_outage_is_no_attempt(store: Store) {
+    let (stack, unreliable, grant) = before_an_outage(&store).await;
+    for minutes in [15, 24] {
+        stack.at(minutes * MINUTE);
+        let background = with_header(&grant, ("session-activity", "background"));
+        assert_eq!(rejected(&stack.send(background).await), Some(UNAVAILABLE));
+    }
+    unreliable.set_state(State::Up);
+    let idle = Some(RejectionKind::SessionExpiredIdle);
+    assert_eq!(asked(stack.at(30 * MINUTE), &grant).await, idle);
+}
+
+fn with_header(grant: &Grant, (name, value): (&str, &str)) -> Request<()> {
+    let request = by(Method::GET, grant.access_token()).header(name, value);
+    request.body(()).expect("a request")
 }

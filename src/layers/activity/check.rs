@@ -2,7 +2,7 @@
 
 use std::{
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use http::{Request, Response};
@@ -15,11 +15,14 @@ use super::{
 use crate::{
     body::SessionBody,
     maybe_ready::{MaybeReady, REQUEST_TIME_LIMIT, Timed},
+    policy::Policy,
     rejection::{Rejection, RejectionKind},
     request_class::{RequestClass, RequestHead},
     rules::{self, SessionStatus, Timeouts},
     session::{Rejected, Session, SessionCheck, StoreAnswer},
     store::{StoredSession, Touch, TouchOutcome},
+    time::Timestamp,
+    token::VerifiedToken,
 };
 
 /// The outcome of a check within a call.
@@ -34,13 +37,17 @@ pub(crate) enum Check {
 /// A store's answer that is on its way.
 pub(crate) enum PendingAnswer {
     Touch(Timed<TouchOutcome>),
+    /// The touch is repeated with the attempts of an outage as the token's activity.
+    TouchWithAttempts(Timed<TouchOutcome>),
     Get(Timed<StoredSession>),
 }
 
 impl PendingAnswer {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<StoreAnswer> {
         match self {
-            Self::Touch(answer) => Pin::new(answer).poll(cx).map(Into::into),
+            Self::Touch(answer) | Self::TouchWithAttempts(answer) => {
+                Pin::new(answer).poll(cx).map(Into::into)
+            }
             Self::Get(answer) => Pin::new(answer).poll(cx).map(Into::into),
         }
     }
@@ -59,10 +66,14 @@ impl ActivitySettings {
             session.checked_by(&self.enforcement);
         }
         let answer = match self.ask(session, class, is_new) {
+            Ok(StoreAnswer::Touch(TouchOutcome::Idle(at))) => self.touch_with_attempts(session, at),
+            answer => answer,
+        };
+        let answer = match answer {
             Ok(answer) => answer,
             Err(pending) => return Check::Waiting(pending),
         };
-        match self.enforce(session, answer) {
+        match self.enforce(session, answer, class == RequestClass::User) {
             Ok(()) => Check::Passed(self.entry(session, class, request)),
             Err(rejection) => Check::Rejected(rejection),
         }
@@ -75,7 +86,22 @@ impl ActivitySettings {
         pending: &mut PendingAnswer,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Rejection>> {
-        pending.poll(cx).map(|answer| self.enforce(session, answer))
+        loop {
+            let mut answer = ready!(pending.poll(cx));
+            if let PendingAnswer::Touch(_) = pending
+                && let StoreAnswer::Touch(TouchOutcome::Idle(at)) = answer
+            {
+                answer = match self.touch_with_attempts(session, at) {
+                    Ok(answer) => answer,
+                    Err(next) => {
+                        *pending = next;
+                        continue;
+                    }
+                };
+            }
+            let is_activity = !matches!(pending, PendingAnswer::Get(_));
+            return Poll::Ready(self.enforce(session, answer, is_activity));
+        }
     }
 
     /// The response in place of the one that `request` would have had.
@@ -113,12 +139,7 @@ impl ActivitySettings {
                     SessionStatus::Active { .. }
                 );
             if is_active && policy.records_activity() {
-                let touch = Touch {
-                    now,
-                    token_activity: claims.proven_activity(now),
-                    idle: Timeouts::effective(claims, &policy).idle,
-                    known_only: self.unknown == UnknownSessions::Reject,
-                };
+                let touch = self.touch(token, &policy, now);
                 let answer = self.store.touch(token.session_key(), touch).try_ready();
                 return answer
                     .map(Into::into)
@@ -129,12 +150,49 @@ impl ActivitySettings {
         answer.map(Into::into).map_err(|pending| PendingAnswer::Get(self.timed(pending)))
     }
 
+    #[inline(always)]
+    fn touch(&self, token: &VerifiedToken, policy: &Policy, now: Timestamp) -> Touch {
+        let claims = token.claims();
+        Touch {
+            now,
+            token_activity: claims.proven_activity(now),
+            idle: Timeouts::effective(claims, policy).idle,
+            known_only: self.unknown == UnknownSessions::Reject,
+        }
+    }
+
+    /// The store says that the session has been idle since `at`. The attempts of an outage may
+    /// follow that activity: then the touch is repeated with the last of them.
+    #[cold]
+    fn touch_with_attempts(
+        &self,
+        session: &Session,
+        at: Timestamp,
+    ) -> Result<StoreAnswer, PendingAnswer> {
+        let (token, now) = (session.token(), session.now(&*self.enforcement.clock));
+        let policy = self.enforcement.policy(token);
+        let attempted = self.enforcement.with_attempts(token, at, &policy);
+        if attempted == at {
+            return Ok(StoreAnswer::Touch(TouchOutcome::Idle(at)));
+        }
+        let touch = Touch { token_activity: attempted, ..self.touch(token, &policy, now) };
+        let answer = self.store.touch(token.session_key(), touch).try_ready();
+        answer
+            .map(Into::into)
+            .map_err(|pending| PendingAnswer::TouchWithAttempts(self.timed(pending)))
+    }
+
     fn timed<T>(&self, pending: MaybeReady<T>) -> Timed<T> {
         Timed::new(pending, &*self.enforcement.clock, REQUEST_TIME_LIMIT)
     }
 
     #[inline(always)]
-    fn enforce(&self, session: &Session, answer: StoreAnswer) -> Result<(), Rejection> {
+    fn enforce(
+        &self,
+        session: &Session,
+        answer: StoreAnswer,
+        is_activity: bool,
+    ) -> Result<(), Rejection> {
         let now = session.now(&*self.enforcement.clock);
         let check = SessionCheck {
             rejects_unknown: self.unknown == UnknownSessions::Reject,
@@ -145,16 +203,25 @@ impl ActivitySettings {
                 session.set_last_activity(last_activity);
                 Ok(())
             }
-            Err(rejected) => self.handle(session, rejected),
+            Err(rejected) => self.handle(session, rejected, is_activity),
         }
     }
 
     /// A store that failed ends no session: by default the answer is a 503, or the token is trusted
     /// and not renewed.
     #[cold]
-    fn handle(&self, session: &Session, rejected: Rejected) -> Result<(), Rejection> {
+    fn handle(
+        &self,
+        session: &Session,
+        rejected: Rejected,
+        is_activity: bool,
+    ) -> Result<(), Rejection> {
         session.set_last_activity(rejected.last_activity);
         let is_outage = rejected.rejection.kind() == RejectionKind::StoreUnavailable;
+        if is_outage && is_activity {
+            let now = session.now(&*self.enforcement.clock);
+            self.enforcement.record_attempt(session.token(), now);
+        }
         if is_outage && self.on_failure == OnStoreFailure::TrustToken {
             session.forbid_renewal();
             return Ok(());
