@@ -154,6 +154,9 @@ impl<'a> Start<'a> {
         if self.sub.is_empty() {
             return Err(StartError::NoSubject);
         }
+        if !lifecycle.verifier.keys().signs() {
+            return Err(StartError::Key(KeyError::no_signing_key()));
+        }
         let profiles = &lifecycle.enforcement.profiles;
         if let Some(name) = self.profile.as_deref().filter(|name| !profiles.contains(name)) {
             return Err(StartError::UnknownProfile(name.to_owned()));

@@ -51,6 +51,7 @@ impl Session {
         response: &mut Response<B>,
     ) {
         if let Some(enforcement) = &self.0.authenticated_by
+            && !self.token().is_foreign()
             && may_clear_cookie(self.origin(), headers)
         {
             enforcement.clear_ended_cookie(rejection, response);

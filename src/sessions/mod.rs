@@ -126,10 +126,12 @@ impl SlidingSessions {
     }
 
     /// Whether the user of `session` owns its account, according to the
-    /// [predicate](SlidingSessionsBuilder::account_owner). False without a predicate.
+    /// [predicate](SlidingSessionsBuilder::account_owner). False without a predicate, and for a session
+    /// of another issuer: an account of ours may have the same name (P35).
     #[must_use]
     pub fn is_owner(&self, session: &Session) -> bool {
-        self.hub.owner.as_ref().is_some_and(|is_owner| is_owner(session))
+        let is_ours = || self.session_key(session.id()) == session.token().session_key();
+        self.hub.owner.as_ref().is_some_and(|is_owner| is_owner(session) && is_ours())
     }
 
     /// Completes after `duration`, by the clock of the sessions.

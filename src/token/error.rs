@@ -186,6 +186,12 @@ pub enum KeyErrorKind {
     SigningKey,
     /// The key could not sign.
     SigningFailed,
+    /// The set verifies only: it has no signing key.
+    NoSigningKey,
+    /// A JWK set contains no key that can be used.
+    NoUsableKey,
+    /// The set has no key of this issuer.
+    UnknownIssuer,
 }
 
 impl KeyError {
@@ -214,6 +220,11 @@ impl KeyError {
 
     pub(super) fn pem_is_no_secret() -> Self {
         Self::new(KeyErrorKind::Mismatch, "HMAC keys are secrets, not PEM: use `hmac`")
+    }
+
+    pub(crate) fn no_signing_key() -> Self {
+        let text = "the key set verifies only: make it with `JwtKeys::new` to sign tokens";
+        Self::new(KeyErrorKind::NoSigningKey, text)
     }
 
     pub(super) fn signing_failed() -> Self {

@@ -7,7 +7,7 @@ use uuid::{Uuid, fmt::Simple};
 use super::{
     app_claims::AppClaims,
     error::{KeyError, TokenTooLong},
-    keys::{JwtKeys, KeySet},
+    keys::{JwtKeys, KeySet, VerifyingKey},
     purpose::Purpose,
 };
 use crate::rules::SessionClaims;
@@ -93,7 +93,7 @@ pub(crate) fn mint(keys: &JwtKeys, payload: &str, purpose: Purpose) -> Result<St
     let set = keys.current();
     // The exact length: a header value then takes the string without a copy.
     let mut token = String::with_capacity(token_length(&set, payload, purpose));
-    token.push_str(set.header(purpose));
+    token.push_str(set.header(purpose).ok_or_else(KeyError::no_signing_key)?);
     token.push('.');
     URL_SAFE_NO_PAD.encode_append(payload, &mut token);
     let signature = set.sign(token.as_bytes())?;
@@ -117,5 +117,6 @@ pub(crate) fn check_length(
 /// The length in bytes of the token of `payload`: three parts and two dots.
 fn token_length(set: &KeySet, payload: &str, purpose: Purpose) -> usize {
     let encoded = |length| URL_SAFE_NO_PAD.encoded_length(length);
-    set.header(purpose).len() + encoded(payload.len()) + encoded(set.signature_length()) + 2
+    let signature = set.signing_key().map_or(0, VerifyingKey::signature_length);
+    set.header(purpose).map_or(0, str::len) + encoded(payload.len()) + encoded(signature) + 2
 }

@@ -36,7 +36,7 @@ pub(crate) use self::{
 pub use self::{
     claims_source::{ClaimsSource, ClaimsUpdate, ReplacedClaims},
     error::{ClaimsError, ClaimsErrorKind, InvalidToken, KeyError, KeyErrorKind, TokenTooLong},
-    keys::{Algorithm, JwtKeys, SigningKey, VerifyingKey},
+    keys::{Algorithm, JwtKeys, SigningKey, SkippedJwk, SyncedJwks, VerifyingKey},
     legacy::{LegacyClaims, LegacyTokens},
     verified::VerifiedToken,
     verify::TokenVerifier,

@@ -21,6 +21,17 @@ pub(super) struct Adopted {
     pub(super) auth_time: bool,
 }
 
+/// Whose key verifies a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum KeyOrigin {
+    /// Ours, in a set that signs.
+    Own,
+    /// One of a set that verifies only.
+    VerifyOnly,
+    /// That of another issuer.
+    Issuer,
+}
+
 /// A token whose signature, key and form were verified: its claims, its payload and, if it is
 /// cached, its bytes.
 ///
@@ -33,6 +44,7 @@ pub struct VerifiedToken {
     claims: SessionClaims,
     pub(super) spans: Spans,
     pub(super) adopted: Option<Adopted>,
+    is_foreign: bool,
     session_key: StoreKey,
     scopes: OnceLock<Scopes>,
 }
@@ -91,7 +103,26 @@ impl VerifiedToken {
         adopted: Option<Adopted>,
     ) -> Self {
         let session_key = StoreKey::session(claims.iss.as_deref(), &claims.sid);
-        Self { text, payload_end, claims, spans, adopted, session_key, scopes: OnceLock::new() }
+        Self {
+            text,
+            payload_end,
+            claims,
+            spans,
+            adopted,
+            is_foreign: false,
+            session_key,
+            scopes: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn with_key_origin(mut self, origin: KeyOrigin) -> Self {
+        self.is_foreign = origin != KeyOrigin::Own;
+        self
+    }
+
+    /// Whether it was verified with a key that is none of ours: it is never renewed (P35).
+    pub(crate) const fn is_foreign(&self) -> bool {
+        self.is_foreign
     }
 
     /// The memory that it takes, in bytes.

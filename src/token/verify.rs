@@ -10,11 +10,12 @@ use sha2::{Digest, Sha256};
 use super::{
     cache::TokenCache,
     error::InvalidToken,
-    keys::JwtKeys,
+    keys::{IssuerKeys, JwtKeys, KeySet, VerifyingKey, find_key},
     legacy::LegacyTokens,
+    members::Members,
     payload::ParsedClaims,
     purpose::Purpose,
-    verified::{Adopted, VerifiedToken},
+    verified::{Adopted, KeyOrigin, VerifiedToken},
 };
 use crate::{
     identity::StoreKey,
@@ -173,20 +174,9 @@ impl TokenVerifier {
         purpose: Purpose,
     ) -> Result<Arc<VerifiedToken>, InvalidToken> {
         let set = self.keys.current();
-        let own_header = set.header(purpose).as_bytes();
-        let Parts { signed, header, body, signature } =
-            Parts::new(token, own_header).ok_or(Malformed)?;
-        let key = match header {
-            None => set.signing_key(),
-            Some(header) => {
-                let header = Header::parse(header, purpose)?;
-                let key = set.find(header.kid.as_deref()).ok_or(UnknownKey)?;
-                if header.alg != key.algorithm().name() {
-                    return Err(Algorithm.into());
-                }
-                key
-            }
-        };
+        let parts = Parts::new(token, set.header(purpose)).ok_or(Malformed)?;
+        let (key, origin) = self.find_key(&set, &parts, purpose)?;
+        let Parts { signed, body, signature, .. } = parts;
         let mut buffer = [MaybeUninit::uninit(); MAX_SIGNATURE];
         let room = buffer.get_mut(..URL_SAFE_NO_PAD.estimated_decoded_length(signature.len()));
         let room = room.ok_or(Signature)?;
@@ -201,7 +191,46 @@ impl TokenVerifier {
         let payload_end = text.len();
         text.extend_from_slice(kept);
         let text = String::from_utf8(text).map_err(|_| MalformedPayload)?;
-        self.read(signed, text.into_boxed_str(), payload_end, purpose)
+        self.read(signed, text.into_boxed_str(), payload_end, purpose, origin)
+    }
+
+    /// The key of a token, and whose it is. A token of another issuer is verified with
+    /// the keys of that issuer only, and no token of another issuer with ours (P35).
+    #[inline]
+    fn find_key<'a>(
+        &self,
+        set: &'a KeySet,
+        parts: &Parts<'_>,
+        purpose: Purpose,
+    ) -> Result<(&'a VerifyingKey, KeyOrigin), InvalidTokenReason> {
+        if purpose == Purpose::Refresh && !set.signs() {
+            return Err(UnknownKey);
+        }
+        if set.has_issuers()
+            && purpose == Purpose::Access
+            && let Some(keys) = self.issuer_of(set, parts.body)
+        {
+            return Ok((parts.find_key(keys.keys(), purpose)?, KeyOrigin::Issuer));
+        }
+        let key = match set.signing_key().filter(|_| parts.header.is_none()) {
+            Some(key) => key,
+            None => parts.find_key(set.own(), purpose)?,
+        };
+        Ok((key, if set.signs() { KeyOrigin::Own } else { KeyOrigin::VerifyOnly }))
+    }
+
+    /// The keys of the other issuer that a token names before it is verified.
+    #[cold]
+    fn issuer_of<'a>(&self, set: &'a KeySet, body: &[u8]) -> Option<&'a IssuerKeys> {
+        let payload = URL_SAFE_NO_PAD.decode_to_vec(body).ok()?;
+        let mut members = Members::new(str::from_utf8(&payload).ok()?).ok()?;
+        while let Some(member) = members.next().ok()? {
+            if member.name == "iss" {
+                let iss = member.value.text().ok()?;
+                return set.issuer(&iss).filter(|_| self.iss() != Some(&iss));
+            }
+        }
+        None
     }
 
     #[inline]
@@ -211,11 +240,16 @@ impl TokenVerifier {
         text: Box<str>,
         payload_end: usize,
         purpose: Purpose,
+        origin: KeyOrigin,
     ) -> Result<Arc<VerifiedToken>, InvalidToken> {
         let payload = &text[..payload_end];
         let mut parsed = ParsedClaims::default();
         parsed.read(payload)?;
-        if self.iss.is_some() && parsed.iss.as_deref() != self.iss.as_deref() {
+        // The keys of another issuer were found by its `iss`.
+        if origin != KeyOrigin::Issuer
+            && self.iss.is_some()
+            && parsed.iss.as_deref() != self.iss.as_deref()
+        {
             return Err(Issuer.into());
         }
         if !self.is_audience(parsed.aud)? {
@@ -233,7 +267,8 @@ impl TokenVerifier {
         };
         let spans = std::mem::take(&mut parsed.spans);
         drop(parsed);
-        Ok(Arc::new(VerifiedToken::new(claims, text, payload_end, spans, adopted)))
+        let token = VerifiedToken::new(claims, text, payload_end, spans, adopted);
+        Ok(Arc::new(token.with_key_origin(origin)))
     }
 
     fn is_audience(&self, aud: Option<&str>) -> Result<bool, InvalidToken> {
@@ -251,7 +286,7 @@ impl TokenVerifier {
 struct Parts<'a> {
     /// Header and body with the dot between them.
     signed: &'a [u8],
-    /// `None` if it is the header of our own tokens.
+    /// `None` if it is the header of the tokens that this set signs.
     header: Option<&'a [u8]>,
     body: &'a [u8],
     signature: &'a [u8],
@@ -260,16 +295,32 @@ struct Parts<'a> {
 impl<'a> Parts<'a> {
     /// Searches the signature from the end, and skips a header of ours without a search. A fourth
     /// part ends up in the body, whose decoding fails.
-    fn new(token: &'a [u8], own_header: &[u8]) -> Option<Self> {
+    fn new(token: &'a [u8], own_header: Option<&str>) -> Option<Self> {
         let end = memrchr(b'.', token)?;
         let (signed, signature) = (&token[..end], &token[end + 1..]);
-        let (header, body) = if let Some([b'.', body @ ..]) = signed.strip_prefix(own_header) {
+        let after_own = own_header.and_then(|own| signed.strip_prefix(own.as_bytes()));
+        let (header, body) = if let Some([b'.', body @ ..]) = after_own {
             (None, body)
         } else {
             let middle = memchr(b'.', signed)?;
             (Some(&signed[..middle]), &signed[middle + 1..])
         };
         Some(Self { signed, header, body, signature })
+    }
+
+    /// The key among `keys` that the header names.
+    fn find_key<'k>(
+        &self,
+        keys: &'k [VerifyingKey],
+        purpose: Purpose,
+    ) -> Result<&'k VerifyingKey, InvalidTokenReason> {
+        let end = self.signed.len() - self.body.len() - 1;
+        let header = Header::parse(&self.signed[..end], purpose)?;
+        let key = find_key(keys, header.kid.as_deref()).ok_or(UnknownKey)?;
+        if header.alg != key.algorithm().name() {
+            return Err(Algorithm);
+        }
+        Ok(key)
     }
 }
 

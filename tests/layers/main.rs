@@ -12,6 +12,7 @@ mod claims_source;
 mod cookies;
 mod enforcement;
 mod expose_headers;
+mod issuers;
 mod keys;
 mod legacy;
 mod log_levels;

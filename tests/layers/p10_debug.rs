@@ -182,7 +182,7 @@ fn p10_keys_and_stores_show_no_secret() {
     );
     assert_eq!(
         format!("{:?}", JwtKeys::new(hmac())),
-        "JwtKeys([VerifyingKey { algorithm: HS256, kid: None, .. }])"
+        "JwtKeys { own: [VerifyingKey { algorithm: HS256, kid: None, .. }], issuers: [] }"
     );
     assert_eq!(format!("{:?}", StoreKey::session(None, "s1")), "StoreKey(..)");
     assert_eq!(format!("{:?}", MaybeReady::ready(Ok(7))), "MaybeReady(ready)");

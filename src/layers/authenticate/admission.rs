@@ -35,7 +35,7 @@ pub(crate) enum Dismissal<B> {
 enum Refusal {
     Rejected(Rejection),
     /// The session of an authentic token has expired.
-    Expired(Rejection, TokenOrigin),
+    Expired(Rejection, ExpiredToken),
     Asking(ExpiredToken, Timed<StoredSession>),
     /// It is admitted without this token: a refused cookie where no token is required (P34).
     Ignored,
@@ -65,7 +65,7 @@ impl Asking {
         let answer = ready!(Pin::new(&mut self.answer).poll(cx));
         let rejection = self.settings.reject_expired(&self.expired, answer.into());
         let head = RequestHead::new(&self.head);
-        Poll::Ready(self.settings.respond_expired(rejection, self.expired.origin, head))
+        Poll::Ready(self.settings.respond_expired(rejection, &self.expired, head))
     }
 }
 
@@ -150,12 +150,12 @@ impl AuthenticateSettings {
     fn ask(&self, expired: ExpiredToken) -> Refusal {
         let Some(store) = self.enforcement.store() else {
             let rejection = self.reject_expired(&expired, StoreAnswer::Failed);
-            return Refusal::Expired(rejection, expired.origin);
+            return Refusal::Expired(rejection, expired);
         };
         match store.get(expired.token.session_key()).try_ready() {
             Ok(answer) => {
                 let rejection = self.reject_expired(&expired, answer.into());
-                Refusal::Expired(rejection, expired.origin)
+                Refusal::Expired(rejection, expired)
             }
             Err(pending) => {
                 let answer = Timed::new(pending, &*self.enforcement.clock, REQUEST_TIME_LIMIT);
@@ -180,15 +180,15 @@ impl AuthenticateSettings {
         rejection.into_response(head, self.rejections.as_deref())
     }
 
-    /// The response to an authentic token with this origin whose session has expired.
+    /// The response to an authentic token whose session has expired.
     fn respond_expired<B>(
         &self,
         rejection: Rejection,
-        origin: TokenOrigin,
+        expired: &ExpiredToken,
         head: RequestHead<'_>,
     ) -> Response<SessionBody<B>> {
         let mut response = self.respond(rejection, head);
-        if may_clear_cookie(origin, head.headers()) {
+        if !expired.token.is_foreign() && may_clear_cookie(expired.origin, head.headers()) {
             self.enforcement.clear_ended_cookie(&rejection, &mut response);
         }
         response
@@ -247,8 +247,8 @@ impl AuthenticateSettings {
             Refusal::Rejected(rejection) => {
                 Dismissal::Response(Box::new(self.respond(rejection, head)))
             }
-            Refusal::Expired(rejection, origin) => {
-                Dismissal::Response(Box::new(self.respond_expired(rejection, origin, head)))
+            Refusal::Expired(rejection, expired) => {
+                Dismissal::Response(Box::new(self.respond_expired(rejection, &expired, head)))
             }
             Refusal::Asking(expired, answer) => {
                 let (head, settings) = (head.to_request(), Arc::clone(self));

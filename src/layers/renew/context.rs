@@ -121,6 +121,7 @@ impl RenewalContext {
         };
         succeeded
             && !is_lost
+            && !self.session.token().is_foreign()
             && delivery.reaches(origin)
             && response.extensions().get::<TokenInBody>().is_none()
             && !response.headers().iter().any(forbids)

@@ -27,7 +27,8 @@ impl RenewalContext {
         let now = self.settings.clock.now();
         let left = |until: Timestamp| until.since(now).as_secs();
         let idle = left(deadlines.idle.unwrap_or(deadlines.absolute));
-        let renewable = if policy.renews() { ", renewable" } else { "" };
+        let is_foreign = self.session.token().is_foreign();
+        let renewable = if policy.renews() && !is_foreign { ", renewable" } else { "" };
         let value = format!("idle={idle}, absolute={}{renewable}", left(deadlines.absolute));
         if let Ok(value) = HeaderValue::try_from(value) {
             response.headers_mut().insert(SESSION_EXPIRES, value);

@@ -58,6 +58,13 @@ impl SlidingSessionsBuilder {
                     .to_owned(),
             );
         }
+        if !self.verifier.keys().signs() {
+            problems.push(
+                "refresh_tokens: the keys verify only, and cannot sign refresh tokens: pass keys \
+                 that sign, or remove `refresh_tokens`"
+                    .to_owned(),
+            );
+        }
         let sliding = self.profiles.iter().filter(|(_, policy)| !policy.records_activity());
         problems.extend(sliding.map(|(name, _)| {
             format!(

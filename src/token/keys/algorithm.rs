@@ -35,6 +35,21 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
+    const ALL: [Self; 12] = [
+        Self::HS256,
+        Self::HS384,
+        Self::HS512,
+        Self::ES256,
+        Self::ES384,
+        Self::RS256,
+        Self::RS384,
+        Self::RS512,
+        Self::PS256,
+        Self::PS384,
+        Self::PS512,
+        Self::EdDSA,
+    ];
+
     /// The value of `alg`, such as `ES256`.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -52,6 +67,11 @@ impl Algorithm {
             Self::PS512 => "PS512",
             Self::EdDSA => "EdDSA",
         }
+    }
+
+    /// The algorithm with this `alg`; `None` for any other text.
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
     }
 
     pub(in crate::token) fn family(self) -> AlgorithmFamily {

@@ -1,7 +1,10 @@
 //! Key sets with rotation: the newest key signs, every listed key verifies.
 
 mod algorithm;
+mod issuer;
+mod jwks;
 mod pem;
+mod set;
 mod signing;
 mod verifying;
 
@@ -13,14 +16,29 @@ use std::{
     },
 };
 
-pub use self::{algorithm::Algorithm, signing::SigningKey, verifying::VerifyingKey};
+pub use self::{
+    algorithm::Algorithm,
+    jwks::{SkippedJwk, SyncedJwks},
+    signing::SigningKey,
+    verifying::VerifyingKey,
+};
+pub(super) use self::{
+    issuer::IssuerKeys,
+    set::{KeySet, find_key},
+};
+use self::{jwks::read_jwks, set::add_key};
 use super::{
     error::{KeyError, KeyErrorKind},
-    purpose::Purpose,
     signature::key_removed,
 };
 
-/// The keys of a service. Share it in an [`Arc`]: a rotation then applies to every layer.
+/// The keys of a service: its own, and those of other issuers. Share it in an [`Arc`]: a rotation then
+/// applies to every layer.
+///
+/// Tokens of our own keys are renewed: they are the signing key, and the previous and next ones. Add
+/// the keys of an identity provider with [`add_issuer_key`](Self::add_issuer_key) or
+/// [`sync_jwks`](Self::sync_jwks): its tokens are verified and never renewed, because a renewal would
+/// sign them for as long as *this* service's policy says.
 ///
 /// ```
 /// use tower_sliding_session::token::{Algorithm, JwtKeys, SigningKey};
@@ -39,11 +57,10 @@ pub struct JwtKeys {
 }
 
 impl JwtKeys {
-    /// A set of one key, which signs and verifies.
+    /// A set of one key of our own, which signs and verifies.
     #[must_use]
     pub fn new(signing: SigningKey) -> Self {
-        let set = KeySet::new(signing.clone(), vec![signing.verifying]);
-        Self { set: RwLock::new(Arc::new(set)), generation: AtomicU64::new(0) }
+        Self::from_set(KeySet::new(Some(signing)))
     }
 
     /// A set of one HS256 secret.
@@ -54,52 +71,136 @@ impl JwtKeys {
         SigningKey::hmac(Algorithm::HS256, secret).map(Self::new)
     }
 
-    /// Adds a key that verifies and does not sign.
+    /// A set without a signing key, for a service that only accepts the tokens of others: it renews
+    /// none, starts no session, and exchanges no refresh token.
+    #[must_use]
+    pub fn verify_only() -> Self {
+        Self::from_set(KeySet::new(None))
+    }
+
+    fn from_set(set: KeySet) -> Self {
+        Self { set: RwLock::new(Arc::new(set)), generation: AtomicU64::new(0) }
+    }
+
+    /// Adds a key of our own that verifies and does not sign: the previous or the next signing key. In
+    /// a set that [verifies only](Self::verify_only), a key for the tokens of the expected `iss`.
     ///
     /// # Errors
-    /// [`KeyError`] if another key of the set has its `kid`, or if neither has one.
+    /// [`KeyError`] if another key of our own has its `kid`, or if neither has one.
     pub fn add(&self, key: VerifyingKey) -> Result<(), KeyError> {
-        self.change(|set| Ok(KeySet::new(set.signing.clone(), set.with(key)?)))
+        self.change(|set| set.with_own(key))
     }
 
     /// Makes `key` the signing key; the other keys still verify. If the set had one key, without a
     /// `kid`, that key still verifies tokens without a `kid`.
     ///
     /// # Errors
-    /// [`KeyError`] if another key of the set has its `kid`, or if neither has one.
+    /// [`KeyError`] if another key of our own has its `kid`, if neither has one, or in a set that
+    /// [verifies only](Self::verify_only).
     pub fn rotate(&self, key: SigningKey) -> Result<(), KeyError> {
         self.change(|set| {
-            let mut verifying = set.with(key.verifying.clone())?;
-            if let [sole, _] = &mut *verifying {
+            if !set.signs() {
+                return Err(KeyError::no_signing_key());
+            }
+            let mut set = set.with_own(key.verifying.clone())?;
+            if let [sole, _] = &mut *set.own {
                 sole.legacy |= sole.kid.is_none();
             }
-            Ok(KeySet::new(key, verifying))
+            Ok(set.signed_by(key))
         })
     }
 
-    /// Removes the key with this `kid`, or with `None` the one without. Its tokens are not valid
-    /// any more.
+    /// Removes the key of our own with this `kid`, or with `None` the one without. Its tokens are not
+    /// valid any more.
     ///
     /// # Errors
     /// [`KeyError`] if no key has this `kid`, or if it is the signing key: rotate first.
     pub fn remove<'a>(&self, kid: impl Into<Option<&'a str>>) -> Result<(), KeyError> {
         let kid = kid.into();
         self.change(|set| {
-            if set.signing.verifying.kid.as_deref() == kid {
+            if set.signing_key().is_some_and(|key| key.kid.as_deref() == kid) {
                 return Err(KeyError::new(
                     KeyErrorKind::SigningKey,
                     "this key signs: rotate to another key first",
                 ));
             }
-            let mut verifying = set.verifying.clone();
-            verifying.retain(|key| key.kid.as_deref() != kid);
-            if verifying.len() == set.verifying.len() {
+            let mut next = set.clone();
+            next.own.retain(|key| key.kid.as_deref() != kid);
+            if next.own.len() == set.own.len() {
                 return Err(KeyError::new(
                     KeyErrorKind::UnknownKid,
                     "the set has no key with this `kid`",
                 ));
             }
-            Ok(KeySet::new(set.signing.clone(), verifying))
+            Ok(next)
+        })?;
+        key_removed();
+        Ok(())
+    }
+
+    /// Adds a key for the tokens of another issuer, whose `iss` is `iss`. They are verified with the
+    /// keys of that issuer only, and never renewed. To become a session, a token without `sid` and
+    /// `auth_time` must be [adopted](super::LegacyTokens::adopt).
+    ///
+    /// # Errors
+    /// [`KeyError`] if another key of the issuer has its `kid`, or if neither has one.
+    pub fn add_issuer_key(&self, iss: &str, key: VerifyingKey) -> Result<(), KeyError> {
+        self.change(|set| {
+            let mut set = set.clone();
+            add_key(&mut set.issuer_mut(iss).keys, key)?;
+            Ok(set)
+        })
+    }
+
+    /// Replaces the asymmetric keys of the issuer `iss` with those of a JWK set (RFC 7517 section 5):
+    /// what its `jwks_uri` returns. Tokens of a key that the set does not contain are not valid any
+    /// more. Keys that cannot be used are skipped; a key without `alg` is of the usual algorithm of its
+    /// type, RS256 for RSA. Fetch the set at start and every few minutes; a call without a change costs
+    /// no verified token its place in the cache.
+    ///
+    /// ```
+    /// use tower_sliding_session::JwtKeys;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let keys = JwtKeys::hs256([7; 32])?;
+    /// let json = r#"{"keys":[
+    ///     {"kty":"OKP","crv":"Ed25519","kid":"2026-11","use":"sig",
+    ///      "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
+    ///     {"kty":"RSA","kid":"encryption","use":"enc","n":"..","e":"AQAB"}]}"#;
+    /// let synced = keys.sync_jwks("https://idp.example", json)?;
+    /// assert_eq!(synced.keys(), 1);
+    /// assert_eq!(synced.skipped()[0].kid(), Some("encryption"));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`KeyError`] if it is no JWK set, or if none of its keys can be used. Nothing is changed then.
+    pub fn sync_jwks(&self, iss: &str, json: &str) -> Result<SyncedJwks, KeyError> {
+        let (usable, skipped) = read_jwks(json)?;
+        let keys = usable.len();
+        let mut set = self.set.write().unwrap_or_else(PoisonError::into_inner);
+        let mut next = KeySet::clone(&set);
+        let is_changed = next.issuer_mut(iss).replace_asymmetric(usable);
+        if is_changed {
+            self.replace(&mut set, next);
+            key_removed();
+        }
+        Ok(SyncedJwks::new(keys, is_changed, skipped))
+    }
+
+    /// Removes the issuer `iss` and its keys. Its tokens are not valid any more.
+    ///
+    /// # Errors
+    /// [`KeyError`] if the set has no key of this issuer.
+    pub fn remove_issuer(&self, iss: &str) -> Result<(), KeyError> {
+        self.change(|set| {
+            let mut next = set.clone();
+            next.issuers.retain(|keys| &*keys.iss != iss);
+            if next.issuers.len() == set.issuers.len() {
+                let text = "the set has no key of this issuer";
+                return Err(KeyError::new(KeyErrorKind::UnknownIssuer, text));
+            }
+            Ok(next)
         })?;
         key_removed();
         Ok(())
@@ -114,78 +215,31 @@ impl JwtKeys {
         Arc::clone(&self.set.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Whether the set signs tokens.
+    pub(crate) fn signs(&self) -> bool {
+        self.current().signs()
+    }
+
     fn change(
         &self,
         next: impl FnOnce(&KeySet) -> Result<KeySet, KeyError>,
     ) -> Result<(), KeyError> {
         let mut set = self.set.write().unwrap_or_else(PoisonError::into_inner);
-        *set = Arc::new(next(&set)?);
-        self.generation.fetch_add(1, Ordering::Release);
+        let next = next(&set)?;
+        self.replace(&mut set, next);
         Ok(())
+    }
+
+    fn replace(&self, set: &mut Arc<KeySet>, next: KeySet) {
+        *set = Arc::new(next);
+        self.generation.fetch_add(1, Ordering::Release);
     }
 }
 
 impl fmt::Debug for JwtKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("JwtKeys").field(&self.current().verifying).finish()
-    }
-}
-
-/// One state of a key set.
-pub(super) struct KeySet {
-    signing: SigningKey,
-    access_header: String,
-    refresh_header: String,
-    verifying: Vec<VerifyingKey>,
-}
-
-impl KeySet {
-    fn new(signing: SigningKey, verifying: Vec<VerifyingKey>) -> Self {
-        let header = |purpose| signing.verifying.header(purpose);
-        let (access_header, refresh_header) = (header(Purpose::Access), header(Purpose::Refresh));
-        Self { signing, access_header, refresh_header, verifying }
-    }
-
-    fn with(&self, key: VerifyingKey) -> Result<Vec<VerifyingKey>, KeyError> {
-        if self.verifying.iter().any(|listed| listed.kid == key.kid) {
-            return Err(KeyError::new(
-                KeyErrorKind::DuplicateKid,
-                "another key of the set has this `kid`, or neither has one",
-            ));
-        }
-        let mut verifying = self.verifying.clone();
-        verifying.push(key);
-        Ok(verifying)
-    }
-
-    /// The encoded header of the tokens that this set signs for `purpose`.
-    pub(super) fn header(&self, purpose: Purpose) -> &str {
-        match purpose {
-            Purpose::Access => &self.access_header,
-            Purpose::Refresh => &self.refresh_header,
-        }
-    }
-
-    /// The key of tokens with the header of this set.
-    pub(super) fn signing_key(&self) -> &VerifyingKey {
-        &self.signing.verifying
-    }
-
-    /// The key for `kid`; without a `kid`, the only key or the one marked legacy.
-    pub(super) fn find(&self, kid: Option<&str>) -> Option<&VerifyingKey> {
-        match kid {
-            Some(_) => self.verifying.iter().find(|key| key.kid.as_deref() == kid),
-            None if self.verifying.len() == 1 => self.verifying.first(),
-            None => self.verifying.iter().find(|key| key.legacy),
-        }
-    }
-
-    pub(super) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
-        self.signing.sign(message)
-    }
-
-    /// The length of a signature in bytes.
-    pub(super) const fn signature_length(&self) -> usize {
-        self.signing.verifying.signature_length()
+        let set = self.current();
+        let issuers: Vec<_> = set.issuers.iter().map(|keys| (&keys.iss, &keys.keys)).collect();
+        f.debug_struct("JwtKeys").field("own", &set.own).field("issuers", &issuers).finish()
     }
 }

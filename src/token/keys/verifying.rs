@@ -159,12 +159,33 @@ impl VerifyingKey {
         }
     }
 
+    pub(super) const fn is_symmetric(&self) -> bool {
+        matches!(self.material, Verifying::Hmac(_))
+    }
+
+    /// Whether it is the same public key under the same `kid`.
+    pub(super) fn is_same_as(&self, other: &Self) -> bool {
+        use jsonwebtoken::DecodingKeyKind::{RsaModulusExponent, SecretOrDer};
+        let (Verifying::Public(one), Verifying::Public(two)) = (&self.material, &other.material)
+        else {
+            return false;
+        };
+        let is_same_material = match (one.key.kind(), two.key.kind()) {
+            (SecretOrDer(one), SecretOrDer(two)) => one == two,
+            (RsaModulusExponent { n, e }, RsaModulusExponent { n: n2, e: e2 }) => {
+                n == n2 && e == e2
+            }
+            _ => false,
+        };
+        is_same_material && self.kid == other.kid && self.algorithm == other.algorithm
+    }
+
     pub(in crate::token) const fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
     /// The length of a signature by this key, in bytes.
-    pub(super) const fn signature_length(&self) -> usize {
+    pub(in crate::token) const fn signature_length(&self) -> usize {
         self.signature_length
     }
 

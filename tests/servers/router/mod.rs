@@ -4,6 +4,7 @@ mod activity;
 mod bodies;
 mod config;
 mod failures;
+mod other_issuer;
 mod refresh;
 mod revoke_sessions;
 mod security;
