@@ -182,6 +182,7 @@ pub mod layers;
 pub mod lifecycle;
 mod maybe_ready;
 pub mod policy;
+mod ready_service;
 pub mod rejection;
 pub mod request_class;
 #[cfg(feature = "axum-router")]

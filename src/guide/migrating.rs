@@ -89,6 +89,20 @@
 //! A set that began with one key without `kid` still accepts tokens without `kid` after
 //! [`rotate`](crate::JwtKeys::rotate).
 //!
+//! # Tokens of an identity provider
+//!
+//! The keys of another issuer never go among your own: a renewal would sign its tokens for as long as
+//! *your* policy says. [`sync_jwks`](crate::JwtKeys::sync_jwks) takes its JWK set, and
+//! [`on_unknown_kid`](crate::JwtKeys::on_unknown_kid) fetches it again when a token names a new key.
+//! Its tokens are verified with its keys only, found by `iss` and `kid`, and never renewed: they are
+//! valid until their `exp`. [`add_issuer_key`](crate::JwtKeys::add_issuer_key) takes a key in PEM, and a
+//! service that only accepts the tokens of others begins with
+//! [`verify_only`](crate::JwtKeys::verify_only).
+//!
+//! Such tokens seldom have `sid` and `auth_time`: adopt them as above, and set the
+//! [audience](crate::sessions::SlidingSessionsBuilder::audience) that they are issued for. Their
+//! sessions, users and accounts are others than yours, whatever their names.
+//!
 //! # From a store in memory to a database
 //!
 //! Tokens stay valid: a session that the new store does not know takes its last activity from its

@@ -15,7 +15,7 @@ use tower_service::Service;
 use crate::{
     body::SessionBody,
     layers::{
-        activity::{self, PendingEntry},
+        activity::{ActivityService, PendingEntry},
         authenticate,
         expose_headers::Exposed,
         renew::{BoxedAwaitingToken, RenewService, RenewalContext, awaiting_token},
@@ -27,6 +27,7 @@ pin_project! {
     pub struct ResponseFuture<S, ReqBody, ResBody>
     where
         S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+        S: Clone,
     {
         // `None` if the inner service was not called yet.
         #[pin]
@@ -41,21 +42,19 @@ pin_project! {
 /// What few responses need.
 enum SlowPath<S, ReqBody, ResBody>
 where
-    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
 {
     AwaitingToken(BoxedAwaitingToken<ResBody>),
     /// A request that is rejected or waits for a store: the futures of the layers.
     Layered(Pin<Box<Layered<S, ReqBody, ResBody>>>),
 }
 
-pub(super) type Layered<S, ReqBody, ResBody> = authenticate::ResponseFuture<
-    activity::ResponseFuture<RenewService<S>, ReqBody, ResBody>,
-    SessionBody<ResBody>,
->;
+pub(super) type Layered<S, ReqBody, ResBody> =
+    authenticate::ResponseFuture<ActivityService<RenewService<S>>, ReqBody, SessionBody<ResBody>>;
 
 impl<S, ReqBody, ResBody> ResponseFuture<S, ReqBody, ResBody>
 where
-    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
 {
     #[inline(always)]
     pub(super) fn straight(
@@ -78,7 +77,7 @@ where
 
 impl<S, ReqBody, ResBody> Future for ResponseFuture<S, ReqBody, ResBody>
 where
-    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
 {
     type Output = Result<Response<SessionBody<ResBody>>, S::Error>;
 
@@ -129,7 +128,7 @@ fn finish<B>(
 
 impl<S, ReqBody, ResBody> fmt::Debug for ResponseFuture<S, ReqBody, ResBody>
 where
-    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ResponseFuture(..)")

@@ -14,11 +14,12 @@ use super::{future::ResponseFuture, layer::Layers};
 use crate::{
     body::SessionBody,
     layers::{
-        activity::{self, Check, Waiting, take_ready},
-        authenticate,
+        activity::{self, Check, Waiting},
+        authenticate::{self, AwaitingKeys},
         classify::assign,
         renew::RenewalContext,
     },
+    ready_service::take_ready,
     request_class::{RequestClass, RequestHeaders},
     session::Session,
 };
@@ -67,7 +68,12 @@ where
         let session = match authenticate.settings.admit(&request, class, &headers) {
             Ok(session) => session,
             Err(dismissal) => {
-                let dismissed = authenticate::ResponseFuture::dismissed(dismissal);
+                let dismissed = authenticate::ResponseFuture::dismissed(dismissal, |keys| {
+                    assign(given, &mut request);
+                    let service = activity.layer(renew.layer(take_ready(&mut self.inner)));
+                    let settings = Arc::clone(&authenticate.settings);
+                    AwaitingKeys { keys, request, class, service, settings }
+                });
                 return ResponseFuture::layered(dismissed, exposed);
             }
         };

@@ -18,7 +18,9 @@ use super::{
     verified::{Adopted, KeyOrigin, VerifiedToken},
 };
 use crate::{
+    clock::Clock,
     identity::StoreKey,
+    maybe_ready::MaybeReady,
     rejection::InvalidTokenReason::{
         self, Algorithm, Audience, CriticalHeader, Issuer, LegacyToken, Malformed, MalformedClaim,
         MalformedHeader, MalformedPayload, MissingClaim, Signature, TooLong, Type, UnknownKey,
@@ -153,6 +155,20 @@ impl TokenVerifier {
         let verified = self.verify_anew(token, Purpose::Access)?;
         cache.insert(place, &verified, now);
         Ok(verified)
+    }
+
+    /// Fetches the keys of the issuer that `token` names, whose key is not known. `None` if it names
+    /// none of the other issuers, or one without a way to [fetch](JwtKeys::on_unknown_kid) its keys.
+    #[cold]
+    pub(crate) fn fetch_keys(
+        &self,
+        token: &[u8],
+        clock: &Arc<dyn Clock>,
+    ) -> Option<MaybeReady<()>> {
+        let set = self.keys.current();
+        let parts = Parts::new(token, None).filter(|_| set.has_issuers())?;
+        let fetcher = self.issuer_of(&set, parts.body)?.fetcher()?;
+        Some(fetcher.fetch(&self.keys, clock))
     }
 
     /// Verifies a refresh token, which has another `typ` (`rt+jwt`) and is never cached.

@@ -32,4 +32,5 @@ mod stale_cookies;
 mod successor;
 mod token_cache;
 mod token_length;
+mod unknown_kid;
 mod unsettled_grants;

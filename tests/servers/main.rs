@@ -8,6 +8,7 @@ mod axum_tcp;
 mod client;
 mod hyper_server;
 mod hyper_tcp;
+mod identity_provider;
 mod nginx_cache;
 mod path_rules;
 mod router;

@@ -11,7 +11,6 @@ pub(crate) use self::{
     check::Check,
     entry::{PendingEntry, RoutePattern},
     future::Waiting,
-    service::take_ready,
 };
 pub use self::{
     future::ResponseFuture,

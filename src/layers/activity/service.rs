@@ -10,16 +10,7 @@ use http::{Request, Response};
 use tower_service::Service;
 
 use super::{Check, ResponseFuture, Waiting, settings::ActivitySettings};
-use crate::{body::SessionBody, session::Session};
-
-/// Takes the service that was polled ready, for a request that waits, and leaves a clone.
-pub(crate) fn take_ready<S>(service: &mut S) -> S
-where
-    S: Clone,
-{
-    let fresh = service.clone();
-    std::mem::replace(service, fresh)
-}
+use crate::{body::SessionBody, ready_service::take_ready, session::Session};
 
 /// The service of [`ActivityLayer`](super::ActivityLayer).
 #[derive(Clone)]

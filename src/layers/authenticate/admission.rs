@@ -14,13 +14,13 @@ use http::{
 use super::settings::AuthenticateSettings;
 use crate::{
     body::SessionBody,
-    maybe_ready::{REQUEST_TIME_LIMIT, Timed},
+    maybe_ready::{MaybeReady, REQUEST_TIME_LIMIT, Timed},
     rejection::{InvalidTokenReason, Rejection, RejectionKind},
     request_class::{RequestClass, RequestHead, RequestHeaders},
     session::{Session, SessionCheck, StoreAnswer, may_clear_cookie, trace_rejection},
     store::StoredSession,
     time::Timestamp,
-    token::VerifiedToken,
+    token::{InvalidToken, VerifiedToken},
     transport::{Presented, TokenOrigin},
 };
 
@@ -29,6 +29,8 @@ pub(crate) enum Dismissal<B> {
     Response(Box<Response<SessionBody<B>>>),
     /// The token has expired, and the store is asked whether the session ended earlier.
     Asking(Box<Asking>),
+    /// The keys of the token's issuer are fetched.
+    AwaitingKeys(Box<Timed<()>>),
 }
 
 /// Why a request is not admitted.
@@ -37,6 +39,8 @@ enum Refusal {
     /// The session of an authentic token has expired.
     Expired(Rejection, ExpiredToken),
     Asking(ExpiredToken, Timed<StoredSession>),
+    /// The keys of the token's issuer are fetched.
+    AwaitingKeys(Timed<()>),
     /// It is admitted without this token: a refused cookie where no token is required (P34).
     Ignored,
 }
@@ -71,18 +75,23 @@ impl Asking {
 
 impl AuthenticateSettings {
     /// The session whose token the request presents after `skipped` transports, if it presents one.
+    /// `may_fetch`: the keys of an issuer may be fetched for it.
     #[inline(always)]
     fn authenticate(
         &self,
         head: RequestHead<'_>,
         skipped: usize,
+        may_fetch: bool,
     ) -> Result<Option<Session>, Refusal> {
         let clock = &*self.enforcement.clock;
         let (token, origin, now) = match self.transports.read(head, skipped) {
-            Presented::One(token, origin) => {
+            Presented::One(bytes, origin) => {
                 let now = clock.now();
-                match self.verifier.verify(token, now) {
+                match self.verifier.verify(bytes, now) {
                     Ok(token) => (token, origin, now),
+                    Err(invalid) if may_fetch => {
+                        (self.verify_with_new_keys(bytes, invalid, origin, now)?, origin, now)
+                    }
                     Err(invalid) => return Err(self.refuse(invalid.reason(), origin)),
                 }
             }
@@ -116,16 +125,42 @@ impl AuthenticateSettings {
         }
     }
 
+    /// Verifies a token again whose key was not known, with the keys of its issuer.
+    #[cold]
+    fn verify_with_new_keys(
+        &self,
+        token: &[u8],
+        invalid: InvalidToken,
+        origin: TokenOrigin,
+        now: Timestamp,
+    ) -> Result<Arc<VerifiedToken>, Refusal> {
+        let clock = &self.enforcement.clock;
+        let is_unknown = invalid.reason() == InvalidTokenReason::UnknownKey;
+        let fetched = is_unknown.then(|| self.verifier.fetch_keys(token, clock)).flatten();
+        match fetched.map(MaybeReady::try_ready) {
+            None => Err(self.refuse(invalid.reason(), origin)),
+            Some(Ok(Ok(()))) => {
+                let verified = self.verifier.verify(token, now);
+                verified.map_err(|invalid| self.refuse(invalid.reason(), origin))
+            }
+            Some(Ok(Err(_))) => Err(reject_unverified(RejectionKind::StoreUnavailable.into())),
+            Some(Err(pending)) => {
+                Err(Refusal::AwaitingKeys(Timed::new(pending, &**clock, REQUEST_TIME_LIMIT)))
+            }
+        }
+    }
+
     /// The session of the first transport whose token does not count as absent.
     #[cold]
     fn authenticate_without_ignored(
         &self,
         head: RequestHead<'_>,
+        may_fetch: bool,
     ) -> Result<Option<Session>, Refusal> {
         let mut skipped = 0;
         while let Some(ignored) = self.transports.finder(head, skipped) {
             skipped = ignored + 1;
-            match self.authenticate(head, skipped) {
+            match self.authenticate(head, skipped, may_fetch) {
                 Err(Refusal::Ignored) => {}
                 authenticated => return authenticated,
             }
@@ -211,6 +246,28 @@ impl AuthenticateSettings {
         class: RequestClass,
         request_headers: &RequestHeaders<'_>,
     ) -> Result<Option<Session>, Dismissal<ResBody>> {
+        self.admit_or_fetch(request, class, request_headers, true)
+    }
+
+    /// As [`admit`](Self::admit), after the keys of the token's issuer were fetched.
+    #[cold]
+    pub(super) fn admit_with_known_keys<ReqBody, ResBody>(
+        self: &Arc<Self>,
+        request: &Request<ReqBody>,
+        class: RequestClass,
+        request_headers: &RequestHeaders<'_>,
+    ) -> Result<Option<Session>, Dismissal<ResBody>> {
+        self.admit_or_fetch(request, class, request_headers, false)
+    }
+
+    #[inline(always)]
+    fn admit_or_fetch<ReqBody, ResBody>(
+        self: &Arc<Self>,
+        request: &Request<ReqBody>,
+        class: RequestClass,
+        request_headers: &RequestHeaders<'_>,
+        may_fetch: bool,
+    ) -> Result<Option<Session>, Dismissal<ResBody>> {
         if class == RequestClass::Public {
             return Ok(None);
         }
@@ -220,8 +277,8 @@ impl AuthenticateSettings {
             return Err(Dismissal::Response(Box::new(response)));
         }
         let head = RequestHead::with_headers(request, request_headers);
-        let authenticated = match self.authenticate(head, 0) {
-            Err(Refusal::Ignored) => self.authenticate_without_ignored(head),
+        let authenticated = match self.authenticate(head, 0, may_fetch) {
+            Err(Refusal::Ignored) => self.authenticate_without_ignored(head, may_fetch),
             authenticated => authenticated,
         };
         match authenticated {
@@ -254,8 +311,17 @@ impl AuthenticateSettings {
                 let (head, settings) = (head.to_request(), Arc::clone(self));
                 Dismissal::Asking(Box::new(Asking { expired, answer, head, settings }))
             }
+            Refusal::AwaitingKeys(keys) => Dismissal::AwaitingKeys(Box::new(keys)),
             Refusal::Ignored => unreachable!("it is no refusal"),
         }
+    }
+
+    /// The keys of the token's issuer could not be fetched.
+    pub(super) fn dismiss_unavailable<ResBody>(
+        self: &Arc<Self>,
+        head: RequestHead<'_>,
+    ) -> Dismissal<ResBody> {
+        self.dismiss(reject_unverified(RejectionKind::StoreUnavailable.into()), head)
     }
 
     /// Puts `session` into the extensions of `request`, and marks the header of its token

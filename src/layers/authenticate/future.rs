@@ -4,67 +4,112 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
-use http::Response;
+use http::{Request, Response};
 use pin_project_lite::pin_project;
+use tower_service::Service;
 
-use super::admission::{Asking, Dismissal};
-use crate::body::SessionBody;
+use super::{
+    admission::{Asking, Dismissal},
+    awaiting_keys::AwaitingKeys,
+};
+use crate::{body::SessionBody, maybe_ready::Timed};
+
+const NOT_POLLED_AGAIN: &str = "the future is not polled after completion";
 
 pin_project! {
     /// The response future of [`AuthenticateService`](super::AuthenticateService).
-    pub struct ResponseFuture<F, B> {
+    pub struct ResponseFuture<S, ReqBody, ResBody>
+    where
+        S: Service<Request<ReqBody>>,
+    {
         #[pin]
-        state: State<F, B>,
+        state: State<S::Future, S, ReqBody, ResBody>,
     }
 }
 
 pin_project! {
     #[project = StateProjection]
-    enum State<F, B> {
+    enum State<F, S, ReqBody, ResBody> {
         Inner { #[pin] future: F },
-        Response { response: Option<Box<Response<SessionBody<B>>>> },
+        Response { response: Option<Box<Response<SessionBody<ResBody>>>> },
         Asking { asking: Box<Asking> },
+        AwaitingKeys { awaiting: Option<Box<AwaitingKeys<S, ReqBody>>> },
     }
 }
 
-impl<F, B> ResponseFuture<F, B> {
-    pub(crate) fn inner(future: F) -> Self {
+impl<S, ReqBody, ResBody> ResponseFuture<S, ReqBody, ResBody>
+where
+    S: Service<Request<ReqBody>>,
+{
+    pub(crate) fn inner(future: S::Future) -> Self {
         Self { state: State::Inner { future } }
     }
 
-    pub(crate) fn dismissed(dismissal: Dismissal<B>) -> Self {
+    /// The answer to a request that is not admitted now; `wait` is called if it waits for keys.
+    pub(crate) fn dismissed(
+        dismissal: Dismissal<ResBody>,
+        wait: impl FnOnce(Box<Timed<()>>) -> AwaitingKeys<S, ReqBody>,
+    ) -> Self {
         let state = match dismissal {
             Dismissal::Response(response) => State::Response { response: Some(response) },
             Dismissal::Asking(asking) => State::Asking { asking },
+            Dismissal::AwaitingKeys(keys) => {
+                State::AwaitingKeys { awaiting: Some(Box::new(wait(keys))) }
+            }
         };
         Self { state }
     }
 }
 
-impl<F, B, E> Future for ResponseFuture<F, B>
+impl<S, ReqBody, ResBody> Future for ResponseFuture<S, ReqBody, ResBody>
 where
-    F: Future<Output = Result<Response<B>, E>>,
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
 {
-    type Output = Result<Response<SessionBody<B>>, E>;
+    type Output = Result<Response<SessionBody<ResBody>>, S::Error>;
 
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project().state.project() {
-            StateProjection::Inner { future } => {
-                future.poll(cx).map_ok(|response| response.map(SessionBody::inner))
-            }
-            StateProjection::Response { response } => Poll::Ready(Ok(*response
-                .take()
-                .expect("the future is not polled after completion"))),
-            StateProjection::Asking { asking } => asking.poll_response(cx).map(Ok),
+        let mut state = self.project().state;
+        loop {
+            let next = match state.as_mut().project() {
+                StateProjection::Inner { future } => {
+                    return future.poll(cx).map_ok(|response| response.map(SessionBody::inner));
+                }
+                StateProjection::Response { response } => {
+                    return Poll::Ready(Ok(*response.take().expect(NOT_POLLED_AGAIN)));
+                }
+                StateProjection::Asking { asking } => return asking.poll_response(cx).map(Ok),
+                StateProjection::AwaitingKeys { awaiting } => {
+                    let waiting = awaiting.as_mut().expect(NOT_POLLED_AGAIN);
+                    let admitted = ready!(waiting.poll_admitted(cx));
+                    let mut done = awaiting.take().expect("the request waits");
+                    match admitted {
+                        Ok(session) => {
+                            if let Some(session) = session {
+                                done.settings.insert(session, &mut done.request);
+                            }
+                            State::Inner { future: done.service.call(done.request) }
+                        }
+                        Err(Dismissal::Response(response)) => {
+                            State::Response { response: Some(response) }
+                        }
+                        Err(Dismissal::Asking(asking)) => State::Asking { asking },
+                        Err(Dismissal::AwaitingKeys(_)) => unreachable!("it waits once"),
+                    }
+                }
+            };
+            state.set(next);
         }
     }
 }
 
-impl<F, B> fmt::Debug for ResponseFuture<F, B> {
+impl<S, ReqBody, ResBody> fmt::Debug for ResponseFuture<S, ReqBody, ResBody>
+where
+    S: Service<Request<ReqBody>>,
+{
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ResponseFuture(..)")
     }

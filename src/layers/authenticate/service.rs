@@ -9,9 +9,10 @@ use std::{
 use http::{Request, Response};
 use tower_service::Service;
 
-use super::{ResponseFuture, settings::AuthenticateSettings};
+use super::{AwaitingKeys, ResponseFuture, settings::AuthenticateSettings};
 use crate::{
     body::SessionBody,
+    ready_service::take_ready,
     request_class::{RequestClass, RequestHeaders},
 };
 
@@ -36,11 +37,11 @@ impl<S> AuthenticateService<S> {
 
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for AuthenticateService<S>
 where
-    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
 {
     type Response = Response<SessionBody<ResBody>>;
     type Error = S::Error;
-    type Future = ResponseFuture<S::Future, ResBody>;
+    type Future = ResponseFuture<S, ReqBody, ResBody>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -51,7 +52,13 @@ where
         match self.settings.admit(&request, class, &RequestHeaders::new(request.headers())) {
             Ok(Some(session)) => self.settings.insert(session, &mut request),
             Ok(None) => {}
-            Err(dismissal) => return ResponseFuture::dismissed(dismissal),
+            Err(dismissal) => {
+                return ResponseFuture::dismissed(dismissal, |keys| {
+                    let service = take_ready(&mut self.inner);
+                    let settings = Arc::clone(&self.settings);
+                    AwaitingKeys { keys, request, class, service, settings }
+                });
+            }
         }
         ResponseFuture::inner(self.inner.call(request))
     }

@@ -2,18 +2,24 @@
 
 use std::sync::Arc;
 
-use super::verifying::VerifyingKey;
+use super::{fetch::Fetcher, verifying::VerifyingKey};
 
 /// The keys of one other issuer.
 #[derive(Clone)]
 pub(in crate::token) struct IssuerKeys {
     pub(super) iss: Arc<str>,
     pub(super) keys: Vec<VerifyingKey>,
+    /// Fetches them where a token names an unknown `kid`.
+    pub(super) fetcher: Option<Arc<Fetcher>>,
 }
 
 impl IssuerKeys {
     pub(super) fn new(iss: &str) -> Self {
-        Self { iss: iss.into(), keys: Vec::new() }
+        Self { iss: iss.into(), keys: Vec::new(), fetcher: None }
+    }
+
+    pub(in crate::token) const fn fetcher(&self) -> Option<&Arc<Fetcher>> {
+        self.fetcher.as_ref()
     }
 
     pub(in crate::token) fn keys(&self) -> &[VerifyingKey] {

@@ -1,6 +1,7 @@
 //! Key sets with rotation: the newest key signs, every listed key verifies.
 
 mod algorithm;
+mod fetch;
 mod issuer;
 mod jwks;
 mod pem;
@@ -22,15 +23,16 @@ pub use self::{
     signing::SigningKey,
     verifying::VerifyingKey,
 };
+use self::{fetch::Fetcher, jwks::read_jwks, set::add_key};
 pub(super) use self::{
     issuer::IssuerKeys,
     set::{KeySet, find_key},
 };
-use self::{jwks::read_jwks, set::add_key};
 use super::{
     error::{KeyError, KeyErrorKind},
     signature::key_removed,
 };
+use crate::maybe_ready::MaybeReady;
 
 /// The keys of a service: its own, and those of other issuers. Share it in an [`Arc`]: a rotation then
 /// applies to every layer.
@@ -186,6 +188,35 @@ impl JwtKeys {
             key_removed();
         }
         Ok(SyncedJwks::new(keys, is_changed, skipped))
+    }
+
+    /// Fetches the JWK set of the issuer `iss` with `fetch` whenever one of its tokens names a `kid` that
+    /// is not known, and [syncs](Self::sync_jwks) it. The request waits for it, at most 250 ms; if the
+    /// fetch fails or takes longer, the answer is 503 `store_unavailable`, because the token may be
+    /// valid. One fetch at a time, at most 5 s long, and none within 5 s of another. This crate has no
+    /// HTTP client: use yours, and return the body of a response with status 200.
+    ///
+    /// ```
+    /// use tower_sliding_session::{JwtKeys, MaybeReady};
+    ///
+    /// # async fn get(_: &str) -> Result<String, std::io::Error> { Ok(String::new()) }
+    /// let keys = JwtKeys::verify_only();
+    /// keys.on_unknown_kid("https://idp.example", || {
+    ///     MaybeReady::new(async {
+    ///         let json = get("https://idp.example/.well-known/jwks.json").await;
+    ///         json.map_err(tower_sliding_session::store::StoreError::new)
+    ///     })
+    /// });
+    /// ```
+    pub fn on_unknown_kid<F>(&self, iss: &str, fetch: F)
+    where
+        F: Fn() -> MaybeReady<String> + Send + Sync + 'static,
+    {
+        let mut set = self.set.write().unwrap_or_else(PoisonError::into_inner);
+        let mut next = KeySet::clone(&set);
+        let issuer = next.issuer_mut(iss);
+        issuer.fetcher = Some(Arc::new(Fetcher::new(&issuer.iss, Box::new(fetch))));
+        self.replace(&mut set, next);
     }
 
     /// Removes the issuer `iss` and its keys. Its tokens are not valid any more.

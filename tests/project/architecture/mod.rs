@@ -29,7 +29,7 @@ const TIERS: &[&[&str]] = &[
     &["session"],
     &["store", "token"],
     &["audit", "rejection", "request_class", "transport", "body"],
-    &["rules", "policy", "identity", "maybe_ready", "clock"],
+    &["rules", "policy", "identity", "maybe_ready", "ready_service", "clock"],
     &["time"],
 ];
 

@@ -1,0 +1,45 @@
+//! A request that waits for the keys of its token's issuer.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use http::Request;
+
+use super::{admission::Dismissal, settings::AuthenticateSettings};
+use crate::{
+    maybe_ready::Timed,
+    request_class::{RequestClass, RequestHead, RequestHeaders},
+    session::Session,
+};
+
+/// A request that waits for the keys of its token's issuer.
+pub(crate) struct AwaitingKeys<S, ReqBody> {
+    pub(crate) keys: Box<Timed<()>>,
+    pub(crate) request: Request<ReqBody>,
+    pub(crate) class: RequestClass,
+    /// The service that was polled ready.
+    pub(crate) service: S,
+    pub(crate) settings: Arc<AuthenticateSettings>,
+}
+
+impl<S, ReqBody> AwaitingKeys<S, ReqBody> {
+    /// Authenticates the request again, once the keys are known. Keys that could not be fetched reject
+    /// no session: the answer is a 503.
+    pub(super) fn poll_admitted<ResBody>(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Session>, Dismissal<ResBody>>> {
+        let fetched = ready!(Pin::new(&mut *self.keys).poll(cx));
+        let Self { request, class, settings, .. } = self;
+        Poll::Ready(match fetched {
+            Ok(()) => {
+                let headers = RequestHeaders::new(request.headers());
+                settings.admit_with_known_keys(request, *class, &headers)
+            }
+            Err(_) => Err(settings.dismiss_unavailable(RequestHead::new(request))),
+        })
+    }
+}
