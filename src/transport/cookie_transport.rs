@@ -36,20 +36,18 @@ impl Transport for SessionCookie {
 
 /// The token in the cookie `name`, or the tokens if there are several of this name.
 fn read<'a>(headers: &'a HeaderMap, name: &str) -> PresentedToken<'a> {
-    let mut values = cookie_header::values(headers, name);
-    match (values.next(), values.next()) {
+    let mut cookies = cookie_header::cookies(headers, name.as_bytes());
+    match (cookies.next(), cookies.next()) {
         (None, _) => PresentedToken::None,
-        (Some(token), None) => PresentedToken::from_bytes(token),
-        (Some(_), Some(_)) => read_several(headers, name),
+        (Some((_, token)), None) => PresentedToken::from_bytes(token),
+        (Some((name, _)), Some(_)) => read_several(headers, name),
     }
 }
 
 #[cold]
-fn read_several<'a>(headers: &'a HeaderMap, name: &str) -> PresentedToken<'a> {
-    let mut several = SeveralTokens::new();
-    let values = cookie_header::values(headers, name);
-    values.filter(|token| !token.is_empty()).for_each(|token| several.add(token));
-    match several.as_slice() {
+fn read_several<'a>(headers: &'a HeaderMap, name: &'a [u8]) -> PresentedToken<'a> {
+    let several = SeveralTokens::new(headers, name);
+    match several.to_vec()[..] {
         [] => PresentedToken::Unreadable(InvalidTokenReason::NoToken),
         [token] => PresentedToken::One(token),
         _ => PresentedToken::Several(several),

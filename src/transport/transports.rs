@@ -88,7 +88,7 @@ impl Transports {
     /// Reads the token with the first transport that finds something, after `skipped` transports.
     #[inline]
     pub(crate) fn read<'a>(&self, head: RequestHead<'a>, skipped: usize) -> Presented<'a> {
-        for entry in self.list.iter().skip(skipped) {
+        for entry in self.list.get(skipped..).unwrap_or_default() {
             let (found, origin) = match entry {
                 Entry::Bearer(bearer) => (bearer.read(head), TokenOrigin::Header),
                 Entry::Other(other) => (other.read(head), other.origin()),

@@ -97,7 +97,7 @@ impl AuthenticateSettings {
             }
             Presented::Several(tokens, origin) => {
                 let now = clock.now();
-                match self.choose(&tokens, now) {
+                match self.choose(tokens, now) {
                     Ok(token) => (token, origin, now),
                     Err(reason) => return Err(self.refuse(reason, origin)),
                 }
@@ -151,7 +151,6 @@ impl AuthenticateSettings {
     }
 
     /// The session of the first transport whose token does not count as absent.
-    #[cold]
     fn authenticate_without_ignored(
         &self,
         head: RequestHead<'_>,
@@ -277,11 +276,7 @@ impl AuthenticateSettings {
             return Err(Dismissal::Response(Box::new(response)));
         }
         let head = RequestHead::with_headers(request, request_headers);
-        let authenticated = match self.authenticate(head, 0, may_fetch) {
-            Err(Refusal::Ignored) => self.authenticate_without_ignored(head, may_fetch),
-            authenticated => authenticated,
-        };
-        match authenticated {
+        match self.authenticate(head, 0, may_fetch) {
             Ok(session) => {
                 if let Some(session) = &session {
                     tracing::trace!("request authenticated");
@@ -290,11 +285,44 @@ impl AuthenticateSettings {
                 }
                 Ok(session)
             }
-            Err(refusal) => Err(self.dismiss(refusal, head)),
+            Err(Refusal::Ignored) => {
+                self.admit_without_ignored(request, class, request_headers, may_fetch)
+            }
+            Err(refusal) => Err(self.dismiss_request(refusal, request)),
         }
     }
 
+    /// Admits a request whose first token counts as absent.
     #[cold]
+    fn admit_without_ignored<ReqBody, ResBody>(
+        self: &Arc<Self>,
+        request: &Request<ReqBody>,
+        class: RequestClass,
+        request_headers: &RequestHeaders<'_>,
+        may_fetch: bool,
+    ) -> Result<Option<Session>, Dismissal<ResBody>> {
+        match self.authenticate_without_ignored(RequestHead::new(request), may_fetch) {
+            Ok(session) => {
+                if let Some(session) = &session {
+                    let says_background = || request_headers.says_background();
+                    session.set_class(class.lowered(request.method(), says_background));
+                }
+                Ok(session)
+            }
+            Err(refusal) => Err(self.dismiss_request(refusal, request)),
+        }
+    }
+
+    /// As [`dismiss`](Self::dismiss). The head is made here: every other request keeps it in registers.
+    #[cold]
+    fn dismiss_request<ReqBody, ResBody>(
+        self: &Arc<Self>,
+        refusal: Refusal,
+        request: &Request<ReqBody>,
+    ) -> Dismissal<ResBody> {
+        self.dismiss(refusal, RequestHead::new(request))
+    }
+
     fn dismiss<ResBody>(
         self: &Arc<Self>,
         refusal: Refusal,

@@ -17,12 +17,12 @@ impl AuthenticateSettings {
     #[cold]
     pub(super) fn choose(
         &self,
-        several: &SeveralTokens<'_>,
+        several: SeveralTokens<'_>,
         now: Timestamp,
     ) -> Result<Arc<VerifiedToken>, InvalidTokenReason> {
         let (mut good, mut refused): (Option<Arc<VerifiedToken>>, _) = (None, None);
         let mut reason = InvalidTokenReason::NoToken;
-        for token in several.as_slice() {
+        for token in several.to_vec() {
             let verified = match self.verifier.verify(token, now) {
                 Ok(verified) => verified,
                 Err(invalid) => {

@@ -34,7 +34,9 @@ impl AuthenticateSettings {
                 }
                 Presented::One(token, TokenOrigin::Cookie) => tokens.extend(verify(token)),
                 Presented::Several(several, _) => {
-                    tokens.extend(several.as_slice().iter().filter_map(|token| verify(token).ok()));
+                    tokens.extend(
+                        several.to_vec().into_iter().filter_map(|token| verify(token).ok()),
+                    );
                 }
                 Presented::Unreadable(_, TokenOrigin::Cookie) | Presented::None => {}
             }
