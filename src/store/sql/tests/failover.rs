@@ -7,7 +7,10 @@ use std::{
     task::Poll,
 };
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+};
 
 use super::{postgres_server::Server, *};
 use crate::store::{ListQuery, Rotated, SessionStore as _, StoredSession, TouchOutcome};
@@ -17,6 +20,7 @@ use crate::store::{ListQuery, Rotated, SessionStore as _, StoredSession, TouchOu
 struct PrimaryAddress {
     port: u16,
     server: Arc<Mutex<String>>,
+    silence: watch::Sender<()>,
 }
 
 impl PrimaryAddress {
@@ -26,16 +30,29 @@ impl PrimaryAddress {
         let port = listener.local_addr().expect("it is bound").port();
         let server = Arc::new(Mutex::new(authority(url).to_owned()));
         let current = Arc::clone(&server);
+        let (silence, _) = watch::channel(());
+        let silenced = silence.clone();
         tokio::spawn(async move {
             while let Ok((mut client, _)) = listener.accept().await {
                 let server = current.lock().expect("it is not poisoned").clone();
+                let mut silenced = silenced.subscribe();
                 tokio::spawn(async move {
-                    let mut server = TcpStream::connect(server).await?;
-                    tokio::io::copy_bidirectional(&mut client, &mut server).await
+                    let server = TcpStream::connect(server).await;
+                    let mut server = server.expect("the server accepts connections");
+                    tokio::select! {
+                        _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
+                        // Both ends stay open.
+                        _ = silenced.changed() => std::future::pending().await,
+                    }
                 });
             }
         });
-        Self { port, server }
+        Self { port, server, silence }
+    }
+
+    /// Forwards nothing more on the open connections, as a network that fails.
+    fn silence(&self) {
+        self.silence.send_replace(());
     }
 
     fn url(&self) -> String {
@@ -142,6 +159,31 @@ async fn p23_a_pool_leaves_a_server_that_becomes_read_only() {
 #[tokio::test]
 async fn p23_a_pool_leaves_a_server_that_becomes_a_standby() {
     fails_over(async |old| old.demote()).await;
+}
+
+#[tokio::test]
+async fn p23_a_pool_leaves_a_server_that_does_not_answer() {
+    let (url, schema) = (postgres_server::url(), postgres_server::new_schema());
+    let address = PrimaryAddress::of(url).await;
+    let store = connect(in_schema(&address.url(), &schema), &clock()).await;
+    store.migrate().await.expect("the migration succeeds");
+    fill_pools(&store).await;
+    address.silence();
+    // As many calls as there are connections in each pool.
+    let scopes = |number: usize| Scopes::new(None, None, &number.to_string());
+    let record =
+        |number| SessionRecord { scopes: scopes(number), ..record(&format!("after{number}")) };
+    let begun = (0..7).map(|n| tokio::spawn(store.begin(record(n), audit("session_started"))));
+    let read = (0..3).map(|n| tokio::spawn(store.get(key(&format!("unknown{n}")))));
+    let (begun, read): (Vec<_>, Vec<_>) = (begun.collect(), read.collect());
+    for task in begun {
+        task.await.expect("the task completes").expect("another connection serves the sign-in");
+    }
+    for task in read {
+        task.await.expect("the task completes").expect("another connection serves the read");
+    }
+    store.0.sync().await.expect("the node syncs");
+    run(url, format!("DROP SCHEMA {schema} CASCADE")).await;
 }
 
 /// A database of its own, so that its connections can be counted and ended.
