@@ -1,12 +1,11 @@
 //! Touch and get: the node's cache first, then the database. A request waits for what it reads; what
 //! it writes follows later, many activities in one statement.
 
-use std::{sync::Arc, time::Duration};
-
-use tokio::sync::OwnedMutexGuard;
+use std::sync::Arc;
 
 use super::{
     Inner,
+    session_reads::Known,
     value::{Args, placeholders},
 };
 use crate::{
@@ -14,7 +13,7 @@ use crate::{
     maybe_ready::StoreError,
     store::{
         StoredSession, Touch, TouchOutcome,
-        node_cache::{CachedTouch, Stored, Unwritten},
+        node_cache::{CachedTouch, Unwritten},
     },
     time::Timestamp,
 };
@@ -23,14 +22,6 @@ use crate::{
 const PIECE: usize = 500;
 
 const COLUMN_COUNT: usize = 4;
-
-/// What the database has of a session.
-#[derive(Clone, Copy)]
-enum Known {
-    Nothing,
-    Active(Timestamp),
-    Ended,
-}
 
 impl Inner {
     /// Returns the answer to a touch that the cache knows.
@@ -99,47 +90,6 @@ impl Inner {
             Known::Active(at) => StoredSession::Active(self.node_cache.last_seen(&session, at)),
             Known::Ended => StoredSession::Ended,
         }))
-    }
-
-    /// Reads the database into the cache. It goes on if the request is cancelled, so that the next
-    /// one need not start again.
-    async fn read(
-        self: &Arc<Self>,
-        session: StoreKey,
-        now: Timestamp,
-        lock: OwnedMutexGuard<()>,
-    ) -> Result<Known, StoreError> {
-        let store = Arc::clone(self);
-        let read = tokio::spawn(async move {
-            let known = store.read_into_cache(session, now).await;
-            drop(lock);
-            known
-        });
-        read.await.map_err(|_| StoreError::new("the runtime is shutting down"))?
-    }
-
-    async fn read_into_cache(
-        &self,
-        session: StoreKey,
-        now: Timestamp,
-    ) -> Result<Known, StoreError> {
-        let generation = self.node_cache.generation();
-        let sql = "SELECT last_seen, idle, ended_until FROM tss_sessions WHERE key = $1";
-        let rows = self.database.fetch(sql, Args::new().key(session)).await?;
-        let Some(row) = rows.first() else {
-            let idle = Duration::ZERO;
-            let stored = Stored { last_seen: None, idle, generation, read_at: now };
-            self.node_cache.remember(session, stored);
-            return Ok(Known::Nothing);
-        };
-        if let Some(until) = row.maybe_time(2)? {
-            self.node_cache.end(session, until, now);
-            return Ok(Known::Ended);
-        }
-        let (last_seen, idle) = (row.time(0)?, row.span(1)?);
-        let stored = Stored { last_seen: Some(last_seen), idle, generation, read_at: now };
-        let is_active = self.node_cache.remember(session, stored);
-        Ok(if is_active { Known::Active(last_seen) } else { Known::Ended })
     }
 
     /// Writes the activities that are due at `now`.

@@ -14,6 +14,7 @@ use super::{
     connect::{Settings, Source},
     database::{BeforeStatement, Database},
     schema,
+    session_reads::SessionReads,
     sync::{SyncState, keep_up_to_date},
     user_limit::UserLimit,
 };
@@ -122,6 +123,7 @@ impl SqlStoreBuilder {
             calls: UserLimit::new(CALLS_PER_USER),
             publishing: Mutex::default(),
             locks: std::iter::repeat_with(Arc::default).take(SESSION_LOCKS).collect(),
+            session_reads: SessionReads::default(),
             writing: Mutex::default(),
             hasher: RandomState::default(),
             task: OnceLock::new(),

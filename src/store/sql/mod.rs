@@ -25,6 +25,7 @@ mod pools;
 mod revocation;
 mod rotation;
 mod schema;
+mod session_reads;
 mod sessions;
 mod store_clock;
 mod sync;
@@ -53,6 +54,7 @@ use self::{
     database::{Database, Tx},
     failure::Failure,
     schema::Migrate,
+    session_reads::SessionReads,
     sync::SyncState,
     user_limit::UserLimit,
 };
@@ -86,7 +88,8 @@ const SESSION_LOCKS: usize = 1024;
 /// it cannot. It returns an error, too, while its clock is further from that of Postgres than the
 /// `max_clock_skew` of the policies: each reading of the change feed compares them.
 ///
-/// A request waits for one statement that reads its session, unless this node has read it before.
+/// A request waits for a statement that reads its session, unless this node has read it before. One
+/// statement reads every session that waits: after a restart each user's first request does.
 /// Activities are written in the background, one per session and touch interval (a sixtieth of the
 /// idle timeout, at most a minute), many in one statement. A write that fails is repeated, and no
 /// request is rejected for it. Call [`flush`](SessionStore::flush) at shutdown: after a crash a
@@ -137,6 +140,7 @@ struct Inner {
     /// here without a connection.
     publishing: Mutex<()>,
     locks: Box<[Arc<Mutex<()>>]>,
+    session_reads: SessionReads,
     /// Held while activities are written.
     writing: Mutex<()>,
     hasher: RandomState,

@@ -28,6 +28,33 @@ async fn p24_a_hundred_concurrent_requests_cost_two_statements() {
     }
 }
 
+/// After a restart each user's first request reads its session.
+#[tokio::test]
+async fn p24_the_sessions_of_many_requests_are_read_by_few_statements() {
+    for database in TestDatabase::all().await {
+        {
+            let store = database.node(&clock()).await;
+            for sid in 0..50 {
+                begin(&store, &sid.to_string()).await;
+            }
+        }
+        let store = database.node(&clock()).await;
+        store.write_tombstone(key("ended"), NOW + DAY).await.expect("the store answers");
+        store.0.node_cache.invalidate();
+        let before = store.statements();
+        let requests = (0..60).map(|sid| store.touch(key(&sid.to_string()), touch(NOW)));
+        let requests: Vec<_> = requests.map(tokio::spawn).collect();
+        for (sid, request) in requests.into_iter().enumerate() {
+            let touched = request.await.expect("the task completes").expect("the store answers");
+            let before = (sid < 50).then_some(NOW);
+            assert_eq!(touched, TouchOutcome::Active(before), "{sid} {store:?}");
+        }
+        // The first is read alone; sessions that share a lock are read one after the other.
+        assert!(store.statements() - before < 10, "{store:?}");
+        database.remove().await;
+    }
+}
+
 /// A dead token must not cost more than another.
 #[tokio::test]
 async fn p24_requests_with_an_expired_token_cost_one_statement_a_second() {

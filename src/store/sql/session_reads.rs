@@ -1,0 +1,152 @@
+//! Reads of sessions for requests: one statement at a time, for every session that waits.
+//!
+//! After a restart each user's first request reads its session. One statement for each would be more
+//! than a database answers in time.
+
+use std::{
+    collections::HashMap,
+    error::Error as _,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::{OwnedMutexGuard, oneshot};
+
+use super::{
+    Inner,
+    failure::Failure,
+    value::{Args, placeholders},
+};
+use crate::{
+    identity::StoreKey, maybe_ready::StoreError, store::node_cache::Stored, time::Timestamp,
+};
+
+/// The most sessions that one statement reads; a power of two.
+const PIECE: usize = 512;
+
+/// What the database has of a session.
+#[derive(Clone, Copy)]
+pub(super) enum Known {
+    Nothing,
+    Active(Timestamp),
+    Ended,
+}
+
+/// The sessions that wait to be read.
+#[derive(Default)]
+pub(super) struct SessionReads(Mutex<Waiting>);
+
+#[derive(Default)]
+struct Waiting {
+    reads: Vec<Read>,
+    /// Whether a task reads; it goes on until nothing waits.
+    is_running: bool,
+}
+
+struct Read {
+    session: StoreKey,
+    now: Timestamp,
+    /// The lock of the session, until it is read.
+    _lock: OwnedMutexGuard<()>,
+    answer: oneshot::Sender<Result<Known, StoreError>>,
+}
+
+impl SessionReads {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a read. Returns whether a task must be started for it.
+    fn add(&self, read: Read) -> bool {
+        let mut waiting = self.waiting();
+        waiting.reads.push(read);
+        !std::mem::replace(&mut waiting.is_running, true)
+    }
+
+    /// Takes what waits, at most [`PIECE`]. Nothing: the task ends.
+    fn take(&self) -> Vec<Read> {
+        let mut waiting = self.waiting();
+        let count = waiting.reads.len().min(PIECE);
+        waiting.is_running = count > 0;
+        waiting.reads.drain(..count).collect()
+    }
+}
+
+impl Inner {
+    /// Reads a session into the cache. It goes on if the request is cancelled, so that the next one
+    /// need not start again.
+    pub(super) async fn read(
+        self: &Arc<Self>,
+        session: StoreKey,
+        now: Timestamp,
+        lock: OwnedMutexGuard<()>,
+    ) -> Result<Known, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        if self.session_reads.add(Read { session, now, _lock: lock, answer }) {
+            let store = Arc::clone(self);
+            tokio::spawn(async move { store.read_waiting().await });
+        }
+        answered.await.map_err(|_| StoreError::new("the runtime is shutting down"))?
+    }
+
+    async fn read_waiting(&self) {
+        loop {
+            let reads = self.session_reads.take();
+            if reads.is_empty() {
+                return;
+            }
+            let known = self.read_into_cache(&reads).await.map_err(StoreError::from);
+            for read in reads {
+                let answer = match &known {
+                    Ok(known) => Ok(known.get(&read.session).copied().unwrap_or(Known::Nothing)),
+                    Err(error) => Err(StoreError::new(reason(error))),
+                };
+                // The request may have been cut off by its time limit.
+                let _ = read.answer.send(answer);
+            }
+        }
+    }
+
+    async fn read_into_cache(&self, reads: &[Read]) -> Result<HashMap<StoreKey, Known>, Failure> {
+        let generation = self.node_cache.generation();
+        // Few texts of statements, which the connections keep prepared: some keys are asked for twice.
+        let count = reads.len().next_power_of_two();
+        let keys = placeholders(1, count);
+        let sql = format!(
+            "SELECT key, last_seen, idle, ended_until FROM tss_sessions WHERE key IN {keys}"
+        );
+        let asked = reads.iter().cycle().take(count);
+        let args = asked.fold(Args::new(), |args, read| args.key(read.session));
+        let mut rows = HashMap::new();
+        for row in self.database.fetch(sql, args).await? {
+            rows.insert(row.key(0)?, (row.time(1)?, row.span(2)?, row.maybe_time(3)?));
+        }
+        let remember = |read: &Read| {
+            let (session, read_at) = (read.session, read.now);
+            let known = match rows.get(&session) {
+                None => {
+                    let idle = Duration::ZERO;
+                    let stored = Stored { last_seen: None, idle, generation, read_at };
+                    self.node_cache.remember(session, stored);
+                    Known::Nothing
+                }
+                Some(&(_, _, Some(until))) => {
+                    self.node_cache.end(session, until, read_at);
+                    Known::Ended
+                }
+                Some(&(last_seen, idle, None)) => {
+                    let last = Some(last_seen);
+                    let stored = Stored { last_seen: last, idle, generation, read_at };
+                    let is_active = self.node_cache.remember(session, stored);
+                    if is_active { Known::Active(last_seen) } else { Known::Ended }
+                }
+            };
+            (session, known)
+        };
+        Ok(reads.iter().map(remember).collect())
+    }
+}
+
+fn reason(error: &StoreError) -> String {
+    error.source().map(ToString::to_string).unwrap_or_default()
+}
