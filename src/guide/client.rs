@@ -109,7 +109,7 @@
 //!
 //! A refresh token is good for one exchange. The answer has a new access token and a new refresh
 //! token; the client stores both before it uses either. If the answer was lost, the client sends the
-//! same refresh token again: within `reuse_grace` (10 s by default) it gets the same successors. A
-//! refresh token that is presented later than that revokes its session, for somebody else may have
-//! a copy (RFC 9700 section 4.14.2). So a client with several tabs or threads refreshes in one of
-//! them, and after a 503 it repeats the refresh within the grace: the exchange may have happened.
+//! same refresh token again and gets the same successors, within `reuse_grace` (10 s by default) and
+//! later as long as neither of them was presented. A used refresh token whose successor is in use
+//! revokes its session, for somebody else may have a copy (RFC 9700 section 4.14.2). So a client with several tabs or threads refreshes in one of
+//! them, and after a 503 it repeats the refresh: the exchange may have happened.

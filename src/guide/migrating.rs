@@ -105,7 +105,6 @@
 //!
 //! # From a store in memory to a database
 //!
-//! Tokens stay valid: a session that the new store does not know takes its last activity from its
-//! token and is recorded from then on ([`UnknownSessions`](crate::layers::activity::UnknownSessions)). What the memory
-//! knew of sign-outs is lost, as in a restart. Refresh tokens of before are unknown to the new
-//! store and are rejected.
+//! Tokens stay valid: a session that the new store does not know is active if it may have been, and is
+//! recorded from then on ([`UnknownSessions`](crate::layers::UnknownSessions)). Refresh tokens of
+//! before are exchanged as well. What the memory knew of sign-outs is lost, as in a restart.

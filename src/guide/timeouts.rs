@@ -18,8 +18,9 @@
 //! lifetime: twice the idle timeout with the default threshold, so that a token never expires in a
 //! pause that the idle timeout allows.
 //!
-//! With `MemoryStore` a restart forgets last activities: a session then has the `iat` of its token as
-//! its last activity, and may expire earlier. A durable store remembers.
+//! With `MemoryStore` a restart forgets last activities. A session is then active if it may have
+//! been, so nobody is signed out; one that is idle is noticed up to half a token lifetime late, once.
+//! A durable store remembers.
 //!
 //! # Presets
 //!

@@ -52,12 +52,6 @@ impl StoreKey {
         Self::digest(b'e', &[iss])
     }
 
-    /// Creates the key of a token: issuer and `jti`.
-    #[must_use]
-    pub fn token(iss: Option<&str>, jti: &str) -> Self {
-        Self::digest(b't', &[iss, Some(jti)])
-    }
-
     /// Creates a key from the bytes that a store has written.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
@@ -138,7 +132,7 @@ mod tests {
         assert_ne!(StoreKey::session(None, "x"), StoreKey::session(Some(""), "x"));
         assert_ne!(StoreKey::user(None, Some("a"), "b"), StoreKey::user(Some("a"), None, "b"));
         assert_ne!(StoreKey::session(None, "x"), StoreKey::user(None, None, "x"));
-        assert_ne!(StoreKey::session(None, "x"), StoreKey::token(None, "x"));
+        assert_ne!(StoreKey::subject(None, "x"), StoreKey::session(None, "x"));
         assert_ne!(StoreKey::account(None, "x"), StoreKey::session(None, "x"));
         assert_ne!(StoreKey::subject(None, "x"), StoreKey::account(None, "x"));
         assert_ne!(StoreKey::subject(None, "x"), StoreKey::user(None, None, "x"));

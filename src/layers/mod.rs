@@ -23,7 +23,7 @@ pub mod require_recent_auth;
 pub mod require_session;
 
 pub use self::{
-    activity::{ActivityLayer, OnStoreFailure, UnknownSessions},
+    activity::{ActivityLayer, OnStoreFailure},
     authenticate::AuthenticateLayer,
     classify::ClassifyLayer,
     expose_headers::ExposeHeadersLayer,
@@ -31,3 +31,4 @@ pub use self::{
     require_recent_auth::RequireRecentAuthLayer,
     require_session::RequireSessionLayer,
 };
+pub use crate::session::UnknownSessions;

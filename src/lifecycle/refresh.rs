@@ -5,24 +5,24 @@ use std::{
     fmt,
     future::{Future, IntoFuture},
     pin::Pin,
+    sync::Arc,
     time::Duration,
 };
 
 use super::{Grant, Lifecycle};
 use crate::{
     audit::{AuditEvent, AuditRecord},
-    identity::StoreKey,
     policy::Policy,
     rejection::{Rejection, RejectionCause, RejectionKind},
-    rules::{self, Timeouts},
+    rules::{self, RecordedExchange, RefreshStep, Timeouts},
     session::{Rejected, SessionCheck, StoreAnswer},
     store::{
         LifecycleStore, RefreshQuery, RefreshState, RefreshedSession, Rotated, Rotation,
-        SessionRecord, StoredSession, SuccessorPayloads, TokenState,
+        SessionRecord, StoredSession, SuccessorIds, TokenExchange, Touch, TouchOutcome,
     },
     time::Timestamp,
     token::{
-        AppClaims, CLAIMS_SOURCE_TIME_LIMIT, ClaimsUpdate, Purpose, RefreshToken, Seen,
+        AppClaims, CLAIMS_SOURCE_TIME_LIMIT, ClaimsUpdate, Purpose, Seen, Succession,
         VerifiedToken, ask_claims_source, check_length, new_id, successor_payload,
     },
     transport::MAX_TOKEN,
@@ -30,10 +30,11 @@ use crate::{
 
 /// The exchange of a refresh token. Await it for the [`Grant`].
 ///
-/// A refresh token is good for one exchange. Presented again within `reuse_grace` it returns the
-/// same successors while they are unused. Later the session is revoked: the client or an attacker
-/// has a copy (RFC 9700 section 4.14.2). `auth_time`, timeouts and epoch are kept; the app's claims
-/// come from the claims source.
+/// A refresh token is good for one exchange. Presented again within `reuse_grace` and the clock
+/// skew it returns the same successors, and later as long as neither of them was presented: the
+/// answer was lost. Otherwise the session is revoked: the client or an attacker has a copy (RFC 9700
+/// section 4.14.2). A session that the store has lost goes on. `auth_time`, timeouts and epoch are
+/// kept; the app's claims come from the claims source.
 #[must_use = "a token is exchanged when this is awaited"]
 pub struct Refresh<'a> {
     lifecycle: &'a Lifecycle,
@@ -56,19 +57,19 @@ impl<'a> Refresh<'a> {
     async fn run(self) -> Result<Grant, Rejection> {
         let Self { lifecycle, token, is_activity } = self;
         let grace = lifecycle.reuse_grace.ok_or_else(invalid)?;
-        let presented = lifecycle
+        let token = lifecycle
             .verifier
             .verify_refresh(token)
             .map_err(|error| invalid().with_cause(RejectionCause::InvalidToken(error.reason())))?;
         let records = lifecycle.lifecycle_store()?;
         let now = lifecycle.now();
-        let exchange = Exchange { lifecycle, records, grace, presented, is_activity, now };
+        let exchange = Exchange { lifecycle, records, grace, token, is_activity, now };
         let granted = exchange.run().await;
         if let Err(rejection) = &granted
             && rejection.kind() == RejectionKind::StoreUnavailable
             && is_activity
         {
-            lifecycle.enforcement.record_attempt(exchange.token(), now);
+            lifecycle.enforcement.record_attempt(&exchange.token, now);
         }
         granted
     }
@@ -94,27 +95,26 @@ struct Exchange<'a> {
     lifecycle: &'a Lifecycle,
     records: &'a dyn LifecycleStore,
     grace: Duration,
-    presented: RefreshToken,
+    token: Arc<VerifiedToken>,
     is_activity: bool,
     now: Timestamp,
 }
 
 impl Exchange<'_> {
     async fn run(&self) -> Result<Grant, Rejection> {
-        let RefreshState { session, token } = self.ask().await?;
-        let stored = match session {
-            RefreshedSession::Known(at) => StoredSession::Active(at),
-            RefreshedSession::Revoked => StoredSession::Ended,
-            RefreshedSession::Unknown if self.token().is_adopted() => StoredSession::Unknown,
-            RefreshedSession::Unknown => return Err(invalid()),
+        let state = self.ask().await?;
+        let stored = match &state {
+            RefreshState::Known(RefreshedSession { last_seen, .. })
+            | RefreshState::Unknown(Some(last_seen)) => StoredSession::Active(*last_seen),
+            RefreshState::Unknown(None) => StoredSession::Unknown,
+            RefreshState::Revoked => StoredSession::Ended,
         };
         let check = SessionCheck {
             purpose: Purpose::Refresh,
-            ..SessionCheck::new(self.token(), StoreAnswer::Get(stored), self.now)
+            ..SessionCheck::new(&self.token, StoreAnswer::Get(stored), self.now)
         };
         match self.lifecycle.enforcement.enforce(&check) {
-            Ok(_) if token != TokenState::Unused => self.again(token).await,
-            Ok(last_activity) => self.exchange(last_activity).await,
+            Ok(last_activity) => self.step(state, last_activity).await,
             Err(rejected) if rejected.rejection.kind().is_expiry() => self.expired(rejected).await,
             Err(rejected) => Err(match rejected.rejection.cause() {
                 Some(cause) => invalid().with_cause(cause),
@@ -123,26 +123,84 @@ impl Exchange<'_> {
         }
     }
 
-    fn token(&self) -> &VerifiedToken {
-        &self.presented.verified
+    /// Does what the generation of the token is good for.
+    async fn step(
+        &self,
+        state: RefreshState,
+        last_activity: Timestamp,
+    ) -> Result<Grant, Rejection> {
+        let recorded = match state {
+            RefreshState::Unknown(_) => return self.exchange(last_activity).await,
+            RefreshState::Revoked => return Err(invalid()),
+            RefreshState::Known(recorded) => recorded,
+        };
+        match self.refresh_step(&recorded) {
+            RefreshStep::Exchange => self.exchange(last_activity).await,
+            _ => self.again(&recorded, last_activity).await,
+        }
+    }
+
+    /// Answers a token that was consumed before: with its successors, or a rejection.
+    async fn again(
+        &self,
+        recorded: &RefreshedSession,
+        last_activity: Timestamp,
+    ) -> Result<Grant, Rejection> {
+        let exchange = recorded.exchange.as_ref();
+        let successors = exchange.and_then(|it| it.successors.as_ref().map(|ids| (it.at, ids)));
+        match (self.refresh_step(recorded), successors) {
+            (RefreshStep::Repeat, Some((at, ids))) => {
+                let app = self.current_claims().await?.map_err(|_| invalid())?;
+                if self.is_activity {
+                    self.touch(last_activity).await?;
+                }
+                self.grant(&self.successors(ids, at, last_activity, app.as_ref()))
+            }
+            (RefreshStep::Reused, _) => {
+                self.revoke(AuditEvent::RefreshReuseDetected).await?;
+                Err(RejectionKind::RefreshTokenReused.into())
+            }
+            _ => Err(invalid()),
+        }
+    }
+
+    fn refresh_step(&self, recorded: &RefreshedSession) -> RefreshStep {
+        let exchange = recorded.exchange.as_ref();
+        let recorded = RecordedExchange {
+            generation: recorded.generation,
+            at: exchange.map(|exchange| exchange.at),
+            has_successors: exchange.is_some_and(|exchange| exchange.successors.is_some()),
+            presented: recorded.presented,
+        };
+        let (generation, skew) = (self.token.claims().generation, self.policy().max_clock_skew());
+        rules::refresh_step(generation, recorded, self.grace, skew, self.now)
     }
 
     fn policy(&self) -> Cow<'_, Policy> {
-        self.lifecycle.enforcement.policy(self.token())
+        self.lifecycle.enforcement.policy(&self.token)
     }
 
     fn audit(&self, event: AuditEvent) -> AuditRecord {
-        self.lifecycle.enforcement.audit(self.token(), event, self.now)
+        self.lifecycle.enforcement.audit(&self.token, event, self.now)
     }
 
-    fn question(&self) -> RefreshQuery {
-        let token = self.token();
-        let epoch = self.lifecycle.enforcement.epoch(token);
-        RefreshQuery::new(token.session_key(), self.presented.key, epoch, *token.scopes())
+    fn query(&self) -> RefreshQuery {
+        let epoch = self.lifecycle.enforcement.epoch(&self.token);
+        RefreshQuery::new(self.token.session_key(), epoch, *self.token.scopes())
     }
 
     async fn ask(&self) -> Result<RefreshState, Rejection> {
-        self.lifecycle.answer(self.records.refresh_state(self.question())).await
+        self.lifecycle.answer(self.records.refresh_state(self.query())).await
+    }
+
+    /// Records the activity of a refresh that changes no generation.
+    async fn touch(&self, last_activity: Timestamp) -> Result<(), Rejection> {
+        let idle = Timeouts::effective(self.token.claims(), &self.policy()).idle;
+        let touch = Touch::new(self.now, last_activity, idle).known_only();
+        match self.lifecycle.answer(self.records.touch(self.token.session_key(), touch)).await? {
+            TouchOutcome::Ended => Err(invalid()),
+            _ => Ok(()),
+        }
     }
 
     /// The session has expired. Past the idle timeout nothing is written. Past the absolute timeout a
@@ -150,11 +208,10 @@ impl Exchange<'_> {
     async fn expired(&self, rejected: Rejected) -> Result<Grant, Rejection> {
         let enforcement = &self.lifecycle.enforcement;
         if rejected.rejection.kind() == RejectionKind::SessionExpiredAbsolute {
-            let (session, until) =
-                (self.token().session_key(), enforcement.latest_end(self.token()));
+            let (session, until) = (self.token.session_key(), enforcement.latest_end(&self.token));
             self.lifecycle.answer(self.records.write_tombstone(session, until)).await?;
         }
-        rejected.record(self.token(), self.now, self.lifecycle.audit_queue());
+        rejected.record(&self.token, self.now, self.lifecycle.audit_queue());
         Err(rejected.rejection)
     }
 
@@ -163,17 +220,19 @@ impl Exchange<'_> {
             Ok(app) => app,
             Err(ends) => return self.deny(ends, last_activity).await,
         };
-        let successors = self.successors(last_activity, app.as_ref());
+        let ids = SuccessorIds::new(new_id(), new_id());
+        let successors = self.successors(&ids, self.now, last_activity, app.as_ref());
         self.check_length(&successors)?;
-        match self.rotate(Some(successors.clone()), last_activity).await? {
+        match self.rotate(Some(ids), last_activity).await? {
             Rotated::Done => {
                 self.lifecycle.enforcement.record(self.audit(AuditEvent::SessionRenewed));
                 self.grant(&successors)
             }
-            Rotated::Refused(state) => match state.session {
-                RefreshedSession::Known(_) => self.again(state.token).await,
-                _ => Err(invalid()),
-            },
+            // Another refresh with the same token came first.
+            Rotated::Refused(RefreshState::Known(recorded)) => {
+                self.again(&recorded, last_activity).await
+            }
+            Rotated::Refused(_) => Err(invalid()),
         }
     }
 
@@ -181,7 +240,7 @@ impl Exchange<'_> {
     async fn current_claims(&self) -> Result<Result<Option<AppClaims>, bool>, Rejection> {
         let Some(source) = &self.lifecycle.claims else { return Ok(Ok(None)) };
         let clock = &*self.lifecycle.enforcement.clock;
-        match ask_claims_source(&**source, self.token(), clock, CLAIMS_SOURCE_TIME_LIMIT).await {
+        match ask_claims_source(&**source, &self.token, clock, CLAIMS_SOURCE_TIME_LIMIT).await {
             Ok(ClaimsUpdate::Keep) => Ok(Ok(None)),
             Ok(ClaimsUpdate::Replace(claims)) => Ok(Ok(Some(claims.0))),
             Ok(ClaimsUpdate::Deny) => Ok(Err(false)),
@@ -200,43 +259,27 @@ impl Exchange<'_> {
         Err(invalid())
     }
 
-    /// The token was used before: a retry within the grace, or reuse.
-    async fn again(&self, token: TokenState) -> Result<Grant, Rejection> {
-        match token {
-            TokenState::Used { at, successor, had_successor: true } if !self.grace.is_zero() => {
-                if let Some(successors) = successor
-                    && self.now < at + self.grace
-                {
-                    return self.grant(&successors);
-                }
-                self.revoke(AuditEvent::RefreshReuseDetected).await?;
-                Err(RejectionKind::RefreshTokenReused.into())
-            }
-            TokenState::Used { .. } | TokenState::Unused => Err(invalid()),
-        }
-    }
-
     async fn revoke(&self, event: AuditEvent) -> Result<(), Rejection> {
-        let (session, until) = (self.token().session_key(), self.lifecycle.latest_end(self.now));
+        let (session, until) = (self.token.session_key(), self.lifecycle.latest_end(self.now));
         self.lifecycle.enforcement.revoke(session, until, self.audit(event)).await
     }
 
     async fn rotate(
         &self,
-        successors: Option<SuccessorPayloads>,
+        successors: Option<SuccessorIds>,
         last_activity: Timestamp,
     ) -> Result<Rotated, Rejection> {
-        let until = self.token().claims().exp.max(self.now + self.grace);
-        let mut rotation = Rotation::new(self.question(), self.now, until);
-        rotation.is_activity = self.is_activity && successors.is_some();
-        rotation.adopt = self.token().is_adopted().then(|| self.record(last_activity));
-        rotation.successors = successors;
+        let is_activity = self.is_activity && successors.is_some();
+        let exchange = TokenExchange::new(self.now, successors);
+        let (generation, record) = (self.token.claims().generation, self.record(last_activity));
+        let mut rotation = Rotation::new(self.query(), generation, exchange, record);
+        rotation.is_activity = is_activity;
         self.lifecycle.answer(self.records.rotate(rotation)).await
     }
 
-    /// The record of an adopted session, which the store does not know yet.
+    /// The record of a session that the store does not know.
     fn record(&self, last_activity: Timestamp) -> SessionRecord {
-        let (token, claims) = (self.token(), self.token().claims());
+        let (token, claims) = (&self.token, self.token.claims());
         let Timeouts { idle, absolute, .. } = Timeouts::effective(claims, &self.policy());
         let (key, scopes) = (token.session_key(), *token.scopes());
         let mut record =
@@ -245,24 +288,32 @@ impl Exchange<'_> {
         record
     }
 
-    fn successors(&self, last_activity: Timestamp, app: Option<&AppClaims>) -> SuccessorPayloads {
-        let (token, policy) = (self.token(), self.policy());
+    /// The payloads of the successors of an exchange at `at`.
+    fn successors(
+        &self,
+        ids: &SuccessorIds,
+        at: Timestamp,
+        last_activity: Timestamp,
+        app: Option<&AppClaims>,
+    ) -> Successors {
+        let (token, policy) = (&*self.token, self.policy());
         let limits = Timeouts::effective(token.claims(), &policy);
         let seen = if self.is_activity { Seen::AtMint } else { Seen::Earlier(last_activity) };
-        let access = rules::successor_times(token.claims(), &policy, self.now);
+        let generation = token.claims().generation.saturating_add(1);
+        let times = rules::successor_times(token.claims(), &policy, at);
+        let access = Succession { times, seen, limits, app, id: &ids.access, generation };
         let exp = rules::refresh_exp(token.claims(), &policy);
-        let refresh = rules::TokenTimes { exp, ..access };
-        let id = new_id();
-        SuccessorPayloads::new(
-            successor_payload(token, access, seen, limits, app, &new_id()),
-            successor_payload(token, refresh, seen, limits, app, &id),
-            StoreKey::token(self.lifecycle.iss(), &id),
-        )
+        let times = rules::TokenTimes { exp, ..times };
+        let refresh = Succession { times, id: &ids.refresh, ..access };
+        Successors {
+            access: successor_payload(token, access),
+            refresh: successor_payload(token, refresh),
+        }
     }
 
     /// Rejects, before the presented token is consumed, successors that nothing would take back.
-    fn check_length(&self, successors: &SuccessorPayloads) -> Result<(), Rejection> {
-        let SuccessorPayloads { access, refresh, .. } = successors;
+    fn check_length(&self, successors: &Successors) -> Result<(), Rejection> {
+        let Successors { access, refresh } = successors;
         let (keys, any) = (self.lifecycle.verifier.keys(), self.lifecycle.limits.any);
         check_length(keys, access, Purpose::Access, any)
             .and_then(|()| check_length(keys, refresh, Purpose::Refresh, MAX_TOKEN))
@@ -272,8 +323,8 @@ impl Exchange<'_> {
             })
     }
 
-    fn grant(&self, successors: &SuccessorPayloads) -> Result<Grant, Rejection> {
-        let SuccessorPayloads { access, refresh, .. } = successors;
+    fn grant(&self, successors: &Successors) -> Result<Grant, Rejection> {
+        let Successors { access, refresh } = successors;
         let policy = self.policy();
         let verifier = &self.lifecycle.verifier;
         Grant::sign(verifier, access, Some(refresh), &policy, self.now).map_err(|error| {
@@ -281,6 +332,12 @@ impl Exchange<'_> {
             RejectionKind::StoreUnavailable.into()
         })
     }
+}
+
+/// The payloads of an access token and a refresh token.
+struct Successors {
+    access: String,
+    refresh: String,
 }
 
 fn invalid() -> Rejection {

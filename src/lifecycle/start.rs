@@ -252,7 +252,7 @@ impl Lifecycle {
         }
         if let Some(store) = self.enforcement.store().filter(|_| policy.records_activity()) {
             let idle = policy.idle_timeout();
-            let touch = Touch { now, token_activity: claims.auth_time, idle, known_only: false };
+            let touch = Touch::new(now, claims.auth_time, idle);
             // Without an entry the token proves the activity: a failure must not reject the sign-in.
             let _ = self.answer(store.touch(key, touch)).await;
         }

@@ -146,6 +146,13 @@ impl PolicyBuilder {
         let idle_default = if self.records_activity { IDLE_TIMEOUT } else { self.token_lifetime };
         let (idle_timeout, absolute_timeout) =
             (self.idle_timeout.unwrap_or(idle_default), self.absolute_timeout);
+        // Without a record of activity only a renewal is one.
+        let untraced_activity = if self.records_activity {
+            let renew_when = self.renews.then_some(self.renew_when);
+            untraced_activity(self.token_lifetime, renew_when, self.renew_min_interval)
+        } else {
+            Duration::ZERO
+        };
         let policy = Policy {
             idle_timeout,
             absolute_timeout,
@@ -156,6 +163,7 @@ impl PolicyBuilder {
             leeway: self.leeway,
             max_clock_skew: self.max_clock_skew,
             records_activity: self.records_activity,
+            untraced_activity,
             preset: self
                 .preset
                 .filter(|&(idle, absolute)| idle_timeout <= idle && absolute_timeout <= absolute),
@@ -169,4 +177,16 @@ impl PolicyBuilder {
     pub(super) fn unreadable(&mut self, problem: String) {
         self.unreadable.push(problem);
     }
+}
+
+/// [`Policy::untraced_activity`] with these settings. An illegal share is a contradiction, which is
+/// reported elsewhere.
+pub(super) fn untraced_activity(
+    lifetime: Duration,
+    renew_when: Option<RenewWhen>,
+    min_interval: Duration,
+) -> Duration {
+    let share_before_renewal = renew_when.map_or(1.0, |when| 1.0 - when.share());
+    let before_renewal = Duration::try_from_secs_f64(lifetime.as_secs_f64() * share_before_renewal);
+    before_renewal.unwrap_or(lifetime).max(min_interval)
 }

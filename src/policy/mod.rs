@@ -63,6 +63,8 @@ pub struct Policy {
     /// The idle and the absolute timeout of the preset that this policy was made from, unless it is
     /// weaker than that.
     preset: Option<(Duration, Duration)>,
+    /// [`Policy::untraced_activity`].
+    untraced_activity: Duration,
 }
 
 impl Policy {
@@ -160,6 +162,13 @@ impl Policy {
     #[must_use]
     pub fn records_activity(&self) -> bool {
         self.records_activity
+    }
+
+    /// How long after its `iat` an activity leaves no trace in a token: until its renewal is due, at
+    /// least the interval between two renewals; the whole lifetime without renewal.
+    #[inline]
+    pub(crate) const fn untraced_activity(&self) -> Duration {
+        self.untraced_activity
     }
 
     /// Whether this is a preset, or was made from one with timeouts that are not longer.

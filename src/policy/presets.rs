@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Policy, RenewWhen,
-    builder::{MAX_CLOCK_SKEW, RENEW_MIN_INTERVAL, RENEW_THRESHOLD},
+    builder::{MAX_CLOCK_SKEW, RENEW_MIN_INTERVAL, RENEW_THRESHOLD, untraced_activity},
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -22,41 +22,51 @@ impl Policy {
     /// of 2 hours.
     #[must_use]
     pub fn nist_aal2() -> Self {
-        Self::preset(HOUR, 24 * HOUR)
+        Self::preset(HOUR, 24 * HOUR, 2 * HOUR)
     }
 
     /// NIST SP 800-63B-4, section 2.3.3 (AAL3): 15 minutes of inactivity, 12 hours overall;
     /// tokens of 30 minutes.
     #[must_use]
     pub fn nist_aal3() -> Self {
-        Self::preset(15 * MINUTE, 12 * HOUR)
+        Self::preset(15 * MINUTE, 12 * HOUR, 30 * MINUTE)
     }
 
     /// PCI DSS v4.0.1, requirement 8.2.8: 15 minutes of inactivity; tokens of 30 minutes. The standard
     /// has no absolute timeout; 12 hours is this crate's choice.
     #[must_use]
     pub fn pci_dss() -> Self {
-        Self::preset(15 * MINUTE, 12 * HOUR)
+        Self::preset(15 * MINUTE, 12 * HOUR, 30 * MINUTE)
     }
 
     /// Long sessions with refresh tokens: 3 days of inactivity, 14 days overall; tokens of 15 minutes.
     /// Without refresh tokens, a pause of 7.5 minutes can end such a session.
     #[must_use]
     pub fn long_lived() -> Self {
-        Self { token_lifetime: 15 * MINUTE, ..Self::preset(3 * DAY, 14 * DAY) }
+        Self::preset(3 * DAY, 14 * DAY, 15 * MINUTE)
     }
 
-    fn preset(idle_timeout: Duration, absolute_timeout: Duration) -> Self {
+    fn preset(
+        idle_timeout: Duration,
+        absolute_timeout: Duration,
+        token_lifetime: Duration,
+    ) -> Self {
+        let renew_when = RenewWhen::Threshold(RENEW_THRESHOLD);
         Self {
             idle_timeout,
             absolute_timeout,
-            token_lifetime: idle_timeout * 2,
+            token_lifetime,
             renews: true,
-            renew_when: RenewWhen::Threshold(RENEW_THRESHOLD),
+            renew_when,
             renew_min_interval: RENEW_MIN_INTERVAL,
             leeway: Duration::ZERO,
             max_clock_skew: MAX_CLOCK_SKEW,
             records_activity: true,
+            untraced_activity: untraced_activity(
+                token_lifetime,
+                Some(renew_when),
+                RENEW_MIN_INTERVAL,
+            ),
             preset: Some((idle_timeout, absolute_timeout)),
         }
     }

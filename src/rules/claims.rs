@@ -37,6 +37,8 @@ pub struct SessionClaims {
     pub epoch: Option<Timestamp>,
     /// `seen`: the last activity, in a token whose mint was no activity.
     pub seen: Option<Timestamp>,
+    /// `refresh_gen`: how many refreshes of the session led to the token. Absent means none.
+    pub generation: u32,
 }
 
 impl SessionClaims {
@@ -57,6 +59,7 @@ impl SessionClaims {
             abs_max: None,
             epoch: None,
             seen: None,
+            generation: 0,
         }
     }
 

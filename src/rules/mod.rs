@@ -13,10 +13,13 @@ pub use self::{
     status::{Deadlines, ExpiryReason},
 };
 pub(crate) use self::{
-    refresh::{refresh_exp, refresh_status},
+    refresh::{RecordedExchange, RefreshStep, refresh_exp, refresh_status, refresh_step},
     renewal::{
         TokenTimes, is_renewal_overdue, renewal_times, single_flight_interval, successor_times,
         waives_rate,
     },
-    status::{InvalidTime, SessionStatus, Timeouts, last_activity, signed_in_within, status},
+    status::{
+        InvalidTime, SessionStatus, Timeouts, last_activity, signed_in_within, status,
+        unknown_activity,
+    },
 };

@@ -1,4 +1,7 @@
-//! The status of a refresh token's session, and the `exp` of its successor.
+//! The status of a refresh token's session, what the token is good for, and the `exp` of its
+//! successor.
+
+use std::time::Duration;
 
 use super::{
     Deadlines, ExpiryReason, SessionClaims, SessionStatus, Timeouts, status::invalid_time,
@@ -41,10 +44,62 @@ pub(crate) fn refresh_exp(claims: &SessionClaims, policy: &Policy) -> Timestamp 
     Deadlines::new(claims, None, policy).absolute.floor_to_secs()
 }
 
+/// What a store recorded of the last exchange of a session.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RecordedExchange {
+    /// The generation that it led to.
+    pub(crate) generation: u32,
+    /// When it was made; `None` if no exchange is recorded.
+    pub(crate) at: Option<Timestamp>,
+    /// Whether it had successors.
+    pub(crate) has_successors: bool,
+    /// The latest generation of which an access token was presented.
+    pub(crate) presented: u32,
+}
+
+/// What a refresh token is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RefreshStep {
+    /// It is exchanged.
+    Exchange,
+    /// It was exchanged, and its successors may not have arrived: they are minted again.
+    Repeat,
+    /// It was consumed without successors, or reuse is not detected.
+    Consumed,
+    /// It was used before: the client or an attacker has a copy (RFC 9700 section 4.14.2).
+    Reused,
+}
+
+/// What a refresh token of `generation` is good for at `now`.
+///
+/// A token of the recorded generation, or of a later one, is exchanged: what the store lacks, it
+/// has lost. The token before it gets the same successors within `grace` and the clock skew between
+/// two nodes; later only as long as neither successor has been presented, since then the answer
+/// was lost. A `grace` of zero switches this, and the detection of reuse, off.
+pub(crate) fn refresh_step(
+    generation: u32,
+    recorded: RecordedExchange,
+    grace: Duration,
+    skew: Duration,
+    now: Timestamp,
+) -> RefreshStep {
+    if recorded.generation <= generation {
+        return RefreshStep::Exchange;
+    }
+    let Some(at) = recorded.at.filter(|_| !grace.is_zero()) else { return RefreshStep::Consumed };
+    if recorded.generation > generation.saturating_add(1) {
+        return RefreshStep::Reused;
+    }
+    let may_be_lost = recorded.presented < recorded.generation;
+    match recorded.has_successors {
+        false => RefreshStep::Consumed,
+        true if now < at + grace + skew || may_be_lost => RefreshStep::Repeat,
+        true => RefreshStep::Reused,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const SIGNED_IN: u64 = 1_800_000_000;
@@ -69,6 +124,49 @@ mod tests {
             SessionStatus::Expired(reason) => Some(reason),
             _ => None,
         }
+    }
+
+    /// The step of a token of generation 3 whose last exchange was at second 100.
+    fn step(generation: u32, presented: u32, grace: u64, now: u64) -> RefreshStep {
+        let recorded =
+            RecordedExchange { generation, at: Some(at(100)), has_successors: true, presented };
+        let [grace, skew] = [grace, 5].map(Duration::from_secs);
+        refresh_step(3, recorded, grace, skew, at(now))
+    }
+
+    #[test]
+    fn p33_a_token_that_the_store_is_behind_of_is_exchanged() {
+        for recorded in 0..=3 {
+            assert_eq!(step(recorded, 0, 10, 10_000), RefreshStep::Exchange, "{recorded}");
+        }
+    }
+
+    #[test]
+    fn p33_a_lost_answer_is_repeated_until_a_successor_is_presented() {
+        for (presented, now, expected) in [
+            (3, 100, RefreshStep::Repeat),
+            (3, 10_000, RefreshStep::Repeat),
+            (4, 114, RefreshStep::Repeat),
+            (4, 115, RefreshStep::Reused),
+        ] {
+            assert_eq!(step(4, presented, 10, now), expected, "{presented} {now}");
+        }
+        assert_eq!(step(5, 0, 10, 100), RefreshStep::Reused, "its successor was exchanged");
+    }
+
+    #[test]
+    fn without_grace_or_successors_a_used_token_is_consumed() {
+        assert_eq!(step(4, 0, 0, 100), RefreshStep::Consumed);
+        assert_eq!(step(9, 0, 0, 100), RefreshStep::Consumed);
+        let recorded = RecordedExchange {
+            generation: 4,
+            at: Some(at(100)),
+            has_successors: false,
+            presented: 0,
+        };
+        let grace = Duration::from_secs(10);
+        let consumed = refresh_step(3, recorded, grace, Duration::ZERO, at(100));
+        assert_eq!(consumed, RefreshStep::Consumed);
     }
 
     #[test]

@@ -131,6 +131,18 @@ pub(crate) fn last_activity(
     stored.map_or(proven, |stored| stored.max(proven))
 }
 
+/// The last activity that is assumed of a session that no store knows: the latest one that leaves
+/// no trace in a token with `claims`, which is `span` after its `iat`, at most now.
+#[must_use]
+#[inline]
+pub(crate) fn unknown_activity(
+    claims: &SessionClaims,
+    span: Duration,
+    now: Timestamp,
+) -> Timestamp {
+    claims.proven_activity(now).max((claims.iat + span).min(now))
+}
+
 /// The status of the session of an access token with `claims` at `now`. Without `last_activity` the
 /// idle timeout is not checked.
 ///

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use super::Rejected;
+use super::{Rejected, UnknownSessions};
 use crate::{
     audit::AuditQueue,
     clock::Clock,
@@ -36,6 +36,7 @@ pub(crate) struct Enforcement {
     account_policies: Option<Arc<AccountPolicies>>,
     /// What this node remembers of an outage of the store.
     attempts: Arc<Attempts>,
+    pub(crate) unknown_sessions: UnknownSessions,
 }
 
 /// What a store returned about a session.
@@ -79,28 +80,22 @@ pub(crate) struct SessionCheck<'a> {
     pub(crate) answer: StoreAnswer,
     /// An activity that the caller knows of beside the store's, such as that of its own request.
     pub(crate) known_activity: Option<Timestamp>,
-    /// Whether a session that the store does not know is rejected.
-    pub(crate) rejects_unknown: bool,
     pub(crate) now: Timestamp,
 }
 
 impl<'a> SessionCheck<'a> {
     /// The session of an access token.
     pub(crate) const fn new(token: &'a VerifiedToken, answer: StoreAnswer, now: Timestamp) -> Self {
-        Self {
-            token,
-            purpose: Purpose::Access,
-            answer,
-            known_activity: None,
-            rejects_unknown: false,
-            now,
-        }
+        Self { token, purpose: Purpose::Access, answer, known_activity: None, now }
     }
 
     /// The latest activity of the token, the store and the caller.
     #[inline(always)]
-    fn last_activity(&self) -> Timestamp {
+    fn last_activity(&self, enforcement: &Enforcement, policy: &Policy) -> Timestamp {
         let stored = match self.answer {
+            StoreAnswer::Get(StoredSession::Unknown) => {
+                Some(enforcement.unknown_activity(self.token, self.purpose, policy, self.now))
+            }
             StoreAnswer::Touch(TouchOutcome::Active(at)) => at,
             StoreAnswer::Touch(TouchOutcome::Idle(at))
             | StoreAnswer::Get(StoredSession::Active(at)) => Some(at),
@@ -128,14 +123,18 @@ impl<'a> SessionCheck<'a> {
     }
 
     /// What revoked the session, if anything did.
-    fn revocation(&self, cutoff: Option<CutoffScope>) -> Option<RevocationCause> {
+    fn revocation(
+        &self,
+        cutoff: Option<CutoffScope>,
+        rejects_unknown: bool,
+    ) -> Option<RevocationCause> {
         match self.answer {
             StoreAnswer::Touch(TouchOutcome::Ended) | StoreAnswer::Get(StoredSession::Ended) => {
                 Some(RevocationCause::Tombstone)
             }
             StoreAnswer::Touch(TouchOutcome::Unknown)
             | StoreAnswer::Get(StoredSession::Unknown)
-                if self.rejects_unknown =>
+                if rejects_unknown =>
             {
                 Some(RevocationCause::UnknownSession)
             }
@@ -156,6 +155,7 @@ impl Enforcement {
             revocations: None,
             account_policies: None,
             attempts: Arc::new(Attempts::new()),
+            unknown_sessions: UnknownSessions::Adopt,
         }
     }
 
@@ -164,6 +164,11 @@ impl Enforcement {
         self.account_policies = store.account_policies();
         store.set_max_clock_skew(self.profiles.widest_clock_skew());
         self.store = Some(store);
+        self
+    }
+
+    pub(crate) const fn with_unknown_sessions(mut self, unknown: UnknownSessions) -> Self {
+        self.unknown_sessions = unknown;
         self
     }
 
@@ -206,11 +211,12 @@ impl Enforcement {
             return Ok(before.map_or(now, |before| before.max(now)));
         }
         let policy = self.policy(token);
-        let last_activity = self.with_attempts(token, check.last_activity(), &policy);
+        let last_activity = check.last_activity(self, &policy);
+        let last_activity = self.with_attempts(token, last_activity, &policy);
         let status = check.status(last_activity, &policy);
         let may_be_active = match answer {
             StoreAnswer::NotAsked | StoreAnswer::Get(StoredSession::Active(_)) => true,
-            StoreAnswer::Get(StoredSession::Unknown) => !check.rejects_unknown,
+            StoreAnswer::Get(StoredSession::Unknown) => !self.rejects_unknown(),
             _ => false,
         };
         if may_be_active && cutoff.is_none() && matches!(status, SessionStatus::Active { .. }) {
@@ -231,7 +237,7 @@ impl Enforcement {
         if let SessionStatus::Invalid(time) = status {
             return Some(Rejection::invalid_token(time.into()));
         }
-        if let Some(cause) = check.revocation(cutoff) {
+        if let Some(cause) = check.revocation(cutoff, self.rejects_unknown()) {
             return Some(Rejection::session_revoked(cause));
         }
         match (status, check.answer) {
@@ -293,6 +299,36 @@ impl Enforcement {
     pub(crate) fn policy(&self, token: &VerifiedToken) -> Cow<'_, Policy> {
         let profile = token.claims().session_profile.as_deref();
         self.profiles.effective(profile, self.overrides(|| token.scopes().account))
+    }
+
+    /// The last activity that is assumed of a session that the store does not know: a restart must
+    /// not sign out an active user (P33).
+    #[inline]
+    pub(crate) fn unknown_activity(
+        &self,
+        token: &VerifiedToken,
+        purpose: Purpose,
+        policy: &Policy,
+        now: Timestamp,
+    ) -> Timestamp {
+        match self.unknown_sessions {
+            UnknownSessions::Adopt if token.is_adopted() || token.is_foreign() => now,
+            UnknownSessions::Adopt => {
+                let span = match purpose {
+                    Purpose::Access => policy.untraced_activity(),
+                    // Requests with the access token that came with it leave no trace in it.
+                    Purpose::Refresh => policy.token_lifetime(),
+                };
+                rules::unknown_activity(token.claims(), span, now)
+            }
+            UnknownSessions::JudgeByToken | UnknownSessions::Reject => {
+                token.claims().proven_activity(now)
+            }
+        }
+    }
+
+    pub(crate) fn rejects_unknown(&self) -> bool {
+        self.unknown_sessions == UnknownSessions::Reject
     }
 
     /// The overrides of an account. Its key is computed only where any account has overrides.

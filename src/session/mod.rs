@@ -7,6 +7,7 @@ mod ended_cookie;
 mod enforcement;
 mod rejected;
 mod sign_out;
+mod unknown_sessions;
 
 use std::{
     borrow::Cow,
@@ -20,7 +21,7 @@ use std::{
 use http::Request;
 use serde::{Deserialize, Serialize};
 
-pub use self::builder::SessionBuilder;
+pub use self::{builder::SessionBuilder, unknown_sessions::UnknownSessions};
 pub(crate) use self::{
     ended_cookie::may_clear_cookie,
     enforcement::{Enforcement, SessionCheck, StoreAnswer},

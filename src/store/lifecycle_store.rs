@@ -29,11 +29,12 @@ pub trait LifecycleStore: SessionStore + LifecycleQueries {
     /// `record.epoch` and one millisecond after the latest cutoff of its scopes; returns it.
     fn begin(&self, record: SessionRecord, audit: AuditRecord) -> MaybeReady<Timestamp>;
 
-    /// Returns the state of a refresh token and of its session; changes nothing.
+    /// Returns the state of a session that is to be refreshed; changes nothing.
     fn refresh_state(&self, query: RefreshQuery) -> MaybeReady<RefreshState>;
 
-    /// Consumes a refresh token. If it is consumed already, or its session is revoked or unknown
-    /// (unless [`Rotation::adopt`] begins it), changes nothing and returns the state.
+    /// Exchanges a refresh token: the session's generation becomes [`Rotation::next_generation`].
+    /// Begins the record of a session that has none. If the session is revoked, or its record
+    /// [forbids it](Rotation::may_follow), changes nothing and returns the state.
     fn rotate(&self, rotation: Rotation) -> MaybeReady<Rotated>;
 
     /// Writes a tombstone as [`SessionStore::write_tombstone`] does. Returns whether the session

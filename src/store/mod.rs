@@ -50,8 +50,8 @@ pub use self::{
     memory::{MemoryLimiter, MemoryStore},
     page::{Cursor, InvalidCursor, ListQuery, Page},
     refresh_rotation::{
-        RefreshQuery, RefreshState, RefreshedSession, Rotated, Rotation, SuccessorPayloads,
-        TokenState,
+        RefreshQuery, RefreshState, RefreshedSession, Rotated, Rotation, SuccessorIds,
+        TokenExchange,
     },
     renewal_limiter::{RenewalDecision, RenewalLimiter, RenewalRequest},
     revocations::{RevocationCutoff, Revocations},

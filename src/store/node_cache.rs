@@ -18,7 +18,7 @@ use crate::{
     time::Timestamp,
 };
 
-/// How many sessions a node caches, in 80 to 130 bytes each.
+/// How many sessions a node caches, in 100 to 160 bytes each.
 const CAPACITY: usize = 1 << 20;
 
 /// An activity is written once per session and this fraction of its idle timeout, at most this
@@ -68,8 +68,13 @@ pub(super) struct Unwritten {
     pub(super) session: StoreKey,
     pub(super) last_seen: Timestamp,
     pub(super) idle: Duration,
+    /// How long a row without a record is kept after that.
+    pub(super) kept_for: Duration,
+    /// The latest generation of which an access token was presented.
+    pub(super) presented: u32,
     /// What was written before.
     written: u64,
+    presented_written: u32,
 }
 
 impl NodeCache {
@@ -111,6 +116,11 @@ impl NodeCache {
     pub(super) fn last_seen(&self, session: &StoreKey, stored: Timestamp) -> Timestamp {
         let here = self.table.get(session, Entry::last_seen).flatten();
         here.map_or(stored, |here| stored.max(Timestamp::from_millis(here)))
+    }
+
+    /// Returns the latest generation of which an access token was presented on this node.
+    pub(super) fn presented(&self, session: &StoreKey) -> u32 {
+        self.table.get(session, Entry::presented).unwrap_or_default()
     }
 
     /// Records an activity of a session that the store knows. Returns `false` if it is a tombstone

@@ -1,4 +1,4 @@
-//! Refresh rotation: a refresh token is exchanged once for its successors.
+//! Refresh rotation: a refresh token is exchanged once, for tokens of the next generation.
 
 use std::fmt;
 
@@ -8,14 +8,12 @@ use crate::{
     time::Timestamp,
 };
 
-/// Asks for the state of a refresh token and of its session.
+/// Asks for the state of a session that is to be refreshed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RefreshQuery {
-    /// [`StoreKey::session`] of the token's session.
+    /// [`StoreKey::session`].
     pub session: StoreKey,
-    /// [`StoreKey::token`] of the token's `jti`.
-    pub token: StoreKey,
     /// The session's epoch, as the token carries it.
     pub epoch: Timestamp,
     /// The scopes of bulk revocations that reach the session.
@@ -25,82 +23,92 @@ pub struct RefreshQuery {
 impl RefreshQuery {
     /// Creates a query.
     #[must_use]
-    pub const fn new(session: StoreKey, token: StoreKey, epoch: Timestamp, scopes: Scopes) -> Self {
-        Self { session, token, epoch, scopes }
+    pub const fn new(session: StoreKey, epoch: Timestamp, scopes: Scopes) -> Self {
+        Self { session, epoch, scopes }
     }
 }
 
-/// The state of a refresh token and of its session.
+/// The state of a session that is to be refreshed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct RefreshState {
-    /// The state of the session.
-    pub session: RefreshedSession,
-    /// The state of the token.
-    pub token: TokenState,
-}
-
-impl RefreshState {
-    /// Creates a state.
-    #[must_use]
-    pub const fn new(session: RefreshedSession, token: TokenState) -> Self {
-        Self { session, token }
-    }
-}
-
-/// The state of a refresh token's session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RefreshedSession {
-    /// The store does not know the session.
-    Unknown,
+pub enum RefreshState {
+    /// The store has no record of the session; with its last activity, if the store knows that.
+    Unknown(Option<Timestamp>),
     /// The session has a tombstone, or a cutoff revoked it.
     Revoked,
-    /// The session is known and not revoked; with its last activity.
-    Known(Timestamp),
+    /// The session has a record and is not revoked.
+    Known(RefreshedSession),
 }
 
-/// The state of a refresh token.
+/// What a store knows of the refreshes of a session. Its size does not depend on their number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum TokenState {
-    /// The token has not been used.
-    Unused,
-    /// The token has been used.
-    Used {
-        /// When it was used.
-        at: Timestamp,
-        /// The successors that it was exchanged for, if any, until the successor is used.
-        successor: Option<SuccessorPayloads>,
-        /// Whether it was exchanged for successors.
-        had_successor: bool,
-    },
+pub struct RefreshedSession {
+    /// The last activity.
+    pub last_seen: Timestamp,
+    /// The generation whose refresh token may be exchanged.
+    pub generation: u32,
+    /// The exchange that led to `generation`; `None` if there was none, or its record was lost.
+    pub exchange: Option<TokenExchange>,
+    /// The latest generation of which an access token was presented.
+    pub presented: u32,
 }
 
-/// The payloads of the tokens that a refresh token was exchanged for. They are not signed, so a
-/// reader of the store gains no token. `Debug` hides them.
-#[derive(Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SuccessorPayloads {
-    /// The access token's payload.
-    pub access: String,
-    /// The refresh token's payload.
-    pub refresh: String,
-    /// [`StoreKey::token`] of the refresh token's `jti`.
-    pub token: StoreKey,
-}
-
-impl SuccessorPayloads {
-    /// Creates a pair of payloads.
+impl RefreshedSession {
+    /// Creates the state of a session without any exchange.
     #[must_use]
-    pub const fn new(access: String, refresh: String, token: StoreKey) -> Self {
-        Self { access, refresh, token }
+    pub const fn new(last_seen: Timestamp) -> Self {
+        Self { last_seen, generation: 0, exchange: None, presented: 0 }
+    }
+
+    /// Records an exchange, and the generation that it led to.
+    #[must_use]
+    pub fn exchanged(mut self, generation: u32, exchange: TokenExchange) -> Self {
+        self.generation = generation;
+        self.exchange = Some(exchange);
+        self
     }
 }
 
-impl fmt::Debug for SuccessorPayloads {
+/// One exchange of a refresh token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TokenExchange {
+    /// When the token was exchanged: the `iat` of its successors, rounded down to a second.
+    pub at: Timestamp,
+    /// The successors; `None` if the token was consumed without any.
+    pub successors: Option<SuccessorIds>,
+}
+
+impl TokenExchange {
+    /// Creates an exchange.
+    #[must_use]
+    pub const fn new(at: Timestamp, successors: Option<SuccessorIds>) -> Self {
+        Self { at, successors }
+    }
+}
+
+/// The `jti` of the two tokens that a refresh token was exchanged for. `Debug` hides them.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SuccessorIds {
+    /// The access token's.
+    pub access: String,
+    /// The refresh token's.
+    pub refresh: String,
+}
+
+impl SuccessorIds {
+    /// Creates a pair.
+    #[must_use]
+    pub const fn new(access: String, refresh: String) -> Self {
+        Self { access, refresh }
+    }
+}
+
+impl fmt::Debug for SuccessorIds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SuccessorPayloads(..)")
+        f.write_str("SuccessorIds(..)")
     }
 }
 
@@ -108,25 +116,43 @@ impl fmt::Debug for SuccessorPayloads {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Rotation {
-    /// The token and its session.
+    /// The token's session.
     pub query: RefreshQuery,
-    /// When it is used.
-    pub now: Timestamp,
-    /// The token's `exp`: until then the store remembers it as used.
-    pub until: Timestamp,
-    /// The successors that it is exchanged for; `None` consumes it without any.
-    pub successors: Option<SuccessorPayloads>,
-    /// Whether the exchange is an activity at `now`.
+    /// The generation of the token.
+    pub generation: u32,
+    /// When and for what it is exchanged.
+    pub exchange: TokenExchange,
+    /// Whether the exchange is an activity.
     pub is_activity: bool,
-    /// The record to begin if the session is unknown, because its token is older than the store.
-    pub adopt: Option<SessionRecord>,
+    /// The record to begin if the store has none: it was evicted or lost, or the token is older
+    /// than the store.
+    pub record: SessionRecord,
 }
 
 impl Rotation {
-    /// Consumes a token without successors and without activity, and begins no record.
+    /// Consumes a token of `generation` without activity.
     #[must_use]
-    pub const fn new(query: RefreshQuery, now: Timestamp, until: Timestamp) -> Self {
-        Self { query, now, until, successors: None, is_activity: false, adopt: None }
+    pub const fn new(
+        query: RefreshQuery,
+        generation: u32,
+        exchange: TokenExchange,
+        record: SessionRecord,
+    ) -> Self {
+        Self { query, generation, exchange, is_activity: false, record }
+    }
+
+    /// The generation of the successors.
+    #[must_use]
+    pub const fn next_generation(&self) -> u32 {
+        self.generation.saturating_add(1)
+    }
+
+    /// Whether the store may exchange the token: the session has no record, or the record has
+    /// reached no later generation. A record of an earlier one lacks exchanges that were lost; it
+    /// continues from the token's.
+    #[must_use]
+    pub const fn may_follow(&self, recorded: &RefreshedSession) -> bool {
+        recorded.generation < self.next_generation()
     }
 }
 

@@ -12,8 +12,8 @@ use crate::{identity::StoreKey, maybe_ready::MaybeReady, time::Timestamp};
 pub trait SessionStore: Send + Sync + 'static {
     /// Checks a session and records an activity if it is active; one atomic step.
     ///
-    /// The last activity is the later of the stored one and [`Touch::token_activity`]. A session
-    /// with a tombstone is [`TouchOutcome::Ended`]; a session whose last activity plus
+    /// The last activity is the later of the stored one and [`Touch::token_activity`], of an unknown
+    /// session [`Touch::unknown_activity`]. A session with a tombstone is [`TouchOutcome::Ended`]; a session whose last activity plus
     /// [`Touch::idle`] is at or before [`Touch::now`] is [`TouchOutcome::Idle`]. Neither is ever
     /// active again. An unknown session begins its entry, unless [`Touch::known_only`] forbids it.
     /// The last activity never moves backwards.
@@ -94,8 +94,16 @@ pub struct Touch {
     pub now: Timestamp,
     /// The last activity that the token itself proves.
     pub token_activity: Timestamp,
+    /// The last activity to assume if the store does not know the session.
+    pub unknown_activity: Timestamp,
     /// The session's idle timeout.
     pub idle: Duration,
+    /// How long the store keeps the entry after its last activity, unless it is full: at least until
+    /// the newest token of the session has expired, so that an unknown session is a lost one.
+    pub kept_for: Duration,
+    /// The generation of the access token: a store that keeps records of refreshes remembers the
+    /// latest. Default: 0.
+    pub generation: u32,
     /// Whether an unknown session stays unknown ([`TouchOutcome::Unknown`]).
     pub known_only: bool,
 }
@@ -104,7 +112,22 @@ impl Touch {
     /// Creates an activity at `now` that may begin the entry of an unknown session.
     #[must_use]
     pub const fn new(now: Timestamp, token_activity: Timestamp, idle: Duration) -> Self {
-        Self { now, token_activity, idle, known_only: false }
+        Self {
+            now,
+            token_activity,
+            unknown_activity: token_activity,
+            idle,
+            kept_for: idle,
+            generation: 0,
+            known_only: false,
+        }
+    }
+
+    /// Keeps the entry for longer than the idle timeout.
+    #[must_use]
+    pub fn kept_for(mut self, kept_for: Duration) -> Self {
+        self.kept_for = self.idle.max(kept_for);
+        self
     }
 
     /// Leaves an unknown session unknown.

@@ -8,7 +8,7 @@ use super::{
 };
 
 /// The claims of the session and its token. The application's claims have other names.
-pub(super) const RESERVED: [&str; 15] = [
+pub(super) const RESERVED: [&str; 16] = [
     "sub",
     "sid",
     "iss",
@@ -24,6 +24,7 @@ pub(super) const RESERVED: [&str; 15] = [
     "session_profile",
     "epoch",
     "seen",
+    "refresh_gen",
 ];
 
 /// The application's own claims: the members of a JSON object, none of them reserved.

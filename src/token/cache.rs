@@ -85,7 +85,7 @@ impl TokenCache {
         }
     }
 
-    /// Returns `token` as verified with the keys of `generation`, or else the place to insert it.
+    /// Returns `token` as verified with the keys of `refresh_gen`, or else the place to insert it.
     pub(super) fn find(
         &self,
         token: &[u8],

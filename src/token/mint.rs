@@ -13,7 +13,7 @@ use super::{
 use crate::rules::SessionClaims;
 
 /// How much longer than the first token of a session its successors may be, in bytes: they gain
-/// `seen`. A session whose first token fits can be renewed.
+/// `seen` and `refresh_gen`. A session whose first token fits can be renewed.
 pub(crate) const SUCCESSOR_GROWTH: usize = 64;
 
 /// The claims of the first token of a session.

@@ -30,8 +30,7 @@ pub(crate) use self::{
     claims_source::{CLAIMS_SOURCE_TIME_LIMIT, ask_claims_source},
     mint::{ID_LENGTH, NewToken, SUCCESSOR_GROWTH, check_length, mint, new_id, write_new_id},
     purpose::Purpose,
-    successor::{Seen, successor_payload},
-    verify::RefreshToken,
+    successor::{Seen, Succession, successor_payload},
 };
 pub use self::{
     claims_source::{ClaimsSource, ClaimsUpdate, ReplacedClaims},

@@ -16,6 +16,7 @@ pub(crate) struct Spans {
     pub(crate) jti: Option<Range<usize>>,
     /// The whole member with its name: a successor may drop it.
     pub(crate) seen: Option<Range<usize>>,
+    pub(crate) generation: Option<Range<usize>>,
 }
 
 /// The claims of a payload, before it is known whether they name a session.
@@ -39,6 +40,7 @@ pub(crate) struct ParsedClaims<'a> {
     abs_max: Option<Timestamp>,
     epoch: Option<Timestamp>,
     seen: Option<Timestamp>,
+    generation: Option<u32>,
 }
 
 impl<'a> ParsedClaims<'a> {
@@ -93,6 +95,10 @@ impl<'a> ParsedClaims<'a> {
                 self.spans.seen = Some(member.span.clone());
                 ("seen", seconds(value).and_then(|at| once(&mut self.seen, at)))
             }
+            "refresh_gen" => {
+                self.spans.generation = Some(value.span());
+                ("refresh_gen", generation(value).and_then(|it| once(&mut self.generation, it)))
+            }
             _ => return Ok(()),
         };
         taken.map_err(|Malformed| InvalidTokenReason::MalformedClaim(claim).into())
@@ -124,6 +130,7 @@ impl<'a> ParsedClaims<'a> {
             abs_max: self.abs_max.map(duration),
             epoch: self.epoch,
             seen: self.seen,
+            generation: self.generation.unwrap_or_default(),
         })
     }
 }
@@ -152,6 +159,10 @@ fn seconds(written: Written<'_>) -> Result<Timestamp, Malformed> {
 
 fn milliseconds(written: Written<'_>) -> Result<Timestamp, Malformed> {
     number(written).and_then(|number| in_range(Timestamp::from_millis(number)))
+}
+
+fn generation(written: Written<'_>) -> Result<u32, Malformed> {
+    number(written).and_then(|number| u32::try_from(number).map_err(|_| Malformed))
 }
 
 /// A number that is not negative, its fraction truncated.

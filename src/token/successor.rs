@@ -21,17 +21,26 @@ pub(crate) enum Seen {
     Earlier(Timestamp),
 }
 
-/// The payload of `token`'s successor: new times, `id` as its `jti`, the application's claims
-/// replaced by `app` if given, and every other byte copied. The successor of an adopted token also
-/// gets the claims of a session that it lacks, with `limits` as its timeouts.
-pub(crate) fn successor_payload(
-    token: &VerifiedToken,
-    times: rules::TokenTimes,
-    seen: Seen,
-    limits: rules::Timeouts,
-    app: Option<&AppClaims>,
-    id: &str,
-) -> String {
+/// What the successor of a token has instead of the token's own claims.
+#[derive(Clone, Copy)]
+pub(crate) struct Succession<'a> {
+    pub(crate) times: rules::TokenTimes,
+    pub(crate) seen: Seen,
+    /// The timeouts of the successor of an adopted token that has none.
+    pub(crate) limits: rules::Timeouts,
+    /// `None` keeps the application's claims.
+    pub(crate) app: Option<&'a AppClaims>,
+    /// The `jti`.
+    pub(crate) id: &'a str,
+    /// A refresh increments it; a renewal keeps it.
+    pub(crate) generation: u32,
+}
+
+/// The payload of `token`'s successor: new times and `jti`, the application's claims replaced if
+/// there are others, and every other byte copied. The successor of an adopted token also gets the
+/// claims of a session that it lacks.
+pub(crate) fn successor_payload(token: &VerifiedToken, succession: Succession<'_>) -> String {
+    let Succession { times, seen, limits, app, id, generation } = succession;
     let payload = token.payload();
     let mut added = String::new();
     let none = (0..0, Edit::Drop);
@@ -43,18 +52,27 @@ pub(crate) fn successor_payload(
     };
     let seen = match (seen, &token.spans.seen) {
         (Seen::AtMint, Some(span)) => (with_its_comma(payload, span), Edit::Drop),
-        (Seen::AtMint, None) => none,
+        (Seen::AtMint, None) => none.clone(),
         (Seen::Earlier(at), Some(span)) => (span.clone(), Edit::Seen(at)),
         (Seen::Earlier(at), None) => {
             push_member(&mut added, "seen", &at.as_secs());
+            none.clone()
+        }
+    };
+    let generation = match &token.spans.generation {
+        Some(span) => (span.clone(), Edit::Number(generation.into())),
+        None if generation == 0 => none,
+        None => {
+            push_member(&mut added, "refresh_gen", &generation);
             none
         }
     };
     let edits = [
-        (token.spans.iat.clone(), Edit::Time(times.iat)),
-        (token.spans.exp.clone(), Edit::Time(times.exp)),
+        (token.spans.iat.clone(), Edit::Number(times.iat.as_secs())),
+        (token.spans.exp.clone(), Edit::Number(times.exp.as_secs())),
         jti,
         seen,
+        generation,
     ];
     if let Some(adopted) = token.adopted {
         let claims = token.claims();
@@ -93,7 +111,7 @@ fn with_its_comma(payload: &str, member: &Range<usize>) -> Range<usize> {
 #[derive(Clone)]
 enum Edit<'a> {
     Drop,
-    Time(Timestamp),
+    Number(u64),
     /// A string that needs no escape.
     Text(&'a str),
     /// The whole member `seen`.
@@ -102,23 +120,23 @@ enum Edit<'a> {
 
 impl Edit<'_> {
     fn push_to(self, out: &mut String) {
-        let push_seconds = |out: &mut String, at: Timestamp| {
-            out.push_str(itoa::Buffer::new().format(at.as_secs()));
+        let push_number = |out: &mut String, number: u64| {
+            out.push_str(itoa::Buffer::new().format(number));
         };
         match self {
             Self::Drop => {}
-            Self::Time(at) => push_seconds(out, at),
+            Self::Number(number) => push_number(out, number),
             Self::Text(text) => out.extend(["\"", text, "\""]),
             Self::Seen(at) => {
                 out.push_str("\"seen\":");
-                push_seconds(out, at);
+                push_number(out, at.as_secs());
             }
         }
     }
 }
 
 /// A copy of `payload` with every edit made and `added` appended as its last members.
-fn splice(payload: &str, mut edits: [(Range<usize>, Edit<'_>); 4], added: &str) -> String {
+fn splice(payload: &str, mut edits: [(Range<usize>, Edit<'_>); 5], added: &str) -> String {
     edits.sort_unstable_by_key(|(span, _)| span.start);
     let mut out = String::with_capacity(payload.len() + added.len() + 96);
     let mut copied = 0;

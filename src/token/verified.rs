@@ -156,17 +156,6 @@ impl VerifiedToken {
         &self.text.as_bytes()[self.payload_end..]
     }
 
-    /// Its `jti`, if it has one.
-    ///
-    /// # Errors
-    /// A `jti` that is not a string.
-    pub(super) fn jti(&self) -> Result<Option<String>, InvalidToken> {
-        let span = self.spans.jti.clone();
-        let malformed = InvalidToken::new(InvalidTokenReason::MalformedClaim("jti"));
-        span.map(|span| serde_json::from_str(&self.payload()[span]).map_err(|_| malformed))
-            .transpose()
-    }
-
     /// Whether it is a legacy token that was adopted.
     pub(crate) const fn is_adopted(&self) -> bool {
         self.adopted.is_some()

@@ -19,7 +19,6 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    identity::StoreKey,
     maybe_ready::MaybeReady,
     rejection::InvalidTokenReason::{
         self, Algorithm, Audience, CriticalHeader, Issuer, LegacyToken, Malformed, MalformedClaim,
@@ -172,16 +171,11 @@ impl TokenVerifier {
     }
 
     /// Verifies a refresh token, which has another `typ` (`rt+jwt`) and is never cached.
-    pub(crate) fn verify_refresh(&self, token: &str) -> Result<RefreshToken, InvalidToken> {
+    pub(crate) fn verify_refresh(&self, token: &str) -> Result<Arc<VerifiedToken>, InvalidToken> {
         if token.len() > MAX_TOKEN {
             return Err(TooLong.into());
         }
-        let verified = self.verify_anew(token.as_bytes(), Purpose::Refresh)?;
-        // Without the signature: ECDSA has two valid ones for each message.
-        let signed = token.rsplit_once('.').map_or(token, |(signed, _)| signed);
-        let id = verified.jti()?.unwrap_or_else(|| digest_of(signed.as_bytes()));
-        let key = StoreKey::token(self.iss(), &id);
-        Ok(RefreshToken { verified, key })
+        self.verify_anew(token.as_bytes(), Purpose::Refresh)
     }
 
     fn verify_anew(
@@ -338,12 +332,6 @@ impl<'a> Parts<'a> {
         }
         Ok(key)
     }
-}
-
-/// A refresh token that was verified, and the key of its `jti`.
-pub(crate) struct RefreshToken {
-    pub(crate) verified: Arc<VerifiedToken>,
-    pub(crate) key: StoreKey,
 }
 
 #[derive(Deserialize)]

@@ -39,6 +39,7 @@ async fn the_teams_token_is_renewed_into_one_that_the_team_accepts() {
 #[tokio::test]
 async fn the_session_expires_without_activity() {
     let client = Client::new(app);
+    assert_eq!(me(&client, &sign(CLAIMS)).await.status, 200);
     client.wait(20 * MINUTE);
     assert_eq!(me(&client, &sign(CLAIMS)).await.json()["code"], "session_expired_idle");
 }

@@ -166,6 +166,7 @@ async fn p20_a_shortened_policy_reaches_live_sessions() {
     let expired = Some(RejectionKind::SessionExpiredIdle);
     for (after, expected) in [(10 * MINUTE - MILLI, None), (10 * MINUTE, expired)] {
         let stack = TestStack::new(short.clone());
+        assert_eq!(rejected(&stack.get(&token).await), None);
         assert_eq!(rejected(&stack.at(after).get(&token).await), expected, "{after:?}");
     }
 }
@@ -174,6 +175,7 @@ async fn p20_a_shortened_policy_reaches_live_sessions() {
 async fn p20_a_lengthened_policy_revives_no_expired_session() {
     let token = TestStack::new(usual()).sign_in().await;
     let stack = TestStack::new(patient());
+    assert_eq!(rejected(&stack.get(&token).await), None);
     let response = stack.at(IDLE).get(&token).await;
     assert_eq!(rejected(&response), Some(RejectionKind::SessionExpiredIdle));
 }

@@ -49,7 +49,8 @@ pub(crate) async fn the_events_of_a_session_are_logged_in_order(store: Store) {
     let two = [ada(stack.at(11 * MINUTE)).await, ada(stack.at(12 * MINUTE)).await];
     stack.sessions.revoke(two[0].session_id()).await.expect("the session is revoked");
     stack.at(13 * MINUTE);
-    refreshed(&stack, &two[1]).await;
+    let next = refreshed(&stack, &two[1]).await;
+    assert_eq!(asked(&stack, &next).await, None);
     stack.at(14 * MINUTE);
     assert_eq!(refused(&stack, refresh_token(&two[1])).await, RejectionKind::RefreshTokenReused);
     stack.at(75 * MINUTE);
@@ -218,7 +219,8 @@ pub(crate) async fn every_sink_receives_every_event_of_the_stores_log_once(store
     changed.await.expect("in bounds");
     let two = [ada(stack.at(11 * MINUTE)).await, ada(stack.at(12 * MINUTE)).await];
     stack.sessions.revoke(two[0].session_id()).await.expect("revoked");
-    refreshed(stack.at(13 * MINUTE), &two[1]).await;
+    let next = refreshed(stack.at(13 * MINUTE), &two[1]).await;
+    assert_eq!(asked(&stack, &next).await, None);
     stack.at(14 * MINUTE);
     assert_eq!(refused(&stack, refresh_token(&two[1])).await, RejectionKind::RefreshTokenReused);
     stack.at(75 * MINUTE);

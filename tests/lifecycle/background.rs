@@ -4,8 +4,8 @@ use tower_sliding_session::{Grant, Policy, RejectionKind};
 
 use crate::{
     client::{
-        DAY, ada, asked, long_tokens, record, refresh_token, refreshed, refused, service,
-        service_of,
+        DAY, ada, asked, assert_active, long_tokens, record, refresh_token, refreshed, refused,
+        service, service_of,
     },
     empty_stores::Store,
     test_stack::{BEGIN, HOUR, MILLI, MINUTE, TestStack, claims},
@@ -82,8 +82,18 @@ pub(crate) async fn p17_replays_of_a_background_refresh_are_not_activity(store: 
     let grant = ada(&stack).await;
     let next = in_background(stack.at(HOUR), &grant).await;
     stack.clock.advance(MILLI);
-    assert_eq!(refreshed(&stack, &grant).await, next);
+    assert_eq!(in_background(&stack, &grant).await, next);
     assert_eq!(record(&stack, &next).await.expect("the session is active").last_seen, BEGIN);
+}
+
+pub(crate) async fn p33_a_repeated_refresh_is_activity(store: Store) {
+    let stack = service(&store);
+    let grant = ada(&stack).await;
+    refreshed(&stack, &grant).await;
+    let again = refreshed(stack.at(2 * DAY), &grant).await;
+    let active = record(&stack, &again).await.expect("the session is active");
+    assert_eq!(active.last_seen, BEGIN + 2 * DAY);
+    assert_active(stack.at(4 * DAY), &refreshed(&stack, &again).await).await;
 }
 
 pub(crate) async fn p33_a_user_active_every_five_minutes_is_refreshed_under_the_default_policy(

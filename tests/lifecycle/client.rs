@@ -8,7 +8,7 @@ use tower_sliding_session::{
     audit::AuditRecord,
     identity::{Scopes, StoreKey},
     sessions::SlidingSessionsBuilder,
-    store::{ListQuery, RefreshQuery, SessionRecord, TokenState},
+    store::{ListQuery, RefreshQuery, RefreshState, SessionRecord},
 };
 
 use crate::{
@@ -96,18 +96,25 @@ pub(crate) async fn signs_out(stack: &TestStack, grant: &Grant) {
     assert_eq!(text(response).await, "ok");
 }
 
-/// The state of a refresh token in `store`.
-pub(crate) async fn state_of(store: &Store, refresh_token: &str) -> TokenState {
+/// What `store` knows of the session of a refresh token.
+pub(crate) async fn state_of(store: &Store, refresh_token: &str) -> RefreshState {
     let read = claims(refresh_token);
     let read = |name: &str| read[name].as_str().map(str::to_owned);
-    let (sid, jti, sub) = (read("sid"), read("jti"), read("sub"));
+    let (sid, sub) = (read("sid"), read("sub"));
     let query = RefreshQuery::new(
         StoreKey::session(None, &sid.expect("a session's")),
-        StoreKey::token(None, &jti.expect("a name")),
         crate::test_stack::BEGIN,
         Scopes::new(None, read("tenant").as_deref(), &sub.expect("a user's")),
     );
-    store.refresh_state(query).await.expect("the store answers").token
+    store.refresh_state(query).await.expect("the store answers")
+}
+
+/// Checks that the session of `refresh_token` was never refreshed.
+pub(crate) async fn assert_unused(store: &Store, refresh_token: &str) {
+    let RefreshState::Known(session) = state_of(store, refresh_token).await else {
+        panic!("the session is known")
+    };
+    assert_eq!((session.generation, session.exchange), (0, None));
 }
 
 /// The rows of the security log, earliest first.
@@ -128,4 +135,11 @@ pub(crate) async fn details(stack: &TestStack, event: &str) -> Vec<serde_json::V
 /// The record of the session of `grant`, if it is active.
 pub(crate) async fn record(stack: &TestStack, grant: &Grant) -> Option<SessionRecord> {
     stack.sessions.session(grant.session_id()).await.expect("the store answers")
+}
+
+/// The `sid` of every active session of the account `acme`.
+pub(crate) async fn listed(stack: &TestStack) -> Vec<String> {
+    let scope = stack.sessions.account_scope("acme");
+    let page = stack.sessions.sessions(scope, ListQuery::first(99)).await;
+    page.expect("the store answers").items.into_iter().map(|record| record.sid).collect()
 }

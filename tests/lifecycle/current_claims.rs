@@ -9,13 +9,14 @@ use serde_json::json;
 use tokio::sync::Notify;
 use tower_sliding_session::{
     Grant, MaybeReady, Policy, RejectionKind,
-    store::{StoreError, TokenState},
+    store::StoreError,
     token::{ClaimsSource, ClaimsUpdate, VerifiedToken},
 };
 
 use crate::{
     client::{
-        asked, assert_revoked, details, refresh_token, refreshed, refused, service_of, state_of,
+        asked, assert_revoked, assert_unused, details, refresh_token, refreshed, refused,
+        service_of,
     },
     empty_stores::Store,
     test_stack::{MINUTE, TestStack, claims, renewed},
@@ -134,7 +135,7 @@ pub(crate) async fn p23_a_failing_claims_source_leaves_the_token_valid(store: St
     for _ in 0..2 {
         assert_eq!(refused(&stack, refresh_token(&grant)).await, UNAVAILABLE);
     }
-    assert_eq!(state_of(&store, refresh_token(&grant)).await, TokenState::Unused);
+    assert_unused(&store, refresh_token(&grant)).await;
     users.say(keep);
     let next = refreshed(&stack, &grant).await;
     assert_eq!(asked(&stack, &next).await, None);

@@ -13,7 +13,7 @@ use crate::{
         DAY, asked, assert_revoked, details, refresh_token, refreshed, refused, service, service_of,
     },
     empty_stores::Store,
-    test_stack::{BEGIN, HOUR, MINUTE, SECRET, TestStack, claims, forge},
+    test_stack::{BEGIN, HOUR, MILLI, MINUTE, SECRET, TestStack, claims, forge},
 };
 
 const INVALID: RejectionKind = RejectionKind::InvalidRefreshToken;
@@ -78,7 +78,8 @@ pub(crate) async fn an_adopted_refresh_token_is_used_once(store: Store) {
     let first = stack.sessions.refresh(&token).await.expect("the token is adopted");
     let again = stack.sessions.refresh(&token).await.expect("within reuse_grace");
     assert_eq!(again, first);
-    stack.at(10_000 * crate::test_stack::MILLI);
+    assert_eq!(asked(&stack, &first).await, None);
+    stack.at(15_000 * MILLI);
     assert_eq!(refused(&stack, &token).await, RejectionKind::RefreshTokenReused);
     assert_revoked(&stack, &first).await;
     assert_eq!(refused(&stack, &token).await, INVALID);
@@ -94,11 +95,16 @@ pub(crate) async fn an_adopted_session_is_revoked_with_all_others(store: Store) 
     assert_eq!(refused(&stack, &old("refresh")).await, INVALID);
 }
 
-pub(crate) async fn an_adopted_refresh_token_expires_by_the_policy(store: Store) {
+pub(crate) async fn p33_an_adopted_refresh_token_is_active_until_the_absolute_deadline(
+    store: Store,
+) {
     let stack = adopting(&store);
-    stack.at(3 * DAY);
+    stack.at(14 * DAY - MILLI);
+    let grant = stack.sessions.refresh(&old("refresh")).await.expect("the token is adopted");
+    assert_eq!(asked(&stack, &grant).await, None);
+    stack.at(14 * DAY);
     let refused = refused(&stack, &old("refresh")).await;
-    assert_eq!(refused, RejectionKind::SessionExpiredIdle);
+    assert_eq!(refused, RejectionKind::SessionExpiredAbsolute);
 }
 
 pub(crate) async fn a_refresh_token_that_is_not_adopted_is_refused(store: Store) {

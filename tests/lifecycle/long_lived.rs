@@ -57,6 +57,7 @@ pub(crate) async fn a_refresh_keeps_sign_in_time_timeouts_and_claims(store: Stor
             assert_ne!(old["jti"], new["jti"]);
             old["jti"] = new["jti"].clone();
             (old["iat"], old["exp"]) = (json!(now), json!(exp));
+            old["refresh_gen"] = json!(turn);
             assert_eq!(old, new);
         }
         assert_eq!(next.session_id(), first.session_id());

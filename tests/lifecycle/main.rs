@@ -74,6 +74,7 @@ macro_rules! lifecycle {
                     p17_activity_after_a_background_refresh_is_recorded
                     p17_a_background_refresh_keeps_the_last_activity_of_requests
                     p17_replays_of_a_background_refresh_are_not_activity
+                    p33_a_repeated_refresh_is_activity
                     p33_a_user_active_every_five_minutes_is_refreshed_under_the_default_policy
                 }
                 changed_policies {
@@ -110,7 +111,7 @@ macro_rules! lifecycle {
                     an_adopted_refresh_token_becomes_a_session
                     an_adopted_refresh_token_is_used_once
                     an_adopted_session_is_revoked_with_all_others
-                    an_adopted_refresh_token_expires_by_the_policy
+                    p33_an_adopted_refresh_token_is_active_until_the_absolute_deadline
                     a_refresh_token_that_is_not_adopted_is_refused
                 }
                 lists {
@@ -140,7 +141,7 @@ macro_rules! lifecycle {
                     a_refresh_token_of_an_idle_session_stays_unused
                     an_access_token_cannot_refresh_and_a_refresh_token_cannot_authenticate
                     a_forged_refresh_token_is_refused_and_the_genuine_one_stays_valid
-                    a_refresh_token_of_an_unknown_session_is_refused
+                    p33_a_refresh_token_of_an_unknown_session_is_judged_by_its_times
                     a_revoked_session_is_refused_as_revoked_after_its_deadlines
                     refresh_tokens_are_off_by_default
                     a_token_of_another_issuer_or_audience_is_refused
@@ -148,6 +149,8 @@ macro_rules! lifecycle {
                 restart {
                     p22_a_revoked_session_stays_revoked_after_a_restart
                     p22_a_consumed_token_stays_consumed_after_a_restart
+                    p33_a_lost_store_ends_no_refresh
+                    p33_a_lost_store_signs_out_no_active_user
                 }
                 reuse {
                     p06_p07_parallel_refreshes_within_reuse_grace_are_one_rotation
@@ -155,6 +158,8 @@ macro_rules! lifecycle {
                     a_replay_after_the_successor_was_used_revokes_the_session
                     a_replay_within_reuse_grace_returns_the_first_answer
                     p07_without_reuse_grace_one_refresh_succeeds_and_the_others_revoke_nothing
+                    p33_a_lost_answer_is_repeated_until_a_successor_is_presented
+                    p33_two_nodes_whose_clocks_differ_share_the_reuse_grace
                 }
                 step_up {
                     p21_a_step_up_is_a_new_session_of_the_same_user

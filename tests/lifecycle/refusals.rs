@@ -2,18 +2,15 @@
 
 use std::sync::Arc;
 
-use tower_sliding_session::{
-    Policy, RejectionKind,
-    store::{Exempt, TokenState},
-};
+use tower_sliding_session::{Policy, RejectionKind, store::Exempt};
 
 use crate::{
     client::{
-        DAY, ada, asked, assert_active, refresh_token, refreshed, refused, service, service_of,
-        state_of,
+        DAY, ada, asked, assert_active, assert_unused, refresh_token, refreshed, refused, service,
+        service_of,
     },
     empty_stores::Store,
-    test_stack::{MILLI, SECRET, TestStack, forge, payload, rejected},
+    test_stack::{MILLI, MINUTE, SECRET, TestStack, forge, payload, rejected},
 };
 
 const REFRESH: &str = r#"{"alg":"HS256","typ":"rt+jwt"}"#;
@@ -29,7 +26,7 @@ pub(crate) async fn a_refresh_token_of_an_idle_session_stays_unused(store: Store
         let refused = refused(&stack, refresh_token(&grant)).await;
         assert_eq!(refused, RejectionKind::SessionExpiredIdle);
     }
-    assert_eq!(state_of(&store, refresh_token(&grant)).await, TokenState::Unused);
+    assert_unused(&store, refresh_token(&grant)).await;
     let again = ada(&stack).await;
     assert_ne!(again.session_id(), grant.session_id());
     assert_active(&stack, &again).await;
@@ -70,7 +67,7 @@ pub(crate) async fn a_forged_refresh_token_is_refused_and_the_genuine_one_stays_
     ] {
         assert_eq!(refused(&stack, &forged).await, INVALID, "{forged}");
     }
-    assert_eq!(state_of(&store, token).await, TokenState::Unused);
+    assert_unused(&store, token).await;
     stack
         .sessions
         .refresh(&forge(REFRESH, &body, &SECRET))
@@ -78,14 +75,21 @@ pub(crate) async fn a_forged_refresh_token_is_refused_and_the_genuine_one_stays_
         .expect("the genuine token is valid");
 }
 
-pub(crate) async fn a_refresh_token_of_an_unknown_session_is_refused(store: Store) {
+/// A session that the store has lost: it may have been active until the access token expired, which
+/// is 15 minutes.
+pub(crate) async fn p33_a_refresh_token_of_an_unknown_session_is_judged_by_its_times(store: Store) {
     let stack = service(&store);
     let grant = ada(&stack).await;
-    let body = payload(refresh_token(&grant)).replace(grant.session_id(), "unheard-of");
-    for days in [0, 3, 14] {
-        stack.at(days * DAY);
-        assert_eq!(refused(&stack, &forge(REFRESH, &body, &SECRET)).await, INVALID, "{days}");
-    }
+    let unknown = |sid: &str| {
+        let body = payload(refresh_token(&grant)).replace(grant.session_id(), sid);
+        forge(REFRESH, &body, &SECRET)
+    };
+    let last = 3 * DAY + 15 * MINUTE;
+    stack.at(last - MILLI);
+    let next = stack.sessions.refresh(&unknown("a")).await.expect("the session goes on");
+    assert_active(&stack, &next).await;
+    stack.at(last);
+    assert_eq!(refused(&stack, &unknown("b")).await, RejectionKind::SessionExpiredIdle);
 }
 
 pub(crate) async fn a_revoked_session_is_refused_as_revoked_after_its_deadlines(store: Store) {

@@ -16,6 +16,8 @@ use crate::{
 
 /// The default of `reuse_grace`.
 const GRACE: Duration = Duration::from_secs(10);
+/// The default clock skew, which is granted beside it.
+const SKEW: Duration = Duration::from_secs(5);
 const AT_ONCE: usize = 50;
 const INVALID: RejectionKind = RejectionKind::InvalidRefreshToken;
 const REUSED: RejectionKind = RejectionKind::RefreshTokenReused;
@@ -53,10 +55,11 @@ pub(crate) async fn a_replay_at_the_end_of_reuse_grace_revokes_the_session(store
     let grant = ada(&stack).await;
     let other = ada(&stack).await;
     let newest = refreshed(stack.at(MINUTE), &grant).await;
-    stack.at(MINUTE + GRACE - MILLI);
+    assert_eq!(asked(&stack, &newest).await, None);
+    stack.at(MINUTE + GRACE + SKEW - MILLI);
     assert_eq!(refreshed(&stack, &grant).await.refresh_token(), newest.refresh_token());
     assert_eq!(asked(&stack, &newest).await, None);
-    stack.at(MINUTE + GRACE);
+    stack.at(MINUTE + GRACE + SKEW);
     assert_eq!(refused(&stack, refresh_token(&grant)).await, REUSED);
     assert_revoked(&stack, &newest).await;
     assert_revoked(&stack, &grant).await;
@@ -104,4 +107,33 @@ pub(crate) async fn p07_without_reuse_grace_one_refresh_succeeds_and_the_others_
     }
     assert_active(&stack, &next).await;
     assert!(details(&stack, "refresh_reuse_detected").await.is_empty());
+}
+
+pub(crate) async fn p33_a_lost_answer_is_repeated_until_a_successor_is_presented(store: Store) {
+    let stack = service(&store);
+    let grant = ada(&stack).await;
+    let lost = refreshed(stack.at(MINUTE), &grant).await;
+    // The client goes on with its old access token, and tries again when that expires.
+    assert_eq!(asked(stack.at(10 * MINUTE), &grant).await, None);
+    let found = refreshed(stack.at(20 * MINUTE), &grant).await;
+    for token in [Grant::access_token, refresh_token as fn(&Grant) -> &str] {
+        assert_eq!(token(&found), token(&lost));
+    }
+    let next = refreshed(&stack, &found).await;
+    assert_eq!(asked(&stack, &next).await, None);
+    assert_eq!(refused(&stack, refresh_token(&grant)).await, REUSED);
+    assert_revoked(&stack, &next).await;
+}
+
+pub(crate) async fn p33_two_nodes_whose_clocks_differ_share_the_reuse_grace(store: Store) {
+    let policy = || {
+        let policy = Policy::long_lived().to_builder().max_clock_skew(MINUTE);
+        policy.build().expect("a legal configuration")
+    };
+    let [behind, ahead] = [(); 2].map(|()| service_of(policy(), &store, |builder| builder));
+    let grant = ada(&behind).await;
+    let next = refreshed(behind.at(MINUTE), &grant).await;
+    assert_eq!(asked(ahead.at(MINUTE + 15_000 * MILLI), &next).await, None);
+    assert_eq!(refreshed(&ahead, &grant).await.refresh_token(), next.refresh_token());
+    assert_active(&ahead, &next).await;
 }

@@ -1,5 +1,7 @@
 //! The stack in axum, hyper, tonic and tower-http over TCP, and the axum routes in process.
 
+#![allow(clippy::unchecked_time_subtraction, reason = "of constants, in tests")]
+
 #[path = "../test_stack/mod.rs"]
 mod test_stack;
 

@@ -8,8 +8,8 @@ use tower_sliding_session::{
     identity::{Scope, Scopes, StoreKey},
     policy::TimeoutOverrides,
     store::{
-        ListQuery, OverridesChange, RefreshQuery, Rotated, Rotation, SessionRecord,
-        SuccessorPayloads, TokenState, Touch,
+        ListQuery, OverridesChange, RefreshQuery, RefreshState, RefreshedSession, Rotated,
+        Rotation, SessionRecord, SuccessorIds, TokenExchange, Touch,
     },
 };
 
@@ -83,17 +83,14 @@ pub(crate) async fn p14_strings_are_returned_as_stored(store: Store) {
         let page = store.activity_log(user, ListQuery::first(2)).await.expect("the store answers");
         assert!(page.items == [entry], "{text:?}");
 
-        let token = StoreKey::token(Some(&text), &text);
-        let ask = RefreshQuery::new(record.key, token, BEGIN, record.scopes);
-        let next = StoreKey::token(Some(&text), "next");
-        let successors = SuccessorPayloads::new(text.clone(), text.clone(), next);
-        let rotation = Rotation::new(ask, BEGIN, record.ends_at);
-        let rotation = with!(rotation; successors = Some(successors.clone()), is_activity = true);
+        let ask = RefreshQuery::new(record.key, BEGIN, record.scopes);
+        let ids = SuccessorIds::new(text.clone(), text.clone());
+        let exchange = TokenExchange::new(BEGIN, Some(ids));
+        let rotation = Rotation::new(ask, 0, exchange.clone(), record.clone());
         assert_eq!(store.rotate(rotation).await.expect("the store answers"), Rotated::Done);
         let state = store.refresh_state(ask).await.expect("the store answers");
-        let expected =
-            TokenState::Used { at: BEGIN, successor: Some(successors), had_successor: true };
-        assert_eq!(state.token, expected, "{text:?}");
+        let expected = RefreshedSession::new(BEGIN).exchanged(1, exchange);
+        assert_eq!(state, RefreshState::Known(expected), "{text:?}");
     }
 }
 
@@ -119,12 +116,14 @@ async fn everything_at(store: &Store, sid: &str, now: Timestamp, idle: Duration)
     let touch = Touch::new(now, now, idle);
     store.touch(record.key, touch).await.expect(answers);
     store.get(record.key).await.expect(answers);
-    let token = StoreKey::token(None, sid);
-    let ask = RefreshQuery::new(record.key, token, now, record.scopes);
+    let ask = RefreshQuery::new(record.key, now, record.scopes);
     store.refresh_state(ask).await.expect(answers);
-    let rotation = Rotation::new(ask, now, now);
-    let rotation = with!(rotation; is_activity = true, adopt = Some(record.clone()));
-    store.rotate(rotation).await.expect(answers);
+    for generation in [0, u32::MAX, u32::MAX] {
+        let exchange = TokenExchange::new(now, None);
+        let rotation = Rotation::new(ask, generation, exchange, record.clone());
+        let rotation = with!(rotation; is_activity = true);
+        store.rotate(rotation).await.expect(answers);
+    }
     store.session(record.key, now).await.expect(answers);
     store.sessions(everything(), ListQuery::first(100), now).await.expect(answers);
     store.active_users(ADA.account().key(), u32::MAX, now).expect(answers).await.expect(answers);

@@ -8,7 +8,7 @@ use crate::{
     empty_stores::Store,
     sign_in::{
         ABSOLUTE, ADA, BEGIN, BOB, EVE, IDLE, JOY, Person, after, all_of, begin, begun, everything,
-        exchange, is_active, listed, revoke_all, rotate, session, touch,
+        is_active, listed, revoke_all, rotate, rotation, session, touch,
     },
 };
 
@@ -47,7 +47,7 @@ pub(crate) async fn activity_by_request_or_refresh_extends_a_session(store: Stor
     let at = BEGIN + IDLE - MILLI;
     store.touch(requested.key, touch(at, at)).await.expect("the store answers");
     store.flush().await.expect("the activity is written");
-    rotate(&store, exchange(&refreshed, "r1", "r2", at)).await;
+    rotate(&store, rotation(&refreshed, 0, "first", at)).await;
     for record in [requested, refreshed] {
         assert!(is_active(&store, &record, at + IDLE - MILLI).await, "{}", record.sid);
         assert!(!is_active(&store, &record, at + IDLE).await, "{}", record.sid);

@@ -29,7 +29,6 @@ mod revoke;
 mod revoke_all;
 mod rotate;
 mod sign_in;
-mod successors;
 
 /// A module with every test over the store of this name in `empty_stores`.
 macro_rules! conformance {
@@ -121,24 +120,19 @@ macro_rules! conformance {
                     the_layers_see_new_cutoffs
                 }
                 rotate {
-                    an_unused_token_is_consumed
-                    a_used_token_is_refused_and_changes_nothing
+                    a_token_of_the_recorded_generation_is_exchanged
+                    a_token_of_an_earlier_generation_is_refused_and_changes_nothing
+                    p33_a_record_that_lacks_exchanges_continues_from_the_token
                     a_token_can_be_consumed_without_a_successor
-                    a_used_token_is_stored_until_its_expiry
-                    an_unknown_session_refuses
+                    p32_refreshes_leave_nothing_but_the_last
+                    the_latest_presented_generation_is_recorded
                     p05_a_revoked_session_refuses
                     only_activity_moves_the_last_activity
                     p12_activity_never_moves_the_last_activity_back
-                    reading_the_token_state_changes_nothing
-                }
-                successors {
-                    a_successor_is_returned_while_it_is_unused
-                    a_successor_that_was_consumed_is_not_returned
-                    a_successor_that_was_exchanged_is_not_returned
-                    an_unknown_session_is_adopted
-                    a_known_session_is_not_adopted
-                    p05_nothing_is_adopted_where_the_session_is_revoked
-                    nothing_is_adopted_for_a_used_token
+                    reading_the_state_changes_nothing
+                    p33_a_lost_session_gets_its_record_again
+                    a_known_session_keeps_its_record
+                    p05_a_revoked_session_gets_no_record
                 }
             }
         }

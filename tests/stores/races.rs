@@ -15,18 +15,15 @@ use tokio::{
 use tower_sliding_session::{
     Timestamp,
     policy::TimeoutOverrides,
-    store::{
-        Exempt, RefreshedSession, Rotated, SessionRecord, StoredSession, TokenState, TouchOutcome,
-    },
+    store::{Exempt, RefreshState, Rotated, SessionRecord, StoredSession, TouchOutcome},
 };
 
 use crate::{
     empty_stores::Store,
     policies::change,
-    rotate::unused,
     sign_in::{
-        ABSOLUTE, ADA, BEGIN, after, all_of, audit, audited, begin, begun, exchange, is_active,
-        listed, revoke_all, rotate, state, token_state, touch,
+        ABSOLUTE, ADA, BEGIN, after, all_of, audit, audited, begin, begun, is_active, listed,
+        revoke_all, rotate, rotation, state, touch,
     },
 };
 
@@ -42,7 +39,7 @@ pub(crate) async fn p05_one_of_fifty_rotations_of_one_token_succeeds(store: Stor
     let record = begun(&store, ADA, "s").await;
     let mut tasks = JoinSet::new();
     for id in 0..50 {
-        let rotation = exchange(&record, "r1", &format!("next {id}"), after(id));
+        let rotation = rotation(&record, 0, &id.to_string(), after(id));
         let store = Arc::clone(&store);
         tasks.spawn(async move { rotate(&store, rotation).await });
     }
@@ -56,40 +53,32 @@ pub(crate) async fn p05_one_of_fifty_rotations_of_one_token_succeeds(store: Stor
         })
         .collect();
     assert_eq!(refused.len(), 49, "exactly one succeeds");
-    let state = state(&store, &record, "r1").await;
+    let state = state(&store, &record).await;
     assert!(
         refused.iter().all(|refused| *refused == state),
-        "every refused rotation returns the same successor"
+        "every refused rotation returns the same successors"
     );
-    let TokenState::Used { successor: Some(successor), had_successor: true, .. } = state.token
-    else {
-        panic!("the token was not exchanged")
-    };
-    let next = serde_json::from_str::<serde_json::Value>(&successor.refresh).expect("JSON");
-    let next = next["jti"].as_str().expect("a jti").to_owned();
-    assert_eq!(token_state(&store, &record, &next).await, TokenState::Unused);
+    let RefreshState::Known(session) = state else { panic!("the session is known") };
+    assert!(session.generation == 1 && session.exchange.is_some());
 }
 
-/// Refreshes `record` by one chain of tokens until a refresh is refused, and returns the refused
-/// token. Panics if a refresh that started after `is_revoked` was set succeeds.
-async fn refresh_until_refused(
+/// Refreshes `record` by one chain of tokens until a refresh is refused. Panics if a refresh that
+/// started after `is_revoked` was set succeeds.
+async fn refresh_until_revoked(
     store: Store,
     record: SessionRecord,
     chain: usize,
     is_revoked: Arc<AtomicBool>,
-) -> String {
-    for step in 0_u64.. {
+) {
+    for generation in 0.. {
         let was_revoked = is_revoked.load(SeqCst);
-        let [jti, next] = [step, step + 1].map(|step| format!("{} {chain} {step}", record.sid));
-        let rotation =
-            with!(exchange(&record, &jti, &next, record.auth_time); adopt = Some(record.clone()));
-        match rotate(&store, rotation).await {
-            Rotated::Done => assert!(!was_revoked, "{jti} was rotated after the revocation"),
-            Rotated::Refused(state) => {
-                assert_eq!(state, unused(RefreshedSession::Revoked), "{jti}");
-                return jti;
-            }
-            other => panic!("{jti}: {other:?}"),
+        let id = format!("{} {chain} {generation}", record.sid);
+        match rotate(&store, rotation(&record, generation, &id, record.auth_time)).await {
+            Rotated::Done => assert!(!was_revoked, "{id} was rotated after the revocation"),
+            Rotated::Refused(RefreshState::Revoked) => return,
+            // Another chain is ahead.
+            Rotated::Refused(RefreshState::Known(_)) => {}
+            other => panic!("{id}: {other:?}"),
         }
         yield_now().await;
     }
@@ -120,16 +109,14 @@ async fn race_once(
         let (is_revoked, start) = (Arc::clone(&is_revoked), Arc::clone(&start));
         tasks.spawn(async move {
             start.wait().await;
-            refresh_until_refused(store, record, chain, is_revoked).await
+            refresh_until_revoked(store, record, chain, is_revoked).await;
         });
     }
     start.wait().await;
     end(store, record).await;
     is_revoked.store(true, SeqCst);
-    for jti in tasks.join_all().await {
-        let revoked = unused(RefreshedSession::Revoked);
-        assert_eq!(state(store, record, &jti).await, revoked, "{jti}");
-    }
+    tasks.join_all().await;
+    assert_eq!(state(store, record).await, RefreshState::Revoked);
     assert!(!is_active(store, record, record.auth_time).await, "{}", record.sid);
     assert!(listed(store, ADA.user(), record.auth_time).await.is_empty(), "{}", record.sid);
 }

@@ -5,15 +5,15 @@ use std::time::Duration;
 use tower_sliding_session::{
     audit::{AuditEvent, AuditSubject},
     identity::Scope,
-    store::{BulkRevocation, CallerSession, Exempt, RefreshedSession, StoredSession},
+    store::{BulkRevocation, CallerSession, Exempt, RefreshState, StoredSession},
 };
 
 use crate::{
     empty_stores::Store,
-    rotate::unused,
     sign_in::{
         ABSOLUTE, ADA, ADA_AT_GLOBEX, BEGIN, BOB, EVE, IDLE, JOY, Person, after, all_of, audit,
         audited, begin, begun, everything, is_active, listed, revoke_all, session, state, touch,
+        unrefreshed,
     },
 };
 
@@ -75,8 +75,8 @@ pub(crate) async fn p29_a_subject_is_revoked_in_all_accounts(store: Store) {
         assert_eq!(sessions(person, after(1)).await, live, "{:?}", person.tenant);
     }
     for (person, sid) in [(ADA, "1"), (ADA_AT_GLOBEX, "2"), (ADA_AT_GLOBEX, "unrecorded")] {
-        let revoked = unused(RefreshedSession::Revoked);
-        assert_eq!(state(&store, &person.signs_in(sid, BEGIN), "r1").await, revoked, "{sid}");
+        let revoked = RefreshState::Revoked;
+        assert_eq!(state(&store, &person.signs_in(sid, BEGIN)).await, revoked, "{sid}");
     }
     let revocations = store.revocations().expect("the store supports bulk revocation");
     assert_eq!(revocations.cutoff_of(&ADA.subject().key()), Some(BEGIN));
@@ -132,11 +132,11 @@ pub(crate) async fn exempt_sessions_stay_active(store: Store) {
     }
     for (person, sid) in [(ADA, "ada 1"), (BOB, "bob 2")] {
         assert_eq!(listed(&store, person.user(), after(10)).await, [sid]);
-        let known = unused(RefreshedSession::Known(BEGIN));
-        assert_eq!(state(&store, &person.signs_in(sid, BEGIN), "r1").await, known);
+        let known = unrefreshed(BEGIN);
+        assert_eq!(state(&store, &person.signs_in(sid, BEGIN)).await, known);
     }
-    let gone = state(&store, &ADA.signs_in("ada 2", BEGIN), "r1").await;
-    assert_eq!(gone, unused(RefreshedSession::Revoked));
+    let gone = state(&store, &ADA.signs_in("ada 2", BEGIN)).await;
+    assert_eq!(gone, RefreshState::Revoked);
 }
 
 pub(crate) async fn the_sessions_of_an_exempt_user_are_exempt(store: Store) {
@@ -167,7 +167,7 @@ pub(crate) async fn p29_an_exempt_session_is_revoked_by_a_second_cutoff_of_the_s
     assert_eq!(revoke_all(&store, all_of(everything(), after(10))).await, 2);
     assert_eq!(active_sessions(&store).await, [0; 4]);
     let ada = ADA.signs_in("ada 1", BEGIN);
-    assert_eq!(state(&store, &ada, "r1").await, unused(RefreshedSession::Revoked));
+    assert_eq!(state(&store, &ada).await, RefreshState::Revoked);
 }
 
 fn caller(person: Person, sid: &str) -> CallerSession {
@@ -178,8 +178,8 @@ fn caller(person: Person, sid: &str) -> CallerSession {
 async fn is_revoked(store: &Store, person: Person, sid: &str) -> bool {
     let revocations = store.revocations().expect("the store supports bulk revocation");
     let by_cutoff = revocations.revoked_by(session(sid), BEGIN, || person.scopes()).is_some();
-    let state = state(store, &person.signs_in(sid, BEGIN), "r1").await;
-    assert_eq!(by_cutoff, state == unused(RefreshedSession::Revoked), "{sid}");
+    let state = state(store, &person.signs_in(sid, BEGIN)).await;
+    assert_eq!(by_cutoff, state == RefreshState::Revoked, "{sid}");
     by_cutoff
 }
 
@@ -251,7 +251,7 @@ pub(crate) async fn an_exemption_revives_no_session(store: Store) {
     let later = with!(all_of(everything(), after(11)); exempt = exempt);
     assert_eq!(revoke_all(&store, later).await, 4);
     assert_eq!(active_sessions(&store).await, [0; 4]);
-    assert_eq!(state(&store, &idle, "r1").await, unused(RefreshedSession::Revoked));
+    assert_eq!(state(&store, &idle).await, RefreshState::Revoked);
     let user = Exempt::User(EVE.scopes().user);
     let last = with!(all_of(EVE.account(), after(12)); exempt = user);
     assert_eq!(revoke_all(&store, last).await, 0);
@@ -263,8 +263,8 @@ pub(crate) async fn p40_an_empty_scope_gets_a_cutoff_and_a_record(store: Store) 
     assert_eq!(revoke_all(&store, all_of(ADA.account(), after(10))).await, 0);
     assert_eq!(audited(&store, "sessions_revoked_bulk").await.len(), 1);
     let stranger = ADA.signs_in("stranger", BEGIN);
-    let revoked = unused(RefreshedSession::Revoked);
-    assert_eq!(state(&store, &stranger, "r1").await, revoked);
+    let revoked = RefreshState::Revoked;
+    assert_eq!(state(&store, &stranger).await, revoked);
     assert!(is_active(&store, &EVE.signs_in("eve", BEGIN), after(10)).await);
 }
 

@@ -1,22 +1,16 @@
-//! Consumption and rotation of refresh tokens.
-
-use std::time::Duration;
+//! Exchanges of refresh tokens.
 
 use tower_sliding_session::store::{
-    RefreshState, RefreshedSession, Rotated, SessionRecord, StoredSession, TokenState,
+    RefreshState, RefreshedSession, Rotated, SessionRecord, StoredSession, TokenExchange,
 };
 
 use crate::{
     empty_stores::Store,
     sign_in::{
         ABSOLUTE, ADA, BEGIN, after, all_of, audit, begun, everything, exchange, revoke_all,
-        rotate, state, successors, token_state,
+        rotate, rotation, state, touch, unrefreshed,
     },
 };
-
-pub(crate) fn unused(session: RefreshedSession) -> RefreshState {
-    RefreshState::new(session, TokenState::Unused)
-}
 
 async fn last_seen(store: &Store, record: &SessionRecord) -> [StoredSession; 2] {
     let kept = store.session(record.key, BEGIN).await.expect("the store answers");
@@ -25,121 +19,152 @@ async fn last_seen(store: &Store, record: &SessionRecord) -> [StoredSession; 2] 
     [kept, store.get(record.key).await.expect("the store answers")]
 }
 
-pub(crate) async fn an_unused_token_is_consumed(store: Store) {
+pub(crate) async fn a_token_of_the_recorded_generation_is_exchanged(store: Store) {
     let record = begun(&store, ADA, "s").await;
-    assert_eq!(state(&store, &record, "r1").await, unused(RefreshedSession::Known(BEGIN)));
-    let rotated = rotate(&store, exchange(&record, "r1", "r2", after(10))).await;
-    assert_eq!(rotated, Rotated::Done);
-    let token =
-        TokenState::Used { at: after(10), successor: Some(successors("r2")), had_successor: true };
-    let expected = RefreshState::new(RefreshedSession::Known(after(10)), token);
-    assert_eq!(state(&store, &record, "r1").await, expected);
-    assert_eq!(token_state(&store, &record, "r2").await, TokenState::Unused);
+    assert_eq!(state(&store, &record).await, unrefreshed(BEGIN));
+    for generation in 0..3 {
+        let at = after(10 * u64::from(generation));
+        let id = generation.to_string();
+        assert_eq!(rotate(&store, rotation(&record, generation, &id, at)).await, Rotated::Done);
+        let session = RefreshedSession::new(at).exchanged(generation + 1, exchange(&id, at));
+        assert_eq!(state(&store, &record).await, RefreshState::Known(session));
+    }
 }
 
-pub(crate) async fn a_used_token_is_refused_and_changes_nothing(store: Store) {
+pub(crate) async fn a_token_of_an_earlier_generation_is_refused_and_changes_nothing(store: Store) {
     let record = begun(&store, ADA, "s").await;
-    rotate(&store, exchange(&record, "r1", "r2", after(10))).await;
-    let before = state(&store, &record, "r1").await;
-    for _ in 0..2 {
-        let again = rotate(&store, exchange(&record, "r1", "stolen", after(500))).await;
+    rotate(&store, rotation(&record, 0, "first", after(10))).await;
+    rotate(&store, rotation(&record, 1, "second", after(20))).await;
+    let before = state(&store, &record).await;
+    for generation in [0, 1, 0] {
+        let again = rotate(&store, rotation(&record, generation, "stolen", after(500))).await;
         assert_eq!(again, Rotated::Refused(before.clone()));
     }
-    assert_eq!(state(&store, &record, "r1").await, before);
-    assert_eq!(last_seen(&store, &record).await, [StoredSession::Active(after(10)); 2]);
+    assert_eq!(state(&store, &record).await, before);
+    assert_eq!(last_seen(&store, &record).await, [StoredSession::Active(after(20)); 2]);
+}
+
+pub(crate) async fn p33_a_record_that_lacks_exchanges_continues_from_the_token(store: Store) {
+    let record = begun(&store, ADA, "s").await;
+    let rotated = rotate(&store, rotation(&record, 7, "eighth", after(10))).await;
+    assert_eq!(rotated, Rotated::Done);
+    let session = RefreshedSession::new(after(10)).exchanged(8, exchange("eighth", after(10)));
+    assert_eq!(state(&store, &record).await, RefreshState::Known(session.clone()));
+    let again = rotate(&store, rotation(&record, 7, "stolen", after(20))).await;
+    assert_eq!(again, Rotated::Refused(RefreshState::Known(session)));
 }
 
 pub(crate) async fn a_token_can_be_consumed_without_a_successor(store: Store) {
     let record = begun(&store, ADA, "s").await;
-    let alone = with!(exchange(&record, "r1", "r2", after(10)); successors = None);
+    let alone = TokenExchange::new(after(10), None);
+    let alone = with!(rotation(&record, 0, "none", after(10)); exchange = alone.clone());
     assert_eq!(rotate(&store, alone.clone()).await, Rotated::Done);
-    let token = TokenState::Used { at: after(10), successor: None, had_successor: false };
-    assert_eq!(token_state(&store, &record, "r1").await, token);
-    let expected = RefreshState::new(RefreshedSession::Known(after(10)), token);
-    assert_eq!(rotate(&store, alone).await, Rotated::Refused(expected));
-    assert_eq!(token_state(&store, &record, "another").await, TokenState::Unused);
+    let session = RefreshedSession::new(after(10)).exchanged(1, alone.exchange.clone());
+    let later = with!(alone; exchange = exchange("late", after(20)));
+    assert_eq!(rotate(&store, later).await, Rotated::Refused(RefreshState::Known(session)));
 }
 
-pub(crate) async fn a_used_token_is_stored_until_its_expiry(store: Store) {
+pub(crate) async fn p32_refreshes_leave_nothing_but_the_last(store: Store) {
     let record = begun(&store, ADA, "s").await;
-    rotate(&store, exchange(&record, "r1", "r2", after(10))).await;
-    let last = record.ends_at - Duration::from_millis(1);
-    for id in 0..100 {
-        let jti = format!("r{}", 10 + 2 * id);
-        let short = with!(exchange(&record, &jti, "next", last); until = BEGIN);
-        assert_eq!(rotate(&store, short).await, Rotated::Done);
+    for generation in 0..300 {
+        let rotated = rotate(&store, rotation(&record, generation, "next", after(1))).await;
+        assert_eq!(rotated, Rotated::Done, "{generation}");
     }
-    let again = rotate(&store, exchange(&record, "r1", "stolen", last)).await;
-    assert!(matches!(again, Rotated::Refused(state) if state.token != TokenState::Unused));
+    let session = RefreshedSession::new(after(1)).exchanged(300, exchange("next", after(1)));
+    assert_eq!(state(&store, &record).await, RefreshState::Known(session));
 }
 
-pub(crate) async fn an_unknown_session_refuses(store: Store) {
-    let stranger = ADA.signs_in("stranger", BEGIN);
-    let refused = Rotated::Refused(unused(RefreshedSession::Unknown));
-    assert_eq!(state(&store, &stranger, "r1").await, unused(RefreshedSession::Unknown));
-    for _ in 0..2 {
-        let rotated = rotate(&store, exchange(&stranger, "r1", "r2", after(10))).await;
-        assert_eq!(rotated, refused, "the token was not consumed");
+pub(crate) async fn the_latest_presented_generation_is_recorded(store: Store) {
+    let record = begun(&store, ADA, "s").await;
+    rotate(&store, rotation(&record, 0, "first", after(10))).await;
+    for (generation, presented) in [(0, 0), (1, 1), (0, 1)] {
+        let touch = with!(touch(after(20), BEGIN); generation = generation);
+        store.touch(record.key, touch).await.expect("the store answers");
+        let session = RefreshedSession::new(after(20)).exchanged(1, exchange("first", after(10)));
+        let session = with!(session; presented = presented);
+        assert_eq!(state(&store, &record).await, RefreshState::Known(session), "{generation}");
     }
-    assert_eq!(last_seen(&store, &stranger).await, [StoredSession::Unknown; 2]);
 }
 
 pub(crate) async fn p05_a_revoked_session_refuses(store: Store) {
     let revoked = begun(&store, ADA, "revoked").await;
     let ended = begun(&store, ADA, "ended").await;
     let by_cutoff = begun(&store, ADA, "cutoff").await;
-    let used = begun(&store, ADA, "used").await;
-    rotate(&store, exchange(&used, "used r1", "used r2", after(10))).await;
     let until = BEGIN + ABSOLUTE;
     let row = audit(&revoked, "session_ended", after(20));
     assert!(store.revoke(revoked.key, until, row).await.expect("the store answers"));
     store.write_tombstone(ended.key, until).await.expect("the store answers");
     revoke_all(&store, all_of(everything(), after(20))).await;
     for record in [&revoked, &ended, &by_cutoff] {
-        let refused = Rotated::Refused(unused(RefreshedSession::Revoked));
-        for jti in ["r1", "r1", "r2"] {
-            let rotated = rotate(&store, exchange(record, jti, "next", after(30))).await;
-            assert_eq!(rotated, refused, "{}", record.sid);
+        for generation in [0, 0, 1] {
+            let rotated = rotate(&store, rotation(record, generation, "next", after(30))).await;
+            assert_eq!(rotated, Rotated::Refused(RefreshState::Revoked), "{}", record.sid);
         }
-    }
-    for (jti, is_used) in [("used r1", true), ("used r2", false)] {
-        let rotated = rotate(&store, exchange(&used, jti, "next", after(30))).await;
-        let Rotated::Refused(state) = rotated else { panic!("{jti} was consumed") };
-        assert_eq!(state.session, RefreshedSession::Revoked);
-        assert_eq!(state.token != TokenState::Unused, is_used, "{jti}");
     }
 }
 
 pub(crate) async fn only_activity_moves_the_last_activity(store: Store) {
     let record = begun(&store, ADA, "s").await;
-    let background = with!(exchange(&record, "r1", "r2", after(10)); is_activity = false);
+    let background = with!(rotation(&record, 0, "first", after(10)); is_activity = false);
     assert_eq!(rotate(&store, background).await, Rotated::Done);
     assert_eq!(last_seen(&store, &record).await, [StoredSession::Active(BEGIN); 2]);
-    let alone = with!(exchange(&record, "r2", "none", after(20)); successors = None);
-    assert_eq!(rotate(&store, alone).await, Rotated::Done);
+    assert_eq!(rotate(&store, rotation(&record, 1, "second", after(20))).await, Rotated::Done);
     assert_eq!(last_seen(&store, &record).await, [StoredSession::Active(after(20)); 2]);
-    rotate(&store, exchange(&record, "r3", "r4", after(30))).await;
-    assert_eq!(last_seen(&store, &record).await, [StoredSession::Active(after(30)); 2]);
 }
 
 pub(crate) async fn p12_activity_never_moves_the_last_activity_back(store: Store) {
     let record = begun(&store, ADA, "s").await;
-    rotate(&store, exchange(&record, "r1", "r2", after(1000))).await;
-    assert_eq!(rotate(&store, exchange(&record, "r2", "r3", after(999))).await, Rotated::Done);
+    rotate(&store, rotation(&record, 0, "first", after(1000))).await;
+    assert_eq!(rotate(&store, rotation(&record, 1, "second", after(999))).await, Rotated::Done);
     assert_eq!(last_seen(&store, &record).await, [StoredSession::Active(after(1000)); 2]);
-    let known = state(&store, &record, "r3").await;
-    assert_eq!(known, unused(RefreshedSession::Known(after(1000))));
 }
 
-pub(crate) async fn reading_the_token_state_changes_nothing(store: Store) {
+pub(crate) async fn reading_the_state_changes_nothing(store: Store) {
     let record = begun(&store, ADA, "s").await;
     let stranger = ADA.signs_in("stranger", BEGIN);
-    rotate(&store, exchange(&record, "r1", "r2", after(10))).await;
-    for (of, jti) in [(&record, "r1"), (&record, "r2"), (&stranger, "r9")] {
-        let first = state(&store, of, jti).await;
-        assert_eq!(state(&store, of, jti).await, first, "{jti}");
+    rotate(&store, rotation(&record, 0, "first", after(10))).await;
+    for of in [&record, &stranger] {
+        let first = state(&store, of).await;
+        assert_eq!(state(&store, of).await, first, "{}", of.sid);
     }
+    assert_eq!(state(&store, &stranger).await, RefreshState::Unknown(None));
     assert_eq!(last_seen(&store, &record).await, [StoredSession::Active(after(10)); 2]);
     assert_eq!(last_seen(&store, &stranger).await, [StoredSession::Unknown; 2]);
-    assert_eq!(rotate(&store, exchange(&record, "r2", "r3", after(20))).await, Rotated::Done);
+}
+
+pub(crate) async fn p33_a_lost_session_gets_its_record_again(store: Store) {
+    for (sid, is_activity, last_seen) in [("active", true, after(10)), ("not", false, BEGIN)] {
+        let record = ADA.signs_in(sid, BEGIN);
+        let rotation = with!(rotation(&record, 3, sid, after(10)); is_activity = is_activity);
+        assert_eq!(rotate(&store, rotation).await, Rotated::Done);
+        let kept = store.session(record.key, after(10)).await.expect("the store answers");
+        let expected = with!(record.clone(); last_seen = last_seen);
+        assert!(kept == Some(expected), "{sid}");
+        let stored = store.get(record.key).await.expect("the store answers");
+        assert_eq!(stored, StoredSession::Active(last_seen));
+        let session = RefreshedSession::new(last_seen).exchanged(4, exchange(sid, after(10)));
+        assert_eq!(state(&store, &record).await, RefreshState::Known(session));
+    }
+    assert_eq!(revoke_all(&store, all_of(ADA.account(), after(20))).await, 2);
+}
+
+pub(crate) async fn a_known_session_keeps_its_record(store: Store) {
+    let record = begun(&store, ADA, "s").await;
+    let other = with!(record.clone(); ends_at = record.ends_at + ABSOLUTE);
+    assert_eq!(rotate(&store, rotation(&other, 0, "first", after(10))).await, Rotated::Done);
+    let kept = store.session(record.key, after(10)).await.expect("the store answers");
+    assert!(kept.is_some_and(|kept| kept.ends_at == record.ends_at));
+}
+
+pub(crate) async fn p05_a_revoked_session_gets_no_record(store: Store) {
+    let ended = ADA.signs_in("ended", BEGIN);
+    let by_cutoff = ADA.signs_in("cutoff", BEGIN);
+    store.write_tombstone(ended.key, BEGIN + ABSOLUTE).await.expect("the store answers");
+    assert_eq!(revoke_all(&store, all_of(everything(), BEGIN)).await, 0);
+    for record in [&ended, &by_cutoff] {
+        let refused = rotate(&store, rotation(record, 0, "first", after(10))).await;
+        assert_eq!(refused, Rotated::Refused(RefreshState::Revoked), "{}", record.sid);
+        let kept = store.session(record.key, after(10)).await.expect("the store answers");
+        assert!(kept.is_none());
+    }
 }

@@ -7,8 +7,8 @@ use tower_sliding_session::{
     audit::{AuditEvent, AuditRecord, AuditSubject},
     identity::{Scope, Scopes, StoreKey},
     store::{
-        BulkRevocation, ListQuery, RefreshQuery, RefreshState, RevocationCutoff, Rotated, Rotation,
-        SessionRecord, SuccessorPayloads, TokenState, Touch,
+        BulkRevocation, ListQuery, RefreshQuery, RefreshState, RefreshedSession, RevocationCutoff,
+        Rotated, Rotation, SessionRecord, SuccessorIds, TokenExchange, Touch,
     },
 };
 
@@ -67,10 +67,6 @@ pub(crate) fn session(sid: &str) -> StoreKey {
     StoreKey::session(ISSUER, sid)
 }
 
-pub(crate) fn token(jti: &str) -> StoreKey {
-    StoreKey::token(ISSUER, jti)
-}
-
 pub(crate) const fn after(millis: u64) -> Timestamp {
     Timestamp::from_millis(BEGIN.as_millis() + millis)
 }
@@ -101,31 +97,41 @@ pub(crate) fn touch(now: Timestamp, token_activity: Timestamp) -> Touch {
     Touch::new(now, token_activity, IDLE)
 }
 
-pub(crate) fn ask(record: &SessionRecord, jti: &str) -> RefreshQuery {
-    RefreshQuery::new(record.key, token(jti), record.epoch, record.scopes)
+pub(crate) fn ask(record: &SessionRecord) -> RefreshQuery {
+    RefreshQuery::new(record.key, record.epoch, record.scopes)
 }
 
-pub(crate) fn successors(jti: &str) -> SuccessorPayloads {
-    let access = format!(r#"{{"jti":"access to {jti}"}}"#);
-    SuccessorPayloads::new(access, format!(r#"{{"jti":"{jti}"}}"#), token(jti))
+pub(crate) fn successors(id: &str) -> SuccessorIds {
+    SuccessorIds::new(format!("access {id}"), format!("refresh {id}"))
 }
 
-/// The rotation of the token `jti` to `next` by a refresh that is activity.
-pub(crate) fn exchange(record: &SessionRecord, jti: &str, next: &str, now: Timestamp) -> Rotation {
-    let rotation = Rotation::new(ask(record, jti), now, record.ends_at);
-    with!(rotation; successors = Some(successors(next)), is_activity = true)
+/// The exchange at `now` for the successors `id`.
+pub(crate) fn exchange(id: &str, now: Timestamp) -> TokenExchange {
+    TokenExchange::new(now, Some(successors(id)))
+}
+
+/// The rotation of the token of `generation` by a refresh that is activity.
+pub(crate) fn rotation(
+    record: &SessionRecord,
+    generation: u32,
+    id: &str,
+    now: Timestamp,
+) -> Rotation {
+    let rotation = Rotation::new(ask(record), generation, exchange(id, now), record.clone());
+    with!(rotation; is_activity = true)
 }
 
 pub(crate) async fn rotate(store: &Store, rotation: Rotation) -> Rotated {
     store.rotate(rotation).await.expect("the store answers")
 }
 
-pub(crate) async fn state(store: &Store, record: &SessionRecord, jti: &str) -> RefreshState {
-    store.refresh_state(ask(record, jti)).await.expect("the store answers")
+pub(crate) async fn state(store: &Store, record: &SessionRecord) -> RefreshState {
+    store.refresh_state(ask(record)).await.expect("the store answers")
 }
 
-pub(crate) async fn token_state(store: &Store, record: &SessionRecord, jti: &str) -> TokenState {
-    state(store, record, jti).await.token
+/// A session that was last active at `last_seen` and never refreshed.
+pub(crate) const fn unrefreshed(last_seen: Timestamp) -> RefreshState {
+    RefreshState::Known(RefreshedSession::new(last_seen))
 }
 
 /// A bulk revocation at `now`, whose cutoff is that millisecond.

@@ -8,7 +8,7 @@ use std::{
 use http::{Request, Response};
 
 use super::{
-    OnStoreFailure, UnknownSessions,
+    OnStoreFailure,
     entry::{PendingEntry, is_read},
     settings::ActivitySettings,
 };
@@ -22,7 +22,7 @@ use crate::{
     session::{Rejected, Session, SessionCheck, StoreAnswer},
     store::{StoredSession, Touch, TouchOutcome},
     time::Timestamp,
-    token::VerifiedToken,
+    token::{Purpose, VerifiedToken},
 };
 
 /// The outcome of a check within a call.
@@ -153,11 +153,15 @@ impl ActivitySettings {
     #[inline(always)]
     fn touch(&self, token: &VerifiedToken, policy: &Policy, now: Timestamp) -> Touch {
         let claims = token.claims();
+        let (enforcement, timeouts) = (&self.enforcement, Timeouts::effective(claims, policy));
         Touch {
             now,
             token_activity: claims.proven_activity(now),
-            idle: Timeouts::effective(claims, policy).idle,
-            known_only: self.unknown == UnknownSessions::Reject,
+            unknown_activity: enforcement.unknown_activity(token, Purpose::Access, policy, now),
+            idle: timeouts.idle,
+            kept_for: timeouts.idle.max(timeouts.lifetime),
+            generation: claims.generation,
+            known_only: enforcement.rejects_unknown(),
         }
     }
 
@@ -175,7 +179,11 @@ impl ActivitySettings {
         if attempted == at {
             return Ok(StoreAnswer::Touch(TouchOutcome::Idle(at)));
         }
-        let touch = Touch { token_activity: attempted, ..self.touch(token, &policy, now) };
+        let touch = Touch {
+            token_activity: attempted,
+            unknown_activity: attempted,
+            ..self.touch(token, &policy, now)
+        };
         let answer = self.store.touch(token.session_key(), touch).try_ready();
         answer
             .map(Into::into)
@@ -194,10 +202,7 @@ impl ActivitySettings {
         is_activity: bool,
     ) -> Result<(), Rejection> {
         let now = session.now(&*self.enforcement.clock);
-        let check = SessionCheck {
-            rejects_unknown: self.unknown == UnknownSessions::Reject,
-            ..SessionCheck::new(session.token(), answer, now)
-        };
+        let check = SessionCheck::new(session.token(), answer, now);
         match self.enforcement.enforce(&check) {
             Ok(last_activity) => {
                 session.set_last_activity(last_activity);

@@ -5,16 +5,13 @@ use std::{fmt, sync::Arc};
 use http::Extensions;
 use tower_layer::Layer;
 
-use super::{
-    ActivityService, OnStoreFailure, UnknownSessions, entry::RoutePattern,
-    settings::ActivitySettings,
-};
+use super::{ActivityService, OnStoreFailure, entry::RoutePattern, settings::ActivitySettings};
 use crate::{
     audit::AuditQueue,
     clock::{Clock, SystemClock},
     policy::Profiles,
     rejection::MakeRejection,
-    session::Enforcement,
+    session::{Enforcement, UnknownSessions},
     store::SessionStore,
 };
 
@@ -83,7 +80,6 @@ impl ActivityLayer {
                 enforcement: Arc::new(enforcement),
                 store,
                 on_failure: OnStoreFailure::Reject,
-                unknown: UnknownSessions::Adopt,
                 rejections: None,
                 logs_activity: false,
                 route_pattern: None,
@@ -114,7 +110,9 @@ impl ActivityLayer {
 
     /// What happens to sessions that the store does not know. Default: [`UnknownSessions::Adopt`].
     pub fn unknown_sessions(self, unknown: UnknownSessions) -> Self {
-        self.with(|settings| settings.unknown = unknown)
+        self.with(|settings| {
+            Arc::make_mut(&mut settings.enforcement).unknown_sessions = unknown;
+        })
     }
 
     /// Sets what makes the responses of rejections over plain HTTP. Default: problem details (RFC
@@ -169,7 +167,7 @@ impl fmt::Debug for ActivityLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ActivityLayer")
             .field("on_failure", &self.settings.on_failure)
-            .field("unknown", &self.settings.unknown)
+            .field("unknown", &self.settings.enforcement.unknown_sessions)
             .finish_non_exhaustive()
     }
 }

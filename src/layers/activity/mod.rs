@@ -13,8 +13,6 @@ pub(crate) use self::{
     future::Waiting,
 };
 pub use self::{
-    future::ResponseFuture,
-    layer::ActivityLayer,
-    service::ActivityService,
-    settings::{OnStoreFailure, UnknownSessions},
+    future::ResponseFuture, layer::ActivityLayer, service::ActivityService,
+    settings::OnStoreFailure,
 };

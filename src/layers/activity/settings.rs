@@ -10,7 +10,6 @@ pub(crate) struct ActivitySettings {
     pub(super) enforcement: Arc<Enforcement>,
     pub(super) store: Arc<dyn SessionStore>,
     pub(super) on_failure: OnStoreFailure,
-    pub(super) unknown: UnknownSessions,
     pub(super) rejections: Option<Arc<dyn MakeRejection>>,
     pub(super) logs_activity: bool,
     pub(super) route_pattern: Option<Arc<RoutePattern>>,
@@ -25,16 +24,4 @@ pub enum OnStoreFailure {
     Reject,
     /// The token is accepted until its `exp`, and not renewed.
     TrustToken,
-}
-
-/// What happens to sessions that the store does not know.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum UnknownSessions {
-    /// Their token decides; if they are active, the store knows them from then on. Such sessions are
-    /// of another issuer, or older than a restart. The default.
-    #[default]
-    Adopt,
-    /// They are rejected as `session_revoked`: for stores that know every session.
-    Reject,
 }

@@ -13,7 +13,7 @@ use crate::{
     store::{RenewalDecision, RenewalLimiter, RenewalRequest},
     time::Timestamp,
     token::{
-        AppClaims, CLAIMS_SOURCE_TIME_LIMIT, ClaimsUpdate, ID_LENGTH, Purpose, Seen,
+        AppClaims, CLAIMS_SOURCE_TIME_LIMIT, ClaimsUpdate, ID_LENGTH, Purpose, Seen, Succession,
         ask_claims_source, check_length, mint, successor_payload, write_new_id,
     },
 };
@@ -185,7 +185,10 @@ impl PendingRenewal {
         let limits = Timeouts::effective(token.claims(), &self.policy());
         let mut id = [0; ID_LENGTH];
         let id = write_new_id(&mut id);
-        let payload = successor_payload(token, self.times, self.seen, limits, app, id);
+        let (times, seen) = (self.times, self.seen);
+        let generation = token.claims().generation;
+        let succession = Succession { times, seen, limits, app, id, generation };
+        let payload = successor_payload(token, succession);
         let longest = self.settings.delivery.longest_token(self.session.origin());
         if let Err(error) = check_length(&self.settings.keys, &payload, Purpose::Access, longest) {
             tracing::warn!(error = &error as &dyn std::error::Error, "not renewed");

@@ -107,6 +107,7 @@ impl SlidingSessionsBuilder {
         let profiles = Arc::new(profiles);
         let enforcement = Enforcement::new(Arc::clone(&profiles), Arc::clone(&self.clock))
             .with_store(Arc::clone(&store))
+            .with_unknown_sessions(self.unknown_sessions)
             .with_lifecycle_store(lifecycle_store)
             .with_audit_queue(audit_queue.clone())
             .with_cookie(self.transports.cookie().cloned());
@@ -162,8 +163,7 @@ impl SlidingSessionsBuilder {
     ) -> ActivityLayer {
         let mut layer = ActivityLayer::with_store(Arc::clone(profiles), store)
             .enforced_by(Arc::clone(enforcement))
-            .on_store_failure(self.on_store_failure)
-            .unknown_sessions(self.unknown_sessions);
+            .on_store_failure(self.on_store_failure);
         if let Some(make) = &self.rejections {
             layer = layer.with_rejections(Arc::clone(make));
         }

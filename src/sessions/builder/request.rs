@@ -7,10 +7,11 @@ use http::HeaderName;
 use super::settings::SlidingSessionsBuilder;
 use crate::{
     clock::Clock,
-    layers::{OnStoreFailure, UnknownSessions},
+    layers::OnStoreFailure,
     policy::{Policy, Profiles},
     rejection::MakeRejection,
     request_class::{Classify, PathRules},
+    session::UnknownSessions,
     store::{RenewalLimiter, SessionStore},
     token::{ClaimsSource, LegacyTokens},
     transport::{Bearer, HeaderToken, SessionCookie, Transport},

@@ -18,7 +18,7 @@ use crate::{
     store::{
         ActiveUser, BulkRevocation, CallerSession, Exempt, LifecycleQueries, LifecycleStore,
         ListQuery, OverridesChange, Page, RefreshQuery, RefreshState, RefreshedSession,
-        RevocationCutoff, Rotated, Rotation, SessionRecord, StoredSession, TokenState,
+        RevocationCutoff, Rotated, Rotation, SessionRecord, StoredSession,
     },
     time::Timestamp,
 };
@@ -39,10 +39,8 @@ impl LifecycleStore for MemoryStore {
         MaybeReady::ready(Ok(self.state_of(&self.lifecycle_state(), query)))
     }
 
-    /// # Errors
-    /// If the store is full of used tokens.
     fn rotate(&self, rotation: Rotation) -> MaybeReady<Rotated> {
-        MaybeReady::ready(self.rotate_now(rotation))
+        MaybeReady::ready(Ok(self.rotate_now(rotation)))
     }
 
     /// # Errors
@@ -160,28 +158,26 @@ impl MemoryStore {
         Ok(epoch)
     }
 
-    fn rotate_now(&self, rotation: Rotation) -> Result<Rotated, StoreError> {
-        let Rotation { query, now, until, successors, is_activity, adopt } = rotation;
+    fn rotate_now(&self, rotation: Rotation) -> Rotated {
         let mut lifecycle_state = self.lifecycle_state();
-        let state = self.state_of(&lifecycle_state, query);
-        let may_go_on = match state.session {
-            RefreshedSession::Unknown => adopt.is_some(),
-            RefreshedSession::Revoked => false,
-            RefreshedSession::Known(_) => true,
-        };
-        if !may_go_on || state.token != TokenState::Unused {
-            return Ok(Rotated::Refused(state));
+        let (session, generation) = (rotation.query.session, rotation.next_generation());
+        match self.state_of(&lifecycle_state, rotation.query) {
+            RefreshState::Known(recorded) if rotation.may_follow(&recorded) => {}
+            RefreshState::Unknown(_) => {
+                let now = rotation.exchange.at;
+                self.insert_record(&mut lifecycle_state, rotation.record, now);
+            }
+            state => return Rotated::Refused(state),
         }
-        lifecycle_state.tokens.make_room(now).map_err(StoreError::new)?;
-        if let Some(record) = adopt.filter(|_| state.session == RefreshedSession::Unknown) {
-            self.insert_record(&mut lifecycle_state, record, now);
+        let now = rotation.exchange.at;
+        lifecycle_state.records.exchange(&session, generation, rotation.exchange);
+        if rotation.is_activity
+            && let Some(record) = lifecycle_state.records.get(&session)
+        {
+            self.record_activity(record, now);
+            lifecycle_state.records.touch(&session, now);
         }
-        lifecycle_state.tokens.consume(query.token, now, until, successors);
-        if is_activity && let Some(record) = lifecycle_state.records.get(&query.session) {
-            self.record_activity(query.session, now, record.idle);
-            lifecycle_state.records.touch(&query.session, now);
-        }
-        Ok(Rotated::Done)
+        Rotated::Done
     }
 
     fn revoke_now(
@@ -265,15 +261,21 @@ impl MemoryStore {
     }
 
     fn state_of(&self, lifecycle_state: &LifecycleState, query: RefreshQuery) -> RefreshState {
-        let RefreshQuery { session, token, epoch, scopes } = query;
+        let RefreshQuery { session, epoch, scopes } = query;
         let is_revoked = self.get_now(&session) == StoredSession::Ended
             || self.revocations.revoked_by(session, epoch, || scopes).is_some();
-        let session = match lifecycle_state.records.get(&session) {
-            _ if is_revoked => RefreshedSession::Revoked,
-            Some(record) => RefreshedSession::Known(self.last_activity(record)),
-            None => RefreshedSession::Unknown,
-        };
-        RefreshState { session, token: lifecycle_state.tokens.state(&token) }
+        match lifecycle_state.records.refreshed(&session) {
+            _ if is_revoked => RefreshState::Revoked,
+            None => RefreshState::Unknown(match self.get_now(&session) {
+                StoredSession::Active(at) => Some(at),
+                StoredSession::Unknown | StoredSession::Ended => None,
+            }),
+            Some(recorded) => RefreshState::Known(RefreshedSession {
+                last_seen: self.last_activity(&session, recorded.last_seen),
+                presented: self.presented_generation(&session),
+                ..recorded
+            }),
+        }
     }
 
     /// Inserts a record, and begins the entry that requests read.
@@ -283,7 +285,7 @@ impl MemoryStore {
         record: SessionRecord,
         now: Timestamp,
     ) {
-        self.record_activity(record.key, record.last_seen, record.idle);
+        self.record_activity(&record, record.last_seen);
         lifecycle_state.records.insert(record, now, |record| self.expires_at(record));
     }
 
@@ -295,18 +297,21 @@ impl MemoryStore {
 
     /// Returns when a session expires without another activity.
     fn expires_at(&self, record: &SessionRecord) -> Timestamp {
-        record.ends_at.min(self.last_activity(record) + record.idle)
+        record.ends_at.min(self.last_activity(&record.key, record.last_seen) + record.idle)
     }
 
-    fn last_activity(&self, record: &SessionRecord) -> Timestamp {
-        match self.get_now(&record.key) {
-            StoredSession::Active(at) => record.last_seen.max(at),
-            StoredSession::Unknown | StoredSession::Ended => record.last_seen,
+    fn last_activity(&self, session: &StoreKey, recorded: Timestamp) -> Timestamp {
+        match self.get_now(session) {
+            StoredSession::Active(at) => recorded.max(at),
+            StoredSession::Unknown | StoredSession::Ended => recorded,
         }
     }
 
     fn up_to_date(&self, record: &SessionRecord) -> SessionRecord {
-        SessionRecord { last_seen: self.last_activity(record), ..record.clone() }
+        SessionRecord {
+            last_seen: self.last_activity(&record.key, record.last_seen),
+            ..record.clone()
+        }
     }
 
     fn overrides_of(&self, account: StoreKey) -> TimeoutOverrides {

@@ -2,16 +2,14 @@
 
 mod logs;
 mod records;
-mod tokens;
 
 pub(super) use self::records::cursor;
-use self::{logs::Log, records::Records, tokens::Tokens};
+use self::{logs::Log, records::Records};
 use crate::audit::{ActivityEntry, AuditRecord};
 
-/// Records, used refresh tokens and logs, behind one lock.
+/// Records and logs, behind one lock.
 pub(super) struct LifecycleState {
     pub(super) records: Records,
-    pub(super) tokens: Tokens,
     pub(super) audit_log: Log<AuditRecord>,
     pub(super) activity_log: Log<ActivityEntry>,
     /// The number of bulk revocations so far: every so many of them remove expired cutoffs.
@@ -22,7 +20,6 @@ impl LifecycleState {
     pub(super) fn new(max_sessions: usize) -> Self {
         Self {
             records: Records::new(max_sessions),
-            tokens: Tokens::new(max_sessions),
             audit_log: Log::default(),
             activity_log: Log::default(),
             revocations: 0,

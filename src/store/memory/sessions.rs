@@ -14,7 +14,8 @@ use crate::{
     identity::StoreKey,
     maybe_ready::{MaybeReady, StoreError},
     store::{
-        AccountPolicies, Revocations, SessionStore, StoredSession, Touch, TouchOutcome,
+        AccountPolicies, Revocations, SessionRecord, SessionStore, StoredSession, Touch,
+        TouchOutcome,
         entry::{SessionWord, is_idle},
         table::{NEARBY, Table},
     },
@@ -34,14 +35,12 @@ use crate::{
 /// until it expires. Use a durable store where that matters.
 ///
 /// It is a [`LifecycleStore`](crate::store::LifecycleStore) too. Behind one lock, which no touch
-/// takes, it keeps as many session records as entries (700 bytes each), eight times as many used
-/// refresh tokens (120 bytes each, and two payloads until the successor is used), and two logs: at
-/// least the latest 10,000 audit records, as many of refusals and renewals, and as many activity
-/// entries, at most 90 days old. A full log loses the oldest rows of the account, and in it of the
-/// user, with the most. When the records are full, the session that ends
-/// first is evicted: it is no longer listed and cannot be refreshed. When the used tokens are
-/// full, a refresh fails, because a used token is never evicted. Revocation cutoffs are kept until
-/// they expire.
+/// takes, it keeps as many session records as entries (700 bytes each), and two logs: at least the
+/// latest 10,000 audit records, as many of refusals and renewals, and as many activity entries, at
+/// most 90 days old. A full log loses the oldest rows of the account, and in it of the user, with
+/// the most. When the records are full, a sign-in evicts the user's own earliest record, or else the
+/// one that expires first: such a session is no longer listed; it is refreshed and ended as before.
+/// Revocation cutoffs are kept until they expire.
 ///
 /// Every answer is ready. A touch of a known session takes a shared lock and one atomic step.
 ///
@@ -114,8 +113,8 @@ impl MemoryStore {
         if touch.known_only {
             return TouchOutcome::Unknown;
         }
-        if is_idle(touch.token_activity, touch) {
-            return TouchOutcome::Idle(touch.token_activity);
+        if is_idle(touch.unknown_activity, touch) {
+            return TouchOutcome::Idle(touch.unknown_activity);
         }
         let expired = |entry: &Entry| entry.is_expired(touch.now);
         self.table.sweep_next(expired);
@@ -130,8 +129,10 @@ impl MemoryStore {
     }
 
     /// Records an activity at `now`. A tombstone stays a tombstone.
-    pub(super) fn record_activity(&self, session: StoreKey, now: Timestamp, idle: Duration) {
-        self.touch_now(session, Touch { now, token_activity: now, idle, known_only: false });
+    pub(super) fn record_activity(&self, record: &SessionRecord, now: Timestamp) {
+        // Its refresh token is good until then.
+        let kept_for = record.ends_at.since(now);
+        self.touch_now(record.key, Touch::new(now, now, record.idle).kept_for(kept_for));
     }
 
     pub(super) fn get_now(&self, session: &StoreKey) -> StoredSession {
@@ -140,6 +141,11 @@ impl MemoryStore {
             None => StoredSession::Ended,
         });
         stored.unwrap_or(StoredSession::Unknown)
+    }
+
+    /// The latest generation of which an access token was presented.
+    pub(super) fn presented_generation(&self, session: &StoreKey) -> u32 {
+        self.table.get(session, |entry| entry.presented.load(Relaxed)).unwrap_or_default()
     }
 
     pub(super) fn write_tombstone_now(
@@ -200,33 +206,36 @@ impl SessionStore for MemoryStore {
 /// What the store remembers of one session.
 struct Entry {
     word: SessionWord,
-    /// The longest idle timeout that it was touched with, in seconds, rounded up.
-    idle: AtomicU32,
+    /// The longest [`Touch::kept_for`], in seconds, rounded up.
+    kept_for: AtomicU32,
+    /// The latest generation of which an access token was presented.
+    presented: AtomicU32,
 }
 
 impl Entry {
     fn active(touch: Touch) -> Self {
-        Self { word: SessionWord::active(touch.now), idle: AtomicU32::new(whole_secs(touch.idle)) }
+        Self {
+            word: SessionWord::active(touch.now),
+            kept_for: AtomicU32::new(whole_secs(touch.kept_for)),
+            presented: AtomicU32::new(touch.generation),
+        }
     }
 
     fn tombstone(until: Timestamp) -> Self {
-        Self { word: SessionWord::tombstone(until), idle: AtomicU32::new(0) }
+        Self {
+            word: SessionWord::tombstone(until),
+            kept_for: AtomicU32::new(0),
+            presented: AtomicU32::new(0),
+        }
     }
 
     fn touch(&self, touch: Touch) -> TouchOutcome {
         let outcome = self.word.touch(touch);
         if let TouchOutcome::Active(_) = outcome {
-            self.remember_idle(touch.idle);
+            raise(&self.kept_for, whole_secs(touch.kept_for));
+            raise(&self.presented, touch.generation);
         }
         outcome
-    }
-
-    fn remember_idle(&self, idle: Duration) {
-        let secs = whole_secs(idle);
-        // Read first: a write that changes nothing would still take the cache line from others.
-        if secs > self.idle.load(Relaxed) {
-            self.idle.fetch_max(secs, Relaxed);
-        }
     }
 
     fn end(&self, until: Timestamp) {
@@ -238,7 +247,15 @@ impl Entry {
     }
 
     fn is_expired(&self, now: Timestamp) -> bool {
-        self.word.is_expired(now, || Duration::from_secs(self.idle.load(Relaxed).into()))
+        self.word.is_expired(now, || Duration::from_secs(self.kept_for.load(Relaxed).into()))
+    }
+}
+
+/// Raises `number` to at least `to`.
+fn raise(number: &AtomicU32, to: u32) {
+    // Read first: a write that changes nothing would still take the cache line from others.
+    if to > number.load(Relaxed) {
+        number.fetch_max(to, Relaxed);
     }
 }
 

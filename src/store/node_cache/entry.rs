@@ -28,6 +28,12 @@ pub(super) struct Entry {
     read_at: AtomicU64,
     /// The idle timeout of the last touch, in milliseconds.
     idle: AtomicU64,
+    /// How long the row of a session without a record is kept after that, in milliseconds.
+    kept_for: AtomicU64,
+    /// The latest generation of which an access token was presented here, and the latest one that
+    /// the store is known to have.
+    presented: AtomicU32,
+    presented_written: AtomicU32,
     generation: AtomicU32,
     /// Whether the activity is scheduled to be written.
     is_scheduled: AtomicBool,
@@ -41,6 +47,9 @@ impl Entry {
             written: AtomicU64::new(last_seen.as_millis()),
             read_at: AtomicU64::new(stored.read_at.as_millis()),
             idle: AtomicU64::new(millis(stored.idle)),
+            kept_for: AtomicU64::new(millis(stored.idle)),
+            presented: AtomicU32::new(0),
+            presented_written: AtomicU32::new(0),
             generation: AtomicU32::new(stored.generation),
             is_scheduled: AtomicBool::new(false),
         }
@@ -52,6 +61,9 @@ impl Entry {
             written: AtomicU64::new(0),
             read_at: AtomicU64::new(0),
             idle: AtomicU64::new(0),
+            kept_for: AtomicU64::new(0),
+            presented: AtomicU32::new(0),
+            presented_written: AtomicU32::new(0),
             generation: AtomicU32::new(0),
             is_scheduled: AtomicBool::new(false),
         }
@@ -64,7 +76,8 @@ impl Entry {
         let is_fresh = self.is_fresh(touch.now);
         let Some(millis) = self.last_seen() else { return (CachedTouch::Ended, None) };
         let last_seen = Timestamp::from_millis(millis);
-        let last_activity = last_seen.max(touch.token_activity);
+        let assumed = if millis == 0 { touch.unknown_activity } else { touch.token_activity };
+        let last_activity = last_seen.max(assumed);
         if !is_current || touch.known_only && millis == 0 {
             return (CachedTouch::Ask, None);
         }
@@ -85,20 +98,22 @@ impl Entry {
         if !self.word.raise(touch.now) {
             return (false, None);
         }
-        let idle = millis(touch.idle);
-        // Read first: a write that changes nothing would still take the cache line from others.
-        if self.idle.load(Relaxed) != idle {
-            self.idle.store(idle, Relaxed);
-        }
+        set(&self.idle, millis(touch.idle));
+        set(&self.kept_for, millis(touch.kept_for));
+        let is_new = touch.generation > self.presented.load(Relaxed)
+            && touch.generation > self.presented.fetch_max(touch.generation, Relaxed);
         let written = self.written.load(Relaxed);
-        if touch.now.as_millis() <= written || self.is_scheduled.load(Relaxed) {
+        let is_written = touch.now.as_millis() <= written && !is_new;
+        if is_written || self.is_scheduled.load(Relaxed) {
             return (true, None);
         }
         if self.is_scheduled.swap(true, Relaxed) {
             return (true, None);
         }
-        // At the end of the touch interval. A session that the store does not know begins at once.
+        // At the end of the touch interval. A session that the store does not know begins at once,
+        // and so is a new generation: a refresh on another node needs to know of it.
         let end = match written {
+            _ if is_new => touch.now,
             0 => touch.now,
             written => Timestamp::from_millis(written) + touch_interval(touch.idle),
         };
@@ -143,8 +158,17 @@ impl Entry {
         self.is_scheduled.store(false, Relaxed);
         let millis = self.last_seen()?;
         let written = self.written.fetch_max(millis, Relaxed);
-        let last_seen = Timestamp::from_millis(millis);
-        (written < millis).then(|| Unwritten { session, last_seen, idle: self.idle(), written })
+        let presented = self.presented.load(Relaxed);
+        let presented_written = self.presented_written.fetch_max(presented, Relaxed);
+        (written < millis || presented_written < presented).then(|| Unwritten {
+            session,
+            last_seen: Timestamp::from_millis(millis),
+            idle: self.idle(),
+            kept_for: Duration::from_millis(self.kept_for.load(Relaxed)),
+            presented,
+            written,
+            presented_written,
+        })
     }
 
     /// The activity was not written. Returns whether it must be scheduled again.
@@ -152,7 +176,15 @@ impl Entry {
         let millis = row.last_seen.as_millis();
         // It stays as it is if something later was written meanwhile.
         let restored = self.written.compare_exchange(millis, row.written, Relaxed, Relaxed);
-        restored.is_ok() && !self.is_scheduled.swap(true, Relaxed)
+        let (presented, before) = (row.presented, row.presented_written);
+        let generation =
+            self.presented_written.compare_exchange(presented, before, Relaxed, Relaxed);
+        let is_due = restored.is_ok() || generation.is_ok() && before < presented;
+        is_due && !self.is_scheduled.swap(true, Relaxed)
+    }
+
+    pub(super) fn presented(&self) -> u32 {
+        self.presented.load(Relaxed)
     }
 
     pub(super) fn last_seen(&self) -> Option<u64> {
@@ -170,6 +202,13 @@ impl Entry {
 
     fn idle(&self) -> Duration {
         Duration::from_millis(self.idle.load(Relaxed))
+    }
+}
+
+/// Reads first: a write that changes nothing would still take the cache line from others.
+fn set(number: &AtomicU64, to: u64) {
+    if number.load(Relaxed) != to {
+        number.store(to, Relaxed);
     }
 }
 

@@ -11,7 +11,7 @@ fn session() -> StoreKey {
 }
 
 fn touch(now: u64) -> Touch {
-    Touch { now: at(now), token_activity: at(0), idle: IDLE, known_only: false }
+    Touch::new(at(now), at(0), IDLE)
 }
 
 fn stored(node_cache: &NodeCache, last_seen: Option<u64>, read_at: u64) -> Stored {
@@ -93,7 +93,7 @@ fn a_session_that_the_store_does_not_know_is_written_at_once() {
     assert_eq!(node_cache.touch(&session(), touch(1000)), CachedTouch::Idle(at(0)));
     assert_eq!(node_cache.touch(&session(), touch(1001)), CachedTouch::Ask);
     assert_eq!(node_cache.get(&session(), at(1001)), None);
-    let token = |now| Touch { token_activity: at(900), ..touch(now) };
+    let token = |now| Touch::new(at(now), at(900), IDLE);
     assert_eq!(node_cache.touch(&session(), token(1001).known_only()), CachedTouch::Ask);
     assert_eq!(node_cache.touch(&session(), token(1001)), CachedTouch::Active(None));
     assert_eq!(node_cache.touch(&session(), token(1002)), active(1001));

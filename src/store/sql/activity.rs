@@ -21,7 +21,7 @@ use crate::{
 /// How many activities one statement writes.
 const PIECE: usize = 500;
 
-const COLUMN_COUNT: usize = 4;
+const COLUMN_COUNT: usize = 5;
 
 impl Inner {
     /// Returns the answer to a touch that the cache knows.
@@ -62,7 +62,10 @@ impl Inner {
             Known::Nothing => None,
             Known::Active(at) => Some(self.node_cache.last_seen(&session, at)),
         };
-        let last_activity = stored.unwrap_or_default().max(touch.token_activity);
+        let last_activity = match stored {
+            Some(at) => at.max(touch.token_activity),
+            None => touch.unknown_activity,
+        };
         if touch.now >= last_activity + touch.idle {
             return TouchOutcome::Idle(last_activity);
         }
@@ -113,18 +116,22 @@ impl Inner {
         rows.sort_unstable_by_key(|row| *row.session.as_bytes());
         let args = rows.iter().fold(Args::new(), |args, row| {
             let args = args.key(row.session).time(row.last_seen).span(row.idle);
-            args.time(row.last_seen + row.idle)
+            args.time(row.last_seen + row.kept_for).int(row.presented.into())
         });
         let values = placeholders(rows.len(), COLUMN_COUNT);
         let sql = format!(
-            "INSERT INTO tss_sessions (key, last_seen, idle, forget_at) VALUES {values}
+            "INSERT INTO tss_sessions (key, last_seen, idle, forget_at, presented) VALUES {values}
             ON CONFLICT (key) DO UPDATE SET
-                last_seen = excluded.last_seen,
+                last_seen = CASE WHEN tss_sessions.last_seen < excluded.last_seen
+                    THEN excluded.last_seen ELSE tss_sessions.last_seen END,
+                presented = CASE WHEN tss_sessions.presented < excluded.presented
+                    THEN excluded.presented ELSE tss_sessions.presented END,
                 idle = excluded.idle,
                 forget_at = CASE WHEN tss_sessions.sid IS NULL
                     THEN excluded.forget_at ELSE tss_sessions.forget_at END
             WHERE tss_sessions.ended_until IS NULL
-                AND tss_sessions.last_seen < excluded.last_seen"
+                AND (tss_sessions.last_seen < excluded.last_seen
+                    OR tss_sessions.presented < excluded.presented)"
         );
         self.database.execute(sql, args).await?;
         Ok(())

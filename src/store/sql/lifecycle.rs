@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{
-    Inner, SqlStore, change_feed::Change, pools::Purpose, revocation::Revoke, rotation,
-    sessions::Begin,
-};
+use super::{Inner, SqlStore, change_feed::Change, revocation::Revoke, sessions::Begin};
 use crate::{
     audit::{ActivityEntry, AuditRecord},
     identity::{Scope, StoreKey},
@@ -13,8 +10,7 @@ use crate::{
     policy::TimeoutOverrides,
     store::{
         ActiveUser, BulkRevocation, LifecycleQueries, LifecycleStore, ListQuery, OverridesChange,
-        Page, RefreshQuery, RefreshState, RefreshedSession, Rotated, Rotation, SessionRecord,
-        node_cache::Stored,
+        Page, RefreshQuery, RefreshState, Rotated, Rotation, SessionRecord, node_cache::Stored,
     },
     time::Timestamp,
 };
@@ -30,38 +26,6 @@ impl Inner {
         let stored = Stored { last_seen: Some(last_seen), idle, generation, read_at: last_seen };
         self.node_cache.remember(key, stored);
         Ok(epoch)
-    }
-
-    async fn refresh_state(&self, query: RefreshQuery) -> Result<RefreshState, StoreError> {
-        let _in_flight = self.calls.acquire(query.scopes.user).await;
-        self.sync_state.store_clock.check()?;
-        let rows = self
-            .database
-            .fetch_for(Purpose::Lifecycle, rotation::STATE, rotation::args(query))
-            .await?;
-        Ok(self.with_cached_activity(rotation::state(rows.first(), query)?, query.session))
-    }
-
-    async fn rotate(&self, rotation: Rotation) -> Result<Rotated, StoreError> {
-        let _in_flight = self.calls.acquire(rotation.query.scopes.user).await;
-        self.sync_state.store_clock.check()?;
-        let session = rotation.query.session;
-        Ok(match self.commit(&rotation).await? {
-            Rotated::Refused(state) => Rotated::Refused(self.with_cached_activity(state, session)),
-            Rotated::Done => {
-                if rotation.is_activity {
-                    self.node_cache.record_written(&session, rotation.now);
-                }
-                Rotated::Done
-            }
-        })
-    }
-
-    /// Adds the activity that this node has not written yet.
-    fn with_cached_activity(&self, state: RefreshState, session: StoreKey) -> RefreshState {
-        let RefreshedSession::Known(stored) = state.session else { return state };
-        let session = RefreshedSession::Known(self.node_cache.last_seen(&session, stored));
-        RefreshState { session, ..state }
     }
 
     /// Returns whether the session was active, if there is an audit record to write.

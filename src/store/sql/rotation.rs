@@ -1,37 +1,44 @@
-//! Refresh rotation: `tss_used_tokens`; each refresh token is consumed once.
+//! Refresh rotation: the columns of `tss_sessions` that tell which refresh token may be exchanged.
 
 use super::{
-    ATTEMPTS, Transaction,
+    ATTEMPTS, Inner, Transaction,
     database::Tx,
     failure::Failure,
+    pools::Purpose,
     sessions,
     value::{Args, Row},
 };
 use crate::{
     maybe_ready::StoreError,
     store::{
-        RefreshQuery, RefreshState, RefreshedSession, Rotated, Rotation, SuccessorPayloads,
-        TokenState,
+        RefreshQuery, RefreshState, RefreshedSession, Rotated, Rotation, SessionRecord,
+        SuccessorIds, TokenExchange,
     },
+    time::Timestamp,
 };
 
-/// Selects the state of a token and of its session, in one row.
-pub(super) const STATE: &str = "SELECT s.sid, s.ended_until, s.last_seen, s.exempt_until,
-        (SELECT MAX(m.at) FROM tss_revocations AS m WHERE m.scope IN ($3, $4, $5, $6)),
-        u.used_at, u.access, u.refresh, u.successor, n.token
+/// Selects the state of a session in one row.
+const STATE: &str = "SELECT s.sid, s.ended_until, s.last_seen, s.exempt_until,
+        (SELECT MAX(m.at) FROM tss_revocations AS m WHERE m.scope IN ($2, $3, $4, $5)),
+        s.generation, s.exchanged_at, s.access_jti, s.refresh_jti, s.presented
     FROM (SELECT 1 AS one) AS one
-    LEFT JOIN tss_sessions AS s ON s.key = $1
-    LEFT JOIN tss_used_tokens AS u ON u.token = $2
-    LEFT JOIN tss_used_tokens AS n ON n.token = u.successor";
+    LEFT JOIN tss_sessions AS s ON s.key = $1";
 
-pub(super) fn args(query: RefreshQuery) -> Args {
-    let args = Args::new().key(query.session).key(query.token);
+/// Exchanges the refresh token of a generation below `$2`, unless the session is revoked. One
+/// statement: of concurrent exchanges one succeeds.
+const EXCHANGE: &str = "UPDATE tss_sessions SET generation = $2, exchanged_at = $3,
+        access_jti = $4, refresh_jti = $5,
+        last_seen = CASE WHEN last_seen < $6 THEN $6 ELSE last_seen END
+    WHERE key = $1 AND ended_until IS NULL AND sid IS NOT NULL AND generation < $2
+        AND NOT EXISTS (SELECT 1 FROM tss_revocations AS m WHERE m.scope IN ($7, $8, $9, $10)
+            AND m.at >= $11 AND m.at > tss_sessions.exempt_until)";
+
+fn scopes(args: Args, query: RefreshQuery) -> Args {
     let args = args.key(query.scopes.user).key(query.scopes.subject);
     args.maybe_key(query.scopes.account).key(query.scopes.everything)
 }
 
-pub(super) fn state(row: Option<&Row>, query: RefreshQuery) -> Result<RefreshState, Failure> {
-    let row = row.ok_or_else(|| StoreError::new("the database returned no row"))?;
+fn state(row: &Row, query: RefreshQuery) -> Result<RefreshState, Failure> {
     // A session that is known by its activity alone has no record.
     let is_known = row.maybe_text(0)?.is_some();
     let has_ended = row.maybe_time(1)?.is_some();
@@ -40,96 +47,103 @@ pub(super) fn state(row: Option<&Row>, query: RefreshQuery) -> Result<RefreshSta
         (Some(cutoff), None) => query.epoch <= cutoff,
         (None, _) => false,
     };
-    let session = if has_ended || is_cut_off {
-        RefreshedSession::Revoked
-    } else if is_known {
-        RefreshedSession::Known(row.time(2)?)
-    } else {
-        RefreshedSession::Unknown
-    };
-    Ok(RefreshState { session, token: token_state(row)? })
-}
-
-fn token_state(row: &Row) -> Result<TokenState, Failure> {
-    let Some(at) = row.maybe_time(5)? else { return Ok(TokenState::Unused) };
-    let token = row.maybe_key(8)?;
-    let is_unused = row.maybe_key(9)?.is_none();
-    let successor = match token {
-        Some(token) if is_unused => {
-            Some(SuccessorPayloads { access: row.text(6)?, refresh: row.text(7)?, token })
-        }
+    if has_ended || is_cut_off {
+        return Ok(RefreshState::Revoked);
+    }
+    if !is_known {
+        return Ok(RefreshState::Unknown(row.maybe_time(2)?));
+    }
+    let successors = match (row.maybe_text(7)?, row.maybe_text(8)?) {
+        (Some(access), Some(refresh)) => Some(SuccessorIds { access, refresh }),
         _ => None,
     };
-    Ok(TokenState::Used { at, successor, had_successor: token.is_some() })
+    let exchange = row.maybe_time(6)?.map(|at| TokenExchange { at, successors });
+    Ok(RefreshState::Known(RefreshedSession {
+        last_seen: row.time(2)?,
+        generation: row.generation(5)?,
+        exchange,
+        presented: row.generation(9)?,
+    }))
 }
 
-async fn read(tx: &mut Tx, query: RefreshQuery) -> Result<RefreshState, Failure> {
-    state(tx.first(STATE, args(query)).await?.as_ref(), query)
-}
+/// Begins the record of a session that has none.
+struct Adopt<'a>(&'a SessionRecord);
 
-impl Transaction for Rotation {
-    type Answer = Rotated;
+impl Transaction for Adopt<'_> {
+    type Answer = ();
 
-    async fn run(&self, tx: &mut Tx) -> Result<Rotated, Failure> {
-        if let Some(state) = self.consume(tx).await? {
-            return Ok(Rotated::Refused(state));
-        }
-        if self.is_activity {
-            let sql = "UPDATE tss_sessions SET
-                    last_seen = CASE WHEN last_seen < $2 THEN $2 ELSE last_seen END,
-                    forget_at = CASE WHEN sid IS NULL THEN $2 + idle ELSE forget_at END
-                WHERE key = $1 AND ended_until IS NULL";
-            tx.execute(sql, Args::new().key(self.query.session).time(self.now)).await?;
-        }
-        Ok(Rotated::Done)
+    async fn run(&self, tx: &mut Tx) -> Result<(), Failure> {
+        sessions::adopt(tx, self.0).await
     }
 }
 
-impl Rotation {
-    /// Consumes the token. Returns the state that prevents it, if one does.
-    async fn consume(&self, tx: &mut Tx) -> Result<Option<RefreshState>, Failure> {
+impl Inner {
+    pub(super) async fn refresh_state(
+        &self,
+        query: RefreshQuery,
+    ) -> Result<RefreshState, StoreError> {
+        let _in_flight = self.calls.acquire(query.scopes.user).await;
+        self.sync_state.store_clock.check()?;
+        self.state_of(query).await
+    }
+
+    async fn state_of(&self, query: RefreshQuery) -> Result<RefreshState, StoreError> {
+        let args = scopes(Args::new().key(query.session), query);
+        let rows = self.database.fetch_for(Purpose::Lifecycle, STATE, args).await?;
+        let row = rows.first().ok_or_else(|| StoreError::new("the database returned no row"))?;
+        Ok(match state(row, query)? {
+            // This node may know of an activity that it has not written yet.
+            RefreshState::Known(recorded) => RefreshState::Known(RefreshedSession {
+                last_seen: self.node_cache.last_seen(&query.session, recorded.last_seen),
+                presented: self.node_cache.presented(&query.session).max(recorded.presented),
+                ..recorded
+            }),
+            state => state,
+        })
+    }
+
+    pub(super) async fn rotate(&self, rotation: Rotation) -> Result<Rotated, StoreError> {
+        let _in_flight = self.calls.acquire(rotation.query.scopes.user).await;
+        self.sync_state.store_clock.check()?;
         for _ in 0..ATTEMPTS {
-            if consume_unused(tx, self).await? {
-                return Ok(None);
+            if self.exchange(&rotation).await? {
+                return Ok(self.rotated(&rotation));
             }
-            let state = read(tx, self.query).await?;
-            match (state.session, &state.token, &self.adopt) {
-                (RefreshedSession::Unknown, TokenState::Unused, Some(record)) => {
-                    sessions::adopt(tx, record).await?;
+            match self.state_of(rotation.query).await? {
+                RefreshState::Unknown(_) => self.commit(&Adopt(&rotation.record)).await?,
+                RefreshState::Known(recorded) if rotation.may_follow(&recorded) => {}
+                // The connection failed after an earlier attempt had been committed.
+                RefreshState::Known(recorded)
+                    if recorded.generation == rotation.next_generation()
+                        && recorded.exchange.as_ref() == Some(&rotation.exchange) =>
+                {
+                    return Ok(self.rotated(&rotation));
                 }
-                // Another token of the session has adopted it since the attempt.
-                (RefreshedSession::Known(_), TokenState::Unused, _) => {}
-                _ => return Ok(Some(state)),
+                state => return Ok(Rotated::Refused(state)),
             }
         }
-        Err(StoreError::new("a session changed too often while it was refreshed").into())
+        Err(StoreError::new("a session changed too often while it was refreshed"))
     }
-}
 
-/// Consumes the token if it is unused and its session is known and not revoked. Returns whether
-/// it did.
-async fn consume_unused(tx: &mut Tx, rotation: &Rotation) -> Result<bool, Failure> {
-    let sql = "INSERT INTO tss_used_tokens
-            (token, session, used_at, access, refresh, successor, until)
-        SELECT $1, $2, $3, $4, $5, $6, $7 FROM tss_sessions AS s
-        WHERE s.key = $2 AND s.ended_until IS NULL AND s.sid IS NOT NULL
-            AND NOT EXISTS (SELECT 1 FROM tss_revocations AS m WHERE m.scope IN ($8, $9, $10, $11)
-                AND m.at >= $12 AND m.at > s.exempt_until)
-        ON CONFLICT (token) DO NOTHING";
-    let Rotation { query, successors, .. } = rotation;
-    let successors = successors.as_ref();
-    let args = Args::new()
-        .key(query.token)
-        .key(query.session)
-        .time(rotation.now)
-        .maybe_text(successors.map(|it| it.access.as_str()))
-        .maybe_text(successors.map(|it| it.refresh.as_str()))
-        .maybe_key(successors.map(|it| it.token))
-        .time(rotation.until)
-        .key(query.scopes.user)
-        .key(query.scopes.subject)
-        .maybe_key(query.scopes.account)
-        .key(query.scopes.everything)
-        .time(query.epoch);
-    Ok(tx.execute(sql, args).await? > 0)
+    fn rotated(&self, rotation: &Rotation) -> Rotated {
+        if rotation.is_activity {
+            self.node_cache.record_written(&rotation.query.session, rotation.exchange.at);
+        }
+        Rotated::Done
+    }
+
+    async fn exchange(&self, rotation: &Rotation) -> Result<bool, StoreError> {
+        let Rotation { query, exchange, is_activity, .. } = rotation;
+        let successors = exchange.successors.as_ref();
+        let activity = if *is_activity { exchange.at } else { Timestamp::EPOCH };
+        let args = Args::new()
+            .key(query.session)
+            .int(rotation.next_generation().into())
+            .time(exchange.at)
+            .maybe_text(successors.map(|it| it.access.as_str()))
+            .maybe_text(successors.map(|it| it.refresh.as_str()))
+            .time(activity);
+        let args = scopes(args, *query).time(query.epoch);
+        Ok(self.database.execute_for(Purpose::Lifecycle, EXCHANGE, args).await? > 0)
+    }
 }

@@ -23,6 +23,9 @@ pub(super) const VERSIONS: &[&[&str]] = &[&[
         ends_at BIGINT NOT NULL DEFAULT 0,
         last_seen BIGINT NOT NULL DEFAULT 0,
         exempt_until BIGINT NOT NULL DEFAULT 0,
+        generation BIGINT NOT NULL DEFAULT 0,
+        exchanged_at BIGINT, access_jti TEXT, refresh_jti TEXT,
+        presented BIGINT NOT NULL DEFAULT 0,
         ended_until BIGINT,
         forget_at BIGINT NOT NULL)",
     "CREATE INDEX tss_sessions_user ON tss_sessions (user_key, auth_time, key)
@@ -35,13 +38,6 @@ pub(super) const VERSIONS: &[&[&str]] = &[&[
         WHERE ended_until IS NULL",
     "CREATE INDEX tss_sessions_exempt ON tss_sessions (exempt_until) WHERE exempt_until > 0",
     "CREATE INDEX tss_sessions_forget ON tss_sessions (forget_at)",
-    "CREATE TABLE tss_used_tokens (
-        token {BLOB} NOT NULL PRIMARY KEY,
-        session {BLOB} NOT NULL,
-        used_at BIGINT NOT NULL,
-        access TEXT, refresh TEXT, successor {BLOB},
-        until BIGINT NOT NULL)",
-    "CREATE INDEX tss_used_tokens_until ON tss_used_tokens (until)",
     "CREATE TABLE tss_revocations (
         scope {BLOB} NOT NULL PRIMARY KEY,
         at BIGINT NOT NULL,

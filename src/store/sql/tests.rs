@@ -37,7 +37,7 @@ use crate::{
     maybe_ready::StoreError,
     store::{
         BulkRevocation, Exempt, LifecycleQueries as _, LifecycleStore as _, RefreshQuery,
-        RevocationCutoff, Rotation, SessionRecord, SuccessorPayloads, Touch,
+        RevocationCutoff, Rotation, SessionRecord, SuccessorIds, TokenExchange, Touch,
     },
     time::Timestamp,
 };
@@ -198,32 +198,22 @@ fn audit(event: &str) -> AuditRecord {
 }
 
 fn touch(now: Timestamp) -> Touch {
-    Touch { now, token_activity: NOW, idle: IDLE, known_only: false }
+    Touch::new(now, NOW, IDLE)
 }
 
-fn query(sid: &str, jti: &str) -> RefreshQuery {
-    RefreshQuery {
-        session: key(sid),
-        token: StoreKey::token(None, jti),
-        epoch: NOW,
-        scopes: scopes(),
-    }
+fn query(sid: &str) -> RefreshQuery {
+    RefreshQuery { session: key(sid), epoch: NOW, scopes: scopes() }
 }
 
-fn rotation(sid: &str, jti: &str, next: &str) -> Rotation {
-    let successors = SuccessorPayloads {
-        access: "{}".to_owned(),
-        refresh: "{}".to_owned(),
-        token: StoreKey::token(None, next),
-    };
-    Rotation {
-        query: query(sid, jti),
-        now: NOW,
-        until: NOW + DAY,
-        successors: Some(successors),
-        is_activity: true,
-        adopt: None,
-    }
+fn exchange(id: &str) -> TokenExchange {
+    let successors = SuccessorIds { access: format!("access {id}"), refresh: id.to_owned() };
+    TokenExchange { at: NOW, successors: Some(successors) }
+}
+
+/// The exchange of the token of `generation` for the successors `id`.
+fn rotation(sid: &str, generation: u32, id: &str) -> Rotation {
+    let (query, exchange, record) = (query(sid), exchange(id), record(sid));
+    Rotation { query, generation, exchange, is_activity: true, record }
 }
 
 fn of_user(exempt: Exempt) -> BulkRevocation {

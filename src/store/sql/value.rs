@@ -183,6 +183,10 @@ impl Row {
         self.maybe_key(at)?.ok_or_else(malformed)
     }
 
+    pub(super) fn generation(&self, at: usize) -> Result<u32, Failure> {
+        u32::try_from(self.int(at)?).map_err(|_| malformed())
+    }
+
     pub(super) fn count(&self, at: usize) -> Result<u64, Failure> {
         u64::try_from(self.int(at)?).map_err(|_| malformed())
     }

@@ -25,7 +25,13 @@ fn limits() -> Timeouts {
 }
 
 fn succeed(payload: &str, seen: Seen, app: Option<&AppClaims>) -> String {
-    successor_payload(&token(payload), times(70, 90), seen, limits(), app, "JTI")
+    succeed_in(payload, seen, app, token(payload).claims().generation)
+}
+
+fn succeed_in(payload: &str, seen: Seen, app: Option<&AppClaims>, generation: u32) -> String {
+    let (times, limits) = (times(70, 90), limits());
+    let succession = Succession { times, seen, limits, app, id: "JTI", generation };
+    successor_payload(&token(payload), succession)
 }
 
 #[test]
@@ -107,4 +113,17 @@ fn p21_an_application_cannot_set_claims_of_the_session() {
     assert!(AppClaims::from_json(r#"{"\u0073ub":"eve"}"#).is_err());
     assert!(AppClaims::from_json("[1]").is_err());
     assert!(AppClaims::new("text").is_err());
+}
+
+#[test]
+fn a_refresh_writes_its_generation_and_a_renewal_copies_it() {
+    let first = r#"{"iat":50,"exp":60,"jti":"x","role":1}"#;
+    let second = r#"{"iat":70,"exp":90,"jti":"JTI","role":1,"refresh_gen":1}"#;
+    assert_eq!(succeed_in(first, Seen::AtMint, None, 1), second);
+    assert_eq!(succeed(second, Seen::AtMint, None), second);
+    let third = r#"{"refresh_gen":4294967295,"iat":50,"exp":60,"jti":"x"}"#;
+    assert_eq!(
+        succeed_in(third, Seen::AtMint, None, 7),
+        r#"{"refresh_gen":7,"iat":70,"exp":90,"jti":"JTI"}"#
+    );
 }

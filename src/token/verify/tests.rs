@@ -106,7 +106,7 @@ fn a_malformed_or_missing_claim_is_named() {
 fn a_refresh_token_is_of_another_type() {
     let refresh = token(r#"{"alg":"HS256","typ":"rt+jwt"}"#, GOOD);
     assert!(verifier().verify_refresh(&refresh).is_ok());
-    let invalid = verifier().verify_refresh(&token(HEADER, GOOD)).err().expect("an access token");
+    let invalid = verifier().verify_refresh(&token(HEADER, GOOD)).expect_err("an access token");
     assert_eq!(invalid.reason(), Type);
 }
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     audit::{AuditEvent, AuditSubject},
     identity::Scopes,
-    store::{SessionStore, SuccessorPayloads},
+    store::{SessionStore, TokenExchange},
 };
 
 const IDLE: Duration = Duration::from_secs(1200);
@@ -23,10 +23,10 @@ fn record(id: usize) -> SessionRecord {
     SessionRecord {
         key: session(id),
         sid: id.to_string(),
-        sub: "ada".to_owned(),
+        sub: id.to_string(),
         tenant: None,
         profile: None,
-        scopes: Scopes::new(None, None, "ada"),
+        scopes: Scopes::new(None, None, &id.to_string()),
         auth_time: BEGIN,
         epoch: BEGIN,
         idle: IDLE,
@@ -47,51 +47,10 @@ fn is_listed(store: &MemoryStore, id: usize) -> bool {
     answer(store.session(session(id), BEGIN)).expect("memory never fails a read").is_some()
 }
 
-fn query(id: usize, token: usize) -> RefreshQuery {
-    RefreshQuery {
-        session: session(id),
-        token: StoreKey::token(None, &token.to_string()),
-        epoch: BEGIN,
-        scopes: Scopes::new(None, None, "ada"),
-    }
-}
-
-fn rotation(id: usize, token: usize, now: Timestamp) -> Rotation {
-    let next = StoreKey::token(None, &(token + 1).to_string());
-    let payload = || "{}".to_owned();
-    Rotation {
-        query: query(id, token),
-        now,
-        until: BEGIN + DAY,
-        successors: Some(SuccessorPayloads { access: payload(), refresh: payload(), token: next }),
-        is_activity: true,
-        adopt: None,
-    }
-}
-
-#[test]
-fn p15_a_rotation_without_room_for_its_token_changes_nothing() {
-    let store = MemoryStore::with_capacity(1);
-    begin(&store, 1).expect("there is room");
-    for token in 0..8 {
-        let rotated = answer(store.rotate(rotation(1, token, BEGIN)));
-        assert_eq!(rotated.expect("there is room"), Rotated::Done);
-    }
-    let late = BEGIN + Duration::from_secs(60);
-    let adopting = Rotation { adopt: Some(record(2)), ..rotation(2, 20, late) };
-    for refused in [rotation(1, 8, late), adopting] {
-        let (before, session) = (refused.query, refused.query.session);
-        let before_rotation =
-            answer(store.refresh_state(before)).expect("memory never fails a read");
-        let stored = store.get_now(&session);
-        assert!(answer(store.rotate(refused)).is_err());
-        let after_rotation =
-            answer(store.refresh_state(before)).expect("memory never fails a read");
-        assert_eq!(after_rotation, before_rotation);
-        assert_eq!(store.get_now(&session), stored);
-    }
-    let again = answer(store.rotate(rotation(1, 8, BEGIN + DAY)));
-    assert_eq!(again.expect("expired tokens are removed"), Rotated::Done);
+fn rotation(id: usize, generation: u32, now: Timestamp) -> Rotation {
+    let query = RefreshQuery::new(session(id), BEGIN, Scopes::new(None, None, "ada"));
+    let rotation = Rotation::new(query, generation, TokenExchange::new(now, None), record(id));
+    Rotation { is_activity: true, ..rotation }
 }
 
 #[test]
@@ -113,7 +72,7 @@ fn a_refresh_is_recorded_although_its_entry_was_evicted() {
     let store = MemoryStore::with_capacity(1);
     begin(&store, 1).expect("there is room");
     let at = BEGIN + Duration::from_secs(600);
-    let rotated = answer(store.rotate(rotation(1, 1, at)));
+    let rotated = answer(store.rotate(rotation(1, 0, at)));
     assert_eq!(rotated.expect("there is room"), Rotated::Done);
     answer(store.touch(session(2), active_at(at))).expect("memory never fails a touch");
     assert_eq!(store.get_now(&session(1)), StoredSession::Unknown);
@@ -122,7 +81,7 @@ fn a_refresh_is_recorded_although_its_entry_was_evicted() {
 }
 
 fn active_at(now: Timestamp) -> crate::store::Touch {
-    crate::store::Touch { now, token_activity: now, idle: IDLE, known_only: false }
+    crate::store::Touch::new(now, now, IDLE)
 }
 
 #[test]

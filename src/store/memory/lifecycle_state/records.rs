@@ -9,7 +9,7 @@ use foldhash::fast::RandomState;
 
 use crate::{
     identity::StoreKey,
-    store::{Cursor, SessionRecord},
+    store::{Cursor, RefreshedSession, SessionRecord, TokenExchange},
     time::Timestamp,
 };
 
@@ -17,8 +17,8 @@ use crate::{
 /// accumulate.
 const CHECKED_PER_INSERTION: usize = 16;
 
-/// At most `capacity` records. Expired ones are removed in small steps; if there is none, the one
-/// that expires first is evicted.
+/// At most `capacity` records. Expired ones are removed in small steps; if there is none, the
+/// earliest sign-in of the same user is evicted, else the record that expires first.
 pub(in crate::store::memory) struct Records {
     capacity: usize,
     by_key: HashMap<StoreKey, Kept, RandomState>,
@@ -30,6 +30,9 @@ pub(in crate::store::memory) struct Records {
 
 struct Kept {
     record: Box<SessionRecord>,
+    /// The generation whose refresh token may be exchanged, and the exchange that led to it.
+    generation: u32,
+    exchange: Option<TokenExchange>,
     /// Its instant in `by_expiry`.
     expires_at: Timestamp,
 }
@@ -48,6 +51,26 @@ impl Records {
         self.by_key.get(key).map(|kept| &*kept.record)
     }
 
+    /// Returns what is known of the refreshes of a session, but for its activity.
+    pub(in crate::store::memory) fn refreshed(&self, key: &StoreKey) -> Option<RefreshedSession> {
+        let Kept { record, generation, exchange, .. } = self.by_key.get(key)?;
+        let (generation, exchange) = (*generation, exchange.clone());
+        Some(RefreshedSession { last_seen: record.last_seen, generation, exchange, presented: 0 })
+    }
+
+    /// Records the exchange that leads to `generation`.
+    pub(in crate::store::memory) fn exchange(
+        &mut self,
+        key: &StoreKey,
+        generation: u32,
+        exchange: TokenExchange,
+    ) {
+        if let Some(kept) = self.by_key.get_mut(key) {
+            kept.generation = generation;
+            kept.exchange = Some(exchange);
+        }
+    }
+
     /// Inserts a record, or replaces the one with the same key. `expiry` returns when a record
     /// expires, as far as is known.
     pub(in crate::store::memory) fn insert(
@@ -60,17 +83,20 @@ impl Records {
         if self.capacity == 0 {
             return;
         }
-        self.make_room(now, &expiry);
+        self.make_room(record.scopes.user, now, &expiry);
         for position in positions(&record) {
             self.by_scope.insert(position);
         }
         let (key, expires_at) = (record.key, expiry(&record));
         self.by_expiry.insert((expires_at, number(key)));
-        self.by_key.insert(key, Kept { record: Box::new(record), expires_at });
+        self.by_key.insert(
+            key,
+            Kept { record: Box::new(record), generation: 0, exchange: None, expires_at },
+        );
     }
 
     pub(in crate::store::memory) fn remove(&mut self, key: &StoreKey) -> Option<SessionRecord> {
-        let Kept { record, expires_at } = self.by_key.remove(key)?;
+        let Kept { record, expires_at, .. } = self.by_key.remove(key)?;
         self.by_expiry.remove(&(expires_at, number(*key)));
         for position in positions(&record) {
             self.by_scope.remove(&position);
@@ -99,29 +125,50 @@ impl Records {
         positions.rev().filter_map(|&(_, _, key)| self.get(&key_of(key)))
     }
 
-    /// Removes some expired records, and makes room for one more.
-    fn make_room(&mut self, now: Timestamp, expiry: impl Fn(&SessionRecord) -> Timestamp) {
+    /// Removes some expired records, and makes room for one more of `user`.
+    ///
+    /// The user's own earliest sign-in is evicted first, so that no user displaces others (P31).
+    fn make_room(
+        &mut self,
+        user: StoreKey,
+        now: Timestamp,
+        expiry: impl Fn(&SessionRecord) -> Timestamp,
+    ) {
         for _ in 0..CHECKED_PER_INSERTION {
-            let Some(&(end, number)) = self.by_expiry.first() else { return };
-            if now < end && self.by_key.len() < self.capacity {
-                return;
+            match self.first_to_expire(&expiry) {
+                Some((key, end)) if now >= end => drop(self.remove(&key)),
+                _ => break,
             }
+        }
+        if self.by_key.len() < self.capacity {
+            return;
+        }
+        let user = number(user);
+        let own = self.by_scope.range((user, 0, 0)..=(user, u64::MAX, u128::MAX)).next();
+        let own = own.map(|&(_, _, key)| key_of(key));
+        if let Some(key) = own.or_else(|| self.first_to_expire(&expiry).map(|(key, _)| key)) {
+            self.remove(&key);
+        }
+    }
+
+    /// Returns the record that expires first, as far as a few steps tell, and when.
+    fn first_to_expire(
+        &mut self,
+        expiry: impl Fn(&SessionRecord) -> Timestamp,
+    ) -> Option<(StoreKey, Timestamp)> {
+        for _ in 0..CHECKED_PER_INSERTION {
+            let &(end, number) = self.by_expiry.first()?;
             let key = key_of(number);
-            let Some(kept) = self.by_key.get_mut(&key) else { return };
+            let kept = self.by_key.get_mut(&key)?;
             let known = expiry(&kept.record);
-            if known > end {
-                kept.expires_at = known;
-                self.by_expiry.remove(&(end, number));
-                self.by_expiry.insert((known, number));
-            } else {
-                self.remove(&key);
+            if known <= end {
+                return Some((key, end));
             }
+            kept.expires_at = known;
+            self.by_expiry.remove(&(end, number));
+            self.by_expiry.insert((known, number));
         }
-        if self.by_key.len() >= self.capacity
-            && let Some(&(_, first)) = self.by_expiry.first()
-        {
-            self.remove(&key_of(first));
-        }
+        self.by_expiry.first().map(|&(end, number)| (key_of(number), end))
     }
 }
 
@@ -179,16 +226,35 @@ mod tests {
     }
 
     #[test]
-    fn p15_records_stay_within_the_capacity_and_the_first_to_expire_is_evicted() {
+    fn p15_records_stay_within_the_capacity() {
         let mut records = Records::new(3);
         for (id, ends) in [(1, 900), (2, 700), (3, 800), (4, 999)] {
             records.insert(record(id, ends), Timestamp::EPOCH, |record| record.ends_at);
         }
-        assert_eq!(kept(&records), [4, 3, 1]);
+        assert_eq!(kept(&records), [4, 3, 2]);
         assert_eq!(counts(&records), [3; 3]);
         let mut none = Records::new(0);
         none.insert(record(1, 900), Timestamp::EPOCH, |record| record.ends_at);
         assert_eq!(counts(&none), [0; 3]);
+    }
+
+    #[test]
+    fn p31_a_users_own_earliest_record_is_evicted_first() {
+        let mut records = Records::new(3);
+        let of = |sub: &str, id, ends| SessionRecord {
+            scopes: Scopes::new(None, None, sub),
+            ..record(id, ends)
+        };
+        let expiry = |record: &SessionRecord| record.ends_at;
+        records.insert(of("bob", 1, 600), Timestamp::EPOCH, expiry);
+        for id in 2..1000 {
+            records.insert(of("ada", id, 900 + id), Timestamp::EPOCH, expiry);
+        }
+        assert_eq!(kept(&records), [999, 998]);
+        assert!(records.get(&record(1, 0).key).is_some(), "another user's record is kept");
+        records.insert(of("eve", 1000, 900), Timestamp::EPOCH, expiry);
+        assert!(records.get(&record(1, 0).key).is_none(), "a new user's takes the first to expire");
+        assert_eq!(counts(&records), [3; 3]);
     }
 
     #[test]

@@ -22,12 +22,12 @@ fn after(millis: u64) -> Timestamp {
 
 /// A touch whose token is as old as the session.
 fn touch(store: &MemoryStore, id: usize, now: Timestamp) -> TouchOutcome {
-    touch_with(store, id, Touch { now, token_activity: BEGIN, idle: IDLE, known_only: false })
+    touch_with(store, id, Touch::new(now, BEGIN, IDLE))
 }
 
 /// A touch with a token minted at `now`.
 fn touch_fresh(store: &MemoryStore, id: usize, now: Timestamp) -> TouchOutcome {
-    touch_with(store, id, Touch { now, token_activity: now, idle: IDLE, known_only: false })
+    touch_with(store, id, Touch::new(now, now, IDLE))
 }
 
 fn touch_with(store: &MemoryStore, id: usize, touch: Touch) -> TouchOutcome {
@@ -91,7 +91,7 @@ fn the_later_of_stored_and_token_activity_applies() {
     touch(&store, 1, BEGIN);
     let minted = after(1_000_000);
     let now = minted + IDLE;
-    let token = |now| Touch { now, token_activity: minted, idle: IDLE, known_only: false };
+    let token = |now| Touch::new(now, minted, IDLE);
     assert_eq!(touch_with(&store, 1, token(now)), TouchOutcome::Idle(minted));
     let now = now - Duration::from_millis(1);
     assert_eq!(touch_with(&store, 1, token(now)), TouchOutcome::Active(Some(BEGIN)));
@@ -109,21 +109,11 @@ fn p12_a_clock_that_is_set_back_never_lowers_the_last_activity() {
 #[test]
 fn p13_extreme_instants_do_not_overflow() {
     let store = MemoryStore::new();
-    let never = Touch {
-        now: Timestamp::MAX,
-        token_activity: Timestamp::MAX,
-        idle: Duration::MAX,
-        known_only: false,
-    };
+    let never = Touch::new(Timestamp::MAX, Timestamp::MAX, Duration::MAX);
     assert_eq!(touch_with(&store, 1, never), TouchOutcome::Idle(Timestamp::MAX));
-    let first = Touch {
-        now: Timestamp::EPOCH,
-        token_activity: Timestamp::MAX,
-        idle: Duration::MAX,
-        known_only: false,
-    };
+    let first = Touch::new(Timestamp::EPOCH, Timestamp::MAX, Duration::MAX);
     assert_eq!(touch_with(&store, 2, first), TouchOutcome::Active(None));
-    let zero = Touch { now: BEGIN, token_activity: BEGIN, idle: Duration::ZERO, known_only: false };
+    let zero = Touch::new(BEGIN, BEGIN, Duration::ZERO);
     assert_eq!(touch_with(&store, 3, zero), TouchOutcome::Idle(BEGIN));
     end(&store, 4, Timestamp::MAX).expect("there is room");
     assert_eq!(touch(&store, 4, LATER), TouchOutcome::Ended);
@@ -195,7 +185,7 @@ fn the_later_expiry_of_a_tombstone_applies() {
 #[test]
 fn a_sweep_uses_the_longest_idle_timeout_rounded_up() {
     let store = MemoryStore::with_capacity(500);
-    let with = |idle| Touch { now: BEGIN, token_activity: BEGIN, idle, known_only: false };
+    let with = |idle| Touch::new(BEGIN, BEGIN, idle);
     touch_with(&store, 1, with(Duration::from_millis(1_500)));
     touch_with(&store, 2, with(Duration::from_secs(1)));
     touch_with(&store, 2, with(Duration::from_secs(60)));
@@ -235,16 +225,7 @@ fn p15_the_oldest_activity_is_evicted_first() {
 fn p15_expired_entries_are_removed_before_active_ones_are_evicted() {
     let store = MemoryStore::with_capacity(2);
     touch_fresh(&store, 1, BEGIN);
-    touch_with(
-        &store,
-        2,
-        Touch {
-            now: after(10),
-            token_activity: BEGIN,
-            idle: Duration::from_secs(1),
-            known_only: false,
-        },
-    );
+    touch_with(&store, 2, Touch::new(after(10), BEGIN, Duration::from_secs(1)));
     assert_eq!(touch_fresh(&store, 3, after(2_000)), TouchOutcome::Active(None));
     assert_eq!(get(&store, 1), StoredSession::Active(BEGIN));
     assert_eq!(get(&store, 2), StoredSession::Unknown);

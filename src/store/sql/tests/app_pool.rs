@@ -36,7 +36,7 @@ async fn a_store_works_on_a_pool_of_the_app() {
         store.migrate().await.expect("the migration succeeds");
         begin(&store, "s").await;
         store.touch(key("unknown"), touch(NOW)).await.expect("the store answers");
-        let rotated = store.rotate(rotation("s", "r1", "r2")).await.expect("the store answers");
+        let rotated = store.rotate(rotation("s", 0, "first")).await.expect("the store answers");
         assert_eq!(rotated, Rotated::Done);
         let scope = Scope::User(scopes().user);
         let listed = store.sessions(scope, ListQuery::first(9), NOW).await;

@@ -122,7 +122,7 @@ async fn fails_over(demote: impl AsyncFnOnce(&mut Server)) {
     // What a server says that is read-only is not believed.
     assert!(store.0.sync().await.is_err());
     assert!(store.get(key("unread")).await.is_err());
-    assert!(store.rotate(rotation("s", "r1", "r2")).await.is_err());
+    assert!(store.rotate(rotation("s", 0, "first")).await.is_err());
     assert!(store.write_tombstone(key("s"), NOW + DAY).await.is_err());
     let scope = Scope::User(scopes().user);
     assert!(store.sessions(scope, ListQuery::first(9), NOW).await.is_err());
@@ -140,7 +140,7 @@ async fn fails_over(demote: impl AsyncFnOnce(&mut Server)) {
     let ended = store.touch(key("ended"), touch(NOW)).await.expect("the first reading succeeds");
     assert_eq!(ended, TouchOutcome::Ended);
     let rotated =
-        store.rotate(rotation("s", "r1", "r2")).await.expect("the first refresh succeeds");
+        store.rotate(rotation("s", 0, "first")).await.expect("the first refresh succeeds");
     assert_eq!(rotated, Rotated::Done);
     let listed = store.sessions(scope, ListQuery::first(9), NOW).await;
     assert_eq!(listed.expect("the first list succeeds").items.len(), 2);
@@ -210,7 +210,7 @@ async fn p23_a_restart_of_the_server_fails_no_call() {
     end().await;
     store.0.sync().await.expect("the node syncs");
     end().await;
-    let rotated = store.rotate(rotation("s", "r1", "r2")).await;
+    let rotated = store.rotate(rotation("s", 0, "first")).await;
     assert_eq!(rotated.expect("the store answers"), Rotated::Done);
     end().await;
     let stored = store.get(key("unknown")).await.expect("the store answers");

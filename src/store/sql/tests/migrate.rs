@@ -60,8 +60,8 @@ async fn a_role_that_may_not_create_tables_serves_a_current_schema() {
         for (store, sid) in [(store, "s"), (at().connect().await.expect("it may log in"), "t")] {
             store.migrate().await.expect("nothing is left to create");
             let epoch = begin(&store, sid).await;
-            let query = RefreshQuery { epoch, ..query(sid, sid) };
-            let rotated = store.rotate(Rotation { query, ..rotation(sid, sid, "next") }).await;
+            let query = RefreshQuery { epoch, ..query(sid) };
+            let rotated = store.rotate(Rotation { query, ..rotation(sid, 0, "first") }).await;
             assert_eq!(rotated.expect("the store answers"), Rotated::Done);
             store.touch(key("unknown"), touch(NOW)).await.expect("the store answers");
             store.append_activity([].into()).await.expect("the store answers");

@@ -5,7 +5,9 @@ use std::{future::poll_fn, pin::pin, task::Poll};
 use super::*;
 use crate::{
     maybe_ready::MaybeReady,
-    store::{Rotated, SessionStore as _, StoredSession, TokenState, TouchOutcome},
+    store::{
+        RefreshState, RefreshedSession, Rotated, SessionStore as _, StoredSession, TouchOutcome,
+    },
 };
 
 #[tokio::test]
@@ -133,8 +135,8 @@ async fn p23_the_store_recovers_from_an_outage() {
     let ends = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname";
     run(base, format!("{ends} = '{name}'")).await;
     assert!(store.begin(record("t"), audit("session_started")).await.is_err());
-    assert!(store.refresh_state(query("s", "r1")).await.is_err());
-    assert!(store.rotate(rotation("s", "r1", "r2")).await.is_err());
+    assert!(store.refresh_state(query("s")).await.is_err());
+    assert!(store.rotate(rotation("s", 0, "first")).await.is_err());
     assert!(store.write_tombstone(key("s"), NOW + DAY).await.is_err());
     assert!(store.touch(key("stranger"), touch(NOW)).await.is_err());
     let known = store.touch(key("s"), touch(NOW)).await.expect("the session is cached");
@@ -143,7 +145,7 @@ async fn p23_the_store_recovers_from_an_outage() {
     assert_eq!(ended, TouchOutcome::Ended);
 
     run(base, format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await;
-    let rotated = store.rotate(rotation("s", "r1", "r2")).await;
+    let rotated = store.rotate(rotation("s", 0, "first")).await;
     assert_eq!(rotated.expect("the store recovers"), Rotated::Done, "no token was consumed");
     store.begin(record("t"), audit("session_started")).await.expect("the store recovers");
     store.0.database.close().await;
@@ -164,12 +166,12 @@ async fn p23_the_store_recovers_from_a_locked_file() {
         let other = other.expect("the file exists");
         let locked = other.execute("BEGIN IMMEDIATE".to_owned(), Args::new()).await;
         locked.map_err(StoreError::from).expect("the file is not locked");
-        assert!(store.rotate(rotation("s", "r1", "r2")).await.is_err());
+        assert!(store.rotate(rotation("s", 0, "first")).await.is_err());
         assert!(store.write_tombstone(key("s"), NOW + DAY).await.is_err());
         let known = store.touch(key("s"), touch(NOW)).await.expect("the session is cached");
         assert_eq!(known, TouchOutcome::Active(Some(NOW)));
         other.close().await;
-        let rotated = store.rotate(rotation("s", "r1", "r2")).await;
+        let rotated = store.rotate(rotation("s", 0, "first")).await;
         assert_eq!(rotated.expect("the store recovers"), Rotated::Done, "no token was consumed");
     }
 }
@@ -192,12 +194,12 @@ async fn p23_the_store_recovers_from_a_full_disk() {
             begun += 1;
             assert!(begun < 10_000, "the file is not limited");
         }
-        let state = store.refresh_state(query("s", "r1")).await.expect("the store answers");
-        assert_eq!(state.token, TokenState::Unused);
+        let state = store.refresh_state(query("s")).await.expect("the store answers");
+        assert_eq!(state, RefreshState::Known(RefreshedSession::new(NOW)));
         let known = store.touch(key("s"), touch(NOW)).await.expect("the session is cached");
         assert_eq!(known, TouchOutcome::Active(Some(NOW)));
         limit(1_000_000).await;
-        let rotated = store.rotate(rotation("s", "r1", "r2")).await;
+        let rotated = store.rotate(rotation("s", 0, "first")).await;
         assert_eq!(rotated.expect("the store recovers"), Rotated::Done);
     }
 }

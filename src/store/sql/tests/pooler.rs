@@ -45,9 +45,9 @@ async fn live(here: SqlStore, there: SqlStore, name: String) {
     here.begin(record, audit("session_started")).await.expect("the session begins");
     let touched = there.touch(key(&name), touch(NOW + INTERVAL)).await.expect("the store answers");
     assert_eq!(touched, TouchOutcome::Active(Some(NOW)));
-    let query = RefreshQuery { scopes, ..query(&name, &name) };
+    let query = RefreshQuery { scopes, ..query(&name) };
     there.refresh_state(query).await.expect("the store answers");
-    let rotation = Rotation { query, ..rotation(&name, &name, &format!("{name}-next")) };
+    let rotation = Rotation { query, ..rotation(&name, 0, "first") };
     assert_eq!(there.rotate(rotation).await.expect("the store answers"), Rotated::Done);
     let user = Scope::User(scopes.user);
     let listed = here.sessions(user, ListQuery::first(9), NOW).await.expect("the store answers");

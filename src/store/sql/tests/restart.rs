@@ -4,8 +4,8 @@ use super::*;
 use crate::{
     policy::TimeoutOverrides,
     store::{
-        ListQuery, OverridesChange, RefreshedSession, Rotated, SessionStore as _, StoredSession,
-        TokenState, TouchOutcome,
+        ListQuery, OverridesChange, RefreshState, RefreshedSession, Rotated, SessionStore as _,
+        StoredSession, TouchOutcome,
     },
 };
 
@@ -19,14 +19,18 @@ async fn p22_a_restart_loses_nothing() {
             for sid in ["ended", "marked"] {
                 begin(&store, sid).await;
             }
-            let rotated = store.rotate(rotation("marked", "r1", "r2")).await;
+            let rotated = store.rotate(rotation("marked", 0, "first")).await;
             assert_eq!(rotated.expect("the store answers"), Rotated::Done);
             store.write_tombstone(key("ended"), NOW + DAY).await.expect("the task completes");
             assert_eq!(
                 store.revoke_all(of_user(Exempt::None)).await.expect("the store answers"),
                 1
             );
-            assert_eq!(begin(&store, "after").await, NOW + Duration::from_millis(1));
+            let epoch = begin(&store, "after").await;
+            assert_eq!(epoch, NOW + Duration::from_millis(1));
+            let query = RefreshQuery { epoch, ..query("after") };
+            let rotated = store.rotate(Rotation { query, ..rotation("after", 0, "first") }).await;
+            assert_eq!(rotated.expect("the store answers"), Rotated::Done);
             let change = OverridesChange {
                 account,
                 old: TimeoutOverrides::default(),
@@ -46,9 +50,12 @@ async fn p22_a_restart_loses_nothing() {
             store.account_policies().expect("it exists").overrides(|| Some(account)),
             Some(new)
         );
-        let state = store.refresh_state(query("marked", "r1")).await.expect("the store answers");
-        assert_eq!(state.session, RefreshedSession::Revoked);
-        assert!(matches!(state.token, TokenState::Used { successor: Some(_), .. }));
+        let state = store.refresh_state(query("marked")).await.expect("the store answers");
+        assert_eq!(state, RefreshState::Revoked);
+        let after = RefreshQuery { epoch: NOW + Duration::from_millis(1), ..query("after") };
+        let state = store.refresh_state(after).await.expect("the store answers");
+        let expected = RefreshedSession::new(NOW).exchanged(1, exchange("first"));
+        assert_eq!(state, RefreshState::Known(expected));
         let scope = Scope::User(scopes().user);
         let page =
             store.sessions(scope, ListQuery::first(10), NOW).await.expect("the store answers");
@@ -67,7 +74,6 @@ async fn p15_only_expired_rows_are_removed() {
     for database in TestDatabase::all().await {
         let store = database.node(&clock()).await;
         begin(&store, "s").await;
-        store.rotate(rotation("s", "r1", "r2")).await.expect("the store answers");
         store.write_tombstone(key("ended"), NOW + DAY).await.expect("the task completes");
         store.touch(key("touched"), touch(NOW)).await.expect("the store answers");
         store.flush().await.expect("the activity is written");
@@ -78,20 +84,17 @@ async fn p15_only_expired_rows_are_removed() {
             let count = rows.expect("the store answers")[0].count(0).map_err(StoreError::from);
             count.expect("it is a count")
         };
-        let counts = async || {
-            let tables = ["tss_sessions", "tss_used_tokens", "tss_revocations"];
-            [count(tables[0]).await, count(tables[1]).await, count(tables[2]).await]
-        };
+        let counts = async || [count("tss_sessions").await, count("tss_revocations").await];
         let grace = super::super::cleanup::GRACE;
         store.0.clean(NOW + IDLE + grace).await.expect("the cleanup succeeds");
-        assert_eq!(counts().await, [3, 1, 1]);
+        assert_eq!(counts().await, [3, 1]);
         let after = Duration::from_millis(1);
         store.0.clean(NOW + IDLE + grace + after).await.expect("the cleanup succeeds");
-        assert_eq!(counts().await, [2, 1, 1], "the row without a record is removed");
+        assert_eq!(counts().await, [2, 1], "the row without a record is removed");
         store.0.clean(NOW + DAY + grace).await.expect("the cleanup succeeds");
-        assert_eq!(counts().await, [2, 1, 1]);
+        assert_eq!(counts().await, [2, 1]);
         store.0.clean(NOW + DAY + grace + after).await.expect("the cleanup succeeds");
-        assert_eq!(counts().await, [0, 0, 0]);
+        assert_eq!(counts().await, [0, 0]);
         assert_eq!(count("tss_changes").await, 0);
         database.remove().await;
     }

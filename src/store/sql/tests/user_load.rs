@@ -30,11 +30,11 @@ async fn holding(database: &TestDatabase, statement: &str) -> PgConnection {
 async fn another_user_is_served(store: &SqlStore, name: &str, signs: bool) {
     let scopes = Scopes::new(None, Some("globex"), name);
     let record = SessionRecord { sub: name.to_owned(), scopes, ..record(name) };
-    let query = RefreshQuery { scopes, ..query(name, name) };
+    let query = RefreshQuery { scopes, ..query(name) };
     if signs {
         store.begin(record, audit("session_started")).await.expect("the session begins");
         store.refresh_state(query).await.expect("the store answers");
-        let rotation = Rotation { query, ..rotation(name, name, &format!("{name}-next")) };
+        let rotation = Rotation { query, ..rotation(name, 0, "first") };
         let rotated = store.rotate(rotation).await.expect("the store answers");
         assert_eq!(rotated, Rotated::Done);
     } else {
@@ -104,7 +104,7 @@ async fn p31_refreshes_of_one_user_leave_others_served() {
         "SELECT 1 FROM tss_sessions FOR UPDATE",
         |store, number| {
             let sid = number.to_string();
-            store.rotate(rotation(&sid, &sid, &format!("{sid}-next")))
+            store.rotate(rotation(&sid, 0, "first"))
         },
         async |store| {
             another_user_is_served(store, "bob", true).await;
