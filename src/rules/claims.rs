@@ -39,6 +39,8 @@ pub struct SessionClaims {
     pub seen: Option<Timestamp>,
     /// `refresh_gen`: how many refreshes of the session led to the token. Absent means none.
     pub generation: u32,
+    /// Whether an earlier system or another issuer minted the token, with a lifetime of its own.
+    pub(crate) is_minted_elsewhere: bool,
 }
 
 impl SessionClaims {
@@ -60,6 +62,7 @@ impl SessionClaims {
             epoch: None,
             seen: None,
             generation: 0,
+            is_minted_elsewhere: false,
         }
     }
 

@@ -147,7 +147,8 @@ pub(crate) fn unknown_activity(
 /// idle timeout is not checked.
 ///
 /// The policy's clock skew is granted to `nbf` and to an `iat` in the future, its leeway to `exp`,
-/// nothing to the absolute deadline.
+/// nothing to the absolute deadline. A token that was minted elsewhere is not cut to the lifetime of
+/// the policy.
 #[inline(always)]
 pub(crate) fn status(
     claims: &SessionClaims,
@@ -158,7 +159,12 @@ pub(crate) fn status(
     if let Some(invalid) = invalid_time(claims, policy, now) {
         return SessionStatus::Invalid(invalid);
     }
-    let (reason, until) = Deadlines::new(claims, last_activity, policy).earliest(policy.leeway());
+    let mut deadlines = Deadlines::new(claims, last_activity, policy);
+    if claims.is_minted_elsewhere {
+        // Its successor has the lifetime of the policy; a deployment must not sign its user out.
+        deadlines.token = claims.exp;
+    }
+    let (reason, until) = deadlines.earliest(policy.leeway());
     if now >= until {
         SessionStatus::Expired(reason)
     } else {

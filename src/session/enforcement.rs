@@ -312,7 +312,7 @@ impl Enforcement {
         now: Timestamp,
     ) -> Timestamp {
         match self.unknown_sessions {
-            UnknownSessions::Adopt if token.is_adopted() || token.is_foreign() => now,
+            UnknownSessions::Adopt if token.claims().is_minted_elsewhere => now,
             UnknownSessions::Adopt => {
                 let span = match purpose {
                     Purpose::Access => policy.untraced_activity(),

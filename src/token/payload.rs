@@ -131,6 +131,7 @@ impl<'a> ParsedClaims<'a> {
             epoch: self.epoch,
             seen: self.seen,
             generation: self.generation.unwrap_or_default(),
+            is_minted_elsewhere: false,
         })
     }
 }

@@ -117,6 +117,7 @@ impl VerifiedToken {
 
     pub(super) fn with_key_origin(mut self, origin: KeyOrigin) -> Self {
         self.is_foreign = origin != KeyOrigin::Own;
+        self.claims.is_minted_elsewhere = self.is_foreign || self.is_adopted();
         self
     }
 

@@ -145,6 +145,27 @@ async fn p01_an_adopted_session_expires_at_its_absolute_deadline() {
     }
 }
 
+/// A deployment signs nobody out: the token of an earlier system has a lifetime of its own.
+#[tokio::test]
+async fn p33_an_adopted_token_that_is_days_old_is_active_and_renewed() {
+    let policy = Policy::builder().absolute_timeout(720 * HOUR).build().expect("legal");
+    let iat = BEGIN.as_secs();
+    let token = |days: u64| {
+        let exp = iat + days * 86_400;
+        signed(&format!(r#"{{"sub":"ada","iat":{iat},"exp":{exp},"purpose":"access"}}"#))
+    };
+    let stack = adopting(policy);
+    let response = stack.at(7 * 24 * HOUR).get(&token(30)).await;
+    assert_eq!(rejected(&response), None);
+    let next = renewed(&response).expect("a token of this crate replaces it");
+    assert_eq!(claims(&next)["exp"], (BEGIN + 169 * HOUR).as_secs());
+    assert_eq!(rejected(&stack.get(&next).await), None);
+    let expired = Some(RejectionKind::TokenExpired);
+    assert_eq!(rejected(&stack.get(&token(7)).await), expired);
+    let idle = Some(RejectionKind::SessionExpiredIdle);
+    assert_eq!(rejected(&stack.at(7 * 24 * HOUR + HOUR / 3).get(&token(30)).await), idle);
+}
+
 #[tokio::test]
 async fn a_legacy_token_without_iat_is_rejected() {
     let exp = BEGIN.as_secs() + 3600;
