@@ -38,14 +38,14 @@ pub(crate) enum Check {
 pub(crate) enum PendingAnswer {
     Touch(Timed<TouchOutcome>),
     /// The touch is repeated with the attempts of an outage as the token's activity.
-    TouchWithAttempts(Timed<TouchOutcome>),
+    TouchAgain(Timed<TouchOutcome>),
     Get(Timed<StoredSession>),
 }
 
 impl PendingAnswer {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<StoreAnswer> {
         match self {
-            Self::Touch(answer) | Self::TouchWithAttempts(answer) => {
+            Self::Touch(answer) | Self::TouchAgain(answer) => {
                 Pin::new(answer).poll(cx).map(Into::into)
             }
             Self::Get(answer) => Pin::new(answer).poll(cx).map(Into::into),
@@ -65,14 +65,16 @@ impl ActivitySettings {
         if !is_new {
             session.checked_by(&self.enforcement);
         }
-        let answer = match self.ask(session, class, is_new) {
-            Ok(StoreAnswer::Touch(TouchOutcome::Idle(at))) => self.touch_with_attempts(session, at),
-            answer => answer,
-        };
-        let answer = match answer {
+        let mut answer = match self.ask(session, class, is_new) {
             Ok(answer) => answer,
             Err(pending) => return Check::Waiting(pending),
         };
+        if let StoreAnswer::Touch(TouchOutcome::Idle(at)) = answer {
+            answer = match self.touch_again(session, at) {
+                Ok(answer) => answer,
+                Err(pending) => return Check::Waiting(pending),
+            };
+        }
         match self.enforce(session, answer, class == RequestClass::User) {
             Ok(()) => Check::Passed(self.entry(session, class, request)),
             Err(rejection) => Check::Rejected(rejection),
@@ -91,7 +93,7 @@ impl ActivitySettings {
             if let PendingAnswer::Touch(_) = pending
                 && let StoreAnswer::Touch(TouchOutcome::Idle(at)) = answer
             {
-                answer = match self.touch_with_attempts(session, at) {
+                answer = match self.touch_again(session, at) {
                     Ok(answer) => answer,
                     Err(next) => {
                         *pending = next;
@@ -157,7 +159,8 @@ impl ActivitySettings {
         Touch {
             now,
             token_activity: claims.proven_activity(now),
-            unknown_activity: enforcement.unknown_activity(token, Purpose::Access, policy, now),
+            // Most sessions are known, and most others are active by their token alone.
+            unknown_activity: claims.proven_activity(now),
             idle: timeouts.idle,
             kept_for: timeouts.idle.max(timeouts.lifetime),
             generation: claims.generation,
@@ -165,29 +168,28 @@ impl ActivitySettings {
         }
     }
 
-    /// The store says that the session has been idle since `at`. The attempts of an outage may
-    /// follow that activity: then the touch is repeated with the last of them.
+    /// The store says that the session has been idle since `at`. It may not know the session, and the
+    /// attempts of an outage may follow that activity: then the touch is repeated with the last
+    /// activity that is assumed.
     #[cold]
-    fn touch_with_attempts(
-        &self,
-        session: &Session,
-        at: Timestamp,
-    ) -> Result<StoreAnswer, PendingAnswer> {
+    fn touch_again(&self, session: &Session, at: Timestamp) -> Result<StoreAnswer, PendingAnswer> {
         let (token, now) = (session.token(), session.now(&*self.enforcement.clock));
         let policy = self.enforcement.policy(token);
-        let attempted = self.enforcement.with_attempts(token, at, &policy);
-        if attempted == at {
+        let with_attempts = |at| self.enforcement.with_attempts(token, at, &policy);
+        let touch = self.touch(token, &policy, now);
+        let mut unknown_activity = at;
+        if at == touch.unknown_activity {
+            let assumed = self.enforcement.unknown_activity(token, Purpose::Access, &policy, now);
+            unknown_activity = at.max(assumed);
+        }
+        let (token_activity, unknown_activity) =
+            (with_attempts(at), with_attempts(unknown_activity));
+        if token_activity == at && unknown_activity == at {
             return Ok(StoreAnswer::Touch(TouchOutcome::Idle(at)));
         }
-        let touch = Touch {
-            token_activity: attempted,
-            unknown_activity: attempted,
-            ..self.touch(token, &policy, now)
-        };
+        let touch = Touch { token_activity, unknown_activity, ..touch };
         let answer = self.store.touch(token.session_key(), touch).try_ready();
-        answer
-            .map(Into::into)
-            .map_err(|pending| PendingAnswer::TouchWithAttempts(self.timed(pending)))
+        answer.map(Into::into).map_err(|pending| PendingAnswer::TouchAgain(self.timed(pending)))
     }
 
     fn timed<T>(&self, pending: MaybeReady<T>) -> Timed<T> {
