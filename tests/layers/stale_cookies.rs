@@ -166,8 +166,8 @@ fn single_layers(
                 .delivery(TokenDelivery::new().cookie(SessionCookie::new()))
                 .clock(clock),
         );
-    let service =
-        layers.service(service_fn(async |request| Ok::<_, Infallible>(says_who(request).await)));
+    let service = layers
+        .service(service_fn(|request| async { Ok::<_, Infallible>(says_who(request).await) }));
     service_fn(move |request: Request<()>| {
         let service = service.clone();
         async move {
