@@ -19,13 +19,13 @@ const CAPACITY: usize = 16_384;
 /// Lets one refusal of each session and code pass in a minute: whoever holds one expired token can
 /// send any number of requests, and must not fill a log with them.
 #[derive(Default)]
-pub(super) struct RefusalLimiter(Mutex<Noted>);
+pub(super) struct RefusalLimiter(Mutex<RecentRefusals>);
 
 /// A session, and the code of a refusal.
 type Refusal = (StoreKey, &'static str);
 
 #[derive(Default)]
-struct Noted {
+struct RecentRefusals {
     at: HashMap<Refusal, Timestamp>,
     removed_at: Timestamp,
 }
@@ -40,12 +40,12 @@ impl RefusalLimiter {
         self.noted().permits((session, code), record.at)
     }
 
-    fn noted(&self) -> MutexGuard<'_, Noted> {
+    fn noted(&self) -> MutexGuard<'_, RecentRefusals> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Noted {
+impl RecentRefusals {
     fn permits(&mut self, refusal: Refusal, now: Timestamp) -> bool {
         if self.at.get(&refusal).is_some_and(|at| is_recent(*at, now)) {
             return false;

@@ -150,7 +150,10 @@ impl Exchange<'_> {
         let successors = exchange.and_then(|it| it.successors.as_ref().map(|ids| (it.at, ids)));
         match (self.refresh_step(recorded), successors) {
             (RefreshStep::Repeat, Some((at, ids))) => {
-                let app = self.current_claims().await?.map_err(|_| invalid())?;
+                let app = match self.current_claims().await? {
+                    Ok(app) => app,
+                    Err(ends) => return self.deny(ends, last_activity).await,
+                };
                 if self.is_activity {
                     self.touch(last_activity).await?;
                 }

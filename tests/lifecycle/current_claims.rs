@@ -110,6 +110,21 @@ pub(crate) async fn p02_a_request_of_a_denied_user_is_not_renewed(store: Store) 
     assert_revoked(&stack, &grant).await;
 }
 
+/// A lost answer that is asked for again is minted again: the source is asked again, too.
+pub(crate) async fn p02_a_repeated_refresh_asks_the_claims_source(store: Store) {
+    let (stack, users, grant) = sign_in(&store).await;
+    let lost = refreshed(&stack, &grant).await;
+    users.say(deny);
+    assert_eq!(refused(&stack, refresh_token(&grant)).await, INVALID);
+    users.say(keep);
+    assert_eq!(refreshed(&stack, &grant).await, lost, "a denial ends nothing");
+    users.say(end);
+    assert_eq!(refused(&stack, refresh_token(&grant)).await, INVALID);
+    users.say(keep);
+    assert_revoked(&stack, &lost).await;
+    assert_eq!(details(&stack, "session_ended").await.len(), 1);
+}
+
 pub(crate) async fn p02_a_refresh_puts_current_claims_into_both_tokens(store: Store) {
     let (stack, users, grant) = sign_in(&store).await;
     users.say(demote);

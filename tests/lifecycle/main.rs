@@ -88,6 +88,7 @@ macro_rules! lifecycle {
                     p02_a_denied_refresh_consumes_the_token
                     p02_a_refresh_revokes_the_session_if_the_claims_source_ends_it
                     p02_a_request_of_a_denied_user_is_not_renewed
+                    p02_a_repeated_refresh_asks_the_claims_source
                     p02_a_refresh_puts_current_claims_into_both_tokens
                     p23_a_failing_claims_source_leaves_the_token_valid
                     p23_a_slow_claims_source_leaves_the_token_valid

@@ -25,14 +25,14 @@ use crate::{
 /// Remembers sessions in the memory of this process. The default store.
 ///
 /// It has a bounded number of entries and allocates as they come: 40 to 75 bytes each, at most 150
-/// after many have come and gone. It never returns memory. Sessions past their idle timeout and
-/// expired tombstones are removed in small steps as new sessions begin; there is no background
-/// task. When it is full, the sessions with the oldest activity are evicted; an evicted session is
+/// after many have come and gone. It never returns memory. Entries are removed once the newest token
+/// of their session has expired, tombstones once they have, in small steps as new sessions begin;
+/// there is no background task. When it is full, the sessions with the oldest activity are evicted; an evicted session is
 /// judged by its token alone. A tombstone is never evicted.
 ///
 /// **A restart forgets everything**, and processes share nothing. Sessions are then judged by
-/// their tokens until their next activity, and the token of a revoked session is accepted again
-/// until it expires. Use a durable store where that matters.
+/// their tokens until their next activity, and the tokens of a revoked session are accepted again
+/// until they expire, a refresh token at the absolute deadline. Use a durable store where that matters.
 ///
 /// It is a [`LifecycleStore`](crate::store::LifecycleStore) too. Behind one lock, which no touch
 /// takes, it keeps as many session records as entries (700 bytes each), and two logs: at least the

@@ -61,7 +61,7 @@ fn p23_a_write_that_fails_is_due_again() {
     assert_eq!(written(&node_cache, 9999), [], "it is being written");
     drop(batch);
     assert_eq!(written(&node_cache, 1020), [at(1020)]);
-    // Touched again while the write fails.
+    // There is another touch while the write fails.
     node_cache.touch(&session(), touch(1040));
     let batch = node_cache.take_due(at(1040), 10);
     node_cache.touch(&session(), touch(1100));

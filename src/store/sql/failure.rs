@@ -45,7 +45,7 @@ impl FailureKind {
         }
     }
 
-    fn of(error: &sqlx::Error, code: Option<&str>) -> Self {
+    fn from_error(error: &sqlx::Error, code: Option<&str>) -> Self {
         use sqlx::Error::{Io, Protocol, Tls, WorkerCrashed};
         match error {
             Io(_) | Protocol(_) | Tls(_) | WorkerCrashed => Self::ConnectionLost,
@@ -85,7 +85,7 @@ impl Failure {
 impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
         let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-        let kind = FailureKind::of(&error, code.as_deref());
+        let kind = FailureKind::from_error(&error, code.as_deref());
         Self { error: StoreError::new(description(&error, code.as_deref())), kind }
     }
 }

@@ -25,7 +25,7 @@ struct PrimaryAddress {
 
 impl PrimaryAddress {
     /// Forwards to the server of `url`.
-    async fn of(url: &str) -> Self {
+    async fn new(url: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("it is bound").port();
         let server = Arc::new(Mutex::new(authority(url).to_owned()));
@@ -108,7 +108,7 @@ async fn fails_over(demote: impl AsyncFnOnce(&mut Server)) {
             begin(&store, sid).await;
         }
     }
-    let address = PrimaryAddress::of(&old.url).await;
+    let address = PrimaryAddress::new(&old.url).await;
     let store = connect(in_schema(&address.url(), &schema), &clock).await;
     let known = store.touch(key("s"), touch(NOW)).await.expect("the store answers");
     assert_eq!(known, TouchOutcome::Active(Some(NOW)));
@@ -164,7 +164,7 @@ async fn p23_a_pool_leaves_a_server_that_becomes_a_standby() {
 #[tokio::test]
 async fn p23_a_pool_leaves_a_server_that_does_not_answer() {
     let (url, schema) = (postgres_server::url(), postgres_server::new_schema());
-    let address = PrimaryAddress::of(url).await;
+    let address = PrimaryAddress::new(url).await;
     let store = connect(in_schema(&address.url(), &schema), &clock()).await;
     store.migrate().await.expect("the migration succeeds");
     fill_pools(&store).await;

@@ -6,7 +6,7 @@ use crate::{audit::ActivityEntry, rejection::RejectionKind, store::ListQuery};
 const REFUSED: AuditEvent =
     AuditEvent::TokenRejected { code: RejectionKind::TokenExpired, cause: None };
 
-fn of(account: Option<&str>, sub: &str, event: AuditEvent) -> AuditRecord {
+fn record_of(account: Option<&str>, sub: &str, event: AuditEvent) -> AuditRecord {
     let subject = AuditSubject::from_session(key(sub), &Scopes::new(None, account, sub));
     AuditRecord::new(NOW, event, subject)
 }
@@ -30,14 +30,15 @@ async fn cut(store: &SqlStore, max_rows: i64) {
 async fn p31_p40_a_full_log_loses_the_rows_of_the_account_and_user_with_the_most() {
     for database in TestDatabase::all().await {
         let store = database.node(&clock()).await;
-        let mut records = vec![of(Some("acme"), "mallory", AuditEvent::SessionStarted)];
+        let mut records = vec![record_of(Some("acme"), "mallory", AuditEvent::SessionStarted)];
         for (account, sub, rows) in
             [(Some("acme"), "ada", 3), (None, "joy", 4), (Some("acme"), "mallory", 150)]
         {
-            records.extend(std::iter::repeat_n(of(account, sub, REFUSED), rows));
+            records.extend(std::iter::repeat_n(record_of(account, sub, REFUSED), rows));
         }
         // No user of this account has many rows, and the account has.
-        records.extend((0..60).map(|sub| of(Some("globex"), &format!("eve {sub}"), REFUSED)));
+        records
+            .extend((0..60).map(|sub| record_of(Some("globex"), &format!("eve {sub}"), REFUSED)));
         store.append_audit(records.into()).await.expect("the store answers");
         cut(&store, 40).await;
         for (account, sub, rows) in

@@ -16,7 +16,7 @@ fn row(at: Timestamp) -> AuditRecord {
     AuditRecord::new(at, AuditEvent::SessionStarted, AuditSubject::default())
 }
 
-fn of(account: Option<&str>, sub: &str, event: AuditEvent, millis: usize) -> AuditRecord {
+fn record_of(account: Option<&str>, sub: &str, event: AuditEvent, millis: usize) -> AuditRecord {
     let scopes = Scopes::new(None, account, sub);
     let session = StoreKey::session(None, sub);
     let subject = AuditSubject::from_session(session, &scopes);
@@ -55,7 +55,7 @@ fn p15_a_log_is_bounded_by_age() {
 #[test]
 fn p15_a_row_that_is_removed_leaves_nothing() {
     let mut log = Log::default();
-    log.append(of(Some("acme"), "ada", REFUSED, 0));
+    log.append(record_of(Some("acme"), "ada", REFUSED, 0));
     log.append(row(BEGIN + 91 * DAY));
     assert_eq!((log.rows.len(), log.scopes.len(), log.repeatable), (1, 0, 0));
 }
@@ -63,10 +63,10 @@ fn p15_a_row_that_is_removed_leaves_nothing() {
 #[test]
 fn p31_p40_refusals_and_renewals_displace_no_other_rows() {
     let mut log = Log::default();
-    log.append(of(Some("acme"), "ada", AuditEvent::SessionStarted, 0));
+    log.append(record_of(Some("acme"), "ada", AuditEvent::SessionStarted, 0));
     for id in 0..2 * MAX_ROWS {
         let event = if id % 2 == 0 { REFUSED } else { AuditEvent::SessionRenewed };
-        log.append(of(Some("acme"), "ada", event, id));
+        log.append(record_of(Some("acme"), "ada", event, id));
     }
     assert!(log.rows.len() <= MAX_ROWS + SURPLUS + 1);
     let first = log.rows.values().next().map(|row| row.event.clone());
@@ -78,11 +78,16 @@ fn p31_p40_nobody_displaces_the_rows_of_another_account() {
     for event in [REFUSED, AuditEvent::SessionStarted] {
         let mut log = Log::default();
         for sub in 0..100 {
-            log.append(of(Some("acme"), &sub.to_string(), event.clone(), sub));
+            log.append(record_of(Some("acme"), &sub.to_string(), event.clone(), sub));
         }
-        log.append(of(None, "joy", event.clone(), 100));
+        log.append(record_of(None, "joy", event.clone(), 100));
         for id in 0..3 * MAX_ROWS {
-            log.append(of(Some("evil"), &format!("eve {}", id % 300), event.clone(), 200 + id));
+            log.append(record_of(
+                Some("evil"),
+                &format!("eve {}", id % 300),
+                event.clone(),
+                200 + id,
+            ));
         }
         assert!((0..100).all(|sub| count(&log, Some("acme"), &sub.to_string()) == 1));
         assert_eq!(count(&log, None, "joy"), 1);
@@ -95,10 +100,10 @@ fn p31_p40_nobody_displaces_the_rows_of_another_user() {
     for account in [Some("acme"), None] {
         let mut log = Log::default();
         for id in 0..20 {
-            log.append(of(account, "ada", REFUSED, id));
+            log.append(record_of(account, "ada", REFUSED, id));
         }
         for id in 0..3 * MAX_ROWS {
-            log.append(of(account, "mallory", REFUSED, 20 + id));
+            log.append(record_of(account, "mallory", REFUSED, 20 + id));
         }
         assert_eq!(count(&log, account, "ada"), 20, "{account:?}");
     }
@@ -139,7 +144,7 @@ fn p31_a_page_looks_at_the_rows_of_its_scope_only() {
     let looks = Cell::new(0);
     let mut log = Log::default();
     for id in 0..1_000 {
-        let row = of(Some("acme"), "ada", AuditEvent::SessionStarted, id);
+        let row = record_of(Some("acme"), "ada", AuditEvent::SessionStarted, id);
         log.append(Watched { row, looks: &looks });
     }
     looks.set(0);
