@@ -11,7 +11,8 @@
 //!
 //! # What a client reads
 //!
-//! Sign-in and refresh return a [`Grant`](crate::Grant) (RFC 6749 section 5.1); times are RFC 3339:
+//! Sign-in and refresh return a [`Grant`](crate::Grant) (RFC 6749 section 5.1). Deadlines are in
+//! RFC 3339, and in seconds from now for a client whose clock is wrong:
 //!
 //! ```
 //! # use tower_sliding_session::{JwtKeys, Policy, SlidingSessions};
@@ -23,7 +24,7 @@
 //! let grant = serde_json::to_value(sessions.start("ada").await?)?;
 //! for member in [
 //!     "access_token", "token_type", "expires_in", "refresh_token", "session_id",
-//!     "idle_expires_at", "absolute_expires_at",
+//!     "idle_expires_in", "idle_expires_at", "absolute_expires_in", "absolute_expires_at",
 //! ] {
 //!     assert!(grant.get(member).is_some(), "{member}");
 //! }
@@ -37,6 +38,11 @@
 //! | `WWW-Authenticate` | the challenge of a 401 (RFC 6750, RFC 9470) |
 //! | `Retry-After` | seconds to wait after a 503 |
 //! | `session-error` | the code of a rejection |
+//!
+//! The ready-made route `GET /session` (feature `axum-router`) says whether the session goes on: its
+//! `session_id` and both deadlines, or a 401 with the code. It is no activity, so a client may ask at
+//! any time. With `Session-Activity: user` it is what a button "stay signed in" sends: it counts as
+//! activity, and may renew the token. A page whose token is in a cookie learns its deadlines there.
 //!
 //! Parallel requests may return out of order. Of two tokens with the same `sid` the one with the
 //! later `iat` is the newer; a token of another `sid` belongs to another sign-in. A successor does

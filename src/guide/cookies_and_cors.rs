@@ -72,6 +72,9 @@
 //! transport, in the order of the calls, that finds a token decides, and the successor goes out the
 //! same way.
 //!
+//! Scripts do not see the token. They learn the session's id and its deadlines from the ready-made
+//! route `GET /session`: see [`client`](super::client).
+//!
 //! # Stale cookies
 //!
 //! A browser sends a cookie until it expires, whatever became of its session. Where a token is

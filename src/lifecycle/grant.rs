@@ -19,9 +19,10 @@ const TOKEN_TYPE: &str = "Bearer";
 /// are on, and both deadlines of the session.
 ///
 /// Serializes as `{"access_token", "token_type": "Bearer", "expires_in", "refresh_token",
-/// "session_id", "idle_expires_at", "absolute_expires_at"}` (RFC 6749 section 5.1; deadlines in
-/// RFC 3339), without `refresh_token` if there is none; deserializes from the same, for clients and
-/// tests. With feature `axum` it is a response that no cache may store; elsewhere send it with
+/// "session_id", "idle_expires_in", "idle_expires_at", "absolute_expires_in",
+/// "absolute_expires_at"}` (RFC 6749 section 5.1), without `refresh_token` if there is none. What
+/// ends in `_in` is in whole seconds, rounded down, for a client whose clock is wrong; what ends in
+/// `_at` is in RFC 3339. Deserializes from the same, for clients and tests. With feature `axum` it is a response that no cache may store; elsewhere send it with
 /// `Cache-Control: no-store`. `Debug` hides the tokens.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Grant {
@@ -29,7 +30,9 @@ pub struct Grant {
     refresh_token: Option<String>,
     session_id: String,
     expires_in: Duration,
+    idle_expires_in: Duration,
     idle_expires_at: Timestamp,
+    absolute_expires_in: Duration,
     absolute_expires_at: Timestamp,
 }
 
@@ -46,13 +49,17 @@ impl Grant {
         let token = VerifiedToken::dangerous_from_payload(access)?;
         let claims = token.claims();
         let deadlines = Deadlines::new(claims, Some(claims.proven_activity(now)), policy);
+        let (idle, absolute) = deadlines.of_session();
         Ok(Self {
             access_token: mint(keys, access, Purpose::Access)?,
             refresh_token: refresh.map(|it| mint(keys, it, Purpose::Refresh)).transpose()?,
             session_id: claims.sid.to_string(),
-            expires_in: claims.exp.since(claims.iat),
-            idle_expires_at: deadlines.idle.unwrap_or(deadlines.absolute).min(deadlines.absolute),
-            absolute_expires_at: deadlines.absolute,
+            // A repeated refresh returns a token that was minted earlier.
+            expires_in: claims.exp.since(now.floor_to_secs()),
+            idle_expires_in: idle.since(now),
+            idle_expires_at: idle,
+            absolute_expires_in: absolute.since(now),
+            absolute_expires_at: absolute,
         })
     }
 
@@ -74,16 +81,28 @@ impl Grant {
         &self.session_id
     }
 
-    /// The lifetime of the access token.
+    /// The time from the sign-in or the refresh until the access token expires.
     #[must_use]
     pub const fn expires_in(&self) -> Duration {
         self.expires_in
+    }
+
+    /// The time from the sign-in or the refresh until the session expires without further activity.
+    #[must_use]
+    pub const fn idle_expires_in(&self) -> Duration {
+        self.idle_expires_in
     }
 
     /// The instant at which the session expires without further activity.
     #[must_use]
     pub const fn idle_expires_at(&self) -> Timestamp {
         self.idle_expires_at
+    }
+
+    /// The time from the sign-in or the refresh until the session expires in any case.
+    #[must_use]
+    pub const fn absolute_expires_in(&self) -> Duration {
+        self.absolute_expires_in
     }
 
     /// The instant at which the session expires in any case.
@@ -120,7 +139,7 @@ impl Serialize for Grant {
     where
         S: Serializer,
     {
-        let mut grant = serializer.serialize_struct("Grant", 7)?;
+        let mut grant = serializer.serialize_struct("Grant", 9)?;
         grant.serialize_field("access_token", &self.access_token)?;
         grant.serialize_field("token_type", TOKEN_TYPE)?;
         grant.serialize_field("expires_in", &self.expires_in.as_secs())?;
@@ -129,7 +148,9 @@ impl Serialize for Grant {
             None => grant.skip_field("refresh_token")?,
         }
         grant.serialize_field("session_id", &self.session_id)?;
+        grant.serialize_field("idle_expires_in", &self.idle_expires_in.as_secs())?;
         grant.serialize_field("idle_expires_at", &self.idle_expires_at)?;
+        grant.serialize_field("absolute_expires_in", &self.absolute_expires_in.as_secs())?;
         grant.serialize_field("absolute_expires_at", &self.absolute_expires_at)?;
         grant.end()
     }
@@ -159,7 +180,9 @@ impl<'de> Deserialize<'de> for Grant {
             refresh_token: fields.refresh_token,
             session_id: fields.session_id,
             expires_in: Duration::from_secs(fields.expires_in),
+            idle_expires_in: Duration::from_secs(fields.idle_expires_in),
             idle_expires_at: fields.idle_expires_at,
+            absolute_expires_in: Duration::from_secs(fields.absolute_expires_in),
             absolute_expires_at: fields.absolute_expires_at,
         })
     }
@@ -174,7 +197,9 @@ struct Fields<'a> {
     expires_in: u64,
     refresh_token: Option<String>,
     session_id: String,
+    idle_expires_in: u64,
     idle_expires_at: Timestamp,
+    absolute_expires_in: u64,
     absolute_expires_at: Timestamp,
 }
 

@@ -21,10 +21,14 @@ mod header_occurrence;
 mod methods;
 mod path_rules;
 mod request_headers;
+mod user_if_declared;
 
 #[cfg(feature = "axum-router")]
 pub(crate) use self::activity_header::says_background;
-pub(crate) use self::{activity_header::SESSION_ACTIVITY, request_headers::RequestHeaders};
+pub(crate) use self::{
+    activity_header::SESSION_ACTIVITY, request_headers::RequestHeaders,
+    user_if_declared::UserIfDeclared,
+};
 pub use self::{
     class::RequestClass,
     classify::{Classify, Otherwise},

@@ -12,6 +12,7 @@ mod refresh_request;
 mod revoke_sessions;
 mod routes;
 mod security;
+mod session;
 mod sessions;
 mod token_error;
 
@@ -33,11 +34,12 @@ impl SlidingSessions {
     ///
     /// Nest them inside the stack, and pass the path to
     /// [`router_at`](crate::sessions::SlidingSessionsBuilder::router_at): it makes `refresh` and
-    /// `config` public.
+    /// `config` public, and `session` no activity.
     ///
     /// | route | request | response |
     /// |---|---|---|
     /// | `POST /refresh` | `{"refresh_token"}`, or a form (RFC 6749 section 6) | a [`Grant`](crate::Grant), and the errors of RFC 6749 section 5.2 to a form; with the header `Session-Activity: background` it does not count as activity |
+    /// | `GET /session` | | `session_id`, and when token and session expire, as in a [`Grant`](crate::Grant); 401 with its code if the session has ended |
     /// | `GET /config` | | a [`ClientConfig`] |
     /// | `GET /sessions` | `limit`, `cursor`, `scope` | active sessions, the latest sign-in first |
     /// | `DELETE /sessions/{sid}` | | 204, or 404 |
@@ -45,6 +47,11 @@ impl SlidingSessions {
     /// | `GET /security` | | the account's timeouts in minutes, their bounds, its active users |
     /// | `PATCH /security` | `idle_timeout_minutes`, `absolute_timeout_minutes`; null for the default | as `GET /security` |
     /// | `GET /activity` | `category` (`activity` or `security`), `limit`, `cursor`, `scope` | rows of the log, the latest first |
+    ///
+    /// `session` is how a client asks whether its session goes on: it neither counts as activity nor
+    /// renews the token. With the header `Session-Activity: user` it does both: the user has asked to
+    /// stay signed in. Of a client whose token is in a cookie it is the only source of the session's id
+    /// and deadlines. `expires_in` is of the token that the request presented.
     ///
     /// A user sees and ends the user's own sessions: one, all (`mine`), all but the presented one
     /// (`my_others`), also those that the store does not know. An
@@ -62,7 +69,7 @@ impl SlidingSessions {
     /// A body has at most 16 KiB and 10 s to arrive, else the response is 408. A user may have 8
     /// bodies on their way, clients without a session 1,024 together: one more displaces the oldest.
     ///
-    /// All routes but `config` need a
+    /// All routes but `config` and `session` need a
     /// [lifecycle store](crate::sessions::SlidingSessionsBuilder::lifecycle_store).
     ///
     /// ```
@@ -84,6 +91,7 @@ impl SlidingSessions {
     {
         Router::new()
             .route("/refresh", post(refresh::refresh))
+            .route("/session", get(session::show))
             .route("/config", get(config))
             .route("/sessions", get(sessions::list))
             .route("/sessions/{sid}", delete(sessions::revoke))

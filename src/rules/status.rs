@@ -79,6 +79,13 @@ impl Deadlines {
         }
     }
 
+    /// When the session expires without further activity, and in any case. The first is the absolute
+    /// deadline where that is earlier, or where the last activity is unknown.
+    #[must_use]
+    pub(crate) fn of_session(&self) -> (Timestamp, Timestamp) {
+        (self.idle.unwrap_or(self.absolute).min(self.absolute), self.absolute)
+    }
+
     /// The deadline that passes first, and when. `leeway` is granted to the token only.
     #[inline(always)]
     #[must_use]

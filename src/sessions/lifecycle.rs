@@ -1,8 +1,6 @@
 //! Sign-in, refresh, revocation, lists and account policies, as the hub offers them.
 
 use super::SlidingSessions;
-#[cfg(feature = "axum-router")]
-use crate::time::Timestamp;
 use crate::{
     audit::{ActivityEntry, AuditQueue, AuditRecord},
     identity::{Scope, StoreKey},
@@ -17,6 +15,8 @@ use crate::{
     store::{ActiveUser, Exempt, ListQuery, Page, SessionRecord},
     transport::SetCookie,
 };
+#[cfg(feature = "axum-router")]
+use crate::{rules::Deadlines, time::Timestamp};
 
 /// Sign-in and sign-out.
 impl SlidingSessions {
@@ -202,6 +202,18 @@ impl SlidingSessions {
             tracing::warn!(error = &error as &dyn std::error::Error, "the user directory failed");
             Vec::new()
         })
+    }
+
+    /// The deadlines of the session of a request, and when the request arrived.
+    #[cfg(feature = "axum-router")]
+    pub(crate) fn deadlines(&self, session: &Session) -> (Deadlines, Timestamp) {
+        let enforcement = &self.hub.lifecycle.enforcement;
+        let deadlines = session.deadlines().unwrap_or_else(|| {
+            // The app has built the session, and no layer has checked it.
+            let policy = enforcement.policy(session.token());
+            Deadlines::new(session.session_claims(), Some(session.last_activity()), &policy)
+        });
+        (deadlines, session.now(&*enforcement.clock))
     }
 
     /// The instants at which the session of `record` expires: without further activity, and in any

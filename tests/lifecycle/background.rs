@@ -5,7 +5,7 @@ use tower_sliding_session::{Grant, Policy, RejectionKind};
 use crate::{
     client::{
         DAY, ada, asked, assert_active, long_tokens, record, refresh_token, refreshed, refused,
-        service, service_of,
+        service, service_of, tokens,
     },
     empty_stores::Store,
     test_stack::{BEGIN, HOUR, MILLI, MINUTE, TestStack, claims},
@@ -82,7 +82,7 @@ pub(crate) async fn p17_replays_of_a_background_refresh_are_not_activity(store: 
     let grant = ada(&stack).await;
     let next = in_background(stack.at(HOUR), &grant).await;
     stack.clock.advance(MILLI);
-    assert_eq!(in_background(&stack, &grant).await, next);
+    assert_eq!(tokens(&in_background(&stack, &grant).await), tokens(&next));
     assert_eq!(record(&stack, &next).await.expect("the session is active").last_seen, BEGIN);
 }
 

@@ -55,6 +55,11 @@ pub(crate) fn refresh_token(grant: &Grant) -> &str {
     grant.refresh_token().expect("refresh tokens are on")
 }
 
+/// Both tokens of `grant`. What is left of them is less in a repeated answer.
+pub(crate) fn tokens(grant: &Grant) -> [&str; 2] {
+    [grant.access_token(), refresh_token(grant)]
+}
+
 /// The grant for which the refresh token of `grant` is exchanged.
 pub(crate) async fn refreshed(stack: &TestStack, grant: &Grant) -> Grant {
     stack.sessions.refresh(refresh_token(grant)).await.expect("the token is refreshed")

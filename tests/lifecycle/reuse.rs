@@ -8,7 +8,7 @@ use tower_sliding_session::{Grant, Policy, RejectionKind};
 use crate::{
     client::{
         ada, asked, assert_active, assert_revoked, details, record, refresh_token, refreshed,
-        refused, service, service_of,
+        refused, service, service_of, tokens,
     },
     empty_stores::Store,
     test_stack::{MILLI, MINUTE, TestStack},
@@ -83,7 +83,7 @@ pub(crate) async fn a_replay_within_reuse_grace_returns_the_first_answer(store: 
     let grant = ada(&stack).await;
     let first = refreshed(&stack, &grant).await;
     stack.at(GRACE - MILLI);
-    assert_eq!(refreshed(&stack, &grant).await, first);
+    assert_eq!(tokens(&refreshed(&stack, &grant).await), tokens(&first));
     assert_eq!(details(&stack, "session_renewed").await.len(), 1);
 }
 

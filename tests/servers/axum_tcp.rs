@@ -82,6 +82,8 @@ async fn sign_in(caller: &Client) -> String {
     assert_eq!(response.status(), StatusCode::OK);
     let grant: serde_json::Value = serde_json::from_slice(response.body()).expect("JSON");
     assert_eq!(grant["token_type"], "Bearer");
+    assert_eq!(grant["expires_in"], 3600);
+    assert_eq!(grant["idle_expires_in"], IDLE_TIMEOUT.as_secs());
     format!("Bearer {}", grant["access_token"].as_str().expect("a token"))
 }
 

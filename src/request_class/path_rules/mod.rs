@@ -86,6 +86,11 @@ impl PathRules {
         self
     }
 
+    /// No rules, below the same prefix.
+    pub(crate) fn without_rules(&self) -> Self {
+        Self { rules: Vec::new(), prefix: self.prefix.clone() }
+    }
+
     /// Checks the rules and compiles them.
     ///
     /// # Errors

@@ -2,18 +2,30 @@
 
 use std::sync::Arc;
 
+use http::Method;
+
 use super::{error::BuildError, settings::SlidingSessionsBuilder};
 use crate::{
     audit::{AuditQueue, AuditSink, TracingSink},
     layers::{ActivityLayer, AuthenticateLayer, ClassifyLayer, RenewLayer},
     lifecycle::Lifecycle,
     policy::Profiles,
-    request_class::{Classify, CompiledPathRules, PathRules, RequestClass, RequestHead},
+    request_class::{
+        Classify, CompiledPathRules, PathPattern, PathRules, PathRulesError, RequestClass,
+        RequestHead, UserIfDeclared,
+    },
     session::Enforcement,
     sessions::{Hub, SlidingSessions},
     store::{LifecycleStore, MemoryLimiter, MemoryStore, SessionStore, StoreLog},
     transport::Bearer,
 };
+
+/// The path rules, and those of the ready-made route `session` alone.
+#[derive(Default)]
+struct CompiledRules {
+    all: Option<CompiledPathRules>,
+    session: Option<CompiledPathRules>,
+}
 
 impl SlidingSessionsBuilder {
     /// Builds the sessions.
@@ -27,7 +39,7 @@ impl SlidingSessionsBuilder {
         let mut problems = self.find_problems();
         let rules = self.compiled_rules().unwrap_or_else(|rule_problems| {
             problems.extend(rule_problems);
-            None
+            CompiledRules::default()
         });
         if !problems.is_empty() {
             return Err(BuildError::new(problems));
@@ -37,21 +49,32 @@ impl SlidingSessionsBuilder {
         Ok(SlidingSessions { hub: Arc::new(self.hub(classify)) })
     }
 
-    fn compiled_rules(&mut self) -> Result<Option<CompiledPathRules>, Vec<String>> {
-        let mut rules = self.path_rules.take();
-        if let Some(at) = &self.router_at {
-            let public = |rules: PathRules, route| rules.public(format!("{at}{route}"));
-            rules = Some(public(public(rules.unwrap_or_default(), "/refresh"), "/config"));
-        }
-        rules.map(PathRules::compile).transpose().map_err(|error| error.problems().to_vec())
+    fn compiled_rules(&mut self) -> Result<CompiledRules, Vec<String>> {
+        let problems = |error: PathRulesError| error.problems().to_vec();
+        let Some(at) = &self.router_at else {
+            let all = self.path_rules.take().map(PathRules::compile).transpose();
+            return Ok(CompiledRules { all: all.map_err(problems)?, session: None });
+        };
+        let rules = self.path_rules.take().unwrap_or_default();
+        let session = || PathPattern::from(format!("{at}/session")).method(Method::GET);
+        let only_session = rules.without_rules().background(session());
+        let public = |rules: PathRules, route| rules.public(format!("{at}{route}"));
+        let rules = public(public(rules, "/refresh"), "/config").background(session());
+        let all = Some(rules.compile().map_err(problems)?);
+        Ok(CompiledRules { all, session: Some(only_session.compile().map_err(problems)?) })
     }
 
-    fn classify_layer(&mut self, rules: Option<CompiledPathRules>) -> ClassifyLayer {
-        match (rules, self.classify.take()) {
-            (Some(rules), Some(second)) => ClassifyLayer::new(rules.otherwise(second)),
-            (Some(rules), None) => ClassifyLayer::new(rules),
-            (None, Some(classify)) => ClassifyLayer::new(classify),
-            (None, None) => ClassifyLayer::new(|_: RequestHead<'_>| RequestClass::User),
+    fn classify_layer(&mut self, rules: CompiledRules) -> ClassifyLayer {
+        let CompiledRules { all, session } = rules;
+        let classes: Option<Arc<dyn Classify>> = match (all, self.classify.take()) {
+            (Some(rules), Some(second)) => Some(Arc::new(rules.otherwise(second))),
+            (Some(rules), None) => Some(Arc::new(rules)),
+            (None, classify) => classify,
+        };
+        match (classes, session) {
+            (Some(classes), Some(routes)) => ClassifyLayer::new(UserIfDeclared { classes, routes }),
+            (Some(classes), None) => ClassifyLayer::new(classes),
+            (None, _) => ClassifyLayer::new(|_: RequestHead<'_>| RequestClass::User),
         }
     }
 

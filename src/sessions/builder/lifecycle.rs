@@ -98,8 +98,10 @@ impl SlidingSessionsBuilder {
         self.once("user_directory")
     }
 
-    /// Makes the ready-made routes `refresh` and `config` public, which are nested at `path`: with
-    /// `/auth`, the paths `/auth/refresh` and `/auth/config`.
+    /// Sets the classes of the ready-made routes, which are nested at `path`: with `/auth`, the paths
+    /// `/auth/refresh` and `/auth/config` are public. `GET /auth/session` is
+    /// [`Background`](crate::RequestClass::Background), and `User` with the request header
+    /// `Session-Activity: user`.
     pub fn router_at(mut self, path: &str) -> Self {
         self.router_at = Some(path.trim_end_matches('/').to_owned());
         self.once("router_at")

@@ -16,7 +16,7 @@ const GUARDED: [&str; 6] = [
 #[tokio::test]
 async fn without_a_token_every_route_rejects() {
     let service = Service::new();
-    for line in GUARDED {
+    for line in GUARDED.into_iter().chain(["GET /session"]) {
         let answer = service.send(request(line), "").await;
         assert_eq!(answer.problem(), problem(401, "missing_token"), "{line}");
     }
@@ -58,6 +58,7 @@ async fn another_method_is_a_405_with_allow() {
         ("POST /activity", "GET,HEAD"),
         ("GET /refresh", "POST"),
         ("POST /config", "GET,HEAD"),
+        ("POST /session", "GET,HEAD"),
     ] {
         let answer = service.call(line, &grant).await;
         assert_eq!(answer.problem(), problem(405, "method_not_allowed"), "{line}");

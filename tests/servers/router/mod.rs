@@ -10,4 +10,5 @@ mod revoke_sessions;
 mod security;
 mod security_refusals;
 mod service;
+mod session;
 mod sessions;

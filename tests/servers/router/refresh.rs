@@ -29,7 +29,9 @@ async fn a_refresh_token_is_exchanged_for_a_grant() {
     assert_eq!(answer["session_id"], grant.session_id());
     assert_eq!(answer["token_type"], "Bearer");
     assert_eq!(answer["expires_in"], 900);
+    assert_eq!(answer["idle_expires_in"], 3 * 86_400);
     assert_eq!(answer["idle_expires_at"], (BEGIN + 20 * MINUTE + 3 * DAY).to_string());
+    assert_eq!(answer["absolute_expires_in"], 14 * 86_400 - 1200);
     assert_eq!(answer["absolute_expires_at"], (BEGIN + 14 * DAY).to_string());
     assert_ne!(answer["access_token"], grant.access_token());
     assert_ne!(answer["refresh_token"], *grant.refresh_token().expect("the feature is on"));
@@ -42,7 +44,19 @@ async fn p17_a_refresh_in_the_background_moves_no_idle_deadline() {
     service.clock.advance(20 * MINUTE);
     let background = ("session-activity", "background");
     let answer = refresh(&service, &[JSON, background], presented(&grant)).await.ok();
+    assert_eq!(answer["idle_expires_in"], 3 * 86_400 - 1200);
     assert_eq!(answer["idle_expires_at"], (BEGIN + 3 * DAY).to_string());
+}
+
+#[tokio::test]
+async fn a_repeated_refresh_says_what_is_left_of_its_token() {
+    let service = Service::new();
+    let grant = service.engineer("bob", "acme").await;
+    let first = refresh(&service, &[JSON], presented(&grant)).await.ok();
+    service.clock.advance(10 * MINUTE);
+    let again = refresh(&service, &[JSON], presented(&grant)).await.ok();
+    assert_eq!(again["access_token"], first["access_token"]);
+    assert_eq!((&first["expires_in"], &again["expires_in"]), (&json!(900), &json!(300)));
 }
 
 #[tokio::test]
