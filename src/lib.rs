@@ -172,6 +172,7 @@
 
 pub mod audit;
 pub mod body;
+pub mod client;
 pub mod clock;
 #[cfg(feature = "axum")]
 pub mod extract;

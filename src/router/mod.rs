@@ -2,6 +2,7 @@
 
 mod activity;
 mod body;
+mod browser_module;
 mod caller;
 mod failure;
 mod list_request;
@@ -19,22 +20,25 @@ mod token_error;
 use axum::{
     Router,
     extract::State,
-    routing::{delete, get, post},
+    routing::{MethodRouter, delete, get, post},
 };
+use http::HeaderMap;
 
-use self::routes::Routes;
+use self::{browser_module::BrowserModule, routes::Routes};
 use crate::{
+    client::browser::{SESSION, SESSION_WARNING},
     extract::{Json, Problem},
     sessions::{ClientConfig, SlidingSessions},
 };
 
 /// Ready-made routes.
 impl SlidingSessions {
-    /// Returns routes for refresh, lists of sessions, revocation and account policies.
+    /// Returns routes for refresh, lists of sessions, revocation and account policies, and the modules
+    /// for browsers.
     ///
     /// Nest them inside the stack, and pass the path to
-    /// [`router_at`](crate::sessions::SlidingSessionsBuilder::router_at): it makes `refresh` and
-    /// `config` public, and `session` no activity.
+    /// [`router_at`](crate::sessions::SlidingSessionsBuilder::router_at): it makes `refresh`,
+    /// `config` and the modules public, and `session` no activity.
     ///
     /// | route | request | response |
     /// |---|---|---|
@@ -46,6 +50,7 @@ impl SlidingSessions {
     /// | `POST /revoke-sessions` | `{"scope"}`: `all` (the default), `others`, `mine` or `my_others` | `{"revoked_count"}` |
     /// | `GET /security` | | the account's timeouts in minutes, their bounds, its active users |
     /// | `PATCH /security` | `idle_timeout_minutes`, `absolute_timeout_minutes`; null for the default | as `GET /security` |
+    /// | `GET /session.js`, `GET /session-warning.js` | | the modules of [`client::browser`](crate::client::browser), with an `ETag` and `Cache-Control: no-cache` |
     /// | `GET /activity` | `category` (`activity` or `security`), `limit`, `cursor`, `scope` | rows of the log, the latest first |
     ///
     /// `session` is how a client asks whether its session goes on: it neither counts as activity nor
@@ -60,7 +65,7 @@ impl SlidingSessions {
     /// (`all`) or all but the owner's own (`others`). `security` is for owners only. Without an
     /// account, `all` is `mine` and `others` is `my_others`.
     ///
-    /// Every response has `Cache-Control: no-store`. Errors are problem details (RFC 9457) with a
+    /// Every other response has `Cache-Control: no-store`. Errors are problem details (RFC 9457) with a
     /// stable `code`: a [`RejectionKind`](crate::RejectionKind), or `forbidden`,
     /// `session_not_found`, `method_not_allowed`, `malformed_body`, `body_too_large`,
     /// `request_timeout`, `unsupported_media_type`, `invalid_parameter`, `invalid_settings`. The last
@@ -69,7 +74,7 @@ impl SlidingSessions {
     /// A body has at most 16 KiB and 10 s to arrive, else the response is 408. A user may have 8
     /// bodies on their way, clients without a session 1,024 together: one more displaces the oldest.
     ///
-    /// All routes but `config` and `session` need a
+    /// All routes but `config`, `session` and the modules need a
     /// [lifecycle store](crate::sessions::SlidingSessionsBuilder::lifecycle_store).
     ///
     /// ```
@@ -98,6 +103,8 @@ impl SlidingSessions {
             .route("/revoke-sessions", post(revoke_sessions::revoke))
             .route("/security", get(security::show).patch(security::change))
             .route("/activity", get(activity::list))
+            .route("/session.js", browser_module(SESSION))
+            .route("/session-warning.js", browser_module(SESSION_WARNING))
             .method_not_allowed_fallback(async || Problem::METHOD_NOT_ALLOWED)
             .with_state(Routes::new(self.clone()))
     }
@@ -105,4 +112,12 @@ impl SlidingSessions {
 
 async fn config(State(sessions): State<SlidingSessions>) -> Json<ClientConfig> {
     Json(sessions.client_config())
+}
+
+fn browser_module<S>(text: &'static str) -> MethodRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    let module = BrowserModule::new(text);
+    get(async move |headers: HeaderMap| module.respond(&headers))
 }

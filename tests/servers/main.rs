@@ -7,6 +7,7 @@ mod test_stack;
 
 mod axum_responses;
 mod axum_tcp;
+mod browser_modules;
 mod client;
 mod hyper_server;
 mod hyper_tcp;

@@ -20,6 +20,9 @@ use crate::{
     transport::Bearer,
 };
 
+/// The ready-made routes without a session.
+const PUBLIC_ROUTES: [&str; 4] = ["/refresh", "/config", "/session.js", "/session-warning.js"];
+
 /// The path rules, and those of the ready-made route `session` alone.
 #[derive(Default)]
 struct CompiledRules {
@@ -59,7 +62,7 @@ impl SlidingSessionsBuilder {
         let session = || PathPattern::from(format!("{at}/session")).method(Method::GET);
         let only_session = rules.without_rules().background(session());
         let public = |rules: PathRules, route| rules.public(format!("{at}{route}"));
-        let rules = public(public(rules, "/refresh"), "/config").background(session());
+        let rules = PUBLIC_ROUTES.into_iter().fold(rules, public).background(session());
         let all = Some(rules.compile().map_err(problems)?);
         Ok(CompiledRules { all, session: Some(only_session.compile().map_err(problems)?) })
     }

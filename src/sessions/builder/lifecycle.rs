@@ -99,7 +99,7 @@ impl SlidingSessionsBuilder {
     }
 
     /// Sets the classes of the ready-made routes, which are nested at `path`: with `/auth`, the paths
-    /// `/auth/refresh` and `/auth/config` are public. `GET /auth/session` is
+    /// `/auth/refresh`, `/auth/config` and the modules for browsers are public. `GET /auth/session` is
     /// [`Background`](crate::RequestClass::Background), and `User` with the request header
     /// `Session-Activity: user`.
     pub fn router_at(mut self, path: &str) -> Self {

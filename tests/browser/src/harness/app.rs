@@ -1,0 +1,181 @@
+//! The routes of the test server.
+
+use std::time::Duration;
+
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{FromRef, Path, Query, Request, State},
+    http::{Method, StatusCode},
+    middleware,
+    response::{Html, IntoResponse, Redirect, Response},
+    routing::{any, get, post},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_sliding_session::{
+    Grant, JwtKeys, PathRules, Rejection, Session, SlidingSessions, StartError,
+    layers::RequireRecentAuthLayer,
+    request_class::{RequestHead, subtree},
+    transport::{RENEWED_TOKEN, SetCookie},
+};
+
+use super::{
+    recorder::{Recorder, record},
+    server::Setup,
+};
+
+const SECRET: [u8; 32] = [7; 32];
+
+#[derive(Clone)]
+struct App {
+    sessions: SlidingSessions,
+    recorder: Recorder,
+}
+
+impl FromRef<App> for SlidingSessions {
+    fn from_ref(app: &App) -> Self {
+        app.sessions.clone()
+    }
+}
+
+impl FromRef<App> for Recorder {
+    fn from_ref(app: &App) -> Self {
+        app.recorder.clone()
+    }
+}
+
+pub(super) fn app(setup: &Setup, recorder: &Recorder) -> Router {
+    let keys = JwtKeys::hs256(SECRET).expect("a secret of 32 bytes");
+    let rules = PathRules::new()
+        .public("/page")
+        .public("/sign-in")
+        .public("/login")
+        .public("/login/cookie")
+        .public("/logout")
+        .public("/public/{*path}")
+        .background(subtree("/poll"));
+    let builder = SlidingSessions::builder(keys, setup.policy.clone())
+        .path_rules(rules)
+        .router_at("/auth")
+        .session_expires();
+    let sessions = (setup.configure)(builder).build().expect("a legal configuration");
+    Router::new()
+        .route("/page", get(async || Html(include_str!("page.html"))))
+        .route("/sign-in", get(async || Html("<!doctype html><title>Sign in</title>")))
+        .route("/login", post(login))
+        .route("/login/cookie", post(login_by_cookie))
+        .route("/logout", post(logout))
+        .route("/reauthenticate", post(reauthenticate))
+        .route("/api/me", get(me))
+        .route("/public/held", get(held))
+        .route("/public/renewed-as/{token}", get(renewed_as))
+        .route("/api/transfer", post(me).layer(RequireRecentAuthLayer::new(Duration::from_secs(1))))
+        .route("/api/echo", post(async |body: Bytes| body))
+        .route("/poll", get(async || "nothing new"))
+        .route("/public/foreign-401", any(async || StatusCode::UNAUTHORIZED))
+        .route("/public/redirect", get(redirect))
+        .route("/public/revoke", post(revoke))
+        .nest("/auth", sessions.router())
+        .layer(sessions.layer())
+        .layer(cors(&sessions))
+        .layer(middleware::from_fn_with_state(recorder.clone(), record))
+        .with_state(App { sessions, recorder: recorder.clone() })
+}
+
+/// Any page may call, with credentials.
+fn cors(sessions: &SlidingSessions) -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::mirror_request())
+        .allow_credentials(true)
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers(sessions.request_headers())
+        .expose_headers(sessions.exposed_headers())
+}
+
+#[derive(Deserialize)]
+struct Login {
+    user: String,
+}
+
+async fn login(
+    State(sessions): State<SlidingSessions>,
+    Json(login): Json<Login>,
+) -> Result<Grant, StartError> {
+    sessions.start(login.user).await
+}
+
+/// Sets a cookie; the body has times and no token.
+async fn login_by_cookie(
+    State(sessions): State<SlidingSessions>,
+    Json(login): Json<Login>,
+) -> Result<impl IntoResponse, StartError> {
+    let grant = sessions.start(login.user).await?;
+    let mut body = serde_json::to_value(&grant).expect("it serializes");
+    let members = body.as_object_mut().expect("an object");
+    members.retain(|name, _| !name.ends_with("_token"));
+    let cookie = sessions.cookie().expect("the stack has a cookie");
+    Ok((grant.set_cookie(cookie), Json(body)))
+}
+
+async fn logout(
+    State(sessions): State<SlidingSessions>,
+    request: Request,
+) -> Result<(SetCookie, StatusCode), Rejection> {
+    let cleared = sessions.sign_out_request(RequestHead::new(&request)).await?;
+    Ok((cleared, StatusCode::NO_CONTENT))
+}
+
+async fn me(session: Session) -> Json<Value> {
+    Json(json!({ "sub": session.subject(), "sid": session.id() }))
+}
+
+/// Starts a session in place of that of the request: step-up.
+async fn reauthenticate(
+    State(sessions): State<SlidingSessions>,
+    session: Session,
+) -> Result<Grant, StartError> {
+    sessions.reauthenticate(&session).await
+}
+
+#[derive(Deserialize)]
+struct Revoke {
+    sid: String,
+}
+
+async fn revoke(
+    State(sessions): State<SlidingSessions>,
+    Json(Revoke { sid }): Json<Revoke>,
+) -> Result<StatusCode, Rejection> {
+    sessions.revoke(&sid).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Answers when the test says so; with the token of the query, if it has one.
+async fn held(State(recorder): State<Recorder>, Query(query): Query<Held>) -> Response {
+    recorder.wait_for_release().await;
+    match query.token {
+        Some(token) => ([(RENEWED_TOKEN, token)], "late").into_response(),
+        None => "late".into_response(),
+    }
+}
+
+#[derive(Deserialize)]
+struct Held {
+    token: Option<String>,
+}
+
+/// Answers with a token that the test has made: the module verifies none.
+async fn renewed_as(Path(token): Path<String>) -> Response {
+    ([(RENEWED_TOKEN, token)], "renewed").into_response()
+}
+
+#[derive(Deserialize)]
+struct To {
+    to: String,
+}
+
+async fn redirect(Query(To { to }): Query<To>) -> Redirect {
+    Redirect::temporary(&to)
+}

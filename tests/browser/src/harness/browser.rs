@@ -1,0 +1,75 @@
+//! One browser session: a process, a profile, tabs.
+
+use std::panic::resume_unwind;
+
+use serde_json::{Value, json};
+use thirtyfour::{ChromiumLikeCapabilities, DesiredCapabilities, WebDriver};
+
+use super::{BOUND, chromedriver, tab::Tab};
+
+#[derive(Clone)]
+pub(crate) struct Browser {
+    pub(super) driver: WebDriver,
+}
+
+/// Runs a test with a new browser, which is closed also if the test fails.
+pub(crate) async fn in_browser<F>(test: impl FnOnce(Browser) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let driver = WebDriver::new(chromedriver::url(), capabilities()).await.expect("it starts");
+    driver.set_script_timeout(2 * BOUND).await.expect("the timeout is set");
+    let outcome = tokio::spawn(test(Browser { driver: driver.clone() })).await;
+    driver.quit().await.expect("it closes");
+    if let Err(error) = outcome {
+        resume_unwind(error.into_panic());
+    }
+}
+
+fn capabilities() -> thirtyfour::ChromeCapabilities {
+    let mut capabilities = DesiredCapabilities::chrome();
+    for argument in [
+        "--headless=new",
+        // A container has neither user namespaces nor a large /dev/shm.
+        "--no-sandbox",
+        "--disable-dev-shm-usage",
+        "--window-size=1280,720",
+        "--force-prefers-reduced-motion",
+        // A name whose http pages are no secure context.
+        "--host-resolver-rules=MAP app.test 127.0.0.1",
+    ] {
+        capabilities.add_arg(argument).expect("an argument");
+    }
+    capabilities
+}
+
+impl Browser {
+    /// The tab that the browser has started with, at `url`.
+    pub(crate) async fn open(&self, url: &str) -> Tab {
+        let tab = Tab::new(self.clone(), self.driver.window().await.expect("a window"));
+        tab.go_to(url).await;
+        tab
+    }
+
+    /// A new tab at `url`.
+    pub(crate) async fn open_tab(&self, url: &str) -> Tab {
+        let handle = self.driver.new_tab().await.expect("a new tab");
+        let tab = Tab::new(self.clone(), handle);
+        tab.go_to(url).await;
+        tab
+    }
+
+    /// Sends a command of the `DevTools` protocol to the tab that was used last.
+    pub(crate) async fn command(&self, method: &str, parameters: Value) -> Value {
+        self.driver.cdp().send_raw(method, parameters).await.expect("the browser obeys")
+    }
+
+    /// Turns the network of the tab that was used last off or on.
+    pub(crate) async fn set_offline(&self, is_offline: bool) {
+        self.command("Network.enable", json!({})).await;
+        let conditions = json!({
+            "offline": is_offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1,
+        });
+        self.command("Network.emulateNetworkConditions", conditions).await;
+    }
+}

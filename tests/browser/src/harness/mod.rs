@@ -1,0 +1,20 @@
+//! A server, a browser, and its tabs.
+
+mod app;
+mod browser;
+mod chromedriver;
+mod recorder;
+mod server;
+mod tab;
+mod token;
+
+pub(crate) use self::{
+    browser::{Browser, in_browser},
+    recorder::Fault,
+    server::{Server, Setup},
+    tab::Tab,
+    token::unsigned_token,
+};
+
+/// How long a test waits for an event, at most.
+pub(crate) const BOUND: std::time::Duration = std::time::Duration::from_secs(20);
