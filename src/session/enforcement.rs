@@ -261,6 +261,7 @@ impl Enforcement {
     #[cold]
     pub(crate) fn record_attempt(&self, token: &VerifiedToken, now: Timestamp) {
         let idle = Timeouts::effective(token.claims(), &self.policy(token)).idle;
+        let now = self.store.as_ref().map_or(now, |store| store.correct_time(now));
         self.attempts.record(token.session_key(), now, idle);
     }
 

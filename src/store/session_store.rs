@@ -50,6 +50,13 @@ pub trait SessionStore: Send + Sync + 'static {
     fn set_max_clock_skew(&self, skew: Duration) {
         let _ = skew;
     }
+
+    /// Returns `now`, a reading of this node's clock; or the store's time instead, if the store has
+    /// found that clock to be further from its own than the skew. A layer remembers by it the
+    /// requests that a failing store could not record.
+    fn correct_time(&self, now: Timestamp) -> Timestamp {
+        now
+    }
 }
 
 #[deny(clippy::missing_trait_methods, reason = "an Arc forwards every method")]
@@ -83,6 +90,10 @@ where
 
     fn set_max_clock_skew(&self, skew: Duration) {
         (**self).set_max_clock_skew(skew);
+    }
+
+    fn correct_time(&self, now: Timestamp) -> Timestamp {
+        (**self).correct_time(now)
     }
 }
 

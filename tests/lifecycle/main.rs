@@ -35,6 +35,8 @@ mod revoke_all;
 mod settings;
 mod step_up;
 mod unreliable_store;
+#[cfg(feature = "postgres")]
+mod wrong_clock;
 
 /// A module with every test over the store of this name in `empty_stores`; tests of races run
 /// this many rounds.

@@ -116,11 +116,18 @@ impl Inner {
         rows.sort_unstable_by_key(|row| *row.session.as_bytes());
         let args = rows.iter().fold(Args::new(), |args, row| {
             let args = args.key(row.session).time(row.last_seen).span(row.idle);
-            args.time(row.last_seen + row.kept_for).int(row.presented.into())
+            args.span(row.kept_for).int(row.presented.into())
         });
+        let limit = self.activity_limit();
+        let args = limit.add_to(args);
         let values = placeholders(rows.len(), COLUMN_COUNT);
+        let last_seen = limit.apply("column2", &format!("${}", rows.len() * COLUMN_COUNT + 1));
         let sql = format!(
-            "INSERT INTO tss_sessions (key, last_seen, idle, forget_at, presented) VALUES {values}
+            "INSERT INTO tss_sessions (key, last_seen, idle, forget_at, presented)
+            SELECT key, last_seen, idle, last_seen + kept_for, presented
+            FROM (SELECT column1 AS key, {last_seen} AS last_seen, column3 AS idle,
+                column4 AS kept_for, column5 AS presented FROM (VALUES {values}) AS v) AS seen
+            WHERE 1 = 1
             ON CONFLICT (key) DO UPDATE SET
                 last_seen = CASE WHEN tss_sessions.last_seen < excluded.last_seen
                     THEN excluded.last_seen ELSE tss_sessions.last_seen END,
@@ -139,7 +146,7 @@ impl Inner {
 
     /// Writes every activity that is not written yet.
     pub(super) async fn flush(&self) -> Result<(), StoreError> {
-        self.sync_state.store_clock.check()?;
+        self.sync_if_stale().await?;
         self.write_activities(Timestamp::MAX).await
     }
 }

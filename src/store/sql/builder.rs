@@ -45,7 +45,7 @@ impl SqlStoreBuilder {
         }
     }
 
-    /// Sets the clock; the system's by default.
+    /// Sets the clock; the system's by default. It must be the clock of the layers.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self

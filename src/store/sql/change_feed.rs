@@ -222,7 +222,8 @@ impl Inner {
 
     async fn sync_from(&self, position: &mut Option<ChangePosition>) -> Result<(), StoreError> {
         let asked_at = self.clock.now();
-        let store_now = if self.clock.is_time_of_day() { self.database.now() } else { "NULL" };
+        let store_now = self.database.now().filter(|_| self.clock.is_time_of_day());
+        let store_now = store_now.unwrap_or("NULL");
         while let Some(last) = position {
             let Some(reading) = read_after(&self.database, last, store_now).await? else {
                 *position = None;

@@ -14,6 +14,7 @@ use sqlx::postgres::Postgres;
 use sqlx::sqlite::Sqlite;
 
 use super::{
+    activity_limit::ActivityLimit,
     connect::{self, Settings, Source},
     connection::Connection,
     failure::Failure,
@@ -57,6 +58,7 @@ pub(super) struct Tx {
     names: Arc<TableNames>,
     /// When it began, by the store's clock: for retention, never for an answer.
     pub(super) begun: Timestamp,
+    pub(super) activity_limit: ActivityLimit,
 }
 
 enum Link {
@@ -102,15 +104,15 @@ impl Database {
         text.replace("{BLOB}", blob).replace("{SERIAL}", serial)
     }
 
-    /// An expression for the time of the database in milliseconds; null for a file, which has no
+    /// An expression for the time of the database in milliseconds; none for a file, which has no
     /// clock but that of its nodes' machine.
-    pub(super) const fn now(&self) -> &'static str {
+    pub(super) const fn now(&self) -> Option<&'static str> {
         match self.pools {
             #[cfg(feature = "sqlite")]
-            AnyPools::Sqlite(_) => "NULL",
+            AnyPools::Sqlite(_) => None,
             #[cfg(feature = "postgres")]
             AnyPools::Postgres(_) => {
-                "CAST(FLOOR(EXTRACT(EPOCH FROM clock_timestamp()) * 1000) AS BIGINT)"
+                Some("CAST(FLOOR(EXTRACT(EPOCH FROM clock_timestamp()) * 1000) AS BIGINT)")
             }
         }
     }
@@ -125,7 +127,11 @@ impl Database {
         }
     }
 
-    pub(super) async fn begin(&self, now: Timestamp) -> Result<Tx, Failure> {
+    pub(super) async fn begin(
+        &self,
+        now: Timestamp,
+        activity_limit: ActivityLimit,
+    ) -> Result<Tx, Failure> {
         self.meter.count();
         let link = match &self.pools {
             #[cfg(feature = "sqlite")]
@@ -134,7 +140,7 @@ impl Database {
             AnyPools::Postgres(pools) => Link::Postgres(pools.begin().await?),
         };
         let (meter, names) = (Arc::clone(&self.meter), Arc::clone(&self.names));
-        Ok(Tx { link, meter, names, begun: now })
+        Ok(Tx { link, meter, names, begun: now, activity_limit })
     }
 
     /// Reads for a request, outside of a transaction.

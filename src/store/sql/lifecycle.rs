@@ -18,7 +18,7 @@ use crate::{
 impl Inner {
     async fn begin(&self, begin: Begin) -> Result<Timestamp, StoreError> {
         let _in_flight = self.calls.acquire(begin.record.scopes.user).await;
-        self.sync_state.store_clock.check()?;
+        self.sync_if_stale().await?;
         let generation = self.node_cache.generation();
         let epoch = self.commit(&begin).await?;
         let SessionRecord { key, idle, last_seen, .. } = begin.record;
@@ -37,7 +37,7 @@ impl Inner {
     ) -> Result<bool, StoreError> {
         let user = audit.as_ref().and_then(|audit| audit.subject.user);
         let _in_flight = self.calls.acquire(user.unwrap_or(session)).await;
-        self.sync_state.store_clock.check()?;
+        self.sync_if_stale().await?;
         let last_seen = self.node_cache.last_seen(&session, Timestamp::EPOCH);
         let revoke = Revoke { session, until, audit, last_seen };
         let was_active = self.commit_and_publish(&revoke).await?;
@@ -47,7 +47,7 @@ impl Inner {
 
     async fn revoke_all(&self, revocation: BulkRevocation) -> Result<u64, StoreError> {
         let _in_flight = self.calls.acquire(revocation.scope.key()).await;
-        self.sync_state.store_clock.check()?;
+        self.sync_if_stale().await?;
         let revoked = self.commit_and_publish(&revocation).await?;
         self.apply(&revoked.changes);
         Ok(revoked.count)
@@ -55,7 +55,7 @@ impl Inner {
 
     async fn set_overrides(&self, change: OverridesChange) -> Result<bool, StoreError> {
         let _in_flight = self.calls.acquire(change.account).await;
-        self.sync_state.store_clock.check()?;
+        self.sync_if_stale().await?;
         let change = self.commit_and_publish(&change).await?;
         // Read from the feed, in order: a later change of another node may be applied already.
         if change.is_some() && self.sync().await.is_err() {

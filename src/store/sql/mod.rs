@@ -7,6 +7,7 @@
 
 mod account_policies;
 mod activity;
+mod activity_limit;
 mod activity_log;
 mod address;
 mod audit_log;
@@ -86,7 +87,9 @@ const SESSION_LOCKS: usize = 1024;
 /// the [`sync_interval`](SqlStoreBuilder::sync_interval). A node that could not read the change
 /// feed for three intervals reads the database before it admits a request, and returns an error if
 /// it cannot. It returns an error, too, while its clock is further from that of Postgres than the
-/// `max_clock_skew` of the policies: each reading of the change feed compares them.
+/// `max_clock_skew` of the policies: each reading of the change feed compares them, and a clock that
+/// jumps by more than three intervals, or back, makes the last reading too old. No activity is written
+/// that is later than the clock of Postgres by more than the skew.
 ///
 /// A request waits for a statement that reads its session, unless this node has read it before. One
 /// statement reads every session that waits: after a restart each user's first request does.
@@ -247,6 +250,10 @@ impl SessionStore for SqlStore {
     fn set_max_clock_skew(&self, skew: Duration) {
         self.0.sync_state.store_clock.set_max_skew(skew);
     }
+
+    fn correct_time(&self, now: Timestamp) -> Timestamp {
+        self.0.sync_state.store_clock.correct_time(now)
+    }
 }
 
 impl fmt::Debug for SqlStore {
@@ -285,7 +292,7 @@ impl Inner {
     }
 
     async fn attempt<S: Transaction>(&self, step: &S) -> Result<S::Answer, Failure> {
-        let mut tx = self.database.begin(self.clock.now()).await?;
+        let mut tx = self.database.begin(self.clock.now(), self.activity_limit()).await?;
         let answer = step.run(&mut tx).await?;
         tx.commit().await?;
         Ok(answer)

@@ -204,8 +204,11 @@ impl Exempted {
         if !revocation.scope.contains(&caller.scopes) {
             return Ok(());
         }
-        let sql = "INSERT INTO tss_sessions (key, last_seen, idle, exempt_until, forget_at)
-            SELECT $1, $2, $3, $4, $2 + $3
+        let limit = tx.activity_limit;
+        let last_seen = limit.apply("$2", "$10");
+        let sql = format!(
+            "INSERT INTO tss_sessions (key, last_seen, idle, exempt_until, forget_at)
+            SELECT $1, {last_seen}, $3, $4, {last_seen} + $3
             WHERE NOT EXISTS (SELECT 1 FROM tss_revocations AS m
                 LEFT JOIN tss_sessions AS s ON s.key = $1
                 WHERE m.scope IN ($5, $6, $7, $8) AND m.at >= $9
@@ -213,7 +216,8 @@ impl Exempted {
             ON CONFLICT (key) DO UPDATE SET exempt_until = excluded.exempt_until
                 WHERE tss_sessions.ended_until IS NULL
                 AND tss_sessions.exempt_until < excluded.exempt_until
-            RETURNING sid";
+            RETURNING sid"
+        );
         let scopes = &caller.scopes;
         let args = Args::new()
             .key(caller.key)
@@ -225,7 +229,7 @@ impl Exempted {
             .maybe_key(scopes.account)
             .key(scopes.everything)
             .time(caller.epoch);
-        if let Some(row) = tx.first(sql, args).await? {
+        if let Some(row) = tx.first(sql, limit.add_to(args)).await? {
             self.count += u64::from(row.maybe_text(0)?.is_some());
             let (session, until) = (caller.key, revocation.cutoff.until);
             self.changes.push(Change::Exempt { session, at, until });

@@ -2,6 +2,7 @@
 
 use super::{
     ATTEMPTS, Inner, Transaction,
+    activity_limit::ActivityLimit,
     database::Tx,
     failure::Failure,
     pools::Purpose,
@@ -26,12 +27,17 @@ const STATE: &str = "SELECT s.sid, s.ended_until, s.last_seen, s.exempt_until,
 
 /// Exchanges the refresh token of a generation below `$2`, unless the session is revoked. One
 /// statement: of concurrent exchanges one succeeds.
-const EXCHANGE: &str = "UPDATE tss_sessions SET generation = $2, exchanged_at = $3,
-        access_jti = $4, refresh_jti = $5,
-        last_seen = CASE WHEN last_seen < $6 THEN $6 ELSE last_seen END
-    WHERE key = $1 AND ended_until IS NULL AND sid IS NOT NULL AND generation < $2
-        AND NOT EXISTS (SELECT 1 FROM tss_revocations AS m WHERE m.scope IN ($7, $8, $9, $10)
-            AND m.at >= $11 AND m.at > tss_sessions.exempt_until)";
+fn exchange_statement(limit: ActivityLimit) -> String {
+    let last_seen = limit.apply("$6", "$12");
+    format!(
+        "UPDATE tss_sessions SET generation = $2, exchanged_at = $3,
+            access_jti = $4, refresh_jti = $5,
+            last_seen = CASE WHEN last_seen < {last_seen} THEN {last_seen} ELSE last_seen END
+        WHERE key = $1 AND ended_until IS NULL AND sid IS NOT NULL AND generation < $2
+            AND NOT EXISTS (SELECT 1 FROM tss_revocations AS m WHERE m.scope IN ($7, $8, $9, $10)
+                AND m.at >= $11 AND m.at > tss_sessions.exempt_until)"
+    )
+}
 
 fn scopes(args: Args, query: RefreshQuery) -> Args {
     let args = args.key(query.scopes.user).key(query.scopes.subject);
@@ -83,7 +89,7 @@ impl Inner {
         query: RefreshQuery,
     ) -> Result<RefreshState, StoreError> {
         let _in_flight = self.calls.acquire(query.scopes.user).await;
-        self.sync_state.store_clock.check()?;
+        self.sync_if_stale().await?;
         self.state_of(query).await
     }
 
@@ -104,7 +110,7 @@ impl Inner {
 
     pub(super) async fn rotate(&self, rotation: Rotation) -> Result<Rotated, StoreError> {
         let _in_flight = self.calls.acquire(rotation.query.scopes.user).await;
-        self.sync_state.store_clock.check()?;
+        self.sync_if_stale().await?;
         for _ in 0..ATTEMPTS {
             if self.exchange(&rotation).await? {
                 return Ok(self.rotated(&rotation));
@@ -143,7 +149,9 @@ impl Inner {
             .maybe_text(successors.map(|it| it.access.as_str()))
             .maybe_text(successors.map(|it| it.refresh.as_str()))
             .time(activity);
-        let args = scopes(args, *query).time(query.epoch);
-        Ok(self.database.execute_for(Purpose::Lifecycle, EXCHANGE, args).await? > 0)
+        let limit = self.activity_limit();
+        let args = limit.add_to(scopes(args, *query).time(query.epoch));
+        let sql = exchange_statement(limit);
+        Ok(self.database.execute_for(Purpose::Lifecycle, sql, args).await? > 0)
     }
 }

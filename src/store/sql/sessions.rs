@@ -102,10 +102,12 @@ async fn insert(
     epoch: &str,
     condition: &str,
 ) -> Result<Option<Timestamp>, Failure> {
+    let limit = tx.activity_limit;
+    let last_seen = limit.apply("$13", "$15");
     let sql = format!(
         "INSERT INTO tss_sessions (key, sid, sub, tenant, profile, user_key, account_key,
             everything_key, auth_time, epoch, idle, ends_at, last_seen, forget_at, subject_key)
-        SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, {epoch}, $11, $12, $13, $12, $14
+        SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, {epoch}, $11, $12, {last_seen}, $12, $14
         FROM (SELECT MAX(at) AS at FROM tss_revocations WHERE scope IN ($6, $7, $8, $14)) AS cutoff
         WHERE {condition}
         ON CONFLICT (key) DO UPDATE SET sid = excluded.sid, sub = excluded.sub,
@@ -133,5 +135,5 @@ async fn insert(
         .time(record.ends_at)
         .time(record.last_seen)
         .key(record.scopes.subject);
-    tx.first(sql, args).await?.map(|row| row.time(0)).transpose()
+    tx.first(sql, limit.add_to(args)).await?.map(|row| row.time(0)).transpose()
 }

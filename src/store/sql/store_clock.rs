@@ -37,6 +37,10 @@ impl StoreClock {
         self.max_skew.store((Timestamp::EPOCH + skew).as_millis(), Relaxed);
     }
 
+    pub(super) fn max_skew(&self) -> Duration {
+        Duration::from_millis(self.max_skew.load(Relaxed))
+    }
+
     /// Compares the clocks: the database's showed `store` at some time between `asked` and
     /// `answered` of this node.
     ///
@@ -48,27 +52,26 @@ impl StoreClock {
         store: Timestamp,
         answered: Timestamp,
     ) -> Result<(), StoreError> {
-        let skew = Duration::from_millis(self.max_skew.load(Relaxed));
         let (ahead, behind) = (asked.since(store), store.since(answered));
-        self.is_beyond_skew.store(ahead.max(behind) > skew, Relaxed);
+        let is_beyond_skew = ahead.max(behind) > self.max_skew();
         let millis = |at: Timestamp| i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
-        self.offset.store(millis(store).saturating_sub(millis(answered)), Relaxed);
-        self.check()
-    }
-
-    /// # Errors
-    /// If the clocks were further apart than the skew at the last reading.
-    pub(super) fn check(&self) -> Result<(), StoreError> {
-        if !self.is_beyond_skew.load(Relaxed) {
+        let offset = millis(store).saturating_sub(millis(answered));
+        self.offset.store(offset, Relaxed);
+        self.is_beyond_skew.store(is_beyond_skew, Relaxed);
+        if !is_beyond_skew {
             return Ok(());
         }
-        let offset = self.offset.load(Relaxed);
         let (secs, direction) =
             (offset.unsigned_abs() / 1000, if offset < 0 { "ahead of" } else { "behind" });
         Err(StoreError::new(format!(
             "the clock of this node is {secs} s {direction} the database's, more than \
              `max_clock_skew`: set it by NTP"
         )))
+    }
+
+    /// `now`, or the time of the database if this node's clock was wrong at the last reading.
+    pub(super) fn correct_time(&self, now: Timestamp) -> Timestamp {
+        if self.is_beyond_skew.load(Relaxed) { self.store_time(now) } else { now }
     }
 
     /// The time of the database when this node's clock shows `now`.
@@ -103,7 +106,8 @@ mod tests {
             clock.set_max_skew(Duration::from_millis(skew));
             let compared = clock.compare(at(asked), at(store), at(answered));
             assert_eq!(compared.is_ok(), is_accepted, "{asked} {store} {answered}");
-            assert_eq!(clock.check().is_ok(), is_accepted);
+            let is_corrected = clock.correct_time(at(answered)) != at(answered);
+            assert_eq!(is_corrected, !is_accepted, "{asked} {store} {answered}");
         }
     }
 
@@ -129,6 +133,6 @@ mod tests {
         let error = clock.compare(at(0), at(60_000), at(0)).expect_err("too far");
         assert!(reason(&error).contains("60 s behind the database's"), "{error:?}");
         clock.compare(at(0), at(0), at(0)).expect("equal");
-        clock.check().expect("the last reading counts");
+        assert_eq!(clock.correct_time(at(7)), at(7), "the last reading counts");
     }
 }

@@ -47,7 +47,8 @@ impl SyncState {
 }
 
 impl Inner {
-    /// Returns whether the last reading is recent. It is not if the clock was set back since.
+    /// Returns whether the last reading is recent. It is not if the clock has jumped since: nothing is
+    /// answered by a clock that is not compared with the store's again.
     pub(super) fn is_up_to_date(&self) -> bool {
         let now = self.clock.now();
         let limit = self.sync_interval.saturating_mul(STALE_AFTER);

@@ -20,7 +20,7 @@ async fn p23_changes_that_commit_late_are_not_skipped() {
         let mut tx = slow
             .0
             .database
-            .begin(NOW)
+            .begin(NOW, slow.0.activity_limit())
             .await
             .map_err(StoreError::from)
             .expect("the transaction begins");
@@ -55,7 +55,7 @@ async fn more_changes_than_one_statement_reads_are_all_applied() {
         let mut tx = store
             .0
             .database
-            .begin(NOW)
+            .begin(NOW, store.0.activity_limit())
             .await
             .map_err(StoreError::from)
             .expect("the transaction begins");
