@@ -6,6 +6,7 @@ use crate::{
     identity::StoreKey,
     maybe_ready::{LIFECYCLE_TIME_LIMIT, MaybeReady, within},
     rejection::{Rejection, RejectionKind},
+    store::StoredSession,
     time::Timestamp,
     token::VerifiedToken,
 };
@@ -37,14 +38,18 @@ impl Enforcement {
         self.revoke(key, until, self.audit(token, AuditEvent::SessionEnded, self.clock.now())).await
     }
 
-    /// Writes the tombstone of one session, and records `audit` if the session was active: in the
-    /// same transaction, if the store keeps records of sessions.
+    /// Writes the tombstone of one session, and records `audit` if it had none: in the same
+    /// transaction, if the store keeps records of sessions. A session that can no longer be active
+    /// needs neither, so its token adds nothing to the log (P40).
     pub(crate) async fn revoke(
         &self,
         session: StoreKey,
         until: Timestamp,
         audit: AuditRecord,
     ) -> Result<(), Rejection> {
+        if until <= audit.at {
+            return Ok(());
+        }
         if let Some(store) = self.lifecycle_store() {
             if self.answer(store.revoke(session, until, audit.clone())).await? {
                 self.record_committed(audit);
@@ -52,8 +57,11 @@ impl Enforcement {
             return Ok(());
         }
         let store = self.store().ok_or(RejectionKind::StoreUnavailable)?;
+        let before = self.answer(store.get(session)).await?;
         self.answer(store.write_tombstone(session, until)).await?;
-        self.record(audit);
+        if before != StoredSession::Ended {
+            self.record(audit);
+        }
         Ok(())
     }
 

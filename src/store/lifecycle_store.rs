@@ -37,8 +37,9 @@ pub trait LifecycleStore: SessionStore + LifecycleQueries {
     /// [forbids it](Rotation::may_follow), changes nothing and returns the state.
     fn rotate(&self, rotation: Rotation) -> MaybeReady<Rotated>;
 
-    /// Writes a tombstone as [`SessionStore::write_tombstone`] does. Returns whether the session
-    /// was active at `audit.at`; only then writes `audit`.
+    /// Writes a tombstone as [`SessionStore::write_tombstone`] does. Returns whether the session had
+    /// none, with or without a record; only then writes `audit`, so that each session ends in the log
+    /// once (P40).
     fn revoke(&self, session: StoreKey, until: Timestamp, audit: AuditRecord) -> MaybeReady<bool>;
 
     /// Revokes all active sessions of a scope: raises its cutoff, to the latest epoch of those

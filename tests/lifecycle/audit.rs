@@ -8,6 +8,7 @@ use tower_sliding_session::{
     Grant, MaybeReady, Policy, RejectionKind, Session,
     audit::{AuditRecord, AuditSink},
     policy::TimeoutOverrides,
+    request_class::RequestHead,
     store::{Exempt, ListQuery, StoreError},
     token::{ClaimsSource, ClaimsUpdate, VerifiedToken},
 };
@@ -17,7 +18,7 @@ use crate::{
         DAY, ada, asked, long_tokens, refresh_token, refreshed, refused, security_log, service,
         service_of, sign_in, signs_out,
     },
-    empty_stores::Store,
+    empty_stores::{self, Store},
     test_stack::{BEGIN, HOUR, MINUTE, TestStack, ok, with},
     unreliable_store::{State, UnreliableStore},
 };
@@ -359,4 +360,33 @@ pub(crate) async fn p40_the_requests_of_one_expired_token_displace_no_rows(store
     assert_eq!(of("acme").await, ["session_started"]);
     assert_eq!(stack.sessions.audit_queue().expect("an audit queue").dropped(), 0);
     drop(ada);
+}
+
+/// The store does not know the session: after a restart of a store that forgets, or of another node.
+pub(crate) async fn p40_each_sign_out_of_an_unknown_session_is_logged_once(store: Store) {
+    let elsewhere = service(&empty_stores::memory().await);
+    let (one, two) = (ada(&elsewhere).await, ada(&elsewhere).await);
+    let stack = service(&store);
+    signs_out(&stack, &one).await;
+    let signs_out_by_token = async |grant: &Grant| {
+        let request = with(grant.access_token());
+        let signed_out = stack.sessions.sign_out_request(RequestHead::new(&request)).await;
+        drop(signed_out.expect("the store answers"));
+    };
+    for _ in 0..3 {
+        for grant in [&one, &two] {
+            signs_out_by_token(grant).await;
+        }
+        stack.sessions.revoke(one.session_id()).await.expect("the session is revoked");
+    }
+    // Nothing is left to end, and the token still verifies.
+    let over = ada(&elsewhere).await;
+    stack.at(100 * DAY);
+    signs_out_by_token(&over).await;
+    let rows = security_log(&stack).await;
+    let ended: Vec<_> = rows.iter().filter(|row| row.event.name() == "session_ended").collect();
+    let sessions = ended.iter().map(|row| row.subject.session).collect::<Vec<_>>();
+    let expected = [&one, &two].map(|it| Some(stack.sessions.session_key(it.session_id())));
+    assert_eq!(sessions, expected);
+    assert!(ended.iter().all(|row| row.subject.user.is_some()), "the token names the user");
 }

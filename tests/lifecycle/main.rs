@@ -60,6 +60,7 @@ macro_rules! lifecycle {
                     concurrent_policy_changes_are_serialized
                 }
                 audit {
+                    p40_each_sign_out_of_an_unknown_session_is_logged_once
                     the_events_of_a_session_are_logged_in_order
                     an_expired_session_is_logged_with_its_expiry_reason
                     rows_hold_no_subject_or_name

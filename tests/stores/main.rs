@@ -100,8 +100,9 @@ macro_rules! conformance {
                 }
                 revoke {
                     an_active_session_is_revoked_and_logged_once
-                    an_unknown_session_is_revoked_and_not_logged
-                    revoking_an_expired_session_is_not_logged
+                    p40_a_session_without_a_record_is_logged_once
+                    p40_a_session_without_a_tombstone_is_logged_once
+                    p40_of_concurrent_revocations_one_is_logged
                     p04_a_revoked_session_rejects_requests
                 }
                 revoke_all {

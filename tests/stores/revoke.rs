@@ -1,7 +1,5 @@
 //! Revocation of one session.
 
-use std::time::Duration;
-
 use tower_sliding_session::{Timestamp, identity::StoreKey, store::TouchOutcome};
 
 use crate::{
@@ -34,32 +32,56 @@ pub(crate) async fn an_active_session_is_revoked_and_logged_once(store: Store) {
     assert!(audited(&store, "session_ended").await == [expected]);
 }
 
-pub(crate) async fn an_unknown_session_is_revoked_and_not_logged(store: Store) {
-    assert!(!revoked(&store, "s", BEGIN).await);
-    let touched = store.touch(session("s"), touch(BEGIN, BEGIN)).await;
-    assert_eq!(touched.expect("the store answers"), TouchOutcome::Ended);
-    assert!(logged(&store).await.is_empty());
+pub(crate) async fn p40_a_session_without_a_record_is_logged_once(store: Store) {
+    store.touch(session("touched"), touch(BEGIN, BEGIN)).await.expect("the store answers");
+    for (at, sid) in [(1, "unknown"), (2, "touched")] {
+        for (again, is_first) in [(0, true), (10, false), (20, false)] {
+            assert_eq!(revoked(&store, sid, after(at + again)).await, is_first, "{sid}");
+            let touched = store.touch(session(sid), touch(after(at), after(at))).await;
+            assert_eq!(touched.expect("the store answers"), TouchOutcome::Ended);
+        }
+    }
+    assert_eq!(logged(&store).await, ["touched", "unknown"].map(|sid| Some(session(sid))));
 }
 
-pub(crate) async fn revoking_an_expired_session_is_not_logged(store: Store) {
-    let milli = Duration::from_millis(1);
-    for sid in ["idle", "idle next", "absolute", "absolute next", "ended", "cutoff"] {
+/// Whatever ended it before: who signs out afterwards is in the log.
+pub(crate) async fn p40_a_session_without_a_tombstone_is_logged_once(store: Store) {
+    for sid in ["idle", "absolute", "cutoff", "tombstone"] {
         begun(&store, ADA, sid).await;
     }
-    let last = BEGIN + ABSOLUTE - IDLE;
-    for sid in ["absolute", "absolute next"] {
-        store.touch(session(sid), touch(last, last)).await.expect("the store answers");
+    let ended = store.write_tombstone(session("tombstone"), BEGIN + ABSOLUTE).await;
+    ended.expect("the store answers");
+    revoke_all(&store, all_of(everything(), after(10))).await;
+    for (sid, at, is_first) in [
+        ("tombstone", after(20), false),
+        ("cutoff", after(30), true),
+        ("idle", BEGIN + IDLE, true),
+        ("absolute", BEGIN + ABSOLUTE, true),
+    ] {
+        assert_eq!(revoked(&store, sid, at).await, is_first, "{sid}");
+        assert!(!revoked(&store, sid, at).await, "{sid}");
     }
-    assert!(revoked(&store, "idle next", BEGIN + IDLE - milli).await);
-    assert!(!revoked(&store, "idle", BEGIN + IDLE).await);
-    assert!(revoked(&store, "absolute next", BEGIN + ABSOLUTE - milli).await);
-    assert!(!revoked(&store, "absolute", BEGIN + ABSOLUTE).await);
-    store.write_tombstone(session("ended"), BEGIN + ABSOLUTE).await.expect("the store answers");
-    assert!(!revoked(&store, "ended", after(10)).await);
-    revoke_all(&store, all_of(everything(), after(20))).await;
-    assert!(!revoked(&store, "cutoff", after(30)).await);
-    let expected = ["absolute next", "idle next"].map(|sid| Some(session(sid)));
+    let expected = ["absolute", "idle", "cutoff"].map(|sid| Some(session(sid)));
     assert_eq!(logged(&store).await, expected);
+}
+
+pub(crate) async fn p40_of_concurrent_revocations_one_is_logged(store: Store) {
+    for recorded in [true, false] {
+        let sid = if recorded { "recorded" } else { "unrecorded" };
+        if recorded {
+            begun(&store, ADA, sid).await;
+        }
+        let revocations = (0..16).map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move { revoked(&store, sid, after(1)).await })
+        });
+        let mut first = 0;
+        for revocation in revocations.collect::<Vec<_>>() {
+            first += u32::from(revocation.await.expect("the task completes"));
+        }
+        let logged = logged(&store).await.into_iter().filter(|it| *it == Some(session(sid)));
+        assert_eq!((first, logged.count()), (1, 1), "{sid}");
+    }
 }
 
 pub(crate) async fn p04_a_revoked_session_rejects_requests(store: Store) {

@@ -187,13 +187,12 @@ impl MemoryStore {
         audit: AuditRecord,
     ) -> Result<bool, StoreError> {
         let mut lifecycle_state = self.lifecycle_state();
-        let record = lifecycle_state.records.get(&session);
-        let was_active = record.is_some_and(|record| self.is_active(record, audit.at));
+        let is_first = self.get_now(&session) != StoredSession::Ended;
         self.revoke_in(&mut lifecycle_state, session, until)?;
-        if was_active {
+        if is_first {
             lifecycle_state.audit_log.append(audit);
         }
-        Ok(was_active)
+        Ok(is_first)
     }
 
     /// Writes a tombstone while no lifecycle method runs.

@@ -28,7 +28,7 @@ impl Inner {
         Ok(epoch)
     }
 
-    /// Returns whether the session was active, if there is an audit record to write.
+    /// Returns whether `audit` was written: the session had no tombstone.
     pub(super) async fn revoke(
         &self,
         session: StoreKey,
@@ -38,11 +38,9 @@ impl Inner {
         let user = audit.as_ref().and_then(|audit| audit.subject.user);
         let _in_flight = self.calls.acquire(user.unwrap_or(session)).await;
         self.sync_if_stale().await?;
-        let last_seen = self.node_cache.last_seen(&session, Timestamp::EPOCH);
-        let revoke = Revoke { session, until, audit, last_seen };
-        let was_active = self.commit_and_publish(&revoke).await?;
+        let is_first = self.commit_and_publish(&Revoke { session, until, audit }).await?;
         self.apply(&[Change::Revoked { session, until }]);
-        Ok(was_active)
+        Ok(is_first)
     }
 
     async fn revoke_all(&self, revocation: BulkRevocation) -> Result<u64, StoreError> {

@@ -5,7 +5,7 @@ use super::{
     change_feed::{Change, ChangeFeed},
     database::{Lock, Tx},
     failure::Failure,
-    sessions::{active, active_since, column},
+    sessions::{active, column},
     value::Args,
 };
 use crate::{
@@ -23,40 +23,32 @@ const PIECE: usize = 500;
 pub(super) struct Revoke {
     pub(super) session: StoreKey,
     pub(super) until: Timestamp,
-    /// Written if the session was active at its instant.
+    /// Written if the session has no tombstone.
     pub(super) audit: Option<AuditRecord>,
-    /// An activity that may not be written yet.
-    pub(super) last_seen: Timestamp,
 }
 
 impl Transaction for Revoke {
-    /// Whether the session was active; looked for only with an audit record.
+    /// Whether the audit record was written.
     type Answer = bool;
 
     async fn run(&self, tx: &mut Tx) -> Result<bool, Failure> {
         let feed = ChangeFeed::lock(tx).await?;
-        let was_active = match &self.audit {
-            Some(audit) => self.is_active(tx, audit.at).await?,
-            None => false,
-        };
+        // Read while this transaction alone writes tombstones.
+        let is_first = self.audit.is_some() && !has_tombstone(tx, self.session).await?;
         if write_tombstone(tx, self.session, self.until).await? {
             let change = Change::Revoked { session: self.session, until: self.until };
             feed.publish(tx, &[change]).await?;
         }
-        if was_active {
+        if is_first {
             audit_log::write(tx, self.audit.as_slice()).await?;
         }
-        Ok(was_active)
+        Ok(is_first)
     }
 }
 
-impl Revoke {
-    async fn is_active(&self, tx: &mut Tx, now: Timestamp) -> Result<bool, Failure> {
-        let active = active_since("$2", "CASE WHEN s.last_seen < $3 THEN $3 ELSE s.last_seen END");
-        let sql = format!("SELECT s.key FROM tss_sessions AS s WHERE s.key = $1 AND {active}");
-        let args = Args::new().key(self.session).time(now).time(self.last_seen);
-        Ok(tx.first(sql, args).await?.is_some())
-    }
+async fn has_tombstone(tx: &mut Tx, session: StoreKey) -> Result<bool, Failure> {
+    let sql = "SELECT key FROM tss_sessions WHERE key = $1 AND ended_until IS NOT NULL";
+    Ok(tx.first(sql, Args::new().key(session)).await?.is_some())
 }
 
 /// Writes a tombstone. Returns `false` if there is one that is kept as long.
