@@ -96,13 +96,18 @@ impl SlidingSessions {
     /// ```
     ///
     /// # Errors
-    /// `invalid_token` if a header presents a token that does not verify; `store_unavailable`, a 503.
+    /// `invalid_token` if a header presents a token that does not verify; `store_unavailable`, a 503,
+    /// also where the keys of an issuer could not be [fetched](crate::JwtKeys::on_unknown_kid).
     /// The response then clears no cookie, and the sessions may still be active.
     pub async fn sign_out_request(&self, head: RequestHead<'_>) -> Result<SetCookie, Rejection> {
-        for token in self.hub.authenticate.settings.authentic_tokens(head)? {
+        let presented = self.hub.authenticate.settings.authentic_tokens(head).await?;
+        for token in presented.tokens {
             self.hub.lifecycle.enforcement.sign_out_by_token(&token).await?;
         }
-        Ok(self.hub.delivery.clear_carried(head.headers()))
+        match presented.unavailable {
+            Some(unavailable) => Err(unavailable),
+            None => Ok(self.hub.delivery.clear_carried(head.headers())),
+        }
     }
 
     /// Revokes all sessions of `scope` but `exempt`; returns how many were active, as far as the

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::{
     cache::TokenCache,
     error::InvalidToken,
-    keys::{IssuerKeys, JwtKeys, KeySet, VerifyingKey, find_key},
+    keys::{Fetcher, IssuerKeys, JwtKeys, KeySet, VerifyingKey, find_key},
     legacy::LegacyTokens,
     members::Members,
     payload::ParsedClaims,
@@ -164,10 +164,19 @@ impl TokenVerifier {
         token: &[u8],
         clock: &Arc<dyn Clock>,
     ) -> Option<MaybeReady<()>> {
+        Some(self.fetcher(token)?.fetch(&self.keys, clock))
+    }
+
+    /// Whether [`fetch_keys`](Self::fetch_keys) would fetch keys for `token`.
+    #[cold]
+    pub(crate) fn can_fetch_keys(&self, token: &[u8]) -> bool {
+        self.fetcher(token).is_some()
+    }
+
+    fn fetcher(&self, token: &[u8]) -> Option<Arc<Fetcher>> {
         let set = self.keys.current();
         let parts = Parts::new(token, None).filter(|_| set.has_issuers())?;
-        let fetcher = self.issuer_of(&set, parts.body)?.fetcher()?;
-        Some(fetcher.fetch(&self.keys, clock))
+        self.issuer_of(&set, parts.body)?.fetcher().map(Arc::clone)
     }
 
     /// Verifies a refresh token, which has another `typ` (`rt+jwt`) and is never cached.

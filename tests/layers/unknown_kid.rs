@@ -17,6 +17,7 @@ use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_sliding_session::{
     JwtKeys, MaybeReady, PathRules, Profiles, RejectionKind, Session, SessionCookie,
     layers::{ActivityLayer, AuthenticateLayer},
+    request_class::RequestHead,
     store::{MemoryStore, StoreError},
     token::{Algorithm, SigningKey, TokenVerifier},
 };
@@ -351,4 +352,122 @@ async fn the_layer_alone_waits_for_keys() {
     let response = poll_once(request.as_mut()).await.expect("the keys are known");
     let response = response.expect("infallible");
     assert_eq!(response.status(), 200);
+}
+
+fn cookies(tokens: &[&str]) -> Request<()> {
+    let pairs = tokens.iter().map(|token| format!("__Host-session={token}"));
+    let cookies = pairs.collect::<Vec<_>>().join("; ");
+    Request::get("/").header("cookie", cookies).body(()).expect("a request")
+}
+
+#[tokio::test]
+async fn p35_a_token_in_one_of_several_cookies_waits_for_its_key_too() {
+    let uri = Arc::new(JwksUri::slow(&["a"]));
+    let stack = stack(&uri);
+    let (known_later, own) = (token_of("a").await, stack.sign_in().await);
+    let stale = format!("{own}x");
+    for (request, expected) in [
+        (cookies(&[&stale, &known_later]), None),
+        // Both are good, and of different issuers.
+        (cookies(&[&own, &known_later]), INVALID),
+    ] {
+        let mut waiting = Box::pin(stack.send(request));
+        if uri.fetches() == 0 {
+            assert!(poll_once(waiting.as_mut()).await.is_none());
+            let_run().await;
+            uri.respond();
+            let_run().await;
+        }
+        let response = poll_once(waiting.as_mut()).await.expect("the keys are known");
+        assert_eq!(rejected(&response), expected);
+    }
+    assert_eq!(uri.fetches(), 1);
+}
+
+#[tokio::test]
+async fn p35_each_issuer_of_several_cookies_is_fetched() {
+    let uris = [Arc::new(JwksUri::slow(&["a"])), Arc::new(JwksUri::slow(&["b"]))];
+    let keys = keys_of(&uris[0]);
+    let other = Arc::clone(&uris[1]);
+    keys.on_unknown_kid("https://second.example", move || other.fetch());
+    let stack = TestStack::with_keys(keys, patient(), |builder| {
+        builder.session_cookie(SessionCookie::new())
+    });
+    let key = SigningKey::from_pem(Algorithm::ES256, ES256).expect("a key").kid("unknown");
+    let second = TestStack::with_keys(JwtKeys::new(key), patient(), |builder| {
+        builder.issuer("https://second.example")
+    });
+    let (first, second) = (token_of("a").await, second.sign_in().await);
+    let mut waiting = Box::pin(stack.send(cookies(&[&second, &first])));
+    assert!(poll_once(waiting.as_mut()).await.is_none());
+    for uri in &uris {
+        let_run().await;
+        uri.respond();
+    }
+    let_run().await;
+    let response = poll_once(waiting.as_mut()).await.expect("the keys are known");
+    assert_eq!(rejected(&response), None, "the second issuer has no such key");
+    assert_eq!(uris.each_ref().map(|uri| uri.fetches()), [1, 1]);
+}
+
+/// Whoever can set a cookie must not lock a user out with a made-up `kid`.
+#[tokio::test]
+async fn p34_p35_keys_that_cannot_be_fetched_leave_the_other_cookies() {
+    let down = Arc::new(JwksUri::default());
+    let hanging = Arc::new(JwksUri::slow(&["a"]));
+    for (uri, hangs) in [(down, false), (hanging, true)] {
+        let stack = stack(&uri);
+        let (unknown, own) = (token_of("b").await, stack.sign_in().await);
+        let stale = format!("{own}x");
+        for (request, expected) in [
+            (cookies(&[&unknown, &own]), None),
+            (cookies(&[&own, &unknown]), None),
+            (cookies(&[&stale, &unknown]), UNAVAILABLE),
+        ] {
+            let mut waiting = Box::pin(stack.send(request));
+            if hangs {
+                assert!(poll_once(waiting.as_mut()).await.is_none());
+                let_run().await;
+                stack.clock.advance(LIMIT);
+            }
+            let response = poll_once(waiting.as_mut()).await.expect("it waits no longer");
+            assert_eq!(rejected(&response), expected, "hangs: {hangs}");
+        }
+        assert_eq!(uri.fetches(), 1);
+    }
+}
+
+#[tokio::test]
+async fn p35_a_sign_out_waits_for_the_keys_too() {
+    let signs_out = async |stack: &TestStack, request: Request<()>| {
+        let signed_out = stack.sessions.sign_out_request(RequestHead::new(&request)).await;
+        signed_out.map(drop).map_err(|rejection| rejection.kind())
+    };
+    let token = token_of("a").await;
+    for request in [with(&token), cookies(&[&token]), cookies(&["x", &token])] {
+        let uri = Arc::new(JwksUri::slow(&["a"]));
+        let stack = stack(&uri);
+        let mut waiting = Box::pin(signs_out(&stack, request));
+        assert!(poll_once(waiting.as_mut()).await.is_none());
+        let_run().await;
+        uri.respond();
+        let_run().await;
+        assert_eq!(poll_once(waiting.as_mut()).await, Some(Ok(())));
+        let revoked = rejected(&stack.get(&token).await);
+        assert_eq!(revoked, Some(RejectionKind::SessionRevoked));
+        // The set has no such key: a cookie counts as absent, a header does not.
+        stack.clock.advance(INTERVAL);
+        uri.respond();
+        let unknown = token_of("b").await;
+        let mut waiting = Box::pin(signs_out(&stack, cookies(&[&unknown])));
+        assert!(poll_once(waiting.as_mut()).await.is_none());
+        let_run().await;
+        assert_eq!(poll_once(waiting.as_mut()).await, Some(Ok(())));
+    }
+    // An outage of the issuer: the other session is signed out, and this one may be active.
+    let stack = stack(&Arc::new(JwksUri::default()));
+    let own = stack.sign_in().await;
+    let refused = signs_out(&stack, cookies(&[&token, &own])).await;
+    assert_eq!(refused, Err(RejectionKind::StoreUnavailable));
+    assert_eq!(rejected(&stack.get(&own).await), Some(RejectionKind::SessionRevoked));
 }

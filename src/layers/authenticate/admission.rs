@@ -11,16 +11,19 @@ use http::{
     header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN},
 };
 
-use super::settings::AuthenticateSettings;
+use super::{
+    new_keys::{KeyFetch, Unverified},
+    settings::AuthenticateSettings,
+};
 use crate::{
     body::SessionBody,
-    maybe_ready::{MaybeReady, REQUEST_TIME_LIMIT, Timed},
+    maybe_ready::{REQUEST_TIME_LIMIT, Timed},
     rejection::{InvalidTokenReason, Rejection, RejectionKind},
     request_class::{RequestClass, RequestHead, RequestHeaders},
     session::{Session, SessionCheck, StoreAnswer, may_clear_cookie, trace_rejection},
     store::StoredSession,
     time::Timestamp,
-    token::{InvalidToken, VerifiedToken},
+    token::VerifiedToken,
     transport::{Presented, TokenOrigin},
 };
 
@@ -75,31 +78,28 @@ impl Asking {
 
 impl AuthenticateSettings {
     /// The session whose token the request presents after `skipped` transports, if it presents one.
-    /// `may_fetch`: the keys of an issuer may be fetched for it.
+    /// `fetch`: whether the keys of its issuer were fetched.
     #[inline(always)]
     fn authenticate(
         &self,
         head: RequestHead<'_>,
         skipped: usize,
-        may_fetch: bool,
+        fetch: KeyFetch,
     ) -> Result<Option<Session>, Refusal> {
         let clock = &*self.enforcement.clock;
         let (token, origin, now) = match self.transports.read(head, skipped) {
             Presented::One(bytes, origin) => {
                 let now = clock.now();
-                match self.verifier.verify(bytes, now) {
+                match self.verify(bytes, now, fetch) {
                     Ok(token) => (token, origin, now),
-                    Err(invalid) if may_fetch => {
-                        (self.verify_with_new_keys(bytes, invalid, origin, now)?, origin, now)
-                    }
-                    Err(invalid) => return Err(self.refuse(invalid.reason(), origin)),
+                    Err(unverified) => return Err(self.refuse_unverified(unverified, origin)),
                 }
             }
             Presented::Several(tokens, origin) => {
                 let now = clock.now();
-                match self.choose(tokens, now) {
+                match self.choose(tokens, now, fetch) {
                     Ok(token) => (token, origin, now),
-                    Err(reason) => return Err(self.refuse(reason, origin)),
+                    Err(unverified) => return Err(self.refuse_unverified(unverified, origin)),
                 }
             }
             Presented::Unreadable(reason, origin) => return Err(self.refuse(reason, origin)),
@@ -125,41 +125,16 @@ impl AuthenticateSettings {
         }
     }
 
-    /// Verifies a token again whose key was not known, with the keys of its issuer.
-    #[cold]
-    fn verify_with_new_keys(
-        &self,
-        token: &[u8],
-        invalid: InvalidToken,
-        origin: TokenOrigin,
-        now: Timestamp,
-    ) -> Result<Arc<VerifiedToken>, Refusal> {
-        let clock = &self.enforcement.clock;
-        let is_unknown = invalid.reason() == InvalidTokenReason::UnknownKey;
-        let fetched = is_unknown.then(|| self.verifier.fetch_keys(token, clock)).flatten();
-        match fetched.map(MaybeReady::try_ready) {
-            None => Err(self.refuse(invalid.reason(), origin)),
-            Some(Ok(Ok(()))) => {
-                let verified = self.verifier.verify(token, now);
-                verified.map_err(|invalid| self.refuse(invalid.reason(), origin))
-            }
-            Some(Ok(Err(_))) => Err(reject_unverified(RejectionKind::StoreUnavailable.into())),
-            Some(Err(pending)) => {
-                Err(Refusal::AwaitingKeys(Timed::new(pending, &**clock, REQUEST_TIME_LIMIT)))
-            }
-        }
-    }
-
     /// The session of the first transport whose token does not count as absent.
     fn authenticate_without_ignored(
         &self,
         head: RequestHead<'_>,
-        may_fetch: bool,
+        fetch: KeyFetch,
     ) -> Result<Option<Session>, Refusal> {
         let mut skipped = 0;
         while let Some(ignored) = self.transports.finder(head, skipped) {
             skipped = ignored + 1;
-            match self.authenticate(head, skipped, may_fetch) {
+            match self.authenticate(head, skipped, fetch) {
                 Err(Refusal::Ignored) => {}
                 authenticated => return authenticated,
             }
@@ -178,6 +153,18 @@ impl AuthenticateSettings {
             return Refusal::Ignored;
         }
         reject_unverified(Rejection::invalid_token(reason))
+    }
+
+    #[cold]
+    fn refuse_unverified(&self, unverified: Unverified, origin: TokenOrigin) -> Refusal {
+        match unverified {
+            Unverified::Refused(reason) => self.refuse(reason, origin),
+            Unverified::Unavailable => reject_unverified(RejectionKind::StoreUnavailable.into()),
+            Unverified::Pending(keys) => {
+                let clock = &*self.enforcement.clock;
+                Refusal::AwaitingKeys(Timed::new(keys, clock, REQUEST_TIME_LIMIT))
+            }
+        }
     }
 
     /// Asks the store, if there is one, whether the session of an expired token ended earlier.
@@ -245,18 +232,19 @@ impl AuthenticateSettings {
         class: RequestClass,
         request_headers: &RequestHeaders<'_>,
     ) -> Result<Option<Session>, Dismissal<ResBody>> {
-        self.admit_or_fetch(request, class, request_headers, true)
+        self.admit_or_fetch(request, class, request_headers, KeyFetch::Allowed)
     }
 
-    /// As [`admit`](Self::admit), after the keys of the token's issuer were fetched.
+    /// As [`admit`](Self::admit), after the keys of the token's issuer were fetched, or not.
     #[cold]
-    pub(super) fn admit_with_known_keys<ReqBody, ResBody>(
+    pub(super) fn admit_after_fetch<ReqBody, ResBody>(
         self: &Arc<Self>,
         request: &Request<ReqBody>,
         class: RequestClass,
         request_headers: &RequestHeaders<'_>,
+        fetch: KeyFetch,
     ) -> Result<Option<Session>, Dismissal<ResBody>> {
-        self.admit_or_fetch(request, class, request_headers, false)
+        self.admit_or_fetch(request, class, request_headers, fetch)
     }
 
     #[inline(always)]
@@ -265,7 +253,7 @@ impl AuthenticateSettings {
         request: &Request<ReqBody>,
         class: RequestClass,
         request_headers: &RequestHeaders<'_>,
-        may_fetch: bool,
+        fetch: KeyFetch,
     ) -> Result<Option<Session>, Dismissal<ResBody>> {
         if class == RequestClass::Public {
             return Ok(None);
@@ -276,7 +264,7 @@ impl AuthenticateSettings {
             return Err(Dismissal::Response(Box::new(response)));
         }
         let head = RequestHead::with_headers(request, request_headers);
-        match self.authenticate(head, 0, may_fetch) {
+        match self.authenticate(head, 0, fetch) {
             Ok(session) => {
                 if let Some(session) = &session {
                     tracing::trace!("request authenticated");
@@ -286,7 +274,7 @@ impl AuthenticateSettings {
                 Ok(session)
             }
             Err(Refusal::Ignored) => {
-                self.admit_without_ignored(request, class, request_headers, may_fetch)
+                self.admit_without_ignored(request, class, request_headers, fetch)
             }
             Err(refusal) => Err(self.dismiss_request(refusal, request)),
         }
@@ -299,9 +287,9 @@ impl AuthenticateSettings {
         request: &Request<ReqBody>,
         class: RequestClass,
         request_headers: &RequestHeaders<'_>,
-        may_fetch: bool,
+        fetch: KeyFetch,
     ) -> Result<Option<Session>, Dismissal<ResBody>> {
-        match self.authenticate_without_ignored(RequestHead::new(request), may_fetch) {
+        match self.authenticate_without_ignored(RequestHead::new(request), fetch) {
             Ok(session) => {
                 if let Some(session) = &session {
                     let says_background = || request_headers.says_background();
@@ -342,14 +330,6 @@ impl AuthenticateSettings {
             Refusal::AwaitingKeys(keys) => Dismissal::AwaitingKeys(Box::new(keys)),
             Refusal::Ignored => unreachable!("it is no refusal"),
         }
-    }
-
-    /// The keys of the token's issuer could not be fetched.
-    pub(super) fn dismiss_unavailable<ResBody>(
-        self: &Arc<Self>,
-        head: RequestHead<'_>,
-    ) -> Dismissal<ResBody> {
-        self.dismiss(reject_unverified(RejectionKind::StoreUnavailable.into()), head)
     }
 
     /// Puts `session` into the extensions of `request`, and marks the header of its token

@@ -11,7 +11,7 @@ use http::Request;
 use super::{admission::Dismissal, settings::AuthenticateSettings};
 use crate::{
     maybe_ready::Timed,
-    request_class::{RequestClass, RequestHead, RequestHeaders},
+    request_class::{RequestClass, RequestHeaders},
     session::Session,
 };
 
@@ -26,20 +26,14 @@ pub(crate) struct AwaitingKeys<S, ReqBody> {
 }
 
 impl<S, ReqBody> AwaitingKeys<S, ReqBody> {
-    /// Authenticates the request again, once the keys are known. Keys that could not be fetched reject
-    /// no session: the answer is a 503.
+    /// Authenticates the request again, once the keys are known or could not be fetched.
     pub(super) fn poll_admitted<ResBody>(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Session>, Dismissal<ResBody>>> {
         let fetched = ready!(Pin::new(&mut *self.keys).poll(cx));
         let Self { request, class, settings, .. } = self;
-        Poll::Ready(match fetched {
-            Ok(()) => {
-                let headers = RequestHeaders::new(request.headers());
-                settings.admit_with_known_keys(request, *class, &headers)
-            }
-            Err(_) => Err(settings.dismiss_unavailable(RequestHead::new(request))),
-        })
+        let headers = RequestHeaders::new(request.headers());
+        Poll::Ready(settings.admit_after_fetch(request, *class, &headers, fetched.into()))
     }
 }

@@ -4,6 +4,7 @@ mod admission;
 mod awaiting_keys;
 mod future;
 mod layer;
+mod new_keys;
 mod service;
 mod settings;
 mod several;

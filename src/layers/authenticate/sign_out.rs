@@ -2,13 +2,20 @@
 
 use std::sync::Arc;
 
-use super::settings::AuthenticateSettings;
+use super::{new_keys::Unverified, settings::AuthenticateSettings};
 use crate::{
-    rejection::Rejection,
+    rejection::{Rejection, RejectionKind},
     request_class::RequestHead,
-    token::{InvalidToken, VerifiedToken},
+    token::VerifiedToken,
     transport::{Presented, TokenOrigin},
 };
+
+/// The authentic tokens of a request to sign out.
+pub(crate) struct AuthenticTokens {
+    pub(crate) tokens: Vec<Arc<VerifiedToken>>,
+    /// Others may be authentic: the keys of their issuer could not be fetched.
+    pub(crate) unavailable: Option<Rejection>,
+}
 
 impl AuthenticateSettings {
     /// The authentic tokens that a request presents, in whatever transport, expired or not. Refused
@@ -16,36 +23,35 @@ impl AuthenticateSettings {
     ///
     /// # Errors
     /// `invalid_token` if a header presents one that does not verify.
-    pub(crate) fn authentic_tokens(
+    pub(crate) async fn authentic_tokens(
         &self,
         head: RequestHead<'_>,
-    ) -> Result<Vec<Arc<VerifiedToken>>, Rejection> {
+    ) -> Result<AuthenticTokens, Rejection> {
         let now = self.enforcement.clock.now();
-        let (mut tokens, mut skipped) = (Vec::new(), 0);
+        let (mut tokens, mut unavailable, mut skipped) = (Vec::new(), None, 0);
         while let Some(finder) = self.transports.finder(head, skipped) {
-            let verify = |token: &[u8]| self.verifier.verify(token, now);
-            let presented = self.transports.read(head, finder);
-            match presented {
-                Presented::One(token, TokenOrigin::Header) => {
-                    tokens.push(verify(token).map_err(reject)?);
-                }
+            skipped = finder + 1;
+            let (presented, origin) = match self.transports.read(head, finder) {
+                Presented::One(token, origin) => (vec![token], origin),
+                Presented::Several(several, origin) => (several.to_vec(), origin),
                 Presented::Unreadable(reason, TokenOrigin::Header) => {
                     return Err(Rejection::invalid_token(reason));
                 }
-                Presented::One(token, TokenOrigin::Cookie) => tokens.extend(verify(token)),
-                Presented::Several(several, _) => {
-                    tokens.extend(
-                        several.to_vec().into_iter().filter_map(|token| verify(token).ok()),
-                    );
+                Presented::Unreadable(_, TokenOrigin::Cookie) | Presented::None => continue,
+            };
+            for token in presented {
+                match self.verify_and_wait(token, now).await {
+                    Ok(token) => tokens.push(token),
+                    Err(Unverified::Refused(_)) if origin == TokenOrigin::Cookie => {}
+                    Err(Unverified::Refused(reason)) => {
+                        return Err(Rejection::invalid_token(reason));
+                    }
+                    Err(Unverified::Unavailable | Unverified::Pending(_)) => {
+                        unavailable = Some(RejectionKind::StoreUnavailable.into());
+                    }
                 }
-                Presented::Unreadable(_, TokenOrigin::Cookie) | Presented::None => {}
             }
-            skipped = finder + 1;
         }
-        Ok(tokens)
+        Ok(AuthenticTokens { tokens, unavailable })
     }
-}
-
-fn reject(invalid: InvalidToken) -> Rejection {
-    Rejection::invalid_token(invalid.reason())
 }

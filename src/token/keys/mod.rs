@@ -23,11 +23,12 @@ pub use self::{
     signing::SigningKey,
     verifying::VerifyingKey,
 };
-use self::{fetch::Fetcher, jwks::read_jwks, set::add_key};
 pub(super) use self::{
+    fetch::Fetcher,
     issuer::IssuerKeys,
     set::{KeySet, find_key},
 };
+use self::{jwks::read_jwks, set::add_key};
 use super::{
     error::{KeyError, KeyErrorKind},
     signature::key_removed,
