@@ -77,7 +77,8 @@
 //! Each reading also compares the clock of the node with that of Postgres. If they are further apart
 //! than the `max_clock_skew` of the policies, the node answers as in an outage and logs a warning,
 //! until its clock is right: it would sign active users out, or keep sessions past their deadlines,
-//! on all nodes.
+//! on all nodes. A clock that jumps between two readings makes the last one too old, so the next
+//! request reads again.
 //!
 //! # What a request costs
 //!
@@ -101,9 +102,21 @@
 //! | a token that is expired, forged or revoked as this node knows | 401, as ever |
 //! | sign-in, refresh, sign-out | `store_unavailable` after at most 5 s; repeat it |
 //!
-//! Nobody is signed out by an outage, even if it takes longer than the idle timeout: the node remembers
-//! the requests of users and the refreshes that it answered with 503, and they count as activity once
-//! the database answers again. If you would rather serve requests, set
+//! An outage signs out nobody who goes on through it, even if it takes longer than the idle timeout: the
+//! node remembers the requests of users and the refreshes that it answered with 503, and they count as
+//! activity once the database answers again. Two limits of that:
+//!
+//! - An access token still ends at its `exp`: no token is renewed while the database does not answer.
+//!   An outage that lasts until then ends in `token_expired`. With refresh tokens the client refreshes
+//!   and goes on; without them its user signs in again, so either issue
+//!   [refresh tokens](crate::sessions::SlidingSessionsBuilder::refresh_tokens), or choose a
+//!   [token lifetime](crate::policy::PolicyBuilder::token_lifetime) whose second half is longer than the
+//!   outages to be survived.
+//! - The attempts are in the memory of the node that answered them. A node that restarts during the
+//!   outage forgets them, and another node does not know them: after an outage longer than the idle
+//!   timeout such a session is `session_expired_idle`.
+//!
+//! If you would rather serve requests, set
 //! [`OnStoreFailure::TrustToken`](crate::layers::activity::OnStoreFailure): tokens are then accepted
 //! until their `exp` and not renewed, and a session that was revoked meanwhile is accepted too.
 //!
