@@ -154,10 +154,11 @@ impl Exchange<'_> {
                     Ok(app) => app,
                     Err(ends) => return self.deny(ends, last_activity).await,
                 };
+                let grant = self.grant(&self.successors(ids, at, last_activity, app.as_ref()))?;
                 if self.is_activity {
                     self.touch(last_activity).await?;
                 }
-                self.grant(&self.successors(ids, at, last_activity, app.as_ref()))
+                Ok(grant)
             }
             (RefreshStep::Reused, _) => {
                 self.revoke(AuditEvent::RefreshReuseDetected).await?;
@@ -225,11 +226,12 @@ impl Exchange<'_> {
         };
         let ids = SuccessorIds::new(new_id(), new_id());
         let successors = self.successors(&ids, self.now, last_activity, app.as_ref());
-        self.check_length(&successors)?;
+        // Signed before the presented token is consumed: the key may fail, or have changed since.
+        let grant = self.grant(&successors)?;
         match self.rotate(Some(ids), last_activity).await? {
             Rotated::Done => {
                 self.lifecycle.enforcement.record(self.audit(AuditEvent::SessionRenewed));
-                self.grant(&successors)
+                Ok(grant)
             }
             // Another refresh with the same token came first.
             Rotated::Refused(RefreshState::Known(recorded)) => {
@@ -314,7 +316,7 @@ impl Exchange<'_> {
         }
     }
 
-    /// Rejects, before the presented token is consumed, successors that nothing would take back.
+    /// Rejects successors that nothing would take back.
     fn check_length(&self, successors: &Successors) -> Result<(), Rejection> {
         let Successors { access, refresh } = successors;
         let (keys, any) = (self.lifecycle.verifier.keys(), self.lifecycle.limits.any);
@@ -327,6 +329,7 @@ impl Exchange<'_> {
     }
 
     fn grant(&self, successors: &Successors) -> Result<Grant, Rejection> {
+        self.check_length(successors)?;
         let Successors { access, refresh } = successors;
         let policy = self.policy();
         let verifier = &self.lifecycle.verifier;

@@ -204,6 +204,83 @@ async fn a_refresh_whose_tokens_are_too_long_consumes_nothing() {
     }
 }
 
+/// A key whose signatures are longer than those of HS256 by more than a successor may grow.
+fn longer_key() -> SigningKey {
+    #[cfg(feature = "aws_lc_rs")]
+    let (algorithm, pem) = (Algorithm::RS256, include_str!("../keys_pem/rs256.private.pem"));
+    #[cfg(not(feature = "aws_lc_rs"))]
+    let (algorithm, pem) = (Algorithm::ES384, include_str!("../keys_pem/es384.private.pem"));
+    SigningKey::from_pem(algorithm, pem).expect("a key").kid("longer")
+}
+
+fn rotating_keys() -> Arc<JwtKeys> {
+    let key = SigningKey::hmac(Algorithm::HS256, [7; 32]).expect("a secret").kid("hs");
+    Arc::new(JwtKeys::new(key))
+}
+
+#[tokio::test]
+async fn no_token_near_the_limit_is_renewed_by_a_key_with_longer_signatures() {
+    let with_cookie =
+        |builder: SlidingSessionsBuilder| builder.bearer().session_cookie(SessionCookie::new());
+    for in_cookie in [false, true] {
+        let keys = rotating_keys();
+        let stack = TestStack::with_keys(Arc::clone(&keys), patient(), |builder| {
+            if in_cookie { with_cookie(builder) } else { builder }
+        });
+        let fits = longest_fill(&stack).await;
+        let start = async |fill| start(&stack, fill).await;
+        let (long, short) = (start(fits).await, start(1).await);
+        let (long, short) = (long.expect("it fits"), short.expect("it fits"));
+        keys.rotate(longer_key()).expect("a new key");
+        for (grant, expected) in [(&long, false), (&short, true)] {
+            // Each in the last half of its life, and a minute after the other.
+            stack.clock.advance(if expected { Duration::from_secs(61) } else { HOUR / 2 + MILLI });
+            let token = grant.access_token();
+            let request = if in_cookie { cookie_request(token) } else { with(token) };
+            let (log, guard) = RecordedLog::start();
+            let response = stack.send(request).await;
+            drop(guard);
+            assert_eq!(rejected(&response), None, "its token is still valid");
+            let is_renewed =
+                renewed(&response).is_some() || response.headers().contains_key(SET_COOKIE);
+            assert_eq!(is_renewed, expected, "in a cookie: {in_cookie}");
+            assert_eq!(log.text().contains("not renewed"), !expected, "{}", log.text());
+        }
+        let refused = start(fits).await.expect_err("too long");
+        assert!(matches!(refused, StartError::TokenTooLong(_)), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_refresh_near_the_limit_is_answered_by_a_key_with_longer_signatures() {
+    let (length, keys) = (Arc::new(AtomicUsize::new(1)), rotating_keys());
+    let source = Filled(Arc::clone(&length));
+    let stack = TestStack::with_keys(Arc::clone(&keys), patient(), |builder| {
+        builder.refresh_tokens().claims_source(source)
+    });
+    let fits = longest_fill(&stack).await;
+    length.store(fits, Ordering::Relaxed);
+    let refresh_token = async || {
+        let grant = start(&stack, 1).await.expect("the session starts");
+        grant.refresh_token().expect("refresh tokens are on").to_owned()
+    };
+    let refresh = async |token: &str| {
+        stack.sessions.refresh(token).await.map_err(|rejection| rejection.kind())
+    };
+    let (unused, used) = (refresh_token().await, refresh_token().await);
+    let first = refresh(&used).await.expect("it fits");
+    keys.rotate(longer_key()).expect("a new key");
+    for token in [&unused, &used] {
+        assert_eq!(refresh(token).await.map(drop), Err(RejectionKind::StoreUnavailable));
+    }
+    // Nothing was consumed, and the successors of the used one are still good.
+    length.store(1, Ordering::Relaxed);
+    assert_eq!(refresh(&unused).await.map(drop), Ok(()));
+    let again = refresh(&used).await.expect("repeated");
+    assert_eq!(claims(again.access_token())["jti"], claims(first.access_token())["jti"]);
+    assert_eq!(rejected(&stack.get(again.access_token()).await), None);
+}
+
 #[tokio::test]
 async fn the_mirror_cookie_is_left_out_where_it_is_too_long() {
     let (stack, length) = filled(|builder| builder.mirror_cookie(mirror("/")));
