@@ -69,7 +69,8 @@
 //! ```
 //!
 //! `describe()` is a paragraph for an auditor (OWASP ASVS 5.0 requirement 7.1.1); its wording may
-//! change with any version:
+//! change with any version. [`SlidingSessions::describe`](crate::SlidingSessions::describe) has one for
+//! each profile, and the warnings of other settings:
 //!
 //! ```
 //! # use tower_sliding_session::Policy;

@@ -23,10 +23,15 @@ impl Policy {
     /// The wording may change with any version.
     #[must_use]
     pub fn describe(&self) -> String {
+        self.describe_with(&self.warnings())
+    }
+
+    /// As [`describe`](Self::describe), with these warnings.
+    pub(crate) fn describe_with(&self, warnings: &[String]) -> String {
         let mut text =
             [self.describe_end(), self.describe_tokens(), self.describe_renewal(), self.compare()]
                 .join(" ");
-        for warning in self.warnings() {
+        for warning in warnings {
             let _ = write!(text, "\nWarning: {warning}.");
         }
         text

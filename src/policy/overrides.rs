@@ -133,6 +133,18 @@ impl OverrideBounds {
         self.longer_than_policy
     }
 
+    /// Describes the timeouts of the upper bounds that are longer than those of `policy`; none unless
+    /// overrides may be longer.
+    pub(crate) fn longer_than(&self, policy: &Policy) -> Option<String> {
+        let longer = |name: &str, bound: Duration, timeout: Duration| {
+            (bound > timeout).then(|| format!("{name} timeout of {}", readable(bound)))
+        };
+        let idle = longer("an idle", *self.idle.end(), policy.idle_timeout);
+        let absolute = longer("an absolute", *self.absolute.end(), policy.absolute_timeout);
+        let texts: Vec<_> = idle.into_iter().chain(absolute).collect();
+        (self.longer_than_policy && !texts.is_empty()).then(|| texts.join(" and "))
+    }
+
     /// Returns these bounds, with those that are longer than the timeout of `policy` cut to it unless
     /// overrides may be longer.
     #[must_use]

@@ -75,6 +75,7 @@ struct Hub {
     cookie: Option<SessionCookie>,
     owner: Option<Arc<IsOwner>>,
     directory: Option<Arc<dyn UserDirectory>>,
+    description: String,
 }
 
 impl SlidingSessions {
@@ -139,6 +140,15 @@ impl SlidingSessions {
     pub(crate) fn sleep(&self, duration: Duration) -> Sleep {
         let clock = &self.hub.lifecycle.enforcement.clock;
         clock.sleep_until(clock.now() + duration)
+    }
+
+    /// Returns [`Policy::describe`] for each profile, and a line for each setting that is legal but
+    /// surprising: what [`build`](SlidingSessionsBuilder::build) logs as a warning.
+    ///
+    /// The wording may change with any version.
+    #[must_use]
+    pub fn describe(&self) -> &str {
+        &self.hub.description
     }
 
     /// Returns the policies by profile.

@@ -48,8 +48,9 @@ impl SlidingSessionsBuilder {
             return Err(BuildError::new(problems));
         }
         self.log_warnings();
+        let description = self.describe();
         let classify = self.classify_layer(rules);
-        Ok(SlidingSessions { hub: Arc::new(self.hub(classify)) })
+        Ok(SlidingSessions { hub: Arc::new(self.hub(classify, description)) })
     }
 
     fn compiled_rules(&mut self) -> Result<CompiledRules, Vec<String>> {
@@ -81,24 +82,6 @@ impl SlidingSessionsBuilder {
         }
     }
 
-    fn log_warnings(&self) {
-        for (name, policy) in self.profiles.iter() {
-            let warnings = if self.refresh_tokens {
-                policy.warnings_with_refresh_tokens()
-            } else {
-                policy.warnings()
-            };
-            for warning in warnings {
-                tracing::warn!(profile = name, "{warning}");
-            }
-        }
-        if self.store.is_none() && self.lifecycle_store.is_none() {
-            tracing::info!(
-                "sessions are stored in memory; a restart loses revocations and activity"
-            );
-        }
-    }
-
     /// The store of the layers, and the store of the lifecycle if there is one.
     fn stores(&mut self) -> (Arc<dyn SessionStore>, Option<Arc<dyn LifecycleStore>>) {
         match (self.store.take(), self.lifecycle_store.take()) {
@@ -122,7 +105,7 @@ impl SlidingSessionsBuilder {
         if self.audit_plain_subjects { queue.plain_subjects() } else { queue }
     }
 
-    fn hub(mut self, classify: ClassifyLayer) -> Hub {
+    fn hub(mut self, classify: ClassifyLayer, description: String) -> Hub {
         let (store, lifecycle_store) = self.stores();
         let audit_queue = self.audit_queue(lifecycle_store.as_ref());
         let mut profiles = self.profiles.clone();
@@ -158,6 +141,7 @@ impl SlidingSessionsBuilder {
             cookie: self.cookie,
             owner: self.account_owner,
             directory: self.user_directory,
+            description,
         }
     }
 

@@ -4,8 +4,10 @@
 //! - `request`, `lifecycle`: its setters
 //! - `problems`: settings that contradict each other
 //! - `assemble`: the layers and the lifecycle that the settings make
+//! - `description`: the settings in words, and warnings
 
 mod assemble;
+mod description;
 mod error;
 mod lifecycle;
 mod problems;

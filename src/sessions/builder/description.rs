@@ -1,0 +1,49 @@
+//! Describes the settings in words, and warns of those that are legal but surprising.
+
+use std::fmt::Write as _;
+
+use super::settings::SlidingSessionsBuilder;
+use crate::policy::Policy;
+
+impl SlidingSessionsBuilder {
+    /// The description of each profile, and a line for each warning.
+    pub(super) fn describe(&self) -> String {
+        let mut text = String::new();
+        for (name, policy) in self.profiles.iter() {
+            let described = policy.describe_with(&self.warnings_of(policy));
+            let _ = writeln!(text, "Profile `{name}`: {described}");
+        }
+        if let Some(warning) = self.warn_of_overrides() {
+            let _ = writeln!(text, "Warning: {warning}.");
+        }
+        text
+    }
+
+    pub(super) fn log_warnings(&self) {
+        for (name, policy) in self.profiles.iter() {
+            for warning in self.warnings_of(policy) {
+                tracing::warn!(profile = name, "{warning}");
+            }
+        }
+        if let Some(warning) = self.warn_of_overrides() {
+            tracing::warn!("{warning}");
+        }
+        if self.store.is_none() && self.lifecycle_store.is_none() {
+            tracing::info!(
+                "sessions are stored in memory; a restart loses revocations and activity"
+            );
+        }
+    }
+
+    fn warnings_of(&self, policy: &Policy) -> Vec<String> {
+        if self.refresh_tokens { policy.warnings_with_refresh_tokens() } else { policy.warnings() }
+    }
+
+    fn warn_of_overrides(&self) -> Option<String> {
+        let longer = self.override_bounds.longer_than(self.profiles.normal())?;
+        Some(format!(
+            "the owner of an account can weaken the policy `normal`, to {longer}: remove \
+             `dangerous_longer_than_policy`, or lower the upper bounds of `override_bounds`"
+        ))
+    }
+}
