@@ -24,9 +24,9 @@ use super::{
 };
 use crate::time::Timestamp;
 
-/// The key of the Postgres advisory locks of this store.
+/// Makes the keys of this crate's advisory locks differ from those of an app that hashes names, too.
 #[cfg(feature = "postgres")]
-const POSTGRES_LOCK: &str = "8391540620385125";
+const POSTGRES_LOCK_SEED: &str = "8391540620385125";
 
 /// Called with the number of each statement before it is sent.
 pub(super) type BeforeStatement = Arc<dyn Fn(u64) + Send + Sync>;
@@ -268,8 +268,14 @@ impl Tx {
             #[cfg(feature = "postgres")]
             Link::Postgres(_) => {
                 let shared = if matches!(lock, Lock::WithOthers) { "_shared" } else { "" };
-                let sql = format!("SELECT pg_advisory_xact_lock{shared}({POSTGRES_LOCK})");
-                self.execute(sql, Args::new()).await.map(drop)
+                // Of these tables alone, which may not exist yet: apps that share a database do not
+                // wait for each other.
+                let sql = format!(
+                    "SELECT pg_advisory_xact_lock{shared}(hashtextextended(
+                        COALESCE($1, current_schema()) || '.' || $2, {POSTGRES_LOCK_SEED}))"
+                );
+                let args = self.names.identify(Args::new());
+                self.execute(sql, args).await.map(drop)
             }
         }
     }

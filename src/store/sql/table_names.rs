@@ -1,5 +1,7 @@
 //! The names of the tables: `tss_..`, or in a schema and with a prefix of the app's choice.
 
+#[cfg(feature = "postgres")]
+use super::value::Args;
 use super::value::Sql;
 use crate::maybe_ready::StoreError;
 
@@ -39,6 +41,12 @@ impl TableNames {
             ),
             _ => Ok(()),
         }
+    }
+
+    /// Adds the schema, null for the connection's own, and the prefix.
+    #[cfg(feature = "postgres")]
+    pub(super) fn identify(&self, args: Args) -> Args {
+        args.maybe_text(self.schema.as_deref()).text(self.prefix.as_deref().unwrap_or(PREFIX))
     }
 
     /// Puts the names into a statement.

@@ -1,6 +1,8 @@
 //! Pools, schemas and prefixes of the app.
 
 use super::*;
+#[cfg(feature = "postgres")]
+use crate::store::sql::{SqlStoreBuilder, database::Lock};
 use crate::store::{DatabasePool, ListQuery, Rotated, SessionStore as _, StoredSession};
 
 /// A pool of the app on the database of a test.
@@ -161,4 +163,42 @@ async fn a_schema_is_quoted() {
     begin(&store, "s").await;
     run(url, format!("SELECT 1 FROM {quoted}.tss_sessions")).await;
     run(url, format!("DROP SCHEMA {quoted} CASCADE")).await;
+}
+
+/// Apps that share a database: a long transaction of one delays nobody else's sign-ins.
+#[cfg(feature = "postgres")]
+#[tokio::test]
+async fn p31_the_tables_of_each_app_have_a_lock_of_their_own() {
+    let (database, other_schema) = (TestDatabase::postgres().await, TestDatabase::postgres().await);
+    let schema = &database.schema.as_ref().expect("it is in Postgres").1;
+    let node = async |address: &str, set: fn(SqlStoreBuilder, &str) -> SqlStoreBuilder| {
+        let store = set(SqlStore::at(address), schema).clock(clock()).sync_interval(SYNC);
+        let store = store.connect().await.expect("the database is reachable");
+        store.migrate().await.expect("the migration succeeds");
+        store
+    };
+    let prefixed = |store: SqlStoreBuilder, _: &str| store.table_prefix("app_");
+    let holder = node(&database.address, prefixed).await;
+    // The same tables by another name, and three kinds of others.
+    let same =
+        node(&other_schema.address, |it, schema| it.schema(schema).table_prefix("app_")).await;
+    let others = [
+        node(&database.address, |store, _| store).await,
+        node(&database.address, |store, _| store.table_prefix("app_2")).await,
+        node(&other_schema.address, prefixed).await,
+    ];
+    let limit = holder.0.activity_limit();
+    let mut tx =
+        holder.0.database.begin(NOW, limit).await.map_err(StoreError::from).expect("begun");
+    tx.lock(Lock::Alone).await.map_err(StoreError::from).expect("locked");
+    let waiting = tokio::spawn(same.begin(record("s"), audit("session_started")));
+    for other in &others {
+        begin(other, "s").await;
+        other.revoke_all(of_user(Exempt::None)).await.expect("the sessions are revoked");
+    }
+    assert!(!waiting.is_finished(), "it waits for the lock of its tables");
+    tx.commit().await.map_err(StoreError::from).expect("committed");
+    waiting.await.expect("the task completes").expect("the session begins");
+    database.remove().await;
+    other_schema.remove().await;
 }
