@@ -149,12 +149,19 @@
 //! # Ok(()) }
 //! ```
 //!
+//! # Clients
+//!
+//! A client in Rust needs none of this by hand: the layer of `client::SessionClient` (feature
+//! `client`) presents the token, takes the renewed one, refreshes an expired one once for all waiting
+//! requests and sends them again, and tells the application why a session has ended.
+//!
 //! # Features
 //!
 //! | feature | default | adds |
 //! |---|---|---|
 //! | `axum` | yes | the extractors [`Session`], `Option<Session>` and `Claims<T>`; [`Grant`] and errors as responses; needs axum-core only |
 //! | `axum-router` | no | ready-made routes: `SlidingSessions::router` |
+//! | `client` | no | a layer for clients: `client::SessionClient` |
 //! | `rust_crypto` | yes | ES256/384, `EdDSA`, and verification of RS256/PS256, in pure Rust |
 //! | `aws_lc_rs` | no | the same algorithms, four to nine times faster, and RSA signing; needs a C compiler |
 //! | `sqlite` | no | `store::SqlStore` in a SQLite file; needs a C compiler and Rust 1.94 |

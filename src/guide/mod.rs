@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`session_life`] | What ends a session, and when? When is a token renewed? |
 //! | [`client`] | What does a client send, what does it read, what does it do with each code? |
+//! | [`rust_client`] | How does a client in Rust stay signed in? |
 //! | [`timeouts`] | Which timeouts, which preset, and what do the warnings mean? |
 //! | [`own_stack`] | How do I use single layers, or my own authentication? |
 //! | [`cookies_and_cors`] | How do browsers use it? |
@@ -19,6 +20,8 @@ pub mod grpc;
 pub mod migrating;
 pub mod observability;
 pub mod own_stack;
+#[cfg(feature = "client")]
+pub mod rust_client;
 pub mod session_life;
 pub mod several_nodes;
 pub mod testing;

@@ -23,7 +23,7 @@ mod path_rules;
 mod request_headers;
 mod user_if_declared;
 
-#[cfg(feature = "axum-router")]
+#[cfg(any(feature = "axum-router", feature = "client"))]
 pub(crate) use self::activity_header::says_background;
 pub(crate) use self::{
     activity_header::SESSION_ACTIVITY, request_headers::RequestHeaders,

@@ -8,5 +8,6 @@ mod axum;
 mod cookies;
 mod custom_stack;
 mod inactivity;
+mod rust_client;
 mod threshold_renewal;
 mod write_refresh;
