@@ -4,21 +4,19 @@
 //!
 //! This crate rejects a token without `sid` or `auth_time`: it cannot know which session it proves.
 //! A deployment would sign out everybody who holds one.
-//! [`LegacyTokens::adopt`](crate::token::LegacyTokens::adopt) accepts such tokens if your predicate
-//! does. The same key may have signed tokens for something else, a password reset or an invitation,
-//! so the predicate looks for a claim that only access tokens have.
+//! [`LegacyTokens::adopt`](crate::token::LegacyTokens::adopt) takes a function of all claims of such a
+//! token, which returns the session that it becomes, or refuses it. The same key may have signed
+//! tokens for something else, a password reset or an invitation, so the function looks for a claim
+//! that only access tokens have.
 //!
 //! ```
 //! use http::{Request, Response, StatusCode};
 //! use jsonwebtoken::{EncodingKey, Header, encode};
-//! use serde::Deserialize;
 //! use tower::{ServiceBuilder, ServiceExt, service_fn};
 //! use tower_sliding_session::{
-//!     Clock, JwtKeys, Policy, Session, SlidingSessions, SystemClock, token::LegacyTokens,
+//!     Clock, JwtKeys, Policy, Session, SlidingSessions, SystemClock,
+//!     token::{AdoptedSession, LegacyTokens},
 //! };
-//!
-//! #[derive(Deserialize)]
-//! struct Old { purpose: String }
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -27,33 +25,66 @@
 //! let secret = [7; 32];
 //! let sessions = SlidingSessions::builder(JwtKeys::hs256(secret)?, Policy::nist_aal2())
 //!     .legacy_tokens(LegacyTokens::adopt(|claims| {
-//!         claims.parse::<Old>().is_some_and(|old| old.purpose == "access")
+//!         if claims.text("purpose")? != "access" {
+//!             return None;
+//!         }
+//!         // A string, or a number as its digits.
+//!         Some(AdoptedSession::new(claims.id("user_id")?))
 //!     }))
 //!     .build()?;
 //! let service = ServiceBuilder::new().layer(sessions.layer()).service(service_fn(
 //!     async |request: Request<()>| {
-//!         let subject = request.extensions().get::<Session>().map(|it| it.subject().to_owned());
-//!         Ok::<_, std::convert::Infallible>(Response::new(subject))
+//!         let session = request.extensions().get::<Session>().expect("authenticated");
+//!         assert_eq!(session.subject(), "7");
+//!         Ok::<_, std::convert::Infallible>(Response::new(String::new()))
 //!     },
 //! ));
 //!
 //! let now = SystemClock.now().as_secs();
-//! let old = serde_json::json!({ "sub": "ada", "iat": now, "exp": now + 600, "purpose": "access" });
+//! let old = serde_json::json!({ "user_id": 7, "iat": now, "exp": now + 600, "purpose": "access" });
 //! let old = encode(&Header::default(), &old, &EncodingKey::from_secret(&secret))?;
 //! let request = Request::get("/").header("authorization", format!("Bearer {old}")).body(())?;
 //! assert_eq!(service.oneshot(request).await?.status(), StatusCode::OK);
 //! # Ok(()) }
 //! ```
 //!
-//! An adopted token's `sid` is a digest of what was signed, its `auth_time` its `iat`. Its first
-//! renewal returns a token with all claims of a session. Take the setting out again once the last
-//! old token has expired.
+//! What the function returns is believed. Take the user, and a `sid` if you give one, from claims that
+//! the earlier system set itself. Where a user can choose a claim (a nickname, an unverified address, a
+//! device name), a `sub` made of it lets them be somebody else, and a `sid` made of it lets them end or
+//! prolong the session of another. A `sid` is needed only where two tokens of one sign-in, an access
+//! and a refresh token, are to be one session
+//! ([`adopt_refresh`](crate::token::LegacyTokens::adopt_refresh)); by default it is a digest of what
+//! was signed.
 //!
-//! An old token proves activity at its `iat` and no later. It is accepted until its `exp`, but no
-//! longer than the policy's token lifetime after its `iat`, and no longer than the idle timeout
-//! unless a request comes in between. If your old tokens are valid for a day, start with timeouts
-//! of a day and shorten them once the old tokens have expired: a shorter policy reaches active
-//! sessions.
+//! | claim of the old token | what becomes of it |
+//! |---|---|
+//! | `sub` | replaced by what the function returns, or added |
+//! | `sid`, `auth_time` | kept if the function returns none and they are valid; `auth_time` is at most `iat` |
+//! | `iat` | needed unless there is an `auth_time`, of the token or of the function |
+//! | `exp` | needed; the token is accepted until then |
+//! | `nbf`, `iss`, `aud` | checked as in any token; `null` counts as absent |
+//! | `jti`, `tenant` | a number becomes a string, any other type is left out |
+//! | `session_profile`, `idle_max`, `abs_max`, `epoch`, `seen`, `refresh_gen` | left out: these names belong to this crate |
+//! | every other | kept as it is written, in its order |
+//!
+//! A claim that occurs twice, or a time that is negative or text, makes the token invalid. Handlers see
+//! the new form from the first request on: their `sub` is a string, whatever it was.
+//!
+//! An old token is accepted until its own `exp`, however old it is, so the deployment signs nobody out.
+//! Its first request as a user begins the session here: it is listed, counted and ended like others,
+//! and the idle timeout applies from then on. A renewal, due as for a token with the lifetime of the
+//! policy, replaces it with a token of this crate.
+//!
+//! That token has the absolute timeout of the policy, counted from the sign-in. An old token that is
+//! older than that cannot have a successor: its user signs in again when it expires. An old refresh
+//! token that is older than that is refused as `session_expired_absolute`. If your old tokens are
+//! valid for 30 days, begin with an absolute timeout of 30 days and shorten it later: a shorter policy
+//! reaches active sessions.
+//!
+//! Take the setting out again once the last old token has expired. While it is there, revocations of
+//! all sessions of a user are kept for 10 years, because an old token may be valid that long; no old
+//! token is accepted for longer after its sign-in. A memory store forgets them, and what it knows of
+//! sign-outs, in a restart, as always.
 //!
 //! What a client has to learn: use `x-refreshed-token`. A client that ignores it is signed out at
 //! the `exp` of the token it has, as before.

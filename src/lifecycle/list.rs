@@ -32,11 +32,17 @@ impl Lifecycle {
     }
 
     /// Returns the idle and the absolute deadline of the session of `record`: by the timeouts that
-    /// it began with, or by those of its policy now, whichever are shorter (P20).
+    /// it began with, or by those of its policy now, whichever are shorter (P20). The token of an
+    /// earlier system may have kept its session active past the absolute timeout.
     pub(crate) fn deadlines_of(&self, record: &SessionRecord) -> (Timestamp, Timestamp) {
         let overrides = self.overrides_of(record.tenant.as_deref());
         let policy = self.enforcement.profiles.effective(record.profile.as_deref(), overrides);
-        let absolute = record.ends_at.min(record.auth_time + policy.absolute_timeout());
+        let by_policy = record.auth_time + policy.absolute_timeout();
+        let absolute = if record.is_adopted && record.last_seen >= by_policy {
+            record.ends_at
+        } else {
+            record.ends_at.min(by_policy)
+        };
         let idle = record.last_seen + record.idle.min(policy.idle_timeout());
         (idle.min(absolute), absolute)
     }

@@ -26,6 +26,7 @@ use crate::{
     maybe_ready::MaybeReady,
     policy::OverrideBounds,
     rejection::{Rejection, RejectionKind},
+    rules::LONGEST_ADOPTION,
     session::Enforcement,
     store::LifecycleStore,
     time::Timestamp,
@@ -61,7 +62,10 @@ impl Lifecycle {
     /// The latest instant at which any session that has begun by `now` can be active.
     fn latest_end(&self, now: Timestamp) -> Timestamp {
         let profiles = &self.enforcement.profiles;
-        let longest = profiles.longest_absolute_timeout().max(*self.bounds.absolute.end());
+        let mut longest = profiles.longest_absolute_timeout().max(*self.bounds.absolute.end());
+        if self.verifier.adopts() {
+            longest = longest.max(LONGEST_ADOPTION);
+        }
         now + longest + profiles.widest_clock_skew()
     }
 

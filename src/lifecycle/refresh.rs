@@ -18,7 +18,7 @@ use crate::{
     session::{Rejected, SessionCheck, StoreAnswer},
     store::{
         LifecycleStore, RefreshQuery, RefreshState, RefreshedSession, Rotated, Rotation,
-        SessionRecord, StoredSession, SuccessorIds, TokenExchange, Touch, TouchOutcome,
+        StoredSession, SuccessorIds, TokenExchange, Touch, TouchOutcome,
     },
     time::Timestamp,
     token::{
@@ -208,10 +208,12 @@ impl Exchange<'_> {
     }
 
     /// The session has expired. Past the idle timeout nothing is written. Past the absolute timeout a
-    /// tombstone makes the end final.
+    /// tombstone makes the end final, unless an earlier system's access token may be active (P33).
     async fn expired(&self, rejected: Rejected) -> Result<Grant, Rejection> {
         let enforcement = &self.lifecycle.enforcement;
-        if rejected.rejection.kind() == RejectionKind::SessionExpiredAbsolute {
+        if rejected.rejection.kind() == RejectionKind::SessionExpiredAbsolute
+            && !self.token.is_adopted()
+        {
             let (session, until) = (self.token.session_key(), enforcement.latest_end(&self.token));
             self.lifecycle.answer(self.records.write_tombstone(session, until)).await?;
         }
@@ -276,21 +278,11 @@ impl Exchange<'_> {
     ) -> Result<Rotated, Rejection> {
         let is_activity = self.is_activity && successors.is_some();
         let exchange = TokenExchange::new(self.now, successors);
-        let (generation, record) = (self.token.claims().generation, self.record(last_activity));
+        let record = self.lifecycle.enforcement.session_record(&self.token, last_activity);
+        let generation = self.token.claims().generation;
         let mut rotation = Rotation::new(self.query(), generation, exchange, record);
         rotation.is_activity = is_activity;
         self.lifecycle.answer(self.records.rotate(rotation)).await
-    }
-
-    /// The record of a session that the store does not know.
-    fn record(&self, last_activity: Timestamp) -> SessionRecord {
-        let (token, claims) = (&self.token, self.token.claims());
-        let Timeouts { idle, absolute, .. } = Timeouts::effective(claims, &self.policy());
-        let (key, scopes) = (token.session_key(), *token.scopes());
-        let mut record =
-            SessionRecord::from_claims(key, scopes, claims, idle, absolute, last_activity);
-        record.epoch = self.lifecycle.enforcement.epoch(token);
-        record
     }
 
     /// The payloads of the successors of an exchange at `at`.

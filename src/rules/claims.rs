@@ -39,8 +39,17 @@ pub struct SessionClaims {
     pub seen: Option<Timestamp>,
     /// `refresh_gen`: how many refreshes of the session led to the token. Absent means none.
     pub generation: u32,
-    /// Whether an earlier system or another issuer minted the token, with a lifetime of its own.
-    pub(crate) is_minted_elsewhere: bool,
+    /// Who minted the token.
+    pub(crate) minted_by: MintedBy,
+}
+
+/// Who minted a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MintedBy {
+    ThisCrate,
+    /// An earlier system with a key of ours: the token was adopted.
+    EarlierSystem,
+    OtherIssuer,
 }
 
 impl SessionClaims {
@@ -62,8 +71,13 @@ impl SessionClaims {
             epoch: None,
             seen: None,
             generation: 0,
-            is_minted_elsewhere: false,
+            minted_by: MintedBy::ThisCrate,
         }
+    }
+
+    /// Whether the token has a lifetime that is not that of the policy.
+    pub(crate) fn is_minted_elsewhere(&self) -> bool {
+        self.minted_by != MintedBy::ThisCrate
     }
 
     /// The last activity that the token itself proves: `seen`, else the later of `iat` and the

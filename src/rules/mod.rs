@@ -8,6 +8,7 @@ mod refresh;
 mod renewal;
 mod status;
 
+pub(crate) use self::claims::MintedBy;
 pub use self::{
     claims::SessionClaims,
     status::{Deadlines, ExpiryReason},
@@ -19,7 +20,7 @@ pub(crate) use self::{
         waives_rate,
     },
     status::{
-        InvalidTime, SessionStatus, Timeouts, last_activity, signed_in_within, status,
-        unknown_activity,
+        InvalidTime, LONGEST_ADOPTION, SessionStatus, Timeouts, adopted_until, last_activity,
+        signed_in_within, status, unknown_activity,
     },
 };

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use super::{
-    Deadlines, ExpiryReason, SessionClaims, SessionStatus, Timeouts, status::invalid_time,
+    ExpiryReason, SessionClaims, SessionStatus, Timeouts,
+    status::{absolute_deadline, invalid_time},
 };
 use crate::{policy::Policy, time::Timestamp};
 
@@ -41,7 +42,7 @@ pub(crate) fn refresh_status(
 /// The `exp` of a refresh token: the absolute deadline of its session.
 #[must_use]
 pub(crate) fn refresh_exp(claims: &SessionClaims, policy: &Policy) -> Timestamp {
-    Deadlines::new(claims, None, policy).absolute.floor_to_secs()
+    absolute_deadline(claims, policy).floor_to_secs()
 }
 
 /// What a store recorded of the last exchange of a session.

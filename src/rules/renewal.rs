@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Deadlines, SessionClaims};
+use super::{Deadlines, MintedBy, SessionClaims, status::absolute_deadline};
 use crate::{
     policy::{Policy, RenewWhen},
     time::Timestamp,
@@ -33,11 +33,16 @@ pub(crate) fn renewal_times(
         return None;
     }
     let deadlines = Deadlines::new(claims, None, policy);
+    let token = match claims.minted_by {
+        MintedBy::ThisCrate => deadlines.token,
+        // A token of this crate replaces it when one of the lifetime of the policy would be due.
+        _ => deadlines.token.min(claims.iat + policy.token_lifetime()),
+    };
     let always = match policy.renew_when() {
         RenewWhen::Always => true,
         RenewWhen::Threshold(threshold) => {
-            let lifetime = deadlines.token.millis_since(claims.iat);
-            let left = deadlines.token.millis_since(now);
+            let lifetime = token.millis_since(claims.iat);
+            let left = token.millis_since(now);
             if left >= lifetime * threshold {
                 return None;
             }
@@ -45,10 +50,10 @@ pub(crate) fn renewal_times(
         }
     };
     let successor = successor_times(claims, policy, now);
-    let gains = successor.exp > deadlines.token;
-    let repeats =
-        successor.exp == deadlines.token && successor.exp < deadlines.absolute.floor_to_secs();
-    (gains || always && repeats).then_some(successor)
+    let gains = successor.exp > token;
+    let repeats = successor.exp == token && successor.exp < deadlines.absolute.floor_to_secs();
+    // An adopted token may be active past the absolute deadline, and then has no successor.
+    (successor.exp > now && (gains || always && repeats)).then_some(successor)
 }
 
 /// The times of a successor minted at `now`, whether or not one is due.
@@ -57,7 +62,7 @@ pub(crate) fn successor_times(
     policy: &Policy,
     now: Timestamp,
 ) -> TokenTimes {
-    let absolute = Deadlines::new(claims, None, policy).absolute;
+    let absolute = absolute_deadline(claims, policy);
     let exp = (now + policy.token_lifetime()).min(absolute);
     TokenTimes { iat: now.floor_to_secs(), exp: exp.floor_to_secs() }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::SessionClaims;
+use super::{MintedBy, SessionClaims};
 use crate::{policy::Policy, time::Timestamp};
 
 /// Which deadline of a session or its token passes first; ties are broken in this order.
@@ -48,12 +48,14 @@ impl Timeouts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Deadlines {
-    /// When the session expires in any case.
+    /// When the session expires in any case. Of an [adopted](crate::token::LegacyTokens::adopt) token
+    /// not before its `exp`.
     pub absolute: Timestamp,
     /// When the session expires without activity; `None` where the last activity is unknown.
     pub idle: Option<Timestamp>,
     /// When the token expires: `exp`, or `iat` plus the token lifetime of the policy now if that is
     /// earlier; the absolute deadline if that lies in the same second, since `exp` is rounded down.
+    /// Of an adopted token and one of another issuer `exp`.
     pub token: Timestamp,
 }
 
@@ -68,15 +70,17 @@ impl Deadlines {
     ) -> Self {
         let timeouts = Timeouts::effective(claims, policy);
         let absolute = claims.auth_time + timeouts.absolute;
-        Self {
-            absolute,
-            idle: last_activity.map(|at| at + timeouts.idle),
-            token: match claims.exp {
-                // The app built the session without a token.
-                Timestamp::MAX => Timestamp::MAX,
-                exp => exp.min(claims.iat + timeouts.lifetime).refined_by(absolute),
-            },
-        }
+        let idle = last_activity.map(|at| at + timeouts.idle);
+        let token = match (claims.minted_by, claims.exp) {
+            // The app built the session without a token.
+            (_, Timestamp::MAX) => Timestamp::MAX,
+            (MintedBy::ThisCrate, exp) => {
+                exp.min(claims.iat + timeouts.lifetime).refined_by(absolute)
+            }
+            // It has a lifetime of its own.
+            (_, exp) => exp,
+        };
+        Self { absolute: absolute.max(adopted_until(claims)), idle, token }
     }
 
     /// When the session expires without further activity, and in any case. The first is the absolute
@@ -97,6 +101,29 @@ impl Deadlines {
         let token = (ExpiryReason::Token, self.token + leeway);
         earlier(earlier((ExpiryReason::Absolute, self.absolute), idle), token)
     }
+}
+
+/// How long after the sign-in the token of an earlier system is accepted at most: a revocation cutoff
+/// is kept for that long where such tokens are adopted.
+pub(crate) const LONGEST_ADOPTION: Duration = Duration::from_secs(10 * 366 * 86_400);
+
+/// Until when the token of an earlier system keeps its session active, whatever the absolute timeout
+/// of the policy: its `exp`. A deployment must not sign its user out (P33). The epoch for any other
+/// token.
+#[must_use]
+#[inline(always)]
+pub(crate) fn adopted_until(claims: &SessionClaims) -> Timestamp {
+    match claims.minted_by {
+        MintedBy::EarlierSystem => claims.exp.min(claims.auth_time + LONGEST_ADOPTION),
+        MintedBy::ThisCrate | MintedBy::OtherIssuer => Timestamp::EPOCH,
+    }
+}
+
+/// The absolute deadline of the tokens that this crate mints for a session: the sign-in plus the
+/// absolute timeout.
+#[must_use]
+pub(super) fn absolute_deadline(claims: &SessionClaims, policy: &Policy) -> Timestamp {
+    claims.auth_time + Timeouts::effective(claims, policy).absolute
 }
 
 /// What a session is judged as.
@@ -154,8 +181,7 @@ pub(crate) fn unknown_activity(
 /// idle timeout is not checked.
 ///
 /// The policy's clock skew is granted to `nbf` and to an `iat` in the future, its leeway to `exp`,
-/// nothing to the absolute deadline. A token that was minted elsewhere is not cut to the lifetime of
-/// the policy.
+/// nothing to the absolute deadline.
 #[inline(always)]
 pub(crate) fn status(
     claims: &SessionClaims,
@@ -166,11 +192,7 @@ pub(crate) fn status(
     if let Some(invalid) = invalid_time(claims, policy, now) {
         return SessionStatus::Invalid(invalid);
     }
-    let mut deadlines = Deadlines::new(claims, last_activity, policy);
-    if claims.is_minted_elsewhere {
-        // Its successor has the lifetime of the policy; a deployment must not sign its user out.
-        deadlines.token = claims.exp;
-    }
+    let deadlines = Deadlines::new(claims, last_activity, policy);
     let (reason, until) = deadlines.earliest(policy.leeway());
     if now >= until {
         SessionStatus::Expired(reason)

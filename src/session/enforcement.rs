@@ -313,7 +313,7 @@ impl Enforcement {
         now: Timestamp,
     ) -> Timestamp {
         match self.unknown_sessions {
-            UnknownSessions::Adopt if token.claims().is_minted_elsewhere => now,
+            UnknownSessions::Adopt if token.claims().is_minted_elsewhere() => now,
             UnknownSessions::Adopt => {
                 let span = match purpose {
                     Purpose::Access => policy.untraced_activity(),
@@ -346,7 +346,7 @@ impl Enforcement {
         let claims = token.claims();
         let longest = || self.profiles.longest_absolute_timeout();
         let absolute = claims.auth_time + claims.abs_max.unwrap_or_else(longest);
-        absolute + self.profiles.widest_clock_skew()
+        absolute.max(rules::adopted_until(claims)) + self.profiles.widest_clock_skew()
     }
 
     /// Writes a tombstone for a session that expired only because its policy was shortened:

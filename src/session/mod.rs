@@ -5,6 +5,7 @@ mod builder;
 mod caller;
 mod ended_cookie;
 mod enforcement;
+mod records;
 mod rejected;
 mod sign_out;
 mod unknown_sessions;

@@ -15,6 +15,8 @@ pub enum UnknownSessions {
     /// Their token decides: the last activity is its `iat`. A restart signs out users whose token is
     /// older than the idle timeout.
     JudgeByToken,
-    /// They are rejected as `session_revoked`: for stores that know every session.
+    /// They are rejected as `session_revoked`: for [durable](crate::store::SessionStore::is_durable)
+    /// stores, and without tokens of an earlier system or of other issuers. `SlidingSessions` does
+    /// not build otherwise.
     Reject,
 }

@@ -29,6 +29,10 @@ pub trait LifecycleStore: SessionStore + LifecycleQueries {
     /// `record.epoch` and one millisecond after the latest cutoff of its scopes; returns it.
     fn begin(&self, record: SessionRecord, audit: AuditRecord) -> MaybeReady<Timestamp>;
 
+    /// Begins the record of a session that has none, such as one of an earlier system at its first
+    /// activity. Changes nothing if it has one or is revoked.
+    fn adopt(&self, record: SessionRecord) -> MaybeReady<()>;
+
     /// Returns the state of a session that is to be refreshed; changes nothing.
     fn refresh_state(&self, query: RefreshQuery) -> MaybeReady<RefreshState>;
 
@@ -77,6 +81,10 @@ where
 {
     fn begin(&self, record: SessionRecord, audit: AuditRecord) -> MaybeReady<Timestamp> {
         (**self).begin(record, audit)
+    }
+
+    fn adopt(&self, record: SessionRecord) -> MaybeReady<()> {
+        (**self).adopt(record)
     }
 
     fn refresh_state(&self, query: RefreshQuery) -> MaybeReady<RefreshState> {

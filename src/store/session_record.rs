@@ -30,8 +30,12 @@ pub struct SessionRecord {
     pub epoch: Timestamp,
     /// Its idle timeout.
     pub idle: Duration,
-    /// Its absolute deadline.
+    /// Its absolute deadline. Of an adopted session not before the `exp` of the token that it was
+    /// adopted with.
     pub ends_at: Timestamp,
+    /// Whether it began with the [adopted](crate::token::LegacyTokens::adopt) token of an earlier
+    /// system.
+    pub is_adopted: bool,
     /// Its last activity.
     pub last_seen: Timestamp,
 }
@@ -60,6 +64,7 @@ impl SessionRecord {
             epoch: auth_time,
             idle,
             ends_at,
+            is_adopted: false,
             last_seen: auth_time,
         }
     }

@@ -26,6 +26,13 @@ pub trait SessionStore: Send + Sync + 'static {
     /// the later `until` counts. A tombstone is never evicted: fails if there is no room.
     fn write_tombstone(&self, session: StoreKey, until: Timestamp) -> MaybeReady<()>;
 
+    /// Whether the store keeps every session until its end, whatever is restarted and however many
+    /// there are. Only then an unknown session can be rejected
+    /// ([`UnknownSessions::Reject`](crate::layers::UnknownSessions)). Default: false.
+    fn is_durable(&self) -> bool {
+        false
+    }
+
     /// Completes once every activity is written that the store has recorded; for a shutdown. The
     /// default is for stores that write at once.
     fn flush(&self) -> MaybeReady<()> {
@@ -74,6 +81,10 @@ where
 
     fn write_tombstone(&self, session: StoreKey, until: Timestamp) -> MaybeReady<()> {
         (**self).write_tombstone(session, until)
+    }
+
+    fn is_durable(&self) -> bool {
+        (**self).is_durable()
     }
 
     fn flush(&self) -> MaybeReady<()> {

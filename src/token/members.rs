@@ -63,6 +63,13 @@ impl<'a> Written<'a> {
         }
     }
 
+    /// A string, or the decimal digits of a whole number however long; `None` for any other value.
+    pub(super) fn identifier(self) -> Option<Cow<'a, str>> {
+        let json = self.json();
+        let is_whole = json.bytes().all(|byte| byte.is_ascii_digit());
+        if is_whole { Some(Cow::Borrowed(json)) } else { self.text().ok() }
+    }
+
     /// A whole number; `None` if it is written in another way, or not a number.
     #[inline]
     pub(super) const fn whole(self) -> Option<u64> {

@@ -4,7 +4,7 @@
 //! the payload are recorded: a successor is a copy with four of them replaced.
 //!
 //! - `keys`, `signature`: key sets with rotation; signing and verifying bytes
-//! - `verify`, `cache`: verification, and the cache of verified tokens
+//! - `verify`, `compact`, `cache`: verification, and the cache of verified tokens
 //! - `payload`, `members`, `verified`: the parsed token
 //! - `mint`, `successor`, `app_claims`: new tokens and successors
 //! - `claims_source`: the application's current claims; `legacy`: tokens of an earlier system
@@ -13,6 +13,7 @@
 mod app_claims;
 mod cache;
 mod claims_source;
+mod compact;
 mod error;
 mod keys;
 mod legacy;
@@ -36,7 +37,7 @@ pub use self::{
     claims_source::{ClaimsSource, ClaimsUpdate, ReplacedClaims},
     error::{ClaimsError, ClaimsErrorKind, InvalidToken, KeyError, KeyErrorKind, TokenTooLong},
     keys::{Algorithm, JwtKeys, SigningKey, SkippedJwk, SyncedJwks, VerifyingKey},
-    legacy::{LegacyClaims, LegacyTokens},
+    legacy::{AdoptedSession, LegacyClaims, LegacyTokens},
     verified::VerifiedToken,
     verify::TokenVerifier,
 };

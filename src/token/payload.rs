@@ -6,7 +6,11 @@ use super::{
     error::InvalidToken,
     members::{Malformed, Member, Members, Written},
 };
-use crate::{rejection::InvalidTokenReason, rules::SessionClaims, time::Timestamp};
+use crate::{
+    rejection::InvalidTokenReason,
+    rules::{MintedBy, SessionClaims},
+    time::Timestamp,
+};
 
 /// The bytes of the claims that a successor replaces.
 #[derive(Clone, Debug, Default)]
@@ -131,7 +135,7 @@ impl<'a> ParsedClaims<'a> {
             epoch: self.epoch,
             seen: self.seen,
             generation: self.generation.unwrap_or_default(),
-            is_minted_elsewhere: false,
+            minted_by: MintedBy::ThisCrate,
         })
     }
 }
@@ -147,14 +151,14 @@ fn once<T>(claim: &mut Option<T>, value: T) -> Result<(), Malformed> {
 }
 
 /// A string that is not empty.
-fn name(value: Written<'_>) -> Result<Cow<'_, str>, Malformed> {
+pub(super) fn name(value: Written<'_>) -> Result<Cow<'_, str>, Malformed> {
     let text = value.text()?;
     if text.is_empty() { Err(Malformed) } else { Ok(text) }
 }
 
 /// A `NumericDate` or a number of seconds (RFC 7519 section 2), its fraction truncated.
 #[inline]
-fn seconds(written: Written<'_>) -> Result<Timestamp, Malformed> {
+pub(super) fn seconds(written: Written<'_>) -> Result<Timestamp, Malformed> {
     number(written).and_then(|number| in_range(Timestamp::from_secs(number)))
 }
 

@@ -26,7 +26,7 @@ pub(crate) enum Seen {
 pub(crate) struct Succession<'a> {
     pub(crate) times: rules::TokenTimes,
     pub(crate) seen: Seen,
-    /// The timeouts of the successor of an adopted token that has none.
+    /// The timeouts of the successor of an adopted token, which has none.
     pub(crate) limits: rules::Timeouts,
     /// `None` keeps the application's claims.
     pub(crate) app: Option<&'a AppClaims>,
@@ -38,7 +38,7 @@ pub(crate) struct Succession<'a> {
 
 /// The payload of `token`'s successor: new times and `jti`, the application's claims replaced if
 /// there are others, and every other byte copied. The successor of an adopted token also gets the
-/// claims of a session that it lacks.
+/// timeouts.
 pub(crate) fn successor_payload(token: &VerifiedToken, succession: Succession<'_>) -> String {
     let Succession { times, seen, limits, app, id, generation } = succession;
     let payload = token.payload();
@@ -74,20 +74,9 @@ pub(crate) fn successor_payload(token: &VerifiedToken, succession: Succession<'_
         seen,
         generation,
     ];
-    if let Some(adopted) = token.adopted {
-        let claims = token.claims();
-        if adopted.sid {
-            push_member(&mut added, "sid", &claims.sid);
-        }
-        if adopted.auth_time {
-            push_member(&mut added, "auth_time", &claims.auth_time.as_secs());
-        }
-        if claims.idle_max.is_none() {
-            push_member(&mut added, "idle_max", &limits.idle.as_secs());
-        }
-        if claims.abs_max.is_none() {
-            push_member(&mut added, "abs_max", &limits.absolute.as_secs());
-        }
+    if token.is_adopted() {
+        push_member(&mut added, "idle_max", &limits.idle.as_secs());
+        push_member(&mut added, "abs_max", &limits.absolute.as_secs());
     }
     let spliced = splice(payload, edits, &added);
     match app {

@@ -10,16 +10,9 @@ use crate::{
     audit::{AuditQueue, AuditSubject},
     identity::{Scopes, StoreKey},
     rejection::InvalidTokenReason,
-    rules::SessionClaims,
+    rules::{MintedBy, SessionClaims},
     time::Timestamp,
 };
-
-/// Which claims of a session an adopted token lacks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Adopted {
-    pub(super) sid: bool,
-    pub(super) auth_time: bool,
-}
 
 /// Whose key verifies a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +36,7 @@ pub struct VerifiedToken {
     payload_end: usize,
     claims: SessionClaims,
     pub(super) spans: Spans,
-    pub(super) adopted: Option<Adopted>,
+    is_adopted: bool,
     is_foreign: bool,
     session_key: StoreKey,
     scopes: OnceLock<Scopes>,
@@ -60,7 +53,7 @@ impl VerifiedToken {
         let mut parsed = ParsedClaims::parse(payload)?;
         parsed.sub = Some(sub.into());
         let claims = parsed.session(sid, auth_time)?;
-        Ok(Self::new(claims, payload.into(), payload.len(), parsed.spans, None))
+        Ok(Self::new(claims, payload.into(), payload.len(), parsed.spans))
     }
 
     /// A token with `payload` as its claims in JSON, without any verification: for tests of a
@@ -86,12 +79,12 @@ impl VerifiedToken {
         let sid = parsed.sid.as_ref().ok_or(missing("sid"))?;
         let auth_time = parsed.auth_time.ok_or(missing("auth_time"))?;
         let claims = parsed.session(sid, auth_time)?;
-        Ok(Self::new(claims, payload.into(), payload.len(), parsed.spans, None))
+        Ok(Self::new(claims, payload.into(), payload.len(), parsed.spans))
     }
 
     /// A token that the application verified, without a payload.
     pub(crate) fn bare(claims: SessionClaims) -> Self {
-        Self::new(claims, "{}".into(), 2, Spans::default(), None)
+        Self::new(claims, "{}".into(), 2, Spans::default())
     }
 
     #[inline]
@@ -100,7 +93,6 @@ impl VerifiedToken {
         text: Box<str>,
         payload_end: usize,
         spans: Spans,
-        adopted: Option<Adopted>,
     ) -> Self {
         let session_key = StoreKey::session(claims.iss.as_deref(), &claims.sid);
         Self {
@@ -108,7 +100,7 @@ impl VerifiedToken {
             payload_end,
             claims,
             spans,
-            adopted,
+            is_adopted: false,
             is_foreign: false,
             session_key,
             scopes: OnceLock::new(),
@@ -117,7 +109,16 @@ impl VerifiedToken {
 
     pub(super) fn with_key_origin(mut self, origin: KeyOrigin) -> Self {
         self.is_foreign = origin != KeyOrigin::Own;
-        self.claims.is_minted_elsewhere = self.is_foreign || self.is_adopted();
+        self.claims.minted_by = match (self.is_foreign, self.is_adopted) {
+            (true, _) => MintedBy::OtherIssuer,
+            (false, true) => MintedBy::EarlierSystem,
+            (false, false) => MintedBy::ThisCrate,
+        };
+        self
+    }
+
+    pub(super) fn adopted(mut self) -> Self {
+        self.is_adopted = true;
         self
     }
 
@@ -145,7 +146,8 @@ impl VerifiedToken {
         &self.claims
     }
 
-    /// The signed payload: all claims, in JSON.
+    /// The signed payload: all claims, in JSON. Of an [adopted](super::LegacyTokens::adopt) token with
+    /// the claims of this crate.
     #[must_use]
     pub fn payload(&self) -> &str {
         &self.text[..self.payload_end]
@@ -159,7 +161,7 @@ impl VerifiedToken {
 
     /// Whether it is a legacy token that was adopted.
     pub(crate) const fn is_adopted(&self) -> bool {
-        self.adopted.is_some()
+        self.is_adopted
     }
 
     /// The key of its session in a store.

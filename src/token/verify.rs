@@ -1,29 +1,30 @@
 //! Verification of presented tokens.
 
-use std::{mem::MaybeUninit, sync::Arc};
+use std::{borrow::Cow, mem::MaybeUninit, sync::Arc};
 
 use base64_simd::{AsOut as _, URL_SAFE_NO_PAD};
-use memchr::{memchr, memrchr};
-use serde::{Deserialize, Deserializer, de::IgnoredAny};
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::{
     cache::TokenCache,
+    compact::Parts,
     error::InvalidToken,
-    keys::{Fetcher, IssuerKeys, JwtKeys, KeySet, VerifyingKey, find_key},
-    legacy::LegacyTokens,
+    keys::{Fetcher, IssuerKeys, JwtKeys, KeySet, VerifyingKey},
+    legacy::{Adopt, LegacyClaims, LegacyPayload, LegacyTokens},
     members::Members,
     payload::ParsedClaims,
     purpose::Purpose,
-    verified::{Adopted, KeyOrigin, VerifiedToken},
+    verified::{KeyOrigin, VerifiedToken},
 };
 use crate::{
     clock::Clock,
     maybe_ready::MaybeReady,
     rejection::InvalidTokenReason::{
-        self, Algorithm, Audience, CriticalHeader, Issuer, LegacyToken, Malformed, MalformedClaim,
-        MalformedHeader, MalformedPayload, MissingClaim, Signature, TooLong, Type, UnknownKey,
+        self, Audience, Issuer, LegacyToken, Malformed, MalformedClaim, MalformedPayload,
+        Signature, TooLong, UnknownKey,
     },
+    rules::SessionClaims,
     time::Timestamp,
     transport::MAX_TOKEN,
 };
@@ -119,6 +120,11 @@ impl TokenVerifier {
 
     pub(crate) fn keys(&self) -> &Arc<JwtKeys> {
         &self.keys
+    }
+
+    /// Whether it adopts tokens of an earlier system.
+    pub(crate) const fn adopts(&self) -> bool {
+        self.legacy.adopts()
     }
 
     pub(crate) fn iss(&self) -> Option<&str> {
@@ -261,33 +267,80 @@ impl TokenVerifier {
         purpose: Purpose,
         origin: KeyOrigin,
     ) -> Result<Arc<VerifiedToken>, InvalidToken> {
-        let payload = &text[..payload_end];
         let mut parsed = ParsedClaims::default();
-        parsed.read(payload)?;
-        // The keys of another issuer were found by its `iss`.
-        if origin != KeyOrigin::Issuer
-            && self.iss.is_some()
-            && parsed.iss.as_deref() != self.iss.as_deref()
+        let read = parsed.read(&text[..payload_end]);
+        let names_session = parsed.sid.is_some() && parsed.auth_time.is_some();
+        if (read.is_err() || !names_session)
+            && let Some(adopt) = self.legacy.function(purpose)
         {
-            return Err(Issuer.into());
+            drop(parsed);
+            return self.adopt(adopt, signed, text.split_at(payload_end), origin);
         }
-        if !self.is_audience(parsed.aud)? {
-            return Err(Audience.into());
-        }
-        let adopted = Adopted { sid: parsed.sid.is_none(), auth_time: parsed.auth_time.is_none() };
-        let adopted = (adopted.sid || adopted.auth_time).then_some(adopted);
-        if adopted.is_some() && !self.legacy.accepts(payload, purpose) {
-            return Err(LegacyToken.into());
-        }
-        let auth_time = parsed.auth_time.or(parsed.iat).ok_or(MissingClaim("iat"))?;
-        let claims = match parsed.sid.as_deref() {
-            Some(sid) => parsed.session(sid, auth_time)?,
-            None => parsed.session(&digest_of(signed), auth_time)?,
-        };
+        read?;
+        let claims = self.session(&parsed, origin)?;
         let spans = std::mem::take(&mut parsed.spans);
         drop(parsed);
-        let token = VerifiedToken::new(claims, text, payload_end, spans, adopted);
+        let token = VerifiedToken::new(claims, text, payload_end, spans);
         Ok(Arc::new(token.with_key_origin(origin)))
+    }
+
+    /// The claims of a session of ours, or of another issuer in the same form.
+    #[inline(always)]
+    fn session(
+        &self,
+        parsed: &ParsedClaims<'_>,
+        origin: KeyOrigin,
+    ) -> Result<SessionClaims, InvalidToken> {
+        self.check_parties(parsed.iss.as_deref(), parsed.aud, origin)?;
+        let (Some(sid), Some(auth_time)) = (&parsed.sid, parsed.auth_time) else {
+            return Err(LegacyToken.into());
+        };
+        parsed.session(sid, auth_time)
+    }
+
+    /// Adopts a token that does not name a session as this crate writes it, if `adopt` says so: from
+    /// then on it is read as a token of ours with the same claims.
+    #[cold]
+    fn adopt(
+        &self,
+        adopt: &Adopt,
+        signed: &[u8],
+        (payload, presented): (&str, &str),
+        origin: KeyOrigin,
+    ) -> Result<Arc<VerifiedToken>, InvalidToken> {
+        let legacy = LegacyPayload::parse(payload)?;
+        let own = if legacy.names_session() {
+            // A claim is malformed: reading it as strictly as any token of ours says which.
+            Cow::Borrowed(payload)
+        } else {
+            self.check_parties(legacy.iss()?.as_deref(), legacy.aud(), origin)?;
+            let session = adopt(&LegacyClaims::new(&legacy)).ok_or(LegacyToken)?;
+            Cow::Owned(legacy.adopted(&session, || digest_of(signed))?)
+        };
+        let mut parsed = ParsedClaims::parse(&own)?;
+        let claims = self.session(&parsed, origin)?;
+        let spans = std::mem::take(&mut parsed.spans);
+        let text = [&*own, presented].concat().into_boxed_str();
+        let token = VerifiedToken::new(claims, text, own.len(), spans).adopted();
+        Ok(Arc::new(token.with_key_origin(origin)))
+    }
+
+    /// Checks `iss` and `aud`.
+    #[inline(always)]
+    fn check_parties(
+        &self,
+        iss: Option<&str>,
+        aud: Option<&str>,
+        origin: KeyOrigin,
+    ) -> Result<(), InvalidToken> {
+        // The keys of another issuer were found by its `iss`.
+        if origin != KeyOrigin::Issuer && self.iss.is_some() && iss != self.iss.as_deref() {
+            return Err(Issuer.into());
+        }
+        if !self.is_audience(aud)? {
+            return Err(Audience.into());
+        }
+        Ok(())
     }
 
     fn is_audience(&self, aud: Option<&str>) -> Result<bool, InvalidToken> {
@@ -298,85 +351,6 @@ impl TokenVerifier {
             Audiences::One(name) => *name == **own,
             Audiences::Several(several) => several.iter().any(|name| **name == **own),
         })
-    }
-}
-
-/// The parts of a token in compact form (RFC 7515 section 3.1).
-struct Parts<'a> {
-    /// Header and body with the dot between them.
-    signed: &'a [u8],
-    /// `None` if it is the header of the tokens that this set signs.
-    header: Option<&'a [u8]>,
-    body: &'a [u8],
-    signature: &'a [u8],
-}
-
-impl<'a> Parts<'a> {
-    /// Searches the signature from the end, and skips a header of ours without a search. A fourth
-    /// part ends up in the body, whose decoding fails.
-    fn new(token: &'a [u8], own_header: Option<&str>) -> Option<Self> {
-        let end = memrchr(b'.', token)?;
-        let (signed, signature) = (&token[..end], &token[end + 1..]);
-        let after_own = own_header.and_then(|own| signed.strip_prefix(own.as_bytes()));
-        let (header, body) = if let Some([b'.', body @ ..]) = after_own {
-            (None, body)
-        } else {
-            let middle = memchr(b'.', signed)?;
-            (Some(&signed[..middle]), &signed[middle + 1..])
-        };
-        Some(Self { signed, header, body, signature })
-    }
-
-    /// The key among `keys` that the header names.
-    fn find_key<'k>(
-        &self,
-        keys: &'k [VerifyingKey],
-        purpose: Purpose,
-    ) -> Result<&'k VerifyingKey, InvalidTokenReason> {
-        let end = self.signed.len() - self.body.len() - 1;
-        let header = Header::parse(&self.signed[..end], purpose)?;
-        let key = find_key(keys, header.kid.as_deref()).ok_or(UnknownKey)?;
-        if header.alg != key.algorithm().name() {
-            return Err(Algorithm);
-        }
-        Ok(key)
-    }
-}
-
-#[derive(Deserialize)]
-struct Header {
-    alg: String,
-    kid: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    typ: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    crit: Option<IgnoredAny>,
-}
-
-/// A member that is present: `null` is a value of it, not its absence.
-fn present<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
-where
-    T: Deserialize<'de>,
-    D: Deserializer<'de>,
-{
-    T::deserialize(deserializer).map(Some)
-}
-
-impl Header {
-    fn parse(encoded: &[u8], purpose: Purpose) -> Result<Self, InvalidTokenReason> {
-        let json = URL_SAFE_NO_PAD.decode_to_vec(encoded).map_err(|_| Malformed)?;
-        // A derived `Deserialize` would also read an array.
-        if !json.trim_ascii_start().starts_with(b"{") {
-            return Err(MalformedHeader);
-        }
-        let header: Self = serde_json::from_slice(&json).map_err(|_| MalformedHeader)?;
-        if header.crit.is_some() {
-            return Err(CriticalHeader);
-        }
-        if !purpose.is_served_by(header.typ.as_deref()) {
-            return Err(Type);
-        }
-        Ok(header)
     }
 }
 

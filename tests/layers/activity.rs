@@ -187,7 +187,9 @@ async fn an_unknown_session_is_adopted_or_rejected() {
         (UnknownSessions::Reject, Some(RejectionKind::SessionRevoked)),
     ] {
         let token = TestStack::new(usual()).sign_in().await;
-        let restarted = TestStack::with(usual(), |builder| builder.unknown_sessions(unknown));
+        let restarted = TestStack::with(usual(), |builder| {
+            builder.store(FaultyStore::new(StoreBehavior::Ready)).unknown_sessions(unknown)
+        });
         assert_eq!(rejected(&restarted.get(&token).await), expected);
         let poll = by(Method::GET, &token).header("session-activity", "background").body(());
         assert_eq!(rejected(&restarted.send(poll.expect("a request")).await), expected);

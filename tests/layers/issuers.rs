@@ -10,7 +10,10 @@ use tower_sliding_session::{
     rejection::InvalidTokenReason,
     sessions::SlidingSessionsBuilder,
     store::ListQuery,
-    token::{Algorithm, KeyErrorKind, LegacyTokens, SigningKey, TokenVerifier, VerifyingKey},
+    token::{
+        AdoptedSession, Algorithm, KeyErrorKind, LegacyTokens, SigningKey, TokenVerifier,
+        VerifyingKey,
+    },
 };
 
 use crate::test_stack::{
@@ -230,7 +233,9 @@ async fn p35_an_adopted_token_of_another_issuer_is_not_renewed() {
     let keys = own_keys();
     keys.add_issuer_key(IDP, secret).expect("a free kid");
     let stack = TestStack::with_keys(keys, patient(), |it| {
-        it.audience("api").legacy_tokens(LegacyTokens::adopt(|_| true))
+        it.audience("api").legacy_tokens(LegacyTokens::adopt(|claims| {
+            Some(AdoptedSession::new(claims.id("sub")?))
+        }))
     });
     let now = BEGIN.as_secs();
     for (aud, expected) in [("api", None), ("other", INVALID)] {

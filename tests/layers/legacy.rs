@@ -1,8 +1,11 @@
-//! Tokens without `sid` and `auth_time`: rejected, or adopted by the predicate of the app.
+//! Tokens without `sid` and `auth_time`: rejected, or adopted by the function of the app.
 
 use http::Request;
 use serde::Deserialize;
-use tower_sliding_session::{Policy, RejectionKind, Session, token::LegacyTokens};
+use tower_sliding_session::{
+    Policy, RejectionKind, Session,
+    token::{AdoptedSession, LegacyTokens},
+};
 
 use crate::test_stack::{
     BEGIN, HOUR, MILLI, SECRET, TestStack, claims, forge, ok, patient, payload, rejected, renewed,
@@ -19,7 +22,8 @@ struct Old {
 fn adopting(policy: Policy) -> TestStack {
     TestStack::with(policy, |builder| {
         builder.legacy_tokens(LegacyTokens::adopt(|claims| {
-            claims.parse::<Old>().is_some_and(|claims| claims.purpose == "access")
+            let Old { purpose } = claims.parse()?;
+            if purpose == "access" { Some(AdoptedSession::new(claims.id("sub")?)) } else { None }
         }))
     })
 }
@@ -73,7 +77,7 @@ async fn a_token_for_another_purpose_does_not_become_a_session() {
 }
 
 #[tokio::test]
-async fn a_session_of_this_crate_needs_no_predicate() {
+async fn a_session_of_this_crate_is_not_adopted() {
     let stack = adopting(patient());
     let token = stack.sign_in().await;
     assert_eq!(rejected(&stack.get(&token).await), None);

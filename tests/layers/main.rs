@@ -7,6 +7,7 @@ mod test_stack;
 
 mod activity;
 mod activity_log;
+mod adoption;
 mod authenticate;
 mod claims_source;
 mod cookies;

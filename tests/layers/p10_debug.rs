@@ -21,7 +21,10 @@ use tower_sliding_session::{
     },
     request_class::RequestHead,
     store::MemoryStore,
-    token::{Algorithm, ClaimsUpdate, LegacyTokens, SigningKey, TokenVerifier, VerifyingKey},
+    token::{
+        AdoptedSession, Algorithm, ClaimsUpdate, LegacyTokens, SigningKey, TokenVerifier,
+        VerifyingKey,
+    },
 };
 
 use crate::test_stack::{BEGIN, SECRET, signed};
@@ -149,7 +152,9 @@ fn p10_claims_of_the_app_are_not_shown() {
     let kept = Arc::clone(&seen);
     let adopt = LegacyTokens::adopt(move |claims| {
         *kept.lock().expect("not poisoned") = format!("{claims:?}");
-        true
+        let session = AdoptedSession::new("secret").sid("secret").profile("secret");
+        assert_eq!(format!("{session:?}"), "AdoptedSession { auth_time: None, .. }");
+        Some(session)
     });
     assert_eq!(format!("{adopt:?}"), "Adopt(..)");
     TokenVerifier::new(keys())

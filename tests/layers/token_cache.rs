@@ -13,7 +13,7 @@ use http::Request;
 use tower_sliding_session::{
     JwtKeys, Policy, RejectionKind, Session,
     rejection::InvalidTokenReason,
-    token::{Algorithm, LegacyTokens, SigningKey, TokenVerifier},
+    token::{AdoptedSession, Algorithm, LegacyTokens, SigningKey, TokenVerifier},
 };
 
 use crate::test_stack::{
@@ -128,7 +128,7 @@ fn p11_a_forged_token_that_ends_like_a_cached_one_is_rejected() {
 fn verifiers_with_other_settings_do_not_share() {
     let legacy = r#"{"sub":"ada","iat":1800000000,"exp":1800003600}"#;
     let base = verifier(&own_keys());
-    let adopting = || LegacyTokens::adopt(|_| true);
+    let adopting = || LegacyTokens::adopt(|claims| Some(AdoptedSession::new(claims.id("sub")?)));
     for (accepting, refusing, payload) in [
         (base.clone(), base.clone().issuer("a"), payload("s1", "")),
         (base.clone().issuer("a"), base.clone().issuer("b"), payload("s1", r#","iss":"a""#)),
@@ -137,7 +137,7 @@ fn verifiers_with_other_settings_do_not_share() {
         (base.clone().legacy(adopting()), base.clone(), legacy.to_owned()),
         (
             base.clone().legacy(adopting()),
-            base.clone().legacy(LegacyTokens::adopt(|_| false)),
+            base.clone().legacy(LegacyTokens::adopt(|_| None)),
             legacy.to_owned(),
         ),
     ] {

@@ -5,7 +5,7 @@ use serde_json::json;
 use tower_sliding_session::{
     Policy, RejectionKind,
     store::ListQuery,
-    token::{LegacyClaims, LegacyTokens},
+    token::{AdoptedSession, LegacyClaims, LegacyTokens},
 };
 
 use crate::{
@@ -23,8 +23,13 @@ struct Old {
     purpose: String,
 }
 
-fn is_for(purpose: &'static str) -> impl Fn(&LegacyClaims<'_>) -> bool + Send + Sync + 'static {
-    move |claims| claims.parse::<Old>().is_some_and(|claims| claims.purpose == purpose)
+fn is_for(
+    purpose: &'static str,
+) -> impl Fn(&LegacyClaims<'_>) -> Option<AdoptedSession> + Send + Sync + 'static {
+    move |claims| {
+        let Old { purpose: own } = claims.parse()?;
+        (own == purpose).then_some(AdoptedSession::new(claims.id("sub")?))
+    }
 }
 
 fn adopting(store: &Store) -> TestStack {
@@ -108,7 +113,7 @@ pub(crate) async fn p33_an_adopted_refresh_token_is_active_until_the_absolute_de
 }
 
 pub(crate) async fn a_refresh_token_that_is_not_adopted_is_refused(store: Store) {
-    let access_only = LegacyTokens::adopt(|_| true);
+    let access_only = LegacyTokens::adopt(|_| Some(AdoptedSession::new("ada")));
     for (stack, purpose) in [
         (service(&store), "refresh"),
         (service_of(Policy::long_lived(), &store, |it| it.legacy_tokens(access_only)), "refresh"),

@@ -15,6 +15,7 @@ mod test_stack;
 
 mod absolute;
 mod account_policies;
+mod adoption;
 mod audit;
 mod background;
 mod changed_policies;
@@ -117,6 +118,16 @@ macro_rules! lifecycle {
                     an_adopted_session_is_revoked_with_all_others
                     p33_an_adopted_refresh_token_is_active_until_the_absolute_deadline
                     a_refresh_token_that_is_not_adopted_is_refused
+                }
+                adoption {
+                    p33_an_old_token_of_every_kind_becomes_a_session
+                    p33_two_tokens_of_one_sign_in_are_one_session
+                    p33_an_old_token_past_the_absolute_timeout_is_active_until_its_exp
+                    p33_a_refresh_past_the_absolute_timeout_ends_no_old_access_token
+                    p22_a_signed_out_session_stays_ended_until_its_old_token_expires
+                    p22_a_bulk_revocation_applies_until_every_old_token_has_expired
+                    p24_a_session_is_recorded_at_its_first_activity_only
+                    p23_a_session_that_could_not_be_recorded_is_recorded_later
                 }
                 lists {
                     a_users_sessions_are_paged_the_latest_sign_in_first

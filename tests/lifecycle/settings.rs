@@ -16,14 +16,21 @@ use tower_sliding_session::{
     request_class::RequestHead,
     sessions::SlidingSessionsBuilder,
     store::{ListQuery, MemoryLimiter, MemoryStore},
-    token::{ClaimsSource, ClaimsUpdate, TokenVerifier, VerifiedToken},
+    token::{
+        Algorithm, ClaimsSource, ClaimsUpdate, LegacyTokens, TokenVerifier, VerifiedToken,
+        VerifyingKey,
+    },
 };
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use crate::{
     client::DAY,
-    test_stack::{BEGIN, HOUR, MILLI, MINUTE, SECRET, TestStack, ok, patient, rejected, with},
+    test_stack::{
+        BEGIN, HOUR, MILLI, MINUTE, SECRET, TestStack,
+        faulty_store::{FaultyStore, StoreBehavior},
+        ok, patient, rejected, with,
+    },
 };
 
 fn builder(policy: Policy) -> SlidingSessionsBuilder {
@@ -204,6 +211,43 @@ fn settings_that_exclude_each_other_are_one_problem() {
         let [problem] = error.problems() else { panic!("one problem: {error}") };
         assert!(problem.starts_with(expected), "{problem}");
     }
+}
+
+/// A session that is unknown although it is active must not be rejected.
+#[test]
+fn p33_unknown_sessions_are_rejected_only_by_a_store_that_knows_all() {
+    let own = || JwtKeys::hs256(SECRET).expect("a secret of at least 32 bytes");
+    let build = |keys: JwtKeys, set: Set| {
+        let builder = SlidingSessions::builder(keys, patient());
+        set(builder).unknown_sessions(UnknownSessions::Reject).build()
+    };
+    let foreign = own();
+    let key = VerifyingKey::hmac(Algorithm::HS256, [9; 32]).expect("a secret of 32 bytes");
+    foreign.add_issuer_key("https://other.example", key).expect("a free kid");
+    let verify_only = JwtKeys::verify_only();
+    let durable: Set = |it| it.store(FaultyStore::new(StoreBehavior::Ready));
+    let adopting: Set = |it| {
+        let store = FaultyStore::new(StoreBehavior::Ready);
+        it.store(store).legacy_tokens(LegacyTokens::adopt(|_| None))
+    };
+    let cases: [(JwtKeys, Set, &str); 6] = [
+        (own(), |it| it, "the store forgets sessions in a restart: set a durable one"),
+        (own(), |it| it.store(MemoryStore::new()), "the store forgets sessions"),
+        (own(), |it| it.lifecycle_store(Arc::new(MemoryStore::new())), "the store forgets"),
+        (own(), adopting, "`legacy_tokens` adopts tokens whose sessions the store does not know"),
+        (foreign, durable, "the sessions of other issuers"),
+        (verify_only, durable, "the sessions of other issuers"),
+    ];
+    for (keys, set, expected) in cases {
+        let error = build(keys, set).expect_err(expected);
+        let [problem] = error.problems() else { panic!("one problem: {error}") };
+        for said in ["unknown_sessions: `Reject`", expected, "or remove `Reject`"] {
+            assert!(problem.contains(said), "{problem}");
+        }
+    }
+    assert!(build(own(), durable).is_ok());
+    let error = build(JwtKeys::verify_only(), |it| it).expect_err("two reasons");
+    assert_eq!(error.problems().len(), 2, "{error}");
 }
 
 #[test]

@@ -1,6 +1,12 @@
 //! A store with outages.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
 use tokio::sync::watch;
 use tower_sliding_session::{
@@ -30,17 +36,26 @@ pub(crate) enum State {
     NeverAnswering,
     /// Writes are done but their answers are lost; reads are answered.
     LosingAnswers,
+    /// Everything is answered, but no session of an earlier system is recorded.
+    RefusingRecords,
 }
 
 /// A store with outages in front of any other store.
 pub(crate) struct UnreliableStore {
     inner: Store,
     state: watch::Sender<State>,
+    adoptions: AtomicUsize,
 }
 
 impl UnreliableStore {
     pub(crate) fn new(inner: Store) -> Arc<Self> {
-        Arc::new(Self { inner, state: watch::Sender::new(State::Up) })
+        let state = watch::Sender::new(State::Up);
+        Arc::new(Self { inner, state, adoptions: AtomicUsize::new(0) })
+    }
+
+    /// How often a session of an earlier system was to be recorded.
+    pub(crate) fn adoptions(&self) -> usize {
+        self.adoptions.load(SeqCst)
     }
 
     pub(crate) fn set_state(&self, state: State) {
@@ -65,7 +80,7 @@ impl UnreliableStore {
         let state = *self.state.borrow();
         let mut states = self.state.subscribe();
         match state {
-            State::Up => ask(&self.inner),
+            State::Up | State::RefusingRecords => ask(&self.inner),
             State::Failing => MaybeReady::ready(Err(StoreError::new("refused"))),
             State::NeverAnswering => MaybeReady::new(async move {
                 // An error means that the state was dropped, and nothing waits any more.
@@ -108,6 +123,14 @@ impl SessionStore for UnreliableStore {
 impl LifecycleStore for UnreliableStore {
     fn begin(&self, record: SessionRecord, log: AuditRecord) -> MaybeReady<Timestamp> {
         self.ask(|inner| inner.begin(record, log))
+    }
+
+    fn adopt(&self, record: SessionRecord) -> MaybeReady<()> {
+        self.adoptions.fetch_add(1, SeqCst);
+        if *self.state.borrow() == State::RefusingRecords {
+            return MaybeReady::ready(Err(StoreError::new("refused")));
+        }
+        self.ask(|inner| inner.adopt(record))
     }
 
     fn refresh_state(&self, ask: RefreshQuery) -> MaybeReady<RefreshState> {

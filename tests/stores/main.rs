@@ -12,6 +12,7 @@ macro_rules! with {
     }};
 }
 
+mod adopt;
 mod begin;
 #[path = "../empty_stores/mod.rs"]
 mod empty_stores;
@@ -35,6 +36,11 @@ macro_rules! conformance {
     ($store:ident) => {
         mod $store {
             conformance! { @of crate::empty_stores::$store;
+                adopt {
+                    an_adopted_session_is_listed_counted_and_revoked
+                    adopting_changes_no_record
+                    p04_a_revoked_session_is_not_adopted
+                }
                 begin {
                     a_session_begins_with_its_record_its_entry_and_its_row
                     without_a_cutoff_the_epoch_is_the_sign_in_time

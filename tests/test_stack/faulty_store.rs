@@ -78,6 +78,10 @@ impl FaultyStore {
 }
 
 impl SessionStore for FaultyStore {
+    fn is_durable(&self) -> bool {
+        true
+    }
+
     fn touch(&self, session: StoreKey, touch: Touch) -> MaybeReady<TouchOutcome> {
         self.touches.fetch_add(1, SeqCst);
         if matches!(

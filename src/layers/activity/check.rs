@@ -162,7 +162,12 @@ impl ActivitySettings {
             // Most sessions are known, and most others are active by their token alone.
             unknown_activity: claims.proven_activity(now),
             idle: timeouts.idle,
-            kept_for: timeouts.idle.max(timeouts.lifetime),
+            kept_for: timeouts.idle.max(if claims.is_minted_elsewhere() {
+                // Unknown until then, it would be active again.
+                claims.exp.since(now)
+            } else {
+                timeouts.lifetime
+            }),
             generation: claims.generation,
             known_only: enforcement.rejects_unknown(),
         }
@@ -208,6 +213,12 @@ impl ActivitySettings {
         match self.enforcement.enforce(&check) {
             Ok(last_activity) => {
                 session.set_last_activity(last_activity);
+                // Its first activity, as far as the store knows.
+                if let StoreAnswer::Touch(TouchOutcome::Active(None)) = answer
+                    && let Some(adoption) = self.enforcement.adopt(session.token(), now)
+                {
+                    adoption.detach();
+                }
                 Ok(())
             }
             Err(rejected) => self.handle(session, rejected, is_activity),

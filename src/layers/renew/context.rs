@@ -75,7 +75,10 @@ impl RenewalContext {
         let policy = session.policy(&settings.profiles);
         let now = settings.clock.now();
         let times = match &replaced {
-            Some(_) => rules::successor_times(claims, &policy, now),
+            Some(_) => {
+                // An adopted token may be active past the absolute deadline.
+                Some(rules::successor_times(claims, &policy, now)).filter(|it| it.exp > now)?
+            }
             None if self.class == RequestClass::User => rules::renewal_times(claims, &policy, now)?,
             // An inner renewal layer took the replaced claims.
             None => return None,

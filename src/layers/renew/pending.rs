@@ -9,7 +9,7 @@ use crate::{
     policy::Policy,
     rejection::RejectionKind,
     rules::{self, SessionStatus, Timeouts, TokenTimes},
-    session::{Session, SessionCheck, StoreAnswer},
+    session::{Enforcement, Session, SessionCheck, StoreAnswer},
     store::{RenewalDecision, RenewalLimiter, RenewalRequest},
     time::Timestamp,
     token::{
@@ -163,15 +163,25 @@ impl PendingRenewal {
             ..SessionCheck::new(token, answer, self.settings.clock.now())
         };
         match enforcement.enforce(&check) {
-            Ok(_) => true,
+            Ok(_) => self.is_recorded(enforcement).await,
             // The token expired while the handler ran; its session is active (P33).
-            Err(rejected) if rejected.rejection.kind() == RejectionKind::TokenExpired => true,
+            Err(rejected) if rejected.rejection.kind() == RejectionKind::TokenExpired => {
+                self.is_recorded(enforcement).await
+            }
             Err(rejected) => {
                 let code = rejected.rejection.code();
                 tracing::debug!(code, "not renewed: the session has ended");
                 false
             }
         }
+    }
+
+    /// Waits for the record of an adopted session: its successor is a token as any other, and would
+    /// not lead to one. Without a record it is minted only if the token is about to expire.
+    async fn is_recorded(&self, enforcement: &Enforcement) -> bool {
+        let Some(adoption) = enforcement.adopt(self.session.token(), self.now) else { return true };
+        within(adoption, &*self.settings.clock, REQUEST_TIME_LIMIT).await.is_ok()
+            || rules::is_renewal_overdue(self.session.session_claims(), &self.policy(), self.now)
     }
 
     /// A session that no layer with a store has checked: the policies of this layer decide.

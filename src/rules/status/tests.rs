@@ -233,3 +233,24 @@ fn p33_a_sign_in_is_not_later_than_the_iat_of_its_second() {
         assert_eq!(matches!(status, SessionStatus::Invalid(_)), is_invalid, "{millis}");
     }
 }
+
+/// The other issuer's token has a lifetime of its own, too, but the absolute timeout is the policy's.
+#[test]
+fn p33_an_old_token_is_active_until_its_exp() {
+    use ExpiryReason::{Absolute, Token};
+    let day = 86_400;
+    for (minted_by, exp, ends, reason) in [
+        (MintedBy::ThisCrate, 30 * day, 3600, Token),
+        (MintedBy::OtherIssuer, 7200, 7200, Token),
+        (MintedBy::OtherIssuer, 30 * day, day, Absolute),
+        (MintedBy::EarlierSystem, 7200, 7200, Token),
+        (MintedBy::EarlierSystem, 30 * day, 30 * day, Absolute),
+        (MintedBy::EarlierSystem, 5000 * day, LONGEST_ADOPTION.as_secs(), Absolute),
+    ] {
+        let claims = SessionClaims { minted_by, ..claims(exp) };
+        let end = AUTH + Duration::from_secs(ends);
+        let [before, at, after] = around(&claims, None, &policy(day, day, 3600), end);
+        assert_eq!(before, SessionStatus::Active { reason, until: end }, "{minted_by:?} {exp}");
+        assert_eq!([at, after], [SessionStatus::Expired(reason); 2], "{minted_by:?} {exp}");
+    }
+}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::settings::SlidingSessionsBuilder;
-use crate::transport::TokenOrigin;
+use crate::{session::UnknownSessions, transport::TokenOrigin};
 
 const MAX_REUSE_GRACE: Duration = Duration::from_secs(5 * 60);
 
@@ -13,6 +13,7 @@ impl SlidingSessionsBuilder {
         let mut problems = self.problems.clone();
         problems.extend(self.transport_problems());
         problems.extend(self.store_problems());
+        problems.extend(self.unknown_session_problems());
         problems.extend(self.refresh_problems());
         problems.extend(self.override_problems());
         problems
@@ -29,6 +30,39 @@ impl SlidingSessionsBuilder {
              of them"
                 .to_owned()
         })
+    }
+
+    /// A session that is unknown although it is active must not be rejected (P33).
+    fn unknown_session_problems(&self) -> Vec<String> {
+        if self.unknown_sessions != UnknownSessions::Reject {
+            return Vec::new();
+        }
+        let (store, lifecycle_store) = (self.store.as_ref(), self.lifecycle_store.as_ref());
+        let is_durable = store.is_some_and(|it| it.is_durable())
+            || lifecycle_store.is_some_and(|it| it.is_durable());
+        let keys = self.verifier.keys();
+        [
+            (
+                !is_durable,
+                "the store forgets sessions in a restart: set a durable one with `lifecycle_store` \
+                 (`SessionStore::is_durable`)",
+            ),
+            (
+                self.verifier.adopts(),
+                "`legacy_tokens` adopts tokens whose sessions the store does not know: remove it",
+            ),
+            (
+                !keys.signs() || keys.has_issuers(),
+                "the store does not know the sessions of other issuers: pass keys of your own only",
+            ),
+        ]
+        .into_iter()
+        .filter(|(is_problem, _)| *is_problem)
+        .map(|(_, problem)| {
+            let instead = "or remove `Reject`";
+            format!("unknown_sessions: `Reject` ends active sessions, because {problem}, {instead}")
+        })
+        .collect()
     }
 
     fn refresh_problems(&self) -> Vec<String> {

@@ -60,7 +60,8 @@ impl SlidingSessionsBuilder {
         self.once("audience")
     }
 
-    /// Sets how tokens without `sid` or `auth_time` are treated. They are rejected by default.
+    /// Sets how tokens without `sid` or `auth_time` are treated, such as those of an earlier system
+    /// ([migrating](crate::guide::migrating)). They are rejected by default.
     pub fn legacy_tokens(mut self, legacy: LegacyTokens) -> Self {
         self.verifier = self.verifier.legacy(legacy);
         self.once("legacy_tokens")

@@ -35,6 +35,11 @@ impl LifecycleStore for MemoryStore {
         MaybeReady::ready(self.begin_now(record, audit))
     }
 
+    fn adopt(&self, record: SessionRecord) -> MaybeReady<()> {
+        self.adopt_now(record);
+        MaybeReady::ready(Ok(()))
+    }
+
     fn refresh_state(&self, query: RefreshQuery) -> MaybeReady<RefreshState> {
         MaybeReady::ready(Ok(self.state_of(&self.lifecycle_state(), query)))
     }
@@ -156,6 +161,15 @@ impl MemoryStore {
         self.insert_record(&mut lifecycle_state, record, now);
         lifecycle_state.audit_log.append(audit);
         Ok(epoch)
+    }
+
+    fn adopt_now(&self, record: SessionRecord) {
+        let mut lifecycle_state = self.lifecycle_state();
+        let query = RefreshQuery::new(record.key, record.epoch, record.scopes);
+        if let RefreshState::Unknown(_) = self.state_of(&lifecycle_state, query) {
+            let now = record.last_seen;
+            self.insert_record(&mut lifecycle_state, record, now);
+        }
     }
 
     fn rotate_now(&self, rotation: Rotation) -> Rotated {

@@ -122,6 +122,7 @@ impl SqlStoreBuilder {
             lists: UserLimit::new(LISTS_PER_USER),
             calls: UserLimit::new(CALLS_PER_USER),
             publishing: Mutex::default(),
+            adopting: Mutex::default(),
             locks: std::iter::repeat_with(Arc::default).take(SESSION_LOCKS).collect(),
             session_reads: SessionReads::default(),
             writing: Mutex::default(),

@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{Inner, SqlStore, change_feed::Change, revocation::Revoke, sessions::Begin};
+use super::{
+    Inner, SqlStore,
+    change_feed::Change,
+    revocation::Revoke,
+    sessions::{Adopt, Begin},
+};
 use crate::{
     audit::{ActivityEntry, AuditRecord},
     identity::{Scope, StoreKey},
@@ -26,6 +31,12 @@ impl Inner {
         let stored = Stored { last_seen: Some(last_seen), idle, generation, read_at: last_seen };
         self.node_cache.remember(key, stored);
         Ok(epoch)
+    }
+
+    async fn adopt(&self, record: SessionRecord) -> Result<(), StoreError> {
+        let _adopting = self.adopting.lock().await;
+        self.sync_if_stale().await?;
+        self.commit(&Adopt(&record)).await
     }
 
     /// Returns whether `audit` was written: the session had no tombstone.
@@ -67,6 +78,11 @@ impl LifecycleStore for SqlStore {
     fn begin(&self, record: SessionRecord, audit: AuditRecord) -> MaybeReady<Timestamp> {
         let store = Arc::clone(&self.0);
         MaybeReady::new(async move { store.begin(Begin { record, audit }).await })
+    }
+
+    fn adopt(&self, record: SessionRecord) -> MaybeReady<()> {
+        let store = Arc::clone(&self.0);
+        MaybeReady::new(async move { store.adopt(record).await })
     }
 
     fn refresh_state(&self, query: RefreshQuery) -> MaybeReady<RefreshState> {

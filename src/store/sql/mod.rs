@@ -142,6 +142,8 @@ struct Inner {
     /// Held by a transaction that publishes changes. They wait for each other in the database too;
     /// here without a connection.
     publishing: Mutex<()>,
+    /// Held while a session is adopted: the first minutes of a migration take one connection.
+    adopting: Mutex<()>,
     locks: Box<[Arc<Mutex<()>>]>,
     session_reads: SessionReads,
     /// Held while activities are written.
@@ -232,6 +234,10 @@ impl SessionStore for SqlStore {
     fn write_tombstone(&self, session: StoreKey, until: Timestamp) -> MaybeReady<()> {
         let store = Arc::clone(&self.0);
         MaybeReady::new(async move { store.revoke(session, until, None).await.map(drop) })
+    }
+
+    fn is_durable(&self) -> bool {
+        true
     }
 
     fn flush(&self) -> MaybeReady<()> {

@@ -51,15 +51,19 @@ async fn has_tombstone(tx: &mut Tx, session: StoreKey) -> Result<bool, Failure> 
     Ok(tx.first(sql, Args::new().key(session)).await?.is_some())
 }
 
-/// Writes a tombstone. Returns `false` if there is one that is kept as long.
+/// Writes a tombstone. Returns `false` if there is one that is kept as long. It is kept at least until
+/// the end of the session's record: the token of an earlier system may be valid until then.
 async fn write_tombstone(
     tx: &mut Tx,
     session: StoreKey,
     until: Timestamp,
 ) -> Result<bool, Failure> {
     let sql = "INSERT INTO tss_sessions (key, ended_until, forget_at) VALUES ($1, $2, $2)
-        ON CONFLICT (key) DO UPDATE SET ended_until = excluded.ended_until,
-            forget_at = excluded.forget_at
+        ON CONFLICT (key) DO UPDATE SET
+            ended_until = CASE WHEN excluded.ended_until < tss_sessions.ends_at
+                THEN tss_sessions.ends_at ELSE excluded.ended_until END,
+            forget_at = CASE WHEN excluded.forget_at < tss_sessions.ends_at
+                THEN tss_sessions.ends_at ELSE excluded.forget_at END
         WHERE tss_sessions.ended_until IS NULL OR tss_sessions.ended_until < excluded.ended_until";
     Ok(tx.execute(sql, Args::new().key(session).time(until)).await? > 0)
 }

@@ -1,19 +1,18 @@
 //! Refresh rotation: the columns of `tss_sessions` that tell which refresh token may be exchanged.
 
 use super::{
-    ATTEMPTS, Inner, Transaction,
+    ATTEMPTS, Inner,
     activity_limit::ActivityLimit,
-    database::Tx,
     failure::Failure,
     pools::Purpose,
-    sessions,
+    sessions::Adopt,
     value::{Args, Row},
 };
 use crate::{
     maybe_ready::StoreError,
     store::{
-        RefreshQuery, RefreshState, RefreshedSession, Rotated, Rotation, SessionRecord,
-        SuccessorIds, TokenExchange,
+        RefreshQuery, RefreshState, RefreshedSession, Rotated, Rotation, SuccessorIds,
+        TokenExchange,
     },
     time::Timestamp,
 };
@@ -70,17 +69,6 @@ fn state(row: &Row, query: RefreshQuery) -> Result<RefreshState, Failure> {
         exchange,
         presented: row.generation(9)?,
     }))
-}
-
-/// Begins the record of a session that has none.
-struct Adopt<'a>(&'a SessionRecord);
-
-impl Transaction for Adopt<'_> {
-    type Answer = ();
-
-    async fn run(&self, tx: &mut Tx) -> Result<(), Failure> {
-        sessions::adopt(tx, self.0).await
-    }
 }
 
 impl Inner {

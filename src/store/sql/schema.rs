@@ -27,6 +27,7 @@ pub(super) const VERSIONS: &[&[&str]] = &[&[
         exchanged_at BIGINT, access_jti TEXT, refresh_jti TEXT,
         presented BIGINT NOT NULL DEFAULT 0,
         ended_until BIGINT,
+        adopted BIGINT NOT NULL DEFAULT 0,
         forget_at BIGINT NOT NULL)",
     "CREATE INDEX tss_sessions_user ON tss_sessions (user_key, auth_time, key)
         WHERE ended_until IS NULL",

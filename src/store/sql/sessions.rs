@@ -16,7 +16,8 @@ use crate::{
 
 /// The columns of a record, of `tss_sessions AS s`.
 pub(super) const RECORD: &str = "s.key, s.sid, s.sub, s.tenant, s.profile, s.user_key, \
-    s.subject_key, s.account_key, s.everything_key, s.auth_time, s.epoch, s.idle, s.ends_at, s.last_seen";
+    s.subject_key, s.account_key, s.everything_key, s.auth_time, s.epoch, s.idle, s.ends_at, s.last_seen, \
+    s.adopted";
 
 /// Returns the condition under which a session `s` is active at the argument `now`, such as `$2`.
 pub(super) fn active(now: &str) -> String {
@@ -57,6 +58,7 @@ pub(super) fn record(row: &Row) -> Result<SessionRecord, Failure> {
         idle: row.span(11)?,
         ends_at: row.time(12)?,
         last_seen: row.time(13)?,
+        is_adopted: row.int(14)? != 0,
     })
 }
 
@@ -83,11 +85,17 @@ impl Transaction for Begin {
 
 /// Inserts the record of a session that is unknown, or known by its activity alone, unless it has a
 /// tombstone or a cutoff revokes it.
-pub(super) async fn adopt(tx: &mut Tx, record: &SessionRecord) -> Result<(), Failure> {
-    tx.lock(Lock::WithOthers).await?;
-    let not_cut_off = "(cutoff.at IS NULL OR cutoff.at < $10
-        OR cutoff.at <= (SELECT exempt_until FROM tss_sessions WHERE key = $1))";
-    insert(tx, record, "$10", not_cut_off).await.map(drop)
+pub(super) struct Adopt<'a>(pub(super) &'a SessionRecord);
+
+impl Transaction for Adopt<'_> {
+    type Answer = ();
+
+    async fn run(&self, tx: &mut Tx) -> Result<(), Failure> {
+        tx.lock(Lock::WithOthers).await?;
+        let not_cut_off = "(cutoff.at IS NULL OR cutoff.at < $10
+            OR cutoff.at <= (SELECT exempt_until FROM tss_sessions WHERE key = $1))";
+        insert(tx, self.0, "$10", not_cut_off).await.map(drop)
+    }
 }
 
 /// Inserts a record. Returns the epoch that was written, or `None` if no row was.
@@ -98,18 +106,18 @@ async fn insert(
     condition: &str,
 ) -> Result<Option<Timestamp>, Failure> {
     let limit = tx.activity_limit;
-    let last_seen = limit.apply("$13", "$15");
+    let last_seen = limit.apply("$13", "$16");
     let sql = format!(
         "INSERT INTO tss_sessions (key, sid, sub, tenant, profile, user_key, account_key,
-            everything_key, auth_time, epoch, idle, ends_at, last_seen, forget_at, subject_key)
-        SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, {epoch}, $11, $12, {last_seen}, $12, $14
+            everything_key, auth_time, epoch, idle, ends_at, last_seen, forget_at, subject_key, adopted)
+        SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, {epoch}, $11, $12, {last_seen}, $12, $14, $15
         FROM (SELECT MAX(at) AS at FROM tss_revocations WHERE scope IN ($6, $7, $8, $14)) AS cutoff
         WHERE {condition}
         ON CONFLICT (key) DO UPDATE SET sid = excluded.sid, sub = excluded.sub,
             tenant = excluded.tenant, profile = excluded.profile, user_key = excluded.user_key,
             subject_key = excluded.subject_key, account_key = excluded.account_key, everything_key = excluded.everything_key,
             auth_time = excluded.auth_time, epoch = excluded.epoch, idle = excluded.idle,
-            ends_at = excluded.ends_at, forget_at = excluded.forget_at,
+            ends_at = excluded.ends_at, forget_at = excluded.forget_at, adopted = excluded.adopted,
             last_seen = CASE WHEN tss_sessions.last_seen < excluded.last_seen
                 THEN excluded.last_seen ELSE tss_sessions.last_seen END
             WHERE tss_sessions.ended_until IS NULL AND tss_sessions.sid IS NULL
@@ -129,6 +137,7 @@ async fn insert(
         .span(record.idle)
         .time(record.ends_at)
         .time(record.last_seen)
-        .key(record.scopes.subject);
+        .key(record.scopes.subject)
+        .int(record.is_adopted.into());
     tx.first(sql, limit.add_to(args)).await?.map(|row| row.time(0)).transpose()
 }

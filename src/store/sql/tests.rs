@@ -188,6 +188,7 @@ fn record(sid: &str) -> SessionRecord {
         epoch: NOW,
         idle: IDLE,
         ends_at: NOW + DAY,
+        is_adopted: false,
         last_seen: NOW,
     }
 }

@@ -16,7 +16,7 @@ const MILLI: Duration = Duration::from_millis(1);
 fn verified(token: &[u8], sub: &str, exp: Timestamp) -> Arc<VerifiedToken> {
     let claims = SessionClaims::new(sub, "s1", BEGIN, exp);
     let text = str::from_utf8(token).expect("ASCII").into();
-    Arc::new(VerifiedToken::new(claims, text, 0, Spans::default(), None))
+    Arc::new(VerifiedToken::new(claims, text, 0, Spans::default()))
 }
 
 /// The `id`th token of `length` bytes.
@@ -172,7 +172,7 @@ fn p15_the_longest_token_displaces_others_and_fits() {
     let (longest, payload) = (token(WAYS, 8192), "x".repeat(8192 * 3 / 4));
     let claims = SessionClaims::new("ada", "s1", BEGIN, BEGIN + HOUR);
     let text = format!("{payload}{}", str::from_utf8(&longest).expect("ASCII")).into();
-    let verified = VerifiedToken::new(claims, text, payload.len(), Spans::default(), None);
+    let verified = VerifiedToken::new(claims, text, payload.len(), Spans::default());
     cache.insert(vacancy(&cache, &longest), &Arc::new(verified), BEGIN);
     assert!(is_known(&cache, &longest));
     assert!(cache.sets[0].read().expect("not poisoned").bytes() <= BYTES_A_SET);

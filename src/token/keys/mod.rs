@@ -252,6 +252,11 @@ impl JwtKeys {
         self.current().signs()
     }
 
+    /// Whether the set has keys of other issuers.
+    pub(crate) fn has_issuers(&self) -> bool {
+        self.current().has_issuers()
+    }
+
     fn change(
         &self,
         next: impl FnOnce(&KeySet) -> Result<KeySet, KeyError>,

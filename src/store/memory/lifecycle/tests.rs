@@ -31,6 +31,7 @@ fn record(id: usize) -> SessionRecord {
         epoch: BEGIN,
         idle: IDLE,
         ends_at: BEGIN + DAY,
+        is_adopted: false,
         last_seen: BEGIN,
     }
 }

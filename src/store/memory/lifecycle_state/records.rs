@@ -212,6 +212,7 @@ mod tests {
             epoch: at,
             idle: Duration::MAX,
             ends_at: Timestamp::from_millis(ends),
+            is_adopted: false,
             last_seen: at,
         }
     }
