@@ -229,10 +229,10 @@ async fn no_token_near_the_limit_is_renewed_by_a_key_with_longer_signatures() {
         });
         let fits = longest_fill(&stack).await;
         let start = async |fill| start(&stack, fill).await;
-        let (long, short) = (start(fits).await, start(1).await);
-        let (long, short) = (long.expect("it fits"), short.expect("it fits"));
+        let (longest, short) = (start(fits).await, start(1).await);
+        let (longest, short) = (longest.expect("it fits"), short.expect("it fits"));
         keys.rotate(longer_key()).expect("a new key");
-        for (grant, expected) in [(&long, false), (&short, true)] {
+        for (grant, expected) in [(&longest, false), (&short, true)] {
             // Each in the last half of its life, and a minute after the other.
             stack.clock.advance(if expected { Duration::from_secs(61) } else { HOUR / 2 + MILLI });
             let token = grant.access_token();
