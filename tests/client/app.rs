@@ -90,12 +90,13 @@ pub(crate) fn builder(clock: &ManualClock) -> SlidingSessionsBuilder {
         .router_at("/auth")
 }
 
-/// Responds with the header that the request names, in the trailers.
+/// Responds with the value that the request names, in the trailers.
 async fn trailers(headers: HeaderMap) -> Response<axum::body::Body> {
-    let trailers = HeaderMap::from_iter([(
-        http::HeaderName::from_static("x-refreshed-token"),
-        headers["x-token"].clone(),
-    )]);
+    let name = headers
+        .get("x-trailer")
+        .map_or("x-refreshed-token", |name| name.to_str().expect("the name of a header"));
+    let name: http::HeaderName = name.parse().expect("the name of a header");
+    let trailers = HeaderMap::from_iter([(name, headers["x-token"].clone())]);
     let body = Full::new(Bytes::from_static(b"body"));
     let trailers = std::future::ready(Some(Ok(trailers)));
     Response::new(axum::body::Body::new(body.with_trailers(trailers)))

@@ -71,6 +71,52 @@ async fn without_a_refresh_token_the_session_ends_with_its_token() {
 }
 
 #[tokio::test]
+async fn p33_without_a_refresh_token_a_response_on_its_way_may_still_renew() {
+    let app = App::start().await;
+    let grant = app.sign_in("ada").await;
+    let caller = app.stranger(Version::HTTP_2);
+    caller.session.sign_in(Tokens::new(grant.access_token()).expect("a token"));
+    app.clock.advance(LIFETIME - MINUTE);
+    let held = app.server.control.hold("/me");
+    let slow = caller.clone_of();
+    let slow = tokio::spawn(async move { slow.get("/me").await });
+    app.server.control.wait_for("/me", 1).await;
+    app.server.control.hold_nothing();
+    app.clock.advance(MINUTE);
+    assert_eq!(code(&caller.get("/me").await), "token_expired");
+    assert_eq!(caller.events.all(), []);
+    held.release(1);
+    assert_eq!(slow.await.expect("no panic").status(), StatusCode::OK);
+    assert_eq!(caller.get("/me").await.status(), StatusCode::OK);
+    assert_eq!(caller.events.all(), [ClientEvent::Renewed]);
+
+    app.clock.advance(LIFETIME);
+    assert_eq!(code(&caller.get("/me").await), "token_expired");
+    let expected = ClientEvent::SignedOut(RejectionKind::TokenExpired);
+    assert_eq!(caller.events.all(), [ClientEvent::Renewed, expected]);
+}
+
+#[tokio::test]
+async fn p18_the_end_of_a_session_in_the_trailers_of_a_stream_is_told() {
+    for (code, kind) in [
+        ("session_revoked", Some(RejectionKind::SessionRevoked)),
+        ("session_expired_idle", Some(RejectionKind::SessionExpiredIdle)),
+        ("session_expired_absolute", Some(RejectionKind::SessionExpiredAbsolute)),
+        ("token_expired", None),
+        ("store_unavailable", None),
+        ("unknown", None),
+    ] {
+        let app = App::start().await;
+        let caller = app.ada(Version::HTTP_2).await;
+        let names = [("x-trailer", "session-error"), ("x-token", code)];
+        assert_eq!(caller.send("GET /trailers", &names).await.body(), "body");
+        let events: Vec<_> = kind.map(ClientEvent::SignedOut).into_iter().collect();
+        assert_eq!(caller.events.all(), events);
+        assert_eq!(caller.session.tokens().is_none(), kind.is_some());
+    }
+}
+
+#[tokio::test]
 async fn p16_a_401_of_somebody_else_signs_nobody_out() {
     let app = App::start().await;
     let caller = app.ada(Version::HTTP_11).await;

@@ -15,7 +15,7 @@ use super::{
     request_body::{ClientBody, SentBody},
     response_body::ClientResponseBody,
     single_flight::{Outcome, Waiting},
-    state::{ClientState, Reaction},
+    state::{Awaited, ClientState, Reaction},
     tokens::Tokens,
 };
 use crate::request_class::says_background;
@@ -35,6 +35,7 @@ pub(super) struct Attempt<S, B, R: Body> {
     repetitions: u8,
     /// Refreshes that this request has waited for.
     refreshes: u8,
+    awaited: Option<Awaited>,
     rejected: Option<Rejected<B, R>>,
 }
 
@@ -80,6 +81,7 @@ where
             sent: tokens,
             repetitions: 0,
             refreshes: 0,
+            awaited: None,
             rejected: None,
         };
         let call = attempt.call(body);
@@ -89,6 +91,7 @@ where
     fn call(&mut self, body: ClientBody<B>) -> S::Future {
         let mut request = Request::from_parts(self.head.clone(), body);
         request.headers_mut().insert(AUTHORIZATION, self.sent.authorization());
+        self.awaited = Some(Awaited::new(Arc::clone(&self.state)));
         self.service.call(request)
     }
 
@@ -97,6 +100,7 @@ where
         &mut self,
         response: Response<R>,
     ) -> Option<Response<ClientResponseBody<R>>> {
+        self.awaited = None;
         let state = &self.state;
         state.take_renewed(response.headers(), &self.sent);
         let Some(kind) = rejection_of(response.headers()) else {

@@ -1,6 +1,9 @@
 //! The settings of a client.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, atomic::AtomicUsize},
+};
 
 use http::{HeaderName, Uri};
 
@@ -92,6 +95,7 @@ impl SessionClientBuilder {
             is_ours: self.is_ours,
             renewed_token_header: self.renewed_token_header,
             single_flight: SingleFlight::new(),
+            awaited: AtomicUsize::new(0),
         })
     }
 }

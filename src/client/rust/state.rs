@@ -1,6 +1,9 @@
 //! What the clones of a client share: the tokens, and what responses mean for them.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use http::{HeaderMap, HeaderName, Request, Uri, header::AUTHORIZATION};
 
@@ -24,6 +27,24 @@ pub(super) struct ClientState {
     pub(super) is_ours: Option<Box<IsOurs>>,
     pub(super) renewed_token_header: HeaderName,
     pub(super) single_flight: SingleFlight,
+    /// How many requests with a token await their response.
+    pub(super) awaited: AtomicUsize,
+}
+
+/// A request with a token that awaits its response.
+pub(super) struct Awaited(Arc<ClientState>);
+
+impl Awaited {
+    pub(super) fn new(state: Arc<ClientState>) -> Self {
+        state.awaited.fetch_add(1, Ordering::Relaxed);
+        Self(state)
+    }
+}
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        self.0.awaited.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// What follows from a rejection.
@@ -104,6 +125,11 @@ impl ClientState {
             (&self.refresh, held.shared_refresh_token(), kind)
         else {
             drop(undecided);
+            let may_be_renewed = self.awaited.load(Ordering::Relaxed) > 0;
+            if kind == RejectionKind::TokenExpired && may_be_renewed {
+                // A handler that took longer than the token lived: its response has the successor.
+                return Reaction::Respond;
+            }
             self.sign_out_if(kind, |held| held.has_access_token_of(sent));
             return Reaction::Respond;
         };
