@@ -23,7 +23,8 @@ use crate::{
 
 const CHECK: &str = "/grpc.health.v1.Health/Check";
 
-async fn serve(stack: &TestStack) -> SocketAddr {
+/// Serves the health service behind the stack.
+pub(crate) async fn serve(stack: &TestStack) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("a bound socket");
     let (reporter, health) = tonic_health::server::health_reporter();
