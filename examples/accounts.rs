@@ -5,8 +5,11 @@
 //! that it prints. `ACCOUNTS_ADDR` is the address to listen on (default 127.0.0.1:3001),
 //! `ACCOUNTS_DB` a SQLite file (default: one in the temporary directory) or a `postgres://` address,
 //! `ACCOUNTS_SECRET` the secret that signs tokens (default: a random one in a file beside the
-//! database, so that sessions survive a restart).
+//! database, so that sessions survive a restart). `ACCOUNTS_IDLE_TIMEOUT` and the other settings of a
+//! policy are as in `.env.example`; by default the policy is `Policy::long_lived()`.
 
+#[path = "page/files.rs"]
+mod files;
 #[path = "accounts/people.rs"]
 mod people;
 #[path = "accounts/secret.rs"]
@@ -18,18 +21,31 @@ use std::{env, error::Error, net::SocketAddr};
 
 use axum::{
     Json, Router,
-    extract::State,
-    http::{StatusCode, header},
-    response::{Html, IntoResponse},
+    extract::{Request, State},
+    http::StatusCode,
+    response::IntoResponse,
     routing::{get, post},
 };
 use serde::Deserialize;
 use serde_json::json;
 use tower_sliding_session::{
-    Grant, JwtKeys, PathRules, Policy, Rejection, Session, SlidingSessions, store::SqlStore,
+    Grant, JwtKeys, PathRules, Policy, Rejection, Session, SlidingSessions,
+    request_class::RequestHead, store::SqlStore, transport::SetCookie,
 };
 
-use self::people::{Directory, Person, Role, Roles};
+use self::{
+    files::PageFile,
+    people::{Directory, Person, Role, Roles},
+};
+
+pub(crate) const PAGE: [PageFile; 6] = [
+    PageFile::html("/", include_str!("accounts/index.html")),
+    files::BASE_CSS,
+    PageFile::css("/accounts.css", include_str!("accounts/accounts.css")),
+    PageFile::js("/accounts.js", include_str!("accounts/accounts.js")),
+    PageFile::js("/dom.js", include_str!("accounts/dom.js")),
+    PageFile::js("/timeouts.js", include_str!("accounts/timeouts.js")),
+];
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -42,7 +58,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Ok(secret) => secret,
         Err(_) => secret::kept_for(&database)?,
     };
-    let sessions = sessions(&database, &secret).await?;
+    let policy = Policy::long_lived().to_builder().env("ACCOUNTS").build()?;
+    let sessions = sessions(&database, &secret, policy).await?;
 
     let addr = env::var("ACCOUNTS_ADDR").unwrap_or_else(|_| "127.0.0.1:3001".to_owned());
     let listener = tokio::net::TcpListener::bind(addr.parse::<SocketAddr>()?).await?;
@@ -54,6 +71,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("the first response:");
     println!("  curl -s {url}/login --json '{{\"user\": \"ada\"}}'");
     println!("  curl -si {url}/auth/security -H 'authorization: Bearer <access_token>'");
+    println!("next: a separate window for bob, and \"Everyone but me\" in the window of ada;");
+    println!("  a restart, which signs nobody out; or a session of a minute:");
+    println!(
+        "  ACCOUNTS_IDLE_TIMEOUT=1m ACCOUNTS_TOKEN_LIFETIME=20s ACCOUNTS_RENEW_MIN_INTERVAL=0s"
+    );
     let served = axum::serve(listener, app(&sessions));
     served.with_graceful_shutdown(shutdown::signal()).await?;
     if let Some(audit_queue) = sessions.audit_queue() {
@@ -65,15 +87,17 @@ async fn main() -> Result<(), Box<dyn Error>> {
 pub(crate) async fn sessions(
     database: &str,
     secret: &str,
+    policy: Policy,
 ) -> Result<SlidingSessions, Box<dyn Error>> {
     let store = SqlStore::connect(database).await?;
     store.migrate().await?;
-    let rules = PathRules::new().public("/").public("/login").public("/health");
-    Ok(SlidingSessions::builder(JwtKeys::hs256(secret)?, Policy::long_lived())
+    let rules = PathRules::new().public("/login").public("/logout").public("/health");
+    Ok(SlidingSessions::builder(JwtKeys::hs256(secret)?, policy)
         .lifecycle_store(store)
         .refresh_tokens()
         .activity_log()
-        .path_rules(rules)
+        .path_rules(files::public(&PAGE, rules))
+        .session_expires()
         .router_at("/auth")
         // Each renewal reads the current role.
         .claims_source(Roles)
@@ -84,7 +108,7 @@ pub(crate) async fn sessions(
 
 pub(crate) fn app(sessions: &SlidingSessions) -> Router {
     Router::new()
-        .route("/", get(page))
+        .merge(files::routes(&PAGE))
         .route("/health", get(async || "ok"))
         .route("/login", post(login))
         .route("/me", get(me))
@@ -92,13 +116,6 @@ pub(crate) fn app(sessions: &SlidingSessions) -> Router {
         .nest("/auth", sessions.router())
         .layer(sessions.layer())
         .with_state(sessions.clone())
-}
-
-async fn page() -> impl IntoResponse {
-    let policy = "default-src 'none'; connect-src 'self'; img-src data:; base-uri 'none'; \
-                  form-action 'none'; frame-ancestors 'none'; \
-                  style-src 'unsafe-inline'; script-src 'unsafe-inline'";
-    ([(header::CONTENT_SECURITY_POLICY, policy)], Html(include_str!("accounts.html")))
 }
 
 #[derive(Deserialize)]
@@ -133,10 +150,11 @@ async fn me(session: Session) -> impl IntoResponse {
     }))
 }
 
+/// Public, so that a session can be signed out whose token has expired.
 async fn logout(
     State(sessions): State<SlidingSessions>,
-    session: Session,
-) -> Result<StatusCode, Rejection> {
-    sessions.sign_out(&session).await?;
-    Ok(StatusCode::NO_CONTENT)
+    request: Request,
+) -> Result<(SetCookie, StatusCode), Rejection> {
+    let cleared = sessions.sign_out_request(RequestHead::new(&request)).await?;
+    Ok((cleared, StatusCode::NO_CONTENT))
 }

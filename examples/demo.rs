@@ -1,92 +1,139 @@
-//! A session on one page: sign in, work, renewal, idle timeout, sign out.
+//! A session on one page: sign in, work, renewal, idle timeout, sign out, and an explorer of policies.
 //!
-//! Run `cargo run --example demo`, then open the address that it prints. `.env.example` lists every
-//! variable that it reads.
+//! Run `cargo run --example demo --features axum-router`, then open the address that it prints. The
+//! page first offers a session of one minute; with `DEMO_SHORT=1` it is what `curl` gets, too.
+//! `.env.example` lists every variable that it reads.
 
-use std::{env, error::Error, net::SocketAddr, time::Duration};
+#[path = "demo/explorer.rs"]
+pub(crate) mod explorer;
+#[path = "page/files.rs"]
+mod files;
+#[path = "demo/policies.rs"]
+pub(crate) mod policies;
+
+use std::{env, net::SocketAddr};
 
 use axum::{
     Json, Router,
-    extract::State,
-    http::{HeaderName, HeaderValue, Method, StatusCode, header},
-    response::{Html, IntoResponse},
+    extract::{DefaultBodyLimit, Request, State},
+    http::{HeaderName, HeaderValue, Method, StatusCode},
+    response::IntoResponse,
     routing::{any, get, post},
 };
 use serde::Deserialize;
 use serde_json::json;
+use tower::BoxError;
 use tower_http::cors::CorsLayer;
 use tower_sliding_session::{
-    Grant, JwtKeys, PathRules, Policy, Rejection, Session, SlidingSessions, StartError, Timestamp,
-    policy::parse_duration,
-    request_class::{Methods, subtree},
-    transport::RENEWED_TOKEN,
+    Clock, Grant, JwtKeys, PathRules, Rejection, Session, SlidingSessions, StartError, SystemClock,
+    Timestamp,
+    request_class::{Methods, RequestHead, subtree},
+    transport::{RENEWED_TOKEN, SetCookie},
 };
 
+use self::{files::PageFile, policies::Policies};
+
+pub(crate) const PAGE: [PageFile; 9] = [
+    PageFile::html("/", include_str!("demo/index.html")),
+    files::BASE_CSS,
+    PageFile::css("/demo.css", include_str!("demo/demo.css")),
+    PageFile::js("/demo.js", include_str!("demo/demo.js")),
+    PageFile::js("/live.js", include_str!("demo/live.js")),
+    PageFile::js("/text.js", include_str!("demo/text.js")),
+    PageFile::js("/clocks.js", include_str!("demo/clocks.js")),
+    PageFile::js("/timeline.js", include_str!("demo/timeline.js")),
+    PageFile::js("/explorer.js", include_str!("demo/explorer.js")),
+];
+
+/// Where the ready-made routes are, and the browser module.
+const ROUTER: &str = "/auth";
+
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> Result<(), BoxError> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
-    let policy = Policy::from_env("SESSION")?;
-    let sessions = sessions(&policy, renewed_token_header()?)?;
-    let app = app(&sessions)?;
+    let policies = Policies::read(|name| env::var_os(name))?;
+    let app = app(&policies, SystemClock)?;
 
     let addr = env::var("DEMO_ADDR").unwrap_or_else(|_| "127.0.0.1:3000".to_owned());
     let listener = tokio::net::TcpListener::bind(addr.parse::<SocketAddr>()?).await?;
     let url = format!("http://{}", listener.local_addr()?);
     println!("listening on {url}");
-    println!("open it in a browser, or try, with the access_token of the first response:");
-    println!("  curl -s {url}/login --json '{{\"user\": \"ada\"}}'");
+    println!(
+        "open it in a browser, sign in and send a request every few seconds; or try, with the"
+    );
+    println!("access_token of the first response:");
+    println!("  curl -s {url}/login --json '{{\"user\": \"ada\", \"profile\": \"short\"}}'");
     println!("  curl -si {url}/me -H 'authorization: Bearer <access_token>'");
+    println!(
+        "next: the policy explorer further down the page; a second tab; Ctrl-C while signed in;"
+    );
+    println!("  or your own policy, SESSION_IDLE_TIMEOUT=1m SESSION_TOKEN_LIFETIME=2m");
     axum::serve(listener, app).await?;
     Ok(())
 }
 
-fn sessions(policy: &Policy, header: HeaderName) -> Result<SlidingSessions, Box<dyn Error>> {
-    let days = |days: u64| Duration::from_secs(days * 24 * 3600);
-    let hours = |hours: u64| Duration::from_secs(hours * 3600);
+/// Returns the service, with `clock` as its time source.
+pub(crate) fn app(policies: &Policies, clock: impl Clock) -> Result<Router, BoxError> {
+    let sessions = sessions(policies, clock)?;
+    let shown = json!({
+        "profiles": policies.listed(),
+        "presets": policies::presets(),
+        "renewed_token_header": sessions.client_config().renewed_token_header,
+        "reads_are_background": reads_are_background()?,
+    });
+    Ok(Router::new()
+        .merge(files::routes(&PAGE))
+        .route("/health", get(async || "ok"))
+        .route("/policies", get(async move || Json(shown)))
+        .route("/explore", post(explorer::explore))
+        .layer(DefaultBodyLimit::max(explorer::MAX_BODY))
+        .route("/login", post(login))
+        .route("/guest", post(guest))
+        .route("/me", get(me))
+        .route("/items", any(async || Json(json!({ "items": ["a desk", "a chair"] }))))
+        .route("/poll", get(async || Json(json!({ "changes": 0 }))))
+        .route("/fail", post(async || StatusCode::INTERNAL_SERVER_ERROR))
+        .route("/logout", post(logout))
+        .nest(ROUTER, sessions.router())
+        .layer(sessions.layer())
+        // Outside the stack, so that a browser can read its rejections.
+        .layer(cors(&sessions)?)
+        .with_state(sessions))
+}
+
+fn sessions(policies: &Policies, clock: impl Clock) -> Result<SlidingSessions, BoxError> {
     let secret = env::var("SESSION_SECRET")
         .unwrap_or_else(|_| format!("{}{}", uuid::Uuid::new_v4(), uuid::Uuid::new_v4()));
-    let remember_me = profile(policy, "SESSION_REMEMBER_ME", days(7), days(30))?;
-    let guest = profile(policy, "SESSION_GUEST", hours(1), hours(12))?;
-    let rules = PathRules::new()
-        .public("/")
-        .public("/login")
-        .public("/guest")
-        .public("/auth/config")
-        .public("/health")
-        .background(subtree("/poll"));
-    let builder = SlidingSessions::builder(JwtKeys::hs256(secret)?, policy.clone())
-        .profile("remember_me", remember_me)
-        .profile("guest", guest)
+    let public = ["/health", "/policies", "/explore", "/login", "/guest", "/logout"];
+    let rules = public.into_iter().fold(PathRules::new(), PathRules::public);
+    let rules = files::public(&PAGE, rules).background(subtree("/poll"));
+    let builder = SlidingSessions::builder(JwtKeys::hs256(secret)?, policies.normal.clone())
+        .profile("short", policies.short.clone())
+        .profile("remember_me", policies.remember_me.clone())
+        .profile("guest", policies.guest.clone())
         .path_rules(rules)
-        .renewed_token_header(header)
-        .session_expires();
-    let builder = match env::var("SESSION_RENEW_METHODS").as_deref() {
-        Ok("mutating") => builder.classify(Methods::reads_are_background()),
-        Ok("all") | Err(_) => builder,
-        Ok(_) => return Err("SESSION_RENEW_METHODS is `all` or `mutating`".into()),
+        .renewed_token_header(renewed_token_header()?)
+        .refresh_tokens()
+        .router_at(ROUTER)
+        .session_expires()
+        .clock(clock);
+    let builder = if reads_are_background()? {
+        builder.classify(Methods::reads_are_background())
+    } else {
+        builder
     };
     Ok(builder.build()?)
 }
 
-/// Returns a profile that renews as `normal` does, with its own timeouts. Its idle timeout is its
-/// token lifetime unless it is set.
-fn profile(
-    normal: &Policy,
-    prefix: &str,
-    lifetime: Duration,
-    absolute: Duration,
-) -> Result<Policy, Box<dyn Error>> {
-    let lifetime = match env::var(format!("{prefix}_TOKEN_LIFETIME")) {
-        Ok(set) => {
-            parse_duration(&set).map_err(|error| format!("{prefix}_TOKEN_LIFETIME: {error}"))?
-        }
-        Err(_) => lifetime,
-    };
-    let builder = normal.to_builder().token_lifetime(lifetime).idle_timeout(lifetime);
-    Ok(builder.absolute_timeout(absolute).env(prefix).build()?)
+fn reads_are_background() -> Result<bool, BoxError> {
+    match env::var("SESSION_RENEW_METHODS").as_deref() {
+        Ok("mutating") => Ok(true),
+        Ok("all") | Err(_) => Ok(false),
+        Ok(_) => Err("SESSION_RENEW_METHODS is `all` or `mutating`".into()),
+    }
 }
 
-fn renewed_token_header() -> Result<HeaderName, Box<dyn Error>> {
+fn renewed_token_header() -> Result<HeaderName, BoxError> {
     match env::var("SESSION_RENEWED_TOKEN_HEADER") {
         Ok(name) => {
             Ok(name.parse().map_err(|_| "SESSION_RENEWED_TOKEN_HEADER is a header name")?)
@@ -95,26 +142,7 @@ fn renewed_token_header() -> Result<HeaderName, Box<dyn Error>> {
     }
 }
 
-fn app(sessions: &SlidingSessions) -> Result<Router, Box<dyn Error>> {
-    let config = sessions.client_config();
-    Ok(Router::new()
-        .route("/", get(page))
-        .route("/health", get(async || "ok"))
-        .route("/auth/config", get(async move || Json(config)))
-        .route("/login", post(login))
-        .route("/guest", post(guest))
-        .route("/me", get(me))
-        .route("/items", any(async || Json(json!({ "items": ["a desk", "a chair"] }))))
-        .route("/poll", get(async || Json(json!({ "changes": 0 }))))
-        .route("/fail", post(async || StatusCode::INTERNAL_SERVER_ERROR))
-        .route("/logout", post(logout))
-        .layer(sessions.layer())
-        // Outside the stack, so that a browser can read its rejections.
-        .layer(cors(sessions)?)
-        .with_state(sessions.clone()))
-}
-
-fn cors(sessions: &SlidingSessions) -> Result<CorsLayer, Box<dyn Error>> {
+fn cors(sessions: &SlidingSessions) -> Result<CorsLayer, BoxError> {
     let origins = env::var("DEMO_CORS_ORIGINS").unwrap_or_default();
     let origins = origins.split(',').map(str::trim).filter(|origin| !origin.is_empty());
     Ok(CorsLayer::new()
@@ -124,29 +152,37 @@ fn cors(sessions: &SlidingSessions) -> Result<CorsLayer, Box<dyn Error>> {
         .expose_headers(sessions.exposed_headers()))
 }
 
-async fn page() -> impl IntoResponse {
-    let policy = "default-src 'none'; connect-src 'self'; img-src data:; \
-                  style-src 'unsafe-inline'; script-src 'unsafe-inline'";
-    ([(header::CONTENT_SECURITY_POLICY, policy)], Html(include_str!("demo.html")))
-}
-
 #[derive(Deserialize)]
 struct Login {
     user: String,
     #[serde(default)]
-    remember_me: bool,
+    profile: Profile,
+}
+
+/// The profiles that a user may choose. An unknown name is an error: it must not become `normal`.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Profile {
+    Short,
+    #[default]
+    Normal,
+    RememberMe,
 }
 
 async fn login(
     State(sessions): State<SlidingSessions>,
-    Json(body): Json<Login>,
+    Json(Login { user, profile }): Json<Login>,
 ) -> axum::response::Result<Grant> {
     // Check a password or a passkey here.
-    if body.user.is_empty() {
+    if user.is_empty() {
         return Err((StatusCode::UNPROCESSABLE_ENTITY, "Enter a user name.").into());
     }
-    let profile = if body.remember_me { "remember_me" } else { "normal" };
-    Ok(sessions.start(body.user).profile(profile).await?)
+    let profile = match profile {
+        Profile::Short => "short",
+        Profile::Normal => "normal",
+        Profile::RememberMe => "remember_me",
+    };
+    Ok(sessions.start(user).profile(profile).await?)
 }
 
 async fn guest(State(sessions): State<SlidingSessions>) -> Result<Grant, StartError> {
@@ -170,7 +206,11 @@ async fn me(session: Session) -> impl IntoResponse {
     }))
 }
 
-async fn logout(session: Session) -> Result<StatusCode, Rejection> {
-    session.sign_out().await?;
-    Ok(StatusCode::NO_CONTENT)
+/// Public, so that a session can be signed out whose token has expired.
+async fn logout(
+    State(sessions): State<SlidingSessions>,
+    request: Request,
+) -> Result<(SetCookie, StatusCode), Rejection> {
+    let cleared = sessions.sign_out_request(RequestHead::new(&request)).await?;
+    Ok((cleared, StatusCode::NO_CONTENT))
 }

@@ -15,8 +15,9 @@ use hyper_util::{
 };
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tower_sliding_session::Policy;
 
-use self::example::{app, secret, sessions};
+use self::example::{PAGE, app, secret, sessions};
 
 /// A temporary folder that is removed when the test ends.
 struct Folder(PathBuf);
@@ -52,7 +53,8 @@ impl Server {
     async fn start(folder: &Folder) -> Self {
         let database = folder.database();
         let secret = secret::kept_for(&database).expect("a secret");
-        let sessions = sessions(&database, &secret).await.expect("a database");
+        let policy = Policy::long_lived();
+        let sessions = sessions(&database, &secret, policy).await.expect("a database");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
         let (stop, stopped) = oneshot::channel::<()>();
@@ -132,7 +134,8 @@ async fn a_sign_in_returns_a_grant_that_authenticates() {
 async fn a_few_addresses_are_public() {
     let folder = Folder::new();
     let server = Server::start(&folder).await;
-    for path in ["/", "/health", "/auth/config"] {
+    let page = PAGE.map(|file| file.path);
+    for path in page.into_iter().chain(["/health", "/auth/config"]) {
         let (status, _) = server.send(&format!("GET {path}"), None, Value::Null).await;
         assert_eq!(status, StatusCode::OK, "{path}");
     }
@@ -142,6 +145,41 @@ async fn a_few_addresses_are_public() {
         let (_, problem) = server.send(&format!("GET {path}"), None, Value::Null).await;
         assert_eq!(problem["code"], "missing_token", "{path}");
     }
+    server.stop().await;
+}
+
+#[test]
+fn the_page_works_below_any_path() {
+    for file in PAGE {
+        // An address that begins with a slash or a scheme leaves the prefix or the server.
+        for address in ["src=\"/", "href=\"/", "'/", "`/", "https://", "url(/"] {
+            assert!(!file.content.contains(address), "{} has the address {address}", file.path);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_user_signs_out_the_own_other_sessions() {
+    let folder = Folder::new();
+    let server = Server::start(&folder).await;
+    let (here, there) = (server.sign_in("ada").await, server.sign_in("ada").await);
+    let bob = server.sign_in("bob").await;
+    let (_, list) = server.get("/auth/sessions", &here).await;
+    let current: Vec<_> = list["sessions"]
+        .as_array()
+        .expect("sessions")
+        .iter()
+        .filter(|session| session["current"] == true)
+        .map(|session| &session["session_id"])
+        .collect();
+    assert_eq!(current, [&here["session_id"]]);
+    let body = json!({ "scope": "my_others" });
+    let (_, revoked) =
+        server.send("POST /auth/revoke-sessions", Some(&here["access_token"]), body).await;
+    assert_eq!(revoked, json!({ "revoked_count": 1 }));
+    assert_eq!(server.get("/me", &there).await.1["code"], "session_revoked");
+    assert_eq!(server.get("/me", &here).await.0, StatusCode::OK);
+    assert_eq!(server.get("/me", &bob).await.0, StatusCode::OK);
     server.stop().await;
 }
 

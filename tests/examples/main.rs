@@ -1,4 +1,5 @@
 //! The examples, called over HTTP in process or over TCP.
+#![allow(clippy::duplicate_mod, reason = "two examples share the files of their pages")]
 
 mod client;
 
@@ -7,6 +8,8 @@ mod accounts;
 mod axum;
 mod cookies;
 mod custom_stack;
+#[cfg(feature = "axum-router")]
+mod demo;
 mod inactivity;
 mod rust_client;
 mod threshold_renewal;

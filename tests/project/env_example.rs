@@ -48,6 +48,7 @@ fn the_variables_of_the_example_server_are_listed() {
         "SESSION_GUEST_IDLE_TIMEOUT",
         "SESSION_GUEST_ABSOLUTE_TIMEOUT",
         "SESSION_SECRET",
+        "DEMO_SHORT",
         "DEMO_ADDR",
         "DEMO_CORS_ORIGINS",
     ] {

@@ -9,7 +9,7 @@ use super::{BOUND, chromedriver, tab::Tab};
 
 #[derive(Clone)]
 pub(crate) struct Browser {
-    pub(super) driver: WebDriver,
+    pub(crate) driver: WebDriver,
 }
 
 /// Runs a test with a new browser, which is closed also if the test fails.

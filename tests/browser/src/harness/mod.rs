@@ -1,6 +1,7 @@
 //! A server, a browser, and its tabs.
 
 mod app;
+mod axe;
 mod browser;
 mod chromedriver;
 mod recorder;
@@ -9,6 +10,7 @@ mod tab;
 mod token;
 
 pub(crate) use self::{
+    axe::assert_accessible,
     browser::{Browser, in_browser},
     recorder::Fault,
     server::{Server, Setup},
