@@ -5,7 +5,7 @@ use std::{fs, sync::Arc, time::Duration};
 use tower_sliding_session::{
     Timestamp,
     identity::StoreKey,
-    store::{MemoryStore, SessionStore, Touch},
+    store::{MemoryStore, SessionStore, Tombstone, Touch},
 };
 
 use crate::report::{line, ratio};
@@ -27,8 +27,9 @@ pub(crate) fn fill(sessions: usize, now: Timestamp) -> Arc<MemoryStore> {
     }
     report("resident bytes a session, ten million active", before, sessions);
     for id in (0..sessions).step_by(10) {
-        let ended =
-            store.write_tombstone(key(id), now + Duration::from_secs(12 * 3600)).try_ready();
+        let ended = store
+            .write_tombstone(Tombstone::new(key(id), now, now + Duration::from_secs(12 * 3600)))
+            .try_ready();
         ended.expect("a ready answer").expect("there is room");
     }
     report("resident bytes a session, every tenth revoked", before, sessions);

@@ -73,7 +73,7 @@
 //! use tower_sliding_session::{
 //!     JwtKeys, ManualClock, MaybeReady, Policy, SlidingSessions, Timestamp,
 //!     identity::StoreKey,
-//!     store::{SessionStore, StoredSession, Touch, TouchOutcome},
+//!     store::{SessionStore, StoredSession, Tombstone, Touch, TouchOutcome},
 //! };
 //!
 //! struct Silent;
@@ -85,7 +85,7 @@
 //!     fn get(&self, _: StoreKey) -> MaybeReady<StoredSession> {
 //!         MaybeReady::new(std::future::pending())
 //!     }
-//!     fn write_tombstone(&self, _: StoreKey, _: Timestamp) -> MaybeReady<()> {
+//!     fn write_tombstone(&self, _: Tombstone) -> MaybeReady<()> {
 //!         MaybeReady::ready(Ok(()))
 //!     }
 //! }

@@ -64,6 +64,8 @@ impl Scopes {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum CutoffScope {
+    /// The session alone: its tombstone was folded with others of its user.
+    Session,
     /// The sessions of one user: of a subject in one account, or without one.
     User,
     /// The sessions of one subject in all accounts.

@@ -214,8 +214,8 @@ impl Exchange<'_> {
         if rejected.rejection.kind() == RejectionKind::SessionExpiredAbsolute
             && !self.token.is_adopted()
         {
-            let (session, until) = (self.token.session_key(), enforcement.latest_end(&self.token));
-            self.lifecycle.answer(self.records.write_tombstone(session, until)).await?;
+            let tombstone = enforcement.tombstone(&self.token, self.now);
+            self.lifecycle.answer(self.records.write_tombstone(tombstone)).await?;
         }
         rejected.record(&self.token, self.now, self.lifecycle.audit_queue());
         Err(rejected.rejection)
@@ -267,8 +267,8 @@ impl Exchange<'_> {
     }
 
     async fn revoke(&self, event: AuditEvent) -> Result<(), Rejection> {
-        let (session, until) = (self.token.session_key(), self.lifecycle.latest_end(self.now));
-        self.lifecycle.enforcement.revoke(session, until, self.audit(event)).await
+        let enforcement = &self.lifecycle.enforcement;
+        enforcement.revoke(enforcement.tombstone(&self.token, self.now), self.audit(event)).await
     }
 
     async fn rotate(

@@ -11,6 +11,7 @@ use crate::{
     audit::{AuditActor, AuditEvent, AuditRecord, AuditSubject},
     rejection::Rejection,
     session::Session,
+    store::Tombstone,
 };
 
 /// The revocation of one session. Await it.
@@ -40,12 +41,15 @@ impl<'a> Revoke<'a> {
             Some(store) => lifecycle.answer(store.session(session, now)).await?,
             None => None,
         };
-        let subject = match record {
-            Some(record) => enforcement.audit_subject(session, &record.scopes, &record.sub),
-            None => AuditSubject::from_session_key(session),
-        };
+        let mut subject = AuditSubject::from_session_key(session);
+        let mut tombstone = Tombstone::new(session, now, lifecycle.latest_end(now));
+        if let Some(record) = record {
+            subject = enforcement.audit_subject(session, &record.scopes, &record.sub);
+            tombstone = tombstone.of_user(record.scopes.user, Some(record.epoch));
+            tombstone.until = record.ends_at + enforcement.profiles.widest_clock_skew();
+        }
         let audit = AuditRecord::new(now, AuditEvent::SessionEnded, subject).with_actor(actor);
-        enforcement.revoke(session, lifecycle.latest_end(now), audit).await
+        enforcement.revoke(tombstone, audit).await
     }
 }
 

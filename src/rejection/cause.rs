@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::identity::CutoffScope;
+
 /// Why a request was rejected, beyond the [kind](super::RejectionKind) that the client sees.
 ///
 /// No part of a response depends on it: what exactly is wrong with a forged token would help
@@ -168,6 +170,18 @@ impl RevocationCause {
             Self::IssuerCutoff => "issuer_cutoff",
             Self::KeyCutoff => "key_cutoff",
             Self::UnknownSession => "unknown_session",
+        }
+    }
+}
+
+impl From<CutoffScope> for RevocationCause {
+    fn from(scope: CutoffScope) -> Self {
+        match scope {
+            CutoffScope::Session => Self::Tombstone,
+            CutoffScope::User => Self::UserCutoff,
+            CutoffScope::Subject => Self::SubjectCutoff,
+            CutoffScope::Account => Self::AccountCutoff,
+            CutoffScope::Issuer => Self::IssuerCutoff,
         }
     }
 }

@@ -282,8 +282,13 @@ impl Enforcement {
     #[inline]
     fn revoked_by(&self, token: &VerifiedToken) -> Option<CutoffScope> {
         let revocations = self.revocations.as_ref()?;
-        let scopes = || *token.scopes();
-        revocations.revoked_by(token.session_key(), self.epoch(token), scopes)
+        let (session, epoch) = (token.session_key(), self.epoch(token));
+        let cutoff = revocations.revoked_by(session, epoch, || *token.scopes())?;
+        if token.claims().epoch.is_none() {
+            // No store began the session, so its tombstone was not folded.
+            return revocations.find_cutoff(session, epoch, *token.scopes());
+        }
+        Some(cutoff)
     }
 
     /// When the session of `token` began, for comparison with revocation cutoffs. A cutoff lies after
@@ -361,7 +366,7 @@ impl Enforcement {
             ExpiryReason::Token => false,
         };
         if let Some(store) = self.store.as_ref().filter(|_| is_shortened) {
-            store.write_tombstone(token.session_key(), self.latest_end(token)).detach();
+            store.write_tombstone(self.tombstone(token, self.clock.now())).detach();
         }
     }
 
@@ -383,17 +388,6 @@ impl From<InvalidTime> for InvalidTokenReason {
             InvalidTime::IssuedInFuture => Self::IssuedInFuture,
             InvalidTime::NotYetValid => Self::NotYetValid,
             InvalidTime::IssuedBeforeSignIn => Self::IssuedBeforeSignIn,
-        }
-    }
-}
-
-impl From<CutoffScope> for RevocationCause {
-    fn from(scope: CutoffScope) -> Self {
-        match scope {
-            CutoffScope::User => Self::UserCutoff,
-            CutoffScope::Subject => Self::SubjectCutoff,
-            CutoffScope::Account => Self::AccountCutoff,
-            CutoffScope::Issuer => Self::IssuerCutoff,
         }
     }
 }

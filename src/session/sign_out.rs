@@ -3,10 +3,9 @@
 use super::{Enforcement, Session};
 use crate::{
     audit::{AuditEvent, AuditRecord},
-    identity::StoreKey,
     maybe_ready::{LIFECYCLE_TIME_LIMIT, MaybeReady, within},
     rejection::{Rejection, RejectionKind},
-    store::StoredSession,
+    store::{StoredSession, Tombstone},
     time::Timestamp,
     token::VerifiedToken,
 };
@@ -34,8 +33,15 @@ impl Enforcement {
 
     /// As [`sign_out`](Self::sign_out), for the session of `token`, which may have expired.
     pub(crate) async fn sign_out_by_token(&self, token: &VerifiedToken) -> Result<(), Rejection> {
-        let (key, until) = (token.session_key(), self.latest_end(token));
-        self.revoke(key, until, self.audit(token, AuditEvent::SessionEnded, self.clock.now())).await
+        let now = self.clock.now();
+        let audit = self.audit(token, AuditEvent::SessionEnded, now);
+        self.revoke(self.tombstone(token, now), audit).await
+    }
+
+    /// The tombstone of the session of `token`, kept until its end.
+    pub(crate) fn tombstone(&self, token: &VerifiedToken, now: Timestamp) -> Tombstone {
+        Tombstone::new(token.session_key(), now, self.latest_end(token))
+            .of_user(token.user_key(), token.claims().epoch)
     }
 
     /// Writes the tombstone of one session, and records `audit` if it had none: in the same
@@ -43,22 +49,21 @@ impl Enforcement {
     /// needs neither, so its token adds nothing to the log (P40).
     pub(crate) async fn revoke(
         &self,
-        session: StoreKey,
-        until: Timestamp,
+        tombstone: Tombstone,
         audit: AuditRecord,
     ) -> Result<(), Rejection> {
-        if until <= audit.at {
+        if tombstone.until <= audit.at {
             return Ok(());
         }
         if let Some(store) = self.lifecycle_store() {
-            if self.answer(store.revoke(session, until, audit.clone())).await? {
+            if self.answer(store.revoke(tombstone, audit.clone())).await? {
                 self.record_committed(audit);
             }
             return Ok(());
         }
         let store = self.store().ok_or(RejectionKind::StoreUnavailable)?;
-        let before = self.answer(store.get(session)).await?;
-        self.answer(store.write_tombstone(session, until)).await?;
+        let before = self.answer(store.get(tombstone.session)).await?;
+        self.answer(store.write_tombstone(tombstone)).await?;
         if before != StoredSession::Ended {
             self.record(audit);
         }

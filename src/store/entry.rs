@@ -80,6 +80,12 @@ impl SessionWord {
         (word & TOMBSTONE == 0).then_some(word)
     }
 
+    /// Returns until when the tombstone is kept; `None` for an activity.
+    pub(super) fn tombstone_until(&self) -> Option<Timestamp> {
+        let word = self.0.load(Relaxed);
+        (word & TOMBSTONE != 0).then(|| Timestamp::from_millis(word & !TOMBSTONE))
+    }
+
     /// Returns whether the store may remove the entry of a session with the timeout `idle`. Its
     /// token makes a session active past its idle deadline only if it was minted since.
     pub(super) fn is_expired(&self, now: Timestamp, idle: impl FnOnce() -> Duration) -> bool {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     BulkRevocation, LifecycleQueries, OverridesChange, RefreshQuery, RefreshState, Rotated,
-    Rotation, SessionRecord, SessionStore,
+    Rotation, SessionRecord, SessionStore, Tombstone,
 };
 use crate::{
     audit::{ActivityEntry, AuditRecord},
@@ -26,7 +26,8 @@ use crate::{
 /// What only reads is in [`LifecycleQueries`].
 pub trait LifecycleStore: SessionStore + LifecycleQueries {
     /// Begins a session and writes `audit`. The session's epoch becomes the later of
-    /// `record.epoch` and one millisecond after the latest cutoff of its scopes; returns it.
+    /// `record.epoch` and one millisecond after the latest cutoff of its scopes, and after the last
+    /// epoch of the user's folded tombstones; returns it.
     fn begin(&self, record: SessionRecord, audit: AuditRecord) -> MaybeReady<Timestamp>;
 
     /// Begins the record of a session that has none, such as one of an earlier system at its first
@@ -44,7 +45,7 @@ pub trait LifecycleStore: SessionStore + LifecycleQueries {
     /// Writes a tombstone as [`SessionStore::write_tombstone`] does. Returns whether the session had
     /// none, with or without a record; only then writes `audit`, so that each session ends in the log
     /// once (P40).
-    fn revoke(&self, session: StoreKey, until: Timestamp, audit: AuditRecord) -> MaybeReady<bool>;
+    fn revoke(&self, tombstone: Tombstone, audit: AuditRecord) -> MaybeReady<bool>;
 
     /// Revokes all active sessions of a scope: raises its cutoff, to the latest epoch of those
     /// sessions if that is later (P29). Returns how many there were, and
@@ -95,8 +96,8 @@ where
         (**self).rotate(rotation)
     }
 
-    fn revoke(&self, session: StoreKey, until: Timestamp, audit: AuditRecord) -> MaybeReady<bool> {
-        (**self).revoke(session, until, audit)
+    fn revoke(&self, tombstone: Tombstone, audit: AuditRecord) -> MaybeReady<bool> {
+        (**self).revoke(tombstone, audit)
     }
 
     fn revoke_all(&self, revocation: BulkRevocation) -> MaybeReady<u64> {

@@ -39,6 +39,7 @@ mod session_store;
 mod sql;
 mod store_log;
 mod table;
+mod tombstone;
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use self::sql::{DatabasePool, SqlStore, SqlStoreBuilder};
@@ -54,9 +55,10 @@ pub use self::{
         TokenExchange,
     },
     renewal_limiter::{RenewalDecision, RenewalLimiter, RenewalRequest},
-    revocations::{RevocationCutoff, Revocations},
+    revocations::{FoldedTombstones, RevocationCutoff, Revocations},
     session_record::{ActiveUser, SessionRecord},
     session_store::{SessionStore, StoredSession, Touch, TouchOutcome},
+    tombstone::Tombstone,
 };
 pub(crate) use self::{attempts::Attempts, store_log::StoreLog};
 pub use crate::maybe_ready::{StoreError, StoreErrorKind};

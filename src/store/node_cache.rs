@@ -155,21 +155,32 @@ impl NodeCache {
         self.table.insert(room, session, Entry::new(stored), update).unwrap_or(true)
     }
 
-    /// Caches a tombstone, if there is any room: a concurrent request that has read the session as
-    /// active must not overwrite it.
-    pub(super) fn end(&self, session: StoreKey, until: Timestamp, now: Timestamp) {
+    /// Caches a tombstone, if there is room nearby: a concurrent request that has read the session as
+    /// active must not overwrite it. Returns whether it did.
+    pub(super) fn end(&self, session: StoreKey, until: Timestamp, now: Timestamp) -> bool {
         let update = |entry: &Entry| entry.end(until);
         if self.table.get(&session, update).is_some() {
-            return;
+            return true;
         }
         let expired = |entry: &Entry| entry.is_expired(now);
         self.table.sweep_next(expired);
         let room = (self.table.room())
             .or_else(|| self.table.room_of_expired(&session, expired))
-            .or_else(|| self.table.room_of_oldest(&session, usize::MAX, Entry::last_seen));
-        if let Some(room) = room {
-            self.table.insert(room, session, Entry::tombstone(until), update);
-        }
+            .or_else(|| self.table.room_of_oldest(&session, NEARBY, Entry::last_seen));
+        let Some(room) = room else { return false };
+        self.table.insert(room, session, Entry::tombstone(until), update);
+        true
+    }
+
+    /// Removes the tombstone of a session whose user's folded tombstones revoke it: no user fills the
+    /// cache with tombstones.
+    pub(super) fn remove_tombstone(&self, session: &StoreKey) {
+        self.table.remove_if(session, |entry| entry.last_seen().is_none());
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_tombstone(&self, session: &StoreKey) -> bool {
+        self.table.get(session, |entry| entry.last_seen().is_none()).unwrap_or(false)
     }
 
     /// Takes at most `limit` activities whose time to be written has come.

@@ -1,4 +1,5 @@
-//! The bulk revocations that this node knows: a cutoff per scope, and the sessions exempt from it.
+//! The bulk revocations that this node knows: a cutoff per scope, the tombstones of each user that were
+//! folded into one, and the sessions exempt from either.
 
 use std::{
     fmt,
@@ -31,17 +32,59 @@ impl RevocationCutoff {
     }
 }
 
-/// The revocation cutoffs and exempt sessions, as far as this node has read them.
+/// Many tombstones of one user, folded into one: every session of the user with an epoch from
+/// `first` to `last` has ended, unless it is [exempt](Revocations::exempt).
+///
+/// A store folds tombstones of sessions that [began](super::LifecycleStore::begin) in it alone, and
+/// exempts every other session of the user that did: so no session is revoked that the store does
+/// not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FoldedTombstones {
+    /// The earliest epoch of the sessions.
+    pub first: Timestamp,
+    /// The latest epoch of the sessions.
+    pub last: Timestamp,
+    /// Sessions that are exempt from cutoffs at or before this instant are exempt. It is later than
+    /// any exemption of a session that has ended.
+    pub at: Timestamp,
+    /// It is removed at this instant: the latest [`Tombstone::until`](super::Tombstone::until).
+    pub until: Timestamp,
+}
+
+impl FoldedTombstones {
+    /// Creates the tombstone of all sessions with an epoch from `first` to `last` that are not exempt
+    /// at `at`, kept until `until`.
+    #[must_use]
+    pub const fn new(first: Timestamp, last: Timestamp, at: Timestamp, until: Timestamp) -> Self {
+        Self { first, last, at, until }
+    }
+
+    /// Extends the tombstone by another of the same user.
+    #[must_use]
+    pub fn merge(self, other: Self) -> Self {
+        Self {
+            first: self.first.min(other.first),
+            last: self.last.max(other.last),
+            at: self.at.max(other.at),
+            until: self.until.max(other.until),
+        }
+    }
+}
+
+/// The revocation cutoffs, folded tombstones and exempt sessions, as far as this node has read them.
 ///
 /// A store owns one and keeps it up to date; the layers read it at every request. While there is
 /// no cutoff, or none since the session began, that is one atomic load.
 #[derive(Default)]
 pub struct Revocations {
-    /// The latest of all cutoffs, in milliseconds; zero while there is none.
+    /// The latest epoch that any cutoff or folded tombstone reaches, in milliseconds; zero while there
+    /// is none.
     latest: AtomicU64,
     /// The latest instant that any session is exempt until, in milliseconds; zero while none is.
     latest_exempt: AtomicU64,
     cutoffs: Cutoffs,
+    folded: DashMap<StoreKey, FoldedTombstones, RandomState>,
     exempt: Cutoffs,
 }
 
@@ -62,11 +105,26 @@ impl Revocations {
         self.latest.fetch_max(cutoff.at.as_millis(), Relaxed);
     }
 
+    /// Revokes the sessions whose tombstones were folded; extends what was folded of `user` before.
+    pub fn add_folded(&self, user: StoreKey, folded: FoldedTombstones) {
+        let mut entry = self.folded.entry(user).or_insert(folded);
+        *entry = entry.merge(folded);
+        drop(entry);
+        self.latest.fetch_max(folded.last.as_millis(), Relaxed);
+    }
+
     /// Exempts `session` from cutoffs at or before `at`; the exemption is removed at `until`. Call
-    /// it before [`add_cutoff`](Self::add_cutoff), or the session is revoked in between.
+    /// it before [`add_cutoff`](Self::add_cutoff) and [`add_folded`](Self::add_folded), or the session
+    /// is revoked in between.
     pub fn exempt(&self, session: StoreKey, at: Timestamp, until: Timestamp) {
         raise(&self.exempt, session, RevocationCutoff { at, until });
         self.latest_exempt.fetch_max(at.as_millis(), Relaxed);
+    }
+
+    /// Removes the exemption of a session that has ended, so that there are no more of them than active
+    /// sessions.
+    pub(super) fn remove_exemption(&self, session: &StoreKey) {
+        self.exempt.remove(session);
     }
 
     /// Returns the latest cutoff that any session is exempt from: one that is to revoke every session
@@ -82,6 +140,25 @@ impl Revocations {
         self.cutoffs.get(scope).map(|cutoff| cutoff.at)
     }
 
+    /// Returns the folded tombstones of a user.
+    #[must_use]
+    pub fn folded_of(&self, user: &StoreKey) -> Option<FoldedTombstones> {
+        self.folded.get(user).map(|folded| *folded)
+    }
+
+    /// Returns the folded tombstones of `user` if the session of `epoch` is one of those.
+    pub(super) fn folded_with(
+        &self,
+        session: &StoreKey,
+        epoch: Timestamp,
+        user: &StoreKey,
+    ) -> Option<FoldedTombstones> {
+        self.folded_of(user).filter(|folded| {
+            (folded.first..=folded.last).contains(&epoch)
+                && self.exempt_until(session).is_none_or(|until| until < folded.at)
+        })
+    }
+
     /// Returns the latest cutoff that `session` is exempt from.
     #[must_use]
     pub fn exempt_until(&self, session: &StoreKey) -> Option<Timestamp> {
@@ -89,7 +166,7 @@ impl Revocations {
     }
 
     /// Returns the narrowest scope whose cutoff has revoked the session: a cutoff at or after
-    /// `epoch` that the session is not exempt from.
+    /// `epoch` that the session is not exempt from; [`CutoffScope::Session`] if its tombstone was folded.
     #[inline]
     #[must_use]
     pub fn revoked_by(
@@ -101,10 +178,16 @@ impl Revocations {
         if epoch.as_millis() > self.latest.load(Relaxed) {
             return None;
         }
-        self.find_cutoff(session, epoch, scopes())
+        let scopes = scopes();
+        match self.folded_with(&session, epoch, &scopes.user) {
+            Some(_) => Some(CutoffScope::Session),
+            None => self.find_cutoff(session, epoch, scopes),
+        }
     }
 
-    fn find_cutoff(
+    /// As [`revoked_by`](Self::revoked_by), but for folded tombstones: those are of sessions that a
+    /// store began, whose tokens have an `epoch`.
+    pub(crate) fn find_cutoff(
         &self,
         session: StoreKey,
         epoch: Timestamp,
@@ -117,8 +200,10 @@ impl Revocations {
         scopes.find(|(_, scope)| self.cutoff_of(scope).is_some_and(revokes)).map(|(kind, _)| kind)
     }
 
-    /// Removes cutoffs and exemptions that are kept until `now` or less; O(n) in their number.
+    /// Removes cutoffs, folded tombstones and exemptions that are kept until `now` or less; O(n) in
+    /// their number.
     pub fn remove_expired(&self, now: Timestamp) {
+        self.folded.retain(|_, folded| now < folded.until);
         self.cutoffs.retain(|_, cutoff| now < cutoff.until);
         self.exempt.retain(|_, exempt| now < exempt.until);
     }
@@ -126,15 +211,16 @@ impl Revocations {
 
 fn raise(cutoffs: &Cutoffs, key: StoreKey, cutoff: RevocationCutoff) {
     let mut entry = cutoffs.entry(key).or_insert(cutoff);
-    if entry.at < cutoff.at {
-        *entry = cutoff;
-    }
+    entry.at = entry.at.max(cutoff.at);
+    // An exemption from an earlier cutoff is needed as long as that cutoff is kept.
+    entry.until = entry.until.max(cutoff.until);
 }
 
 impl fmt::Debug for Revocations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Revocations")
             .field("cutoffs", &self.cutoffs.len())
+            .field("folded", &self.folded.len())
             .field("exempt", &self.exempt.len())
             .finish_non_exhaustive()
     }
@@ -225,5 +311,53 @@ mod tests {
         assert!(revocations.cutoff_of(&ada().user).is_some());
         revocations.remove_expired(at(9000));
         assert!(revocations.cutoff_of(&ada().user).is_none());
+    }
+
+    #[test]
+    fn p33_an_exemption_lasts_as_long_as_the_earliest_cutoff_that_it_is_from() {
+        let revocations = Revocations::new();
+        revocations.exempt(SESSION(), at(1000), at(9000));
+        revocations.add_cutoff(ada().user, cutoff(1000));
+        revocations.exempt(SESSION(), at(2000), at(3000));
+        revocations.remove_expired(at(8999));
+        assert_eq!(revocations.revoked_by(SESSION(), at(1), ada), None);
+    }
+
+    fn folded(first: u64, last: u64, instant: u64) -> FoldedTombstones {
+        FoldedTombstones::new(at(first), at(last), at(instant), at(9000))
+    }
+
+    #[test]
+    fn p31_folded_tombstones_reach_the_epochs_from_the_first_to_the_last() {
+        let revocations = Revocations::new();
+        revocations.add_folded(ada().user, folded(1000, 1002, 5000));
+        let revoked_by = |epoch| revocations.revoked_by(SESSION(), at(epoch), ada);
+        for (epoch, expected) in [(999, false), (1000, true), (1002, true), (1003, false)] {
+            assert_eq!(revoked_by(epoch), expected.then_some(CutoffScope::Session), "{epoch}");
+            assert_eq!(revocations.find_cutoff(SESSION(), at(epoch), ada()), None);
+        }
+        let elsewhere = || Scopes::new(None, Some("globex"), "ada");
+        assert_eq!(revocations.revoked_by(SESSION(), at(1001), elsewhere), None);
+        revocations.add_folded(ada().user, folded(2000, 2001, 5001));
+        revocations.add_folded(ada().user, folded(1000, 1002, 5000));
+        assert_eq!(revocations.folded_of(&ada().user), Some(folded(1000, 2001, 5001)));
+        assert_eq!(revoked_by(2001), Some(CutoffScope::Session));
+        revocations.remove_expired(at(8999));
+        assert_eq!(revoked_by(1500), Some(CutoffScope::Session));
+        revocations.remove_expired(at(9000));
+        assert_eq!(revoked_by(1500), None);
+    }
+
+    #[test]
+    fn p31_an_exempt_session_is_not_folded_until_it_ends() {
+        let revocations = Revocations::new();
+        revocations.exempt(SESSION(), at(5000), at(9000));
+        revocations.add_folded(ada().user, folded(1000, 2000, 5000));
+        assert_eq!(revocations.revoked_by(SESSION(), at(1500), ada), None);
+        let other = StoreKey::session(None, "other");
+        assert_eq!(revocations.revoked_by(other, at(1500), ada), Some(CutoffScope::Session));
+        revocations.add_folded(ada().user, folded(1500, 1500, 5001));
+        let revoked_by = revocations.revoked_by(SESSION(), at(1500), ada);
+        assert_eq!(revoked_by, Some(CutoffScope::Session));
     }
 }

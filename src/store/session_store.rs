@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{AccountPolicies, Revocations};
+use super::{AccountPolicies, Revocations, Tombstone};
 use crate::{identity::StoreKey, maybe_ready::MaybeReady, time::Timestamp};
 
 /// Remembers when each session was last active, and which sessions have a tombstone.
@@ -22,9 +22,15 @@ pub trait SessionStore: Send + Sync + 'static {
     /// Returns what the store knows of a session; records nothing.
     fn get(&self, session: StoreKey) -> MaybeReady<StoredSession>;
 
-    /// Writes a tombstone that is kept until `until`, whether or not an entry exists. Idempotent:
-    /// the later `until` counts. A tombstone is never evicted: fails if there is no room.
-    fn write_tombstone(&self, session: StoreKey, until: Timestamp) -> MaybeReady<()>;
+    /// Writes a tombstone that is kept until [`Tombstone::until`], whether or not an entry exists.
+    /// Idempotent: the later `until` counts. A tombstone is never evicted, and displaces no active
+    /// session: fails if there is no room.
+    ///
+    /// No user may take the room of others. A store with [`revocations`](Self::revocations) folds the
+    /// tombstones of a user into [`FoldedTombstones`](super::FoldedTombstones) when there are more than
+    /// 64 of sessions that began in it; it revokes no other session. Of other sessions it may refuse to
+    /// keep more of one user than a bound.
+    fn write_tombstone(&self, tombstone: Tombstone) -> MaybeReady<()>;
 
     /// Whether the store keeps every session until its end, whatever is restarted and however many
     /// there are. Only then an unknown session can be rejected
@@ -79,8 +85,8 @@ where
         (**self).get(session)
     }
 
-    fn write_tombstone(&self, session: StoreKey, until: Timestamp) -> MaybeReady<()> {
-        (**self).write_tombstone(session, until)
+    fn write_tombstone(&self, tombstone: Tombstone) -> MaybeReady<()> {
+        (**self).write_tombstone(tombstone)
     }
 
     fn is_durable(&self) -> bool {

@@ -34,9 +34,12 @@ pub(in crate::store) struct Table<V> {
     parts: Box<[DashMap<StoreKey, V, RandomState>]>,
     hasher: RandomState,
     capacity: usize,
-    /// The number of entries and of [`Room`]s.
+    /// The number of entries and of [`Room`]s, without pinned entries.
     len: AtomicUsize,
     insertions: AtomicUsize,
+    /// The number of entries that were looked at to make room.
+    #[cfg(test)]
+    pub(in crate::store) visited: AtomicUsize,
 }
 
 /// The right to insert one entry; returned when dropped.
@@ -62,6 +65,8 @@ impl<V> Table<V> {
             capacity,
             len: AtomicUsize::new(0),
             insertions: AtomicUsize::new(0),
+            #[cfg(test)]
+            visited: AtomicUsize::new(0),
         }
     }
 
@@ -94,6 +99,31 @@ impl<V> Table<V> {
                 None
             }
         }
+    }
+
+    /// Inserts `value` beside the capacity, or lets `pin` change the entry that exists and takes it out
+    /// of the capacity. The caller bounds pinned entries: neither `expired` nor `age` of the other
+    /// methods may name one.
+    pub(in crate::store) fn pin(&self, key: StoreKey, value: V, pin: impl FnOnce(&V)) {
+        match self.parts[self.part_of(&key)].entry(key) {
+            Entry::Occupied(entry) => {
+                pin(entry.get());
+                self.len.fetch_sub(1, Relaxed);
+            }
+            Entry::Vacant(entry) => drop(entry.insert(value)),
+        }
+    }
+
+    /// Removes a pinned entry.
+    pub(in crate::store) fn remove_pinned(&self, key: &StoreKey) {
+        self.parts[self.part_of(key)].remove(key);
+    }
+
+    /// Removes an entry that is not pinned, if it is to be removed.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(in crate::store) fn remove_if(&self, key: &StoreKey, is_removed: impl FnOnce(&V) -> bool) {
+        let removed = self.parts[self.part_of(key)].remove_if(key, |_, entry| is_removed(entry));
+        drop(removed.and_then(|_| self.room_of_removed(1)));
     }
 
     /// Takes room for one entry, unless the table is full.
@@ -140,6 +170,8 @@ impl<V> Table<V> {
         expired: impl Fn(&V) -> bool,
     ) -> Option<Room<'_>> {
         let mut removed = 0;
+        #[cfg(test)]
+        self.visited.fetch_add(part.len(), Relaxed);
         part.retain(|_, entry| {
             let is_removed = expired(entry);
             removed += usize::from(is_removed);
@@ -154,6 +186,8 @@ impl<V> Table<V> {
         age: impl Fn(&V) -> Option<u64>,
     ) -> Option<Room<'_>> {
         loop {
+            #[cfg(test)]
+            self.visited.fetch_add(part.len(), Relaxed);
             let mut ages: Vec<u64> = part.iter().filter_map(|entry| age(entry.value())).collect();
             let share = ages.len().div_ceil(ENTRIES_PER_EVICTED);
             let (_, latest, _) = ages.select_nth_unstable(share.checked_sub(1)?);
@@ -284,6 +318,25 @@ mod tests {
         let looks = std::cell::Cell::new(0);
         let age = |_: &u64| Some(looks.replace(looks.get() + 1).min(2));
         assert!(table.room_of_oldest(&key(2), 1, age).is_some());
+    }
+
+    #[test]
+    fn p31_pinned_entries_take_no_room() {
+        let table = Table::new(2);
+        assert!(put(&table, 1, 0) && put(&table, 2, 0));
+        assert!(!put(&table, 3, 0));
+        let pinned = std::cell::Cell::new(0);
+        for id in [1, 4] {
+            table.pin(key(id), 7, |_| pinned.set(pinned.get() + 1));
+        }
+        assert_eq!((table.len(), pinned.get()), (1, 1));
+        assert!(put(&table, 3, 0));
+        assert!(!put(&table, 5, 0));
+        assert_eq!(known(&table, 0..9), 4);
+        for id in [1, 4] {
+            table.remove_pinned(&key(id));
+        }
+        assert_eq!((table.len(), known(&table, 0..9)), (2, 2));
     }
 
     #[test]

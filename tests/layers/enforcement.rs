@@ -9,7 +9,9 @@ use tower_sliding_session::{
     MaybeReady, RejectionKind, Timestamp,
     identity::StoreKey,
     rejection::{Rejection, RejectionCause, RevocationCause},
-    store::{RevocationCutoff, Revocations, SessionStore, StoredSession, Touch, TouchOutcome},
+    store::{
+        RevocationCutoff, Revocations, SessionStore, StoredSession, Tombstone, Touch, TouchOutcome,
+    },
 };
 
 use crate::test_stack::{BEGIN, HOUR, MINUTE, TestStack, patient, rejected, renewed, with};
@@ -48,7 +50,7 @@ impl SessionStore for RevokesWhileAsked {
         self.answer(StoredSession::Active(BEGIN))
     }
 
-    fn write_tombstone(&self, _: StoreKey, _: Timestamp) -> MaybeReady<()> {
+    fn write_tombstone(&self, _: Tombstone) -> MaybeReady<()> {
         MaybeReady::ready(Ok(()))
     }
 

@@ -35,6 +35,7 @@ mod reuse;
 mod revoke_all;
 mod settings;
 mod step_up;
+mod tombstones;
 mod unreliable_store;
 #[cfg(feature = "postgres")]
 mod wrong_clock;
@@ -96,6 +97,10 @@ macro_rules! lifecycle {
                     p02_a_refresh_puts_current_claims_into_both_tokens
                     p23_a_failing_claims_source_leaves_the_token_valid
                     p23_a_slow_claims_source_leaves_the_token_valid
+                }
+                tombstones {
+                    p31_a_user_who_signs_out_often_stays_signed_in_elsewhere
+                    p33_a_session_without_epoch_is_not_folded
                 }
                 revoke_all {
                     the_sessions_of_one_account_are_revoked_with_the_callers

@@ -17,7 +17,7 @@ use tower_sliding_session::{
     store::{
         AccountPolicies, ActiveUser, BulkRevocation, LifecycleQueries, LifecycleStore, ListQuery,
         OverridesChange, Page, RefreshQuery, RefreshState, Revocations, Rotated, Rotation,
-        SessionRecord, SessionStore, StoreError, StoredSession, Touch, TouchOutcome,
+        SessionRecord, SessionStore, StoreError, StoredSession, Tombstone, Touch, TouchOutcome,
     },
 };
 
@@ -107,8 +107,8 @@ impl SessionStore for UnreliableStore {
         self.read(|inner| inner.get(session))
     }
 
-    fn write_tombstone(&self, session: StoreKey, until: Timestamp) -> MaybeReady<()> {
-        self.ask(|inner| inner.write_tombstone(session, until))
+    fn write_tombstone(&self, tombstone: Tombstone) -> MaybeReady<()> {
+        self.ask(|inner| inner.write_tombstone(tombstone))
     }
 
     fn revocations(&self) -> Option<Arc<Revocations>> {
@@ -141,8 +141,8 @@ impl LifecycleStore for UnreliableStore {
         self.ask(|inner| inner.rotate(rotation))
     }
 
-    fn revoke(&self, session: StoreKey, until: Timestamp, log: AuditRecord) -> MaybeReady<bool> {
-        self.ask(|inner| inner.revoke(session, until, log))
+    fn revoke(&self, tombstone: Tombstone, log: AuditRecord) -> MaybeReady<bool> {
+        self.ask(|inner| inner.revoke(tombstone, log))
     }
 
     fn revoke_all(&self, revocation: BulkRevocation) -> MaybeReady<u64> {

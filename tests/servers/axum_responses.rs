@@ -20,7 +20,7 @@ use tower_sliding_session::{
     lifecycle::{AccountPolicyError, StartError},
     policy::TimeoutOverrides,
     sessions::SlidingSessionsBuilder,
-    store::{MemoryStore, SessionStore, StoreError, StoredSession, Touch, TouchOutcome},
+    store::{MemoryStore, SessionStore, StoreError, StoredSession, Tombstone, Touch, TouchOutcome},
     token::{ClaimsSource, ClaimsUpdate, VerifiedToken},
     transport::SetCookie,
 };
@@ -120,7 +120,7 @@ impl SessionStore for Unreachable {
         MaybeReady::ready(Err(StoreError::new("10.0.0.7: connection refused")))
     }
 
-    fn write_tombstone(&self, _: StoreKey, _: Timestamp) -> MaybeReady<()> {
+    fn write_tombstone(&self, _: Tombstone) -> MaybeReady<()> {
         MaybeReady::ready(Err(StoreError::new("10.0.0.7: connection refused")))
     }
 }

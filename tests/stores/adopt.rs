@@ -6,7 +6,7 @@ use crate::{
     empty_stores::Store,
     sign_in::{
         ABSOLUTE, ADA, BEGIN, BOB, IDLE, after, all_of, audit, audited, begun, is_active, listed,
-        revoke_all, state, touch, unrefreshed,
+        revoke_all, state, tombstone, touch, unrefreshed,
     },
 };
 
@@ -41,7 +41,7 @@ pub(crate) async fn an_adopted_session_is_listed_counted_and_revoked(store: Stor
     }
     assert!(listed(&store, ADA.user(), BEGIN + IDLE).await.is_empty());
     let audit = audit(&unknown, "session_ended", BEGIN);
-    let revoked = store.revoke(unknown.key, BEGIN + IDLE, audit).await;
+    let revoked = store.revoke(tombstone(unknown.key, BEGIN + IDLE), audit).await;
     assert!(revoked.expect("the store answers"));
     assert_eq!(audited(&store, "session_ended").await.len(), 1);
     assert_eq!(revoke_all(&store, all_of(ADA.user(), BEGIN)).await, 1);
@@ -60,7 +60,7 @@ pub(crate) async fn adopting_changes_no_record(store: Store) {
 
 pub(crate) async fn p04_a_revoked_session_is_not_adopted(store: Store) {
     let (ended, cut_off) = (old("ended"), old("cut off"));
-    store.write_tombstone(ended.key, BEGIN + ABSOLUTE).await.expect("the store answers");
+    store.write_tombstone(tombstone(ended.key, BEGIN + ABSOLUTE)).await.expect("the store answers");
     revoke_all(&store, all_of(ADA.user(), BEGIN)).await;
     for record in [&ended, &cut_off] {
         adopt(&store, record).await;

@@ -12,7 +12,7 @@ use crate::{
     empty_stores::Store,
     sign_in::{
         ABSOLUTE, ADA, BEGIN, JOY, after, all_of, ask, audit, audited, begin, begun, everything,
-        is_active, listed, revoke_all,
+        is_active, listed, revoke_all, tombstone,
     },
 };
 
@@ -119,7 +119,10 @@ pub(crate) async fn p29_a_cutoff_revokes_sessions_that_the_store_does_not_know(s
 
 pub(crate) async fn p04_a_revoked_session_cannot_start_again(store: Store) {
     let record = begun(&store, ADA, "s").await;
-    store.write_tombstone(record.key, BEGIN + ABSOLUTE).await.expect("the store answers");
+    store
+        .write_tombstone(tombstone(record.key, BEGIN + ABSOLUTE))
+        .await
+        .expect("the store answers");
     // Whether or not the store accepts the record, the session stays revoked.
     drop(store.begin(record.clone(), audit(&record, "session_started", after(1))).await);
     assert!(!is_active(&store, &record, after(1)).await);

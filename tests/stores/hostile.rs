@@ -15,7 +15,7 @@ use tower_sliding_session::{
 
 use crate::{
     empty_stores::Store,
-    sign_in::{ADA, BEGIN, after, all_of, audit, audited, begin, everything},
+    sign_in::{ADA, BEGIN, after, all_of, audit, audited, begin, everything, tombstone},
 };
 
 /// The last millisecond that a claim may hold.
@@ -140,8 +140,8 @@ async fn everything_at(store: &Store, sid: &str, now: Timestamp, idle: Duration)
     store.revoke_all(all_of(ADA.user(), now)).await.expect(answers);
     let again = with!(ADA.signs_in(&format!("{sid} again"), now); idle = idle);
     store.begin(again, row.clone()).await.expect(answers);
-    store.revoke(record.key, now, row).await.expect(answers);
-    store.write_tombstone(record.key, now).await.expect(answers);
+    store.revoke(tombstone(record.key, now), row).await.expect(answers);
+    store.write_tombstone(tombstone(record.key, now)).await.expect(answers);
 }
 
 pub(crate) async fn p13_extreme_instants_do_not_panic(store: Store) {

@@ -8,7 +8,7 @@ use crate::{
     empty_stores::Store,
     sign_in::{
         ABSOLUTE, ADA, BEGIN, BOB, EVE, IDLE, JOY, Person, after, all_of, begin, begun, everything,
-        is_active, listed, revoke_all, rotate, rotation, session, touch,
+        is_active, listed, revoke_all, rotate, rotation, session, tombstone, touch,
     },
 };
 
@@ -75,7 +75,10 @@ pub(crate) async fn a_list_holds_the_active_sessions_of_its_scope(store: Store) 
     assert_eq!(listed(&store, ADA.account(), now).await, ["bob", "ada"]);
     assert_eq!(listed(&store, EVE.account(), now).await, ["eve"]);
     assert_eq!(listed(&store, JOY.user(), now).await, ["joy"]);
-    store.write_tombstone(session("bob"), BEGIN + ABSOLUTE).await.expect("the store answers");
+    store
+        .write_tombstone(tombstone(session("bob"), BEGIN + ABSOLUTE))
+        .await
+        .expect("the store answers");
     assert_eq!(listed(&store, ADA.account(), now).await, ["ada"]);
     revoke_all(&store, all_of(ADA.user(), now)).await;
     assert_eq!(listed(&store, everything(), now).await, ["joy", "eve"]);
@@ -101,7 +104,10 @@ pub(crate) async fn active_users_have_an_active_session(store: Store) {
         begin(&store, &person.signs_in(sid, after(millis))).await;
     }
     let now = after(50);
-    store.write_tombstone(session("ada 2"), BEGIN + ABSOLUTE).await.expect("the store answers");
+    store
+        .write_tombstone(tombstone(session("ada 2"), BEGIN + ABSOLUTE))
+        .await
+        .expect("the store answers");
     let [ada, bob] = ACME.map(|person| person.sub.to_owned());
     let expected = [(bob.clone(), after(30)), (ada, after(10))];
     assert_eq!(users(&store, 10, now).await, expected);

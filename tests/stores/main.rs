@@ -16,6 +16,7 @@ mod adopt;
 mod begin;
 #[path = "../empty_stores/mod.rs"]
 mod empty_stores;
+mod folding;
 mod hostile;
 mod lists;
 mod logs;
@@ -49,6 +50,16 @@ macro_rules! conformance {
                     p29_the_latest_cutoff_of_all_scopes_applies
                     p29_a_cutoff_revokes_sessions_that_the_store_does_not_know
                     p04_a_revoked_session_cannot_start_again
+                }
+                folding {
+                    p31_a_user_who_ends_many_sessions_ends_no_other
+                    p04_a_session_that_a_fold_has_exempted_ends
+                    p22_a_session_that_a_bulk_revocation_has_exempted_ends
+                    p04_a_folded_session_is_exempt_from_nothing
+                    p29_a_sign_in_with_a_clock_that_is_behind_is_not_folded
+                    p31_concurrent_endings_end_no_other_session
+                    p29_a_session_that_begins_during_a_fold_is_active
+                    p22_a_later_end_of_a_folded_session_counts
                 }
                 hostile {
                     p14_strings_are_returned_as_stored

@@ -12,7 +12,7 @@ use crate::{
     empty_stores::Store,
     sign_in::{
         ABSOLUTE, ADA, BEGIN, BOB, EVE, Person, after, all_of, begin, begun, everything,
-        revoke_all, session,
+        revoke_all, session, tombstone,
     },
 };
 
@@ -78,7 +78,10 @@ pub(crate) async fn a_page_continues_after_the_last_one_despite_changes(store: S
     assert_eq!(sids(&first.items), ["s5", "s4"]);
     begin(&store, &ADA.signs_in("later", after(50))).await;
     for sid in ["s4", "s2"] {
-        store.write_tombstone(session(sid), BEGIN + ABSOLUTE).await.expect("the store answers");
+        store
+            .write_tombstone(tombstone(session(sid), BEGIN + ABSOLUTE))
+            .await
+            .expect("the store answers");
     }
     let second = page(&store, ADA.user(), query(2, first.next)).await;
     assert_eq!(sids(&second.items), ["s3", "s1"]);
@@ -95,7 +98,7 @@ pub(crate) async fn pages_skip_expired_and_revoked_sessions(store: Store) {
     let crowd = crowd(&store).await;
     let keys: Vec<StoreKey> = crowd.iter().map(|(_, record)| record.key).collect();
     for key in keys.iter().step_by(2) {
-        store.write_tombstone(*key, BEGIN + ABSOLUTE).await.expect("the store answers");
+        store.write_tombstone(tombstone(*key, BEGIN + ABSOLUTE)).await.expect("the store answers");
     }
     revoke_all(&store, all_of(EVE.user(), after(100))).await;
     begun(&store, EVE, "eve again").await;

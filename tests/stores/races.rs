@@ -23,7 +23,7 @@ use crate::{
     policies::change,
     sign_in::{
         ABSOLUTE, ADA, BEGIN, after, all_of, audit, audited, begin, begun, is_active, listed,
-        revoke_all, rotate, rotation, state, touch,
+        revoke_all, rotate, rotation, state, tombstone, touch,
     },
 };
 
@@ -124,7 +124,7 @@ async fn race_once(
 pub(crate) async fn p05_nothing_is_usable_after_a_revocation(store: Store) {
     race_against(store, async |store, record| {
         let row = audit(record, "session_ended", record.auth_time);
-        let was_live = store.revoke(record.key, record.ends_at, row).await;
+        let was_live = store.revoke(tombstone(record.key, record.ends_at), row).await;
         assert!(was_live.expect("the store answers"), "{}", record.sid);
     })
     .await;
@@ -132,7 +132,10 @@ pub(crate) async fn p05_nothing_is_usable_after_a_revocation(store: Store) {
 
 pub(crate) async fn p05_nothing_is_usable_after_a_tombstone(store: Store) {
     race_against(store, async |store, record| {
-        store.write_tombstone(record.key, record.ends_at).await.expect("the store answers");
+        store
+            .write_tombstone(tombstone(record.key, record.ends_at))
+            .await
+            .expect("the store answers");
         let stored = store.get(record.key).await.expect("the store answers");
         assert_eq!(stored, StoredSession::Ended);
     })
@@ -143,7 +146,10 @@ pub(crate) async fn p05_nothing_is_adopted_after_a_tombstone(store: Store) {
     for round in 0..ROUNDS {
         let unknown = ADA.signs_in(&round.to_string(), round_at(round));
         race_once(&store, &unknown, &async |store: &Store, record: &SessionRecord| {
-            store.write_tombstone(record.key, record.ends_at).await.expect("the store answers");
+            store
+                .write_tombstone(tombstone(record.key, record.ends_at))
+                .await
+                .expect("the store answers");
         })
         .await;
     }
@@ -279,7 +285,10 @@ pub(crate) async fn p04_no_touch_succeeds_after_a_tombstone(store: Store) {
             });
         }
         start.wait().await;
-        store.write_tombstone(record.key, BEGIN + ABSOLUTE).await.expect("the store answers");
+        store
+            .write_tombstone(tombstone(record.key, BEGIN + ABSOLUTE))
+            .await
+            .expect("the store answers");
         is_revoked.store(true, SeqCst);
         tasks.join_all().await;
         assert!(!is_active(&store, &record, BEGIN).await);

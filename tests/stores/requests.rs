@@ -9,7 +9,7 @@ use tower_sliding_session::{
 
 use crate::{
     empty_stores::Store,
-    sign_in::{ABSOLUTE, BEGIN, IDLE, after, session, touch},
+    sign_in::{ABSOLUTE, BEGIN, IDLE, after, session, tombstone, touch},
 };
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -23,7 +23,7 @@ async fn stored(store: &Store, sid: &str) -> StoredSession {
 }
 
 async fn end(store: &Store, sid: &str, until: Timestamp) {
-    store.write_tombstone(session(sid), until).await.expect("the store answers");
+    store.write_tombstone(tombstone(session(sid), until)).await.expect("the store answers");
 }
 
 pub(crate) async fn a_touch_of_an_unknown_session_creates_its_entry(store: Store) {

@@ -6,14 +6,14 @@ use crate::{
     empty_stores::Store,
     sign_in::{
         ABSOLUTE, ADA, BEGIN, BOB, IDLE, after, all_of, audit, audited, begun, everything,
-        is_active, listed, revoke_all, session, touch,
+        is_active, listed, revoke_all, session, tombstone, touch,
     },
 };
 
 /// Revokes the session `sid` at `now`; returns whether it was active.
 async fn revoked(store: &Store, sid: &str, now: Timestamp) -> bool {
     let row = audit(&ADA.signs_in(sid, BEGIN), "session_ended", now);
-    store.revoke(session(sid), now + ABSOLUTE, row).await.expect("the store answers")
+    store.revoke(tombstone(session(sid), now + ABSOLUTE), row).await.expect("the store answers")
 }
 
 async fn logged(store: &Store) -> Vec<Option<StoreKey>> {
@@ -49,7 +49,7 @@ pub(crate) async fn p40_a_session_without_a_tombstone_is_logged_once(store: Stor
     for sid in ["idle", "absolute", "cutoff", "tombstone"] {
         begun(&store, ADA, sid).await;
     }
-    let ended = store.write_tombstone(session("tombstone"), BEGIN + ABSOLUTE).await;
+    let ended = store.write_tombstone(tombstone(session("tombstone"), BEGIN + ABSOLUTE)).await;
     ended.expect("the store answers");
     revoke_all(&store, all_of(everything(), after(10))).await;
     for (sid, at, is_first) in [

@@ -12,8 +12,8 @@ use crate::{
     empty_stores::Store,
     sign_in::{
         ABSOLUTE, ADA, ADA_AT_GLOBEX, BEGIN, BOB, EVE, IDLE, JOY, Person, after, all_of, audit,
-        audited, begin, begun, everything, is_active, listed, revoke_all, session, state, touch,
-        unrefreshed,
+        audited, begin, begun, everything, is_active, listed, revoke_all, session, state,
+        tombstone, touch, unrefreshed,
     },
 };
 
@@ -104,9 +104,17 @@ pub(crate) async fn expired_and_revoked_sessions_are_not_counted(store: Store) {
         store.touch(session(sid), touch(at, at)).await.expect("the store answers");
     }
     store.flush().await.expect("the activities are written");
-    store.write_tombstone(session("ended"), BEGIN + ABSOLUTE).await.expect("the store answers");
+    store
+        .write_tombstone(tombstone(session("ended"), BEGIN + ABSOLUTE))
+        .await
+        .expect("the store answers");
     let revoked = audit(&ADA.signs_in("revoked", BEGIN), "session_ended", after(10));
-    assert!(store.revoke(session("revoked"), BEGIN + ABSOLUTE, revoked).await.expect("answers"));
+    assert!(
+        store
+            .revoke(tombstone(session("revoked"), BEGIN + ABSOLUTE), revoked)
+            .await
+            .expect("answers")
+    );
     assert_eq!(listed(&store, ADA.user(), BEGIN + IDLE).await.len(), 2);
     let at = BEGIN + IDLE;
     let exempt = Exempt::Sessions(vec![session("absolute")]);
@@ -233,7 +241,10 @@ pub(crate) async fn p29_an_exempt_caller_without_a_record_ends_with_the_next_cut
         assert_eq!(revoke_all(&store, revocation).await, 0);
         assert!(is_revoked(&store, joy, sid).await, "{sid}: an exemption revives nothing");
     }
-    store.write_tombstone(session("ended"), BEGIN + ABSOLUTE).await.expect("the store answers");
+    store
+        .write_tombstone(tombstone(session("ended"), BEGIN + ABSOLUTE))
+        .await
+        .expect("the store answers");
     let exempt = Exempt::Caller(caller(ADA, "ended"));
     revoke_all(&store, exempting(ADA.user(), exempt)).await;
     assert_eq!(store.get(session("ended")).await.expect("it answers"), StoredSession::Ended);
@@ -241,7 +252,10 @@ pub(crate) async fn p29_an_exempt_caller_without_a_record_ends_with_the_next_cut
 
 pub(crate) async fn an_exemption_revives_no_session(store: Store) {
     all_signed_in(&store, "").await;
-    store.write_tombstone(session("ada 1"), BEGIN + ABSOLUTE).await.expect("the store answers");
+    store
+        .write_tombstone(tombstone(session("ada 1"), BEGIN + ABSOLUTE))
+        .await
+        .expect("the store answers");
     let idle = with!(ADA.signs_in("idle", BEGIN); idle = Duration::from_millis(11));
     begin(&store, &idle).await;
     let but_idle = Exempt::Sessions(vec![session("idle")]);

@@ -8,7 +8,7 @@ use crate::{
     empty_stores::Store,
     sign_in::{
         ABSOLUTE, ADA, BEGIN, after, all_of, audit, begun, everything, exchange, revoke_all,
-        rotate, rotation, state, touch, unrefreshed,
+        rotate, rotation, state, tombstone, touch, unrefreshed,
     },
 };
 
@@ -92,8 +92,8 @@ pub(crate) async fn p05_a_revoked_session_refuses(store: Store) {
     let by_cutoff = begun(&store, ADA, "cutoff").await;
     let until = BEGIN + ABSOLUTE;
     let row = audit(&revoked, "session_ended", after(20));
-    assert!(store.revoke(revoked.key, until, row).await.expect("the store answers"));
-    store.write_tombstone(ended.key, until).await.expect("the store answers");
+    assert!(store.revoke(tombstone(revoked.key, until), row).await.expect("the store answers"));
+    store.write_tombstone(tombstone(ended.key, until)).await.expect("the store answers");
     revoke_all(&store, all_of(everything(), after(20))).await;
     for record in [&revoked, &ended, &by_cutoff] {
         for generation in [0, 0, 1] {
@@ -159,7 +159,7 @@ pub(crate) async fn a_known_session_keeps_its_record(store: Store) {
 pub(crate) async fn p05_a_revoked_session_gets_no_record(store: Store) {
     let ended = ADA.signs_in("ended", BEGIN);
     let by_cutoff = ADA.signs_in("cutoff", BEGIN);
-    store.write_tombstone(ended.key, BEGIN + ABSOLUTE).await.expect("the store answers");
+    store.write_tombstone(tombstone(ended.key, BEGIN + ABSOLUTE)).await.expect("the store answers");
     assert_eq!(revoke_all(&store, all_of(everything(), BEGIN)).await, 0);
     for record in [&ended, &by_cutoff] {
         let refused = rotate(&store, rotation(record, 0, "first", after(10))).await;

@@ -8,7 +8,7 @@ use tower_sliding_session::{
     identity::{Scope, Scopes, StoreKey},
     store::{
         BulkRevocation, ListQuery, RefreshQuery, RefreshState, RefreshedSession, RevocationCutoff,
-        Rotated, Rotation, SessionRecord, SuccessorIds, TokenExchange, Touch,
+        Rotated, Rotation, SessionRecord, SuccessorIds, TokenExchange, Tombstone, Touch,
     },
 };
 
@@ -91,6 +91,11 @@ pub(crate) async fn begun(store: &Store, person: Person, sid: &str) -> SessionRe
 
 pub(crate) async fn is_active(store: &Store, record: &SessionRecord, now: Timestamp) -> bool {
     store.session(record.key, now).await.expect("the store answers").is_some()
+}
+
+/// The tombstone of a session of a user who is not known.
+pub(crate) const fn tombstone(session: StoreKey, until: Timestamp) -> Tombstone {
+    Tombstone::new(session, BEGIN, until)
 }
 
 pub(crate) fn touch(now: Timestamp, token_activity: Timestamp) -> Touch {

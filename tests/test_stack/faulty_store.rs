@@ -6,9 +6,9 @@ use std::sync::{
 };
 
 use tower_sliding_session::{
-    MaybeReady, Timestamp,
+    MaybeReady,
     identity::StoreKey,
-    store::{MemoryStore, SessionStore, StoreError, StoredSession, Touch, TouchOutcome},
+    store::{MemoryStore, SessionStore, StoreError, StoredSession, Tombstone, Touch, TouchOutcome},
 };
 
 /// How a [`FaultyStore`] answers.
@@ -98,10 +98,10 @@ impl SessionStore for FaultyStore {
         self.answer(Self::ready(self.inner.get(session)))
     }
 
-    fn write_tombstone(&self, session: StoreKey, until: Timestamp) -> MaybeReady<()> {
+    fn write_tombstone(&self, tombstone: Tombstone) -> MaybeReady<()> {
         if self.holds_tombstones.load(SeqCst) {
             return MaybeReady::new(std::future::pending());
         }
-        self.answer(Self::ready(self.inner.write_tombstone(session, until)))
+        self.answer(Self::ready(self.inner.write_tombstone(tombstone)))
     }
 }

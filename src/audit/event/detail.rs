@@ -9,7 +9,8 @@ use crate::{
     identity::CutoffScope, policy::TimeoutOverrides, rejection::RejectionKind, rules::ExpiryReason,
 };
 
-const SCOPES: [(CutoffScope, &str); 4] = [
+const SCOPES: [(CutoffScope, &str); 5] = [
+    (CutoffScope::Session, "session"),
     (CutoffScope::User, "user"),
     (CutoffScope::Subject, "subject"),
     (CutoffScope::Account, "account"),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    lifecycle_state::{LifecycleState, cursor},
+    lifecycle_state::{Expiry, LifecycleState, Origin, cursor},
     sessions::MemoryStore,
 };
 use crate::{
@@ -18,15 +18,15 @@ use crate::{
     store::{
         ActiveUser, BulkRevocation, CallerSession, Exempt, LifecycleQueries, LifecycleStore,
         ListQuery, OverridesChange, Page, RefreshQuery, RefreshState, RefreshedSession,
-        RevocationCutoff, Rotated, Rotation, SessionRecord, StoredSession,
+        RevocationCutoff, Rotated, Rotation, SessionRecord, StoredSession, Tombstone,
     },
     time::Timestamp,
 };
 
-/// One of this many bulk revocations removes expired cutoffs, which is O(n) in the cutoffs.
+/// One of this many bulk revocations and folds removes expired cutoffs, which is O(n) in the cutoffs.
 const REVOCATIONS_PER_CLEANUP: usize = 1024;
 
-const MILLISECOND: Duration = Duration::from_millis(1);
+pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
 
 impl LifecycleStore for MemoryStore {
     /// # Errors
@@ -49,9 +49,9 @@ impl LifecycleStore for MemoryStore {
     }
 
     /// # Errors
-    /// If the store is full of tombstones.
-    fn revoke(&self, session: StoreKey, until: Timestamp, audit: AuditRecord) -> MaybeReady<bool> {
-        MaybeReady::ready(self.revoke_now(session, until, audit))
+    /// As [`write_tombstone`](crate::store::SessionStore::write_tombstone).
+    fn revoke(&self, tombstone: Tombstone, audit: AuditRecord) -> MaybeReady<bool> {
+        MaybeReady::ready(self.revoke_now(tombstone, audit))
     }
 
     fn revoke_all(&self, revocation: BulkRevocation) -> MaybeReady<u64> {
@@ -140,7 +140,7 @@ impl LifecycleQueries for MemoryStore {
 /// [`MemoryStore::lifecycle_state`] returns, so what such a method reads does not change before it
 /// returns.
 impl MemoryStore {
-    fn lifecycle_state(&self) -> MutexGuard<'_, LifecycleState> {
+    pub(super) fn lifecycle_state(&self) -> MutexGuard<'_, LifecycleState> {
         self.lifecycle_state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -154,11 +154,12 @@ impl MemoryStore {
             return Err(StoreError::new("the session was revoked before it began"));
         }
         let cutoffs = record.scopes.keys().filter_map(|scope| self.revocations.cutoff_of(&scope));
-        let after_cutoffs = cutoffs.max().map(|cutoff| cutoff + MILLISECOND);
+        let folded = self.revocations.folded_of(&record.scopes.user).map(|folded| folded.last);
+        let after_cutoffs = cutoffs.chain(folded).max().map(|cutoff| cutoff + MILLISECOND);
         let epoch = record.epoch.max(after_cutoffs.unwrap_or_default());
         record.epoch = epoch;
         let now = record.last_seen;
-        self.insert_record(&mut lifecycle_state, record, now);
+        self.insert_record(&mut lifecycle_state, record, Origin::Begun, now);
         lifecycle_state.audit_log.append(audit);
         Ok(epoch)
     }
@@ -168,7 +169,7 @@ impl MemoryStore {
         let query = RefreshQuery::new(record.key, record.epoch, record.scopes);
         if let RefreshState::Unknown(_) = self.state_of(&lifecycle_state, query) {
             let now = record.last_seen;
-            self.insert_record(&mut lifecycle_state, record, now);
+            self.insert_record(&mut lifecycle_state, record, Origin::Token, now);
         }
     }
 
@@ -179,7 +180,7 @@ impl MemoryStore {
             RefreshState::Known(recorded) if rotation.may_follow(&recorded) => {}
             RefreshState::Unknown(_) => {
                 let now = rotation.exchange.at;
-                self.insert_record(&mut lifecycle_state, rotation.record, now);
+                self.insert_record(&mut lifecycle_state, rotation.record, Origin::Token, now);
             }
             state => return Rotated::Refused(state),
         }
@@ -192,43 +193,6 @@ impl MemoryStore {
             lifecycle_state.records.touch(&session, now);
         }
         Rotated::Done
-    }
-
-    fn revoke_now(
-        &self,
-        session: StoreKey,
-        until: Timestamp,
-        audit: AuditRecord,
-    ) -> Result<bool, StoreError> {
-        let mut lifecycle_state = self.lifecycle_state();
-        let is_first = self.get_now(&session) != StoredSession::Ended;
-        self.revoke_in(&mut lifecycle_state, session, until)?;
-        if is_first {
-            lifecycle_state.audit_log.append(audit);
-        }
-        Ok(is_first)
-    }
-
-    /// Writes a tombstone while no lifecycle method runs.
-    pub(super) fn revoke_alone(
-        &self,
-        session: StoreKey,
-        until: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.revoke_in(&mut self.lifecycle_state(), session, until)
-    }
-
-    /// Writes a tombstone and removes the record.
-    fn revoke_in(
-        &self,
-        lifecycle_state: &mut LifecycleState,
-        session: StoreKey,
-        until: Timestamp,
-    ) -> Result<(), StoreError> {
-        let ends_at = lifecycle_state.records.get(&session).map(|record| record.ends_at);
-        self.write_tombstone_now(session, until.max(ends_at.unwrap_or_default()))?;
-        lifecycle_state.records.remove(&session);
-        Ok(())
     }
 
     fn revoke_all_now(&self, revocation: BulkRevocation) -> u64 {
@@ -256,13 +220,19 @@ impl MemoryStore {
         let count = revoked.len() as u64;
         for (session, _, _) in revoked {
             lifecycle_state.records.remove(&session);
+            self.revocations.remove_exemption(&session);
         }
         lifecycle_state.audit_log.append(audit.with_revoked_count(count));
+        self.count_revocation(&mut lifecycle_state, now);
+        count
+    }
+
+    /// Removes expired cutoffs, at some calls.
+    pub(super) fn count_revocation(&self, lifecycle_state: &mut LifecycleState, now: Timestamp) {
         lifecycle_state.revocations += 1;
         if lifecycle_state.revocations.is_multiple_of(REVOCATIONS_PER_CLEANUP) {
             self.revocations.remove_expired(now);
         }
-        count
     }
 
     /// Whether a session is active that has no record, such as after a restart.
@@ -296,13 +266,17 @@ impl MemoryStore {
         &self,
         lifecycle_state: &mut LifecycleState,
         record: SessionRecord,
+        origin: Origin,
         now: Timestamp,
     ) {
         self.record_activity(&record, record.last_seen);
-        lifecycle_state.records.insert(record, now, |record| self.expires_at(record));
+        lifecycle_state.records.insert(record, origin, now, |record| {
+            let is_known = self.get_now(&record.key) != StoredSession::Unknown;
+            Expiry { at: self.expires_at(record), is_known }
+        });
     }
 
-    fn is_active(&self, record: &SessionRecord, now: Timestamp) -> bool {
+    pub(super) fn is_active(&self, record: &SessionRecord, now: Timestamp) -> bool {
         let SessionRecord { key, epoch, scopes, .. } = record;
         now < self.expires_at(record)
             && self.revocations.revoked_by(*key, *epoch, || *scopes).is_none()

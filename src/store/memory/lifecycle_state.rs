@@ -2,17 +2,22 @@
 
 mod logs;
 mod records;
+mod tombstones;
 
-pub(super) use self::records::cursor;
-use self::{logs::Log, records::Records};
+use self::{logs::Log, records::Records, tombstones::Tombstones};
+pub(super) use self::{
+    records::{Expiry, Origin, cursor},
+    tombstones::Kind,
+};
 use crate::audit::{ActivityEntry, AuditRecord};
 
-/// Records and logs, behind one lock.
+/// Records, the order of the tombstones, and logs, behind one lock.
 pub(super) struct LifecycleState {
     pub(super) records: Records,
+    pub(super) tombstones: Tombstones,
     pub(super) audit_log: Log<AuditRecord>,
     pub(super) activity_log: Log<ActivityEntry>,
-    /// The number of bulk revocations so far: every so many of them remove expired cutoffs.
+    /// The number of bulk revocations and folds so far: every so many of them remove expired cutoffs.
     pub(super) revocations: usize,
 }
 
@@ -20,6 +25,7 @@ impl LifecycleState {
     pub(super) fn new(max_sessions: usize) -> Self {
         Self {
             records: Records::new(max_sessions),
+            tombstones: Tombstones::new(max_sessions),
             audit_log: Log::default(),
             activity_log: Log::default(),
             revocations: 0,

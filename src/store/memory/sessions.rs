@@ -12,9 +12,9 @@ use std::{
 use super::lifecycle_state::LifecycleState;
 use crate::{
     identity::StoreKey,
-    maybe_ready::{MaybeReady, StoreError},
+    maybe_ready::MaybeReady,
     store::{
-        AccountPolicies, Revocations, SessionRecord, SessionStore, StoredSession, Touch,
+        AccountPolicies, Revocations, SessionRecord, SessionStore, StoredSession, Tombstone, Touch,
         TouchOutcome,
         entry::{SessionWord, is_idle},
         table::{NEARBY, Table},
@@ -26,9 +26,15 @@ use crate::{
 ///
 /// It has a bounded number of entries and allocates as they come: 40 to 75 bytes each, at most 150
 /// after many have come and gone. It never returns memory. Entries are removed once the newest token
-/// of their session has expired, tombstones once they have, in small steps as new sessions begin;
-/// there is no background task. When it is full, the sessions with the oldest activity are evicted; an evicted session is
-/// judged by its token alone. A tombstone is never evicted.
+/// of their session has expired, in small steps as new sessions begin; there is no background task.
+/// When it is full, the sessions with the oldest activity are evicted; an evicted session is
+/// judged by its token alone.
+///
+/// Tombstones have room of their own, for as many sessions, in 150 to 300 bytes each. None is evicted.
+/// Each that is written removes a few that have expired. Of one user there are at most 64, of sessions
+/// that began here: the next folds them into one. It does not while an evicted record may be that of
+/// an active session; then, and of other sessions, a user has at most a sixteenth of the room, 64 to
+/// 1,024. Without room, ending a session fails at once, and the session goes on.
 ///
 /// **A restart forgets everything**, and processes share nothing. Sessions are then judged by
 /// their tokens until their next activity, and the tokens of a revoked session are accepted again
@@ -47,7 +53,7 @@ use crate::{
 /// ```
 /// use std::time::Duration;
 /// use tower_sliding_session::{
-///     Timestamp, identity::StoreKey, store::{MemoryStore, SessionStore, Touch, TouchOutcome},
+///     Timestamp, identity::StoreKey, store::{MemoryStore, SessionStore, Tombstone, Touch, TouchOutcome},
 /// };
 ///
 /// # #[tokio::main(flavor = "current_thread")]
@@ -59,13 +65,14 @@ use crate::{
 /// let touch = Touch::new(now, now, idle);
 /// assert_eq!(store.touch(session, touch).await?, TouchOutcome::Active(None));
 ///
-/// store.write_tombstone(session, now + Duration::from_secs(3600)).await?;
+/// let end = Tombstone::new(session, now, now + Duration::from_secs(3600));
+/// store.write_tombstone(end).await?;
 /// assert_eq!(store.touch(session, touch).await?, TouchOutcome::Ended);
 /// # Ok(())
 /// # }
 /// ```
 pub struct MemoryStore {
-    table: Table<Entry>,
+    pub(super) table: Table<Entry>,
     pub(super) revocations: Arc<Revocations>,
     pub(super) account_policies: Arc<AccountPolicies>,
     /// Boxed, so that requests share no cache line with it.
@@ -73,7 +80,7 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
-    /// The default capacity: 1,048,576 sessions, in at most 160 MB.
+    /// The default capacity: 1,048,576 sessions, in at most 160 MB, and as many tombstones.
     pub const DEFAULT_CAPACITY: usize = 1 << 20;
 
     /// Creates a store of [`DEFAULT_CAPACITY`](Self::DEFAULT_CAPACITY).
@@ -82,7 +89,7 @@ impl MemoryStore {
         Self::with_capacity(Self::DEFAULT_CAPACITY)
     }
 
-    /// Creates a store for at most `max_sessions`, tombstones included. Allocates little until
+    /// Creates a store for at most `max_sessions`, and as many tombstones. Allocates little until
     /// sessions begin.
     #[must_use]
     pub fn with_capacity(max_sessions: usize) -> Self {
@@ -94,10 +101,10 @@ impl MemoryStore {
         }
     }
 
-    /// Returns the number of sessions, tombstones included. Takes no lock.
+    /// Returns the number of sessions, tombstones included.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.table.len()
+        self.table.len() + self.lifecycle_state().tombstones.len()
     }
 
     /// Returns whether there are no sessions.
@@ -147,21 +154,6 @@ impl MemoryStore {
     pub(super) fn presented_generation(&self, session: &StoreKey) -> u32 {
         self.table.get(session, |entry| entry.presented.load(Relaxed)).unwrap_or_default()
     }
-
-    pub(super) fn write_tombstone_now(
-        &self,
-        session: StoreKey,
-        until: Timestamp,
-    ) -> Result<(), StoreError> {
-        if self.table.get(&session, |entry| entry.end(until)).is_some() {
-            return Ok(());
-        }
-        let room = (self.table.room())
-            .or_else(|| self.table.room_of_oldest(&session, usize::MAX, Entry::last_seen))
-            .ok_or_else(|| StoreError::new("the memory store has no room for another tombstone"))?;
-        self.table.insert(room, session, Entry::tombstone(until), |entry| entry.end(until));
-        Ok(())
-    }
 }
 
 impl Default for MemoryStore {
@@ -189,9 +181,9 @@ impl SessionStore for MemoryStore {
     }
 
     /// # Errors
-    /// If the store is full of tombstones. To find out it looks at every entry.
-    fn write_tombstone(&self, session: StoreKey, until: Timestamp) -> MaybeReady<()> {
-        MaybeReady::ready(self.revoke_alone(session, until))
+    /// If the store is full of tombstones, or has as many of the user as it keeps.
+    fn write_tombstone(&self, tombstone: Tombstone) -> MaybeReady<()> {
+        MaybeReady::ready(self.end(&mut self.lifecycle_state(), tombstone).map(drop))
     }
 
     fn revocations(&self) -> Option<Arc<Revocations>> {
@@ -204,7 +196,7 @@ impl SessionStore for MemoryStore {
 }
 
 /// What the store remembers of one session.
-struct Entry {
+pub(super) struct Entry {
     word: SessionWord,
     /// The longest [`Touch::kept_for`], in seconds, rounded up.
     kept_for: AtomicU32,
@@ -221,7 +213,7 @@ impl Entry {
         }
     }
 
-    fn tombstone(until: Timestamp) -> Self {
+    pub(super) fn tombstone(until: Timestamp) -> Self {
         Self {
             word: SessionWord::tombstone(until),
             kept_for: AtomicU32::new(0),
@@ -238,16 +230,22 @@ impl Entry {
         outcome
     }
 
-    fn end(&self, until: Timestamp) {
+    pub(super) fn end(&self, until: Timestamp) {
         self.word.end(until);
     }
 
-    fn last_seen(&self) -> Option<u64> {
+    pub(super) fn last_seen(&self) -> Option<u64> {
         self.word.last_seen()
     }
 
+    pub(super) fn tombstone_until(&self) -> Option<Timestamp> {
+        self.word.tombstone_until()
+    }
+
+    /// Whether the entry may make room for another. A tombstone takes none.
     fn is_expired(&self, now: Timestamp) -> bool {
-        self.word.is_expired(now, || Duration::from_secs(self.kept_for.load(Relaxed).into()))
+        let kept_for = || Duration::from_secs(self.kept_for.load(Relaxed).into());
+        self.last_seen().is_some() && self.word.is_expired(now, kept_for)
     }
 }
 

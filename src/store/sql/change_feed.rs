@@ -7,7 +7,10 @@ use super::{
     value::{Args, Row, placeholders},
 };
 use crate::{
-    identity::StoreKey, maybe_ready::StoreError, policy::TimeoutOverrides, store::RevocationCutoff,
+    identity::StoreKey,
+    maybe_ready::StoreError,
+    policy::TimeoutOverrides,
+    store::{FoldedTombstones, RevocationCutoff},
     time::Timestamp,
 };
 
@@ -22,6 +25,10 @@ pub(super) enum Change {
     Cutoff { scope: StoreKey, cutoff: RevocationCutoff },
     /// An account has these overrides.
     TimeoutOverrides { account: StoreKey, overrides: TimeoutOverrides },
+    /// The tombstones of a user were folded.
+    Folded { user: StoreKey, folded: FoldedTombstones },
+    /// The tombstone of a session is one of those that a change before this one has folded.
+    TombstoneFolded { session: StoreKey },
 }
 
 /// The most changes that one statement writes or reads.
@@ -84,6 +91,13 @@ impl Change {
                 .maybe_time(None)
                 .maybe_span(overrides.idle)
                 .maybe_span(overrides.absolute),
+            // The columns of two durations have two instants.
+            Self::Folded { user, folded: FoldedTombstones { first, last, at, until } } => {
+                args.int(4).key(user).time(at).time(until).time(first).time(last)
+            }
+            Self::TombstoneFolded { session } => {
+                args.int(5).key(session).maybe_time(None).maybe_time(None).int(0).int(0)
+            }
         }
     }
 
@@ -102,6 +116,12 @@ impl Change {
                     TimeoutOverrides { idle: row.maybe_span(8)?, absolute: row.maybe_span(9)? };
                 Self::TimeoutOverrides { account: key, overrides }
             }
+            4 => {
+                let (first, last) = (row.time(8)?, row.time(9)?);
+                let folded = FoldedTombstones::new(first, last, row.time(6)?, row.time(7)?);
+                Self::Folded { user: key, folded }
+            }
+            5 => Self::TombstoneFolded { session: key },
             _ => return Ok(None),
         }))
     }
@@ -178,11 +198,19 @@ async fn read_all(
         latest = latest.max(cutoff.until);
         cutoffs.push(Change::Cutoff { scope: row.key(0)?, cutoff });
     }
+    let sql = "SELECT user_key, first_epoch, last_epoch, at, until FROM tss_folded_tombstones
+        WHERE until > $1";
+    for row in database.fetch(sql, Args::new().time(now)).await? {
+        let until = row.time(4)?;
+        let folded = FoldedTombstones::new(row.time(1)?, row.time(2)?, row.time(3)?, until);
+        latest = latest.max(until);
+        cutoffs.push(Change::Folded { user: row.key(0)?, folded });
+    }
     // Read after the cutoffs, so that no cutoff is read without its exempt sessions; applied
     // before them.
     let mut changes = Vec::new();
-    let sql =
-        "SELECT key, exempt_until FROM tss_sessions WHERE exempt_until > 0 AND forget_at > $1";
+    let sql = "SELECT key, exempt_until FROM tss_sessions
+        WHERE exempt_until > 0 AND ended_until IS NULL AND forget_at > $1";
     for row in database.fetch(sql, Args::new().time(now)).await? {
         changes.push(Change::Exempt { session: row.key(0)?, at: row.time(1)?, until: latest });
     }
@@ -265,7 +293,11 @@ impl Inner {
         for change in changes {
             match *change {
                 Change::Revoked { session, until } => {
-                    self.node_cache.end(session, until, self.clock.now());
+                    if !self.node_cache.end(session, until, self.clock.now()) {
+                        // What a concurrent request has read before must not be cached.
+                        self.node_cache.invalidate();
+                    }
+                    self.revocations.remove_exemption(&session);
                 }
                 Change::Exempt { session, at, until } => {
                     self.revocations.exempt(session, at, until);
@@ -274,6 +306,8 @@ impl Inner {
                 Change::TimeoutOverrides { account, overrides } => {
                     self.account_policies.set_overrides(account, overrides);
                 }
+                Change::Folded { user, folded } => self.revocations.add_folded(user, folded),
+                Change::TombstoneFolded { session } => self.node_cache.remove_tombstone(&session),
             }
         }
     }

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use super::{
     Inner, SqlStore,
     change_feed::Change,
+    folding::Fold,
     revocation::Revoke,
     sessions::{Adopt, Begin},
+    sync::STALE_AFTER,
 };
 use crate::{
     audit::{ActivityEntry, AuditRecord},
@@ -15,7 +17,8 @@ use crate::{
     policy::TimeoutOverrides,
     store::{
         ActiveUser, BulkRevocation, LifecycleQueries, LifecycleStore, ListQuery, OverridesChange,
-        Page, RefreshQuery, RefreshState, Rotated, Rotation, SessionRecord, node_cache::Stored,
+        Page, RefreshQuery, RefreshState, Rotated, Rotation, SessionRecord, Tombstone,
+        node_cache::Stored,
     },
     time::Timestamp,
 };
@@ -42,16 +45,38 @@ impl Inner {
     /// Returns whether `audit` was written: the session had no tombstone.
     pub(super) async fn revoke(
         &self,
-        session: StoreKey,
-        until: Timestamp,
+        tombstone: Tombstone,
         audit: Option<AuditRecord>,
     ) -> Result<bool, StoreError> {
-        let user = audit.as_ref().and_then(|audit| audit.subject.user);
-        let _in_flight = self.calls.acquire(user.unwrap_or(session)).await;
+        let Tombstone { session, user, epoch, at, until } = tombstone;
+        let user_of_audit = audit.as_ref().and_then(|audit| audit.subject.user);
+        let _in_flight = self.calls.acquire(user.or(user_of_audit).unwrap_or(session)).await;
         self.sync_if_stale().await?;
-        let is_first = self.commit_and_publish(&Revoke { session, until, audit }).await?;
+        if let (Some(user), Some(epoch)) = (user, epoch)
+            && let Some(folded) = self.revocations.folded_with(&session, epoch, &user)
+            && until <= folded.until
+        {
+            return Ok(false);
+        }
+        let revoked = self.commit_and_publish(&Revoke { tombstone, audit }).await?;
         self.apply(&[Change::Revoked { session, until }]);
-        Ok(is_first)
+        if let Some(user) = revoked.many_of {
+            self.fold(user, at).await;
+        }
+        Ok(revoked.is_first)
+    }
+
+    /// Folds the tombstones of a user. The session that was the reason has ended whether or not it
+    /// succeeds; the next one is a reason, too.
+    async fn fold(&self, user: StoreKey, now: Timestamp) {
+        let rows_kept_for = self.sync_interval.saturating_mul(STALE_AFTER);
+        match self.commit_and_publish(&Fold { user, now, rows_kept_for }).await {
+            Ok(changes) => self.apply(&changes),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "the tombstones of a user were not folded");
+            }
+        }
     }
 
     async fn revoke_all(&self, revocation: BulkRevocation) -> Result<u64, StoreError> {
@@ -95,9 +120,9 @@ impl LifecycleStore for SqlStore {
         MaybeReady::new(async move { store.rotate(rotation).await })
     }
 
-    fn revoke(&self, session: StoreKey, until: Timestamp, audit: AuditRecord) -> MaybeReady<bool> {
+    fn revoke(&self, tombstone: Tombstone, audit: AuditRecord) -> MaybeReady<bool> {
         let store = Arc::clone(&self.0);
-        MaybeReady::new(async move { store.revoke(session, until, Some(audit)).await })
+        MaybeReady::new(async move { store.revoke(tombstone, Some(audit)).await })
     }
 
     fn revoke_all(&self, revocation: BulkRevocation) -> MaybeReady<u64> {

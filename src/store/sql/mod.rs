@@ -19,6 +19,7 @@ mod connection;
 mod database;
 mod database_pool;
 mod failure;
+mod folding;
 mod lifecycle;
 mod lists;
 mod logs;
@@ -59,7 +60,9 @@ use self::{
     sync::SyncState,
     user_limit::UserLimit,
 };
-use super::{AccountPolicies, Revocations, SessionStore, StoredSession, Touch, TouchOutcome};
+use super::{
+    AccountPolicies, Revocations, SessionStore, StoredSession, Tombstone, Touch, TouchOutcome,
+};
 use crate::{
     clock::Clock,
     identity::StoreKey,
@@ -101,8 +104,11 @@ const SESSION_LOCKS: usize = 1024;
 /// Requests have connections of their own in the pool. Of one user two calls to the lifecycle and one
 /// list are in flight at a time; others wait. A statement that takes longer than 5 s fails.
 ///
+/// Of one user it keeps at most 64 tombstones of sessions that began here: the next folds them into
+/// one. Of other sessions it keeps 1,024 of one user; then ending one fails, and the session goes on.
+///
 /// A background task removes expired rows in small steps: sessions after their absolute deadline;
-/// tombstones, revocation cutoffs and used tokens when they expire; log rows after 90 days.
+/// tombstones and revocation cutoffs when they expire; log rows after 90 days.
 /// Of more than 100,000 activity entries, audit records, or audit records of refusals and renewals,
 /// it removes the oldest of the account, and in it of the user, with the most.
 ///
@@ -231,9 +237,9 @@ impl SessionStore for SqlStore {
         MaybeReady::new(async move { store.get(session).await })
     }
 
-    fn write_tombstone(&self, session: StoreKey, until: Timestamp) -> MaybeReady<()> {
+    fn write_tombstone(&self, tombstone: Tombstone) -> MaybeReady<()> {
         let store = Arc::clone(&self.0);
-        MaybeReady::new(async move { store.revoke(session, until, None).await.map(drop) })
+        MaybeReady::new(async move { store.revoke(tombstone, None).await.map(drop) })
     }
 
     fn is_durable(&self) -> bool {

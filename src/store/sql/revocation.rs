@@ -12,7 +12,10 @@ use crate::{
     audit::AuditRecord,
     identity::StoreKey,
     maybe_ready::StoreError,
-    store::{BulkRevocation, CallerSession, Exempt, RevocationCutoff},
+    store::{
+        BulkRevocation, CallerSession, Exempt, RevocationCutoff, Tombstone,
+        tombstone::{MAX_PER_USER, MAX_UNFOLDED},
+    },
     time::Timestamp,
 };
 
@@ -21,29 +24,36 @@ const PIECE: usize = 500;
 
 /// Revokes one session.
 pub(super) struct Revoke {
-    pub(super) session: StoreKey,
-    pub(super) until: Timestamp,
+    pub(super) tombstone: Tombstone,
     /// Written if the session has no tombstone.
     pub(super) audit: Option<AuditRecord>,
 }
 
 impl Transaction for Revoke {
-    /// Whether the audit record was written.
-    type Answer = bool;
+    type Answer = Revoked;
 
-    async fn run(&self, tx: &mut Tx) -> Result<bool, Failure> {
+    async fn run(&self, tx: &mut Tx) -> Result<Revoked, Failure> {
         let feed = ChangeFeed::lock(tx).await?;
         // Read while this transaction alone writes tombstones.
-        let is_first = self.audit.is_some() && !has_tombstone(tx, self.session).await?;
-        if write_tombstone(tx, self.session, self.until).await? {
-            let change = Change::Revoked { session: self.session, until: self.until };
-            feed.publish(tx, &[change]).await?;
+        let is_first = self.audit.is_some() && !has_tombstone(tx, self.tombstone.session).await?;
+        let written = write_tombstone(tx, self.tombstone).await?;
+        if written.is_some() {
+            let Tombstone { session, until, .. } = self.tombstone;
+            feed.publish(tx, &[Change::Revoked { session, until }]).await?;
         }
         if is_first {
             audit_log::write(tx, self.audit.as_slice()).await?;
         }
-        Ok(is_first)
+        Ok(Revoked { is_first, many_of: written.flatten() })
     }
+}
+
+/// What a revocation found.
+pub(super) struct Revoked {
+    /// Whether the audit record was written.
+    pub(super) is_first: bool,
+    /// The user, if there are now more than 64 tombstones of sessions of the user that began here.
+    pub(super) many_of: Option<StoreKey>,
 }
 
 async fn has_tombstone(tx: &mut Tx, session: StoreKey) -> Result<bool, Failure> {
@@ -51,21 +61,34 @@ async fn has_tombstone(tx: &mut Tx, session: StoreKey) -> Result<bool, Failure> 
     Ok(tx.first(sql, Args::new().key(session)).await?.is_some())
 }
 
-/// Writes a tombstone. Returns `false` if there is one that is kept as long. It is kept at least until
-/// the end of the session's record: the token of an earlier system may be valid until then.
+/// Writes a tombstone. Returns `None` if there is one that is kept as long; else the user who has more
+/// tombstones now than are to be kept, if they can be folded. It is kept at least until the end of the
+/// session's record: the token of an earlier system may be valid until then.
 async fn write_tombstone(
     tx: &mut Tx,
-    session: StoreKey,
-    until: Timestamp,
-) -> Result<bool, Failure> {
-    let sql = "INSERT INTO tss_sessions (key, ended_until, forget_at) VALUES ($1, $2, $2)
+    tombstone: Tombstone,
+) -> Result<Option<Option<StoreKey>>, Failure> {
+    let sql = "INSERT INTO tss_sessions (key, ended_until, forget_at, user_key)
+        VALUES ($1, $2, $2, $3)
         ON CONFLICT (key) DO UPDATE SET
             ended_until = CASE WHEN excluded.ended_until < tss_sessions.ends_at
                 THEN tss_sessions.ends_at ELSE excluded.ended_until END,
             forget_at = CASE WHEN excluded.forget_at < tss_sessions.ends_at
-                THEN tss_sessions.ends_at ELSE excluded.forget_at END
-        WHERE tss_sessions.ended_until IS NULL OR tss_sessions.ended_until < excluded.ended_until";
-    Ok(tx.execute(sql, Args::new().key(session).time(until)).await? > 0)
+                THEN tss_sessions.ends_at ELSE excluded.forget_at END,
+            user_key = COALESCE(tss_sessions.user_key, excluded.user_key)
+        WHERE tss_sessions.ended_until IS NULL OR tss_sessions.ended_until < excluded.ended_until
+        RETURNING user_key, is_begun, (SELECT COUNT(*) FROM tss_sessions AS other
+            WHERE other.user_key = tss_sessions.user_key
+            AND other.is_begun = tss_sessions.is_begun
+            AND other.ended_until IS NOT NULL AND other.key <> tss_sessions.key)";
+    let Tombstone { session, user, until, .. } = tombstone;
+    let row = tx.first(sql, Args::new().key(session).time(until).maybe_key(user)).await?;
+    let Some(row) = row else { return Ok(None) };
+    let (user, is_begun, others) = (row.maybe_key(0)?, row.int(1)? > 0, row.count(2)?);
+    if others >= MAX_UNFOLDED as u64 {
+        return Err(StoreError::new("too many sessions of the user have ended").into());
+    }
+    Ok(Some(user.filter(|_| is_begun && others >= MAX_PER_USER as u64)))
 }
 
 /// What a bulk revocation changed.
@@ -209,6 +232,10 @@ impl Exempted {
                 LEFT JOIN tss_sessions AS s ON s.key = $1
                 WHERE m.scope IN ($5, $6, $7, $8) AND m.at >= $9
                 AND (s.key IS NULL OR m.at > s.exempt_until))
+            AND NOT EXISTS (SELECT 1 FROM tss_folded_tombstones AS f
+                LEFT JOIN tss_sessions AS s ON s.key = $1
+                WHERE f.user_key = $5 AND $9 BETWEEN f.first_epoch AND f.last_epoch
+                AND (s.key IS NULL OR f.at > s.exempt_until))
             ON CONFLICT (key) DO UPDATE SET exempt_until = excluded.exempt_until
                 WHERE tss_sessions.ended_until IS NULL
                 AND tss_sessions.exempt_until < excluded.exempt_until

@@ -20,7 +20,10 @@ use crate::{
 /// Selects the state of a session in one row.
 const STATE: &str = "SELECT s.sid, s.ended_until, s.last_seen, s.exempt_until,
         (SELECT MAX(m.at) FROM tss_revocations AS m WHERE m.scope IN ($2, $3, $4, $5)),
-        s.generation, s.exchanged_at, s.access_jti, s.refresh_jti, s.presented
+        s.generation, s.exchanged_at, s.access_jti, s.refresh_jti, s.presented,
+        (SELECT COUNT(*) FROM tss_folded_tombstones AS f
+            WHERE f.user_key = $2 AND $6 BETWEEN f.first_epoch AND f.last_epoch
+            AND (s.exempt_until IS NULL OR s.exempt_until < f.at))
     FROM (SELECT 1 AS one) AS one
     LEFT JOIN tss_sessions AS s ON s.key = $1";
 
@@ -55,6 +58,9 @@ fn state(row: &Row, query: RefreshQuery) -> Result<RefreshState, Failure> {
     if has_ended || is_cut_off {
         return Ok(RefreshState::Revoked);
     }
+    if !is_known && row.count(10)? > 0 {
+        return Ok(RefreshState::Revoked);
+    }
     if !is_known {
         return Ok(RefreshState::Unknown(row.maybe_time(2)?));
     }
@@ -82,7 +88,7 @@ impl Inner {
     }
 
     async fn state_of(&self, query: RefreshQuery) -> Result<RefreshState, StoreError> {
-        let args = scopes(Args::new().key(query.session), query);
+        let args = scopes(Args::new().key(query.session), query).time(query.epoch);
         let rows = self.database.fetch_for(Purpose::Lifecycle, STATE, args).await?;
         let row = rows.first().ok_or_else(|| StoreError::new("the database returned no row"))?;
         Ok(match state(row, query)? {

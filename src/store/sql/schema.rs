@@ -11,7 +11,7 @@ use super::{
 /// version is never edited.
 ///
 /// Keys are digests of 16 bytes; instants and durations are in milliseconds. A row of `tss_sessions`
-/// without `sid` has only an activity or a tombstone.
+/// without `sid` has only an activity or a tombstone. `is_begun` is 1 if the session began here.
 pub(super) const VERSIONS: &[&[&str]] = &[&[
     "CREATE TABLE tss_sessions (
         key {BLOB} NOT NULL PRIMARY KEY,
@@ -26,6 +26,7 @@ pub(super) const VERSIONS: &[&[&str]] = &[&[
         generation BIGINT NOT NULL DEFAULT 0,
         exchanged_at BIGINT, access_jti TEXT, refresh_jti TEXT,
         presented BIGINT NOT NULL DEFAULT 0,
+        is_begun BIGINT NOT NULL DEFAULT 0,
         ended_until BIGINT,
         adopted BIGINT NOT NULL DEFAULT 0,
         forget_at BIGINT NOT NULL)",
@@ -37,6 +38,8 @@ pub(super) const VERSIONS: &[&[&str]] = &[&[
         WHERE ended_until IS NULL",
     "CREATE INDEX tss_sessions_everything ON tss_sessions (everything_key, auth_time, key)
         WHERE ended_until IS NULL",
+    "CREATE INDEX tss_sessions_ended ON tss_sessions (user_key, is_begun)
+        WHERE ended_until IS NOT NULL",
     "CREATE INDEX tss_sessions_exempt ON tss_sessions (exempt_until) WHERE exempt_until > 0",
     "CREATE INDEX tss_sessions_forget ON tss_sessions (forget_at)",
     "CREATE TABLE tss_revocations (
@@ -44,6 +47,13 @@ pub(super) const VERSIONS: &[&[&str]] = &[&[
         at BIGINT NOT NULL,
         until BIGINT NOT NULL)",
     "CREATE INDEX tss_revocations_until ON tss_revocations (until)",
+    "CREATE TABLE tss_folded_tombstones (
+        user_key {BLOB} NOT NULL PRIMARY KEY,
+        first_epoch BIGINT NOT NULL,
+        last_epoch BIGINT NOT NULL,
+        at BIGINT NOT NULL,
+        until BIGINT NOT NULL)",
+    "CREATE INDEX tss_folded_until ON tss_folded_tombstones (until)",
     "CREATE TABLE tss_account_policies (account {BLOB} NOT NULL PRIMARY KEY, idle BIGINT, absolute BIGINT)",
     "CREATE TABLE tss_audit (
         id {SERIAL},

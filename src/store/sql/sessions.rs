@@ -74,8 +74,8 @@ impl Transaction for Begin {
     async fn run(&self, tx: &mut Tx) -> Result<Timestamp, Failure> {
         // No cutoff is raised until this session is committed.
         tx.lock(Lock::WithOthers).await?;
-        let epoch = "CASE WHEN cutoff.at >= $10 THEN cutoff.at + 1 ELSE $10 END";
-        let epoch = insert(tx, &self.record, epoch, "1 = 1").await?;
+        let epoch = "CASE WHEN cutoff.latest >= $10 THEN cutoff.latest + 1 ELSE $10 END";
+        let epoch = insert(tx, &self.record, epoch, "1 = 1", "1").await?;
         let epoch =
             epoch.ok_or_else(|| StoreError::new("a session with this sid exists already"))?;
         audit_log::write(tx, std::slice::from_ref(&self.audit)).await?;
@@ -92,9 +92,12 @@ impl Transaction for Adopt<'_> {
 
     async fn run(&self, tx: &mut Tx) -> Result<(), Failure> {
         tx.lock(Lock::WithOthers).await?;
-        let not_cut_off = "(cutoff.at IS NULL OR cutoff.at < $10
-            OR cutoff.at <= (SELECT exempt_until FROM tss_sessions WHERE key = $1))";
-        insert(tx, self.0, "$10", not_cut_off).await.map(drop)
+        let not_revoked = "(cutoff.at IS NULL OR cutoff.at < $10
+            OR cutoff.at <= (SELECT exempt_until FROM tss_sessions WHERE key = $1))
+            AND NOT EXISTS (SELECT 1 FROM tss_folded_tombstones AS f
+                WHERE f.user_key = $6 AND $10 BETWEEN f.first_epoch AND f.last_epoch
+                AND f.at > COALESCE((SELECT exempt_until FROM tss_sessions WHERE key = $1), 0))";
+        insert(tx, self.0, "$10", not_revoked, "0").await.map(drop)
     }
 }
 
@@ -104,20 +107,26 @@ async fn insert(
     record: &SessionRecord,
     epoch: &str,
     condition: &str,
+    is_begun: &str,
 ) -> Result<Option<Timestamp>, Failure> {
     let limit = tx.activity_limit;
     let last_seen = limit.apply("$13", "$16");
     let sql = format!(
         "INSERT INTO tss_sessions (key, sid, sub, tenant, profile, user_key, account_key,
-            everything_key, auth_time, epoch, idle, ends_at, last_seen, forget_at, subject_key, adopted)
-        SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, {epoch}, $11, $12, {last_seen}, $12, $14, $15
-        FROM (SELECT MAX(at) AS at FROM tss_revocations WHERE scope IN ($6, $7, $8, $14)) AS cutoff
+            everything_key, auth_time, epoch, idle, ends_at, last_seen, forget_at, subject_key, adopted,
+            is_begun)
+        SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, {epoch}, $11, $12, {last_seen}, $12, $14, $15, {is_begun}
+        FROM (SELECT MAX(c.at) AS at, MAX(c.latest) AS latest FROM
+            (SELECT at, at AS latest FROM tss_revocations WHERE scope IN ($6, $7, $8, $14)
+            UNION ALL SELECT NULL, last_epoch FROM tss_folded_tombstones WHERE user_key = $6)
+            AS c) AS cutoff
         WHERE {condition}
         ON CONFLICT (key) DO UPDATE SET sid = excluded.sid, sub = excluded.sub,
             tenant = excluded.tenant, profile = excluded.profile, user_key = excluded.user_key,
             subject_key = excluded.subject_key, account_key = excluded.account_key, everything_key = excluded.everything_key,
             auth_time = excluded.auth_time, epoch = excluded.epoch, idle = excluded.idle,
             ends_at = excluded.ends_at, forget_at = excluded.forget_at, adopted = excluded.adopted,
+            is_begun = excluded.is_begun,
             last_seen = CASE WHEN tss_sessions.last_seen < excluded.last_seen
                 THEN excluded.last_seen ELSE tss_sessions.last_seen END
             WHERE tss_sessions.ended_until IS NULL AND tss_sessions.sid IS NULL

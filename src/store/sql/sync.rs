@@ -14,7 +14,7 @@ use super::{Inner, change_feed::ChangePosition, store_clock::StoreClock};
 use crate::{clock::Clock, maybe_ready::StoreError, time::Timestamp};
 
 /// A node whose last reading is older than this many intervals reads again before it answers.
-const STALE_AFTER: u32 = 3;
+pub(super) const STALE_AFTER: u32 = 3;
 
 /// How often expired rows are removed, unless there are many.
 const CLEANUP_INTERVAL: Duration = Duration::from_secs(60);

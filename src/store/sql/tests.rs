@@ -8,6 +8,7 @@ mod crash;
 mod database;
 #[cfg(feature = "postgres")]
 mod failover;
+mod folding;
 mod logs;
 mod migrate;
 mod nodes;
@@ -37,7 +38,7 @@ use crate::{
     maybe_ready::StoreError,
     store::{
         BulkRevocation, Exempt, LifecycleQueries as _, LifecycleStore as _, RefreshQuery,
-        RevocationCutoff, Rotation, SessionRecord, SuccessorIds, TokenExchange, Touch,
+        RevocationCutoff, Rotation, SessionRecord, SuccessorIds, TokenExchange, Tombstone, Touch,
     },
     time::Timestamp,
 };
@@ -196,6 +197,10 @@ fn record(sid: &str) -> SessionRecord {
 fn audit(event: &str) -> AuditRecord {
     let subject = AuditSubject::from_scope(Scope::User(scopes().user));
     AuditRecord::new(NOW, AuditEvent::from_stored(event, "{}"), subject)
+}
+
+fn tombstone(session: StoreKey, until: Timestamp) -> Tombstone {
+    Tombstone::new(session, NOW, until)
 }
 
 fn touch(now: Timestamp) -> Touch {

@@ -36,6 +36,10 @@ fn record(id: usize) -> SessionRecord {
     }
 }
 
+fn tombstone(session: StoreKey, until: Timestamp) -> Tombstone {
+    Tombstone::new(session, BEGIN, until)
+}
+
 fn audit() -> AuditRecord {
     AuditRecord::new(BEGIN, AuditEvent::SessionEnded, AuditSubject::default())
 }
@@ -89,28 +93,29 @@ fn active_at(now: Timestamp) -> crate::store::Touch {
 fn p22_a_tombstone_is_kept_until_the_absolute_deadline_of_its_session() {
     let store = MemoryStore::with_capacity(1);
     begin(&store, 1).expect("there is room");
-    answer(store.write_tombstone(session(1), BEGIN)).expect("its entry becomes the tombstone");
-    let last = BEGIN + DAY - Duration::from_millis(1);
-    answer(store.touch(session(2), active_at(last))).expect("memory never fails a touch");
+    answer(store.write_tombstone(tombstone(session(1), BEGIN)))
+        .expect("its entry becomes the tombstone");
+    let end = |at| answer(store.write_tombstone(Tombstone::new(session(2), at, at + DAY)));
+    end(BEGIN + DAY - Duration::from_millis(1)).expect_err("there is no room");
     assert_eq!(store.get_now(&session(1)), StoredSession::Ended);
-    answer(store.touch(session(2), active_at(BEGIN + DAY))).expect("memory never fails a touch");
+    end(BEGIN + DAY).expect("there is room");
     assert_eq!(store.get_now(&session(1)), StoredSession::Unknown);
 }
 
 #[test]
 fn p22_a_revocation_without_room_for_its_tombstone_fails() {
     let store = MemoryStore::with_capacity(1);
-    answer(store.write_tombstone(session(9), BEGIN + DAY)).expect("there is room");
+    answer(store.write_tombstone(tombstone(session(9), BEGIN + DAY))).expect("there is room");
     begin(&store, 1).expect("tombstones take no room from records");
-    assert!(answer(store.revoke(session(1), BEGIN + DAY, audit())).is_err());
-    assert!(answer(store.write_tombstone(session(1), BEGIN + DAY)).is_err());
+    assert!(answer(store.revoke(tombstone(session(1), BEGIN + DAY), audit())).is_err());
+    assert!(answer(store.write_tombstone(tombstone(session(1), BEGIN + DAY))).is_err());
     assert!(is_listed(&store, 1));
 }
 
 #[test]
 fn p21_a_session_with_a_tombstone_does_not_begin() {
     let store = MemoryStore::new();
-    answer(store.write_tombstone(session(1), BEGIN + DAY)).expect("there is room");
+    answer(store.write_tombstone(tombstone(session(1), BEGIN + DAY))).expect("there is room");
     assert!(begin(&store, 1).is_err());
     assert!(!is_listed(&store, 1));
 }

@@ -26,10 +26,30 @@ pub(in crate::store::memory) struct Records {
     by_scope: BTreeSet<(u128, u64, u128)>,
     /// When each record expires, unless its session has been active since.
     by_expiry: BTreeSet<(Timestamp, u128)>,
+    /// The latest epoch of a session whose record was evicted, and which may be active.
+    evicted_epoch: Timestamp,
+}
+
+/// When a session expires without another activity.
+#[derive(Clone, Copy)]
+pub(in crate::store::memory) struct Expiry {
+    pub(in crate::store::memory) at: Timestamp,
+    /// Whether the last activity is known; if not, the session may be active later.
+    pub(in crate::store::memory) is_known: bool,
+}
+
+/// Where the record of a session comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store::memory) enum Origin {
+    /// The session began in this store.
+    Begun,
+    /// A token of a session that the store did not know.
+    Token,
 }
 
 struct Kept {
     record: Box<SessionRecord>,
+    origin: Origin,
     /// The generation whose refresh token may be exchanged, and the exchange that led to it.
     generation: u32,
     exchange: Option<TokenExchange>,
@@ -44,7 +64,19 @@ impl Records {
             by_key: HashMap::default(),
             by_scope: BTreeSet::new(),
             by_expiry: BTreeSet::new(),
+            evicted_epoch: Timestamp::EPOCH,
         }
+    }
+
+    /// Every active session that has begun later has a record.
+    pub(in crate::store::memory) const fn evicted_epoch(&self) -> Timestamp {
+        self.evicted_epoch
+    }
+
+    /// Returns the epoch of a session that began in this store and has a record.
+    pub(in crate::store::memory) fn begun_epoch(&self, key: &StoreKey) -> Option<Timestamp> {
+        let kept = self.by_key.get(key).filter(|kept| kept.origin == Origin::Begun)?;
+        Some(kept.record.epoch)
     }
 
     pub(in crate::store::memory) fn get(&self, key: &StoreKey) -> Option<&SessionRecord> {
@@ -76,22 +108,24 @@ impl Records {
     pub(in crate::store::memory) fn insert(
         &mut self,
         record: SessionRecord,
+        origin: Origin,
         now: Timestamp,
-        expiry: impl Fn(&SessionRecord) -> Timestamp,
+        expiry: impl Fn(&SessionRecord) -> Expiry,
     ) {
         self.remove(&record.key);
         if self.capacity == 0 {
+            self.evicted_epoch = self.evicted_epoch.max(record.epoch);
             return;
         }
         self.make_room(record.scopes.user, now, &expiry);
         for position in positions(&record) {
             self.by_scope.insert(position);
         }
-        let (key, expires_at) = (record.key, expiry(&record));
+        let (key, expires_at) = (record.key, expiry(&record).at);
         self.by_expiry.insert((expires_at, number(key)));
         self.by_key.insert(
             key,
-            Kept { record: Box::new(record), generation: 0, exchange: None, expires_at },
+            Kept { record: Box::new(record), origin, generation: 0, exchange: None, expires_at },
         );
     }
 
@@ -132,11 +166,11 @@ impl Records {
         &mut self,
         user: StoreKey,
         now: Timestamp,
-        expiry: impl Fn(&SessionRecord) -> Timestamp,
+        expiry: impl Fn(&SessionRecord) -> Expiry,
     ) {
         for _ in 0..CHECKED_PER_INSERTION {
             match self.first_to_expire(&expiry) {
-                Some((key, end)) if now >= end => drop(self.remove(&key)),
+                Some((key, end)) if now >= end => self.evict(&key, now, &expiry),
                 _ => break,
             }
         }
@@ -147,20 +181,29 @@ impl Records {
         let own = self.by_scope.range((user, 0, 0)..=(user, u64::MAX, u128::MAX)).next();
         let own = own.map(|&(_, _, key)| key_of(key));
         if let Some(key) = own.or_else(|| self.first_to_expire(&expiry).map(|(key, _)| key)) {
-            self.remove(&key);
+            self.evict(&key, now, &expiry);
+        }
+    }
+
+    /// Removes a record, and remembers it if its session may be active.
+    fn evict(&mut self, key: &StoreKey, now: Timestamp, expiry: impl Fn(&SessionRecord) -> Expiry) {
+        let Some(record) = self.remove(key) else { return };
+        let Expiry { at, is_known } = expiry(&record);
+        if now < if is_known { at } else { record.ends_at } {
+            self.evicted_epoch = self.evicted_epoch.max(record.epoch);
         }
     }
 
     /// Returns the record that expires first, as far as a few steps tell, and when.
     fn first_to_expire(
         &mut self,
-        expiry: impl Fn(&SessionRecord) -> Timestamp,
+        expiry: impl Fn(&SessionRecord) -> Expiry,
     ) -> Option<(StoreKey, Timestamp)> {
         for _ in 0..CHECKED_PER_INSERTION {
             let &(end, number) = self.by_expiry.first()?;
             let key = key_of(number);
             let kept = self.by_key.get_mut(&key)?;
-            let known = expiry(&kept.record);
+            let known = expiry(&kept.record).at;
             if known <= end {
                 return Some((key, end));
             }
@@ -184,11 +227,11 @@ pub(in crate::store::memory) fn cursor(record: &SessionRecord) -> Cursor {
 }
 
 /// Returns a key as the number that it is ordered by.
-fn number(key: StoreKey) -> u128 {
+pub(super) fn number(key: StoreKey) -> u128 {
     u128::from_be_bytes(*key.as_bytes())
 }
 
-fn key_of(number: u128) -> StoreKey {
+pub(super) fn key_of(number: u128) -> StoreKey {
     StoreKey::from_bytes(number.to_be_bytes())
 }
 
@@ -217,6 +260,10 @@ mod tests {
         }
     }
 
+    fn at_its_end(record: &SessionRecord) -> Expiry {
+        Expiry { at: record.ends_at, is_known: true }
+    }
+
     fn kept(records: &Records) -> Vec<u64> {
         let scope = Scopes::new(None, None, "ada").user;
         records.latest(scope, None).map(|record| record.auth_time.as_millis()).collect()
@@ -230,12 +277,12 @@ mod tests {
     fn p15_records_stay_within_the_capacity() {
         let mut records = Records::new(3);
         for (id, ends) in [(1, 900), (2, 700), (3, 800), (4, 999)] {
-            records.insert(record(id, ends), Timestamp::EPOCH, |record| record.ends_at);
+            records.insert(record(id, ends), Origin::Begun, Timestamp::EPOCH, at_its_end);
         }
         assert_eq!(kept(&records), [4, 3, 2]);
         assert_eq!(counts(&records), [3; 3]);
         let mut none = Records::new(0);
-        none.insert(record(1, 900), Timestamp::EPOCH, |record| record.ends_at);
+        none.insert(record(1, 900), Origin::Begun, Timestamp::EPOCH, at_its_end);
         assert_eq!(counts(&none), [0; 3]);
     }
 
@@ -246,34 +293,57 @@ mod tests {
             scopes: Scopes::new(None, None, sub),
             ..record(id, ends)
         };
-        let expiry = |record: &SessionRecord| record.ends_at;
-        records.insert(of("bob", 1, 600), Timestamp::EPOCH, expiry);
+        let expiry = at_its_end;
+        records.insert(of("bob", 1, 600), Origin::Begun, Timestamp::EPOCH, expiry);
         for id in 2..1000 {
-            records.insert(of("ada", id, 900 + id), Timestamp::EPOCH, expiry);
+            records.insert(of("ada", id, 900 + id), Origin::Begun, Timestamp::EPOCH, expiry);
         }
         assert_eq!(kept(&records), [999, 998]);
         assert!(records.get(&record(1, 0).key).is_some(), "another user's record is kept");
-        records.insert(of("eve", 1000, 900), Timestamp::EPOCH, expiry);
+        records.insert(of("eve", 1000, 900), Origin::Begun, Timestamp::EPOCH, expiry);
         assert!(records.get(&record(1, 0).key).is_none(), "a new user's takes the first to expire");
         assert_eq!(counts(&records), [3; 3]);
+    }
+
+    #[test]
+    fn p33_the_latest_evicted_session_that_may_be_active_is_remembered() {
+        let at = Timestamp::from_millis;
+        let unknown = |record: &SessionRecord| Expiry { is_known: false, at: record.epoch };
+        let idle = |_: &SessionRecord| Expiry { is_known: true, at: at(800) };
+        let mut records = Records::new(2);
+        records.insert(record(5, 1000), Origin::Begun, at(0), idle);
+        records.insert(record(6, 1000), Origin::Begun, at(800), idle);
+        assert_eq!((kept(&records), records.evicted_epoch()), (vec![6], at(0)), "it was idle");
+        records.insert(record(7, 1000), Origin::Begun, at(999), unknown);
+        assert_eq!((kept(&records), records.evicted_epoch()), (vec![7], at(6)), "or active");
+        records.insert(record(8, 2000), Origin::Begun, at(1000), unknown);
+        assert_eq!((kept(&records), records.evicted_epoch()), (vec![8], at(6)), "past its end");
+        records.insert(record(9, 2000), Origin::Begun, at(0), at_its_end);
+        assert_eq!(records.evicted_epoch(), at(6), "there is room");
+        records.insert(record(10, 2000), Origin::Begun, at(0), at_its_end);
+        assert_eq!((kept(&records), records.evicted_epoch()), (vec![10, 9], at(8)), "no room");
+        let mut none = Records::new(0);
+        none.insert(record(1, 900), Origin::Begun, at(0), at_its_end);
+        assert_eq!(none.evicted_epoch(), at(1));
     }
 
     #[test]
     fn p15_expired_records_are_removed_and_active_ones_are_kept() {
         let mut records = Records::new(100);
         for id in 0..50 {
-            records.insert(record(id, 700), Timestamp::EPOCH, |record| record.ends_at);
+            records.insert(record(id, 700), Origin::Begun, Timestamp::EPOCH, at_its_end);
         }
         let later = |record: &SessionRecord| {
             let active = record.auth_time.as_millis() == 7;
-            if active { Timestamp::MAX } else { record.ends_at }
+            let at = if active { Timestamp::MAX } else { record.ends_at };
+            Expiry { at, is_known: true }
         };
         for id in 50..60 {
-            records.insert(record(id, 900), Timestamp::from_millis(699), later);
+            records.insert(record(id, 900), Origin::Begun, Timestamp::from_millis(699), later);
         }
         assert_eq!(counts(&records), [60; 3], "no record has expired");
         for id in 60..70 {
-            records.insert(record(id, 900), Timestamp::from_millis(700), later);
+            records.insert(record(id, 900), Origin::Begun, Timestamp::from_millis(700), later);
         }
         assert_eq!(kept(&records), (50..70).rev().chain([7]).collect::<Vec<_>>());
         assert_eq!(counts(&records), [21; 3]);
@@ -282,8 +352,8 @@ mod tests {
     #[test]
     fn a_replaced_or_removed_record_leaves_no_position() {
         let mut records = Records::new(10);
-        records.insert(record(1, 900), Timestamp::EPOCH, |record| record.ends_at);
-        records.insert(record(1, 950), Timestamp::EPOCH, |record| record.ends_at);
+        records.insert(record(1, 900), Origin::Begun, Timestamp::EPOCH, at_its_end);
+        records.insert(record(1, 950), Origin::Begun, Timestamp::EPOCH, at_its_end);
         assert_eq!(counts(&records), [1; 3]);
         assert!(records.remove(&record(1, 0).key).is_some());
         assert_eq!(counts(&records), [0; 3]);
@@ -293,7 +363,7 @@ mod tests {
     fn a_list_continues_after_its_cursor() {
         let mut records = Records::new(10);
         for id in 1..=5 {
-            records.insert(record(id, 900), Timestamp::EPOCH, |record| record.ends_at);
+            records.insert(record(id, 900), Origin::Begun, Timestamp::EPOCH, at_its_end);
         }
         let scope = Scopes::new(None, None, "ada").everything;
         let query = ListQuery::first(2).after(cursor(&record(4, 900)));

@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::*;
+use crate::maybe_ready::StoreError;
 
 const IDLE: Duration = Duration::from_secs(1200);
 const BEGIN: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -47,7 +48,19 @@ fn get(store: &MemoryStore, id: usize) -> StoredSession {
 }
 
 fn end(store: &MemoryStore, id: usize, until: Timestamp) -> Result<(), StoreError> {
-    store.write_tombstone(key(id), until).try_ready().expect("a memory store answers at once")
+    end_at(store, id, BEGIN, until)
+}
+
+fn end_at(
+    store: &MemoryStore,
+    id: usize,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<(), StoreError> {
+    store
+        .write_tombstone(Tombstone::new(key(id), now, until))
+        .try_ready()
+        .expect("a memory store answers at once")
 }
 
 #[test]
@@ -161,12 +174,10 @@ fn p15_sweeps_remove_expired_entries_only() {
     touch(&store, 1, BEGIN);
     touch(&store, 2, after(1));
     end(&store, 3, after(1_200_000)).expect("there is room");
-    end(&store, 4, after(1_200_001)).expect("there is room");
     sweep(&store, after(1_200_000));
     assert_eq!(get(&store, 1), StoredSession::Unknown);
     assert_eq!(get(&store, 2), StoredSession::Active(after(1)));
-    assert_eq!(get(&store, 3), StoredSession::Unknown);
-    assert_eq!(get(&store, 4), StoredSession::Ended);
+    assert_eq!(get(&store, 3), StoredSession::Ended, "endings remove tombstones");
     assert_eq!(store.len(), 202);
 }
 
@@ -176,9 +187,9 @@ fn the_later_expiry_of_a_tombstone_applies() {
     for until in [after(10), after(30), after(20)] {
         end(&store, 1, until).expect("there is room");
     }
-    sweep(&store, after(29));
+    end_at(&store, 2, after(29), LATER).expect("there is room");
     assert_eq!(get(&store, 1), StoredSession::Ended);
-    sweep(&store, after(30));
+    end_at(&store, 3, after(30), LATER).expect("there is room");
     assert_eq!(get(&store, 1), StoredSession::Unknown);
 }
 
@@ -239,9 +250,11 @@ fn p22_a_tombstone_is_never_evicted() {
     (1_000..20_000).for_each(|id| {
         touch_fresh(&store, id, after(id as u64));
     });
-    (900..1_000).for_each(|id| end(&store, id, LATER).expect("an activity is evicted"));
+    let active = store.table.len();
+    assert!(active > 900 && active <= 1_000, "tombstones displace no active session: {active}");
+    (900..1_000).for_each(|id| end(&store, id, LATER).expect("there is room"));
     assert!((0..1_000).all(|id| get(&store, id) == StoredSession::Ended));
-    assert_eq!(store.len(), 1_000);
+    assert_eq!((store.table.len(), store.len()), (active, active + 1_000));
 }
 
 #[test]
@@ -252,9 +265,12 @@ fn p22_without_room_a_tombstone_fails_and_a_touch_uses_its_token() {
         end(&store, 7, after(5_000)).expect_err("there is no room");
         (0..full).for_each(|id| end(&store, id, after(6_000)).expect("the tombstone exists"));
         assert_eq!(touch_fresh(&store, 7, after(1)), TouchOutcome::Active(None));
-        assert_eq!(touch(&store, 7, after(1_200_000)), TouchOutcome::Idle(BEGIN));
-        assert_eq!(get(&store, 7), StoredSession::Unknown);
-        assert_eq!(store.len(), full);
+        assert_eq!(
+            touch(&store, 7, after(1_200_001)),
+            TouchOutcome::Idle(after(1).min(after(full as u64)))
+        );
+        end(&store, 7, after(5_000)).expect_err("there is no room");
+        assert_eq!(store.len(), full + usize::from(full > 0));
     }
 }
 
@@ -262,17 +278,17 @@ fn p22_without_room_a_tombstone_fails_and_a_touch_uses_its_token() {
 fn p22_expired_tombstones_make_room() {
     let store = MemoryStore::with_capacity(3);
     (0..3).for_each(|id| end(&store, id, after(5_000)).expect("there is room"));
-    touch_fresh(&store, 7, after(4_999));
-    assert_eq!(get(&store, 7), StoredSession::Unknown);
-    touch_fresh(&store, 7, after(5_000));
-    assert_eq!(get(&store, 7), StoredSession::Active(after(5_000)));
-    end(&store, 8, LATER).expect("there is room");
+    end_at(&store, 7, after(4_999), LATER).expect_err("there is no room");
+    (7..10).for_each(|id| end_at(&store, id, after(5_000), LATER).expect("there is room"));
+    end_at(&store, 10, after(5_000), LATER).expect_err("there is no room");
+    assert_eq!(get(&store, 0), StoredSession::Unknown);
+    assert_eq!((store.table.len(), store.len()), (0, 3));
 }
 
 #[test]
 fn p04_no_touch_is_active_after_a_tombstone() {
     let store = MemoryStore::with_capacity(320);
-    // Every tombstone of an unknown session has to evict an entry.
+    // Touches of unknown sessions have to evict entries.
     (1_000..1_320).for_each(|id| {
         touch_fresh(&store, id, BEGIN);
     });
@@ -291,7 +307,7 @@ fn p04_no_touch_is_active_after_a_tombstone() {
                 });
             }
             start.wait();
-            end(&store, id, LATER).expect("an activity is evicted");
+            end(&store, id, LATER).expect("there is room");
             ended.store(true, SeqCst);
         });
         assert_eq!(get(&store, id), StoredSession::Ended);

@@ -65,7 +65,7 @@ async fn stores_with_different_prefixes_share_nothing() {
         assert!(other.get(key("s")).await.is_err(), "it has no tables yet");
         other.migrate().await.expect("the migration succeeds");
         begin(&one, "s").await;
-        one.write_tombstone(key("ended"), NOW + DAY).await.expect("the store answers");
+        one.write_tombstone(tombstone(key("ended"), NOW + DAY)).await.expect("the store answers");
         for sid in ["s", "ended"] {
             let stored = other.get(key(sid)).await.expect("the store answers");
             assert_eq!(stored, StoredSession::Unknown, "{sid}");

@@ -170,8 +170,10 @@ async fn p33_a_clock_that_jumps_between_two_readings_does_no_harm() {
             2 => node.begin(record_at("new", now), audit("session_started")).await.is_ok(),
             3 => node.refresh_state(query("s")).await.is_ok(),
             4 => node.rotate(rotation_at("s", now)).await.is_ok(),
-            5 => node.revoke(key("old"), now + DAY, audit("session_ended")).await.is_ok(),
-            6 => node.write_tombstone(key("old"), now + DAY).await.is_ok(),
+            5 => {
+                node.revoke(tombstone(key("old"), now + DAY), audit("session_ended")).await.is_ok()
+            }
+            6 => node.write_tombstone(tombstone(key("old"), now + DAY)).await.is_ok(),
             7 => node.revoke_all(of_user(Exempt::None)).await.is_ok(),
             8 => {
                 let (account, old) = (key("an account"), TimeoutOverrides::default());

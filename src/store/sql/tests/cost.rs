@@ -39,7 +39,7 @@ async fn p24_the_sessions_of_many_requests_are_read_by_few_statements() {
             }
         }
         let store = database.node(&clock()).await;
-        store.write_tombstone(key("ended"), NOW + DAY).await.expect("the store answers");
+        store.write_tombstone(tombstone(key("ended"), NOW + DAY)).await.expect("the store answers");
         store.0.node_cache.invalidate();
         let before = store.statements();
         let requests = (0..60).map(|sid| store.touch(key(&sid.to_string()), touch(NOW)));
@@ -124,7 +124,7 @@ async fn p24_the_activities_of_many_sessions_are_written_by_one_statement() {
             let touched = store.touch(key(sid), touch(NOW + INTERVAL)).await;
             assert!(matches!(touched.expect("the store answers"), TouchOutcome::Active(_)));
         }
-        store.write_tombstone(key("c"), NOW + DAY).await.expect("the store answers");
+        store.write_tombstone(tombstone(key("c"), NOW + DAY)).await.expect("the store answers");
         assert_eq!(cost(&store, store.flush()).await.0, 1);
         let other = database.node(&clock()).await;
         for sid in ["s", "a", "b"] {
@@ -168,11 +168,15 @@ async fn each_operation_costs_few_statements() {
         assert_eq!(cost(&store, refused).await.0, 2, "rotate, refused");
         let unknown = store.rotate(rotation("old", 0, "first"));
         assert_eq!(cost(&store, unknown).await.0, 3 + 3 + lock, "rotate, unknown");
-        let revoked = store.revoke(key("old"), NOW + DAY, audit("session_revoked"));
+        let revoked = store.revoke(tombstone(key("old"), NOW + DAY), audit("session_revoked"));
         assert_eq!(cost(&store, revoked).await, (2 + 5, true), "revoke");
-        assert_eq!(cost(&store, store.write_tombstone(key("x"), NOW + DAY)).await.0, 2 + 3, "end");
         assert_eq!(
-            cost(&store, store.write_tombstone(key("x"), NOW + DAY)).await.0,
+            cost(&store, store.write_tombstone(tombstone(key("x"), NOW + DAY))).await.0,
+            2 + 3,
+            "end"
+        );
+        assert_eq!(
+            cost(&store, store.write_tombstone(tombstone(key("x"), NOW + DAY))).await.0,
             2 + 2,
             "end again"
         );

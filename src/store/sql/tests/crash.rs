@@ -65,7 +65,9 @@ async fn p05_a_transaction_is_atomic() {
         assert_eq!(crash_everywhere(&database, revoked).await, 7 + lock);
         let again = |store: &SqlStore| store.begin(record("t"), audit("session_started"));
         assert_eq!(crash_everywhere(&database, again).await, 4 + lock);
-        let ended = |store: &SqlStore| store.revoke(key("t"), NOW + DAY, audit("session_revoked"));
+        let ended = |store: &SqlStore| {
+            store.revoke(tombstone(key("t"), NOW + DAY), audit("session_revoked"))
+        };
         assert_eq!(crash_everywhere(&database, ended).await, 7);
         database.remove().await;
     }

@@ -12,7 +12,8 @@ async fn p10_an_error_contains_no_address_and_no_value() {
     let error = SqlStore::connect(nowhere).await.expect_err("nobody listens there");
     for database in TestDatabase::all().await {
         let store = database.unmigrated_node(&clock()).await;
-        let missing = store.write_tombstone(key("s"), NOW).await.expect_err("there are no tables");
+        let missing =
+            store.write_tombstone(tombstone(key("s"), NOW)).await.expect_err("there are no tables");
         for error in [&error, &missing] {
             let said = format!("{error} {error:?} {:?}", error.source());
             for secret in ["hunter2", "admin", "127.0.0.1", "secrets", "tss_", &database.address] {
@@ -85,7 +86,10 @@ async fn instants_that_never_come_are_stored() {
         assert_eq!(begun.expect("the transaction begins"), NOW);
         let found = store.session(key("s"), NOW).await.expect("the store answers");
         assert_eq!(found, Some(endless));
-        store.write_tombstone(key("s"), Timestamp::MAX).await.expect("the task completes");
+        store
+            .write_tombstone(tombstone(key("s"), Timestamp::MAX))
+            .await
+            .expect("the task completes");
         database.remove().await;
     }
 }

@@ -123,7 +123,7 @@ async fn fails_over(demote: impl AsyncFnOnce(&mut Server)) {
     assert!(store.0.sync().await.is_err());
     assert!(store.get(key("unread")).await.is_err());
     assert!(store.rotate(rotation("s", 0, "first")).await.is_err());
-    assert!(store.write_tombstone(key("s"), NOW + DAY).await.is_err());
+    assert!(store.write_tombstone(tombstone(key("s"), NOW + DAY)).await.is_err());
     let scope = Scope::User(scopes().user);
     assert!(store.sessions(scope, ListQuery::first(9), NOW).await.is_err());
     clock.advance(SYNC * 3);
@@ -134,7 +134,7 @@ async fn fails_over(demote: impl AsyncFnOnce(&mut Server)) {
 
     // A session ends on another node, which has found the new server.
     let other = connect(in_schema(new, &schema), &clock).await;
-    other.write_tombstone(key("ended"), NOW + DAY).await.expect("the store answers");
+    other.write_tombstone(tombstone(key("ended"), NOW + DAY)).await.expect("the store answers");
     address.lead_to(new);
     begun().await.expect("the first sign-in succeeds");
     let ended = store.touch(key("ended"), touch(NOW)).await.expect("the first reading succeeds");

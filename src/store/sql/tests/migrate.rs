@@ -69,7 +69,7 @@ async fn a_role_that_may_not_create_tables_serves_a_current_schema() {
             let listed = store.sessions(scope, ListQuery::first(9), NOW).await;
             assert_eq!(listed.expect("the store answers").items.len(), 1);
             assert_eq!(store.revoke_all(of_user(Exempt::None)).await.expect("it answers"), 1);
-            store.write_tombstone(key(sid), NOW + DAY).await.expect("the store answers");
+            store.write_tombstone(tombstone(key(sid), NOW + DAY)).await.expect("the store answers");
             store.0.clean(NOW + DAY).await.expect("the cleanup succeeds");
         }
         run(&base, format!("DROP SCHEMA {schema} CASCADE")).await;

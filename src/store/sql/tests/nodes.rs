@@ -32,7 +32,7 @@ async fn p23_a_node_applies_revocations_within_the_sync_interval() {
             assert_eq!(touched, TouchOutcome::Active(Some(NOW)));
         }
         store
-            .revoke(key("s"), NOW + DAY, audit("session_revoked"))
+            .revoke(tombstone(key("s"), NOW + DAY), audit("session_revoked"))
             .await
             .expect("the session is revoked");
         let exempt = Exempt::Sessions(vec![key("exempt_until")]);
@@ -83,7 +83,7 @@ async fn a_node_that_missed_removed_changes_reads_everything() {
         begin(&store, "s").await;
         let other = database.node(&other_clock).await;
         other.touch(key("s"), touch(NOW)).await.expect("the store answers");
-        store.write_tombstone(key("s"), NOW + DAY).await.expect("the task completes");
+        store.write_tombstone(tombstone(key("s"), NOW + DAY)).await.expect("the task completes");
         store.revoke_all(of_user(Exempt::None)).await.expect("the sessions are revoked");
         store.0.clean(NOW + Duration::from_secs(3601)).await.expect("the cleanup succeeds");
         other.0.sync().await.expect("the node syncs");
@@ -126,7 +126,9 @@ async fn p05_a_refresh_concurrent_with_a_revocation_is_before_it_or_refused() {
             let rotation = |generation| Rotation { query, ..rotation(&sid, generation, "next") };
             let rotated = tokio::spawn(nodes[0].rotate(rotation(0)));
             let revoked = match round % 2 {
-                0 => nodes[1].revoke(key(&sid), NOW + DAY, audit("session_revoked")).await,
+                0 => {
+                    nodes[1].revoke(tombstone(key(&sid), NOW + DAY), audit("session_revoked")).await
+                }
                 _ => nodes[1].revoke_all(of_user(Exempt::None)).await.map(|count| count == 1),
             };
             assert!(revoked.expect("the store answers"));

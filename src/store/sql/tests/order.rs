@@ -26,7 +26,7 @@ async fn p23_changes_that_commit_late_are_not_skipped() {
             .expect("the transaction begins");
         let feed =
             ChangeFeed::lock(&mut tx).await.map_err(StoreError::from).expect("the feed is locked");
-        let ended = tokio::spawn(quick.write_tombstone(key("quick"), NOW + DAY));
+        let ended = tokio::spawn(quick.write_tombstone(tombstone(key("quick"), NOW + DAY)));
         for _ in 0..50 {
             third.0.sync().await.expect("the node syncs");
         }
@@ -64,7 +64,7 @@ async fn more_changes_than_one_statement_reads_are_all_applied() {
         let published = feed.publish(&mut tx, &changes).await.map_err(StoreError::from);
         published.expect("the change is published");
         tx.commit().await.map_err(StoreError::from).expect("the transaction commits");
-        store.write_tombstone(key("after"), until).await.expect("the task completes");
+        store.write_tombstone(tombstone(key("after"), until)).await.expect("the task completes");
         let before = other.statements();
         other.0.sync().await.expect("the node syncs");
         assert_eq!(other.statements() - before, 3);

@@ -30,7 +30,7 @@ async fn p23_an_outage_admits_only_sessions_that_are_known_not_to_be_revoked() {
         );
         assert!(store.touch(key("other"), touch(at)).await.is_err());
         assert!(store.get(key("other")).await.is_err());
-        assert!(store.write_tombstone(key("s"), NOW + DAY).await.is_err());
+        assert!(store.write_tombstone(tombstone(key("s"), NOW + DAY)).await.is_err());
 
         clock.advance(Duration::from_millis(1));
         assert!(store.touch(key("s"), touch(at)).await.is_err());
@@ -53,7 +53,7 @@ async fn a_cached_tombstone_needs_no_database() {
     for database in TestDatabase::all().await {
         let clock = clock();
         let store = database.node(&clock).await;
-        store.write_tombstone(key("s"), NOW + DAY).await.expect("the task completes");
+        store.write_tombstone(tombstone(key("s"), NOW + DAY)).await.expect("the task completes");
         store.0.database.close().await;
         let touched = store.touch(key("s"), touch(NOW)).await.expect("the tombstone is cached");
         assert_eq!(touched, TouchOutcome::Ended);
@@ -127,7 +127,7 @@ async fn p23_the_store_recovers_from_an_outage() {
     let store = store.connect().await.expect("the database is reachable");
     store.migrate().await.expect("the migration succeeds");
     begin(&store, "s").await;
-    store.write_tombstone(key("ended"), NOW + DAY).await.expect("the task completes");
+    store.write_tombstone(tombstone(key("ended"), NOW + DAY)).await.expect("the task completes");
 
     run(base, format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await;
     let ends = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname";
@@ -135,7 +135,7 @@ async fn p23_the_store_recovers_from_an_outage() {
     assert!(store.begin(record("t"), audit("session_started")).await.is_err());
     assert!(store.refresh_state(query("s")).await.is_err());
     assert!(store.rotate(rotation("s", 0, "first")).await.is_err());
-    assert!(store.write_tombstone(key("s"), NOW + DAY).await.is_err());
+    assert!(store.write_tombstone(tombstone(key("s"), NOW + DAY)).await.is_err());
     assert!(store.touch(key("stranger"), touch(NOW)).await.is_err());
     let known = store.touch(key("s"), touch(NOW)).await.expect("the session is cached");
     assert_eq!(known, TouchOutcome::Active(Some(NOW)));
@@ -165,7 +165,7 @@ async fn p23_the_store_recovers_from_a_locked_file() {
         let locked = other.execute("BEGIN IMMEDIATE".to_owned(), Args::new()).await;
         locked.map_err(StoreError::from).expect("the file is not locked");
         assert!(store.rotate(rotation("s", 0, "first")).await.is_err());
-        assert!(store.write_tombstone(key("s"), NOW + DAY).await.is_err());
+        assert!(store.write_tombstone(tombstone(key("s"), NOW + DAY)).await.is_err());
         let known = store.touch(key("s"), touch(NOW)).await.expect("the session is cached");
         assert_eq!(known, TouchOutcome::Active(Some(NOW)));
         other.close().await;

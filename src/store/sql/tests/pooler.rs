@@ -55,7 +55,7 @@ async fn live(here: SqlStore, there: SqlStore, name: String) {
     assert!(here.session(key(&name), NOW).await.expect("the store answers").is_some());
     let unknown = there.get(key(&format!("{name}-unknown"))).await.expect("the store answers");
     assert_eq!(unknown, StoredSession::Unknown);
-    let revoked = here.revoke(key(&name), NOW + DAY, audit("session_revoked")).await;
+    let revoked = here.revoke(tombstone(key(&name), NOW + DAY), audit("session_revoked")).await;
     assert!(revoked.expect("the store answers"));
     there.0.sync().await.expect("the node syncs");
     let ended = there.get(key(&name)).await.expect("the store answers");
@@ -73,7 +73,7 @@ async fn a_node_behind_a_pooler_and_one_beside_it_share_sessions() {
     begin(&beside, "s").await;
     let touched = behind.touch(key("s"), touch(NOW)).await.expect("the store answers");
     assert_eq!(touched, TouchOutcome::Active(Some(NOW)));
-    behind.write_tombstone(key("s"), NOW + DAY).await.expect("the store answers");
+    behind.write_tombstone(tombstone(key("s"), NOW + DAY)).await.expect("the store answers");
     beside.0.sync().await.expect("the node syncs");
     assert_eq!(beside.get(key("s")).await.expect("the store answers"), StoredSession::Ended);
     remove(&schema).await;

@@ -21,7 +21,10 @@ async fn p22_a_restart_loses_nothing() {
             }
             let rotated = store.rotate(rotation("marked", 0, "first")).await;
             assert_eq!(rotated.expect("the store answers"), Rotated::Done);
-            store.write_tombstone(key("ended"), NOW + DAY).await.expect("the task completes");
+            store
+                .write_tombstone(tombstone(key("ended"), NOW + DAY))
+                .await
+                .expect("the task completes");
             assert_eq!(
                 store.revoke_all(of_user(Exempt::None)).await.expect("the store answers"),
                 1
@@ -74,7 +77,10 @@ async fn p15_only_expired_rows_are_removed() {
     for database in TestDatabase::all().await {
         let store = database.node(&clock()).await;
         begin(&store, "s").await;
-        store.write_tombstone(key("ended"), NOW + DAY).await.expect("the task completes");
+        store
+            .write_tombstone(tombstone(key("ended"), NOW + DAY))
+            .await
+            .expect("the task completes");
         store.touch(key("touched"), touch(NOW)).await.expect("the store answers");
         store.flush().await.expect("the activity is written");
         store.revoke_all(of_user(Exempt::User(scopes().user))).await.expect("the store answers");

@@ -92,7 +92,10 @@ async fn p31_lists_of_one_user_leave_others_served() {
             another_user_is_served(store, "bob", true).await;
             // The same user, but for lists.
             begin(store, "again").await;
-            store.revoke(key("again"), NOW + DAY, audit("revoked")).await.expect("it answers");
+            store
+                .revoke(tombstone(key("again"), NOW + DAY), audit("revoked"))
+                .await
+                .expect("it answers");
         },
     )
     .await;
@@ -108,7 +111,10 @@ async fn p31_refreshes_of_one_user_leave_others_served() {
         },
         async |store| {
             another_user_is_served(store, "bob", true).await;
-            store.write_tombstone(key("unknown"), NOW + DAY).await.expect("the store answers");
+            store
+                .write_tombstone(tombstone(key("unknown"), NOW + DAY))
+                .await
+                .expect("the store answers");
         },
     )
     .await;
@@ -129,7 +135,7 @@ async fn p31_sign_ins_of_one_user_leave_others_served() {
 async fn p31_sign_outs_leave_others_served() {
     others_are_served(
         "SELECT 1 FROM tss_change_seq FOR UPDATE",
-        |store, number| store.write_tombstone(key(&number.to_string()), NOW + DAY),
+        |store, number| store.write_tombstone(tombstone(key(&number.to_string()), NOW + DAY)),
         async |store| another_user_is_served(store, "bob", true).await,
     )
     .await;
