@@ -7,13 +7,15 @@
 //! | [`rust_client`] | How does a client in Rust stay signed in? |
 //! | [`timeouts`] | Which timeouts, which preset, and what do the warnings mean? |
 //! | [`own_stack`] | How do I use single layers, or my own authentication? |
-//! | [`cookies_and_cors`] | How do browsers use it? |
+//! | [`browser`] | How does a page keep its user signed in, with and without the modules? |
+//! | [`cookies_and_cors`] | How do cookies and other origins work? |
 //! | [`grpc`] | What do tonic clients and servers see? |
 //! | [`migrating`] | How do I introduce it without signing anybody out? How do I rotate keys? |
 //! | [`testing`] | How do I test timeouts without waiting? |
 //! | [`observability`] | What is logged, and why was this request rejected? |
 //! | [`several_nodes`] | What changes with a database and more than one process? |
 
+pub mod browser;
 pub mod client;
 pub mod cookies_and_cors;
 pub mod grpc;

@@ -3,7 +3,7 @@
 //! [`SlidingSessions::router`](crate::SlidingSessions::router) serves them (feature `axum-router`) as
 //! `session.js` and `session-warning.js`. Other servers send [`SESSION`] and [`SESSION_WARNING`] as
 //! `text/javascript`. Their interface is in [`SESSION_TYPES`] and [`SESSION_WARNING_TYPES`], for the
-//! TypeScript compiler.
+//! TypeScript compiler. [`guide::browser`](crate::guide::browser) says what they do.
 //!
 //! ```html
 //! <script type="module">

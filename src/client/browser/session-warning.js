@@ -115,7 +115,8 @@ export class SessionWarning extends HTMLElement {
     this.#title ??= document.title;
     this.#count(limit);
     if (!this.#dialog.open) this.#dialog.showModal();
-    this.#dialog.querySelector('button:not([hidden])')?.focus();
+    const offered = '[data-stay]:not([hidden]), [data-signin]:not([hidden])';
+    this.#dialog.querySelector(offered)?.focus();
   }
 
   /** Shows the time that is left. It is no live region: a screen reader would count aloud. */

@@ -8,7 +8,6 @@ const ENDINGS = [
   'token_expired', 'session_expired_idle', 'session_expired_absolute', 'session_revoked',
   'invalid_token', 'invalid_refresh_token', 'refresh_token_reused',
 ];
-const REASONS = [...ENDINGS, 'signed_out'];
 const STEP_UP = 'recent_authentication_required';
 const ACTIVITY = 'Session-Activity';
 
@@ -26,13 +25,11 @@ const OWN_REQUEST = 10_000;
 const CONFIRM = 3;
 /** The longest pause between two questions to a server that does not answer. In seconds. */
 const LONGEST_PAUSE = 60;
-/** The storages of a browser have room for this many ids of ended sessions and more. */
-const MOST_ENDED = 100;
 
 const DEFAULTS = {
   name: 'session', base: '/', storage: 'memory', shareTabs: true,
   check: 'auth/session', refresh: 'auth/refresh', logout: 'logout', checkEvery: 0,
-  guest: null, signIn: null, activity: 'default', activeWithin: 60,
+  activity: 'default', activeWithin: 60,
   renewedHeader: 'x-refreshed-token', lockTimeout: 5, pollStorage: 5,
 };
 const WARN = { before: 300, atLeast: 20, share: 0.25 };
@@ -63,10 +60,8 @@ export function claimsOf(token) {
 /** The value of `Session-Expires`: `idle=1140, absolute=42000, renewable`. */
 export function parseExpires(value) {
   const found = {};
-  for (const member of (value ?? '').split(',')) {
-    const [, name, seconds] = /^\s*(idle|absolute|renewable)(?:=(\d+))?\s*$/.exec(member) ?? [];
-    if (name === 'renewable') found.renewable = true;
-    else if (seconds) found[name] = Number(seconds);
+  for (const [, name, seconds] of (value ?? '').matchAll(/\b(?:(idle|absolute)=(\d+)|renewable)\b/g)) {
+    found[name ?? 'renewable'] = name ? Number(seconds) : true;
   }
   return found;
 }
@@ -74,13 +69,13 @@ export function parseExpires(value) {
 /** Why the session has ended, from the address of a sign-in page. Only known codes. */
 export function reasonFrom(url = location.href) {
   const reason = new URL(url, document.baseURI).searchParams.get('reason');
-  return REASONS.includes(reason) ? reason : null;
+  return [...ENDINGS, 'signed_out'].includes(reason) ? reason : null;
 }
 
 /** Whether `token` was minted after `other`, or in the same second and lives longer. */
 function isNewer(token, other) {
   const [a, b] = [claimsOf(token), claimsOf(other)];
-  return Boolean(a) && (!b || a.iat > b.iat || (a.iat === b.iat && a.exp > b.exp));
+  return a && (!b || a.iat > b.iat || (a.iat === b.iat && a.exp > b.exp));
 }
 
 /** Which exchange a refresh token is for: each is good for one. The first has no number. */
@@ -94,7 +89,7 @@ function beginning({ token, limits }) {
 
 /** Whether a request of one session may be repeated in the other. */
 function isSameUser(a, b) {
-  return Boolean(a.guest && b.guest) || claimsOf(a.token)?.sub === claimsOf(b.token)?.sub;
+  return (a.guest && b.guest) || claimsOf(a.token)?.sub === claimsOf(b.token)?.sub;
 }
 
 /**
@@ -116,7 +111,8 @@ function stateOf(grant, sent) {
 /** The same, as another tab has told or stored it: its second clock has another origin. */
 function received(state) {
   const { life, limits } = state;
-  return {
+  // Another script may use the same key.
+  return life && limits && {
     ...state,
     life: { ...life, ...instant(life.wall) },
     limits: { ...limits, ...instant(limits.wall) },
@@ -125,8 +121,7 @@ function received(state) {
 
 /** The longest time that the server has given until each limit: warnings are measured by it. */
 function longest({ limits, full }, known) {
-  const of = (limit) =>
-    Math.max(limits?.[limit] ?? 0, full?.[limit] ?? 0, known?.[limit] ?? 0);
+  const of = (limit) => Math.max(...[limits, full, known].map((times) => times?.[limit] ?? 0));
   return { idle: of('idle'), absolute: of('absolute') };
 }
 
@@ -342,8 +337,9 @@ export class Session extends EventTarget {
 
   /** Goes to the sign-in page, if there is one. It comes back to `next`, a path of this site. */
   openSignIn(reason = null) {
-    if (!this.#options.signIn) return;
-    const url = new URL(this.#options.signIn, document.baseURI);
+    const { signIn } = this.#options;
+    if (!signIn) return;
+    const url = new URL(signIn, document.baseURI);
     if (url.origin === location.origin && url.pathname === location.pathname) return;
     if (reason) url.searchParams.set('reason', reason);
     url.searchParams.set('next', location.pathname + location.search + location.hash);
@@ -369,9 +365,10 @@ export class Session extends EventTarget {
       await this.#ask();
     } else if (!this.#state && this.#options.shareTabs) {
       this.#tabs.post({ ask: true });
-      const { signal } = this.#listening;
-      const handedOver = (resolve) => this.addEventListener('signedin', resolve, { once: true, signal });
-      await Promise.race([new Promise(handedOver), pause(HAND_OVER)]);
+      const handOver = new Promise((resolve) => {
+        this.addEventListener('signedin', resolve, { once: true });
+      });
+      await Promise.race([handOver, pause(HAND_OVER)]);
     }
     this.#tick();
     return this.signedIn;
@@ -379,28 +376,23 @@ export class Session extends EventTarget {
 
   #listen() {
     const { signal } = this.#listening;
-    const on = (target, types, listener) => {
-      for (const type of types.split(' ')) {
-        target.addEventListener(type, listener, { signal, passive: true, capture: true });
-      }
+    const on = (types, listener, capture) => {
+      for (const type of types.split(' ')) addEventListener(type, listener, { signal, capture });
     };
-    on(document, 'pointerdown keydown wheel touchstart', (event) => {
-      if (event.isTrusted) this.#lastInput = performance.now();
-    });
-    on(document, 'visibilitychange resume', () => this.#wake());
-    on(globalThis, 'focus online', () => this.#hurry());
-    on(globalThis, 'pagehide', () => this.#tabs.close());
-    on(globalThis, 'pageshow', ({ persisted }) => persisted && this.#comeBack());
-    on(globalThis, 'storage', () => this.#pull());
+    const onInput = ({ isTrusted }) => {
+      if (isTrusted) this.#lastInput = performance.now();
+    };
+    // Captured: the page may stop an event on its way up.
+    on('pointerdown keydown wheel touchstart', onInput, true);
+    on('visibilitychange resume focus online', () => this.#wake());
+    on('pagehide', () => this.#tabs.close());
+    on('pageshow', ({ persisted }) => persisted && this.#comeBack());
+    on('storage', () => this.#pull());
   }
 
+  /** Time may have passed, and the server may answer again. */
   #wake() {
     this.#mayBeBehind = true;
-    this.#hurry();
-  }
-
-  /** Times may have passed, and the server may answer again. */
-  #hurry() {
     this.#pause = 1;
     this.#nextQuestion = 0;
     this.#tick();
@@ -429,13 +421,8 @@ export class Session extends EventTarget {
   }
 
   #endedElsewhere(sid, reason) {
-    if (this.#state?.sid === sid) this.#end(REASONS.includes(reason) ? reason : 'signed_out', true);
-    else this.#remember(sid);
-  }
-
-  #remember(sid) {
-    this.#ended.add(sid);
-    if (this.#ended.size > MOST_ENDED) this.#ended.delete(this.#ended.values().next().value);
+    if (this.#state?.sid === sid) this.#end(reason, true);
+    else this.#ended.add(sid);
   }
 
   /** Takes over what this tab has learned, and tells the others: of a token at once. */
@@ -458,7 +445,7 @@ export class Session extends EventTarget {
   /** Takes over what is newer in `next`; returns whether anything is. */
   #adopt(next, isSignIn = false) {
     const state = this.#state;
-    if (!next.sid || this.#ended.has(next.sid)) return false;
+    if (!next?.sid || this.#ended.has(next.sid)) return false;
     if (state?.sid !== next.sid) {
       const isKnown = next.token || this.#isCookie;
       const isLater = !state || beginning(next) > beginning(state);
@@ -496,7 +483,7 @@ export class Session extends EventTarget {
 
   /** The last word is that of the request which was sent last; not after the clock was set back. */
   #isLaterWord(limits) {
-    if (limits?.idle === undefined && limits?.absolute === undefined) return false;
+    if ((limits?.idle ?? limits?.absolute) === undefined) return false;
     const earlier = this.#state.limits.wall - limits.wall;
     return !(earlier > 0 && earlier < OUT_OF_ORDER);
   }
@@ -514,7 +501,7 @@ export class Session extends EventTarget {
   /** Ends the session of this page. A guest's is followed by another one, without a word. */
   #end(reason, isTold = false) {
     const { sid, guest } = this.#state;
-    this.#remember(sid);
+    this.#ended.add(sid);
     this.#setWarning(null);
     this.#change(null);
     this.#saved.write({ ended: sid, reason });
@@ -525,18 +512,23 @@ export class Session extends EventTarget {
   }
 
   async #tellSignOut({ token }) {
+    const headers = token ? { Authorization: `Bearer ${token}` } : {};
     try {
-      const response = await fetch(this.#route('logout'), {
-        method: 'POST',
-        headers: token ? { Authorization: `Bearer ${token}` } : {},
-        credentials: this.#isCookie ? 'include' : 'same-origin',
-        keepalive: true,
-        signal: AbortSignal.timeout(this.#options.lockTimeout * 1000),
-      });
-      return response.ok;
+      return (await this.#post('logout', { headers, keepalive: true })).ok;
     } catch {
       return false;
     }
+  }
+
+  /** A request of the module itself, which is not repeated. */
+  #post(route, init) {
+    return fetch(this.#route(route), {
+      method: 'POST',
+      credentials: this.#isCookie ? 'include' : 'same-origin',
+      cache: 'no-store',
+      signal: AbortSignal.timeout(OWN_REQUEST),
+      ...init,
+    });
   }
 
   #route(name) { return new URL(this.#options[name], this.#base); }
@@ -607,7 +599,14 @@ export class Session extends EventTarget {
     if (counts && ![401, 503].includes(response.status)) next.lastActivity = sent.wall;
     this.#learn(next);
     const code = response.status === 401 ? response.headers.get('Session-Error') : null;
+    if (code === 'missing_token' && this.#isCookie) return this.#reasonOfLostCookie();
     return code === STEP_UP || ENDINGS.includes(code) ? code : null;
+  }
+
+  /** The browser deletes a cookie at its end, and the user may delete it at any time. */
+  #reasonOfLostCookie() {
+    const limit = this.binding;
+    return limit && this.left(limit) <= 0 ? `session_expired_${limit}` : 'signed_out';
   }
 
   /** The app asks for the password, and may answer the call itself: with `retry()`, as a rule. */
@@ -645,7 +644,7 @@ export class Session extends EventTarget {
 
   /** Whether the session of a guest has ended, who gets another one. */
   #isGuestAgain(held) {
-    return Boolean(!this.#state && held.guest && this.#options.guest);
+    return !this.#state && held.guest && this.#options.guest;
   }
 
   async #refreshIfExpired(activity) {
@@ -679,13 +678,8 @@ export class Session extends EventTarget {
     const headers = { 'Content-Type': 'application/json' };
     if (activity) headers[ACTIVITY] = activity;
     const sent = instant();
-    const response = await fetch(this.#route('refresh'), {
-      method: 'POST',
-      headers,
-      body: JSON.stringify({ refresh_token: refresh }),
-      cache: 'no-store',
-      signal: AbortSignal.timeout(OWN_REQUEST),
-    });
+    const body = JSON.stringify({ refresh_token: refresh });
+    const response = await this.#post('refresh', { headers, body });
     if (response.ok) {
       this.#learn({ ...stateOf(await response.json(), sent), lastRenewal: Date.now() });
       return null;
@@ -715,6 +709,8 @@ export class Session extends EventTarget {
   }
 
   async #question(activity) {
+    // The caller notes first that it has asked.
+    await null;
     if (!this.#state && !this.#isCookie) return false;
     const sent = instant();
     try {
@@ -722,9 +718,10 @@ export class Session extends EventTarget {
         activity, cache: 'no-store', isProbe: true, signal: AbortSignal.timeout(OWN_REQUEST),
       });
       if (response.ok) return await this.#answered(await response.json(), sent);
-      if (response.status === 404) console.warn('session: no check route at', response.url);
+      if (response.status === 404) console.warn('no check route:', response.url);
       // A stale cookie, before anything was known of its session.
-      if (!this.#state && response.status === 401) this.#staleCookie(response);
+      const code = response.headers.get('Session-Error');
+      if (!this.#state && ENDINGS.includes(code)) this.#setReason(code);
     } catch { /* The server is away, which says nothing of the session. */ }
     this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE);
     return false;
@@ -741,20 +738,14 @@ export class Session extends EventTarget {
     return true;
   }
 
-  #staleCookie(response) {
-    const code = response.headers.get('Session-Error');
-    if (ENDINGS.includes(code)) this.#setReason(code);
-  }
-
   /** Looks at the clocks and the storage. No timer ends a session: it asks. */
   #tick() {
     clearTimeout(this.#timer);
     if (this.#listening.signal.aborted) return;
-    const drift = Date.now() - performance.now();
-    const hasJumped = Math.abs(drift - this.#drift) > CLOCK_JUMP;
-    this.#drift = drift;
+    const drift = this.#drift;
+    this.#drift = Date.now() - performance.now();
     this.#pull();
-    if (this.#state && hasJumped) this.#ask();
+    if (this.#state && Math.abs(drift - this.#drift) > CLOCK_JUMP) this.#ask();
     const next = this.#state ? this.#watchLimits() : Infinity;
     const seconds = Math.min(next, this.#options.pollStorage);
     clearTimeout(this.#timer);
@@ -773,10 +764,9 @@ export class Session extends EventTarget {
       && secondsSince(this.#state.limits) >= checkEvery;
     // Another tab or device may have moved the deadline.
     const isUnconfirmed = left <= lead + CONFIRM && !this.#isConfirmed;
-    if (isUnconfirmed) this.#isConfirmed = true;
-    if (isUnconfirmed || ((isOverdue || isCheckDue) && performance.now() >= this.#nextQuestion)) {
-      this.#ask();
-    }
+    const mayAsk = performance.now() >= this.#nextQuestion;
+    this.#isConfirmed ||= isUnconfirmed;
+    if (isUnconfirmed || ((isOverdue || isCheckDue) && mayAsk)) this.#ask();
     this.#setWarning(left <= lead ? limit : null);
     if (isOverdue && !this.#isOverdue) this.#emit('overdue', { limit });
     this.#isOverdue = isOverdue;

@@ -6,6 +6,12 @@
 
 mod harness;
 
+mod clocks;
+mod cookies;
+mod endings;
+mod guest;
 mod pages;
 mod refresh;
 mod renewal;
+mod storage;
+mod warning;

@@ -15,19 +15,6 @@ fn short_tokens() -> Setup {
     Setup::new(3, 600, 6000).with_refresh_tokens()
 }
 
-async fn tabs(browser: &Browser, server: &Server, number: usize, options: Value) -> Vec<Tab> {
-    let first = browser.open(&server.url("/page")).await;
-    first.make_session(options.clone()).await;
-    first.sign_in().await;
-    let mut tabs = vec![first];
-    for _ in 1..number {
-        let tab = browser.open_tab(&server.url("/page")).await;
-        tab.make_session(options.clone()).await;
-        tabs.push(tab);
-    }
-    tabs
-}
-
 /// Starts `number` calls in each tab without waiting for them: they go out at `start`, when the
 /// token has just expired.
 async fn call_from_all(tabs: &[Tab], number: usize) {
@@ -58,7 +45,7 @@ async fn assert_all_answered(tabs: &[Tab], number: usize) {
 async fn eight_tabs_with_100_calls_at_the_moment_of_expiry_refresh_once() {
     let server = Server::start(Setup::new(15, 600, 6000).without_renewal().with_refresh_tokens());
     in_browser(async move |browser: Browser| {
-        let tabs = tabs(&browser, &server, 8, json!({})).await;
+        let tabs = browser.tabs(&server, 8, json!({})).await;
         let left: f64 = tabs[0].run("return session.left('token')").await;
         assert!(left > 0.0, "the tabs were opened in time");
         for tab in &tabs {
@@ -82,7 +69,7 @@ async fn eight_tabs_with_100_calls_at_the_moment_of_expiry_refresh_once() {
 async fn a_live_token_is_not_refreshed() {
     let server = Server::start(Setup::new(600, 600, 6000).with_refresh_tokens());
     in_browser(async move |browser: Browser| {
-        let tabs = tabs(&browser, &server, 2, json!({})).await;
+        let tabs = browser.tabs(&server, 2, json!({})).await;
         call_from_all(&tabs, 5).await;
         assert_all_answered(&tabs, 5).await;
         assert_eq!(server.recorder().count(REFRESH), 0);
@@ -115,28 +102,27 @@ const SIGN_IN_WITH_LONG_LIFE: &str = "
       headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ user: 'ada' }) });
     await session.start({ ...await response.json(), expires_in: 3600 })";
 
+/// The 401 of a token that has been replaced meanwhile, in the same session and in another one.
 #[tokio::test]
-async fn a_stream_is_not_sent_twice() {
-    let server = Server::start(short_tokens());
-    in_browser(async move |browser: Browser| {
-        let tab = browser.open(&server.url("/page")).await;
-        tab.make_session(json!({})).await;
-        tab.run::<()>(SIGN_IN_WITH_LONG_LIFE).await;
-        tab.run::<()>("await until(() => session.left('token') < 3597, 20000)").await;
-        // Chromium refuses streams over HTTP/1.1; the 401 is one of the module's own request.
-        let answer: Value = tab
-            .run(
-                "const body = new Blob(['a note']).stream();
-                 try {
-                   return await call('/api/echo', { method: 'POST', body, duplex: 'half' });
-                 } catch (error) { return { error: error.name }; }",
-            )
-            .await;
-        assert_eq!(answer, json!({ "error": "TypeError" }));
-        assert!(server.recorder().count("/api/echo") <= 1);
-        assert!(tab.is_signed_in().await);
-    })
-    .await;
+async fn a_late_rejection_of_an_old_token_is_repeated_for_the_same_user_only() {
+    for (user, sent) in [("ada", 2), ("bob", 1)] {
+        let server = Server::start(Setup::patient());
+        in_browser(async move |browser: Browser| {
+            let tab = browser.signed_in(&server, json!({})).await;
+            let held = "/public/held?code=session_revoked";
+            tab.run::<()>(&format!("window.calls = call('{held}'); return null")).await;
+            server.recorder().reach("/public/held", 1).await;
+            tab.until("Date.now() / 1000 > session.claims.auth_time + 1").await;
+            tab.run::<()>(&format!("await signIn('{user}')")).await;
+            server.recorder().release();
+            let answer: Value = tab.run("return calls").await;
+            assert_eq!(answer["code"], "session_revoked");
+            // The second answer is one to the current token.
+            assert_eq!(server.recorder().count("/public/held"), sent, "{user}");
+            assert_eq!(tab.is_signed_in().await, user == "bob");
+        })
+        .await;
+    }
 }
 
 /// The tab that refreshes is closed before the answer.
@@ -144,7 +130,7 @@ async fn a_stream_is_not_sent_twice() {
 async fn a_closed_leader_hands_over() {
     let server = Server::start(short_tokens());
     in_browser(async move |browser: Browser| {
-        let tabs = tabs(&browser, &server, 2, json!({ "lockTimeout": 15 })).await;
+        let tabs = browser.tabs(&server, 2, json!({ "lockTimeout": 15 })).await;
         let [leader, other] = &tabs[..] else { unreachable!("two tabs") };
         leader.until("session.left('token') < 0").await;
         server.recorder().fail(Some(Fault::Silence { below: REFRESH }));
@@ -160,12 +146,35 @@ async fn a_closed_leader_hands_over() {
     .await;
 }
 
+/// The lock of the tab that has refreshed may be free before its message arrives elsewhere.
+#[tokio::test]
+async fn a_tab_that_hears_late_does_not_refresh_again() {
+    let server = Server::start(short_tokens());
+    in_browser(async move |browser: Browser| {
+        let first = browser.signed_in(&server, json!({})).await;
+        let late = browser.open_tab(&server.url("/page")).await;
+        late.run::<()>("delayMessages(200)").await;
+        late.make_session(json!({})).await;
+        let tabs = [first, late];
+        tabs[0].until("session.left('token') < 0").await;
+        server.recorder().fail(Some(Fault::Silence { below: REFRESH }));
+        for tab in &tabs {
+            tab.run::<()>("window.calls = Promise.all([call('/api/me')]); return null").await;
+        }
+        server.recorder().reach(REFRESH, 1).await;
+        server.recorder().fail(None);
+        assert_all_answered(&tabs, 1).await;
+        assert_eq!(server.recorder().count(REFRESH), 1);
+    })
+    .await;
+}
+
 /// The other tab goes on after the timeout; the server's grace gives both the same successor.
 #[tokio::test]
 async fn a_lock_held_by_another_tab_delays_a_refresh_for_a_limited_time() {
     let server = Server::start(short_tokens());
     in_browser(async move |browser: Browser| {
-        let tabs = tabs(&browser, &server, 2, json!({ "lockTimeout": 1 })).await;
+        let tabs = browser.tabs(&server, 2, json!({ "lockTimeout": 1 })).await;
         tabs[0].until("session.left('token') < 0").await;
         server.recorder().fail(Some(Fault::Silence { below: REFRESH }));
         tabs[0].run::<()>("window.calls = Promise.all([call('/api/me')]); return null").await;
@@ -269,7 +278,7 @@ async fn p17_a_refresh_caused_by_a_background_request_says_so() {
 async fn a_replayed_refresh_token_ends_the_session_in_every_tab() {
     let server = Server::start(short_tokens());
     in_browser(async move |browser: Browser| {
-        let tabs = tabs(&browser, &server, 3, json!({})).await;
+        let tabs = browser.tabs(&server, 3, json!({})).await;
         let stolen: Value = tabs[0].run(SIGN_IN_AND_SHOW_REFRESH_TOKEN).await;
         for _ in 0..2 {
             tabs[0].until("session.left('token') < 0").await;
@@ -305,7 +314,7 @@ const SIGN_IN_AND_SHOW_REFRESH_TOKEN: &str = "
 async fn a_visible_page_notices_a_revocation_by_itself() {
     let server = Server::start(Setup::patient());
     in_browser(async move |browser: Browser| {
-        let tabs = tabs(&browser, &server, 2, json!({ "checkEvery": 1, "pollStorage": 1 })).await;
+        let tabs = browser.tabs(&server, 2, json!({ "checkEvery": 1, "pollStorage": 1 })).await;
         let token: String = tabs[1].run("return session.claims.sid").await;
         let client = reqwest::Client::new();
         let revoke = client.post(server.url("/public/revoke")).json(&json!({ "sid": token }));

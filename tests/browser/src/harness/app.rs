@@ -71,12 +71,13 @@ pub(super) fn app(setup: &Setup, recorder: &Recorder) -> Router {
         .route("/api/me", get(me))
         .route("/public/held", get(held))
         .route("/public/renewed-as/{token}", get(renewed_as))
-        .route("/api/transfer", post(me).layer(RequireRecentAuthLayer::new(Duration::from_secs(1))))
+        .route("/api/transfer", post(me).layer(RequireRecentAuthLayer::new(Duration::from_secs(3))))
         .route("/api/echo", post(async |body: Bytes| body))
         .route("/poll", get(async || "nothing new"))
         .route("/public/foreign-401", any(async || StatusCode::UNAUTHORIZED))
         .route("/public/redirect", get(redirect))
         .route("/public/revoke", post(revoke))
+        .route("/public/reject/{code}", get(reject))
         .nest("/auth", sessions.router())
         .layer(sessions.layer())
         .layer(cors(&sessions))
@@ -139,6 +140,11 @@ async fn reauthenticate(
     sessions.reauthenticate(&session).await
 }
 
+/// A rejection as another server might send it.
+async fn reject(Path(code): Path<String>) -> impl IntoResponse {
+    (StatusCode::UNAUTHORIZED, [("session-error", code)])
+}
+
 #[derive(Deserialize)]
 struct Revoke {
     sid: String,
@@ -152,18 +158,22 @@ async fn revoke(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Answers when the test says so; with the token of the query, if it has one.
+/// Answers when the test says so: with the token of the query, the code of a rejection, or deadlines.
 async fn held(State(recorder): State<Recorder>, Query(query): Query<Held>) -> Response {
     recorder.wait_for_release().await;
-    match query.token {
-        Some(token) => ([(RENEWED_TOKEN, token)], "late").into_response(),
-        None => "late".into_response(),
+    match (query.token, query.code) {
+        (Some(token), _) => ([(RENEWED_TOKEN, token)], "late").into_response(),
+        (None, Some(code)) => reject(Path(code)).await.into_response(),
+        (None, None) => ([("session-expires", query.expires)], "late").into_response(),
     }
 }
 
 #[derive(Deserialize)]
 struct Held {
     token: Option<String>,
+    code: Option<String>,
+    #[serde(default)]
+    expires: String,
 }
 
 /// Answers with a token that the test has made: the module verifies none.

@@ -3,9 +3,11 @@
 use std::panic::resume_unwind;
 
 use serde_json::{Value, json};
-use thirtyfour::{ChromiumLikeCapabilities, DesiredCapabilities, WebDriver};
+use thirtyfour::{
+    ChromiumLikeCapabilities, DesiredCapabilities, WebDriver, action_chain::ActionChain,
+};
 
-use super::{BOUND, chromedriver, tab::Tab};
+use super::{BOUND, chromedriver, server::Server, tab::Tab};
 
 #[derive(Clone)]
 pub(crate) struct Browser {
@@ -57,6 +59,29 @@ impl Browser {
         let tab = Tab::new(self.clone(), handle);
         tab.go_to(url).await;
         tab
+    }
+
+    /// Tabs of one session, signed in by the first of them.
+    pub(crate) async fn tabs(&self, server: &Server, number: usize, options: Value) -> Vec<Tab> {
+        let first = self.open(&server.url("/page")).await;
+        first.make_session(options.clone()).await;
+        first.sign_in().await;
+        let mut tabs = vec![first];
+        for _ in 1..number {
+            let tab = self.open_tab(&server.url("/page")).await;
+            tab.make_session(options.clone()).await;
+            tabs.push(tab);
+        }
+        tabs
+    }
+
+    /// One tab, signed in.
+    pub(crate) async fn signed_in(&self, server: &Server, options: Value) -> Tab {
+        self.tabs(server, 1, options).await.remove(0)
+    }
+
+    pub(crate) fn keyboard(&self) -> ActionChain {
+        self.driver.action_chain()
     }
 
     /// Sends a command of the `DevTools` protocol to the tab that was used last.

@@ -15,10 +15,16 @@ use tokio::sync::watch;
 pub(crate) struct Recorded {
     pub(crate) method: Method,
     pub(crate) path: String,
+    pub(crate) query: String,
     pub(crate) headers: HeaderMap,
 }
 
 impl Recorded {
+    /// Whether it came with a token.
+    pub(crate) fn has_token(&self) -> bool {
+        self.headers.contains_key("authorization")
+    }
+
     /// The value of `Session-Activity`.
     pub(crate) fn activity(&self) -> Option<&str> {
         Some(self.headers.get("session-activity")?.to_str().expect("ASCII"))
@@ -96,6 +102,7 @@ impl Recorder {
         let recorded = Recorded {
             method: request.method().clone(),
             path: request.uri().path().to_owned(),
+            query: request.uri().query().unwrap_or_default().to_owned(),
             headers: request.headers().clone(),
         };
         self.requests.lock().expect("not poisoned").push(recorded);

@@ -1,8 +1,10 @@
 //! One tab, and what its page says.
 
+use std::path::Path;
+
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use thirtyfour::WindowHandle;
+use thirtyfour::{By, WindowHandle};
 
 use super::{BOUND, browser::Browser};
 
@@ -28,6 +30,30 @@ impl Tab {
         self.select().await;
         self.browser.driver.goto(url).await.expect("the page loads");
         self.wait_for_page().await;
+    }
+
+    /// Loads another page than that of the tests.
+    pub(crate) async fn leave(&self, url: &str) {
+        self.select().await;
+        self.browser.driver.goto(url).await.expect("the page loads");
+    }
+
+    pub(crate) async fn go_back(&self) {
+        self.select().await;
+        self.browser.driver.back().await.expect("there is a page before");
+    }
+
+    /// Stops every script of the page, which must be hidden: another tab comes to the front.
+    pub(crate) async fn freeze(&self) {
+        self.select().await;
+        let frozen = json!({ "state": "frozen" });
+        self.browser.command("Page.setWebLifecycleState", frozen).await;
+    }
+
+    pub(crate) async fn thaw(&self) {
+        self.select().await;
+        let active = json!({ "state": "active" });
+        self.browser.command("Page.setWebLifecycleState", active).await;
     }
 
     pub(crate) async fn close(&self) {
@@ -100,5 +126,33 @@ impl Tab {
     /// The token that the page holds.
     pub(crate) async fn token_id(&self) -> Value {
         self.run("return session.claims.jti").await
+    }
+
+    pub(crate) async fn click(&self, selector: &str) {
+        self.select().await;
+        let element = self.browser.driver.find(By::Css(selector.to_owned())).await;
+        element.expect("the element is there").click().await.expect("it can be clicked");
+    }
+
+    /// `light`, `dark` or `phone`.
+    pub(crate) async fn show_as(&self, look: &str) {
+        self.select().await;
+        let scheme = if look == "dark" { "dark" } else { "light" };
+        let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+        self.browser.command("Emulation.setEmulatedMedia", media).await;
+        let (width, height) = if look == "phone" { (390, 844) } else { (1280, 720) };
+        let size = json!({
+            "width": width, "height": height, "deviceScaleFactor": 1, "mobile": look == "phone",
+        });
+        self.browser.command("Emulation.setDeviceMetricsOverride", size).await;
+    }
+
+    /// Writes a picture to `target/screens`, for people to look at.
+    pub(crate) async fn screenshot(&self, name: &str) {
+        self.select().await;
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/screens");
+        std::fs::create_dir_all(&folder).expect("the folder is made");
+        let picture = self.browser.driver.screenshot_as_png().await.expect("a picture");
+        std::fs::write(folder.join(format!("{name}.png")), picture).expect("it is written");
     }
 }
