@@ -23,7 +23,7 @@ async fn sign_in(tab: &Tab) {
 
 #[tokio::test]
 async fn no_script_sees_the_token() {
-    let server = Server::start(with_cookie(Setup::new(4, 4, 600)));
+    let server = Server::start(with_cookie(Setup::new(10, 10, 600)));
     in_browser(async move |browser: Browser| {
         let tab = browser.open(&server.url("/page")).await;
         tab.make_session(options()).await;
@@ -40,7 +40,7 @@ async fn no_script_sees_the_token() {
         assert!(!seen.contains("eyJ"), "{seen}");
         // Renewed by its cookie, as long as the user is active.
         for _ in 0..2 {
-            tab.until("session.left('idle') < 2").await;
+            tab.until("session.left('idle') < 5").await;
             assert_eq!(tab.call("/api/me").await["status"], 200);
         }
         tab.reload().await;
@@ -112,7 +112,7 @@ async fn a_stale_cookie_gives_the_reason() {
 
 #[tokio::test]
 async fn p26_a_page_of_another_origin_renews_with_tokens() {
-    let api = Server::start(Setup::new(4, 60, 600).with_refresh_tokens());
+    let api = Server::start(Setup::new(10, 60, 600).with_refresh_tokens());
     let pages = Server::start(Setup::patient());
     in_browser(async move |browser: Browser| {
         let from = api.url("");
@@ -120,7 +120,7 @@ async fn p26_a_page_of_another_origin_renews_with_tokens() {
         tab.make_session(json!({ "base": from })).await;
         tab.sign_in().await;
         let token = tab.token_id().await;
-        tab.until("session.left('token') < 2").await;
+        tab.until("session.left('token') < 5").await;
         assert_eq!(tab.call("/api/me").await["status"], 200);
         assert_ne!(tab.token_id().await, token, "picked up");
         tab.until("session.left('token') < 0").await;
@@ -136,7 +136,7 @@ async fn p26_a_page_of_another_origin_renews_with_tokens() {
 
 #[tokio::test]
 async fn p26_a_page_of_another_origin_renews_with_a_cookie() {
-    let api = Server::start(with_cookie(Setup::new(4, 4, 600)));
+    let api = Server::start(with_cookie(Setup::new(10, 10, 600)));
     let pages = Server::start(Setup::patient());
     in_browser(async move |browser: Browser| {
         let from = api.url("");
@@ -146,7 +146,7 @@ async fn p26_a_page_of_another_origin_renews_with_a_cookie() {
         tab.make_session(options).await;
         sign_in(&tab).await;
         for _ in 0..3 {
-            tab.until("session.left('idle') < 2").await;
+            tab.until("session.left('idle') < 5").await;
             assert_eq!(tab.call("/api/me").await["status"], 200);
         }
         assert!(tab.run::<bool>("return session.signOut()").await);

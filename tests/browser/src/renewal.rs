@@ -1,12 +1,13 @@
 //! Renewed tokens are picked up; the newest of a session wins.
 
 use serde_json::{Value, json};
+use tower_sliding_session::request_class::Methods;
 
 use crate::harness::{Browser, Server, Setup, in_browser, unsigned_token};
 
 #[tokio::test]
 async fn a_renewed_token_is_picked_up_and_handed_to_the_other_tab() {
-    let server = Server::start(Setup::new(4, 4, 600));
+    let server = Server::start(Setup::new(10, 10, 600));
     in_browser(async move |browser: Browser| {
         let first = browser.open(&server.url("/page")).await;
         first.make_session(json!({})).await;
@@ -16,7 +17,7 @@ async fn a_renewed_token_is_picked_up_and_handed_to_the_other_tab() {
         let old = first.token_id().await;
         assert_eq!(second.token_id().await, old, "handed over");
 
-        first.until("session.left('token') < 2").await;
+        first.until("session.left('token') < 5").await;
         assert_eq!(first.call("/api/me").await["status"], 200);
         let new = first.token_id().await;
         assert_ne!(new, old);
@@ -29,6 +30,30 @@ async fn a_renewed_token_is_picked_up_and_handed_to_the_other_tab() {
         second.reload().await;
         second.make_session(json!({})).await;
         assert_eq!(second.token_id().await, new);
+    })
+    .await;
+}
+
+/// Every write renews, no read does, and neither sign-in nor sign-out is touched.
+#[tokio::test]
+async fn where_only_writes_renew_a_read_changes_no_token() {
+    let setup = Setup::patient().with_each_renewal();
+    let server = Server::start(setup.with(|it| it.classify(Methods::reads_are_background())));
+    in_browser(async move |browser: Browser| {
+        let tab = browser.open(&server.url("/page")).await;
+        tab.make_session(json!({})).await;
+        tab.sign_in().await;
+        let first = tab.token_id().await;
+        // Of two tokens of one second neither is the newer one.
+        tab.until("Date.now() / 1000 >= session.claims.iat + 1").await;
+        assert_eq!(tab.call("/api/me").await["status"], 200);
+        assert_eq!(tab.token_id().await, first, "a read");
+        let write = "return call('/api/echo', { method: 'POST', body: 'text' })";
+        assert_eq!(tab.run::<Value>(write).await["status"], 200);
+        assert_ne!(tab.token_id().await, first, "a write");
+        assert!(tab.run::<bool>("return session.signOut()").await);
+        assert!(!tab.is_signed_in().await);
+        assert_eq!(tab.event("ended").await, json!({ "reason": "signed_out" }));
     })
     .await;
 }

@@ -70,7 +70,7 @@ async fn a_token_removed_by_hand_is_noticed_within_5_s() {
 
 #[tokio::test]
 async fn a_full_or_refused_storage_leaves_the_session_in_memory() {
-    let server = Server::start(Setup::new(4, 4, 600));
+    let server = Server::start(Setup::new(10, 10, 600));
     in_browser(async move |browser: Browser| {
         let tab = browser.open(&server.url("/page")).await;
         tab.run::<()>(
@@ -84,7 +84,7 @@ async fn a_full_or_refused_storage_leaves_the_session_in_memory() {
         tab.sign_in().await;
         assert_eq!(tab.run::<Value>("return localStorage.getItem('session')").await, Value::Null);
         let token = tab.token_id().await;
-        tab.until("session.left('token') < 2").await;
+        tab.until("session.left('token') < 5").await;
         assert_eq!(tab.call("/api/me").await["status"], 200);
         assert_ne!(tab.token_id().await, token, "renewed");
         assert!(!tab.events().await.contains(&"ended".to_owned()));

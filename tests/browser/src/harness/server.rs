@@ -39,6 +39,11 @@ impl Setup {
         self
     }
 
+    pub(crate) fn with_each_renewal(mut self) -> Self {
+        self.policy = self.policy.to_builder().renew_always().build().expect("a legal policy");
+        self
+    }
+
     pub(crate) fn with(mut self, configure: Configure) -> Self {
         self.configure = configure;
         self

@@ -14,7 +14,7 @@ use crate::harness::{Browser, in_browser};
 
 /// A session that ends within seconds.
 const QUICK: [(&str, &str); 3] = [
-    ("ACCOUNTS_IDLE_TIMEOUT", "6s"),
+    ("ACCOUNTS_IDLE_TIMEOUT", "10s"),
     ("ACCOUNTS_TOKEN_LIFETIME", "2s"),
     ("ACCOUNTS_RENEW_MIN_INTERVAL", "0s"),
 ];
