@@ -3,10 +3,10 @@
 //!
 //! Run `cargo run --example accounts --features axum-router,sqlite,postgres`, then open the address
 //! that it prints. `ACCOUNTS_ADDR` is the address to listen on (default 127.0.0.1:3001),
-//! `ACCOUNTS_DB` a SQLite file (default: one in the temporary directory) or a `postgres://` address,
-//! `ACCOUNTS_SECRET` the secret that signs tokens (default: a random one in a file beside the
-//! database, so that sessions survive a restart). `ACCOUNTS_IDLE_TIMEOUT` and the other settings of a
-//! policy are as in `.env.example`; by default the policy is `Policy::long_lived()`.
+//! `ACCOUNTS_DB` a SQLite file (default: one in the temporary directory) or a `postgres://`
+//! address, `ACCOUNTS_SECRET` the secret that signs tokens (default: a random one in a file beside
+//! the database, so that sessions survive a restart). `ACCOUNTS_IDLE_TIMEOUT` and the other settings
+//! of a policy are as in `.env.example`; by default the policy is `Policy::long_lived()`.
 
 #[path = "page/files.rs"]
 mod files;

@@ -1,4 +1,5 @@
-//! A session on one page: sign in, work, renewal, idle timeout, sign out, and an explorer of policies.
+//! A session on one page: sign in, work, renewal, idle timeout, sign out; and an explorer of
+//! policies.
 //!
 //! Run `cargo run --example demo --features axum-router`, then open the address that it prints. The
 //! page first offers a session of one minute; with `DEMO_SHORT=1` it is what `curl` gets, too.

@@ -15,7 +15,8 @@ const make = (tag, properties = {}, ...children) => {
 
 const CHOICES = { short: 'One minute, to watch', normal: 'Normal', remember_me: 'Remember me' };
 const POLL = 'GET /poll';
-const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'];
+const READ = 'GET /items';
+const WRITES = ['POST', 'PUT', 'PATCH', 'DELETE'];
 
 let policies;
 let session;
@@ -56,6 +57,8 @@ async function start() {
     policies = listed;
     $('explorer').hidden = false;
     new Explorer(listed);
+    if (listed.reads_are_background) $('background').prepend(callButton(READ));
+    else $('counted').prepend(callButton(READ, 'vh'));
   }
   if (!listed || !module) return;
   session = new module.Session({
@@ -296,7 +299,7 @@ function callButton(name, pathClass = '') {
   return button;
 }
 
-$('counted').append(...METHODS.map((method) => callButton(`${method} /items`, 'vh')));
+$('counted').append(...WRITES.map((method) => callButton(`${method} /items`, 'vh')));
 $('failing').append(callButton('POST /fail'));
 $('background').prepend(callButton(POLL));
 $('auto').addEventListener('change', () => {

@@ -1,7 +1,7 @@
 //! The policy explorer: what becomes of a session under a policy and a pattern of requests.
 //!
-//! It computes nothing itself. It builds sessions with the policy and a clock of their own, and sends
-//! each request through their layer.
+//! It computes nothing itself. It builds sessions with the policy and a clock of their own, and
+//! sends each request through their layer.
 
 use std::{convert::Infallible, time::Duration};
 

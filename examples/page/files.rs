@@ -11,8 +11,9 @@ const JS: &str = "text/javascript";
 pub(crate) const BASE_CSS: PageFile = PageFile::css("/base.css", include_str!("base.css"));
 
 /// No script and no style from elsewhere, and none inside of the page.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; \
+     style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
+     frame-ancestors 'none'";
 
 #[derive(Clone, Copy)]
 pub(crate) struct PageFile {

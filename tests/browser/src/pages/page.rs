@@ -18,8 +18,8 @@ impl Page {
         self.0.run(body).await
     }
 
-    /// Waits until an expression of the page is true. `$(id)` is an element, `shown(id)` whether it is
-    /// visible, `text(id)` its text.
+    /// Waits until an expression of the page is true. `$(id)` is an element, `shown(id)` whether it
+    /// is visible, `text(id)` its text.
     pub(super) async fn until(&self, expression: &str) {
         let bound = BOUND.as_millis();
         let script = format!(
@@ -48,6 +48,34 @@ impl Page {
         let element = self.0.browser.driver.find(By::Css(css.to_owned())).await;
         let element = element.unwrap_or_else(|error| panic!("{css}: {error}"));
         element.click().await.unwrap_or_else(|error| panic!("{css}: {error}"));
+    }
+
+    /// Sets a field as a user does.
+    pub(super) async fn fill(&self, id: &str, value: &str) {
+        self.run::<()>(&format!(
+            "const field = document.getElementById({});
+             field.value = {};
+             for (const type of ['input', 'change']) {{
+               field.dispatchEvent(new Event(type, {{ bubbles: true }}));
+             }}",
+            json!(id),
+            json!(value)
+        ))
+        .await;
+    }
+
+    /// Focuses a button and clicks it twice; returns whether it is busy then and keeps the focus.
+    pub(super) async fn is_busy_after_two_clicks(&self, css: &str) -> bool {
+        self.run(&format!(
+            "const button = document.querySelector({});
+             button.focus();
+             button.click();
+             button.click();
+             const isBusy = button.getAttribute('aria-disabled') === 'true';
+             return isBusy && document.activeElement === button;",
+            json!(css)
+        ))
+        .await
     }
 
     /// Presses keys where the focus is.
