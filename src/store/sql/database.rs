@@ -106,6 +106,10 @@ impl Database {
 
     /// An expression for the time of the database in milliseconds; none for a file, which has no
     /// clock but that of its nodes' machine.
+    #[cfg_attr(
+        not(feature = "sqlite"),
+        expect(clippy::unnecessary_wraps, reason = "only a file has no clock")
+    )]
     pub(super) const fn now(&self) -> Option<&'static str> {
         match self.pools {
             #[cfg(feature = "sqlite")]
