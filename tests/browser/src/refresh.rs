@@ -43,13 +43,13 @@ async fn assert_all_answered(tabs: &[Tab], number: usize) {
 
 #[tokio::test]
 async fn eight_tabs_with_100_calls_at_the_moment_of_expiry_refresh_once() {
-    let server = Server::start(Setup::new(15, 600, 6000).without_renewal().with_refresh_tokens());
+    let server = Server::start(Setup::new(30, 600, 6000).without_renewal().with_refresh_tokens());
     in_browser(async move |browser: Browser| {
         let tabs = browser.tabs(&server, 8, json!({})).await;
         let left: f64 = tabs[0].run("return session.left('token')").await;
         assert!(left > 0.0, "the tabs were opened in time");
         for tab in &tabs {
-            let calls = "const sent = until(() => session.left('token') < 0, 20000);
+            let calls = "const sent = until(() => session.left('token') < 0, 35000);
                  window.calls = sent.then(
                    () => Promise.all(Array.from({ length: 100 }, () => call('/api/me'))));
                  return null";
