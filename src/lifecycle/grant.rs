@@ -22,8 +22,9 @@ const TOKEN_TYPE: &str = "Bearer";
 /// "session_id", "idle_expires_in", "idle_expires_at", "absolute_expires_in",
 /// "absolute_expires_at"}` (RFC 6749 section 5.1), without `refresh_token` if there is none. What
 /// ends in `_in` is in whole seconds, rounded down, for a client whose clock is wrong; what ends in
-/// `_at` is in RFC 3339. Deserializes from the same, for clients and tests. With feature `axum` it is a response that no cache may store; elsewhere send it with
-/// `Cache-Control: no-store`. `Debug` hides the tokens.
+/// `_at` is in RFC 3339. Deserializes from the same, for clients and tests. With feature `axum` it is
+/// a response that no cache may store; elsewhere send it with `Cache-Control: no-store`. `Debug` hides
+/// the tokens.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Grant {
     access_token: String,

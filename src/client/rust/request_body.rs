@@ -68,10 +68,10 @@ impl<B> ClientBody<B> {
     pub(super) fn returning(body: B) -> (Self, SentBody<B>) {
         let content = Content { kept: Vec::new(), kept_bytes: 0, rest: body, has_ended: false };
         let origin = Arc::new(Mutex::new(Origin { returned: None, is_lost: false, waker: None }));
-        (Self::of(content, Arc::clone(&origin)), SentBody(origin))
+        (Self::from_content(content, Arc::clone(&origin)), SentBody(origin))
     }
 
-    fn of(content: Content<B>, origin: Arc<Mutex<Origin<B>>>) -> Self {
+    fn from_content(content: Content<B>, origin: Arc<Mutex<Origin<B>>>) -> Self {
         Self { kind: Kind::Returning(Returning { content: Some(content), sent: 0, origin }) }
     }
 }
@@ -87,7 +87,7 @@ impl<B> SentBody<B> {
             origin.waker = Some(cx.waker().clone());
             return Poll::Pending;
         };
-        Poll::Ready(Some(ClientBody::of(content, Arc::clone(&self.0))))
+        Poll::Ready(Some(ClientBody::from_content(content, Arc::clone(&self.0))))
     }
 }
 

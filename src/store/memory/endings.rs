@@ -33,8 +33,9 @@ impl MemoryStore {
         Ok(is_first)
     }
 
-    /// Writes a tombstone and removes the record; returns whether the session had none. Looks at no entry but those of the session, of four
-    /// expired tombstones, and of the user's own, whatever the store holds.
+    /// Writes a tombstone and removes the record; returns whether the session had no tombstone. Looks
+    /// only at the entries of the session, of four expired tombstones and of the user, whatever the
+    /// store holds.
     pub(super) fn end(
         &self,
         lifecycle_state: &mut LifecycleState,
