@@ -45,6 +45,11 @@ pub enum AuditEvent {
         /// How many active sessions were revoked, as far as the store knew them.
         revoked_count: u64,
     },
+    /// The claims of a scope were changed: its tokens get current ones at their next request.
+    ClaimsChanged {
+        /// The kind of scope; the record's subject names which one.
+        scope: CutoffScope,
+    },
     /// The policy of an account was changed.
     SessionPolicyUpdate {
         /// The overrides before.
@@ -115,6 +120,7 @@ impl AuditEvent {
             Self::SessionExpired { .. } => "session_expired",
             Self::SessionEnded => "session_ended",
             Self::SessionsRevokedBulk { .. } => "sessions_revoked_bulk",
+            Self::ClaimsChanged { .. } => "claims_changed",
             Self::SessionPolicyUpdate { .. } => "session_policy_update",
             Self::RefreshReuseDetected => "refresh_reuse_detected",
             Self::Unknown { name, .. } => name,

@@ -65,14 +65,15 @@
 //! | `session_expired` | a request came after the idle or absolute deadline |
 //! | `session_ended` | a sign-out, or a revocation by `sid` |
 //! | `sessions_revoked_bulk` | a revocation of a scope, with `revoked_count` |
+//! | `claims_changed` | `claims_changed` of a scope |
 //! | `session_policy_update` | an account's timeouts changed: old, new, effective |
 //! | `refresh_reuse_detected` | a refresh token was used twice; its session was revoked |
 //! | `token_rejected` | an authentic token was rejected, with the code |
 //!
 //! Each event is an [`AuditRecord`](crate::audit::AuditRecord): the time, the typed
 //! [`AuditEvent`](crate::audit::AuditEvent), the subject and, if it is somebody else, the actor. Subject
-//! and actor are digests; the plain `sub` is an opt-in. `.actor(&session)` on `revoke`, `revoke_all`
-//! and `change_account_policy` names who did it.
+//! and actor are digests; the plain `sub` is an opt-in. `.actor(&session)` on `revoke`, `revoke_all`,
+//! `claims_changed` and `change_account_policy` names who did it.
 //!
 //! Every sink receives every record: `tracing` always, the log of the lifecycle store if it keeps
 //! one, and the sinks that you add. Between the request and each sink is a

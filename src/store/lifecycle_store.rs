@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    BulkRevocation, LifecycleQueries, OverridesChange, RefreshQuery, RefreshState, Rotated,
-    Rotation, SessionRecord, SessionStore, Tombstone,
+    BulkRevocation, ClaimsChange, LifecycleQueries, OverridesChange, RefreshQuery, RefreshState,
+    Rotated, Rotation, SessionRecord, SessionStore, Tombstone,
 };
 use crate::{
     audit::{ActivityEntry, AuditRecord},
@@ -62,6 +62,12 @@ pub trait LifecycleStore: SessionStore + LifecycleQueries {
     /// changes nothing if the account's overrides are no longer `change.old`.
     fn set_overrides(&self, change: OverridesChange) -> MaybeReady<bool>;
 
+    /// Changes the claims of a scope: raises its number to the later of `change.now` and one millisecond
+    /// after the latest number that the store has given to any scope, kept or removed; writes the audit
+    /// record. Returns the number. On this node
+    /// [`claims_changes`](SessionStore::claims_changes) contains it when this returns.
+    fn change_claims(&self, change: ClaimsChange) -> MaybeReady<Timestamp>;
+
     /// Appends records to the audit log, and removes records beyond the store's limits of age and
     /// count: nobody's records displace those of another user, and no
     /// [repeatable](crate::audit::AuditEvent::is_repeatable) events displace others.
@@ -110,6 +116,10 @@ where
 
     fn set_overrides(&self, change: OverridesChange) -> MaybeReady<bool> {
         (**self).set_overrides(change)
+    }
+
+    fn change_claims(&self, change: ClaimsChange) -> MaybeReady<Timestamp> {
+        (**self).change_claims(change)
     }
 
     fn append_audit(&self, records: Arc<[AuditRecord]>) -> MaybeReady<()> {

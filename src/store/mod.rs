@@ -23,6 +23,7 @@
 mod account_policies;
 mod attempts;
 mod bulk_revocation;
+mod claims_changes;
 mod entry;
 mod lifecycle_queries;
 mod lifecycle_store;
@@ -46,6 +47,7 @@ pub use self::sql::{DatabasePool, SqlStore, SqlStoreBuilder};
 pub use self::{
     account_policies::{AccountPolicies, OverridesChange},
     bulk_revocation::{BulkRevocation, CallerSession, Exempt},
+    claims_changes::{ClaimsChange, ClaimsChanges},
     lifecycle_queries::LifecycleQueries,
     lifecycle_store::LifecycleStore,
     memory::{MemoryLimiter, MemoryStore},

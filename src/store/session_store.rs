@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{AccountPolicies, Revocations, Tombstone};
+use super::{AccountPolicies, ClaimsChanges, Revocations, Tombstone};
 use crate::{identity::StoreKey, maybe_ready::MaybeReady, time::Timestamp};
 
 /// Remembers when each session was last active, and which sessions have a tombstone.
@@ -57,6 +57,12 @@ pub trait SessionStore: Send + Sync + 'static {
         None
     }
 
+    /// Returns the changes of claims that this node knows, if the store supports them. A layer calls
+    /// this once, when it is made, and reads the value at every request.
+    fn claims_changes(&self) -> Option<Arc<ClaimsChanges>> {
+        None
+    }
+
     /// Sets how far the clocks of the nodes may be apart: the largest `max_clock_skew` of the
     /// policies. A layer calls this once, when it is made. A store that several nodes share fails
     /// on a node whose clock is further from its own.
@@ -103,6 +109,10 @@ where
 
     fn account_policies(&self) -> Option<Arc<AccountPolicies>> {
         (**self).account_policies()
+    }
+
+    fn claims_changes(&self) -> Option<Arc<ClaimsChanges>> {
+        (**self).claims_changes()
     }
 
     fn set_max_clock_skew(&self, skew: Duration) {

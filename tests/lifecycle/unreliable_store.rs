@@ -15,9 +15,10 @@ use tower_sliding_session::{
     identity::{Scope, StoreKey},
     policy::TimeoutOverrides,
     store::{
-        AccountPolicies, ActiveUser, BulkRevocation, LifecycleQueries, LifecycleStore, ListQuery,
-        OverridesChange, Page, RefreshQuery, RefreshState, Revocations, Rotated, Rotation,
-        SessionRecord, SessionStore, StoreError, StoredSession, Tombstone, Touch, TouchOutcome,
+        AccountPolicies, ActiveUser, BulkRevocation, ClaimsChange, ClaimsChanges, LifecycleQueries,
+        LifecycleStore, ListQuery, OverridesChange, Page, RefreshQuery, RefreshState, Revocations,
+        Rotated, Rotation, SessionRecord, SessionStore, StoreError, StoredSession, Tombstone,
+        Touch, TouchOutcome,
     },
 };
 
@@ -118,6 +119,10 @@ impl SessionStore for UnreliableStore {
     fn account_policies(&self) -> Option<Arc<AccountPolicies>> {
         self.inner.account_policies()
     }
+
+    fn claims_changes(&self) -> Option<Arc<ClaimsChanges>> {
+        self.inner.claims_changes()
+    }
 }
 
 impl LifecycleStore for UnreliableStore {
@@ -155,6 +160,10 @@ impl LifecycleStore for UnreliableStore {
 
     fn set_overrides(&self, change: OverridesChange) -> MaybeReady<bool> {
         self.ask(|inner| inner.set_overrides(change))
+    }
+
+    fn change_claims(&self, change: ClaimsChange) -> MaybeReady<Timestamp> {
+        self.ask(|inner| inner.change_claims(change))
     }
 
     fn append_audit(&self, records: Arc<[AuditRecord]>) -> MaybeReady<()> {

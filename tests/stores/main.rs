@@ -14,6 +14,7 @@ macro_rules! with {
 
 mod adopt;
 mod begin;
+mod claims;
 #[path = "../empty_stores/mod.rs"]
 mod empty_stores;
 mod folding;
@@ -50,6 +51,11 @@ macro_rules! conformance {
                     p29_the_latest_cutoff_of_all_scopes_applies
                     p29_a_cutoff_revokes_sessions_that_the_store_does_not_know
                     p04_a_revoked_session_cannot_start_again
+                }
+                claims {
+                    p37_the_layers_see_the_number_of_every_scope
+                    p37_each_number_is_greater_than_every_earlier_one
+                    p37_concurrent_changes_have_different_numbers
                 }
                 folding {
                     p31_a_user_who_ends_many_sessions_ends_no_other

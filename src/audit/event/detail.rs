@@ -37,6 +37,7 @@ pub(super) fn write(event: &AuditEvent) -> Cow<'_, str> {
             "scope": name_of(&SCOPES, scope),
             "revoked_count": revoked_count,
         }),
+        AuditEvent::ClaimsChanged { scope } => json!({ "scope": name_of(&SCOPES, scope) }),
         AuditEvent::SessionPolicyUpdate { old, new, effective_old, effective_new } => json!({
             "old": write_timeouts(*old),
             "new": write_timeouts(*new),
@@ -81,6 +82,9 @@ pub(super) fn read(name: &str, detail: &str) -> Option<AuditEvent> {
             scope: value_of(&SCOPES, detail.get("scope")?.as_str()?)?,
             revoked_count: detail.get("revoked_count")?.as_u64()?,
         },
+        "claims_changed" => {
+            AuditEvent::ClaimsChanged { scope: value_of(&SCOPES, detail.get("scope")?.as_str()?)? }
+        }
         "session_policy_update" => AuditEvent::SessionPolicyUpdate {
             old: read_timeouts(detail.get("old")?)?,
             new: read_timeouts(detail.get("new")?)?,
@@ -143,6 +147,7 @@ mod tests {
         events.extend(
             REASONS.map(|(reason, _)| AuditEvent::SessionExpired { reason, inactive_for: secs(7) }),
         );
+        events.extend(SCOPES.map(|(scope, _)| AuditEvent::ClaimsChanged { scope }));
         events.extend(
             SCOPES.map(|(scope, _)| AuditEvent::SessionsRevokedBulk { scope, revoked_count: 9 }),
         );

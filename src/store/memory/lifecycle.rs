@@ -16,9 +16,10 @@ use crate::{
     maybe_ready::{MaybeReady, StoreError},
     policy::TimeoutOverrides,
     store::{
-        ActiveUser, BulkRevocation, CallerSession, Exempt, LifecycleQueries, LifecycleStore,
-        ListQuery, OverridesChange, Page, RefreshQuery, RefreshState, RefreshedSession,
-        RevocationCutoff, Rotated, Rotation, SessionRecord, StoredSession, Tombstone,
+        ActiveUser, BulkRevocation, CallerSession, ClaimsChange, Exempt, LifecycleQueries,
+        LifecycleStore, ListQuery, OverridesChange, Page, RefreshQuery, RefreshState,
+        RefreshedSession, RevocationCutoff, Rotated, Rotation, SessionRecord, StoredSession,
+        Tombstone,
     },
     time::Timestamp,
 };
@@ -70,6 +71,10 @@ impl LifecycleStore for MemoryStore {
             lifecycle_state.audit_log.append(change.audit);
         }
         MaybeReady::ready(Ok(is_current))
+    }
+
+    fn change_claims(&self, change: ClaimsChange) -> MaybeReady<Timestamp> {
+        MaybeReady::ready(Ok(self.change_claims_now(change)))
     }
 
     fn append_audit(&self, records: Arc<[AuditRecord]>) -> MaybeReady<()> {

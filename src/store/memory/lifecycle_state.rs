@@ -9,7 +9,10 @@ pub(super) use self::{
     records::{Expiry, Origin, cursor},
     tombstones::Kind,
 };
-use crate::audit::{ActivityEntry, AuditRecord};
+use crate::{
+    audit::{ActivityEntry, AuditRecord},
+    time::Timestamp,
+};
 
 /// Records, the order of the tombstones, and logs, behind one lock.
 pub(super) struct LifecycleState {
@@ -19,6 +22,10 @@ pub(super) struct LifecycleState {
     pub(super) activity_log: Log<ActivityEntry>,
     /// The number of bulk revocations and folds so far: every so many of them remove expired cutoffs.
     pub(super) revocations: usize,
+    /// The latest number of any change of claims.
+    pub(super) claims_number: Timestamp,
+    /// The number of changes of claims so far: every so many of them remove expired numbers.
+    pub(super) claims_changes: usize,
 }
 
 impl LifecycleState {
@@ -29,6 +36,8 @@ impl LifecycleState {
             audit_log: Log::default(),
             activity_log: Log::default(),
             revocations: 0,
+            claims_number: Timestamp::EPOCH,
+            claims_changes: 0,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The stores in memory: what one process remembers, bounded, and forgets when it ends.
 
+mod claims;
 mod endings;
 mod lifecycle;
 mod lifecycle_state;

@@ -14,8 +14,8 @@ use crate::{
     identity::StoreKey,
     maybe_ready::MaybeReady,
     store::{
-        AccountPolicies, Revocations, SessionRecord, SessionStore, StoredSession, Tombstone, Touch,
-        TouchOutcome,
+        AccountPolicies, ClaimsChanges, Revocations, SessionRecord, SessionStore, StoredSession,
+        Tombstone, Touch, TouchOutcome,
         entry::{SessionWord, is_idle},
         table::{NEARBY, Table},
     },
@@ -75,6 +75,7 @@ pub struct MemoryStore {
     pub(super) table: Table<Entry>,
     pub(super) revocations: Arc<Revocations>,
     pub(super) account_policies: Arc<AccountPolicies>,
+    pub(super) claims_changes: Arc<ClaimsChanges>,
     /// Boxed, so that requests share no cache line with it.
     pub(super) lifecycle_state: Box<Mutex<LifecycleState>>,
 }
@@ -97,6 +98,7 @@ impl MemoryStore {
             table: Table::new(max_sessions),
             revocations: Arc::default(),
             account_policies: Arc::default(),
+            claims_changes: Arc::default(),
             lifecycle_state: Box::new(Mutex::new(LifecycleState::new(max_sessions))),
         }
     }
@@ -192,6 +194,10 @@ impl SessionStore for MemoryStore {
 
     fn account_policies(&self) -> Option<Arc<AccountPolicies>> {
         Some(Arc::clone(&self.account_policies))
+    }
+
+    fn claims_changes(&self) -> Option<Arc<ClaimsChanges>> {
+        Some(Arc::clone(&self.claims_changes))
     }
 }
 

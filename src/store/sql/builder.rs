@@ -116,6 +116,7 @@ impl SqlStoreBuilder {
             sync_interval: self.sync_interval,
             revocations: Arc::default(),
             account_policies: Arc::default(),
+            claims_changes: Arc::default(),
             node_cache: NodeCache::new(),
             sync_state: SyncState::default(),
             appended: AtomicU64::new(0),

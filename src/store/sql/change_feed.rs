@@ -29,6 +29,8 @@ pub(super) enum Change {
     Folded { user: StoreKey, folded: FoldedTombstones },
     /// The tombstone of a session is one of those that a change before this one has folded.
     TombstoneFolded { session: StoreKey },
+    /// The claims of a scope have changed.
+    Claims { scope: StoreKey, number: Timestamp, until: Timestamp },
 }
 
 /// The most changes that one statement writes or reads.
@@ -51,6 +53,19 @@ impl ChangeFeed {
         let row = tx.first(sql, Args::new()).await?;
         let row = row.ok_or_else(no_head)?;
         Ok(Self(row.int(0)?))
+    }
+
+    /// Locks the feed for a change of claims at `now`; returns its number, too.
+    pub(super) async fn lock_with_claims_number(
+        tx: &mut Tx,
+        now: Timestamp,
+    ) -> Result<(Self, Timestamp), Failure> {
+        let sql = "UPDATE tss_change_seq SET seq = seq + 1,
+            claims_number = CASE WHEN claims_number < $1 THEN $1 ELSE claims_number + 1 END
+            WHERE one = 1 RETURNING seq, claims_number";
+        let row = tx.first(sql, Args::new().time(now)).await?;
+        let row = row.ok_or_else(no_head)?;
+        Ok((Self(row.int(0)?), row.time(1)?))
     }
 
     /// Publishes changes in this order. Once per transaction.
@@ -98,6 +113,9 @@ impl Change {
             Self::TombstoneFolded { session } => {
                 args.int(5).key(session).maybe_time(None).maybe_time(None).int(0).int(0)
             }
+            Self::Claims { scope, number, until } => {
+                args.int(6).key(scope).time(number).time(until).int(0).int(0)
+            }
         }
     }
 
@@ -122,6 +140,7 @@ impl Change {
                 Self::Folded { user: key, folded }
             }
             5 => Self::TombstoneFolded { session: key },
+            6 => Self::Claims { scope: key, number: row.time(6)?, until: row.time(7)? },
             _ => return Ok(None),
         }))
     }
@@ -215,6 +234,11 @@ async fn read_all(
         changes.push(Change::Exempt { session: row.key(0)?, at: row.time(1)?, until: latest });
     }
     changes.append(&mut cutoffs);
+    let sql = "SELECT scope, number, until FROM tss_claims_changes WHERE until > $1";
+    for row in database.fetch(sql, Args::new().time(now)).await? {
+        let (number, until) = (row.time(1)?, row.time(2)?);
+        changes.push(Change::Claims { scope: row.key(0)?, number, until });
+    }
     let sql = "SELECT account, idle, absolute FROM tss_account_policies";
     for row in database.fetch(sql, Args::new()).await? {
         let overrides = TimeoutOverrides { idle: row.maybe_span(1)?, absolute: row.maybe_span(2)? };
@@ -308,6 +332,9 @@ impl Inner {
                 }
                 Change::Folded { user, folded } => self.revocations.add_folded(user, folded),
                 Change::TombstoneFolded { session } => self.node_cache.remove_tombstone(&session),
+                Change::Claims { scope, number, until } => {
+                    self.claims_changes.raise(scope, number, until);
+                }
             }
         }
     }

@@ -17,13 +17,15 @@ const CHANGES_KEPT_FOR: Duration = Duration::from_secs(3600);
 const STEP: u64 = 500;
 
 /// Each checks twice whether a row has expired: it may change after it was selected.
-const STATEMENTS: [&str; 3] = [
+const STATEMENTS: [&str; 4] = [
     "DELETE FROM tss_sessions WHERE forget_at < $1 AND key IN
         (SELECT key FROM tss_sessions WHERE forget_at < $1 ORDER BY forget_at LIMIT 500)",
     "DELETE FROM tss_revocations WHERE until < $1 AND scope IN
         (SELECT scope FROM tss_revocations WHERE until < $1 ORDER BY until LIMIT 500)",
     "DELETE FROM tss_folded_tombstones WHERE until < $1 AND user_key IN
         (SELECT user_key FROM tss_folded_tombstones WHERE until < $1 ORDER BY until LIMIT 500)",
+    "DELETE FROM tss_claims_changes WHERE until < $1 AND scope IN
+        (SELECT scope FROM tss_claims_changes WHERE until < $1 ORDER BY until LIMIT 500)",
 ];
 
 impl Inner {

@@ -16,9 +16,9 @@ use crate::{
     maybe_ready::{MaybeReady, StoreError},
     policy::TimeoutOverrides,
     store::{
-        ActiveUser, BulkRevocation, LifecycleQueries, LifecycleStore, ListQuery, OverridesChange,
-        Page, RefreshQuery, RefreshState, Rotated, Rotation, SessionRecord, Tombstone,
-        node_cache::Stored,
+        ActiveUser, BulkRevocation, ClaimsChange, LifecycleQueries, LifecycleStore, ListQuery,
+        OverridesChange, Page, RefreshQuery, RefreshState, Rotated, Rotation, SessionRecord,
+        Tombstone, node_cache::Stored,
     },
     time::Timestamp,
 };
@@ -138,6 +138,11 @@ impl LifecycleStore for SqlStore {
     fn set_overrides(&self, change: OverridesChange) -> MaybeReady<bool> {
         let store = Arc::clone(&self.0);
         MaybeReady::new(async move { store.set_overrides(change).await })
+    }
+
+    fn change_claims(&self, change: ClaimsChange) -> MaybeReady<Timestamp> {
+        let store = Arc::clone(&self.0);
+        MaybeReady::new(async move { store.change_claims(change).await })
     }
 
     fn append_audit(&self, records: Arc<[AuditRecord]>) -> MaybeReady<()> {

@@ -13,6 +13,7 @@ mod address;
 mod audit_log;
 mod builder;
 mod change_feed;
+mod claims;
 mod cleanup;
 mod connect;
 mod connection;
@@ -61,7 +62,8 @@ use self::{
     user_limit::UserLimit,
 };
 use super::{
-    AccountPolicies, Revocations, SessionStore, StoredSession, Tombstone, Touch, TouchOutcome,
+    AccountPolicies, ClaimsChanges, Revocations, SessionStore, StoredSession, Tombstone, Touch,
+    TouchOutcome,
 };
 use crate::{
     clock::Clock,
@@ -136,6 +138,7 @@ struct Inner {
     sync_interval: Duration,
     revocations: Arc<Revocations>,
     account_policies: Arc<AccountPolicies>,
+    claims_changes: Arc<ClaimsChanges>,
     node_cache: NodeCache,
     sync_state: SyncState,
     /// Whether the schema was up to date when this node connected.
@@ -257,6 +260,10 @@ impl SessionStore for SqlStore {
 
     fn account_policies(&self) -> Option<Arc<AccountPolicies>> {
         Some(Arc::clone(&self.0.account_policies))
+    }
+
+    fn claims_changes(&self) -> Option<Arc<ClaimsChanges>> {
+        Some(Arc::clone(&self.0.claims_changes))
     }
 
     fn set_max_clock_skew(&self, skew: Duration) {

@@ -54,6 +54,11 @@ pub(super) const VERSIONS: &[&[&str]] = &[&[
         at BIGINT NOT NULL,
         until BIGINT NOT NULL)",
     "CREATE INDEX tss_folded_until ON tss_folded_tombstones (until)",
+    "CREATE TABLE tss_claims_changes (
+        scope {BLOB} NOT NULL PRIMARY KEY,
+        number BIGINT NOT NULL,
+        until BIGINT NOT NULL)",
+    "CREATE INDEX tss_claims_until ON tss_claims_changes (until)",
     "CREATE TABLE tss_account_policies (account {BLOB} NOT NULL PRIMARY KEY, idle BIGINT, absolute BIGINT)",
     "CREATE TABLE tss_audit (
         id {SERIAL},
@@ -81,11 +86,12 @@ pub(super) const VERSIONS: &[&[&str]] = &[&[
     "CREATE INDEX tss_activity_subject ON tss_activity (subject_key, at, id)",
     "CREATE INDEX tss_activity_account ON tss_activity (account_key, at, id)",
     // Every transaction that publishes changes updates its one row, so they commit in the order of
-    // seq.
+    // seq. claims_number is the latest number of a change of claims.
     "CREATE TABLE tss_change_seq (
         one BIGINT NOT NULL PRIMARY KEY,
         seq BIGINT NOT NULL,
-        trimmed_to BIGINT NOT NULL)",
+        trimmed_to BIGINT NOT NULL,
+        claims_number BIGINT NOT NULL DEFAULT 0)",
     "INSERT INTO tss_change_seq (one, seq, trimmed_to) VALUES (1, 0, 0)",
     "CREATE TABLE tss_changes (
         seq BIGINT NOT NULL,

@@ -85,6 +85,7 @@ pub(super) async fn keep_up_to_date(store: Weak<Inner>, clock: Arc<dyn Clock>, e
             // By the clock of the database: that of this node may be ahead.
             let store_now = store.sync_state.store_clock.store_time(now);
             store.revocations.remove_expired(store_now - super::cleanup::GRACE);
+            store.claims_changes.remove_expired(store_now - super::cleanup::GRACE);
             // If there may be more to remove, the next interval goes on.
             if !store.clean(store_now).await.unwrap_or(true) {
                 clean_at = now + CLEANUP_INTERVAL;

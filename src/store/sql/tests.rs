@@ -1,6 +1,7 @@
 //! Tests of the SQL store alone; tests of every store are in `tests/stores`.
 
 mod app_pool;
+mod claims;
 #[cfg(feature = "postgres")]
 mod clocks;
 mod cost;

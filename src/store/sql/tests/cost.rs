@@ -3,7 +3,9 @@
 use super::*;
 use crate::clock::Clock as _;
 use crate::policy::TimeoutOverrides;
-use crate::store::{ListQuery, OverridesChange, SessionStore as _, StoredSession, TouchOutcome};
+use crate::store::{
+    ClaimsChange, ListQuery, OverridesChange, SessionStore as _, StoredSession, TouchOutcome,
+};
 
 /// Returns how many statements `asked` sends, and its answer.
 async fn cost<T>(store: &SqlStore, asked: impl Future<Output = Result<T, StoreError>>) -> (u64, T) {
@@ -203,6 +205,8 @@ async fn each_operation_costs_few_statements() {
         assert_eq!(cost(&store, revoked).await, (2 + 5 + lock, 1), "revoke_all");
         let revoked = store.revoke_all(of_user(Exempt::None));
         assert_eq!(cost(&store, revoked).await, (2 + 5 + lock, 0), "revoke_all again");
+        let change = ClaimsChange::new(scope, NOW, NOW + DAY, audit("claims_changed"));
+        assert_eq!(cost(&store, store.change_claims(change)).await, (2 + 4, NOW), "change_claims");
         let records = vec![audit("a"); 100].into();
         assert_eq!(cost(&store, store.append_audit(records)).await.0, 2 + 2, "append");
         assert_eq!(cost(&store, store.audit_log(scope, ListQuery::first(100))).await.0, 1, "log");
