@@ -51,6 +51,19 @@ pub(super) fn problem_details<B>(rejection: Rejection) -> Response<SessionBody<B
     complete(rejection, response)
 }
 
+/// The response to a request that is malformed whatever its session is.
+pub(crate) fn bad_request<B>(title: &str) -> Response<SessionBody<B>> {
+    let status = StatusCode::BAD_REQUEST;
+    let problem =
+        format!(r#"{{"type":"about:blank","title":"{title}","status":{}}}"#, status.as_u16());
+    let mut response = Response::new(SessionBody::rejection(problem.into()));
+    *response.status_mut() = status;
+    let content_type = HeaderValue::from_static("application/problem+json");
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
 /// The response that the application made, without what the stack decides.
 fn from_made<B>(rejection: Rejection, made: Response<Bytes>) -> Response<SessionBody<B>> {
     let mut response = made.map(SessionBody::rejection);

@@ -29,6 +29,7 @@ pub use self::{
     response_future::ResponseFuture,
 };
 pub(crate) use self::{
+    http::bad_request,
     kind::SESSION_ERROR,
     targeted_cache::{X_ACCEL_EXPIRES, is_targeted},
 };

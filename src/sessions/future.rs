@@ -20,6 +20,7 @@ use crate::{
         expose_headers::Exposed,
         renew::{BoxedAwaitingToken, RenewService, RenewalContext, awaiting_token},
     },
+    transport::SelectBearer,
 };
 
 pin_project! {
@@ -34,9 +35,15 @@ pin_project! {
         inner: Option<S::Future>,
         entry: Option<Box<PendingEntry>>,
         renewal: Option<RenewalContext>,
-        exposed: Option<Arc<Exposed>>,
+        completion: Completion,
         slow_path: Option<SlowPath<S, ReqBody, ResBody>>,
     }
+}
+
+/// What the layers outside the activity layer do to a response.
+pub(super) struct Completion {
+    pub(super) exposed: Option<Arc<Exposed>>,
+    pub(super) select_bearer: Option<SelectBearer>,
 }
 
 /// What few responses need.
@@ -61,17 +68,14 @@ where
         inner: S::Future,
         entry: Option<Box<PendingEntry>>,
         renewal: Option<RenewalContext>,
-        exposed: Option<Arc<Exposed>>,
+        completion: Completion,
     ) -> Self {
-        Self { inner: Some(inner), entry, renewal, exposed, slow_path: None }
+        Self { inner: Some(inner), entry, renewal, completion, slow_path: None }
     }
 
-    pub(super) fn layered(
-        future: Layered<S, ReqBody, ResBody>,
-        exposed: Option<Arc<Exposed>>,
-    ) -> Self {
+    pub(super) fn layered(future: Layered<S, ReqBody, ResBody>, completion: Completion) -> Self {
         let slow_path = Some(SlowPath::Layered(Box::pin(future)));
-        Self { inner: None, entry: None, renewal: None, exposed, slow_path }
+        Self { inner: None, entry: None, renewal: None, completion, slow_path }
     }
 }
 
@@ -90,7 +94,7 @@ where
             let pending = this.renewal.as_ref().and_then(|renewal| renewal.finish(&mut response));
             let Some(pending) = pending else {
                 let mut response = response.map(SessionBody::inner);
-                finish(&mut response, this.entry.as_deref_mut(), this.exposed.as_deref());
+                finish(&mut response, this.entry.as_deref_mut(), this.completion);
                 return Poll::Ready(Ok(response));
             };
             let renewal = this.renewal.take().expect("the pending is its");
@@ -106,7 +110,7 @@ where
             }
             None => unreachable!("it was set above"),
         };
-        finish(&mut response, this.entry.as_deref_mut(), this.exposed.as_deref());
+        finish(&mut response, this.entry.as_deref_mut(), this.completion);
         Poll::Ready(Ok(response))
     }
 }
@@ -116,13 +120,16 @@ where
 fn finish<B>(
     response: &mut Response<B>,
     entry: Option<&mut PendingEntry>,
-    exposed: Option<&Exposed>,
+    completion: &Completion,
 ) {
     if let Some(entry) = entry {
         entry.record(response);
     }
-    if let Some(exposed) = exposed {
+    if let Some(exposed) = &completion.exposed {
         exposed.expose(response.headers_mut());
+    }
+    if let Some(select_bearer) = completion.select_bearer {
+        select_bearer.select(response);
     }
 }
 

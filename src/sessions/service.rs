@@ -10,7 +10,10 @@ use http::{Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{future::ResponseFuture, layer::Layers};
+use super::{
+    future::{Completion, ResponseFuture},
+    layer::Layers,
+};
 use crate::{
     body::SessionBody,
     layers::{
@@ -60,6 +63,7 @@ where
         let headers = RequestHeaders::new(request.headers());
         let is_conditional = headers.is_conditional;
         let exposed = expose.asked_for(headers.has_origin);
+        let mut completion = Completion { exposed, select_bearer: None };
         let given = classify.classify(&request);
         let class = match given {
             RequestClass::User => RequestClass::assigned(&request),
@@ -74,10 +78,11 @@ where
                     let settings = Arc::clone(&authenticate.settings);
                     AwaitingKeys { keys, request, class, service, settings }
                 });
-                return ResponseFuture::layered(dismissed, exposed);
+                return ResponseFuture::layered(dismissed, completion);
             }
         };
         assign(given, &mut request);
+        completion.select_bearer = authenticate.settings.remove_token(&mut request);
         let admitted = session.is_some();
         let session = match session {
             Some(session) => {
@@ -88,7 +93,12 @@ where
             None => match request.extensions().get::<Session>() {
                 Some(session) => session.clone(),
                 None => {
-                    return ResponseFuture::straight(self.inner.call(request), None, None, exposed);
+                    return ResponseFuture::straight(
+                        self.inner.call(request),
+                        None,
+                        None,
+                        completion,
+                    );
                 }
             },
         };
@@ -96,23 +106,23 @@ where
             Check::Passed(entry) => {
                 let renewal =
                     RenewalContext::new(session, &mut request, is_conditional, &renew.settings);
-                ResponseFuture::straight(self.inner.call(request), entry, Some(renewal), exposed)
+                ResponseFuture::straight(self.inner.call(request), entry, Some(renewal), completion)
             }
             Check::Rejected(rejection) if session.counts_as_absent(&rejection) => {
                 request.extensions_mut().remove::<Session>();
-                ResponseFuture::straight(self.inner.call(request), None, None, exposed)
+                ResponseFuture::straight(self.inner.call(request), None, None, completion)
             }
             Check::Rejected(rejection) => {
                 let response = activity.settings.reject(rejection, &request);
                 let answer = activity::ResponseFuture::answer(response);
-                ResponseFuture::layered(authenticate::ResponseFuture::inner(answer), exposed)
+                ResponseFuture::layered(authenticate::ResponseFuture::inner(answer), completion)
             }
             Check::Waiting(pending) => {
                 let service = renew.layer(take_ready(&mut self.inner));
                 let settings = Arc::clone(&activity.settings);
                 let waiting = Waiting { pending, session, request, service, settings };
                 let waiting = activity::ResponseFuture::waiting(waiting);
-                ResponseFuture::layered(authenticate::ResponseFuture::inner(waiting), exposed)
+                ResponseFuture::layered(authenticate::ResponseFuture::inner(waiting), completion)
             }
         }
     }

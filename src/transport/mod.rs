@@ -1,7 +1,7 @@
 //! Transports: where a request's token is read, and how its successor is delivered.
 //!
 //! - `transport`: the trait [`Transport`], which you can implement
-//! - `bearer`, `header_token`, `cookie_transport`: its implementations
+//! - `bearer`, `header_token`, `cookie_transport`, `websocket_protocol`: its implementations
 //! - `cookie`: the settings of the session cookie; `cookie_header`, `set_cookie`, `cookie_error`: what
 //!   it reads, writes and refuses; `several_tokens`: several cookies of its name
 //! - `transports`: several of them
@@ -20,6 +20,7 @@ mod token_in_body;
 #[expect(clippy::module_inception, reason = "the file holds the trait of this name")]
 mod transport;
 mod transports;
+mod websocket_protocol;
 
 pub use self::{
     bearer::Bearer,
@@ -32,11 +33,15 @@ pub use self::{
     token_in_body::TokenInBody,
     transport::{PresentedToken, TokenOrigin, Transport, mark_sensitive},
     transports::Transports,
+    websocket_protocol::{WebSocketProtocol, websocket_protocol},
 };
 
 pub(crate) use self::{
-    cookie::is_token_byte, token_delivery::CarrierLimits, transport::MAX_TOKEN,
+    cookie::is_token_byte,
+    token_delivery::CarrierLimits,
+    transport::MAX_TOKEN,
     transports::Presented,
+    websocket_protocol::{SelectBearer, offers_only_a_token, remove_token},
 };
 
 #[cfg(test)]

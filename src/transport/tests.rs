@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request,
-    header::{AUTHORIZATION, COOKIE},
+    header::{AUTHORIZATION, COOKIE, SEC_WEBSOCKET_PROTOCOL, UPGRADE},
 };
 
 use super::*;
@@ -205,4 +205,77 @@ fn a_domain_that_no_browser_accepts_is_an_error() {
     let error = SessionCookie::new().domain("example.com").expect_err("__Host-");
     assert_eq!(error.kind(), CookieErrorKind::HostDomain);
     assert!(SessionCookie::new().dangerous_insecure().domain("example.com").is_ok());
+}
+
+#[test]
+fn a_handshake_is_told_from_other_requests() {
+    let offers = |method: &str, uri: &str, upgrade: &[&'static str]| {
+        let mut request = request(&[(SEC_WEBSOCKET_PROTOCOL, "v1.app, bearer, a.b.c")]);
+        *request.method_mut() = method.parse().expect("a method");
+        *request.uri_mut() = uri.parse().expect("a URI");
+        for field in upgrade {
+            request.headers_mut().append(UPGRADE, HeaderValue::from_static(field));
+        }
+        websocket_protocol().read(RequestHead::new(&request)) == PresentedToken::One(b"a.b.c")
+    };
+    for (method, uri, upgrade, expected) in [
+        ("GET", "/", &["websocket"][..], true),
+        ("GET", "/", &["h2c, WebSocket"], true),
+        ("GET", "/", &["h2c", " WEBSOCKET "], true),
+        ("GET", "/", &[], false),
+        ("GET", "/", &["websocket/13"], false),
+        ("GET", "/", &["h2c"], false),
+        ("POST", "/", &["websocket"], false),
+        ("HEAD", "/", &["websocket"], false),
+        ("OPTIONS", "/", &["websocket"], false),
+        ("CONNECT", "https://example.com/chat", &[], true),
+        ("CONNECT", "example.com:443", &[], false),
+        ("CONNECT", "example.com:443", &["websocket"], false),
+    ] {
+        assert_eq!(offers(method, uri, upgrade), expected, "{method} {uri} {upgrade:?}");
+    }
+}
+
+#[test]
+fn the_subprotocols_of_a_handshake_are_one_list() {
+    use InvalidTokenReason::SeveralTokens;
+    const K8S: &str = "base64url.bearer.authorization.k8s.io.YQ";
+    // The fields, what is read, what the handler gets, whether it is nothing but a token.
+    let cases: [(&[&'static str], PresentedToken<'_>, Option<&str>, bool); 14] = [
+        (&[], PresentedToken::None, None, false),
+        (&["v1, v2"], PresentedToken::None, Some("v1, v2"), false),
+        (&["v1 ,,\tv2"], PresentedToken::None, Some("v1 ,,\tv2"), false),
+        (&["bearer, a"], PresentedToken::One(b"a"), Some("bearer"), false),
+        (&["v1", "bearer", "a", "v2"], PresentedToken::One(b"a"), Some("v1, bearer, v2"), false),
+        (&["bearer,,a,"], PresentedToken::One(b"a"), Some("bearer"), false),
+        (&["v1, bearer"], PresentedToken::Unreadable(NoToken), Some("v1, bearer"), false),
+        (&["Bearer, a"], PresentedToken::None, Some("Bearer, a"), false),
+        (&[K8S], PresentedToken::Base64Url(b"YQ"), None, true),
+        (&[K8S, "v1"], PresentedToken::Base64Url(b"YQ"), Some("v1"), false),
+        (&[K8S, K8S], PresentedToken::Unreadable(SeveralTokens), None, true),
+        (&["bearer, a", K8S], PresentedToken::Unreadable(SeveralTokens), Some("bearer"), false),
+        (
+            &["bearer, a, bearer, b"],
+            PresentedToken::Unreadable(SeveralTokens),
+            Some("bearer, bearer"),
+            false,
+        ),
+        (
+            &["base64url.bearer.authorization.k8s.io."],
+            PresentedToken::Unreadable(NoToken),
+            None,
+            true,
+        ),
+    ];
+    for (fields, read, kept, is_alone) in cases {
+        let fields = fields.iter().map(|field| (SEC_WEBSOCKET_PROTOCOL, *field));
+        let list: Vec<_> = [(UPGRADE, "websocket")].into_iter().chain(fields).collect();
+        let mut request = request(&list);
+        let head = RequestHead::new(&request);
+        assert_eq!(websocket_protocol().read(head), read, "{list:?}");
+        assert_eq!(offers_only_a_token(head), is_alone, "{list:?}");
+        remove_token(&mut request);
+        let left = request.headers().get(SEC_WEBSOCKET_PROTOCOL);
+        assert_eq!(left.map(HeaderValue::as_bytes), kept.map(str::as_bytes), "{list:?}");
+    }
 }

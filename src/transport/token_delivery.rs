@@ -95,6 +95,7 @@ impl TokenDelivery {
         match origin {
             TokenOrigin::Header => true,
             TokenOrigin::Cookie => self.cookie.is_some(),
+            TokenOrigin::NoSuccessor => false,
         }
     }
 
@@ -149,6 +150,7 @@ impl TokenDelivery {
                     carrier.write(headers, &token, life);
                 }
             }
+            TokenOrigin::NoSuccessor => return,
         }
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }

@@ -12,8 +12,9 @@ pub(crate) const MAX_TOKEN: usize = 8 * 1024;
 
 /// Reads the access token of a request.
 ///
-/// [`Bearer`](super::Bearer), [`SessionCookie`](super::SessionCookie) and
-/// [`HeaderToken`](super::HeaderToken) are ready-made implementations.
+/// [`Bearer`](super::Bearer), [`SessionCookie`](super::SessionCookie),
+/// [`HeaderToken`](super::HeaderToken) and [`websocket_protocol`](super::websocket_protocol) are
+/// ready-made implementations.
 ///
 /// ```
 /// use http::{HeaderMap, HeaderName};
@@ -91,6 +92,8 @@ pub enum PresentedToken<'a> {
     None,
     /// One token, not verified yet.
     One(&'a [u8]),
+    /// One token in base64url, not decoded yet.
+    Base64Url(&'a [u8]),
     /// Several, in cookies of one name: those that do not verify are skipped.
     Several(SeveralTokens<'a>),
     /// Something that cannot be one token: the request is rejected with `invalid_token`.
@@ -118,6 +121,9 @@ pub enum TokenOrigin {
     Header,
     /// A cookie. The successor goes out in the same cookie and never in a header.
     Cookie,
+    /// Something whose response the client cannot read a token from, such as a WebSocket handshake: no
+    /// successor goes out.
+    NoSuccessor,
 }
 
 /// Marks every value of `name` in `headers` as sensitive: their `Debug` does not show them, and

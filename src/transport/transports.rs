@@ -9,6 +9,7 @@ use super::{
     cookie::SessionCookie,
     several_tokens::SeveralTokens,
     transport::{PresentedToken, TokenOrigin, Transport},
+    websocket_protocol::WebSocketProtocol,
 };
 use crate::{rejection::InvalidTokenReason, request_class::RequestHead};
 
@@ -24,6 +25,7 @@ use crate::{rejection::InvalidTokenReason, request_class::RequestHead};
 #[must_use]
 pub struct Transports {
     list: Vec<Entry>,
+    reads_websocket_protocol: bool,
 }
 
 /// A transport. The default one is called without dynamic dispatch.
@@ -54,6 +56,7 @@ impl Entry {
 pub(crate) enum Presented<'a> {
     None,
     One(&'a [u8], TokenOrigin),
+    Base64Url(&'a [u8], TokenOrigin),
     Several(SeveralTokens<'a>, TokenOrigin),
     Unreadable(InvalidTokenReason, TokenOrigin),
 }
@@ -61,13 +64,20 @@ pub(crate) enum Presented<'a> {
 impl Transports {
     /// No transport: no request presents a token.
     pub const fn new() -> Self {
-        Self { list: Vec::new() }
+        Self { list: Vec::new(), reads_websocket_protocol: false }
     }
 
     /// Adds a transport, which is asked after those added before.
     pub fn with(mut self, transport: impl Transport) -> Self {
+        self.reads_websocket_protocol |= (&transport as &dyn Any).is::<WebSocketProtocol>();
         self.list.push(Entry::new(transport));
         self
+    }
+
+    /// Whether one of them is [`websocket_protocol`](super::websocket_protocol).
+    #[inline]
+    pub(crate) const fn reads_websocket_protocol(&self) -> bool {
+        self.reads_websocket_protocol
     }
 
     /// Whether there is no transport.
@@ -96,6 +106,7 @@ impl Transports {
             match found {
                 PresentedToken::None => {}
                 PresentedToken::One(token) => return Presented::One(token, origin),
+                PresentedToken::Base64Url(token) => return Presented::Base64Url(token, origin),
                 PresentedToken::Several(tokens) => return Presented::Several(tokens, origin),
                 PresentedToken::Unreadable(reason) => return Presented::Unreadable(reason, origin),
             }

@@ -35,3 +35,4 @@ mod token_cache;
 mod token_length;
 mod unknown_kid;
 mod unsettled_grants;
+mod websocket_handshake;

@@ -33,10 +33,11 @@ where
         while let Ok((stream, _)) = listener.accept().await {
             let (io, service) = (TokioIo::new(stream), TowerToHyperService::new(service.clone()));
             if version == Version::HTTP_2 {
-                let connection = http2::Builder::new(TokioExecutor::new());
+                let mut connection = http2::Builder::new(TokioExecutor::new());
+                connection.enable_connect_protocol();
                 tokio::spawn(connection.serve_connection(io, service));
             } else {
-                tokio::spawn(http1::Builder::new().serve_connection(io, service));
+                tokio::spawn(http1::Builder::new().serve_connection(io, service).with_upgrades());
             }
         }
     });

@@ -19,3 +19,4 @@ mod router;
 mod stack;
 mod tonic_http2;
 mod tower_http;
+mod websocket_protocol;

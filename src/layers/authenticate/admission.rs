@@ -6,6 +6,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use base64_simd::URL_SAFE_NO_PAD;
 use http::{
     Method, Request, Response, StatusCode,
     header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN},
@@ -18,14 +19,18 @@ use super::{
 use crate::{
     body::SessionBody,
     maybe_ready::{REQUEST_TIME_LIMIT, Timed},
-    rejection::{InvalidTokenReason, Rejection, RejectionKind},
+    rejection::{InvalidTokenReason, Rejection, RejectionKind, bad_request},
     request_class::{RequestClass, RequestHead, RequestHeaders},
     session::{Session, SessionCheck, StoreAnswer, may_clear_cookie, trace_rejection},
     store::StoredSession,
     time::Timestamp,
     token::VerifiedToken,
-    transport::{Presented, TokenOrigin},
+    transport::{Presented, SelectBearer, TokenOrigin, offers_only_a_token, remove_token},
 };
+
+/// The browser would fail the handshake: its response must select a subprotocol, and never the token.
+const ONLY_A_TOKEN: &str =
+    "Offer a second subprotocol beside the token: the response must select one.";
 
 /// What a request receives that is not admitted. Rare: the boxes keep every other request small.
 pub(crate) enum Dismissal<B> {
@@ -102,6 +107,13 @@ impl AuthenticateSettings {
                     Err(unverified) => return Err(self.refuse_unverified(unverified, origin)),
                 }
             }
+            Presented::Base64Url(encoded, origin) => {
+                let now = clock.now();
+                match self.verify_encoded(encoded, now, fetch) {
+                    Ok(token) => (token, origin, now),
+                    Err(unverified) => return Err(self.refuse_unverified(unverified, origin)),
+                }
+            }
             Presented::Unreadable(reason, origin) => return Err(self.refuse(reason, origin)),
             Presented::None if self.optional => return Ok(None),
             Presented::None => return Err(reject_unverified(RejectionKind::MissingToken.into())),
@@ -123,6 +135,16 @@ impl AuthenticateSettings {
                 Err(Refusal::Rejected(rejected.rejection))
             }
         }
+    }
+
+    #[cold]
+    fn verify_encoded(
+        &self,
+        encoded: &[u8],
+        now: Timestamp,
+        fetch: KeyFetch,
+    ) -> Result<Arc<VerifiedToken>, Unverified> {
+        self.verify(&decode(encoded).map_err(Unverified::Refused)?, now, fetch)
     }
 
     /// The session of the first transport whose token does not count as absent.
@@ -216,6 +238,11 @@ impl AuthenticateSettings {
     }
 }
 
+/// The token in `encoded`, base64url without padding.
+pub(super) fn decode(encoded: &[u8]) -> Result<Vec<u8>, InvalidTokenReason> {
+    URL_SAFE_NO_PAD.decode_to_vec(encoded).map_err(|_| InvalidTokenReason::Malformed)
+}
+
 /// What nobody has signed is no audit event: whoever sends it must not fill the log.
 fn reject_unverified(rejection: Rejection) -> Refusal {
     trace_rejection(&rejection);
@@ -264,6 +291,9 @@ impl AuthenticateSettings {
             return Err(Dismissal::Response(Box::new(response)));
         }
         let head = RequestHead::with_headers(request, request_headers);
+        if self.transports.reads_websocket_protocol() && offers_only_a_token(head) {
+            return Err(Dismissal::Response(Box::new(bad_request(ONLY_A_TOKEN))));
+        }
         match self.authenticate(head, 0, fetch) {
             Ok(session) => {
                 if let Some(session) = &session {
@@ -330,6 +360,16 @@ impl AuthenticateSettings {
             Refusal::AwaitingKeys(keys) => Dismissal::AwaitingKeys(Box::new(keys)),
             Refusal::Ignored => unreachable!("it is no refusal"),
         }
+    }
+
+    /// Removes a token that stands in a WebSocket handshake, so that no handler sees or selects it. Returns
+    /// what is to be selected for the handler.
+    #[inline(always)]
+    pub(crate) fn remove_token<ReqBody>(
+        &self,
+        request: &mut Request<ReqBody>,
+    ) -> Option<SelectBearer> {
+        if self.transports.reads_websocket_protocol() { remove_token(request) } else { None }
     }
 
     /// Puts `session` into the extensions of `request`, and marks the header of its token

@@ -15,7 +15,7 @@ use super::{
     admission::{Asking, Dismissal},
     awaiting_keys::AwaitingKeys,
 };
-use crate::{body::SessionBody, maybe_ready::Timed};
+use crate::{body::SessionBody, maybe_ready::Timed, transport::SelectBearer};
 
 const NOT_POLLED_AGAIN: &str = "the future is not polled after completion";
 
@@ -27,6 +27,7 @@ pin_project! {
     {
         #[pin]
         state: State<S::Future, S, ReqBody, ResBody>,
+        select_bearer: Option<SelectBearer>,
     }
 }
 
@@ -45,7 +46,12 @@ where
     S: Service<Request<ReqBody>>,
 {
     pub(crate) fn inner(future: S::Future) -> Self {
-        Self { state: State::Inner { future } }
+        Self { state: State::Inner { future }, select_bearer: None }
+    }
+
+    /// The response to a WebSocket handshake for which a subprotocol is to be selected.
+    pub(super) fn selecting(self, select_bearer: Option<SelectBearer>) -> Self {
+        Self { select_bearer, ..self }
     }
 
     /// The answer to a request that is not admitted now; `wait` is called if it waits for keys.
@@ -60,7 +66,7 @@ where
                 State::AwaitingKeys { awaiting: Some(Box::new(wait(keys))) }
             }
         };
-        Self { state }
+        Self { state, select_bearer: None }
     }
 }
 
@@ -72,11 +78,16 @@ where
 
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.project().state;
+        let this = self.project();
+        let mut state = this.state;
         loop {
             let next = match state.as_mut().project() {
                 StateProjection::Inner { future } => {
-                    return future.poll(cx).map_ok(|response| response.map(SessionBody::inner));
+                    let mut response = ready!(future.poll(cx))?;
+                    if let Some(select) = this.select_bearer {
+                        select.select(&mut response);
+                    }
+                    return Poll::Ready(Ok(response.map(SessionBody::inner)));
                 }
                 StateProjection::Response { response } => {
                     return Poll::Ready(Ok(*response.take().expect(NOT_POLLED_AGAIN)));
@@ -88,6 +99,7 @@ where
                     let mut done = awaiting.take().expect("the request waits");
                     match admitted {
                         Ok(session) => {
+                            *this.select_bearer = done.settings.remove_token(&mut done.request);
                             if let Some(session) = session {
                                 done.settings.insert(session, &mut done.request);
                             }

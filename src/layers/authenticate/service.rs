@@ -50,16 +50,18 @@ where
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let class = RequestClass::assigned(&request);
         match self.settings.admit(&request, class, &RequestHeaders::new(request.headers())) {
-            Ok(Some(session)) => self.settings.insert(session, &mut request),
-            Ok(None) => {}
-            Err(dismissal) => {
-                return ResponseFuture::dismissed(dismissal, |keys| {
-                    let service = take_ready(&mut self.inner);
-                    let settings = Arc::clone(&self.settings);
-                    AwaitingKeys { keys, request, class, service, settings }
-                });
+            Ok(session) => {
+                let select_bearer = self.settings.remove_token(&mut request);
+                if let Some(session) = session {
+                    self.settings.insert(session, &mut request);
+                }
+                ResponseFuture::inner(self.inner.call(request)).selecting(select_bearer)
             }
+            Err(dismissal) => ResponseFuture::dismissed(dismissal, |keys| {
+                let service = take_ready(&mut self.inner);
+                let settings = Arc::clone(&self.settings);
+                AwaitingKeys { keys, request, class, service, settings }
+            }),
         }
-        ResponseFuture::inner(self.inner.call(request))
     }
 }

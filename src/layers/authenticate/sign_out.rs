@@ -1,8 +1,8 @@
 //! The tokens that a request to sign out presents.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
-use super::{new_keys::Unverified, settings::AuthenticateSettings};
+use super::{admission::decode, new_keys::Unverified, settings::AuthenticateSettings};
 use crate::{
     rejection::{Rejection, RejectionKind},
     request_class::RequestHead,
@@ -32,15 +32,19 @@ impl AuthenticateSettings {
         while let Some(finder) = self.transports.finder(head, skipped) {
             skipped = finder + 1;
             let (presented, origin) = match self.transports.read(head, finder) {
-                Presented::One(token, origin) => (vec![token], origin),
-                Presented::Several(several, origin) => (several.to_vec(), origin),
-                Presented::Unreadable(reason, TokenOrigin::Header) => {
-                    return Err(Rejection::invalid_token(reason));
+                Presented::One(token, origin) => (vec![Cow::Borrowed(token)], origin),
+                Presented::Base64Url(encoded, origin) => match decode(encoded) {
+                    Ok(token) => (vec![Cow::Owned(token)], origin),
+                    Err(reason) => return Err(Rejection::invalid_token(reason)),
+                },
+                Presented::Several(several, origin) => {
+                    (several.to_vec().into_iter().map(Cow::Borrowed).collect(), origin)
                 }
                 Presented::Unreadable(_, TokenOrigin::Cookie) | Presented::None => continue,
+                Presented::Unreadable(reason, _) => return Err(Rejection::invalid_token(reason)),
             };
             for token in presented {
-                match self.verify_and_wait(token, now).await {
+                match self.verify_and_wait(&token, now).await {
                     Ok(token) => tokens.push(token),
                     Err(Unverified::Refused(_)) if origin == TokenOrigin::Cookie => {}
                     Err(Unverified::Refused(reason)) => {
