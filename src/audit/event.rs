@@ -36,8 +36,11 @@ pub enum AuditEvent {
         /// The time since the last activity.
         inactive_for: Duration,
     },
-    /// A session was signed out or revoked.
-    SessionEnded,
+    /// A session was signed out, revoked or replaced.
+    SessionEnded {
+        /// What ended it.
+        cause: SessionEndCause,
+    },
     /// All sessions of a scope were revoked.
     SessionsRevokedBulk {
         /// The kind of scope; the record's subject names which one.
@@ -71,6 +74,20 @@ pub enum AuditEvent {
         /// Its detail, as it was stored.
         detail: Arc<str>,
     },
+}
+
+/// What ended a session, as its audit record says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SessionEndCause {
+    /// Its user signed out.
+    SignedOut,
+    /// It was revoked by its `sid`.
+    Revoked,
+    /// A step-up has replaced it with another session.
+    Replaced,
+    /// The claims source ended it.
+    ClaimsSource,
 }
 
 impl AuditEvent {
@@ -118,7 +135,7 @@ impl AuditEvent {
             Self::SessionRenewed => "session_renewed",
             Self::RenewalDenied => "renewal_denied",
             Self::SessionExpired { .. } => "session_expired",
-            Self::SessionEnded => "session_ended",
+            Self::SessionEnded { .. } => "session_ended",
             Self::SessionsRevokedBulk { .. } => "sessions_revoked_bulk",
             Self::ClaimsChanged { .. } => "claims_changed",
             Self::SessionPolicyUpdate { .. } => "session_policy_update",

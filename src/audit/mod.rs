@@ -16,7 +16,7 @@ mod tracing_sink;
 
 pub use self::{
     activity_entry::ActivityEntry,
-    event::AuditEvent,
+    event::{AuditEvent, SessionEndCause},
     queue::AuditQueue,
     record::AuditRecord,
     sink::AuditSink,

@@ -102,9 +102,11 @@ mod tests {
     fn p40_what_is_no_refusal_is_always_noted() {
         let limiter = RefusalLimiter::default();
         let session = AuditSubject::from_session_key(StoreKey::session(None, "s"));
-        for event in
-            [AuditEvent::SessionStarted, AuditEvent::SessionEnded, AuditEvent::SessionRenewed]
-        {
+        for event in [
+            AuditEvent::SessionStarted,
+            AuditEvent::RefreshReuseDetected,
+            AuditEvent::SessionRenewed,
+        ] {
             let record = AuditRecord::new(NOW, event, session.clone());
             assert!(limiter.permits(&record) && limiter.permits(&record));
         }

@@ -42,6 +42,11 @@ pub(crate) struct AllowedRange {
 impl Problem {
     pub(super) const ACCESS_DENIED: Self =
         Self::new(StatusCode::FORBIDDEN, "access_denied", "Access denied.");
+    pub(super) const INVALID_LABEL: Self = Self::new(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "invalid_label",
+        "Invalid label: at most 512 bytes of JSON.",
+    );
     /// The cause is a mistake in the app or its configuration; the response must not reveal it.
     pub(super) const INTERNAL_ERROR: Self = Self::new(
         StatusCode::INTERNAL_SERVER_ERROR,

@@ -63,7 +63,7 @@
 //! | `session_renewed` | a token was renewed, or a refresh token exchanged |
 //! | `renewal_denied` | the claims source denied a renewal |
 //! | `session_expired` | a request came after the idle or absolute deadline |
-//! | `session_ended` | a sign-out, or a revocation by `sid` |
+//! | `session_ended` | a sign-out, a revocation by `sid`, a step-up: with its `cause` |
 //! | `sessions_revoked_bulk` | a revocation of a scope, with `revoked_count` |
 //! | `claims_changed` | `claims_changed` of a scope |
 //! | `session_policy_update` | an account's timeouts changed: old, new, effective |

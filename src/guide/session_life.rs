@@ -123,6 +123,13 @@
 //! [`ClaimsSource`](crate::token::ClaimsSource): without one a role stays in the token for as long
 //! as the session is renewed.
 //!
+//! # Which session is which
+//!
+//! `start(..).label(&json)` keeps at most 512 bytes of the app's own JSON with a session, such as the
+//! device and place that the user recognises it by. It is listed with the session, in
+//! [`SessionRecord::label`](crate::store::SessionRecord::label) and by the route `GET /sessions`; a
+//! refresh and a step-up keep it. It is personal data, and therefore in no token, log or audit record.
+//!
 //! # What else ends a session
 //!
 //! | call | ends |

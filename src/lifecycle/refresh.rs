@@ -11,7 +11,7 @@ use std::{
 
 use super::{Grant, Lifecycle};
 use crate::{
-    audit::{AuditEvent, AuditRecord},
+    audit::{AuditEvent, AuditRecord, SessionEndCause},
     policy::Policy,
     rejection::{Rejection, RejectionCause, RejectionKind},
     rules::{self, RecordedExchange, RefreshStep, Timeouts},
@@ -261,7 +261,7 @@ impl Exchange<'_> {
         self.rotate(None, last_activity).await?;
         self.lifecycle.enforcement.record(self.audit(AuditEvent::RenewalDenied));
         if ends {
-            self.revoke(AuditEvent::SessionEnded).await?;
+            self.revoke(AuditEvent::SessionEnded { cause: SessionEndCause::ClaimsSource }).await?;
         }
         Err(invalid())
     }

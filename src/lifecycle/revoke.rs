@@ -8,7 +8,7 @@ use std::{
 
 use super::Lifecycle;
 use crate::{
-    audit::{AuditActor, AuditEvent, AuditRecord, AuditSubject},
+    audit::{AuditActor, AuditEvent, AuditRecord, AuditSubject, SessionEndCause},
     rejection::Rejection,
     session::Session,
     store::Tombstone,
@@ -48,7 +48,8 @@ impl<'a> Revoke<'a> {
             tombstone = tombstone.of_user(record.scopes.user, Some(record.epoch));
             tombstone.until = record.ends_at + enforcement.profiles.widest_clock_skew();
         }
-        let audit = AuditRecord::new(now, AuditEvent::SessionEnded, subject).with_actor(actor);
+        let event = AuditEvent::SessionEnded { cause: SessionEndCause::Revoked };
+        let audit = AuditRecord::new(now, event, subject).with_actor(actor);
         enforcement.revoke(tombstone, audit).await
     }
 }

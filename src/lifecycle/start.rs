@@ -12,13 +12,15 @@ use serde::Serialize;
 
 use super::{Grant, Lifecycle};
 use crate::{
-    audit::{AuditEvent, AuditRecord},
+    audit::{AuditEvent, AuditRecord, SessionEndCause},
     identity::{Scopes, StoreKey},
     policy::{Policy, TimeoutOverrides},
     rejection::{Rejection, RejectionKind},
     rules::{self, SessionClaims},
     session::Session,
-    store::{SessionRecord, Touch},
+    store::{
+        LabelError, RefreshQuery, ReplacedSession, SessionLabel, SessionRecord, SignIn, Touch,
+    },
     time::Timestamp,
     token::{
         AppClaims, CLAIMS_SOURCE_TIME_LIMIT, ClaimsError, ClaimsUpdate, KeyError, NewToken,
@@ -37,6 +39,7 @@ pub struct Start<'a> {
     tenant: Option<String>,
     profile: Option<String>,
     app: Result<Option<AppClaims>, ClaimsError>,
+    label: Result<Option<SessionLabel>, LabelError>,
     /// Whether the app's claims are copied from the session that this one replaces.
     inherits: bool,
     replaces: Option<&'a Session>,
@@ -45,7 +48,7 @@ pub struct Start<'a> {
 /// Why a sign-in failed.
 ///
 /// With feature `axum` it is a response: 503 for [`Unavailable`](Self::Unavailable), 403 for
-/// [`Denied`](Self::Denied), 500 for the others, which are mistakes in the app.
+/// [`Denied`](Self::Denied), 422 for [`Label`](Self::Label), 500 for the others, which are mistakes in the app.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StartError {
@@ -55,6 +58,8 @@ pub enum StartError {
     UnknownProfile(String),
     /// The app's claims do not serialize to a JSON object, or name a claim of the session.
     Claims(ClaimsError),
+    /// The label is not JSON, or has more than 512 bytes.
+    Label(LabelError),
     /// The signing key failed.
     Key(KeyError),
     /// The access or the refresh token would be longer than its verifier (8 KiB) or the session
@@ -75,6 +80,7 @@ impl fmt::Display for StartError {
                 write!(f, "no profile has the name `{name}`: add it with `profile`")
             }
             Self::Claims(_) => f.write_str("the app's claims cannot be part of a token"),
+            Self::Label(_) => f.write_str("the label cannot be kept"),
             Self::Key(_) => f.write_str("the token could not be signed"),
             Self::TokenTooLong(_) => f.write_str("the token would be too long"),
             Self::Denied => f.write_str("the claims source denies the user"),
@@ -88,6 +94,7 @@ impl Error for StartError {
         match self {
             Self::NoSubject | Self::UnknownProfile(_) | Self::Denied => None,
             Self::Claims(error) => Some(error),
+            Self::Label(error) => Some(error),
             Self::Key(error) => Some(error),
             Self::TokenTooLong(error) => Some(error),
             Self::Unavailable(rejection) => Some(rejection),
@@ -103,6 +110,7 @@ impl<'a> Start<'a> {
             tenant: None,
             profile: None,
             app: Ok(None),
+            label: Ok(None),
             inherits: false,
             replaces: None,
         }
@@ -121,6 +129,7 @@ impl<'a> Start<'a> {
                 .filter(|name| lifecycle.enforcement.profiles.contains(name))
                 .map(str::to_owned),
             app: Ok(Some(AppClaims::from_payload(session.token().payload()))),
+            label: Ok(None),
             inherits: true,
             replaces: Some(session),
         }
@@ -149,6 +158,17 @@ impl<'a> Start<'a> {
         self
     }
 
+    /// What lists show of the session, such as its device or place: at most 512 bytes of JSON. It is
+    /// kept with the session's record, and is in no token, log or audit record. Default: none; of a
+    /// step-up the label of the session that it replaces.
+    pub fn label<T>(mut self, label: &T) -> Self
+    where
+        T: Serialize + ?Sized,
+    {
+        self.label = SessionLabel::new(label).map(Some);
+        self
+    }
+
     async fn run(self) -> Result<Grant, StartError> {
         let lifecycle = self.lifecycle;
         if self.sub.is_empty() {
@@ -162,6 +182,7 @@ impl<'a> Start<'a> {
             return Err(StartError::UnknownProfile(name.to_owned()));
         }
         let mut app = self.app.map_err(StartError::Claims)?;
+        let label = self.label.map_err(StartError::Label)?;
         if let (true, Some(session), Some(source)) =
             (self.inherits, self.replaces, &lifecycle.claims)
         {
@@ -203,14 +224,17 @@ impl<'a> Start<'a> {
         claims.epoch = Some(now);
         let (access, refresh) = payloads(&claims);
         lifecycle.check_length(&access, refresh.as_deref()).map_err(StartError::TokenTooLong)?;
-        claims.epoch = Some(lifecycle.begin(&claims, &policy, now).await?);
-        let (access, refresh) = payloads(&claims);
-        let grant = Grant::sign(&lifecycle.verifier, &access, refresh.as_deref(), &policy, now)
-            .map_err(StartError::Key)?;
+        let sign = |access: &str, refresh: Option<&str>| {
+            Grant::sign(&lifecycle.verifier, access, refresh, &policy, now).map_err(StartError::Key)
+        };
         if let Some(replaced) = self.replaces {
-            lifecycle.enforcement.sign_out(replaced).await.map_err(StartError::Unavailable)?;
+            // A key that fails must not end the session that would be replaced.
+            sign(&access, refresh.as_deref())?;
+            replaced.forbid_renewal();
         }
-        Ok(grant)
+        claims.epoch = Some(lifecycle.begin(&claims, label, self.replaces, &policy, now).await?);
+        let (access, refresh) = payloads(&claims);
+        sign(&access, refresh.as_deref())
     }
 }
 
@@ -229,10 +253,12 @@ impl Lifecycle {
         self.enforcement.overrides(|| tenant.map(|tenant| StoreKey::account(self.iss(), tenant)))
     }
 
-    /// Begins the session in the store; returns its epoch.
+    /// Begins the session in the store, and ends the one that it replaces; returns its epoch.
     async fn begin(
         &self,
         claims: &SessionClaims,
+        label: Option<SessionLabel>,
+        replaced: Option<&Session>,
         policy: &Policy,
         now: Timestamp,
     ) -> Result<Timestamp, StartError> {
@@ -244,11 +270,15 @@ impl Lifecycle {
             let (idle, absolute) = (policy.idle_timeout(), policy.absolute_timeout());
             let mut record = SessionRecord::from_claims(key, scopes, claims, idle, absolute, now);
             record.epoch = now;
-            let begun = store.begin(record, audit.clone());
+            record.label = label;
+            let mut sign_in = SignIn::new(record, audit.clone());
+            sign_in.replaces = replaced.and_then(|replaced| self.replaced(replaced, now));
             // Without the epoch of the store an earlier bulk revocation could miss the session.
-            let epoch = self.answer(begun).await.map_err(StartError::Unavailable)?;
-            self.enforcement.record_committed(audit);
-            return Ok(epoch);
+            let begun = self.answer(store.begin(sign_in)).await.map_err(StartError::Unavailable)?;
+            for audit in begun.ended.into_iter().chain([audit]) {
+                self.enforcement.record_committed(audit);
+            }
+            return Ok(begun.epoch);
         }
         if let Some(store) = self.enforcement.store().filter(|_| policy.records_activity()) {
             let idle = policy.idle_timeout();
@@ -257,7 +287,22 @@ impl Lifecycle {
             let _ = self.answer(store.touch(key, touch)).await;
         }
         self.enforcement.record(audit);
+        if let Some(replaced) = replaced {
+            self.enforcement.sign_out(replaced).await.map_err(StartError::Unavailable)?;
+        }
         Ok(now)
+    }
+
+    /// What the store ends in the step that begins the session in its place. A session that can no
+    /// longer be active needs no tombstone.
+    fn replaced(&self, session: &Session, now: Timestamp) -> Option<ReplacedSession> {
+        let (enforcement, token) = (&self.enforcement, session.token());
+        let tombstone = enforcement.tombstone(token, now);
+        let event = AuditEvent::SessionEnded { cause: SessionEndCause::Replaced };
+        let audit = enforcement.audit(token, event, now);
+        let epoch = enforcement.epoch(token);
+        let query = RefreshQuery::new(token.session_key(), epoch, *token.scopes());
+        (now < tombstone.until).then(|| ReplacedSession::new(query, tombstone, audit))
     }
 }
 

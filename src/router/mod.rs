@@ -45,7 +45,7 @@ impl SlidingSessions {
     /// | `POST /refresh` | `{"refresh_token"}`, or a form (RFC 6749 section 6) | a [`Grant`](crate::Grant), and the errors of RFC 6749 section 5.2 to a form; with the header `Session-Activity: background` it does not count as activity |
     /// | `GET /session` | | `session_id`, and when token and session expire, as in a [`Grant`](crate::Grant); 401 with its code if the session has ended |
     /// | `GET /config` | | a [`ClientConfig`] |
-    /// | `GET /sessions` | `limit`, `cursor`, `scope` | active sessions, the latest sign-in first |
+    /// | `GET /sessions` | `limit`, `cursor`, `scope` | active sessions with their labels, the latest sign-in first |
     /// | `DELETE /sessions/{sid}` | | 204, or 404 |
     /// | `POST /revoke-sessions` | `{"scope"}`: `all` (the default), `others`, `mine` or `my_others` | `{"revoked_count"}` |
     /// | `GET /security` | | the account's timeouts in minutes, their bounds, its active users |

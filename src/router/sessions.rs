@@ -3,6 +3,7 @@
 use axum::extract::{Path, rejection::PathRejection};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::{caller::Caller, failure::Failure, list_request::ListRequest};
 use crate::{
@@ -29,6 +30,8 @@ struct ListedSession {
     idle_expires_at: Timestamp,
     absolute_expires_at: Timestamp,
     current: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<Box<RawValue>>,
 }
 
 impl ListedSession {
@@ -43,6 +46,9 @@ impl ListedSession {
             last_seen_at: record.last_seen,
             idle_expires_at: idle,
             absolute_expires_at: absolute,
+            label: record
+                .label
+                .and_then(|label| RawValue::from_string(label.as_json().into()).ok()),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Enforcement, Session};
 use crate::{
-    audit::{AuditEvent, AuditRecord},
+    audit::{AuditEvent, AuditRecord, SessionEndCause},
     maybe_ready::{LIFECYCLE_TIME_LIMIT, MaybeReady, within},
     rejection::{Rejection, RejectionKind},
     store::{StoredSession, Tombstone},
@@ -34,7 +34,8 @@ impl Enforcement {
     /// As [`sign_out`](Self::sign_out), for the session of `token`, which may have expired.
     pub(crate) async fn sign_out_by_token(&self, token: &VerifiedToken) -> Result<(), Rejection> {
         let now = self.clock.now();
-        let audit = self.audit(token, AuditEvent::SessionEnded, now);
+        let event = AuditEvent::SessionEnded { cause: SessionEndCause::SignedOut };
+        let audit = self.audit(token, event, now);
         self.revoke(self.tombstone(token, now), audit).await
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     BulkRevocation, ClaimsChange, LifecycleQueries, OverridesChange, RefreshQuery, RefreshState,
-    Rotated, Rotation, SessionRecord, SessionStore, Tombstone,
+    Rotated, Rotation, SessionRecord, SessionStore, SignIn, SignedIn, Tombstone,
 };
 use crate::{
     audit::{ActivityEntry, AuditRecord},
@@ -25,10 +25,11 @@ use crate::{
 ///
 /// What only reads is in [`LifecycleQueries`].
 pub trait LifecycleStore: SessionStore + LifecycleQueries {
-    /// Begins a session and writes `audit`. The session's epoch becomes the later of
-    /// `record.epoch` and one millisecond after the latest cutoff of its scopes, and after the last
-    /// epoch of the user's folded tombstones; returns it.
-    fn begin(&self, record: SessionRecord, audit: AuditRecord) -> MaybeReady<Timestamp>;
+    /// Begins a session. Its epoch becomes the later of [`SessionRecord::epoch`] and one millisecond
+    /// after the latest cutoff of its scopes, and after the last epoch of the user's folded
+    /// tombstones. Ends the session that it [replaces](SignIn::replaces) in the same step, as
+    /// [`revoke`](Self::revoke) does.
+    fn begin(&self, sign_in: SignIn) -> MaybeReady<SignedIn>;
 
     /// Begins the record of a session that has none, such as one of an earlier system at its first
     /// activity. Changes nothing if it has one or is revoked.
@@ -86,8 +87,8 @@ impl<T> LifecycleStore for Arc<T>
 where
     T: LifecycleStore + ?Sized,
 {
-    fn begin(&self, record: SessionRecord, audit: AuditRecord) -> MaybeReady<Timestamp> {
-        (**self).begin(record, audit)
+    fn begin(&self, sign_in: SignIn) -> MaybeReady<SignedIn> {
+        (**self).begin(sign_in)
     }
 
     fn adopt(&self, record: SessionRecord) -> MaybeReady<()> {

@@ -34,8 +34,10 @@ mod page;
 mod refresh_rotation;
 mod renewal_limiter;
 mod revocations;
+mod session_label;
 mod session_record;
 mod session_store;
+mod sign_in;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
 mod store_log;
@@ -58,8 +60,10 @@ pub use self::{
     },
     renewal_limiter::{RenewalDecision, RenewalLimiter, RenewalRequest},
     revocations::{FoldedTombstones, RevocationCutoff, Revocations},
+    session_label::{LabelError, SessionLabel},
     session_record::{ActiveUser, SessionRecord},
     session_store::{SessionStore, StoredSession, Touch, TouchOutcome},
+    sign_in::{ReplacedSession, SignIn, SignedIn},
     tombstone::Tombstone,
 };
 pub(crate) use self::{attempts::Attempts, store_log::StoreLog};

@@ -2,6 +2,7 @@
 
 use std::{fmt, time::Duration};
 
+use super::SessionLabel;
 use crate::{
     identity::{Scopes, StoreKey},
     rules::SessionClaims,
@@ -38,11 +39,13 @@ pub struct SessionRecord {
     pub is_adopted: bool,
     /// Its last activity.
     pub last_seen: Timestamp,
+    /// What the app shows of it in lists.
+    pub label: Option<SessionLabel>,
 }
 
 impl SessionRecord {
     /// Creates the record of a session that began, and was last active, at `auth_time`, without
-    /// tenant and profile.
+    /// tenant, profile and label.
     #[must_use]
     pub fn new(
         key: StoreKey,
@@ -66,6 +69,7 @@ impl SessionRecord {
             ends_at,
             is_adopted: false,
             last_seen: auth_time,
+            label: None,
         }
     }
 

@@ -35,6 +35,7 @@ fn assert_silent(shown: &str, token: &str) {
 
 async fn sign_in(stack: &TestStack) -> String {
     let start = stack.sessions.start(SUBJECT).tenant(TENANT).claims(&json!({ "role": ROLE }));
+    let start = start.label(&json!({ "device": "a-telling-device" }));
     start.await.expect("the session starts").access_token().to_owned()
 }
 

@@ -85,7 +85,7 @@ pub(crate) async fn the_events_of_a_session_are_logged_in_order(store: Store) {
             ("session_policy_update", update),
             ("session_started", nothing.clone()),
             ("session_started", nothing.clone()),
-            ("session_ended", nothing.clone()),
+            ("session_ended", json!({ "cause": "revoked" })),
             ("session_renewed", nothing.clone()),
             ("refresh_reuse_detected", nothing.clone()),
             ("session_expired", json!({ "reason": "idle", "inactive_for": 66 * 60 })),
@@ -94,7 +94,7 @@ pub(crate) async fn the_events_of_a_session_are_logged_in_order(store: Store) {
             ("sessions_revoked_bulk", json!({ "scope": "user", "revoked_count": 1 })),
             ("token_rejected", json!({ "code": "session_revoked", "cause": "user_cutoff" })),
             ("session_started", nothing.clone()),
-            ("session_ended", nothing),
+            ("session_ended", json!({ "cause": "signed_out" })),
         ]
     );
     assert!(rows.is_sorted_by_key(|row| row.at));

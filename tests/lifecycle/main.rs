@@ -23,6 +23,7 @@ mod client;
 mod current_claims;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod dead_tokens;
+mod labels;
 mod legacy;
 mod lists;
 mod logout;
@@ -133,6 +134,13 @@ macro_rules! lifecycle {
                     p22_a_bulk_revocation_applies_until_every_old_token_has_expired
                     p24_a_session_is_recorded_at_its_first_activity_only
                     p23_a_session_that_could_not_be_recorded_is_recorded_later
+                }
+                labels {
+                    a_label_is_listed_with_its_session
+                    a_label_is_kept_by_requests_and_refreshes
+                    a_step_up_keeps_the_label_unless_it_sets_another
+                    p10_a_label_is_in_no_token_and_in_no_audit_record
+                    p15_a_label_that_is_too_long_starts_no_session
                 }
                 lists {
                     a_users_sessions_are_paged_the_latest_sign_in_first

@@ -17,8 +17,8 @@ use tower_sliding_session::{
     store::{
         AccountPolicies, ActiveUser, BulkRevocation, ClaimsChange, ClaimsChanges, LifecycleQueries,
         LifecycleStore, ListQuery, OverridesChange, Page, RefreshQuery, RefreshState, Revocations,
-        Rotated, Rotation, SessionRecord, SessionStore, StoreError, StoredSession, Tombstone,
-        Touch, TouchOutcome,
+        Rotated, Rotation, SessionRecord, SessionStore, SignIn, SignedIn, StoreError,
+        StoredSession, Tombstone, Touch, TouchOutcome,
     },
 };
 
@@ -126,8 +126,8 @@ impl SessionStore for UnreliableStore {
 }
 
 impl LifecycleStore for UnreliableStore {
-    fn begin(&self, record: SessionRecord, log: AuditRecord) -> MaybeReady<Timestamp> {
-        self.ask(|inner| inner.begin(record, log))
+    fn begin(&self, sign_in: SignIn) -> MaybeReady<SignedIn> {
+        self.ask(|inner| inner.begin(sign_in))
     }
 
     fn adopt(&self, record: SessionRecord) -> MaybeReady<()> {

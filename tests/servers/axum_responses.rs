@@ -108,6 +108,15 @@ async fn a_grant_deserializes_from_its_own_json() {
     }
 }
 
+#[tokio::test]
+async fn a_label_that_is_too_long_is_named() {
+    let sessions = sessions_with(|builder| builder);
+    let refused = sessions.start("ada").label(&"secret".repeat(100)).await;
+    let answer = Answer::read(refused.expect_err("602 bytes").into_response()).await;
+    answer.assert_problem(422, "invalid_label");
+    assert!(!answer.body.to_string().contains("secret"));
+}
+
 /// A store that never answers.
 struct Unreachable;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tower_sliding_session::{
     Timestamp,
     identity::Scope,
-    store::{BulkRevocation, RefreshState, RevocationCutoff, SessionRecord, StoredSession},
+    store::{BulkRevocation, RefreshState, RevocationCutoff, SessionRecord, SignIn, StoredSession},
 };
 
 use crate::{
@@ -124,7 +124,8 @@ pub(crate) async fn p04_a_revoked_session_cannot_start_again(store: Store) {
         .await
         .expect("the store answers");
     // Whether or not the store accepts the record, the session stays revoked.
-    drop(store.begin(record.clone(), audit(&record, "session_started", after(1))).await);
+    let row = audit(&record, "session_started", after(1));
+    drop(store.begin(SignIn::new(record.clone(), row)).await);
     assert!(!is_active(&store, &record, after(1)).await);
     let stored = store.get(record.key).await.expect("the store answers");
     assert_eq!(stored, StoredSession::Ended);

@@ -9,7 +9,7 @@ use tower_sliding_session::{
     policy::TimeoutOverrides,
     store::{
         ListQuery, OverridesChange, RefreshQuery, RefreshState, RefreshedSession, Rotated,
-        Rotation, SessionRecord, SuccessorIds, TokenExchange, Touch,
+        Rotation, SessionRecord, SignIn, SuccessorIds, TokenExchange, Touch,
     },
 };
 
@@ -58,7 +58,7 @@ pub(crate) async fn p14_strings_are_returned_as_stored(store: Store) {
         let subject = subject.with_sub(Some(text.as_str().into()));
         let actor = AuditActor::new(record.scopes.user).with_sub(Some(text.as_str().into()));
         let row = AuditRecord::new(BEGIN, event, subject).with_actor(Some(actor));
-        store.begin(record.clone(), row.clone()).await.expect("the store answers");
+        store.begin(SignIn::new(record.clone(), row.clone())).await.expect("the store answers");
         let kept = store.session(record.key, BEGIN).await.expect("the store answers");
         assert!(kept == Some(record.clone()), "{text:?}");
         let user = Scope::User(record.scopes.user);
@@ -112,7 +112,7 @@ async fn everything_at(store: &Store, sid: &str, now: Timestamp, idle: Duration)
     let record = with!(ADA.signs_in(sid, now); idle = idle, ends_at = now);
     let row = audit(&record, "happened", now);
     let answers = "the store answers";
-    store.begin(record.clone(), row.clone()).await.expect(answers);
+    store.begin(SignIn::new(record.clone(), row.clone())).await.expect(answers);
     let touch = Touch::new(now, now, idle);
     store.touch(record.key, touch).await.expect(answers);
     store.get(record.key).await.expect(answers);
@@ -139,7 +139,7 @@ async fn everything_at(store: &Store, sid: &str, now: Timestamp, idle: Duration)
     store.append_audit([row.clone()].into()).await.expect(answers);
     store.revoke_all(all_of(ADA.user(), now)).await.expect(answers);
     let again = with!(ADA.signs_in(&format!("{sid} again"), now); idle = idle);
-    store.begin(again, row.clone()).await.expect(answers);
+    store.begin(SignIn::new(again, row.clone())).await.expect(answers);
     store.revoke(tombstone(record.key, now), row).await.expect(answers);
     store.write_tombstone(tombstone(record.key, now)).await.expect(answers);
 }

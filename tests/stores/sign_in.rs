@@ -8,7 +8,7 @@ use tower_sliding_session::{
     identity::{Scope, Scopes, StoreKey},
     store::{
         BulkRevocation, ListQuery, RefreshQuery, RefreshState, RefreshedSession, RevocationCutoff,
-        Rotated, Rotation, SessionRecord, SuccessorIds, TokenExchange, Tombstone, Touch,
+        Rotated, Rotation, SessionRecord, SignIn, SuccessorIds, TokenExchange, Tombstone, Touch,
     },
 };
 
@@ -79,7 +79,7 @@ pub(crate) fn audit(record: &SessionRecord, event: &str, at: Timestamp) -> Audit
 
 pub(crate) async fn begin(store: &Store, record: &SessionRecord) -> Timestamp {
     let audit = audit(record, "session_started", record.auth_time);
-    store.begin(record.clone(), audit).await.expect("the store answers")
+    store.begin(SignIn::new(record.clone(), audit)).await.expect("the store answers").epoch
 }
 
 /// Signs `person` in at [`BEGIN`].

@@ -4,7 +4,7 @@ use std::{borrow::Cow, time::Duration};
 
 use serde_json::{Value, json};
 
-use super::AuditEvent;
+use super::{AuditEvent, SessionEndCause};
 use crate::{
     identity::CutoffScope, policy::TimeoutOverrides, rejection::RejectionKind, rules::ExpiryReason,
 };
@@ -15,6 +15,13 @@ const SCOPES: [(CutoffScope, &str); 5] = [
     (CutoffScope::Subject, "subject"),
     (CutoffScope::Account, "account"),
     (CutoffScope::Issuer, "issuer"),
+];
+
+const CAUSES: [(SessionEndCause, &str); 4] = [
+    (SessionEndCause::SignedOut, "signed_out"),
+    (SessionEndCause::Revoked, "revoked"),
+    (SessionEndCause::Replaced, "replaced"),
+    (SessionEndCause::ClaimsSource, "claims_source"),
 ];
 
 const REASONS: [(ExpiryReason, &str); 3] = [
@@ -33,6 +40,7 @@ pub(super) fn write(event: &AuditEvent) -> Cow<'_, str> {
             "reason": name_of(&REASONS, reason),
             "inactive_for": inactive_for.as_secs(),
         }),
+        AuditEvent::SessionEnded { cause } => json!({ "cause": name_of(&CAUSES, cause) }),
         AuditEvent::SessionsRevokedBulk { scope, revoked_count } => json!({
             "scope": name_of(&SCOPES, scope),
             "revoked_count": revoked_count,
@@ -47,7 +55,6 @@ pub(super) fn write(event: &AuditEvent) -> Cow<'_, str> {
         AuditEvent::SessionStarted
         | AuditEvent::SessionRenewed
         | AuditEvent::RenewalDenied
-        | AuditEvent::SessionEnded
         | AuditEvent::RefreshReuseDetected => return Cow::Borrowed("{}"),
         AuditEvent::Unknown { detail, .. } => return Cow::Borrowed(detail),
     };
@@ -61,7 +68,6 @@ pub(super) fn read(name: &str, detail: &str) -> Option<AuditEvent> {
         "session_started" => return simple(AuditEvent::SessionStarted),
         "session_renewed" => return simple(AuditEvent::SessionRenewed),
         "renewal_denied" => return simple(AuditEvent::RenewalDenied),
-        "session_ended" => return simple(AuditEvent::SessionEnded),
         "refresh_reuse_detected" => return simple(AuditEvent::RefreshReuseDetected),
         _ => {}
     }
@@ -78,6 +84,9 @@ pub(super) fn read(name: &str, detail: &str) -> Option<AuditEvent> {
             reason: value_of(&REASONS, detail.get("reason")?.as_str()?)?,
             inactive_for: Duration::from_secs(detail.get("inactive_for")?.as_u64()?),
         },
+        "session_ended" => {
+            AuditEvent::SessionEnded { cause: value_of(&CAUSES, detail.get("cause")?.as_str()?)? }
+        }
         "sessions_revoked_bulk" => AuditEvent::SessionsRevokedBulk {
             scope: value_of(&SCOPES, detail.get("scope")?.as_str()?)?,
             revoked_count: detail.get("revoked_count")?.as_u64()?,
@@ -130,7 +139,6 @@ mod tests {
             AuditEvent::SessionStarted,
             AuditEvent::SessionRenewed,
             AuditEvent::RenewalDenied,
-            AuditEvent::SessionEnded,
             AuditEvent::RefreshReuseDetected,
             AuditEvent::TokenRejected { code: RejectionKind::InvalidToken, cause: None },
             AuditEvent::TokenRejected {
@@ -148,6 +156,7 @@ mod tests {
             REASONS.map(|(reason, _)| AuditEvent::SessionExpired { reason, inactive_for: secs(7) }),
         );
         events.extend(SCOPES.map(|(scope, _)| AuditEvent::ClaimsChanged { scope }));
+        events.extend(CAUSES.map(|(cause, _)| AuditEvent::SessionEnded { cause }));
         events.extend(
             SCOPES.map(|(scope, _)| AuditEvent::SessionsRevokedBulk { scope, revoked_count: 9 }),
         );

@@ -2,7 +2,7 @@ use std::sync::Mutex;
 
 use super::*;
 use crate::{
-    audit::{AuditEvent, AuditSubject, TracingSink},
+    audit::{AuditEvent, AuditSubject, SessionEndCause, TracingSink},
     maybe_ready::StoreError,
     time::Timestamp,
 };
@@ -44,7 +44,8 @@ async fn every_sink_receives_every_record_in_order() {
     let sinks = [Arc::new(Names::default()), Arc::new(Names::default())];
     let queue = AuditQueue::new(sinks.iter().map(|sink| Arc::clone(sink) as _).collect());
     queue.record(record(AuditEvent::SessionStarted));
-    queue.record(record(AuditEvent::SessionEnded));
+    let ended = AuditEvent::SessionEnded { cause: SessionEndCause::SignedOut };
+    queue.record(record(ended));
     queue.flush().await;
     for sink in sinks {
         assert_eq!(sink.names(), ["session_started", "session_ended"]);
@@ -90,7 +91,8 @@ async fn p40_repeatable_events_leave_half_of_a_queue_to_others() {
     assert_eq!(queue.dropped(), RESERVED as u64);
     (0..RESERVED).for_each(|_| queue.record(record(AuditEvent::SessionStarted)));
     assert_eq!(queue.dropped(), RESERVED as u64);
-    queue.record(record(AuditEvent::SessionEnded));
+    let ended = AuditEvent::SessionEnded { cause: SessionEndCause::SignedOut };
+    queue.record(record(ended));
     assert_eq!(queue.dropped(), RESERVED as u64 + 1);
 }
 

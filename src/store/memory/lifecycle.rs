@@ -18,8 +18,8 @@ use crate::{
     store::{
         ActiveUser, BulkRevocation, CallerSession, ClaimsChange, Exempt, LifecycleQueries,
         LifecycleStore, ListQuery, OverridesChange, Page, RefreshQuery, RefreshState,
-        RefreshedSession, RevocationCutoff, Rotated, Rotation, SessionRecord, StoredSession,
-        Tombstone,
+        RefreshedSession, RevocationCutoff, Rotated, Rotation, SessionRecord, SignIn, SignedIn,
+        StoredSession, Tombstone,
     },
     time::Timestamp,
 };
@@ -31,9 +31,10 @@ pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
 
 impl LifecycleStore for MemoryStore {
     /// # Errors
-    /// If the session already has a tombstone.
-    fn begin(&self, record: SessionRecord, audit: AuditRecord) -> MaybeReady<Timestamp> {
-        MaybeReady::ready(self.begin_now(record, audit))
+    /// If the session already has a tombstone, or there is no room for that of the session which it
+    /// replaces.
+    fn begin(&self, sign_in: SignIn) -> MaybeReady<SignedIn> {
+        MaybeReady::ready(self.begin_now(sign_in))
     }
 
     fn adopt(&self, record: SessionRecord) -> MaybeReady<()> {
@@ -149,14 +150,21 @@ impl MemoryStore {
         self.lifecycle_state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn begin_now(
-        &self,
-        mut record: SessionRecord,
-        audit: AuditRecord,
-    ) -> Result<Timestamp, StoreError> {
+    fn begin_now(&self, sign_in: SignIn) -> Result<SignedIn, StoreError> {
+        let SignIn { mut record, audit, replaces } = sign_in;
         let mut lifecycle_state = self.lifecycle_state();
         if self.get_now(&record.key) == StoredSession::Ended {
             return Err(StoreError::new("the session was revoked before it began"));
+        }
+        let mut ended = Vec::new();
+        if let Some(replaced) = replaces {
+            let before = lifecycle_state.records.get(&replaced.tombstone.session);
+            let label = before.and_then(|before| before.label.clone());
+            record.label = record.label.or(label);
+            if self.end(&mut lifecycle_state, replaced.tombstone)? {
+                lifecycle_state.audit_log.append(replaced.audit.clone());
+                ended.push(replaced.audit);
+            }
         }
         let cutoffs = record.scopes.keys().filter_map(|scope| self.revocations.cutoff_of(&scope));
         let folded = self.revocations.folded_of(&record.scopes.user).map(|folded| folded.last);
@@ -166,7 +174,7 @@ impl MemoryStore {
         let now = record.last_seen;
         self.insert_record(&mut lifecycle_state, record, Origin::Begun, now);
         lifecycle_state.audit_log.append(audit);
-        Ok(epoch)
+        Ok(SignedIn { epoch, ended })
     }
 
     fn adopt_now(&self, record: SessionRecord) {

@@ -3,11 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Inner, SqlStore,
-    change_feed::Change,
-    folding::Fold,
-    revocation::Revoke,
-    sessions::{Adopt, Begin},
+    Inner, SqlStore, change_feed::Change, folding::Fold, revocation::Revoke, sessions::Adopt,
     sync::STALE_AFTER,
 };
 use crate::{
@@ -18,24 +14,12 @@ use crate::{
     store::{
         ActiveUser, BulkRevocation, ClaimsChange, LifecycleQueries, LifecycleStore, ListQuery,
         OverridesChange, Page, RefreshQuery, RefreshState, Rotated, Rotation, SessionRecord,
-        Tombstone, node_cache::Stored,
+        SignIn, SignedIn, Tombstone,
     },
     time::Timestamp,
 };
 
 impl Inner {
-    async fn begin(&self, begin: Begin) -> Result<Timestamp, StoreError> {
-        let _in_flight = self.calls.acquire(begin.record.scopes.user).await;
-        self.sync_if_stale().await?;
-        let generation = self.node_cache.generation();
-        let epoch = self.commit(&begin).await?;
-        let SessionRecord { key, idle, last_seen, .. } = begin.record;
-        // The first request finds it in the cache.
-        let stored = Stored { last_seen: Some(last_seen), idle, generation, read_at: last_seen };
-        self.node_cache.remember(key, stored);
-        Ok(epoch)
-    }
-
     async fn adopt(&self, record: SessionRecord) -> Result<(), StoreError> {
         let _adopting = self.adopting.lock().await;
         self.sync_if_stale().await?;
@@ -48,14 +32,11 @@ impl Inner {
         tombstone: Tombstone,
         audit: Option<AuditRecord>,
     ) -> Result<bool, StoreError> {
-        let Tombstone { session, user, epoch, at, until } = tombstone;
+        let Tombstone { session, user, at, until, .. } = tombstone;
         let user_of_audit = audit.as_ref().and_then(|audit| audit.subject.user);
         let _in_flight = self.calls.acquire(user.or(user_of_audit).unwrap_or(session)).await;
         self.sync_if_stale().await?;
-        if let (Some(user), Some(epoch)) = (user, epoch)
-            && let Some(folded) = self.revocations.folded_with(&session, epoch, &user)
-            && until <= folded.until
-        {
+        if self.is_folded(&tombstone) {
             return Ok(false);
         }
         let revoked = self.commit_and_publish(&Revoke { tombstone, audit }).await?;
@@ -66,9 +47,17 @@ impl Inner {
         Ok(revoked.is_first)
     }
 
+    /// Whether a folded tombstone says the same.
+    pub(super) fn is_folded(&self, tombstone: &Tombstone) -> bool {
+        let Tombstone { session, user, epoch, until, .. } = tombstone;
+        let (Some(user), Some(epoch)) = (user, epoch) else { return false };
+        let folded = self.revocations.folded_with(session, *epoch, user);
+        folded.is_some_and(|folded| *until <= folded.until)
+    }
+
     /// Folds the tombstones of a user. The session that was the reason has ended whether or not it
     /// succeeds; the next one is a reason, too.
-    async fn fold(&self, user: StoreKey, now: Timestamp) {
+    pub(super) async fn fold(&self, user: StoreKey, now: Timestamp) {
         let rows_kept_for = self.sync_interval.saturating_mul(STALE_AFTER);
         match self.commit_and_publish(&Fold { user, now, rows_kept_for }).await {
             Ok(changes) => self.apply(&changes),
@@ -100,9 +89,9 @@ impl Inner {
 }
 
 impl LifecycleStore for SqlStore {
-    fn begin(&self, record: SessionRecord, audit: AuditRecord) -> MaybeReady<Timestamp> {
+    fn begin(&self, sign_in: SignIn) -> MaybeReady<SignedIn> {
         let store = Arc::clone(&self.0);
-        MaybeReady::new(async move { store.begin(Begin { record, audit }).await })
+        MaybeReady::new(async move { store.begin(sign_in).await })
     }
 
     fn adopt(&self, record: SessionRecord) -> MaybeReady<()> {

@@ -30,6 +30,7 @@ mod rotation;
 mod schema;
 mod session_reads;
 mod sessions;
+mod sign_in;
 mod store_clock;
 mod sync;
 mod table_names;

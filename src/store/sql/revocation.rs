@@ -34,17 +34,29 @@ impl Transaction for Revoke {
 
     async fn run(&self, tx: &mut Tx) -> Result<Revoked, Failure> {
         let feed = ChangeFeed::lock(tx).await?;
+        self.revoke(tx, feed).await
+    }
+}
+
+impl Revoke {
+    /// Revokes the session in a transaction that has locked the feed.
+    pub(super) async fn revoke(&self, tx: &mut Tx, feed: ChangeFeed) -> Result<Revoked, Failure> {
         // Read while this transaction alone writes tombstones.
         let is_first = self.audit.is_some() && !has_tombstone(tx, self.tombstone.session).await?;
         let written = write_tombstone(tx, self.tombstone).await?;
         if written.is_some() {
-            let Tombstone { session, until, .. } = self.tombstone;
-            feed.publish(tx, &[Change::Revoked { session, until }]).await?;
+            feed.publish(tx, &[self.change()]).await?;
         }
         if is_first {
             audit_log::write(tx, self.audit.as_slice()).await?;
         }
         Ok(Revoked { is_first, many_of: written.flatten() })
+    }
+
+    /// The change that other nodes apply.
+    pub(super) const fn change(&self) -> Change {
+        let Tombstone { session, until, .. } = self.tombstone;
+        Change::Revoked { session, until }
     }
 }
 

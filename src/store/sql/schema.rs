@@ -15,7 +15,7 @@ use super::{
 pub(super) const VERSIONS: &[&[&str]] = &[&[
     "CREATE TABLE tss_sessions (
         key {BLOB} NOT NULL PRIMARY KEY,
-        sid TEXT, sub TEXT, tenant TEXT, profile TEXT,
+        sid TEXT, sub TEXT, tenant TEXT, profile TEXT, label TEXT,
         user_key {BLOB}, subject_key {BLOB}, account_key {BLOB}, everything_key {BLOB},
         auth_time BIGINT NOT NULL DEFAULT 0,
         epoch BIGINT NOT NULL DEFAULT 0,

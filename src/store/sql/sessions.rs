@@ -1,23 +1,21 @@
-//! Session records: `tss_sessions`, and how a session begins.
+//! Session records: `tss_sessions`.
 
 use super::{
-    Transaction, audit_log,
+    Transaction,
     database::{Lock, Tx},
     failure::Failure,
-    value::{Args, Row},
+    value::{Args, Row, malformed},
 };
 use crate::{
-    audit::AuditRecord,
-    identity::{Scope, Scopes},
-    maybe_ready::StoreError,
-    store::SessionRecord,
+    identity::{Scope, Scopes, StoreKey},
+    store::{SessionLabel, SessionRecord},
     time::Timestamp,
 };
 
 /// The columns of a record, of `tss_sessions AS s`.
 pub(super) const RECORD: &str = "s.key, s.sid, s.sub, s.tenant, s.profile, s.user_key, \
     s.subject_key, s.account_key, s.everything_key, s.auth_time, s.epoch, s.idle, s.ends_at, s.last_seen, \
-    s.adopted";
+    s.adopted, s.label";
 
 /// Returns the condition under which a session `s` is active at the argument `now`, such as `$2`.
 pub(super) fn active(now: &str) -> String {
@@ -59,28 +57,23 @@ pub(super) fn record(row: &Row) -> Result<SessionRecord, Failure> {
         ends_at: row.time(12)?,
         last_seen: row.time(13)?,
         is_adopted: row.int(14)? != 0,
+        label: label(row, 15)?,
     })
 }
 
-/// Begins a session.
-pub(super) struct Begin {
-    pub(super) record: SessionRecord,
-    pub(super) audit: AuditRecord,
+fn label(row: &Row, at: usize) -> Result<Option<SessionLabel>, Failure> {
+    let label = row.maybe_text(at)?.map(SessionLabel::from_json);
+    label.transpose().map_err(|_| malformed())
 }
 
-impl Transaction for Begin {
-    type Answer = Timestamp;
-
-    async fn run(&self, tx: &mut Tx) -> Result<Timestamp, Failure> {
-        // No cutoff is raised until this session is committed.
-        tx.lock(Lock::WithOthers).await?;
-        let epoch = "CASE WHEN cutoff.latest >= $10 THEN cutoff.latest + 1 ELSE $10 END";
-        let epoch = insert(tx, &self.record, epoch, "1 = 1", "1").await?;
-        let epoch =
-            epoch.ok_or_else(|| StoreError::new("a session with this sid exists already"))?;
-        audit_log::write(tx, std::slice::from_ref(&self.audit)).await?;
-        Ok(epoch)
-    }
+/// Returns the label of a session.
+pub(super) async fn read_label(
+    tx: &mut Tx,
+    session: StoreKey,
+) -> Result<Option<SessionLabel>, Failure> {
+    let sql = "SELECT label FROM tss_sessions WHERE key = $1";
+    let row = tx.first(sql, Args::new().key(session)).await?;
+    row.map_or(Ok(None), |row| label(&row, 0))
 }
 
 /// Inserts the record of a session that is unknown, or known by its activity alone, unless it has a
@@ -97,25 +90,26 @@ impl Transaction for Adopt<'_> {
             AND NOT EXISTS (SELECT 1 FROM tss_folded_tombstones AS f
                 WHERE f.user_key = $6 AND $10 BETWEEN f.first_epoch AND f.last_epoch
                 AND f.at > COALESCE((SELECT exempt_until FROM tss_sessions WHERE key = $1), 0))";
-        insert(tx, self.0, "$10", not_revoked, "0").await.map(drop)
+        insert(tx, self.0, None, "$10", not_revoked, "0").await.map(drop)
     }
 }
 
 /// Inserts a record. Returns the epoch that was written, or `None` if no row was.
-async fn insert(
+pub(super) async fn insert(
     tx: &mut Tx,
     record: &SessionRecord,
+    label: Option<&SessionLabel>,
     epoch: &str,
     condition: &str,
     is_begun: &str,
 ) -> Result<Option<Timestamp>, Failure> {
     let limit = tx.activity_limit;
-    let last_seen = limit.apply("$13", "$16");
+    let last_seen = limit.apply("$13", "$17");
     let sql = format!(
         "INSERT INTO tss_sessions (key, sid, sub, tenant, profile, user_key, account_key,
             everything_key, auth_time, epoch, idle, ends_at, last_seen, forget_at, subject_key, adopted,
-            is_begun)
-        SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, {epoch}, $11, $12, {last_seen}, $12, $14, $15, {is_begun}
+            is_begun, label)
+        SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, {epoch}, $11, $12, {last_seen}, $12, $14, $15, {is_begun}, $16
         FROM (SELECT MAX(c.at) AS at, MAX(c.latest) AS latest FROM
             (SELECT at, at AS latest FROM tss_revocations WHERE scope IN ($6, $7, $8, $14)
             UNION ALL SELECT NULL, last_epoch FROM tss_folded_tombstones WHERE user_key = $6)
@@ -126,7 +120,7 @@ async fn insert(
             subject_key = excluded.subject_key, account_key = excluded.account_key, everything_key = excluded.everything_key,
             auth_time = excluded.auth_time, epoch = excluded.epoch, idle = excluded.idle,
             ends_at = excluded.ends_at, forget_at = excluded.forget_at, adopted = excluded.adopted,
-            is_begun = excluded.is_begun,
+            is_begun = excluded.is_begun, label = excluded.label,
             last_seen = CASE WHEN tss_sessions.last_seen < excluded.last_seen
                 THEN excluded.last_seen ELSE tss_sessions.last_seen END
             WHERE tss_sessions.ended_until IS NULL AND tss_sessions.sid IS NULL
@@ -147,6 +141,7 @@ async fn insert(
         .time(record.ends_at)
         .time(record.last_seen)
         .key(record.scopes.subject)
-        .int(record.is_adopted.into());
+        .int(record.is_adopted.into())
+        .maybe_text(label.map(SessionLabel::as_json));
     tx.first(sql, limit.add_to(args)).await?.map(|row| row.time(0)).transpose()
 }

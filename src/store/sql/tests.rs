@@ -39,7 +39,8 @@ use crate::{
     maybe_ready::StoreError,
     store::{
         BulkRevocation, Exempt, LifecycleQueries as _, LifecycleStore as _, RefreshQuery,
-        RevocationCutoff, Rotation, SessionRecord, SuccessorIds, TokenExchange, Tombstone, Touch,
+        RevocationCutoff, Rotation, SessionRecord, SignIn, SuccessorIds, TokenExchange, Tombstone,
+        Touch,
     },
     time::Timestamp,
 };
@@ -192,6 +193,7 @@ fn record(sid: &str) -> SessionRecord {
         ends_at: NOW + DAY,
         is_adopted: false,
         last_seen: NOW,
+        label: None,
     }
 }
 
@@ -232,5 +234,9 @@ fn of_user(exempt: Exempt) -> BulkRevocation {
 }
 
 async fn begin(store: &SqlStore, sid: &str) -> Timestamp {
-    store.begin(record(sid), audit("session_started")).await.expect("the session begins")
+    store
+        .begin(SignIn::new(record(sid), audit("session_started")))
+        .await
+        .expect("the session begins")
+        .epoch
 }

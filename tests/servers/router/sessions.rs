@@ -49,6 +49,19 @@ async fn a_user_sees_all_their_own_sessions_only() {
 }
 
 #[tokio::test]
+async fn a_listed_session_has_the_label_that_the_app_gave_it() {
+    let service = Service::new();
+    let label = json!({ "device": "Laptop", "since": 1.50 });
+    let start = service.sessions.start("bob").tenant("acme");
+    let grant = start.label(&label).await.expect("a session");
+    service.engineer("bob", "acme").await;
+    let answer = service.call("GET /sessions", &grant).await.ok();
+    let labels: Vec<_> = answer["sessions"].as_array().expect("a list").iter().collect();
+    assert_eq!(labels.iter().filter(|it| it.get("label") == Some(&label)).count(), 1);
+    assert_eq!(labels.iter().filter(|it| it.get("label").is_none()).count(), 1);
+}
+
+#[tokio::test]
 async fn a_list_page_starts_at_its_cursor() {
     let service = Service::new();
     let mut grants = Vec::new();

@@ -11,7 +11,7 @@ use crate::{
     maybe_ready::MaybeReady,
     store::{
         LifecycleStore as _, RefreshQuery, RefreshState, Rotated, Rotation, SessionRecord,
-        SessionStore as _, StoredSession, TokenExchange, Touch, TouchOutcome,
+        SessionStore as _, SignIn, StoredSession, TokenExchange, Touch, TouchOutcome,
     },
 };
 
@@ -42,11 +42,12 @@ fn user(sub: &str) -> StoreKey {
 }
 
 fn audit(at: Timestamp) -> AuditRecord {
-    AuditRecord::new(at, AuditEvent::SessionEnded, AuditSubject::default())
+    AuditRecord::new(at, AuditEvent::SessionStarted, AuditSubject::default())
 }
 
 fn begin(store: &MemoryStore, sub: &str, id: u64) -> Timestamp {
-    answer(store.begin(record(sub, id), audit(after(id)))).expect("the session begins")
+    let begun = answer(store.begin(SignIn::new(record(sub, id), audit(after(id)))));
+    begun.expect("the session begins").epoch
 }
 
 /// Ends a session whose epoch is `epoch`.

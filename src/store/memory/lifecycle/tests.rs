@@ -33,6 +33,7 @@ fn record(id: usize) -> SessionRecord {
         ends_at: BEGIN + DAY,
         is_adopted: false,
         last_seen: BEGIN,
+        label: None,
     }
 }
 
@@ -41,11 +42,11 @@ fn tombstone(session: StoreKey, until: Timestamp) -> Tombstone {
 }
 
 fn audit() -> AuditRecord {
-    AuditRecord::new(BEGIN, AuditEvent::SessionEnded, AuditSubject::default())
+    AuditRecord::new(BEGIN, AuditEvent::SessionStarted, AuditSubject::default())
 }
 
 fn begin(store: &MemoryStore, id: usize) -> Result<Timestamp, StoreError> {
-    answer(store.begin(record(id), audit()))
+    answer(store.begin(SignIn::new(record(id), audit()))).map(|begun| begun.epoch)
 }
 
 fn is_listed(store: &MemoryStore, id: usize) -> bool {

@@ -257,6 +257,7 @@ mod tests {
             ends_at: Timestamp::from_millis(ends),
             is_adopted: false,
             last_seen: at,
+            label: None,
         }
     }
 

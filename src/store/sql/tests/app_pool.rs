@@ -191,7 +191,7 @@ async fn p31_the_tables_of_each_app_have_a_lock_of_their_own() {
     let mut tx =
         holder.0.database.begin(NOW, limit).await.map_err(StoreError::from).expect("begun");
     tx.lock(Lock::Alone).await.map_err(StoreError::from).expect("locked");
-    let waiting = tokio::spawn(same.begin(record("s"), audit("session_started")));
+    let waiting = tokio::spawn(same.begin(SignIn::new(record("s"), audit("session_started"))));
     for other in &others {
         begin(other, "s").await;
         other.revoke_all(of_user(Exempt::None)).await.expect("the sessions are revoked");

@@ -71,7 +71,9 @@ async fn p33_a_node_with_a_wrong_clock_fails_as_in_an_outage_until_it_is_right()
         }
         let mut begun = record("wrong");
         begun.auth_time = clock.now();
-        node.begin(begun, audit("session_started")).await.expect_err("the clock is wrong");
+        node.begin(SignIn::new(begun, audit("session_started")))
+            .await
+            .expect_err("the clock is wrong");
         node.refresh_state(query(&sid)).await.expect_err("the clock is wrong");
         node.rotate(rotation(&sid, 0, "first")).await.expect_err("the clock is wrong");
         node.revoke_all(of_user(Exempt::None)).await.expect_err("the clock is wrong");
@@ -167,7 +169,10 @@ async fn p33_a_clock_that_jumps_between_two_readings_does_no_harm() {
         match call {
             0 => node.touch(key("s"), touch_at(&clock)).await.is_ok(),
             1 => node.get(key("s")).await.is_ok(),
-            2 => node.begin(record_at("new", now), audit("session_started")).await.is_ok(),
+            2 => node
+                .begin(SignIn::new(record_at("new", now), audit("session_started")))
+                .await
+                .is_ok(),
             3 => node.refresh_state(query("s")).await.is_ok(),
             4 => node.rotate(rotation_at("s", now)).await.is_ok(),
             5 => {
@@ -218,13 +223,13 @@ async fn p33_no_activity_is_written_that_is_later_than_the_store_by_more_than_th
     // Its next reading is an hour away.
     let node = node_without_task(&database, &clock, Duration::from_secs(3600)).await;
     let begun = record_at("rotated", SystemClock.now());
-    node.begin(begun, audit("session_started")).await.expect("the session begins");
+    node.begin(SignIn::new(begun, audit("session_started"))).await.expect("the session begins");
     for (generation, ahead) in [(0, -4000), (1, 4000), (2, 15 * MINUTE)] {
         clock.set(ahead);
         let now = clock.now();
         let name = |sid: &str| format!("{sid} {ahead}");
         let begun = record_at(&name("begun"), now);
-        node.begin(begun, audit("session_started")).await.expect("the session begins");
+        node.begin(SignIn::new(begun, audit("session_started"))).await.expect("the session begins");
         for sid in ["touched", "also touched"] {
             node.touch(key(sid), Touch::new(now, now, IDLE)).await.expect("it is active");
         }

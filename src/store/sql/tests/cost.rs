@@ -161,7 +161,7 @@ async fn each_operation_costs_few_statements() {
         let is_postgres = database.schema.is_some();
         let lock = u64::from(is_postgres);
         let store = database.node(&clock()).await;
-        let begun = store.begin(record("s"), audit("session_started"));
+        let begun = store.begin(SignIn::new(record("s"), audit("session_started")));
         assert_eq!(cost(&store, begun).await.0, 4 + lock, "begin");
         assert_eq!(cost(&store, store.refresh_state(query("s"))).await.0, 1, "refresh_state");
         let rotated = store.rotate(rotation("s", 0, "first"));

@@ -55,7 +55,10 @@ async fn sessions_of_one_instant_are_paged_by_their_key() {
         let ids = [0, 1, 255, 256, 1 << 127, u128::MAX];
         for id in ids {
             let record = SessionRecord { key: number(id), ..record(&id.to_string()) };
-            store.begin(record, audit("session_started")).await.expect("the transaction begins");
+            store
+                .begin(SignIn::new(record, audit("session_started")))
+                .await
+                .expect("the transaction begins");
         }
         let scope = Scope::Account(scopes().account.expect("it exists"));
         let mut listed = Vec::new();
@@ -82,8 +85,8 @@ async fn instants_that_never_come_are_stored() {
             ends_at: Timestamp::MAX,
             ..record("s")
         };
-        let begun = store.begin(endless.clone(), audit("session_started")).await;
-        assert_eq!(begun.expect("the transaction begins"), NOW);
+        let begun = store.begin(SignIn::new(endless.clone(), audit("session_started"))).await;
+        assert_eq!(begun.expect("the transaction begins").epoch, NOW);
         let found = store.session(key("s"), NOW).await.expect("the store answers");
         assert_eq!(found, Some(endless));
         store

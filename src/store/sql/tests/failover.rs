@@ -84,7 +84,8 @@ async fn connect(address: String, clock: &ManualClock) -> SqlStore {
 
 /// Opens all connections of the store's pools.
 async fn fill_pools(store: &SqlStore) {
-    let begun = |n: usize| store.begin(record(&format!("fill{n}")), audit("session_started"));
+    let begun =
+        |n: usize| store.begin(SignIn::new(record(&format!("fill{n}")), audit("session_started")));
     let begun: Vec<_> = (0..20).map(|n| tokio::spawn(begun(n))).collect();
     let read: Vec<_> = (0..20).map(|n| tokio::spawn(store.get(key(&n.to_string())))).collect();
     for task in begun {
@@ -116,8 +117,12 @@ async fn fails_over(demote: impl AsyncFnOnce(&mut Server)) {
 
     demote(&mut old).await;
     let mut sids = (0..).map(|n| format!("t{n}"));
-    let mut begun =
-        || store.begin(record(&sids.next().expect("there is no end")), audit("session_started"));
+    let mut begun = || {
+        store.begin(SignIn::new(
+            record(&sids.next().expect("there is no end")),
+            audit("session_started"),
+        ))
+    };
     while begun().await.is_ok() {}
     // What a server says that is read-only is not believed.
     assert!(store.0.sync().await.is_err());
@@ -173,7 +178,8 @@ async fn p23_a_pool_leaves_a_server_that_does_not_answer() {
     let scopes = |number: usize| Scopes::new(None, None, &number.to_string());
     let record =
         |number| SessionRecord { scopes: scopes(number), ..record(&format!("after{number}")) };
-    let begun = (0..7).map(|n| tokio::spawn(store.begin(record(n), audit("session_started"))));
+    let begun =
+        (0..7).map(|n| tokio::spawn(store.begin(SignIn::new(record(n), audit("session_started")))));
     let read = (0..3).map(|n| tokio::spawn(store.get(key(&format!("unknown{n}")))));
     let (begun, read): (Vec<_>, Vec<_>) = (begun.collect(), read.collect());
     for task in begun {
@@ -252,7 +258,8 @@ async fn p23_a_caller_that_gives_up_leaves_no_transaction_open() {
     let witness = connect(postgres_server::url().to_owned(), &clock()).await;
     let mut abandoned = 0;
     for polls in 0..12 {
-        let begun = store.begin(record(&format!("s{polls}")), audit("session_started"));
+        let begun =
+            store.begin(SignIn::new(record(&format!("s{polls}")), audit("session_started")));
         // How many polls a call takes depends on how fast the server answers.
         if is_done_after(begun, polls).await {
             continue;

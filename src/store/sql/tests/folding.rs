@@ -15,8 +15,8 @@ fn record_at(millis: u64) -> SessionRecord {
 
 async fn begin_at(store: &SqlStore, millis: u64) -> SessionRecord {
     let record = record_at(millis);
-    let begun = store.begin(record.clone(), audit("session_started")).await;
-    assert_eq!(begun.expect("the session begins"), record.epoch);
+    let begun = store.begin(SignIn::new(record.clone(), audit("session_started"))).await;
+    assert_eq!(begun.expect("the session begins").epoch, record.epoch);
     record
 }
 

@@ -153,7 +153,9 @@ async fn p29_a_session_that_begins_during_a_bulk_revocation_is_counted_or_active
         for round in 0..10 {
             let sids: Vec<_> = (0..4).map(|at| format!("s{round}-{at}")).collect();
             let begun: Vec<_> = (sids.iter())
-                .map(|sid| tokio::spawn(nodes[0].begin(record(sid), audit("session_started"))))
+                .map(|sid| {
+                    tokio::spawn(nodes[0].begin(SignIn::new(record(sid), audit("session_started"))))
+                })
                 .collect();
             let revoked = tokio::spawn(nodes[1].revoke_all(of_user(Exempt::None)));
             for begun in begun {

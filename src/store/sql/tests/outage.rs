@@ -132,7 +132,7 @@ async fn p23_the_store_recovers_from_an_outage() {
     run(base, format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await;
     let ends = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname";
     run(base, format!("{ends} = '{name}'")).await;
-    assert!(store.begin(record("t"), audit("session_started")).await.is_err());
+    assert!(store.begin(SignIn::new(record("t"), audit("session_started"))).await.is_err());
     assert!(store.refresh_state(query("s")).await.is_err());
     assert!(store.rotate(rotation("s", 0, "first")).await.is_err());
     assert!(store.write_tombstone(tombstone(key("s"), NOW + DAY)).await.is_err());
@@ -145,7 +145,10 @@ async fn p23_the_store_recovers_from_an_outage() {
     run(base, format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await;
     let rotated = store.rotate(rotation("s", 0, "first")).await;
     assert_eq!(rotated.expect("the store recovers"), Rotated::Done, "no token was consumed");
-    store.begin(record("t"), audit("session_started")).await.expect("the store recovers");
+    store
+        .begin(SignIn::new(record("t"), audit("session_started")))
+        .await
+        .expect("the store recovers");
     store.0.database.close().await;
     run(base, format!("DROP DATABASE {name} WITH (FORCE)")).await;
 }
@@ -189,7 +192,11 @@ async fn p23_the_store_recovers_from_a_full_disk() {
         let before = store.refresh_state(query("s")).await.expect("the store answers");
         limit(1).await;
         let mut begun = 0;
-        while store.begin(record(&begun.to_string()), audit("session_started")).await.is_ok() {
+        while store
+            .begin(SignIn::new(record(&begun.to_string()), audit("session_started")))
+            .await
+            .is_ok()
+        {
             begun += 1;
             assert!(begun < 10_000, "the file is not limited");
         }

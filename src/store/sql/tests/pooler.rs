@@ -42,7 +42,7 @@ async fn nodes_behind_a_pooler_migrate_once_and_serve_concurrent_sessions() {
 async fn live(here: SqlStore, there: SqlStore, name: String) {
     let scopes = Scopes::new(None, Some("acme"), &name);
     let record = SessionRecord { sub: name.clone(), scopes, ..record(&name) };
-    here.begin(record, audit("session_started")).await.expect("the session begins");
+    here.begin(SignIn::new(record, audit("session_started"))).await.expect("the session begins");
     let touched = there.touch(key(&name), touch(NOW + INTERVAL)).await.expect("the store answers");
     assert_eq!(touched, TouchOutcome::Active(Some(NOW)));
     let query = RefreshQuery { scopes, ..query(&name) };
@@ -88,7 +88,8 @@ async fn p23_a_caller_that_gives_up_leaves_the_pooler_no_transaction() {
     for polls in 0.. {
         let touched = store.touch(key(&format!("touched{polls}")), touch(NOW));
         let is_touched = super::failover::is_done_after(touched, polls).await;
-        let begun = store.begin(record(&format!("begun{polls}")), audit("session_started"));
+        let begun =
+            store.begin(SignIn::new(record(&format!("begun{polls}")), audit("session_started")));
         let is_begun = super::failover::is_done_after(begun, polls).await;
         // What is written next is committed, and seen by another connection.
         let sid = format!("next{polls}");

@@ -32,7 +32,10 @@ async fn another_user_is_served(store: &SqlStore, name: &str, signs: bool) {
     let record = SessionRecord { sub: name.to_owned(), scopes, ..record(name) };
     let query = RefreshQuery { scopes, ..query(name) };
     if signs {
-        store.begin(record, audit("session_started")).await.expect("the session begins");
+        store
+            .begin(SignIn::new(record, audit("session_started")))
+            .await
+            .expect("the session begins");
         store.refresh_state(query).await.expect("the store answers");
         let rotation = Rotation { query, ..rotation(name, 0, "first") };
         let rotated = store.rotate(rotation).await.expect("the store answers");
@@ -125,7 +128,9 @@ async fn p31_sign_ins_of_one_user_leave_others_served() {
     // The key of one that begins is taken.
     others_are_served(
         "LOCK TABLE tss_audit IN SHARE MODE",
-        |store, number| store.begin(record(&format!("new{number}")), audit("session_started")),
+        |store, number| {
+            store.begin(SignIn::new(record(&format!("new{number}")), audit("session_started")))
+        },
         async |store| another_user_is_served(store, "bob", false).await,
     )
     .await;
@@ -161,7 +166,8 @@ async fn a_pool_has_at_most_its_size() {
             scopes: Scopes::new(None, None, &number.to_string()),
             ..record(&format!("{size}-{number}"))
         };
-        let begun = (0..CALLS).map(|n| tokio::spawn(store.begin(session(n), audit("started"))));
+        let begun = (0..CALLS)
+            .map(|n| tokio::spawn(store.begin(SignIn::new(session(n), audit("started")))));
         // Requests that read their sessions share one connection: these do not.
         let read = (0..CALLS).map(|_| {
             let store = store.clone();
