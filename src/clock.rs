@@ -75,6 +75,23 @@ impl Clock for SystemClock {
     }
 }
 
+/// Measures how much time passes, whatever happens to the system's clock.
+#[cfg(feature = "redis")]
+#[derive(Clone, Copy)]
+pub(crate) struct Stopwatch(std::time::Instant);
+
+#[cfg(feature = "redis")]
+impl Stopwatch {
+    #[expect(clippy::disallowed_methods, reason = "only this file reads a clock")]
+    pub(crate) fn start() -> Self {
+        Self(std::time::Instant::now())
+    }
+
+    pub(crate) fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
 /// A clock that moves only when it is set; for tests.
 ///
 /// Clones share their time. A timer fires when the clock is set to its deadline or later.

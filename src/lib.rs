@@ -166,6 +166,8 @@
 //! | `aws_lc_rs` | no | the same algorithms, four to nine times faster, and RSA signing; needs a C compiler |
 //! | `sqlite` | no | `store::SqlStore` in a SQLite file; needs a C compiler and Rust 1.94 |
 //! | `postgres` | no | `store::SqlStore` in Postgres, over TLS; needs Rust 1.94 |
+//! | `redis` | no | `store::RedisLimiter`: one limit of renewals for all nodes |
+//! | `conformance` | no | `store::conformance`: the tests that every store passes, for your own |
 //!
 //! HS256/384/512 need none of them. Features only add API; if both `rust_crypto` and `aws_lc_rs`
 //! are on, `aws_lc_rs` is used.

@@ -90,8 +90,11 @@
 //!
 //! Renewals are limited by a [`MemoryLimiter`](crate::store::MemoryLimiter) on each node: with three
 //! nodes a session may be renewed three times in an interval. That is harmless, for a successor does
-//! not invalidate its predecessor. Implement
-//! [`RenewalLimiter`](crate::store::RenewalLimiter) to share the limit.
+//! not invalidate its predecessor. `store::RedisLimiter` (feature `redis`) shares the limit: a request
+//! whose token is due asks Redis or Valkey, one round trip; others do not. While Redis is lost, each node
+//! limits by itself. Set `maxmemory-policy noeviction` there: other policies remove grants before
+//! they expire. A [`RenewalLimiter`](crate::store::RenewalLimiter) of your own passes
+//! `store::conformance::renewal_limiter` (feature `conformance`).
 //!
 //! # What an outage does
 //!

@@ -24,6 +24,8 @@ mod account_policies;
 mod attempts;
 mod bulk_revocation;
 mod claims_changes;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 mod entry;
 mod lifecycle_queries;
 mod lifecycle_store;
@@ -31,6 +33,8 @@ pub(crate) mod memory;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod node_cache;
 mod page;
+#[cfg(feature = "redis")]
+mod redis;
 mod refresh_rotation;
 mod renewal_limiter;
 mod revocations;
@@ -44,6 +48,8 @@ mod store_log;
 mod table;
 mod tombstone;
 
+#[cfg(feature = "redis")]
+pub use self::redis::{RedisLimiter, RedisLimiterBuilder};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use self::sql::{DatabasePool, SqlStore, SqlStoreBuilder};
 pub use self::{

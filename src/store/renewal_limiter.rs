@@ -41,8 +41,10 @@ where
 pub struct RenewalRequest {
     /// The session to renew.
     pub session: StoreKey,
-    /// Its user; `None` waives the limit per user, for a token that expires within the interval.
-    pub user: Option<StoreKey>,
+    /// Its user.
+    pub user: StoreKey,
+    /// Whether the limit per user applies; not for a token that expires within the interval.
+    pub limits_user: bool,
     /// When the grant is requested.
     pub now: Timestamp,
     /// How long a grant blocks others of the user; never zero.
@@ -50,18 +52,18 @@ pub struct RenewalRequest {
     /// How long a grant blocks others of the session: at most `min_interval`, and less for a token
     /// that expires soon. By default `min_interval`.
     pub session_interval: Duration,
+    /// A random number that names the grant: a limiter that receives the request twice, since its
+    /// client repeats it after an error, answers the same.
+    pub id: u64,
 }
 
 impl RenewalRequest {
-    /// Creates a request that blocks the session as long as the user.
+    /// Creates a request under both limits that blocks the session as long as the user.
     #[must_use]
-    pub const fn new(
-        session: StoreKey,
-        user: Option<StoreKey>,
-        now: Timestamp,
-        min_interval: Duration,
-    ) -> Self {
-        Self { session, user, now, min_interval, session_interval: min_interval }
+    pub fn new(session: StoreKey, user: StoreKey, now: Timestamp, min_interval: Duration) -> Self {
+        let (id, _) = uuid::Uuid::new_v4().as_u64_pair();
+        let session_interval = min_interval;
+        Self { session, user, limits_user: true, now, min_interval, session_interval, id }
     }
 }
 

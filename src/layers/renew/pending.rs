@@ -65,7 +65,7 @@ impl PendingRenewal {
         let RenewSettings { limiter, node_limiter, .. } = &*self.settings;
         let mut asked = self.ask(limiter, request).await;
         if asked.is_err() {
-            asked = self.ask(node_limiter, RenewalRequest { user: None, ..request }).await;
+            asked = self.ask(node_limiter, RenewalRequest { limits_user: false, ..request }).await;
         }
         asked.unwrap_or_else(|NoAnswer| {
             let claims = self.session.session_claims();
@@ -112,9 +112,9 @@ impl PendingRenewal {
             return None;
         }
         let token = self.session.token();
-        let waived = rules::waives_rate(token.claims(), &policy, self.now);
-        let user = (!waived).then(|| token.user_key());
-        let mut request = RenewalRequest::new(token.session_key(), user, self.now, min_interval);
+        let (session, user) = (token.session_key(), token.user_key());
+        let mut request = RenewalRequest::new(session, user, self.now, min_interval);
+        request.limits_user = !rules::waives_rate(token.claims(), &policy, self.now);
         request.session_interval = rules::single_flight_interval(token.claims(), &policy, self.now);
         Some(request)
     }

@@ -116,7 +116,7 @@ impl Block {
 
     fn of_user(request: RenewalRequest) -> Option<Self> {
         let until = (request.now + request.min_interval).as_millis();
-        request.user.map(|key| Self { key, until })
+        request.limits_user.then_some(Self { key: request.user, until })
     }
 }
 

@@ -5,6 +5,7 @@ use std::{
 };
 
 use super::*;
+use crate::store::conformance;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const BEGIN: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -14,13 +15,11 @@ fn after(millis: u64) -> Timestamp {
 }
 
 fn request(session: usize, user: Option<usize>, now: Timestamp) -> RenewalRequest {
-    RenewalRequest {
-        session: StoreKey::session(None, &session.to_string()),
-        user: user.map(|id| StoreKey::user(None, None, &id.to_string())),
-        now,
-        min_interval: MINUTE,
-        session_interval: MINUTE,
-    }
+    let id = user.unwrap_or_default().to_string();
+    let user_key = StoreKey::user(None, None, &id);
+    let session = StoreKey::session(None, &session.to_string());
+    let request = RenewalRequest::new(session, user_key, now, MINUTE);
+    RenewalRequest { limits_user: user.is_some(), ..request }
 }
 
 fn decision(limiter: &MemoryLimiter, request: RenewalRequest) -> RenewalDecision {
@@ -40,49 +39,9 @@ fn release(limiter: &MemoryLimiter, request: RenewalRequest, until: Timestamp) {
         .expect("a memory limiter never fails");
 }
 
-#[test]
-fn p06_a_grant_blocks_its_session_and_user_for_the_interval() {
-    for (millis, open) in [(0, false), (59_999, false), (60_000, true), (60_001, true)] {
-        let limiter = MemoryLimiter::new();
-        assert!(granted(&limiter, request(1, Some(1), BEGIN)));
-        assert_eq!(
-            granted(&limiter, request(1, None, after(millis))),
-            open,
-            "session, {millis} ms"
-        );
-        assert_eq!(
-            granted(&limiter, request(2, Some(1), after(millis))),
-            open,
-            "user, {millis} ms"
-        );
-    }
-}
-
-#[test]
-fn p33_a_grant_blocks_its_session_for_its_own_interval_only() {
-    let limiter = MemoryLimiter::new();
-    let session_interval = Duration::from_secs(10);
-    let short = |session, millis| RenewalRequest {
-        session_interval,
-        ..request(session, Some(1), after(millis))
-    };
-    assert!(granted(&limiter, short(1, 0)));
-    assert!(!granted(&limiter, RenewalRequest { user: None, ..short(1, 9_999) }));
-    assert!(granted(&limiter, RenewalRequest { user: None, ..short(1, 10_000) }));
-    assert!(!granted(&limiter, short(2, 59_999)), "the user is blocked for the whole interval");
-    assert!(granted(&limiter, short(2, 60_000)));
-}
-
-#[test]
-fn p33_a_release_prolongs_no_block() {
-    let limiter = MemoryLimiter::new();
-    let session_interval = Duration::from_millis(100);
-    let short = RenewalRequest { session_interval, ..request(1, Some(1), BEGIN) };
-    assert!(granted(&limiter, short));
-    release(&limiter, short, after(1000));
-    assert!(granted(&limiter, request(1, None, after(100))));
-    assert!(!granted(&limiter, request(2, Some(1), after(999))));
-    assert!(granted(&limiter, request(2, Some(1), after(1000))));
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn it_keeps_the_rules_of_a_limiter() {
+    conformance::renewal_limiter(MemoryLimiter::new()).await;
 }
 
 #[test]
@@ -110,14 +69,6 @@ fn p06_ten_thousand_parallel_requests_of_a_hundred_users_get_a_hundred_grants() 
 }
 
 #[test]
-fn p06_a_request_from_before_the_grant_is_denied() {
-    let limiter = MemoryLimiter::new();
-    assert!(granted(&limiter, request(1, Some(1), after(5))));
-    assert!(!granted(&limiter, request(1, Some(1), after(4))));
-    assert!(!granted(&limiter, request(1, Some(1), after(5) - MINUTE)));
-}
-
-#[test]
 fn p12_a_clock_that_is_set_back_far_blocks_no_renewal() {
     let limiter = MemoryLimiter::new();
     assert!(granted(&limiter, request(1, Some(1), BEGIN)));
@@ -126,69 +77,6 @@ fn p12_a_clock_that_is_set_back_far_blocks_no_renewal() {
     let further = back - Duration::from_millis(1);
     assert!(granted(&limiter, request(1, Some(1), further)));
     assert!(!granted(&limiter, request(1, Some(1), further)));
-}
-
-#[test]
-fn p06_a_request_with_a_short_interval_shortens_no_longer_one() {
-    let limiter = MemoryLimiter::new();
-    let hour = Duration::from_secs(3600);
-    assert!(granted(
-        &limiter,
-        RenewalRequest { min_interval: hour, session_interval: hour, ..request(1, Some(1), BEGIN) }
-    ));
-    let second = Duration::from_secs(1);
-    let short = |now| RenewalRequest {
-        min_interval: second,
-        session_interval: second,
-        ..request(1, Some(1), now)
-    };
-    assert!(!granted(&limiter, short(after(10))));
-    assert!(granted(&limiter, short(after(3_600_000))));
-}
-
-#[test]
-fn p28_a_second_device_is_granted_when_the_user_limit_is_waived() {
-    let limiter = MemoryLimiter::new();
-    assert!(granted(&limiter, request(1, Some(1), BEGIN)));
-    assert!(!granted(&limiter, request(2, Some(1), after(1))));
-    assert!(granted(&limiter, request(2, None, after(1))), "the denial does not block its session");
-    assert!(
-        !granted(&limiter, request(2, None, after(2))),
-        "the limit of the session is not waived"
-    );
-}
-
-#[test]
-fn a_denial_for_the_user_does_not_block_the_session() {
-    let limiter = MemoryLimiter::new();
-    assert!(granted(&limiter, request(2, None, BEGIN)));
-    assert!(granted(&limiter, request(1, Some(1), after(30_000))));
-    assert!(!granted(&limiter, request(2, Some(1), after(60_000))));
-    assert!(granted(&limiter, request(2, None, after(60_000))));
-}
-
-#[test]
-fn a_release_ends_the_block_at_its_instant() {
-    let limiter = MemoryLimiter::new();
-    let first = request(1, Some(1), BEGIN);
-    assert!(granted(&limiter, first));
-    release(&limiter, first, BEGIN);
-    let second = request(1, Some(1), after(1));
-    assert!(granted(&limiter, second));
-    release(&limiter, second, after(1_001));
-    assert!(!granted(&limiter, request(1, Some(1), after(1_000))));
-    assert!(granted(&limiter, request(1, Some(1), after(1_001))));
-}
-
-#[test]
-fn p06_a_release_does_not_end_the_block_of_another_grant() {
-    let limiter = MemoryLimiter::new();
-    let slow = request(1, Some(1), BEGIN);
-    assert!(granted(&limiter, slow));
-    assert!(granted(&limiter, request(1, Some(1), after(60_000))));
-    release(&limiter, slow, BEGIN);
-    assert!(!granted(&limiter, request(1, None, after(60_001))));
-    assert!(!granted(&limiter, request(2, Some(1), after(60_001))));
 }
 
 #[test]

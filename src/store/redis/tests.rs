@@ -1,0 +1,19 @@
+use std::time::Duration;
+
+use super::*;
+
+mod limiter;
+mod outage;
+#[path = "../../../tests/redis_server/mod.rs"]
+mod redis_server;
+
+use self::redis_server::RedisServer;
+
+/// Longer than a busy machine takes for anything.
+const BOUND: Duration = Duration::from_secs(30);
+
+/// A limiter whose server has as much time as it needs.
+async fn connect(server: &RedisServer) -> RedisLimiter {
+    let limiter = RedisLimiter::at(server.url()).time_limit(BOUND).connect().await;
+    limiter.expect("the server accepts connections")
+}

@@ -1,0 +1,102 @@
+//! A Redis server of one test.
+
+#![allow(dead_code, reason = "each test crate uses its part")]
+
+use std::{
+    io::{BufRead as _, BufReader},
+    net::TcpListener,
+    process::{Child, ChildStdout, Command, Stdio},
+};
+
+/// A server on a port of its own, without persistence; killed when it is dropped.
+pub(crate) struct RedisServer {
+    port: u16,
+    settings: Vec<String>,
+    process: Child,
+    /// Open as long as the server writes to it.
+    log: BufReader<ChildStdout>,
+}
+
+impl RedisServer {
+    pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts a server with further settings, such as `--maxmemory 1mb`.
+    pub(crate) fn start_with(settings: &[&str]) -> Self {
+        // The port is free until something else takes it, and then the server does not start.
+        let port = free_port();
+        let settings: Vec<_> = settings.iter().map(|&setting| setting.to_owned()).collect();
+        let (process, log) = spawn(port, &settings);
+        Self { port, settings, process, log }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Kills the process: what it knew is lost.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill().expect("it runs");
+        self.process.wait().expect("it was killed");
+    }
+
+    /// Starts a killed server again, empty, on the same port.
+    pub(crate) fn restart(&mut self) {
+        (self.process, self.log) = spawn(self.port, &self.settings);
+    }
+
+    /// Stops the process where it is; the kernel still accepts connections for it.
+    pub(crate) fn pause(&self) {
+        self.signal("-STOP");
+    }
+
+    pub(crate) fn resume(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let id = self.process.id().to_string();
+        let status = Command::new("kill").args([signal, &id]).status();
+        assert!(status.expect("kill is installed").success());
+    }
+
+    /// Sends a command on a connection of its own, and returns the answer as text.
+    pub(crate) fn command(&self, words: &[&str]) -> String {
+        let port = self.port.to_string();
+        let output = Command::new("redis-cli").args(["-p", &port]).args(words).output();
+        let output = output.expect("redis-cli is installed");
+        assert!(output.status.success(), "{words:?}: {output:?}");
+        String::from_utf8(output.stdout).expect("the answer is text").trim().to_owned()
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("it is bound").port()
+}
+
+/// Starts a server, and waits until it accepts connections.
+fn spawn(port: u16, settings: &[String]) -> (Child, BufReader<ChildStdout>) {
+    let mut process = Command::new("redis-server")
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
+        .args(["--save", "", "--appendonly", "no"])
+        .args(settings)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("redis-server is installed");
+    let mut log = BufReader::new(process.stdout.take().expect("it is piped"));
+    let mut line = String::new();
+    while !line.contains("Ready to accept connections") {
+        line.clear();
+        assert!(log.read_line(&mut line).expect("the log is text") > 0, "Redis did not start");
+    }
+    (process, log)
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
