@@ -1,11 +1,12 @@
 //! Clocks and timers. Only this file reads the system's clock.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     future::Future,
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker},
@@ -110,14 +111,22 @@ pub struct ManualClock(Arc<Manual>);
 
 struct Manual {
     now: AtomicU64,
-    sleepers: Mutex<Vec<Waker>>,
+    timers: Mutex<Timers>,
+}
+
+/// The timers that are waited for, by their numbers.
+#[derive(Default)]
+struct Timers {
+    next: u64,
+    waiting: BTreeMap<u64, (Timestamp, Option<Waker>)>,
 }
 
 impl ManualClock {
     /// Creates a clock that shows `now`.
     #[must_use]
     pub fn new(now: Timestamp) -> Self {
-        Self(Arc::new(Manual { now: AtomicU64::new(now.as_millis()), sleepers: Mutex::default() }))
+        let (now, timers) = (AtomicU64::new(now.as_millis()), Mutex::default());
+        Self(Arc::new(Manual { now, timers }))
     }
 
     /// Moves the clock forward by `by`, and fires the timers that are due.
@@ -128,12 +137,22 @@ impl ManualClock {
     /// Sets the clock, forward or backward, and fires the timers that are due.
     pub fn set(&self, now: Timestamp) {
         self.0.now.store(now.as_millis(), Ordering::SeqCst);
-        let woken = std::mem::take(&mut *self.sleepers());
-        woken.into_iter().for_each(Waker::wake);
+        let due: Vec<Waker> = (self.timers().waiting.values_mut())
+            .filter(|(deadline, _)| *deadline <= now)
+            .filter_map(|(_, waker)| waker.take())
+            .collect();
+        due.into_iter().for_each(Waker::wake);
     }
 
-    fn sleepers(&self) -> std::sync::MutexGuard<'_, Vec<Waker>> {
-        self.0.sleepers.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Returns the number of timers that were polled and neither completed nor dropped: for tests that
+    /// nothing is left waiting.
+    #[must_use]
+    pub fn waiting_timers(&self) -> usize {
+        self.timers().waiting.len()
+    }
+
+    fn timers(&self) -> MutexGuard<'_, Timers> {
+        self.0.timers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -143,7 +162,7 @@ impl Clock for ManualClock {
     }
 
     fn sleep_until(&self, deadline: Timestamp) -> Sleep {
-        Box::pin(ManualSleep { clock: self.clone(), deadline })
+        Box::pin(ManualSleep { clock: self.clone(), deadline, number: None })
     }
 
     fn is_time_of_day(&self) -> bool {
@@ -160,15 +179,47 @@ impl fmt::Debug for ManualClock {
 struct ManualSleep {
     clock: ManualClock,
     deadline: Timestamp,
+    /// Its number among the timers; `None` before the first poll.
+    number: Option<u64>,
+}
+
+impl ManualSleep {
+    /// Registers the waker: one of each timer, however often it is polled.
+    fn register(&mut self, waker: &Waker) {
+        let mut timers = self.clock.timers();
+        let number = *self.number.get_or_insert_with(|| {
+            timers.next += 1;
+            timers.next
+        });
+        timers.waiting.insert(number, (self.deadline, Some(waker.clone())));
+    }
+
+    fn remove(&mut self) {
+        if let Some(number) = self.number.take() {
+            let removed = self.clock.timers().waiting.remove(&number);
+            // Outside the lock: the last clone of a waker may drop a task with timers.
+            drop(removed);
+        }
+    }
 }
 
 impl Future for ManualSleep {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         // The waker is registered before the clock is read: a `set` in between must wake it.
-        self.clock.sleepers().push(cx.waker().clone());
-        if self.clock.now() >= self.deadline { Poll::Ready(()) } else { Poll::Pending }
+        self.register(cx.waker());
+        if self.clock.now() < self.deadline {
+            return Poll::Pending;
+        }
+        self.remove();
+        Poll::Ready(())
+    }
+}
+
+impl Drop for ManualSleep {
+    fn drop(&mut self) {
+        self.remove();
     }
 }
 
@@ -185,6 +236,24 @@ mod tests {
         assert!(timer.as_mut().poll(&mut cx).is_pending());
         clock.set(Timestamp::from_millis(11_000));
         assert!(timer.as_mut().poll(&mut cx).is_ready());
+    }
+
+    #[test]
+    fn a_timer_waits_once_however_often_it_is_polled() {
+        let clock = ManualClock::new(Timestamp::from_secs(10));
+        let mut timers = [11, 12].map(|secs| clock.sleep_until(Timestamp::from_secs(secs)));
+        let mut cx = Context::from_waker(Waker::noop());
+        for _ in 0..3 {
+            for timer in &mut timers {
+                assert!(timer.as_mut().poll(&mut cx).is_pending());
+            }
+        }
+        assert_eq!(clock.waiting_timers(), 2);
+        clock.set(Timestamp::from_secs(11));
+        assert!(timers[0].as_mut().poll(&mut cx).is_ready());
+        assert_eq!(clock.waiting_timers(), 1);
+        drop(timers);
+        assert_eq!(clock.waiting_timers(), 0);
     }
 
     #[tokio::test]

@@ -216,7 +216,7 @@ pub use self::{
     rejection::{Rejection, RejectionKind},
     request_class::{PathRules, RequestClass},
     rules::{Deadlines, ExpiryReason, SessionClaims},
-    session::{Session, SessionBuilder},
+    session::{Session, SessionBuilder, SessionEnded, SessionEvent, SessionWatch},
     sessions::SlidingSessions,
     time::{InvalidTimestamp, Timestamp},
     token::JwtKeys,

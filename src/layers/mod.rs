@@ -9,9 +9,10 @@
 //! | [`ExposeHeadersLayer`] | | lets a browser's scripts read the headers of the layers below |
 //! | [`ClassifyLayer`] | | inserts the request's class where it is not `User` |
 //! | [`AuthenticateLayer`] | | verifies the token, inserts the `Session` |
-//! | [`ActivityLayer`] | `Session` | idle and absolute timeouts, revocation |
+//! | [`ActivityLayer`] | `Session` | idle and absolute timeouts, revocation; ends the response with its session |
 //! | [`RequireSessionLayer`] | | rejects requests without a `Session` |
 //! | [`RequireRecentAuthLayer`] | `Session` | requires a recent sign-in (RFC 9470) |
+//! | [`StreamActivityLayer`] | `Session` | counts what a client sends on a stream, and ends the stream with its session |
 //! | [`RenewLayer`] | `Session` | puts the token's successor on the response |
 
 pub mod activity;
@@ -21,6 +22,7 @@ pub mod expose_headers;
 pub mod renew;
 pub mod require_recent_auth;
 pub mod require_session;
+pub mod stream_activity;
 
 pub use self::{
     activity::{ActivityLayer, OnStoreFailure},
@@ -30,5 +32,6 @@ pub use self::{
     renew::RenewLayer,
     require_recent_auth::RequireRecentAuthLayer,
     require_session::RequireSessionLayer,
+    stream_activity::StreamActivityLayer,
 };
 pub use crate::session::UnknownSessions;

@@ -232,7 +232,9 @@ impl Exchange<'_> {
         let grant = self.grant(&successors)?;
         match self.rotate(Some(ids), last_activity).await? {
             Rotated::Done => {
-                self.lifecycle.enforcement.record(self.audit(AuditEvent::SessionRenewed));
+                let enforcement = &self.lifecycle.enforcement;
+                enforcement.record(self.audit(AuditEvent::SessionRenewed));
+                enforcement.announce_renewal(self.token.session_key(), &successors.access);
                 Ok(grant)
             }
             // Another refresh with the same token came first.

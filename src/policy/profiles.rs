@@ -1,6 +1,6 @@
 //! Named policies, for sessions of different kinds.
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{borrow::Cow, num::NonZeroU16, sync::Arc, time::Duration};
 
 use super::{Policy, TimeoutOverrides};
 
@@ -129,6 +129,17 @@ impl Profiles {
         self.iter().map(|(_, policy)| policy.max_clock_skew()).max().unwrap_or_default()
     }
 
+    /// The number of the profile with that name, for [`name_of`](Self::name_of); `None` for `normal`
+    /// and for an unknown name.
+    pub(crate) fn number_of(&self, name: Option<&str>) -> Option<NonZeroU16> {
+        let number = self.iter().position(|(listed, _)| Some(listed) == name)?;
+        NonZeroU16::new(u16::try_from(number).ok()?)
+    }
+
+    pub(crate) fn name_of(&self, number: NonZeroU16) -> Option<&str> {
+        self.iter().nth(number.get().into()).map(|(name, _)| name)
+    }
+
     fn listed(&self, name: &str) -> Option<&Policy> {
         self.named.iter().find(|(listed, _)| listed == name).map(|(_, policy)| policy)
     }
@@ -172,6 +183,18 @@ mod tests {
         assert_eq!(profiles.get(Some("normal")), profiles.normal());
         assert_eq!(profiles.get(None), profiles.normal());
         assert!(profiles.contains("guest") && profiles.contains("normal"));
+    }
+
+    #[test]
+    fn a_number_stands_for_the_name_of_a_profile() {
+        let profiles = three();
+        for name in ["remember_me", "guest"] {
+            let number = profiles.number_of(Some(name)).expect("a profile");
+            assert_eq!(profiles.name_of(number), Some(name));
+        }
+        for name in [None, Some("normal"), Some("abolished")] {
+            assert_eq!(profiles.number_of(name), None);
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::identity::CutoffScope;
+use crate::{identity::CutoffScope, rules::InvalidTime};
 
 /// Why a request was rejected, beyond the [kind](super::RejectionKind) that the client sees.
 ///
@@ -197,5 +197,15 @@ impl fmt::Display for RevocationCause {
             Self::KeyCutoff => "all sessions of the key were revoked",
             Self::UnknownSession => "the store does not know the session",
         })
+    }
+}
+
+impl From<InvalidTime> for InvalidTokenReason {
+    fn from(time: InvalidTime) -> Self {
+        match time {
+            InvalidTime::IssuedInFuture => Self::IssuedInFuture,
+            InvalidTime::NotYetValid => Self::NotYetValid,
+            InvalidTime::IssuedBeforeSignIn => Self::IssuedBeforeSignIn,
+        }
     }
 }

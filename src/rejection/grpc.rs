@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderName, HeaderValue, Response, header::CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, header::CONTENT_TYPE};
 
 use super::{kind::SESSION_ERROR, rejection::Rejection};
 use crate::body::SessionBody;
@@ -23,10 +23,15 @@ pub(super) fn web_response<B>(
     let mut response = Response::new(SessionBody::default());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, content_type);
+    write_status(rejection, headers);
+    response
+}
+
+/// Writes the status of a rejection into headers or trailers.
+pub(super) fn write_status(rejection: Rejection, headers: &mut HeaderMap) {
     headers.insert(GRPC_STATUS, HeaderValue::from(u16::from(rejection.kind().grpc_status())));
     headers.insert(GRPC_MESSAGE, message(rejection.title()));
     headers.insert(SESSION_ERROR, HeaderValue::from_static(rejection.code()));
-    response
 }
 
 /// A title is visible ASCII without `%`, so it needs no percent-encoding.

@@ -5,6 +5,7 @@
 //! - `cause`: what the application's logs learn beyond the kind, and the client does not
 //! - `rejection`: [`Rejection`], which joins them
 //! - `protocol`: which protocol the client speaks; `http` and `grpc` write the response in it
+//! - `last_frame`: the same in a response that is still sent
 //! - `make_rejection`: a response of the application's own
 //! - `targeted_cache`: fields that a shared cache obeys before `Cache-Control`
 
@@ -13,6 +14,7 @@ mod duration;
 mod grpc;
 mod http;
 mod kind;
+mod last_frame;
 mod make_rejection;
 mod protocol;
 #[expect(clippy::module_inception, reason = "the file holds the type of this name")]
@@ -31,6 +33,7 @@ pub use self::{
 pub(crate) use self::{
     http::bad_request,
     kind::SESSION_ERROR,
+    protocol::Protocol,
     targeted_cache::{X_ACCEL_EXPIRES, is_targeted},
 };
 

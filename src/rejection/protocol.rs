@@ -2,6 +2,8 @@
 
 use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
 
+use crate::body::is_media_type;
+
 /// The protocol of a request, by its `Content-Type`. A rejection is written in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
@@ -26,13 +28,4 @@ impl Protocol {
             Self::Http
         }
     }
-}
-
-/// Whether `content_type` is `name`, in any case, alone or followed by a suffix (`+proto`) or
-/// parameters.
-fn is_media_type(content_type: &[u8], name: &str) -> bool {
-    content_type.split_at_checked(name.len()).is_some_and(|(start, rest)| {
-        start.eq_ignore_ascii_case(name.as_bytes())
-            && matches!(rest.first(), None | Some(b'+' | b';' | b' '))
-    })
 }

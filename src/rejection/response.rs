@@ -22,8 +22,16 @@ impl Rejection {
         head: RequestHead<'_>,
         make: Option<&dyn MakeRejection>,
     ) -> Response<SessionBody<B>> {
-        self.in_extensions_of(match Protocol::from_headers(head.headers()) {
-            Protocol::Http => plain_http::response(self, head, make),
+        match Protocol::from_headers(head.headers()) {
+            Protocol::Http => self.in_extensions_of(plain_http::response(self, head, make)),
+            protocol => self.into_protocol_response(protocol),
+        }
+    }
+
+    /// The response in this protocol; over HTTP with the problem details.
+    pub(crate) fn into_protocol_response<B>(self, protocol: Protocol) -> Response<SessionBody<B>> {
+        self.in_extensions_of(match protocol {
+            Protocol::Http => plain_http::problem_details(self),
             Protocol::Grpc => grpc::response(self),
             Protocol::GrpcWeb(content_type) => grpc::web_response(self, content_type),
         })

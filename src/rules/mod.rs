@@ -21,6 +21,6 @@ pub(crate) use self::{
     },
     status::{
         InvalidTime, LONGEST_ADOPTION, SessionStatus, Timeouts, adopted_until, last_activity,
-        signed_in_within, status, unknown_activity,
+        session_status, signed_in_within, status, unknown_activity,
     },
 };

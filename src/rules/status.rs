@@ -201,6 +201,24 @@ pub(crate) fn status(
     }
 }
 
+/// The status of a session at `now`, whatever became of its tokens: of one that a store knows, and
+/// that a stream is open of (P36).
+pub(crate) fn session_status(
+    claims: &SessionClaims,
+    last_activity: Option<Timestamp>,
+    policy: &Policy,
+    now: Timestamp,
+) -> SessionStatus {
+    let token = Timestamp::MAX;
+    let deadlines = Deadlines { token, ..Deadlines::new(claims, last_activity, policy) };
+    let (reason, until) = deadlines.earliest(Duration::ZERO);
+    if now >= until {
+        SessionStatus::Expired(reason)
+    } else {
+        SessionStatus::Active { reason, until }
+    }
+}
+
 /// Which times of a token are invalid at `now`, if any.
 #[inline]
 pub(super) fn invalid_time(

@@ -2,15 +2,15 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use super::{Rejected, UnknownSessions};
+use super::{OnStoreFailure, Rejected, UnknownSessions};
 use crate::{
     audit::AuditQueue,
     clock::Clock,
     identity::{CutoffScope, StoreKey},
     maybe_ready::StoreError,
     policy::{Policy, Profiles, TimeoutOverrides},
-    rejection::{InvalidTokenReason, Rejection, RejectionKind, RevocationCause},
-    rules::{self, ExpiryReason, InvalidTime, SessionStatus, Timeouts},
+    rejection::{Rejection, RejectionKind, RevocationCause},
+    rules::{self, ExpiryReason, SessionStatus, Timeouts},
     store::{
         AccountPolicies, Attempts, LifecycleStore, Revocations, SessionStore, StoredSession,
         TouchOutcome,
@@ -32,11 +32,12 @@ pub(crate) struct Enforcement {
     /// The session cookie, if one of the transports reads it.
     pub(crate) cookie: Option<SessionCookie>,
     /// The store returns it once, when the layers are built.
-    revocations: Option<Arc<Revocations>>,
+    pub(super) revocations: Option<Arc<Revocations>>,
     account_policies: Option<Arc<AccountPolicies>>,
     /// What this node remembers of an outage of the store.
     attempts: Arc<Attempts>,
     pub(crate) unknown_sessions: UnknownSessions,
+    pub(crate) on_failure: OnStoreFailure,
 }
 
 /// What a store returned about a session.
@@ -65,6 +66,14 @@ impl From<Result<StoredSession, StoreError>> for StoreAnswer {
 }
 
 impl StoreAnswer {
+    /// Whether no store knows the session, so that its token ends it.
+    pub(super) const fn is_unknown(self) -> bool {
+        matches!(
+            self,
+            Self::NotAsked | Self::Touch(TouchOutcome::Unknown) | Self::Get(StoredSession::Unknown)
+        )
+    }
+
     #[cold]
     fn failed(error: &StoreError) -> Self {
         tracing::warn!(error = error as &dyn std::error::Error, "the session store failed");
@@ -80,13 +89,16 @@ pub(crate) struct SessionCheck<'a> {
     pub(crate) answer: StoreAnswer,
     /// An activity that the caller knows of beside the store's, such as that of its own request.
     pub(crate) known_activity: Option<Timestamp>,
+    /// Whether the session ends with its token: not that of a stream, where a store knows it (P36).
+    pub(crate) ends_with_token: bool,
     pub(crate) now: Timestamp,
 }
 
 impl<'a> SessionCheck<'a> {
     /// The session of an access token.
     pub(crate) const fn new(token: &'a VerifiedToken, answer: StoreAnswer, now: Timestamp) -> Self {
-        Self { token, purpose: Purpose::Access, answer, known_activity: None, now }
+        let (purpose, known_activity) = (Purpose::Access, None);
+        Self { token, purpose, answer, known_activity, ends_with_token: true, now }
     }
 
     /// The latest activity of the token, the store and the caller.
@@ -116,7 +128,11 @@ impl<'a> SessionCheck<'a> {
         match self.purpose {
             Purpose::Access => {
                 let last_activity = is_idle_checked.then_some(last_activity);
-                rules::status(claims, last_activity, policy, self.now)
+                if self.ends_with_token {
+                    rules::status(claims, last_activity, policy, self.now)
+                } else {
+                    rules::session_status(claims, last_activity, policy, self.now)
+                }
             }
             Purpose::Refresh => rules::refresh_status(claims, last_activity, policy, self.now),
         }
@@ -156,6 +172,7 @@ impl Enforcement {
             account_policies: None,
             attempts: Arc::new(Attempts::new()),
             unknown_sessions: UnknownSessions::Adopt,
+            on_failure: OnStoreFailure::Reject,
         }
     }
 
@@ -164,6 +181,11 @@ impl Enforcement {
         self.account_policies = store.account_policies();
         store.set_max_clock_skew(self.profiles.widest_clock_skew());
         self.store = Some(store);
+        self
+    }
+
+    pub(crate) const fn with_on_failure(mut self, on_failure: OnStoreFailure) -> Self {
+        self.on_failure = on_failure;
         self
     }
 
@@ -354,22 +376,6 @@ impl Enforcement {
         absolute.max(rules::adopted_until(claims)) + self.profiles.widest_clock_skew()
     }
 
-    /// Writes a tombstone for a session that expired only because its policy was shortened:
-    /// lengthening the policy must not make it active again (P20).
-    fn end_if_shortened(&self, token: &VerifiedToken, reason: ExpiryReason, policy: &Policy) {
-        let (claims, timeouts) = (token.claims(), Timeouts::effective(token.claims(), policy));
-        let is_shortened = match reason {
-            ExpiryReason::Idle => claims.idle_max.is_some_and(|carried| timeouts.idle < carried),
-            ExpiryReason::Absolute => {
-                claims.abs_max.is_some_and(|carried| timeouts.absolute < carried)
-            }
-            ExpiryReason::Token => false,
-        };
-        if let Some(store) = self.store.as_ref().filter(|_| is_shortened) {
-            store.write_tombstone(self.tombstone(token, self.clock.now())).detach();
-        }
-    }
-
     #[inline]
     pub(super) fn shares_store_with(&self, other: &Self) -> bool {
         if std::ptr::eq(self, other) {
@@ -378,16 +384,6 @@ impl Enforcement {
         match (&self.store, &other.store) {
             (Some(own), Some(other)) => Arc::ptr_eq(own, other),
             _ => false,
-        }
-    }
-}
-
-impl From<InvalidTime> for InvalidTokenReason {
-    fn from(time: InvalidTime) -> Self {
-        match time {
-            InvalidTime::IssuedInFuture => Self::IssuedInFuture,
-            InvalidTime::NotYetValid => Self::NotYetValid,
-            InvalidTime::IssuedBeforeSignIn => Self::IssuedBeforeSignIn,
         }
     }
 }

@@ -3,12 +3,19 @@
 mod audit;
 mod builder;
 mod caller;
+mod end_watch;
+mod ended;
 mod ended_cookie;
 mod enforcement;
+mod guard;
+mod kept_token;
+mod on_store_failure;
 mod records;
 mod rejected;
 mod sign_out;
+mod touch;
 mod unknown_sessions;
+mod watch;
 
 use std::{
     borrow::Cow,
@@ -22,11 +29,18 @@ use std::{
 use http::Request;
 use serde::{Deserialize, Serialize};
 
-pub use self::{builder::SessionBuilder, unknown_sessions::UnknownSessions};
+pub use self::{
+    builder::SessionBuilder,
+    ended::SessionEnded,
+    on_store_failure::OnStoreFailure,
+    unknown_sessions::UnknownSessions,
+    watch::{SessionEvent, SessionWatch},
+};
 pub(crate) use self::{
     ended_cookie::may_clear_cookie,
     enforcement::{Enforcement, SessionCheck, StoreAnswer},
     rejected::{Rejected, trace_rejection},
+    touch::StreamTouch,
 };
 use crate::{
     clock::Clock,
@@ -246,11 +260,12 @@ impl Session {
 
     #[inline]
     pub(crate) fn enforcement(&self) -> Option<&Enforcement> {
-        self.0
-            .checked_by
-            .get()
-            .or(self.0.authenticated_by.as_ref())
-            .map(|enforcement| &**enforcement)
+        self.shared_enforcement().map(|enforcement| &**enforcement)
+    }
+
+    #[inline]
+    fn shared_enforcement(&self) -> Option<&Arc<Enforcement>> {
+        self.0.checked_by.get().or(self.0.authenticated_by.as_ref())
     }
 
     /// The policy of the session: of `profiles`, with the overrides of its account.

@@ -4,7 +4,9 @@ use super::{Enforcement, Session};
 use crate::{
     audit::{AuditEvent, AuditRecord, SessionEndCause},
     maybe_ready::{LIFECYCLE_TIME_LIMIT, MaybeReady, within},
+    policy::Policy,
     rejection::{Rejection, RejectionKind},
+    rules::{ExpiryReason, Timeouts},
     store::{StoredSession, Tombstone},
     time::Timestamp,
     token::VerifiedToken,
@@ -43,6 +45,27 @@ impl Enforcement {
     pub(crate) fn tombstone(&self, token: &VerifiedToken, now: Timestamp) -> Tombstone {
         Tombstone::new(token.session_key(), now, self.latest_end(token))
             .of_user(token.user_key(), token.claims().epoch)
+    }
+
+    /// Writes a tombstone for a session that expired only because its policy was shortened:
+    /// lengthening the policy must not make it active again (P20).
+    pub(super) fn end_if_shortened(
+        &self,
+        token: &VerifiedToken,
+        reason: ExpiryReason,
+        policy: &Policy,
+    ) {
+        let (claims, timeouts) = (token.claims(), Timeouts::effective(token.claims(), policy));
+        let is_shortened = match reason {
+            ExpiryReason::Idle => claims.idle_max.is_some_and(|carried| timeouts.idle < carried),
+            ExpiryReason::Absolute => {
+                claims.abs_max.is_some_and(|carried| timeouts.absolute < carried)
+            }
+            ExpiryReason::Token => false,
+        };
+        if let Some(store) = self.store().filter(|_| is_shortened) {
+            store.write_tombstone(self.tombstone(token, self.clock.now())).detach();
+        }
     }
 
     /// Writes the tombstone of one session, and records `audit` if it had none: in the same

@@ -93,7 +93,10 @@ where
             let mut response = ready!(inner.poll(cx))?;
             let pending = this.renewal.as_ref().and_then(|renewal| renewal.finish(&mut response));
             let Some(pending) = pending else {
-                let mut response = response.map(SessionBody::inner);
+                let mut response = match this.renewal.take() {
+                    Some(renewal) => renewal.guard(response),
+                    None => response.map(SessionBody::inner),
+                };
                 finish(&mut response, this.entry.as_deref_mut(), this.completion);
                 return Poll::Ready(Ok(response));
             };
@@ -103,7 +106,8 @@ where
         }
         let mut response = match this.slow_path {
             Some(SlowPath::AwaitingToken(awaiting_token)) => {
-                ready!(awaiting_token.as_mut().poll_response(cx)).map(SessionBody::inner)
+                let response = ready!(awaiting_token.as_mut().poll_response(cx));
+                awaiting_token.as_ref().guard(response)
             }
             Some(SlowPath::Layered(future)) => {
                 ready!(future.as_mut().poll(cx))?.map(SessionBody::flat)

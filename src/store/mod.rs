@@ -72,5 +72,9 @@ pub use self::{
     sign_in::{ReplacedSession, SignIn, SignedIn},
     tombstone::Tombstone,
 };
-pub(crate) use self::{attempts::Attempts, store_log::StoreLog};
+pub(crate) use self::{
+    attempts::Attempts,
+    revocations::{OpenSession, OpenStream},
+    store_log::StoreLog,
+};
 pub use crate::maybe_ready::{StoreError, StoreErrorKind};

@@ -1,6 +1,8 @@
 //! The bulk revocations that this node knows: a cutoff per scope, the tombstones of each user that were
 //! folded into one, and the sessions exempt from either.
 
+mod open_sessions;
+
 use std::{
     fmt,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
@@ -9,6 +11,8 @@ use std::{
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
 
+use self::open_sessions::OpenSessions;
+pub(crate) use self::open_sessions::{OpenSession, OpenStream};
 use crate::{
     identity::{CutoffScope, Scopes, StoreKey},
     time::Timestamp,
@@ -72,10 +76,16 @@ impl FoldedTombstones {
     }
 }
 
-/// The revocation cutoffs, folded tombstones and exempt sessions, as far as this node has read them.
+/// The revocation cutoffs, folded tombstones and exempt sessions, as far as this node has read them;
+/// and the streams that are open on this node.
 ///
 /// A store owns one and keeps it up to date; the layers read it at every request. While there is
 /// no cutoff, or none since the session began, that is one atomic load.
+///
+/// An open stream asks the store again at the deadlines of its session, and whenever the store says so
+/// here: [`recheck_session`](Self::recheck_session) after each tombstone,
+/// [`recheck_account`](Self::recheck_account) after each change of an account's timeouts,
+/// [`recheck_all`](Self::recheck_all) where changes may have been missed. A new cutoff says so itself.
 #[derive(Default)]
 pub struct Revocations {
     /// The latest epoch that any cutoff or folded tombstone reaches, in milliseconds; zero while there
@@ -86,6 +96,7 @@ pub struct Revocations {
     cutoffs: Cutoffs,
     folded: DashMap<StoreKey, FoldedTombstones, RandomState>,
     exempt: Cutoffs,
+    open_sessions: OpenSessions,
 }
 
 /// Keys are digests, so a fast hash serves: a token is looked up in each of its scopes.
@@ -99,8 +110,14 @@ impl Revocations {
     }
 
     /// Revokes every session of `scope` whose epoch is at or before the cutoff. Does nothing if
-    /// the scope has a later cutoff.
+    /// the scope has a later cutoff. Tells their open streams: hold no lock that a waker may need.
     pub fn add_cutoff(&self, scope: StoreKey, cutoff: RevocationCutoff) {
+        self.insert_cutoff(scope, cutoff);
+        self.recheck_scope(&scope, cutoff.at);
+    }
+
+    /// As [`add_cutoff`](Self::add_cutoff), without a word to open streams.
+    pub(super) fn insert_cutoff(&self, scope: StoreKey, cutoff: RevocationCutoff) {
         raise(&self.cutoffs, scope, cutoff);
         self.latest.fetch_max(cutoff.at.as_millis(), Relaxed);
     }

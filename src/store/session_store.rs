@@ -45,8 +45,17 @@ pub trait SessionStore: Send + Sync + 'static {
         MaybeReady::ready(Ok(()))
     }
 
+    /// How long an activity on another node may be unknown to this one, of a session with the idle
+    /// timeout `idle`: a stream that is open at its idle deadline waits for that long before it asks
+    /// the store. Default: zero, for stores that write each activity at once.
+    fn activity_delay(&self, idle: Duration) -> Duration {
+        let _ = idle;
+        Duration::ZERO
+    }
+
     /// Returns the bulk revocations that this node knows, if the store supports them. A layer
-    /// calls this once, when it is made, and reads the value at every request.
+    /// calls this once, when it is made, and reads the value at every request. Without them, each open
+    /// stream asks the store every second.
     fn revocations(&self) -> Option<Arc<Revocations>> {
         None
     }
@@ -113,6 +122,10 @@ where
 
     fn claims_changes(&self) -> Option<Arc<ClaimsChanges>> {
         (**self).claims_changes()
+    }
+
+    fn activity_delay(&self, idle: Duration) -> Duration {
+        (**self).activity_delay(idle)
     }
 
     fn set_max_clock_skew(&self, skew: Duration) {

@@ -107,6 +107,24 @@ impl VerifiedToken {
         }
     }
 
+    /// What is known of the token of an open stream: neither its payload nor the names in it.
+    pub(crate) fn of_open_session(
+        claims: SessionClaims,
+        session_key: StoreKey,
+        scopes: Scopes,
+    ) -> Self {
+        Self {
+            is_adopted: claims.minted_by == MintedBy::EarlierSystem,
+            is_foreign: claims.minted_by == MintedBy::OtherIssuer,
+            text: Box::default(),
+            payload_end: 0,
+            claims,
+            spans: Spans::default(),
+            session_key,
+            scopes: scopes.into(),
+        }
+    }
+
     pub(super) fn with_key_origin(mut self, origin: KeyOrigin) -> Self {
         self.is_foreign = origin != KeyOrigin::Own;
         self.claims.minted_by = match (self.is_foreign, self.is_adopted) {
@@ -181,7 +199,8 @@ impl VerifiedToken {
     /// Returns the subject of an audit record about this token; with the plain `sub` if
     /// `audit_queue` keeps it.
     pub(crate) fn audit_subject(&self, audit_queue: Option<&AuditQueue>) -> AuditSubject {
-        let sub = audit_queue.and_then(|queue| queue.plain_subject(&self.claims.sub));
+        let sub = audit_queue.filter(|_| !self.claims.sub.is_empty());
+        let sub = sub.and_then(|queue| queue.plain_subject(&self.claims.sub));
         AuditSubject::from_session(self.session_key, self.scopes()).with_sub(sub)
     }
 

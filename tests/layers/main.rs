@@ -35,6 +35,7 @@ mod session;
 mod several_cookies;
 mod sign_out_request;
 mod stale_cookies;
+mod streams;
 mod successor;
 mod token_cache;
 mod token_length;

@@ -28,6 +28,7 @@ mod legacy;
 mod lists;
 mod logout;
 mod long_lived;
+mod open_sessions;
 mod outage;
 mod races;
 mod refusals;
@@ -153,6 +154,19 @@ macro_rules! lifecycle {
                     p04_a_session_revoked_in_bulk_is_not_renewed
                     p04_a_session_signed_out_by_its_handler_is_not_renewed
                     p04_p21_a_session_that_was_stepped_up_is_not_renewed
+                }
+                open_sessions {
+                    p18_a_session_ends_at_its_idle_deadline
+                    p18_a_session_ends_at_its_absolute_deadline
+                    p36_activity_elsewhere_moves_the_deadline_whatever_the_token
+                    p36_an_activity_just_before_the_deadline_wins
+                    p17_background_requests_move_no_deadline
+                    p18_each_way_to_revoke_ends_the_session_at_once
+                    p18_a_bulk_revocation_ends_no_exempt_and_no_other_session
+                    p20_a_shortened_account_policy_ends_the_session_earlier
+                    p23_an_outage_of_30_s_at_the_deadline_is_unavailable
+                    p23_a_revocation_ends_a_session_whose_store_fails
+                    a_watch_tells_of_renewals_the_coming_end_and_the_end
                 }
                 outage {
                     p23_an_outage_signs_nobody_out_and_consumes_no_token

@@ -8,21 +8,18 @@ use std::{
 use http::{Request, Response};
 
 use super::{
-    OnStoreFailure,
     entry::{PendingEntry, is_read},
     settings::ActivitySettings,
 };
 use crate::{
     body::SessionBody,
     maybe_ready::{MaybeReady, REQUEST_TIME_LIMIT, Timed},
-    policy::Policy,
     rejection::{Rejection, RejectionKind},
     request_class::{RequestClass, RequestHead},
-    rules::{self, SessionStatus, Timeouts},
-    session::{Rejected, Session, SessionCheck, StoreAnswer},
-    store::{StoredSession, Touch, TouchOutcome},
+    rules::{self, SessionStatus},
+    session::{OnStoreFailure, Rejected, Session, SessionCheck, StoreAnswer},
+    store::{StoredSession, TouchOutcome},
     time::Timestamp,
-    token::{Purpose, VerifiedToken},
 };
 
 /// The outcome of a check within a call.
@@ -141,7 +138,7 @@ impl ActivitySettings {
                     SessionStatus::Active { .. }
                 );
             if is_active && policy.records_activity() {
-                let touch = self.touch(token, &policy, now);
+                let touch = self.enforcement.new_touch(token, &policy, now);
                 let answer = self.store.touch(token.session_key(), touch).try_ready();
                 return answer
                     .map(Into::into)
@@ -152,47 +149,14 @@ impl ActivitySettings {
         answer.map(Into::into).map_err(|pending| PendingAnswer::Get(self.timed(pending)))
     }
 
-    #[inline(always)]
-    fn touch(&self, token: &VerifiedToken, policy: &Policy, now: Timestamp) -> Touch {
-        let claims = token.claims();
-        let (enforcement, timeouts) = (&self.enforcement, Timeouts::effective(claims, policy));
-        Touch {
-            now,
-            token_activity: claims.proven_activity(now),
-            // Most sessions are known, and most others are active by their token alone.
-            unknown_activity: claims.proven_activity(now),
-            idle: timeouts.idle,
-            kept_for: timeouts.idle.max(if claims.is_minted_elsewhere() {
-                // Unknown until then, it would be active again.
-                claims.exp.since(now)
-            } else {
-                timeouts.lifetime
-            }),
-            generation: claims.generation,
-            known_only: enforcement.rejects_unknown(),
-        }
-    }
-
-    /// The store says that the session has been idle since `at`. It may not know the session, and the
-    /// attempts of an outage may follow that activity: then the touch is repeated with the last
-    /// activity that is assumed.
+    /// The store says that the session has been idle since `at`: the touch is repeated with a later
+    /// activity, if one is assumed.
     #[cold]
     fn touch_again(&self, session: &Session, at: Timestamp) -> Result<StoreAnswer, PendingAnswer> {
         let (token, now) = (session.token(), session.now(&*self.enforcement.clock));
-        let policy = self.enforcement.policy(token);
-        let with_attempts = |at| self.enforcement.with_attempts(token, at, &policy);
-        let touch = self.touch(token, &policy, now);
-        let mut unknown_activity = at;
-        if at == touch.unknown_activity {
-            let assumed = self.enforcement.unknown_activity(token, Purpose::Access, &policy, now);
-            unknown_activity = at.max(assumed);
-        }
-        let (token_activity, unknown_activity) =
-            (with_attempts(at), with_attempts(unknown_activity));
-        if token_activity == at && unknown_activity == at {
+        let Some(touch) = self.enforcement.repeated_touch(token, at, now) else {
             return Ok(StoreAnswer::Touch(TouchOutcome::Idle(at)));
-        }
-        let touch = Touch { token_activity, unknown_activity, ..touch };
+        };
         let answer = self.store.touch(token.session_key(), touch).try_ready();
         answer.map(Into::into).map_err(|pending| PendingAnswer::TouchAgain(self.timed(pending)))
     }
@@ -240,7 +204,7 @@ impl ActivitySettings {
             let now = session.now(&*self.enforcement.clock);
             self.enforcement.record_attempt(session.token(), now);
         }
-        if is_outage && self.on_failure == OnStoreFailure::TrustToken {
+        if is_outage && self.enforcement.on_failure == OnStoreFailure::TrustToken {
             session.forbid_renewal();
             return Ok(());
         }

@@ -31,7 +31,7 @@ pin_project! {
 pin_project! {
     #[project = StateProjection]
     enum State<F, S, ReqBody, ResBody> {
-        Inner { #[pin] future: F, entry: Option<Box<PendingEntry>> },
+        Inner { #[pin] future: F, entry: Option<Box<PendingEntry>>, session: Option<Session> },
         // Rejections are rare: the box keeps every other future small.
         Answer { response: Option<Box<Response<SessionBody<ResBody>>>> },
         Waiting { waiting: Option<Box<Waiting<S, ReqBody>>> },
@@ -53,12 +53,16 @@ where
     S: Service<Request<ReqBody>>,
 {
     pub(super) fn inner(future: S::Future) -> Self {
-        Self::with_entry(future, None)
+        Self { state: State::Inner { future, entry: None, session: None } }
     }
 
-    /// With the activity log entry that the response completes.
-    pub(super) fn with_entry(future: S::Future, entry: Option<Box<PendingEntry>>) -> Self {
-        Self { state: State::Inner { future, entry } }
+    /// With the activity log entry that the response completes, and the session that ends its body.
+    pub(super) fn checked(
+        future: S::Future,
+        entry: Option<Box<PendingEntry>>,
+        session: Option<Session>,
+    ) -> Self {
+        Self { state: State::Inner { future, entry, session } }
     }
 
     pub(crate) fn answer(response: Response<SessionBody<ResBody>>) -> Self {
@@ -81,12 +85,15 @@ where
         let mut state = self.project().state;
         loop {
             let next = match state.as_mut().project() {
-                StateProjection::Inner { future, entry } => {
-                    let polled = future.poll(cx);
-                    if let (Poll::Ready(Ok(response)), Some(entry)) = (&polled, entry) {
-                        entry.record(response);
+                StateProjection::Inner { future, entry, session } => {
+                    let response = ready!(future.poll(cx))?;
+                    if let Some(entry) = entry {
+                        entry.record(&response);
                     }
-                    return polled.map_ok(|response| response.map(SessionBody::inner));
+                    return Poll::Ready(Ok(match session.take() {
+                        Some(session) => session.guard(response),
+                        None => response.map(SessionBody::inner),
+                    }));
                 }
                 StateProjection::Answer { response } => {
                     return Poll::Ready(Ok(*response.take().expect(NOT_POLLED_AGAIN)));
@@ -101,11 +108,13 @@ where
                             let class = done.session.class(&done.request);
                             let settings = &done.settings;
                             let entry = settings.entry(&done.session, class, &done.request);
-                            State::Inner { future: done.service.call(done.request), entry }
+                            let future = done.service.call(done.request);
+                            State::Inner { future, entry, session: Some(done.session) }
                         }
                         Err(rejection) if done.session.counts_as_absent(&rejection) => {
                             done.request.extensions_mut().remove::<Session>();
-                            State::Inner { future: done.service.call(done.request), entry: None }
+                            let future = done.service.call(done.request);
+                            State::Inner { future, entry: None, session: None }
                         }
                         Err(rejection) => {
                             let response = done.settings.reject(rejection, &done.request);

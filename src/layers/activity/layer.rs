@@ -5,13 +5,13 @@ use std::{fmt, sync::Arc};
 use http::Extensions;
 use tower_layer::Layer;
 
-use super::{ActivityService, OnStoreFailure, entry::RoutePattern, settings::ActivitySettings};
+use super::{ActivityService, entry::RoutePattern, settings::ActivitySettings};
 use crate::{
     audit::AuditQueue,
     clock::{Clock, SystemClock},
     policy::Profiles,
     rejection::MakeRejection,
-    session::{Enforcement, UnknownSessions},
+    session::{Enforcement, OnStoreFailure, UnknownSessions},
     store::SessionStore,
 };
 
@@ -79,7 +79,6 @@ impl ActivityLayer {
             settings: Arc::new(ActivitySettings {
                 enforcement: Arc::new(enforcement),
                 store,
-                on_failure: OnStoreFailure::Reject,
                 rejections: None,
                 logs_activity: false,
                 route_pattern: None,
@@ -105,7 +104,9 @@ impl ActivityLayer {
     /// What happens to requests while the store fails, or does not answer within 250 ms. Default:
     /// [`OnStoreFailure::Reject`].
     pub fn on_store_failure(self, on_failure: OnStoreFailure) -> Self {
-        self.with(|settings| settings.on_failure = on_failure)
+        self.with(|settings| {
+            Arc::make_mut(&mut settings.enforcement).on_failure = on_failure;
+        })
     }
 
     /// What happens to sessions that the store does not know. Default: [`UnknownSessions::Adopt`].
@@ -166,7 +167,7 @@ impl<S> Layer<S> for ActivityLayer {
 impl fmt::Debug for ActivityLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ActivityLayer")
-            .field("on_failure", &self.settings.on_failure)
+            .field("on_failure", &self.settings.enforcement.on_failure)
             .field("unknown", &self.settings.enforcement.unknown_sessions)
             .finish_non_exhaustive()
     }

@@ -12,7 +12,5 @@ pub(crate) use self::{
     entry::{PendingEntry, RoutePattern},
     future::Waiting,
 };
-pub use self::{
-    future::ResponseFuture, layer::ActivityLayer, service::ActivityService,
-    settings::OnStoreFailure,
-};
+pub use self::{future::ResponseFuture, layer::ActivityLayer, service::ActivityService};
+pub use crate::session::OnStoreFailure;

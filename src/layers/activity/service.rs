@@ -10,7 +10,9 @@ use http::{Request, Response};
 use tower_service::Service;
 
 use super::{Check, ResponseFuture, Waiting, settings::ActivitySettings};
-use crate::{body::SessionBody, ready_service::take_ready, session::Session};
+use crate::{
+    body::SessionBody, ready_service::take_ready, request_class::RequestClass, session::Session,
+};
 
 /// The service of [`ActivityLayer`](super::ActivityLayer).
 #[derive(Clone)]
@@ -48,7 +50,11 @@ where
             return ResponseFuture::inner(self.inner.call(request));
         };
         match self.settings.check(session, &request, false) {
-            Check::Passed(entry) => ResponseFuture::with_entry(self.inner.call(request), entry),
+            Check::Passed(entry) => {
+                let is_public = session.class(&request) == RequestClass::Public;
+                let session = Some(session).filter(|_| !is_public).cloned();
+                ResponseFuture::checked(self.inner.call(request), entry, session)
+            }
             Check::Rejected(rejection) if session.counts_as_absent(&rejection) => {
                 request.extensions_mut().remove::<Session>();
                 ResponseFuture::inner(self.inner.call(request))

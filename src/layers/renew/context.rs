@@ -9,6 +9,7 @@ use http::{
 
 use super::{pending::PendingRenewal, settings::RenewSettings, shared_cache::is_for_shared_caches};
 use crate::{
+    body::SessionBody,
     request_class::RequestClass,
     rules,
     session::Session,
@@ -19,6 +20,7 @@ use crate::{
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// What a response is renewed with: the session and the class of its request.
+#[derive(Clone)]
 pub(crate) struct RenewalContext {
     pub(super) session: Session,
     class: RequestClass,
@@ -43,6 +45,15 @@ impl RenewalContext {
             request.headers_mut().remove(IF_MODIFIED_SINCE);
         }
         context
+    }
+
+    /// The response, whose body ends with the session.
+    #[inline(always)]
+    pub(crate) fn guard<B>(self, response: Response<B>) -> Response<SessionBody<B>> {
+        match self.class {
+            RequestClass::Public => response.map(SessionBody::inner),
+            RequestClass::User | RequestClass::Background => self.session.guard(response),
+        }
     }
 
     /// Whether a renewal has been due for half of its window.

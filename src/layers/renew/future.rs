@@ -14,6 +14,7 @@ use super::{
     RenewalContext,
     pending::{Minted, PendingRenewal},
 };
+use crate::body::SessionBody;
 
 pin_project! {
     /// The response future of [`RenewService`](super::RenewService).
@@ -66,6 +67,11 @@ where
         }
         this.renewal.add_session_expires(&mut response);
         Poll::Ready(response)
+    }
+
+    /// The response, whose body ends with the session.
+    pub(crate) fn guard<R>(self: Pin<&Self>, response: Response<R>) -> Response<SessionBody<R>> {
+        self.get_ref().renewal.clone().guard(response)
     }
 }
 

@@ -207,6 +207,9 @@ impl PendingRenewal {
         match mint(&self.settings.keys, &payload, Purpose::Access) {
             Ok(token) => {
                 tracing::debug!("token renewed");
+                if let Some(enforcement) = self.session.enforcement() {
+                    enforcement.announce_renewal(self.session.token().session_key(), &payload);
+                }
                 self.settings.record(AuditEvent::SessionRenewed, &self.session);
                 Some(Minted { token, life: self.times.exp.since(self.now) })
             }

@@ -117,6 +117,7 @@ impl SlidingSessionsBuilder {
         let enforcement = Enforcement::new(Arc::clone(&profiles), Arc::clone(&self.clock))
             .with_store(Arc::clone(&store))
             .with_unknown_sessions(self.unknown_sessions)
+            .with_on_failure(self.on_store_failure)
             .with_lifecycle_store(lifecycle_store)
             .with_audit_queue(audit_queue.clone())
             .with_cookie(self.transports.cookie().cloned());
@@ -172,8 +173,7 @@ impl SlidingSessionsBuilder {
         enforcement: &Arc<Enforcement>,
     ) -> ActivityLayer {
         let mut layer = ActivityLayer::with_store(Arc::clone(profiles), store)
-            .enforced_by(Arc::clone(enforcement))
-            .on_store_failure(self.on_store_failure);
+            .enforced_by(Arc::clone(enforcement));
         if let Some(make) = &self.rejections {
             layer = layer.with_rejections(Arc::clone(make));
         }

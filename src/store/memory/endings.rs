@@ -30,6 +30,8 @@ impl MemoryStore {
         if is_first {
             lifecycle_state.audit_log.append(audit);
         }
+        drop(lifecycle_state);
+        self.revocations.recheck_session(&tombstone.session);
         Ok(is_first)
     }
 

@@ -71,6 +71,8 @@ impl LifecycleStore for MemoryStore {
             self.account_policies.set_overrides(change.account, change.new);
             lifecycle_state.audit_log.append(change.audit);
         }
+        drop(lifecycle_state);
+        self.revocations.recheck_account(&change.account);
         MaybeReady::ready(Ok(is_current))
     }
 
@@ -229,7 +231,7 @@ impl MemoryStore {
         for session in exempt.into_iter().map(|(session, _, _)| session).chain(caller) {
             self.revocations.exempt(session, at, until);
         }
-        self.revocations.add_cutoff(scope.key(), RevocationCutoff::new(at, until));
+        self.revocations.insert_cutoff(scope.key(), RevocationCutoff::new(at, until));
         let count = revoked.len() as u64;
         for (session, _, _) in revoked {
             lifecycle_state.records.remove(&session);
@@ -237,6 +239,8 @@ impl MemoryStore {
         }
         lifecycle_state.audit_log.append(audit.with_revoked_count(count));
         self.count_revocation(&mut lifecycle_state, now);
+        drop(lifecycle_state);
+        self.revocations.recheck_scope(&scope.key(), at);
         count
     }
 

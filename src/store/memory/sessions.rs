@@ -185,7 +185,9 @@ impl SessionStore for MemoryStore {
     /// # Errors
     /// If the store is full of tombstones, or has as many of the user as it keeps.
     fn write_tombstone(&self, tombstone: Tombstone) -> MaybeReady<()> {
-        MaybeReady::ready(self.end(&mut self.lifecycle_state(), tombstone).map(drop))
+        let written = self.end(&mut self.lifecycle_state(), tombstone).map(drop);
+        self.revocations.recheck_session(&tombstone.session);
+        MaybeReady::ready(written)
     }
 
     fn revocations(&self) -> Option<Arc<Revocations>> {

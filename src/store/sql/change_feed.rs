@@ -289,6 +289,8 @@ impl Inner {
         let (reading, last) = read_all(&self.database, asked_at, store_now).await?;
         self.node_cache.invalidate();
         self.apply(&reading.changes);
+        // No tombstone is among them.
+        self.revocations.recheck_all();
         *position = Some(last);
         self.finish_sync(asked_at, reading.store_now)
     }
@@ -322,6 +324,7 @@ impl Inner {
                         self.node_cache.invalidate();
                     }
                     self.revocations.remove_exemption(&session);
+                    self.revocations.recheck_session(&session);
                 }
                 Change::Exempt { session, at, until } => {
                     self.revocations.exempt(session, at, until);
@@ -329,6 +332,7 @@ impl Inner {
                 Change::Cutoff { scope, cutoff } => self.revocations.add_cutoff(scope, cutoff),
                 Change::TimeoutOverrides { account, overrides } => {
                     self.account_policies.set_overrides(account, overrides);
+                    self.revocations.recheck_account(&account);
                 }
                 Change::Folded { user, folded } => self.revocations.add_folded(user, folded),
                 Change::TombstoneFolded { session } => self.node_cache.remove_tombstone(&session),

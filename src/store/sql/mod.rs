@@ -70,7 +70,7 @@ use crate::{
     clock::Clock,
     identity::StoreKey,
     maybe_ready::{MaybeReady, StoreError},
-    store::node_cache::NodeCache,
+    store::node_cache::{NodeCache, touch_interval},
     time::Timestamp,
 };
 
@@ -265,6 +265,12 @@ impl SessionStore for SqlStore {
 
     fn claims_changes(&self) -> Option<Arc<ClaimsChanges>> {
         Some(Arc::clone(&self.0.claims_changes))
+    }
+
+    fn activity_delay(&self, idle: Duration) -> Duration {
+        // Of activities in a touch interval the first moves the deadline most; it is written at the
+        // next sync.
+        touch_interval(idle).min(self.0.sync_interval)
     }
 
     fn set_max_clock_skew(&self, skew: Duration) {

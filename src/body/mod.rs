@@ -1,20 +1,34 @@
 //! The response body of this crate's services.
+//!
+//! - `guard`: ends a body with its session
+//! - `form`, `place`: where in a body its end may be written
+
+mod form;
+mod guard;
+mod place;
 
 use std::{
     fmt,
     pin::Pin,
-    task::{Context, Poll},
+    sync::Arc,
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
+use self::guard::{Guard, Guarded};
+pub(crate) use self::{
+    form::{Form, is_media_type},
+    guard::{LastFrame, StreamEnd, StreamOwner},
+};
+
 /// The error of a boxed body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 pin_project! {
-    /// The inner service's body, or the bytes of a rejection.
+    /// The inner service's body, which ends with its session; or the bytes of a rejection.
     pub struct SessionBody<B> {
         #[pin]
         kind: Kind<B>,
@@ -24,19 +38,26 @@ pin_project! {
 pin_project! {
     #[project = KindProjection]
     enum Kind<B> {
-        Inner { #[pin] body: B },
+        Inner { #[pin] body: B, guard: Guard },
         Rejection { bytes: Option<Bytes> },
     }
 }
 
 impl<B> SessionBody<B> {
     pub(crate) const fn inner(body: B) -> Self {
-        Self { kind: Kind::Inner { body } }
+        Self { kind: Kind::Inner { body, guard: Guard::off() } }
     }
 
+    /// A body that ends with the session `owner`.
+    #[inline(always)]
+    pub(crate) fn guarded(body: B, form: Form, owner: Arc<dyn StreamOwner>) -> Self {
+        Self { kind: Kind::Inner { body, guard: Guard::new(form, owner) } }
+    }
+
+    /// The inner one of two bodies, of which the outer one guards nothing.
     pub(crate) fn flat(body: SessionBody<Self>) -> Self {
         match body.kind {
-            Kind::Inner { body } => body,
+            Kind::Inner { body, .. } => body,
             Kind::Rejection { bytes } => Self { kind: Kind::Rejection { bytes } },
         }
     }
@@ -72,26 +93,31 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match self.project().kind.project() {
-            KindProjection::Inner { body } => {
-                body.poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
-            }
+        let mut kind = self.project().kind;
+        let last = match kind.as_mut().project() {
+            KindProjection::Inner { body, guard } => match ready!(guard.poll_frame(body, cx)) {
+                Guarded::Inner(frame) => return Poll::Ready(frame),
+                Guarded::Last(last) => last,
+            },
             KindProjection::Rejection { bytes } => {
-                Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))))
+                return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))));
             }
-        }
+        };
+        // Drops the inner body in its place.
+        kind.set(Kind::Rejection { bytes: None });
+        Poll::Ready(Some(last))
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
-            Kind::Inner { body } => body.is_end_stream(),
+            Kind::Inner { body, guard } => !guard.is_ending() && body.is_end_stream(),
             Kind::Rejection { bytes } => bytes.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
-            Kind::Inner { body } => body.size_hint(),
+            Kind::Inner { body, .. } => body.size_hint(),
             Kind::Rejection { bytes } => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
