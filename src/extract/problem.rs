@@ -47,6 +47,11 @@ impl Problem {
         "invalid_label",
         "Invalid label: at most 512 bytes of JSON.",
     );
+    pub(super) const INVALID_PATH: Self = Self::new(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "invalid_path",
+        "The path of a ticket begins with `/` and has no query.",
+    );
     /// The cause is a mistake in the app or its configuration; the response must not reveal it.
     pub(super) const INTERNAL_ERROR: Self = Self::new(
         StatusCode::INTERNAL_SERVER_ERROR,

@@ -9,7 +9,7 @@ use axum_core::{
 
 use super::{account_policy::field_errors, json::Json, problem::Problem};
 use crate::{
-    lifecycle::{AccountPolicyError, Grant, StartError},
+    lifecycle::{AccountPolicyError, Grant, StartError, Ticket, TicketError},
     rejection::Rejection,
     transport::SetCookie,
     transport::TokenInBody,
@@ -63,6 +63,33 @@ impl IntoResponse for AccountPolicyError {
                 Problem::invalid_settings(field_errors(&errors)).into_response()
             }
             Self::Unavailable(rejection) => IntoResponse::into_response(rejection),
+        }
+    }
+}
+
+/// Responds 200 with the ticket as JSON and `Cache-Control: no-store`.
+impl IntoResponse for Ticket {
+    fn into_response(self) -> Response {
+        Json(&self).into_response()
+    }
+}
+
+/// Responds with problem details (RFC 9457) and `Cache-Control: no-store`:
+///
+/// - 503 `store_unavailable` with `Retry-After` if the store did not answer,
+/// - 422 `invalid_path` if the path is none,
+/// - 403 `access_denied` for a session of another issuer,
+/// - 500 `internal_error` for everything else, which is a mistake in the app. The error is logged.
+impl IntoResponse for TicketError {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Unavailable(rejection) => IntoResponse::into_response(rejection),
+            Self::Path => Problem::INVALID_PATH.into_response(),
+            Self::OtherIssuer => Problem::ACCESS_DENIED.into_response(),
+            error => {
+                tracing::error!(error = &error as &dyn Error, "no ticket was issued");
+                Problem::INTERNAL_ERROR.into_response()
+            }
         }
     }
 }

@@ -52,6 +52,11 @@ impl StoreKey {
         Self::digest(b'e', &[iss])
     }
 
+    /// Creates the key of a ticket: issuer and `jti`.
+    pub(crate) fn ticket(iss: Option<&str>, id: &str) -> Self {
+        Self::digest(b't', &[iss, Some(id)])
+    }
+
     /// Creates a key from the bytes that a store has written.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {

@@ -8,6 +8,7 @@ mod refresh;
 mod revoke;
 mod revoke_all;
 mod start;
+mod ticket;
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,6 +20,7 @@ pub use self::{
     revoke::Revoke,
     revoke_all::RevokeAll,
     start::{Start, StartError},
+    ticket::{IssueTicket, Ticket, TicketError},
 };
 use crate::{
     audit::AuditQueue,

@@ -82,6 +82,10 @@ pub enum InvalidTokenReason {
     IssuedBeforeSignIn,
     /// The token has no `sid` or no `auth_time`, and `LegacyTokens` does not adopt it.
     LegacyToken,
+    /// The ticket is for another method or path.
+    TicketForOtherRequest,
+    /// The ticket has expired, was used before, or is unknown to the store.
+    TicketUsed,
 }
 
 impl InvalidTokenReason {
@@ -108,6 +112,8 @@ impl InvalidTokenReason {
             Self::IssuedInFuture => "issued_in_future",
             Self::IssuedBeforeSignIn => "issued_before_sign_in",
             Self::LegacyToken => "legacy_token",
+            Self::TicketForOtherRequest => "ticket_for_other_request",
+            Self::TicketUsed => "ticket_used",
         }
     }
 }
@@ -134,6 +140,8 @@ impl fmt::Display for InvalidTokenReason {
             Self::IssuedInFuture => "the `iat` is in the future",
             Self::IssuedBeforeSignIn => "the `auth_time` is later than the `iat`",
             Self::LegacyToken => "the token has no `sid` or `auth_time` and is not adopted",
+            Self::TicketForOtherRequest => "the ticket is for another method or path",
+            Self::TicketUsed => "the ticket has expired or was used before",
         })
     }
 }

@@ -126,7 +126,7 @@ impl<'a> SessionCheck<'a> {
         };
         let claims = self.token.claims();
         match self.purpose {
-            Purpose::Access => {
+            Purpose::Access | Purpose::Ticket => {
                 let last_activity = is_idle_checked.then_some(last_activity);
                 if self.ends_with_token {
                     rules::status(claims, last_activity, policy, self.now)
@@ -343,7 +343,7 @@ impl Enforcement {
             UnknownSessions::Adopt if token.claims().is_minted_elsewhere() => now,
             UnknownSessions::Adopt => {
                 let span = match purpose {
-                    Purpose::Access => policy.untraced_activity(),
+                    Purpose::Access | Purpose::Ticket => policy.untraced_activity(),
                     // Requests with the access token that came with it leave no trace in it.
                     Purpose::Refresh => policy.token_lifetime(),
                 };

@@ -20,7 +20,7 @@ use crate::{
         expose_headers::Exposed,
         renew::{BoxedAwaitingToken, RenewService, RenewalContext, awaiting_token},
     },
-    transport::SelectBearer,
+    transport::ResponseEdits,
 };
 
 pin_project! {
@@ -43,7 +43,7 @@ pin_project! {
 /// What the layers outside the activity layer do to a response.
 pub(super) struct Completion {
     pub(super) exposed: Option<Arc<Exposed>>,
-    pub(super) select_bearer: Option<SelectBearer>,
+    pub(super) edits: ResponseEdits,
 }
 
 /// What few responses need.
@@ -132,9 +132,7 @@ fn finish<B>(
     if let Some(exposed) = &completion.exposed {
         exposed.expose(response.headers_mut());
     }
-    if let Some(select_bearer) = completion.select_bearer {
-        select_bearer.select(response);
-    }
+    completion.edits.apply(response);
 }
 
 impl<S, ReqBody, ResBody> fmt::Debug for ResponseFuture<S, ReqBody, ResBody>

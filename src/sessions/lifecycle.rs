@@ -5,7 +5,8 @@ use crate::{
     audit::{ActivityEntry, AuditQueue, AuditRecord},
     identity::{Scope, StoreKey},
     lifecycle::{
-        AccountPolicy, ChangeAccountPolicy, DirectoryEntry, Refresh, Revoke, RevokeAll, Start,
+        AccountPolicy, ChangeAccountPolicy, DirectoryEntry, IssueTicket, Refresh, Revoke,
+        RevokeAll, Start,
     },
     maybe_ready::{LIFECYCLE_TIME_LIMIT, within},
     policy::TimeoutOverrides,
@@ -55,6 +56,43 @@ impl SlidingSessions {
     /// Once awaited: `store_unavailable`, a 503. The session is still active then.
     pub fn revoke<'a>(&'a self, sid: &'a str) -> Revoke<'a> {
         Revoke::new(&self.hub.lifecycle, sid)
+    }
+
+    /// Issues a ticket for one request of `session`, for a client that can set no header: `EventSource`,
+    /// a download, `<video>`, a WebSocket. Name the path, and await it. The client appends the ticket to the
+    /// URI as the query parameter `ticket`.
+    ///
+    /// A ticket is good for 30 s, at most until the access token expires, and for one request with its
+    /// method and path over all nodes, after which it stands in logs and histories as something that works
+    /// no more. The request is [`Background`](crate::RequestClass::Background), and its session is judged
+    /// as that of any other: a ticket of a session that has ended is refused. A refused ticket is
+    /// `invalid_token`, also where a cookie or header would authenticate the request.
+    ///
+    /// At most 32 tickets of a session are open: one more closes the oldest. Tickets that a store has
+    /// forgotten, as the memory store does in a restart, are refused; a database that was restored from an
+    /// earlier state accepts those of its last 30 s again.
+    ///
+    /// Handlers do not see the parameter, and the response is not stored by a cache. Layers outside see
+    /// it, and so does axum's `OriginalUri` where the layer is inside of a `Router`.
+    ///
+    /// ```
+    /// use tower_sliding_session::{JwtKeys, Policy, Session, SlidingSessions};
+    /// use tower_sliding_session::lifecycle::{Ticket, TicketError};
+    ///
+    /// # fn build() -> Result<SlidingSessions, Box<dyn std::error::Error>> {
+    /// let sessions = SlidingSessions::builder(JwtKeys::hs256([7; 32])?, Policy::builder().build()?)
+    ///     .tickets()
+    ///     .build()?;
+    /// # Ok(sessions) }
+    /// async fn issue(sessions: &SlidingSessions, session: &Session) -> Result<Ticket, TicketError> {
+    ///     sessions.ticket(session).path("/events").await
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// Once awaited: a [`TicketError`](crate::lifecycle::TicketError).
+    pub fn ticket<'a>(&'a self, session: &'a Session) -> IssueTicket<'a> {
+        IssueTicket::new(&self.hub.lifecycle, session, self.hub.authenticate.accepts_tickets())
     }
 
     /// Signs the session of a request out, for a sign-out handler. As [`Session::sign_out`], also for

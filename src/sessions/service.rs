@@ -18,13 +18,14 @@ use crate::{
     body::SessionBody,
     layers::{
         activity::{self, Check, Waiting},
-        authenticate::{self, AwaitingKeys},
+        authenticate,
         classify::assign,
         renew::RenewalContext,
     },
     ready_service::take_ready,
     request_class::{RequestClass, RequestHeaders},
     session::Session,
+    transport::ResponseEdits,
 };
 
 /// The service of [`SlidingSessionsLayer`](super::SlidingSessionsLayer).
@@ -63,7 +64,7 @@ where
         let headers = RequestHeaders::new(request.headers());
         let is_conditional = headers.is_conditional;
         let exposed = expose.asked_for(headers.has_origin);
-        let mut completion = Completion { exposed, select_bearer: None };
+        let mut completion = Completion { exposed, edits: ResponseEdits::default() };
         let given = classify.classify(&request);
         let class = match given {
             RequestClass::User => RequestClass::assigned(&request),
@@ -72,17 +73,17 @@ where
         let session = match authenticate.settings.admit(&request, class, &headers) {
             Ok(session) => session,
             Err(dismissal) => {
-                let dismissed = authenticate::ResponseFuture::dismissed(dismissal, |keys| {
+                let dismissed = authenticate::ResponseFuture::dismissed(dismissal, |awaited| {
                     assign(given, &mut request);
                     let service = activity.layer(renew.layer(take_ready(&mut self.inner)));
                     let settings = Arc::clone(&authenticate.settings);
-                    AwaitingKeys { keys, request, class, service, settings }
+                    authenticate::Waiting { awaited, request, class, service, settings }
                 });
                 return ResponseFuture::layered(dismissed, completion);
             }
         };
         assign(given, &mut request);
-        completion.select_bearer = authenticate.settings.remove_token(&mut request);
+        completion.edits = authenticate.settings.remove_tokens(&mut request, session.is_some());
         let admitted = session.is_some();
         let session = match session {
             Some(session) => {

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::{
-    BulkRevocation, ClaimsChange, LifecycleQueries, OverridesChange, RefreshQuery, RefreshState,
-    Rotated, Rotation, SessionRecord, SessionStore, SignIn, SignedIn, Tombstone,
+    BulkRevocation, ClaimsChange, LifecycleQueries, OpenTicket, OverridesChange, RefreshQuery,
+    RefreshState, Rotated, Rotation, SessionRecord, SessionStore, SignIn, SignedIn, TicketUse,
+    Tombstone,
 };
 use crate::{
     audit::{ActivityEntry, AuditRecord},
@@ -69,6 +70,14 @@ pub trait LifecycleStore: SessionStore + LifecycleQueries {
     /// [`claims_changes`](SessionStore::claims_changes) contains it when this returns.
     fn change_claims(&self, change: ClaimsChange) -> MaybeReady<Timestamp>;
 
+    /// Opens a ticket. The newest 32 tickets of a session stay open; of the older ones none can be used.
+    fn open_ticket(&self, ticket: OpenTicket) -> MaybeReady<()>;
+
+    /// Closes a ticket that is used. Returns whether it was open: of any number of calls, on whatever
+    /// nodes, one returns `true`, and none at or after [`OpenTicket::until`]. A store that forgets
+    /// returns `false` for what it has forgotten, so that no ticket is used twice.
+    fn use_ticket(&self, used: TicketUse) -> MaybeReady<bool>;
+
     /// Appends records to the audit log, and removes records beyond the store's limits of age and
     /// count: nobody's records displace those of another user, and no
     /// [repeatable](crate::audit::AuditEvent::is_repeatable) events displace others.
@@ -121,6 +130,14 @@ where
 
     fn change_claims(&self, change: ClaimsChange) -> MaybeReady<Timestamp> {
         (**self).change_claims(change)
+    }
+
+    fn open_ticket(&self, ticket: OpenTicket) -> MaybeReady<()> {
+        (**self).open_ticket(ticket)
+    }
+
+    fn use_ticket(&self, used: TicketUse) -> MaybeReady<bool> {
+        (**self).use_ticket(used)
     }
 
     fn append_audit(&self, records: Arc<[AuditRecord]>) -> MaybeReady<()> {

@@ -4,7 +4,7 @@
 //! | trait | what it remembers |
 //! |---|---|
 //! | [`SessionStore`] | last activities and tombstones: what a request asks for |
-//! | [`LifecycleStore`], [`LifecycleQueries`] | sessions from sign-in to sign-out, refresh tokens, bulk revocations, account policies, logs |
+//! | [`LifecycleStore`], [`LifecycleQueries`] | sessions from sign-in to sign-out, refresh tokens, tickets, bulk revocations, account policies, logs |
 //! | [`RenewalLimiter`] | recent renewals |
 //!
 //! Store traits are dyn-safe. Their methods take small `Copy` keys and return a [`MaybeReady`],
@@ -32,6 +32,7 @@ mod lifecycle_store;
 pub(crate) mod memory;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod node_cache;
+mod open_ticket;
 mod page;
 #[cfg(feature = "redis")]
 mod redis;
@@ -59,6 +60,7 @@ pub use self::{
     lifecycle_queries::LifecycleQueries,
     lifecycle_store::LifecycleStore,
     memory::{MemoryLimiter, MemoryStore},
+    open_ticket::{OpenTicket, TicketUse},
     page::{Cursor, InvalidCursor, ListQuery, Page},
     refresh_rotation::{
         RefreshQuery, RefreshState, RefreshedSession, Rotated, Rotation, SuccessorIds,

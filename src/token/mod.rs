@@ -6,7 +6,7 @@
 //! - `keys`, `signature`: key sets with rotation; signing and verifying bytes
 //! - `verify`, `compact`, `cache`: verification, and the cache of verified tokens
 //! - `payload`, `members`, `verified`: the parsed token
-//! - `mint`, `successor`, `app_claims`: new tokens and successors
+//! - `mint`, `successor`, `app_claims`: new tokens and successors; `ticket`: what a ticket contains
 //! - `claims_source`: the application's current claims; `legacy`: tokens of an earlier system
 //! - `error`: why a token, claims or a key are not accepted
 
@@ -23,6 +23,7 @@ mod payload;
 mod purpose;
 mod signature;
 mod successor;
+mod ticket;
 mod verified;
 mod verify;
 
@@ -32,6 +33,7 @@ pub(crate) use self::{
     mint::{ID_LENGTH, NewToken, SUCCESSOR_GROWTH, check_length, mint, new_id, write_new_id},
     purpose::Purpose,
     successor::{Seen, Succession, successor_payload},
+    ticket::{can_have_ticket, ticket_payload},
 };
 pub use self::{
     claims_source::{ClaimsSource, ClaimsUpdate, ReplacedClaims},

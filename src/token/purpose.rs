@@ -1,12 +1,14 @@
 //! The purpose of a token, by its `typ`.
 
-/// The purpose of a token. A token of one purpose is never accepted for the other.
+/// The purpose of a token. A token of one purpose is never accepted for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// `typ` absent, `JWT` (RFC 7519 section 5.1) or `at+jwt` (RFC 9068).
     Access,
     /// `typ` `rt+jwt`.
     Refresh,
+    /// `typ` `tk+jwt`.
+    Ticket,
 }
 
 impl Purpose {
@@ -15,6 +17,7 @@ impl Purpose {
         match self {
             Self::Access => "JWT",
             Self::Refresh => "rt+jwt",
+            Self::Ticket => "tk+jwt",
         }
     }
 
@@ -25,6 +28,7 @@ impl Purpose {
         let named: &[&str] = match self {
             Self::Access => &["jwt", "at+jwt"],
             Self::Refresh => &["rt+jwt"],
+            Self::Ticket => &["tk+jwt"],
         };
         let subtype = match typ.split_once('/') {
             Some((kind, subtype)) if kind.eq_ignore_ascii_case("application") => subtype,

@@ -199,16 +199,7 @@ impl TokenVerifier {
         purpose: Purpose,
     ) -> Result<Arc<VerifiedToken>, InvalidToken> {
         let set = self.keys.current();
-        let parts = Parts::new(token, set.header(purpose)).ok_or(Malformed)?;
-        let (key, origin) = self.find_key(&set, &parts, purpose)?;
-        let Parts { signed, body, signature, .. } = parts;
-        let mut buffer = [MaybeUninit::uninit(); MAX_SIGNATURE];
-        let room = buffer.get_mut(..URL_SAFE_NO_PAD.estimated_decoded_length(signature.len()));
-        let room = room.ok_or(Signature)?;
-        let signature = URL_SAFE_NO_PAD.decode(signature, room.as_out()).map_err(|_| Malformed)?;
-        if !key.verify(signed, signature) {
-            return Err(Signature.into());
-        }
+        let (Parts { signed, body, .. }, origin) = self.check_signature(&set, token, purpose)?;
         let is_cached = self.cache.is_some() && purpose == Purpose::Access;
         let kept = if is_cached { token } else { b"" };
         let mut text = Vec::with_capacity(body.len() * 3 / 4 + kept.len());
@@ -217,6 +208,27 @@ impl TokenVerifier {
         text.extend_from_slice(kept);
         let text = String::from_utf8(text).map_err(|_| MalformedPayload)?;
         self.read(signed, text.into_boxed_str(), payload_end, purpose, origin)
+    }
+
+    /// The parts of a token whose signature is that of a key of `set`, and whose key it is.
+    #[inline(always)]
+    pub(super) fn check_signature<'t>(
+        &self,
+        set: &KeySet,
+        token: &'t [u8],
+        purpose: Purpose,
+    ) -> Result<(Parts<'t>, KeyOrigin), InvalidToken> {
+        let parts = Parts::new(token, set.header(purpose)).ok_or(Malformed)?;
+        let (key, origin) = self.find_key(set, &parts, purpose)?;
+        let Parts { signed, signature, .. } = parts;
+        let mut buffer = [MaybeUninit::uninit(); MAX_SIGNATURE];
+        let room = buffer.get_mut(..URL_SAFE_NO_PAD.estimated_decoded_length(signature.len()));
+        let room = room.ok_or(Signature)?;
+        let signature = URL_SAFE_NO_PAD.decode(signature, room.as_out()).map_err(|_| Malformed)?;
+        if !key.verify(signed, signature) {
+            return Err(Signature.into());
+        }
+        Ok((parts, origin))
     }
 
     /// The key of a token, and whose it is. A token of another issuer is verified with
@@ -228,7 +240,7 @@ impl TokenVerifier {
         parts: &Parts<'_>,
         purpose: Purpose,
     ) -> Result<(&'a VerifyingKey, KeyOrigin), InvalidTokenReason> {
-        if purpose == Purpose::Refresh && !set.signs() {
+        if purpose != Purpose::Access && !set.signs() {
             return Err(UnknownKey);
         }
         if set.has_issuers()
@@ -286,7 +298,7 @@ impl TokenVerifier {
 
     /// The claims of a session of ours, or of another issuer in the same form.
     #[inline(always)]
-    fn session(
+    pub(super) fn session(
         &self,
         parsed: &ParsedClaims<'_>,
         origin: KeyOrigin,

@@ -3,11 +3,14 @@
 use std::iter;
 
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
+    HeaderMap, HeaderValue, Method, Request, StatusCode,
     header::{SEC_WEBSOCKET_PROTOCOL, UPGRADE},
 };
 
-use super::transport::{PresentedToken, TokenOrigin, Transport, mark_sensitive};
+use super::{
+    response_edits::ResponseEdits,
+    transport::{PresentedToken, TokenOrigin, Transport, mark_sensitive},
+};
 use crate::{rejection::InvalidTokenReason, request_class::RequestHead};
 
 /// The subprotocol whose rest is a token in base64url, as Kubernetes writes it.
@@ -131,11 +134,11 @@ pub(crate) fn offers_only_a_token(head: RequestHead<'_>) -> bool {
     entries.peek().is_some() && entries.all(|entry| matches!(entry, Entry::Encoded(_)))
 }
 
-/// Removes the tokens from the subprotocols of a handshake. Returns what is to be selected for the
-/// handler, if `bearer` was offered.
-pub(crate) fn remove_token<B>(request: &mut Request<B>) -> Option<SelectBearer> {
+/// Removes the tokens from the subprotocols of a handshake. Returns what is to be changed in its
+/// response.
+pub(crate) fn remove_token<B>(request: &mut Request<B>) -> ResponseEdits {
     if !is_handshake(request.method(), request.uri().path(), request.headers()) {
-        return None;
+        return ResponseEdits::default();
     }
     let (mut kept, mut has_token, mut has_bearer) = (Vec::new(), false, false);
     for entry in entries(request.headers()) {
@@ -164,22 +167,5 @@ pub(crate) fn remove_token<B>(request: &mut Request<B>) -> Option<SelectBearer> 
         Method::CONNECT => StatusCode::OK,
         _ => StatusCode::SWITCHING_PROTOCOLS,
     };
-    has_bearer.then_some(SelectBearer { accepted })
-}
-
-/// Selects `bearer` in the response to a handshake that offered it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SelectBearer {
-    /// The status of a response that opens the WebSocket.
-    accepted: StatusCode,
-}
-
-impl SelectBearer {
-    /// Selects it, unless the handler has selected a subprotocol or opens no WebSocket.
-    pub(crate) fn select<B>(self, response: &mut Response<B>) {
-        if response.status() == self.accepted {
-            let headers = response.headers_mut();
-            headers.entry(SEC_WEBSOCKET_PROTOCOL).or_insert(HeaderValue::from_static("bearer"));
-        }
-    }
+    ResponseEdits { select_bearer: has_bearer.then_some(accepted), ..ResponseEdits::default() }
 }

@@ -37,6 +37,7 @@ mod reuse;
 mod revoke_all;
 mod settings;
 mod step_up;
+mod tickets;
 mod tombstones;
 mod unreliable_store;
 #[cfg(feature = "postgres")]
@@ -209,6 +210,20 @@ macro_rules! lifecycle {
                     p21_a_step_up_revokes_the_old_session_only
                     p21_every_sign_in_starts_a_new_session
                     p19_p21_a_step_up_from_an_unknown_profile_starts_a_normal_session
+                }
+                tickets {
+                    p38_a_ticket_is_good_for_one_request
+                    p38_a_ticket_is_for_its_method_and_path
+                    p38_a_ticket_is_good_for_30_seconds
+                    p17_a_request_with_a_ticket_is_no_activity
+                    p38_the_session_of_a_ticket_is_judged_as_ever
+                    p38_no_token_is_accepted_as_another
+                    p38_a_refused_ticket_falls_back_to_nothing
+                    p38_a_public_path_is_not_looked_at
+                    p38_of_a_hundred_requests_on_two_nodes_one_is_admitted
+                    p38_a_session_has_32_open_tickets
+                    a_path_that_is_none_gets_no_ticket
+                    p23_an_outage_refuses_a_ticket_with_503
                 }
                 long_lived {
                     a_grant_has_both_deadlines

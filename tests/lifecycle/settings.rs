@@ -324,3 +324,14 @@ async fn p20_overrides_apply_in_a_custom_stack() {
         assert_eq!(rejected(&response), expected, "{now:?}");
     }
 }
+
+#[test]
+fn tickets_need_a_lifecycle_store_and_a_key_that_signs() {
+    let layers_only = builder(patient()).store(MemoryStore::new()).tickets().build();
+    let problem = layers_only.expect_err("refused").to_string();
+    assert!(problem.contains("tickets: `store` cannot store tickets"), "{problem}");
+    let verifying = SlidingSessions::builder(JwtKeys::verify_only(), patient()).tickets().build();
+    let problem = verifying.expect_err("refused").to_string();
+    assert!(problem.contains("tickets: the keys verify only"), "{problem}");
+    builder(patient()).tickets().build().expect("the default store stores tickets");
+}

@@ -16,9 +16,9 @@ use tower_sliding_session::{
     policy::TimeoutOverrides,
     store::{
         AccountPolicies, ActiveUser, BulkRevocation, ClaimsChange, ClaimsChanges, LifecycleQueries,
-        LifecycleStore, ListQuery, OverridesChange, Page, RefreshQuery, RefreshState, Revocations,
-        Rotated, Rotation, SessionRecord, SessionStore, SignIn, SignedIn, StoreError,
-        StoredSession, Tombstone, Touch, TouchOutcome,
+        LifecycleStore, ListQuery, OpenTicket, OverridesChange, Page, RefreshQuery, RefreshState,
+        Revocations, Rotated, Rotation, SessionRecord, SessionStore, SignIn, SignedIn, StoreError,
+        StoredSession, TicketUse, Tombstone, Touch, TouchOutcome,
     },
 };
 
@@ -164,6 +164,14 @@ impl LifecycleStore for UnreliableStore {
 
     fn change_claims(&self, change: ClaimsChange) -> MaybeReady<Timestamp> {
         self.ask(|inner| inner.change_claims(change))
+    }
+
+    fn open_ticket(&self, ticket: OpenTicket) -> MaybeReady<()> {
+        self.ask(|inner| inner.open_ticket(ticket))
+    }
+
+    fn use_ticket(&self, used: TicketUse) -> MaybeReady<bool> {
+        self.ask(|inner| inner.use_ticket(used))
     }
 
     fn append_audit(&self, records: Arc<[AuditRecord]>) -> MaybeReady<()> {

@@ -32,6 +32,7 @@ mod revoke;
 mod revoke_all;
 mod rotate;
 mod sign_in;
+mod tickets;
 
 /// A module with every test over the store of this name in `empty_stores`.
 macro_rules! conformance {
@@ -157,6 +158,14 @@ macro_rules! conformance {
                     p33_a_lost_session_gets_its_record_again
                     a_known_session_keeps_its_record
                     p05_a_revoked_session_gets_no_record
+                }
+                tickets {
+                    p38_a_ticket_is_used_once
+                    p38_a_ticket_is_open_to_the_millisecond
+                    p38_a_session_has_32_open_tickets
+                    p38_concurrent_tickets_are_no_more_than_32
+                    p38_of_a_hundred_uses_one_succeeds
+                    p31_the_tickets_of_a_user_close_none_of_another
                 }
             }
         }

@@ -1,10 +1,6 @@
 //! Whether a request is admitted, and with which session.
 
-use std::{
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll, ready},
-};
+use std::sync::Arc;
 
 use base64_simd::URL_SAFE_NO_PAD;
 use http::{
@@ -13,6 +9,7 @@ use http::{
 };
 
 use super::{
+    dismissal::{Asking, Awaited, Dismissal, ExpiredToken, Refusal, reject_unverified},
     new_keys::{KeyFetch, Unverified},
     settings::AuthenticateSettings,
 };
@@ -21,65 +18,18 @@ use crate::{
     maybe_ready::{REQUEST_TIME_LIMIT, Timed},
     rejection::{InvalidTokenReason, Rejection, RejectionKind, bad_request},
     request_class::{RequestClass, RequestHead, RequestHeaders},
-    session::{Session, SessionCheck, StoreAnswer, may_clear_cookie, trace_rejection},
-    store::StoredSession,
+    session::{Session, SessionCheck, StoreAnswer, may_clear_cookie},
     time::Timestamp,
     token::VerifiedToken,
-    transport::{Presented, SelectBearer, TokenOrigin, offers_only_a_token, remove_token},
+    transport::{
+        Presented, ResponseEdits, TokenOrigin, offers_only_a_token, presented_ticket,
+        remove_ticket, remove_token,
+    },
 };
 
 /// The browser would fail the handshake: its response must select a subprotocol, and never the token.
 const ONLY_A_TOKEN: &str =
     "Offer a second subprotocol beside the token: the response must select one.";
-
-/// What a request receives that is not admitted. Rare: the boxes keep every other request small.
-pub(crate) enum Dismissal<B> {
-    Response(Box<Response<SessionBody<B>>>),
-    /// The token has expired, and the store is asked whether the session ended earlier.
-    Asking(Box<Asking>),
-    /// The keys of the token's issuer are fetched.
-    AwaitingKeys(Box<Timed<()>>),
-}
-
-/// Why a request is not admitted.
-enum Refusal {
-    Rejected(Rejection),
-    /// The session of an authentic token has expired.
-    Expired(Rejection, ExpiredToken),
-    Asking(ExpiredToken, Timed<StoredSession>),
-    /// The keys of the token's issuer are fetched.
-    AwaitingKeys(Timed<()>),
-    /// It is admitted without this token: a refused cookie where no token is required (P34).
-    Ignored,
-}
-
-/// A token whose own deadlines have passed.
-struct ExpiredToken {
-    token: Arc<VerifiedToken>,
-    origin: TokenOrigin,
-    now: Timestamp,
-}
-
-/// A store that is asked about the session of an expired token.
-pub(crate) struct Asking {
-    expired: ExpiredToken,
-    answer: Timed<StoredSession>,
-    /// The head of the request, which the response depends on.
-    head: Request<()>,
-    settings: Arc<AuthenticateSettings>,
-}
-
-impl Asking {
-    pub(super) fn poll_response<B>(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Response<SessionBody<B>>> {
-        let answer = ready!(Pin::new(&mut self.answer).poll(cx));
-        let rejection = self.settings.reject_expired(&self.expired, answer.into());
-        let head = RequestHead::new(&self.head);
-        Poll::Ready(self.settings.respond_expired(rejection, &self.expired, head))
-    }
-}
 
 impl AuthenticateSettings {
     /// The session whose token the request presents after `skipped` transports, if it presents one.
@@ -184,13 +134,13 @@ impl AuthenticateSettings {
             Unverified::Unavailable => reject_unverified(RejectionKind::StoreUnavailable.into()),
             Unverified::Pending(keys) => {
                 let clock = &*self.enforcement.clock;
-                Refusal::AwaitingKeys(Timed::new(keys, clock, REQUEST_TIME_LIMIT))
+                Refusal::Waiting(Awaited::Keys(Timed::new(keys, clock, REQUEST_TIME_LIMIT)))
             }
         }
     }
 
     /// Asks the store, if there is one, whether the session of an expired token ended earlier.
-    fn ask(&self, expired: ExpiredToken) -> Refusal {
+    pub(super) fn ask(&self, expired: ExpiredToken) -> Refusal {
         let Some(store) = self.enforcement.store() else {
             let rejection = self.reject_expired(&expired, StoreAnswer::Failed);
             return Refusal::Expired(rejection, expired);
@@ -207,7 +157,7 @@ impl AuthenticateSettings {
         }
     }
 
-    fn reject_expired(&self, expired: &ExpiredToken, answer: StoreAnswer) -> Rejection {
+    pub(super) fn reject_expired(&self, expired: &ExpiredToken, answer: StoreAnswer) -> Rejection {
         let ExpiredToken { token, now, .. } = expired;
         match self.enforcement.enforce(&SessionCheck::new(token, answer, *now)) {
             Err(rejected) => {
@@ -224,7 +174,7 @@ impl AuthenticateSettings {
     }
 
     /// The response to an authentic token whose session has expired.
-    fn respond_expired<B>(
+    pub(super) fn respond_expired<B>(
         &self,
         rejection: Rejection,
         expired: &ExpiredToken,
@@ -241,12 +191,6 @@ impl AuthenticateSettings {
 /// The token in `encoded`, base64url without padding.
 pub(super) fn decode(encoded: &[u8]) -> Result<Vec<u8>, InvalidTokenReason> {
     URL_SAFE_NO_PAD.decode_to_vec(encoded).map_err(|_| InvalidTokenReason::Malformed)
-}
-
-/// What nobody has signed is no audit event: whoever sends it must not fill the log.
-fn reject_unverified(rejection: Rejection) -> Refusal {
-    trace_rejection(&rejection);
-    Refusal::Rejected(rejection)
 }
 
 impl AuthenticateSettings {
@@ -293,6 +237,15 @@ impl AuthenticateSettings {
         let head = RequestHead::with_headers(request, request_headers);
         if self.transports.reads_websocket_protocol() && offers_only_a_token(head) {
             return Err(Dismissal::Response(Box::new(bad_request(ONLY_A_TOKEN))));
+        }
+        if let Some(store) = &self.tickets
+            && let Some(ticket) = presented_ticket(request.uri())
+        {
+            let authenticated = self.authenticate_by_ticket(head, ticket, &**store);
+            return match authenticated {
+                Ok(session) => Ok(Some(session)),
+                Err(refusal) => Err(self.dismiss_request(refusal, request)),
+            };
         }
         match self.authenticate(head, 0, fetch) {
             Ok(session) => {
@@ -341,7 +294,7 @@ impl AuthenticateSettings {
         self.dismiss(refusal, RequestHead::new(request))
     }
 
-    fn dismiss<ResBody>(
+    pub(super) fn dismiss<ResBody>(
         self: &Arc<Self>,
         refusal: Refusal,
         head: RequestHead<'_>,
@@ -357,19 +310,27 @@ impl AuthenticateSettings {
                 let (head, settings) = (head.to_request(), Arc::clone(self));
                 Dismissal::Asking(Box::new(Asking { expired, answer, head, settings }))
             }
-            Refusal::AwaitingKeys(keys) => Dismissal::AwaitingKeys(Box::new(keys)),
+            Refusal::Waiting(awaited) => Dismissal::Waiting(Box::new(awaited)),
             Refusal::Ignored => unreachable!("it is no refusal"),
         }
     }
 
-    /// Removes a token that stands in a WebSocket handshake, so that no handler sees or selects it. Returns
-    /// what is to be selected for the handler.
+    /// Removes a token that stands in a WebSocket handshake, and the ticket of an authenticated request,
+    /// so that no handler sees them. Returns what is to be changed in the response.
     #[inline(always)]
-    pub(crate) fn remove_token<ReqBody>(
+    pub(crate) fn remove_tokens<ReqBody>(
         &self,
         request: &mut Request<ReqBody>,
-    ) -> Option<SelectBearer> {
-        if self.transports.reads_websocket_protocol() { remove_token(request) } else { None }
+        is_authenticated: bool,
+    ) -> ResponseEdits {
+        let mut edits = ResponseEdits::default();
+        if self.transports.reads_websocket_protocol() {
+            edits = remove_token(request);
+        }
+        if is_authenticated && self.tickets.is_some() {
+            edits.forbid_caching = remove_ticket(request.uri_mut());
+        }
+        edits
     }
 
     /// Puts `session` into the extensions of `request`, and marks the header of its token

@@ -12,10 +12,10 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{
-    admission::{Asking, Dismissal},
-    awaiting_keys::AwaitingKeys,
+    dismissal::{Asking, Awaited, Dismissal},
+    waiting::Waiting,
 };
-use crate::{body::SessionBody, maybe_ready::Timed, transport::SelectBearer};
+use crate::{body::SessionBody, transport::ResponseEdits};
 
 const NOT_POLLED_AGAIN: &str = "the future is not polled after completion";
 
@@ -27,7 +27,7 @@ pin_project! {
     {
         #[pin]
         state: State<S::Future, S, ReqBody, ResBody>,
-        select_bearer: Option<SelectBearer>,
+        edits: ResponseEdits,
     }
 }
 
@@ -37,7 +37,7 @@ pin_project! {
         Inner { #[pin] future: F },
         Response { response: Option<Box<Response<SessionBody<ResBody>>>> },
         Asking { asking: Box<Asking> },
-        AwaitingKeys { awaiting: Option<Box<AwaitingKeys<S, ReqBody>>> },
+        Waiting { waiting: Option<Box<Waiting<S, ReqBody>>> },
     }
 }
 
@@ -46,27 +46,27 @@ where
     S: Service<Request<ReqBody>>,
 {
     pub(crate) fn inner(future: S::Future) -> Self {
-        Self { state: State::Inner { future }, select_bearer: None }
+        Self { state: State::Inner { future }, edits: ResponseEdits::default() }
     }
 
-    /// The response to a WebSocket handshake for which a subprotocol is to be selected.
-    pub(super) fn selecting(self, select_bearer: Option<SelectBearer>) -> Self {
-        Self { select_bearer, ..self }
+    /// The response with what a transport changes in it.
+    pub(super) fn edited(self, edits: ResponseEdits) -> Self {
+        Self { edits, ..self }
     }
 
-    /// The answer to a request that is not admitted now; `wait` is called if it waits for keys.
+    /// The answer to a request that is not admitted now; `wait` is called if it waits.
     pub(crate) fn dismissed(
         dismissal: Dismissal<ResBody>,
-        wait: impl FnOnce(Box<Timed<()>>) -> AwaitingKeys<S, ReqBody>,
+        wait: impl FnOnce(Box<Awaited>) -> Waiting<S, ReqBody>,
     ) -> Self {
         let state = match dismissal {
             Dismissal::Response(response) => State::Response { response: Some(response) },
             Dismissal::Asking(asking) => State::Asking { asking },
-            Dismissal::AwaitingKeys(keys) => {
-                State::AwaitingKeys { awaiting: Some(Box::new(wait(keys))) }
+            Dismissal::Waiting(awaited) => {
+                State::Waiting { waiting: Some(Box::new(wait(awaited))) }
             }
         };
-        Self { state, select_bearer: None }
+        Self { state, edits: ResponseEdits::default() }
     }
 }
 
@@ -84,24 +84,23 @@ where
             let next = match state.as_mut().project() {
                 StateProjection::Inner { future } => {
                     let mut response = ready!(future.poll(cx))?;
-                    if let Some(select) = this.select_bearer {
-                        select.select(&mut response);
-                    }
+                    this.edits.apply(&mut response);
                     return Poll::Ready(Ok(response.map(SessionBody::inner)));
                 }
                 StateProjection::Response { response } => {
                     return Poll::Ready(Ok(*response.take().expect(NOT_POLLED_AGAIN)));
                 }
                 StateProjection::Asking { asking } => return asking.poll_response(cx).map(Ok),
-                StateProjection::AwaitingKeys { awaiting } => {
-                    let waiting = awaiting.as_mut().expect(NOT_POLLED_AGAIN);
-                    let admitted = ready!(waiting.poll_admitted(cx));
-                    let mut done = awaiting.take().expect("the request waits");
+                StateProjection::Waiting { waiting } => {
+                    let polled = waiting.as_mut().expect(NOT_POLLED_AGAIN);
+                    let admitted = ready!(polled.poll_admitted(cx));
+                    let mut done = waiting.take().expect("the request waits");
                     match admitted {
                         Ok(session) => {
-                            *this.select_bearer = done.settings.remove_token(&mut done.request);
+                            let (settings, request) = (&done.settings, &mut done.request);
+                            *this.edits = settings.remove_tokens(request, session.is_some());
                             if let Some(session) = session {
-                                done.settings.insert(session, &mut done.request);
+                                settings.insert(session, request);
                             }
                             State::Inner { future: done.service.call(done.request) }
                         }
@@ -109,7 +108,7 @@ where
                             State::Response { response: Some(response) }
                         }
                         Err(Dismissal::Asking(asking)) => State::Asking { asking },
-                        Err(Dismissal::AwaitingKeys(_)) => unreachable!("it waits once"),
+                        Err(Dismissal::Waiting(_)) => unreachable!("it waits once"),
                     }
                 }
             };

@@ -12,7 +12,7 @@ use crate::{
     policy::Profiles,
     rejection::MakeRejection,
     session::Enforcement,
-    store::SessionStore,
+    store::{LifecycleStore, SessionStore},
     token::TokenVerifier,
     transport::{Bearer, Transports},
 };
@@ -62,6 +62,7 @@ impl AuthenticateLayer {
                 rejections: None,
                 optional: false,
                 allow_preflight: false,
+                tickets: None,
             }),
         }
     }
@@ -120,6 +121,21 @@ impl AuthenticateLayer {
         self.with(|settings| {
             Arc::make_mut(&mut settings.enforcement).audit_queue = Some(audit_queue);
         })
+    }
+
+    /// Accepts [tickets](crate::SlidingSessions::ticket) in the query parameter `ticket`, which `store`
+    /// closes when they are used. Default: none.
+    pub fn tickets(self, store: impl LifecycleStore) -> Self {
+        self.with_tickets(Arc::new(store))
+    }
+
+    /// As [`tickets`](Self::tickets), with what is shared already.
+    pub(crate) fn with_tickets(self, store: Arc<dyn LifecycleStore>) -> Self {
+        self.with(|settings| settings.tickets = Some(store))
+    }
+
+    pub(crate) fn accepts_tickets(&self) -> bool {
+        self.settings.tickets.is_some()
     }
 
     /// Passes requests without a token on, without a `Session`. A token in a cookie that is invalid,

@@ -1,7 +1,7 @@
 //! Authentication: verifies the presented token and inserts its session.
 
 mod admission;
-mod awaiting_keys;
+mod dismissal;
 mod future;
 mod layer;
 mod new_keys;
@@ -9,6 +9,8 @@ mod service;
 mod settings;
 mod several;
 mod sign_out;
+mod ticket;
+mod waiting;
 
-pub(crate) use self::awaiting_keys::AwaitingKeys;
+pub(crate) use self::waiting::Waiting;
 pub use self::{future::ResponseFuture, layer::AuthenticateLayer, service::AuthenticateService};

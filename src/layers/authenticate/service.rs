@@ -9,7 +9,7 @@ use std::{
 use http::{Request, Response};
 use tower_service::Service;
 
-use super::{AwaitingKeys, ResponseFuture, settings::AuthenticateSettings};
+use super::{ResponseFuture, Waiting, settings::AuthenticateSettings};
 use crate::{
     body::SessionBody,
     ready_service::take_ready,
@@ -51,16 +51,16 @@ where
         let class = RequestClass::assigned(&request);
         match self.settings.admit(&request, class, &RequestHeaders::new(request.headers())) {
             Ok(session) => {
-                let select_bearer = self.settings.remove_token(&mut request);
+                let edits = self.settings.remove_tokens(&mut request, session.is_some());
                 if let Some(session) = session {
                     self.settings.insert(session, &mut request);
                 }
-                ResponseFuture::inner(self.inner.call(request)).selecting(select_bearer)
+                ResponseFuture::inner(self.inner.call(request)).edited(edits)
             }
-            Err(dismissal) => ResponseFuture::dismissed(dismissal, |keys| {
+            Err(dismissal) => ResponseFuture::dismissed(dismissal, |awaited| {
                 let service = take_ready(&mut self.inner);
                 let settings = Arc::clone(&self.settings);
-                AwaitingKeys { keys, request, class, service, settings }
+                Waiting { awaited, request, class, service, settings }
             }),
         }
     }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    rejection::MakeRejection, session::Enforcement, token::TokenVerifier, transport::Transports,
+    rejection::MakeRejection, session::Enforcement, store::LifecycleStore, token::TokenVerifier,
+    transport::Transports,
 };
 
 #[derive(Clone)]
@@ -14,4 +15,6 @@ pub(crate) struct AuthenticateSettings {
     pub(super) rejections: Option<Arc<dyn MakeRejection>>,
     pub(super) optional: bool,
     pub(super) allow_preflight: bool,
+    /// Where tickets are kept, if they are accepted.
+    pub(super) tickets: Option<Arc<dyn LifecycleStore>>,
 }

@@ -163,6 +163,9 @@ impl SlidingSessionsBuilder {
         if self.allow_preflight {
             layer = layer.allow_preflight();
         }
+        if let Some(store) = enforcement.lifecycle_store().filter(|_| self.tickets) {
+            layer = layer.with_tickets(Arc::clone(store));
+        }
         layer
     }
 

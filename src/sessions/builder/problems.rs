@@ -15,6 +15,7 @@ impl SlidingSessionsBuilder {
         problems.extend(self.store_problems());
         problems.extend(self.unknown_session_problems());
         problems.extend(self.refresh_problems());
+        problems.extend(self.ticket_problems());
         problems.extend(self.override_problems());
         problems
     }
@@ -107,6 +108,22 @@ impl SlidingSessionsBuilder {
             )
         }));
         problems
+    }
+
+    fn ticket_problems(&self) -> Option<String> {
+        if !self.tickets {
+            return None;
+        }
+        if self.store.is_some() && self.lifecycle_store.is_none() {
+            let problem =
+                "tickets: `store` cannot store tickets: set a store with `lifecycle_store`";
+            return Some(problem.to_owned());
+        }
+        (!self.verifier.keys().signs()).then(|| {
+            "tickets: the keys verify only, and cannot sign tickets: pass keys that sign, or remove \
+             `tickets`"
+                .to_owned()
+        })
     }
 
     fn override_problems(&self) -> Vec<String> {

@@ -182,6 +182,14 @@ impl SlidingSessionsBuilder {
         self.once("allow_preflight")
     }
 
+    /// Accepts [tickets](crate::SlidingSessions::ticket) in the query parameter `ticket` of a request that
+    /// is not `Public`. The parameter is then no other's: a request with another `ticket` is rejected.
+    /// Off by default.
+    pub fn tickets(mut self) -> Self {
+        self.tickets = true;
+        self.once("tickets")
+    }
+
     /// Adds the header `Session-Expires` to each response of a session that no shared cache may store.
     /// Off by default.
     pub fn session_expires(mut self) -> Self {

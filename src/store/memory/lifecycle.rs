@@ -17,9 +17,9 @@ use crate::{
     policy::TimeoutOverrides,
     store::{
         ActiveUser, BulkRevocation, CallerSession, ClaimsChange, Exempt, LifecycleQueries,
-        LifecycleStore, ListQuery, OverridesChange, Page, RefreshQuery, RefreshState,
+        LifecycleStore, ListQuery, OpenTicket, OverridesChange, Page, RefreshQuery, RefreshState,
         RefreshedSession, RevocationCutoff, Rotated, Rotation, SessionRecord, SignIn, SignedIn,
-        StoredSession, Tombstone,
+        StoredSession, TicketUse, Tombstone,
     },
     time::Timestamp,
 };
@@ -78,6 +78,16 @@ impl LifecycleStore for MemoryStore {
 
     fn change_claims(&self, change: ClaimsChange) -> MaybeReady<Timestamp> {
         MaybeReady::ready(Ok(self.change_claims_now(change)))
+    }
+
+    /// # Errors
+    /// If as many users have an open ticket as the store has room for.
+    fn open_ticket(&self, ticket: OpenTicket) -> MaybeReady<()> {
+        MaybeReady::ready(self.lifecycle_state().tickets.open(ticket))
+    }
+
+    fn use_ticket(&self, used: TicketUse) -> MaybeReady<bool> {
+        MaybeReady::ready(Ok(self.lifecycle_state().tickets.close(used)))
     }
 
     fn append_audit(&self, records: Arc<[AuditRecord]>) -> MaybeReady<()> {

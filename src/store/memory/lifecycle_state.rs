@@ -2,9 +2,10 @@
 
 mod logs;
 mod records;
+mod tickets;
 mod tombstones;
 
-use self::{logs::Log, records::Records, tombstones::Tombstones};
+use self::{logs::Log, records::Records, tickets::Tickets, tombstones::Tombstones};
 pub(super) use self::{
     records::{Expiry, Origin, cursor},
     tombstones::Kind,
@@ -14,10 +15,11 @@ use crate::{
     time::Timestamp,
 };
 
-/// Records, the order of the tombstones, and logs, behind one lock.
+/// Records, the order of the tombstones, tickets, and logs, behind one lock.
 pub(super) struct LifecycleState {
     pub(super) records: Records,
     pub(super) tombstones: Tombstones,
+    pub(super) tickets: Tickets,
     pub(super) audit_log: Log<AuditRecord>,
     pub(super) activity_log: Log<ActivityEntry>,
     /// The number of bulk revocations and folds so far: every so many of them remove expired cutoffs.
@@ -33,6 +35,7 @@ impl LifecycleState {
         Self {
             records: Records::new(max_sessions),
             tombstones: Tombstones::new(max_sessions),
+            tickets: Tickets::new(max_sessions),
             audit_log: Log::default(),
             activity_log: Log::default(),
             revocations: 0,

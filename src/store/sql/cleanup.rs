@@ -17,7 +17,7 @@ const CHANGES_KEPT_FOR: Duration = Duration::from_secs(3600);
 const STEP: u64 = 500;
 
 /// Each checks twice whether a row has expired: it may change after it was selected.
-const STATEMENTS: [&str; 4] = [
+const STATEMENTS: [&str; 5] = [
     "DELETE FROM tss_sessions WHERE forget_at < $1 AND key IN
         (SELECT key FROM tss_sessions WHERE forget_at < $1 ORDER BY forget_at LIMIT 500)",
     "DELETE FROM tss_revocations WHERE until < $1 AND scope IN
@@ -26,6 +26,8 @@ const STATEMENTS: [&str; 4] = [
         (SELECT user_key FROM tss_folded_tombstones WHERE until < $1 ORDER BY until LIMIT 500)",
     "DELETE FROM tss_claims_changes WHERE until < $1 AND scope IN
         (SELECT scope FROM tss_claims_changes WHERE until < $1 ORDER BY until LIMIT 500)",
+    "DELETE FROM tss_tickets WHERE until < $1 AND id IN
+        (SELECT id FROM tss_tickets WHERE until < $1 ORDER BY until LIMIT 500)",
 ];
 
 impl Inner {

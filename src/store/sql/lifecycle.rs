@@ -13,8 +13,8 @@ use crate::{
     policy::TimeoutOverrides,
     store::{
         ActiveUser, BulkRevocation, ClaimsChange, LifecycleQueries, LifecycleStore, ListQuery,
-        OverridesChange, Page, RefreshQuery, RefreshState, Rotated, Rotation, SessionRecord,
-        SignIn, SignedIn, Tombstone,
+        OpenTicket, OverridesChange, Page, RefreshQuery, RefreshState, Rotated, Rotation,
+        SessionRecord, SignIn, SignedIn, TicketUse, Tombstone,
     },
     time::Timestamp,
 };
@@ -132,6 +132,16 @@ impl LifecycleStore for SqlStore {
     fn change_claims(&self, change: ClaimsChange) -> MaybeReady<Timestamp> {
         let store = Arc::clone(&self.0);
         MaybeReady::new(async move { store.change_claims(change).await })
+    }
+
+    fn open_ticket(&self, ticket: OpenTicket) -> MaybeReady<()> {
+        let store = Arc::clone(&self.0);
+        MaybeReady::new(async move { store.open_ticket(ticket).await })
+    }
+
+    fn use_ticket(&self, used: TicketUse) -> MaybeReady<bool> {
+        let store = Arc::clone(&self.0);
+        MaybeReady::new(async move { store.use_ticket(used).await })
     }
 
     fn append_audit(&self, records: Arc<[AuditRecord]>) -> MaybeReady<()> {

@@ -36,6 +36,7 @@ mod sync;
 mod table_names;
 #[cfg(test)]
 mod tests;
+mod tickets;
 mod user_limit;
 mod value;
 

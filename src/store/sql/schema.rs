@@ -59,6 +59,13 @@ pub(super) const VERSIONS: &[&[&str]] = &[&[
         number BIGINT NOT NULL,
         until BIGINT NOT NULL)",
     "CREATE INDEX tss_claims_until ON tss_claims_changes (until)",
+    "CREATE TABLE tss_tickets (
+        id {SERIAL},
+        ticket {BLOB} NOT NULL UNIQUE,
+        session {BLOB} NOT NULL,
+        until BIGINT NOT NULL)",
+    "CREATE INDEX tss_tickets_session ON tss_tickets (session, id)",
+    "CREATE INDEX tss_tickets_until ON tss_tickets (until)",
     "CREATE TABLE tss_account_policies (account {BLOB} NOT NULL PRIMARY KEY, idle BIGINT, absolute BIGINT)",
     "CREATE TABLE tss_audit (
         id {SERIAL},

@@ -22,6 +22,7 @@ struct Signing {
     key: SigningKey,
     access_header: String,
     refresh_header: String,
+    ticket_header: String,
 }
 
 impl KeySet {
@@ -40,7 +41,9 @@ impl KeySet {
     pub(super) fn signed_by(self, key: SigningKey) -> Self {
         let header = |purpose| key.verifying.header(purpose);
         let (access_header, refresh_header) = (header(Purpose::Access), header(Purpose::Refresh));
-        Self { signing: Some(Signing { key, access_header, refresh_header }), ..self }
+        let ticket_header = header(Purpose::Ticket);
+        let signing = Signing { key, access_header, refresh_header, ticket_header };
+        Self { signing: Some(signing), ..self }
     }
 
     /// This set with `key` among our own.
@@ -85,6 +88,7 @@ impl KeySet {
         Some(match purpose {
             Purpose::Access => &signing.access_header,
             Purpose::Refresh => &signing.refresh_header,
+            Purpose::Ticket => &signing.ticket_header,
         })
     }
 

@@ -90,6 +90,7 @@ impl LegacyTokens {
         match purpose {
             Purpose::Access => access.as_deref(),
             Purpose::Refresh => refresh.as_deref(),
+            Purpose::Ticket => None,
         }
     }
 

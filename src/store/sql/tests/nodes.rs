@@ -4,7 +4,8 @@ use super::*;
 use crate::{
     policy::TimeoutOverrides,
     store::{
-        OverridesChange, RefreshState, Rotated, SessionStore as _, StoredSession, TouchOutcome,
+        OpenTicket, OverridesChange, RefreshState, Rotated, SessionStore as _, StoredSession,
+        TicketUse, TouchOutcome,
     },
 };
 
@@ -186,6 +187,39 @@ async fn concurrent_migrations_run_once() {
         nodes[1].migrate().await.expect("the schema is up to date");
         let found = nodes[2].session(key("s"), NOW).await.expect("the store answers");
         assert_eq!(found, Some(record("s")));
+        database.remove().await;
+    }
+}
+
+#[tokio::test]
+async fn p38_one_of_two_nodes_uses_a_ticket_and_a_restart_opens_none() {
+    for database in TestDatabase::all().await {
+        let nodes = [database.node(&clock()).await, database.node(&clock()).await];
+        let user = scopes().user;
+        for name in ["first", "second", "third"] {
+            let until = NOW + Duration::from_secs(30);
+            let ticket = OpenTicket::new(key(name), key("s"), user, NOW, until);
+            nodes[0].open_ticket(ticket).await.expect("the store answers");
+        }
+        let used = |name| TicketUse::new(key(name), user, NOW);
+        for name in ["first", "second"] {
+            let uses =
+                (0..100).map(|number| tokio::spawn(nodes[number % 2].use_ticket(used(name))));
+            let mut closed = 0;
+            for was_open in uses.collect::<Vec<_>>() {
+                let was_open = was_open.await.expect("the task completes");
+                closed += u32::from(was_open.expect("the store answers"));
+            }
+            assert_eq!(closed, 1);
+        }
+        drop(nodes);
+        let restarted = database.node(&clock()).await;
+        for (name, expected) in [("first", false), ("third", true), ("third", false)] {
+            let was_open = restarted.use_ticket(used(name)).await.expect("the store answers");
+            assert_eq!(was_open, expected, "{name}");
+        }
+        restarted.0.clean(NOW + DAY).await.expect("the store answers");
+        drop(restarted);
         database.remove().await;
     }
 }
