@@ -60,6 +60,7 @@ fn field_error(error: &OutOfBounds) -> FieldError {
         AllowedTimeout::AtMost(max) | AllowedTimeout::AtMostAbsolute(max) => {
             AllowedRange::at_most(whole_minutes(max))
         }
+        AllowedTimeout::WholeSeconds => AllowedRange::UNBOUNDED,
     };
     FieldError::from_number(field, whole_minutes(error.value), allowed, error.to_string())
 }

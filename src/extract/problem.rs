@@ -118,6 +118,9 @@ impl AllowedRange {
         Self { min: Some(min), max: Some(max) }
     }
 
+    /// What is wrong is not the size.
+    pub(crate) const UNBOUNDED: Self = Self { min: None, max: None };
+
     pub(crate) const fn at_least(min: u64) -> Self {
         Self { min: Some(min), max: None }
     }

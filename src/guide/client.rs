@@ -37,7 +37,7 @@
 //! | `Session-Expires` | `idle=1140, absolute=42000, renewable`: seconds from now (RFC 9651); off by default |
 //! | `WWW-Authenticate` | the challenge of a 401 (RFC 6750, RFC 9470) |
 //! | `Retry-After` | seconds to wait after a 503 |
-//! | `session-error` | the code of a rejection |
+//! | `session-error` | the code of a rejection; what a handler forwards from another service is removed from the response to an authenticated request |
 //!
 //! The ready-made route `GET /session` (feature `axum-router`) says whether the session goes on: its
 //! `session_id` and both deadlines, or a 401 with the code. It is no activity, so a client may ask at

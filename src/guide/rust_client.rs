@@ -10,6 +10,7 @@
 //! | rejects with `token_expired` | refreshes once for all requests, and sends them again |
 //! | rejects a token that was replaced meanwhile | sends the request again with the current one |
 //! | says that the session has ended, or refuses the refresh token | deletes the tokens, and tells [`SignedOut`](crate::client::ClientEvent::SignedOut) with the reason |
+//! | says in `Session-Expires` when the session expires | tells [`Expiring`](crate::client::ClientEvent::Expiring), with which an application can warn its user |
 //! | asks for a more recent sign-in | tells [`RecentAuthenticationRequired`](crate::client::ClientEvent::RecentAuthenticationRequired); the session goes on |
 //! | answers 503, another 401, or not at all | keeps the tokens |
 //!

@@ -12,6 +12,8 @@
 //! | `leeway` | 0 s | at most 120 s | | an expired token is accepted for so long |
 //! | `max_clock_skew` | 5 s | at most 120 s | nodes reject each other's tokens, or answer 503 since their clock is not that of Postgres | sessions may last longer by that much |
 //!
+//! The first three are whole seconds, as tokens contain them.
+//!
 //! Start from the answer to two questions. How long may an unattended device stay signed in? That
 //! is the idle timeout. After how long must a user prove again who they are? That is the absolute
 //! timeout. OWASP ASVS 5.0 requirement 7.1.1 asks that both are documented. Then set the token

@@ -5,7 +5,6 @@ use std::{
     fmt,
     future::{Future, IntoFuture},
     pin::Pin,
-    time::Duration,
 };
 
 use serde::Serialize;
@@ -206,8 +205,8 @@ impl<'a> Start<'a> {
         claims.iss = lifecycle.iss().map(Box::from);
         claims.tenant = tenant.map(Box::from);
         claims.session_profile = self.profile.as_deref().map(Box::from);
-        claims.idle_max = Some(whole_secs(policy.idle_timeout()));
-        claims.abs_max = Some(whole_secs(policy.absolute_timeout()));
+        claims.idle_max = Some(policy.idle_timeout());
+        claims.abs_max = Some(policy.absolute_timeout());
 
         let aud = lifecycle.verifier.aud();
         let app = app.as_ref();
@@ -304,11 +303,6 @@ impl Lifecycle {
         let query = RefreshQuery::new(token.session_key(), epoch, *token.scopes());
         (now < tombstone.until).then(|| ReplacedSession::new(query, tombstone, audit))
     }
-}
-
-/// Claims contain whole seconds, rounded down. A timeout is at least one second.
-fn whole_secs(timeout: Duration) -> Duration {
-    Duration::from_secs(timeout.as_secs())
 }
 
 impl<'a> IntoFuture for Start<'a> {

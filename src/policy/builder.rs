@@ -72,23 +72,23 @@ impl PolicyBuilder {
         }
     }
 
-    /// Sets the longest time between two activities. Default 20 minutes; at least 1 s, at most the
-    /// absolute timeout. It may be longer than the token lifetime. It cannot be set for a policy from
+    /// Sets the longest time between two activities. Default 20 minutes; whole seconds, at least 1 s,
+    /// at most the absolute timeout. It may be longer than the token lifetime. It cannot be set for a policy from
     /// [`Policy::sliding`].
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.idle_timeout = Some(timeout);
         self
     }
 
-    /// Sets the longest life of a session, counted from sign-in. Default 12 hours, at least 1 s; it
-    /// cannot be switched off.
+    /// Sets the longest life of a session, counted from sign-in. Default 12 hours; whole seconds, at
+    /// least 1 s. It cannot be switched off.
     pub fn absolute_timeout(mut self, timeout: Duration) -> Self {
         self.absolute_timeout = timeout;
         self
     }
 
-    /// Sets the lifetime of a new access token. Default 1 hour; at least 1 s, at most the absolute
-    /// timeout.
+    /// Sets the lifetime of a new access token. Default 1 hour; whole seconds, at least 1 s, at most
+    /// the absolute timeout.
     pub fn token_lifetime(mut self, lifetime: Duration) -> Self {
         self.token_lifetime = lifetime;
         self

@@ -12,6 +12,7 @@ const MAX_TOLERANCE: Duration = Duration::from_secs(120);
 /// Lists every contradiction in `policy`, each with what to change.
 pub(super) fn contradictions(policy: &Policy) -> Vec<String> {
     let mut problems = out_of_bounds(policy);
+    problems.extend(fractions_of_a_second(policy));
     problems.extend(threshold_out_of_bounds(policy.renew_when));
     problems.extend(timeouts_out_of_order(policy));
     problems.extend(interval_too_long(policy));
@@ -40,6 +41,29 @@ fn out_of_bounds(policy: &Policy) -> Vec<String> {
         }
     }
     problems
+}
+
+/// Tokens contain whole seconds, which are compared with the policy at each request: the shorter of
+/// both counts.
+fn fractions_of_a_second(policy: &Policy) -> Vec<String> {
+    let durations = [
+        ("idle_timeout", own_idle_timeout(policy)),
+        ("absolute_timeout", Some(policy.absolute_timeout)),
+        ("token_lifetime", Some(policy.token_lifetime)),
+    ];
+    let is_legal =
+        |value: &Duration| value.subsec_nanos() == 0 || *value < SHORTEST || *value > LONGEST;
+    let fractions = durations.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    fractions
+        .filter(|(_, value)| !is_legal(value))
+        .map(|(name, value)| {
+            let (value, whole) = (readable(value), readable(Duration::from_secs(value.as_secs())));
+            format!(
+                "{name} ({value}) has a fraction of a second, and tokens contain whole seconds: set it to \
+                 {whole} or another whole number of seconds"
+            )
+        })
+        .collect()
 }
 
 fn threshold_out_of_bounds(when: RenewWhen) -> Option<String> {

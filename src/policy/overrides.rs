@@ -192,6 +192,8 @@ impl OverrideBounds {
                     value,
                     allowed: AllowedTimeout::AtMost(*bounds.end()),
                 });
+            } else if value.subsec_nanos() > 0 {
+                errors.push(OutOfBounds { field, value, allowed: AllowedTimeout::WholeSeconds });
             }
         }
         let idle = overrides.idle.unwrap_or(policy.idle_timeout);
@@ -239,6 +241,8 @@ pub enum AllowedTimeout {
     AtLeast(Duration),
     /// At most this: the upper bound.
     AtMost(Duration),
+    /// Whole seconds, as tokens contain them.
+    WholeSeconds,
     /// At most the absolute timeout that would be in effect, which is this.
     AtMostAbsolute(Duration),
     /// At least the idle timeout that would be in effect, which is this.
@@ -255,6 +259,7 @@ impl fmt::Display for OutOfBounds {
         match self.allowed {
             AllowedTimeout::AtLeast(min) => write!(f, "at least {}.", readable(min)),
             AllowedTimeout::AtMost(max) => write!(f, "at most {}.", readable(max)),
+            AllowedTimeout::WholeSeconds => f.write_str("a whole number of seconds."),
             AllowedTimeout::AtMostAbsolute(max) => {
                 write!(f, "at most the absolute timeout, {}.", readable(max))
             }

@@ -37,6 +37,7 @@ fn the_defaults() {
 #[test]
 fn a_single_contradiction_is_the_only_problem() {
     let instant = Duration::from_millis(999);
+    let with_fraction = Duration::from_millis(2500);
     let over_two_minutes = Duration::from_millis(120_001);
     let b = Policy::builder;
     let sliding = || Policy::sliding(HOUR, DAY).unwrap().to_builder();
@@ -50,6 +51,10 @@ fn a_single_contradiction_is_the_only_problem() {
         ("idle_timeout (999ms) is too short", b().idle_timeout(instant)),
         ("idle_timeout (0s) is too short", b().idle_timeout(Duration::ZERO)),
         ("token_lifetime (999ms) is too short", b().token_lifetime(instant).renew(false)),
+        ("idle_timeout (2s 500ms) has a fraction", b().idle_timeout(with_fraction)),
+        ("token_lifetime (2s 500ms) has", b().token_lifetime(with_fraction).renew(false)),
+        ("absolute_timeout (12h 500ms) has", b().absolute_timeout(12 * HOUR + MINUTE / 120)),
+        ("token_lifetime (2s 500ms) has", sliding().token_lifetime(with_fraction).renew(false)),
         ("renew_threshold", b().renew_threshold(0.0)),
         ("renew_threshold", b().renew_threshold(-0.5)),
         ("renew_threshold", b().renew_threshold(1.000_001)),

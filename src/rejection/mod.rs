@@ -5,12 +5,14 @@
 //! - `cause`: what the application's logs learn beyond the kind, and the client does not
 //! - `rejection`: [`Rejection`], which joins them
 //! - `protocol`: which protocol the client speaks; `http` and `grpc` write the response in it
+//! - `forwarded`: the errors of other services, which a handler passes on
 //! - `last_frame`: the same in a response that is still sent
 //! - `make_rejection`: a response of the application's own
 //! - `targeted_cache`: fields that a shared cache obeys before `Cache-Control`
 
 mod cause;
 mod duration;
+mod forwarded;
 mod grpc;
 mod http;
 mod kind;
@@ -31,6 +33,7 @@ pub use self::{
     response_future::ResponseFuture,
 };
 pub(crate) use self::{
+    forwarded::remove_forwarded_error,
     http::bad_request,
     kind::SESSION_ERROR,
     protocol::Protocol,

@@ -111,19 +111,30 @@ where
             }
             Check::Rejected(rejection) if session.counts_as_absent(&rejection) => {
                 request.extensions_mut().remove::<Session>();
-                ResponseFuture::straight(self.inner.call(request), None, None, completion)
+                let mut service = activity.layer(renew.layer(take_ready(&mut self.inner)));
+                let answer = service.call(request);
+                ResponseFuture::layered(
+                    authenticate::ResponseFuture::inner(answer, admitted),
+                    completion,
+                )
             }
             Check::Rejected(rejection) => {
                 let response = activity.settings.reject(rejection, &request);
                 let answer = activity::ResponseFuture::answer(response);
-                ResponseFuture::layered(authenticate::ResponseFuture::inner(answer), completion)
+                ResponseFuture::layered(
+                    authenticate::ResponseFuture::inner(answer, admitted),
+                    completion,
+                )
             }
             Check::Waiting(pending) => {
                 let service = renew.layer(take_ready(&mut self.inner));
                 let settings = Arc::clone(&activity.settings);
                 let waiting = Waiting { pending, session, request, service, settings };
                 let waiting = activity::ResponseFuture::waiting(waiting);
-                ResponseFuture::layered(authenticate::ResponseFuture::inner(waiting), completion)
+                ResponseFuture::layered(
+                    authenticate::ResponseFuture::inner(waiting, admitted),
+                    completion,
+                )
             }
         }
     }

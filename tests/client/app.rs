@@ -122,6 +122,15 @@ fn routes(sessions: &SlidingSessions) -> Router {
             "/upstream",
             any(async || (StatusCode::UNAUTHORIZED, [("www-authenticate", "Bearer")])),
         )
+        // Responds as another service of the same kind has responded.
+        .route(
+            "/forwarded",
+            any(async |headers: HeaderMap| {
+                let status = StatusCode::from_bytes(headers["x-status"].as_bytes());
+                let code = headers["x-code"].clone();
+                (status.expect("a status"), [("session-error", code)])
+            }),
+        )
         // Responds with the header that the request names.
         .route(
             "/renewed",

@@ -61,6 +61,13 @@ where
             if request.uri().path().ends_with("/Unauthenticated") {
                 return Ok(Status::unauthenticated("of an upstream").into_http());
             }
+            if request.uri().path().ends_with("/Forwarded") {
+                let mut status = Status::unauthenticated("of an upstream");
+                let code = request.headers()["x-code"].to_str().expect("ASCII");
+                let code = code.parse().expect("it may be metadata");
+                status.metadata_mut().insert("session-error", code);
+                return Ok(status.into_http());
+            }
             Ok(server::Grpc::new(Texts).streaming(Self, request).await)
         })
     }

@@ -146,3 +146,24 @@ async fn p16_a_status_of_the_application_signs_nobody_out() {
     assert_eq!(caller.events.all(), []);
     assert!(caller.session.tokens().is_some());
 }
+
+#[tokio::test]
+async fn p16_metadata_that_a_handler_forwards_signs_nobody_out() {
+    let app = App::start().await;
+    let caller = app.ada(Version::HTTP_2).await;
+    let channel = channel(&app, &caller).await;
+    for code in ["session_revoked", "session_expired_idle", "token_expired"] {
+        let mut client = client::Grpc::new(channel.clone());
+        client.ready().await.expect("ready");
+        let path = http::uri::PathAndQuery::from_static("/echo.Echo/Forwarded");
+        let mut message = Request::new("x".to_owned());
+        message.metadata_mut().insert("x-code", code.parse().expect("it may be metadata"));
+        let answer: Result<Response<String>, Status> = client.unary(message, path, Texts).await;
+        let status = answer.expect_err("a status");
+        assert_eq!(status.code(), Code::Unauthenticated);
+        assert!(status.metadata().get("session-error").is_none(), "{code}");
+    }
+    assert_eq!(caller.events.all(), []);
+    assert!(caller.session.tokens().is_some());
+    assert_eq!(app.refreshes(), 0);
+}

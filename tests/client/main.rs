@@ -9,6 +9,7 @@ mod app;
 mod cases;
 mod debug;
 mod echo;
+mod expiring;
 mod grpc;
 mod outage;
 mod refresh;

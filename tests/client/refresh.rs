@@ -1,15 +1,24 @@
 //! One refresh for all requests that wait for it.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, ready},
+};
 
 use bytes::Bytes;
-use http::{Request, StatusCode, Version};
+use http::{Request, Response, StatusCode, Version};
+use http_body::Frame;
 use http_body_util::{BodyExt, Full, combinators::BoxBody};
 use tokio::{runtime::Builder, sync::Notify, task::JoinSet};
-use tower::{Layer, ServiceBuilder, ServiceExt};
+use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 use tower_sliding_session::{
     RejectionKind,
-    client::{ClientBody, ClientEvent, RefreshRoute, SessionClient},
+    client::{ClientBody, ClientEvent, RefreshError, RefreshRoute, SessionClient, Tokens},
     store::ListQuery,
 };
 
@@ -279,13 +288,84 @@ async fn a_refreshed_token_that_is_refused_at_once_is_not_refreshed_again() {
     app.server.control.wait_for("/auth/refresh", 1).await;
     // The answer takes longer than the token is valid.
     app.clock.advance(LIFETIME);
-    held.release(1);
+    // Another refresh would be answered, too.
+    held.release(2);
     assert_eq!(code(&request.await.expect("no panic")), "token_expired");
     assert_eq!(app.refreshes(), 1);
     app.server.control.hold_nothing();
     assert_eq!(caller.get("/me").await.status(), StatusCode::OK);
     assert_eq!(caller.events.all(), [ClientEvent::Renewed, ClientEvent::Renewed]);
     app.clock.advance(MINUTE);
+}
+
+/// The server's answer is in no way newer: a request with it would be refused alike.
+#[tokio::test]
+async fn a_refresh_that_brings_the_same_access_token_repeats_nothing() {
+    let app = App::start().await;
+    let grant = app.sign_in("ada").await;
+    let same = Tokens::from(&grant).with_refresh_token("another");
+    let caller = app.caller(Version::HTTP_11, |builder| {
+        builder.refresh(move |_| std::future::ready(Ok(same.clone())))
+    });
+    caller.session.sign_in(grant);
+    app.clock.advance(LIFETIME);
+    assert_eq!(code(&caller.get("/me").await), "token_expired");
+    assert_eq!(app.server.control.seen("/me").len(), 1);
+}
+
+/// A body that says when it was read to its end.
+struct Observed {
+    body: Full<Bytes>,
+    is_read: Arc<AtomicBool>,
+}
+
+impl http_body::Body for Observed {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        self.is_read.fetch_or(frame.is_none(), Ordering::SeqCst);
+        Poll::Ready(frame)
+    }
+}
+
+/// Until then it occupies its connection, of which a client may have one only.
+#[tokio::test]
+async fn the_body_of_a_rejection_is_read_before_the_token_is_refreshed() {
+    let is_read = Arc::new(AtomicBool::new(false));
+    let (at_refresh, at_response) = (Arc::clone(&is_read), Arc::clone(&is_read));
+    let service = service_fn(move |request: Request<ClientBody<Full<Bytes>>>| {
+        let is_first = request.headers()["authorization"] == "Bearer e30.first.x";
+        let (body, is_read) = (Full::from("text"), Arc::clone(&at_response));
+        let mut response = Response::new(Observed { body, is_read });
+        if is_first {
+            let code = http::HeaderValue::from_static("token_expired");
+            response.headers_mut().insert("session-error", code);
+        }
+        std::future::ready(Ok::<_, Infallible>(response))
+    });
+    // The refresh is a task, which runs once the request waits for it.
+    let refresh = move |_| {
+        let is_read = Arc::clone(&at_refresh);
+        async move {
+            if is_read.load(Ordering::SeqCst) {
+                Ok(Tokens::new("e30.second.x").expect("its characters are allowed"))
+            } else {
+                Err(RefreshError::unavailable("the connection is occupied"))
+            }
+        }
+    };
+    let session = SessionClient::builder().refresh(refresh).build();
+    let first = Tokens::new("e30.first.x").expect("its characters are allowed");
+    session.sign_in(first.with_refresh_token("refresh"));
+    let request = Request::new(Full::new(Bytes::new()));
+    session.layer().layer(service).oneshot(request).await.expect("a response");
+    let held = session.tokens().expect("signed in");
+    assert_eq!(held.access_token(), "e30.second.x");
 }
 
 /// The `sid` of a token.

@@ -116,6 +116,25 @@ async fn p18_the_end_of_a_session_in_the_trailers_of_a_stream_is_told() {
     }
 }
 
+/// Its user has signed in again meanwhile.
+#[tokio::test]
+async fn p21_the_end_of_a_stream_of_an_earlier_session_signs_nobody_out() {
+    let app = App::start().await;
+    let caller = app.ada(Version::HTTP_2).await;
+    let held = app.server.control.hold("/trailers");
+    let early = caller.clone_of();
+    let early = tokio::spawn(async move {
+        let names = [("x-trailer", "session-error"), ("x-token", "session_revoked")];
+        early.send("GET /trailers", &names).await
+    });
+    app.server.control.wait_for("/trailers", 1).await;
+    caller.session.sign_in(app.sign_in("ada").await);
+    held.release(1);
+    assert_eq!(early.await.expect("no panic").body(), "body");
+    assert_eq!(caller.events.all(), []);
+    assert!(caller.session.tokens().is_some());
+}
+
 #[tokio::test]
 async fn p16_a_401_of_somebody_else_signs_nobody_out() {
     let app = App::start().await;
@@ -129,6 +148,32 @@ async fn p16_a_401_of_somebody_else_signs_nobody_out() {
         let status = StatusCode::from_u16(status).expect("a status");
         app.server.control.break_path("/me", status);
         assert_eq!(caller.get("/me").await.status(), status);
+    }
+    assert_eq!((caller.access_token(), caller.events.all()), (held, vec![]));
+    assert_eq!(app.refreshes(), 0);
+}
+
+/// The service calls another one with the same layers, and passes its answer on.
+#[tokio::test]
+async fn p16_an_error_that_a_handler_forwards_signs_nobody_out() {
+    let app = App::start().await;
+    let caller = app.ada(Version::HTTP_11).await;
+    let held = caller.access_token();
+    for code in [
+        "token_expired",
+        "invalid_token",
+        "session_expired_idle",
+        "session_expired_absolute",
+        "session_revoked",
+        "recent_authentication_required",
+        "store_unavailable",
+    ] {
+        for status in ["401", "403", "503", "200", "302"] {
+            let names = [("x-code", code), ("x-status", status)];
+            let forwarded = caller.send("GET /forwarded", &names).await;
+            assert_eq!(forwarded.status().as_str(), status);
+            assert!(!forwarded.headers().contains_key("session-error"), "{code} {status}");
+        }
     }
     assert_eq!((caller.access_token(), caller.events.all()), (held, vec![]));
     assert_eq!(app.refreshes(), 0);

@@ -32,6 +32,7 @@ use crate::test_stack::{
 enum Does {
     Nothing,
     Fails,
+    ForwardsAnError,
     ReplacesClaims,
     Ends,
 }
@@ -99,6 +100,10 @@ fn handler(
         let mut response = Response::new(seen);
         match (does, &session) {
             (Does::Fails, _) => *response.status_mut() = StatusCode::CONFLICT,
+            (Does::ForwardsAnError, _) => {
+                let code = HeaderValue::from_static("session_revoked");
+                response.headers_mut().insert("session-error", code);
+            }
             (Does::ReplacesClaims, Some(session)) => {
                 session.replace_claims(&HashMap::from([("role", "x")])).expect("claims of the app");
             }
@@ -216,9 +221,10 @@ async fn the_fused_service_responds_as_its_layers_do() {
     cases = vary(&cases, &happenings, |it, (assigned, foreign, method)| {
         (it.assigned, it.foreign, it.method) = (assigned, foreign, method);
     });
-    let deeds = [Does::Nothing, Does::Fails, Does::ReplacesClaims, Does::Ends];
+    let deeds =
+        [Does::Nothing, Does::Fails, Does::ForwardsAnError, Does::ReplacesClaims, Does::Ends];
     cases = vary(&cases, &deeds, |it, does| it.does = does);
-    assert_eq!(cases.len(), 3 * 4 * 3 * 4 * 4);
+    assert_eq!(cases.len(), 3 * 4 * 3 * 4 * 5);
     for behavior in [StoreBehavior::Ready, StoreBehavior::Pending, StoreBehavior::Failing] {
         for optional in [false, true] {
             for after in [MINUTE, 31 * MINUTE, HOUR] {

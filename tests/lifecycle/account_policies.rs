@@ -38,6 +38,8 @@ pub(crate) async fn a_timeout_out_of_bounds_changes_nothing(store: Store) {
         (Some(3 * DAY + MINUTE), None, Idle, AllowedTimeout::AtMost(3 * DAY)),
         (Some(5 * MINUTE), Some(59 * MINUTE), Absolute, AllowedTimeout::AtLeast(HOUR)),
         (None, Some(14 * DAY + MINUTE), Absolute, AllowedTimeout::AtMost(14 * DAY)),
+        (Some(HOUR + MINUTE / 120), None, Idle, AllowedTimeout::WholeSeconds),
+        (None, Some(4 * DAY + MINUTE / 120), Absolute, AllowedTimeout::WholeSeconds),
         (Some(2 * HOUR), Some(HOUR), Idle, AllowedTimeout::AtMostAbsolute(HOUR)),
         (None, Some(DAY), Absolute, AllowedTimeout::AtLeastIdle(3 * DAY)),
     ] {

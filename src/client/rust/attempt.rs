@@ -31,6 +31,8 @@ pub(super) struct Attempt<S, B, R: Body> {
     head: request::Parts,
     body: SentBody<B>,
     sent: Tokens,
+    /// Which request of the client this is, since it was sent last.
+    number: u64,
     is_background: bool,
     repetitions: u8,
     /// Refreshes that this request has waited for.
@@ -79,6 +81,7 @@ where
             head,
             body: sent_body,
             sent: tokens,
+            number: 0,
             repetitions: 0,
             refreshes: 0,
             awaited: None,
@@ -92,6 +95,7 @@ where
         let mut request = Request::from_parts(self.head.clone(), body);
         request.headers_mut().insert(AUTHORIZATION, self.sent.authorization());
         self.awaited = Some(Awaited::new(Arc::clone(&self.state)));
+        self.number = self.state.next_number();
         self.service.call(request)
     }
 
@@ -103,6 +107,7 @@ where
         self.awaited = None;
         let state = &self.state;
         state.take_renewed(response.headers(), &self.sent);
+        state.tell_expiry(response.headers(), &self.sent, self.number);
         let Some(kind) = rejection_of(response.headers()) else {
             let (state, sent) = (Arc::clone(state), self.sent.clone());
             return Some(response.map(|body| ClientResponseBody::watched(body, state, sent)));

@@ -2,7 +2,10 @@
 
 use std::{
     fmt,
-    sync::{Arc, atomic::AtomicUsize},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize},
+    },
 };
 
 use http::{HeaderName, Uri};
@@ -54,7 +57,7 @@ impl SessionClientBuilder {
         self
     }
 
-    /// Sets what is told of renewals, sign-outs and step-ups. It is called where a response arrives
+    /// Sets what is told of renewals, sign-outs, step-ups and the time that is left. It is called where a response arrives
     /// and must not block: it sends the event on.
     pub fn on_event(mut self, on_event: impl Fn(ClientEvent) + Send + Sync + 'static) -> Self {
         self.on_event = Some(Box::new(on_event));
@@ -96,6 +99,8 @@ impl SessionClientBuilder {
             renewed_token_header: self.renewed_token_header,
             single_flight: SingleFlight::new(),
             awaited: AtomicUsize::new(0),
+            last_sent: AtomicU64::new(0),
+            last_told: AtomicU64::new(0),
         })
     }
 }

@@ -21,6 +21,19 @@ pub enum ClientEvent {
         /// At most this long ago.
         max_age: Option<Duration>,
     },
+    /// A response said when the session expires: the header `Session-Expires`, which a server with
+    /// [`session_expires()`](crate::sessions::SlidingSessionsBuilder::session_expires) sends. Told for
+    /// each such response, whether the end is near or not, but not for one whose request was sent
+    /// before that of the last one. The client reads no clock: an application that warns its user sets
+    /// a timer anew with each event.
+    Expiring {
+        /// The time until the session expires without another activity; in whole seconds.
+        idle: Option<Duration>,
+        /// The time until the session reaches its maximum lifetime; in whole seconds.
+        absolute: Option<Duration>,
+        /// Whether the server renews the token of this session.
+        is_renewable: bool,
+    },
     /// The server could not check the session, or a refresh had no answer. The tokens are kept.
     Unavailable,
 }

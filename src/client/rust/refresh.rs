@@ -113,3 +113,31 @@ impl Error for RefreshError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p23_a_refusal_that_says_nothing_of_the_session_signs_nobody_out() {
+        for kind in [
+            RejectionKind::StoreUnavailable,
+            RejectionKind::MissingToken,
+            RejectionKind::InvalidToken,
+            RejectionKind::TokenExpired,
+            RejectionKind::RecentAuthenticationRequired,
+        ] {
+            assert_eq!(RefreshError::Refused(kind).end(), None, "{kind:?}");
+        }
+        assert_eq!(RefreshError::unavailable("away").end(), None);
+        for kind in [
+            RejectionKind::InvalidRefreshToken,
+            RejectionKind::RefreshTokenReused,
+            RejectionKind::SessionExpiredIdle,
+            RejectionKind::SessionExpiredAbsolute,
+            RejectionKind::SessionRevoked,
+        ] {
+            assert_eq!(RefreshError::Refused(kind).end(), Some(kind));
+        }
+    }
+}

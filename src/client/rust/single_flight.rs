@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{runtime::Handle, sync::watch};
 
-/// The refresh that is running, if one is.
+/// The refresh that was started last; it is running as long as its sender is there.
 ///
 /// It runs in a task of its own: whoever has started it may be dropped, because the server may have
 /// exchanged the token already.
@@ -36,14 +36,9 @@ impl SingleFlight {
         Self { running: Mutex::new(None) }
     }
 
-    /// Locks out the start and the end of refreshes, while the tokens are compared.
+    /// Locks out the start of another refresh, while the tokens are compared.
     pub(super) fn lock(&self) -> Undecided<'_> {
         Undecided(self.running.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Ends the refresh that is running. Called after the store has the new tokens.
-    pub(super) fn end(&self) {
-        *self.lock().0 = None;
     }
 }
 
@@ -54,7 +49,7 @@ impl Undecided<'_> {
     where
         F: Future<Output = Outcome> + Send + 'static,
     {
-        // A refresh whose runtime was shut down has left its sender closed.
+        // A refresh that has ended, or whose runtime was shut down, has left its sender closed.
         let running = self.0.as_ref().filter(|outcome| outcome.has_changed().is_ok());
         let outcome = if let Some(outcome) = running {
             outcome.clone()

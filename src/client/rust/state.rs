@@ -2,13 +2,13 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
 use http::{HeaderMap, HeaderName, Request, Uri, header::AUTHORIZATION};
 
 use super::{
-    answer::max_age_of,
+    answer::{expiry_of, max_age_of},
     event::ClientEvent,
     refresh::{Refresh, RefreshError, RefreshRequest},
     single_flight::{Outcome, SingleFlight, Waiting},
@@ -29,6 +29,10 @@ pub(super) struct ClientState {
     pub(super) single_flight: SingleFlight,
     /// How many requests with a token await their response.
     pub(super) awaited: AtomicUsize,
+    /// The number of the request with a token that was sent last.
+    pub(super) last_sent: AtomicU64,
+    /// The number of the latest request whose response has said when the session expires.
+    pub(super) last_told: AtomicU64,
 }
 
 /// A request with a token that awaits its response.
@@ -74,6 +78,21 @@ impl ClientState {
         let renewed = renewed.to_str().ok().and_then(|token| Tokens::new(token).ok());
         let Some(renewed) = renewed else { return };
         self.replace(|held| held.renewed_by(&renewed, sent));
+    }
+
+    /// The number of the request that is sent now.
+    pub(super) fn next_number(&self) -> u64 {
+        self.last_sent.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Tells when the session expires, if the response to request `number`, with `sent`, says so: of
+    /// the session at hand, and not after the response to a later request (P8).
+    pub(super) fn tell_expiry(&self, headers: &HeaderMap, sent: &Tokens, number: u64) {
+        let Some(expiry) = expiry_of(headers) else { return };
+        let is_current = self.store.get().is_some_and(|held| held.is_of_session_of(sent));
+        if is_current && self.last_told.fetch_max(number, Ordering::Relaxed) < number {
+            self.tell(expiry);
+        }
     }
 
     /// What a rejection of a request with `sent` means. `may_refresh`: the request has not waited for
@@ -140,11 +159,7 @@ impl ClientState {
         let waiting = undecided.join_or_spawn(|| {
             let answer = refresh.refresh(RefreshRequest::new(refresh_token, is_background));
             let state = Arc::clone(self);
-            async move {
-                let outcome = state.settle(answer.await, &held);
-                state.single_flight.end();
-                outcome
-            }
+            async move { state.settle(answer.await, &held) }
         });
         waiting.map_or(Reaction::Respond, Reaction::RepeatAfter)
     }

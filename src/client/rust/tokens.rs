@@ -66,6 +66,13 @@ impl Tokens {
         Arc::ptr_eq(&self.access, &other.access) || self.access.text == other.access.text
     }
 
+    /// Whether both are of one session, as far as the tokens say.
+    pub(super) fn is_of_session_of(&self, other: &Self) -> bool {
+        let claims = (&self.access.claims, &other.access.claims);
+        self.has_access_token_of(other)
+            || matches!(claims, (Some(held), Some(other)) if held.is_of_session_of(other))
+    }
+
     /// The tokens after a response to a request with `sent` carried the access token `renewed`;
     /// `None` if it is of another session, or not newer than this one (P8).
     pub(super) fn renewed_by(&self, renewed: &Self, sent: &Self) -> Option<Self> {
@@ -155,3 +162,38 @@ impl fmt::Display for InvalidAccessToken {
 }
 
 impl std::error::Error for InvalidAccessToken {}
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
+    use super::*;
+
+    /// Tokens of the session `sid`.
+    fn tokens(sid: &str, iat: u64, refresh: &str) -> Tokens {
+        let claims = format!(r#"{{"sid":"{sid}","sub":"ada","iat":{iat},"exp":{}}}"#, iat + 9);
+        let text = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims));
+        Tokens::new(text).expect("its characters are allowed").with_refresh_token(refresh)
+    }
+
+    /// The application has refreshed by itself meanwhile, or has signed in again.
+    #[test]
+    fn p07_the_answer_to_an_exchange_replaces_what_was_exchanged_only() {
+        let exchanged = tokens("a", 1, "first");
+        let refreshed = || tokens("a", 2, "second");
+        let of = |held: &Tokens| held.refreshed_by(refreshed(), &exchanged);
+        let taken = of(&exchanged).expect("a successor");
+        assert_eq!(taken.refresh_token(), Some("second"));
+        assert!(taken.has_access_token_of(&refreshed()));
+        for held in [tokens("a", 3, "third"), tokens("b", 1, "first"), tokens("b", 1, "other")] {
+            assert!(of(&held).is_none(), "{:?}", held.refresh_token());
+        }
+        let without = Tokens::new("a.b.c").expect("its characters are allowed");
+        assert!(without.refreshed_by(refreshed(), &without).is_none(), "nothing was exchanged");
+        // A response has brought a newer access token of the same session.
+        let renewed = tokens("a", 5, "first");
+        let taken = of(&renewed).expect("a successor");
+        assert!(taken.has_access_token_of(&renewed));
+        assert_eq!(taken.refresh_token(), Some("second"));
+    }
+}

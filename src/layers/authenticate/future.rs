@@ -15,7 +15,7 @@ use super::{
     dismissal::{Asking, Awaited, Dismissal},
     waiting::Waiting,
 };
-use crate::{body::SessionBody, transport::ResponseEdits};
+use crate::{body::SessionBody, rejection::remove_forwarded_error, transport::ResponseEdits};
 
 const NOT_POLLED_AGAIN: &str = "the future is not polled after completion";
 
@@ -34,7 +34,7 @@ pin_project! {
 pin_project! {
     #[project = StateProjection]
     enum State<F, S, ReqBody, ResBody> {
-        Inner { #[pin] future: F },
+        Inner { #[pin] future: F, has_session: bool },
         Response { response: Option<Box<Response<SessionBody<ResBody>>>> },
         Asking { asking: Box<Asking> },
         Waiting { waiting: Option<Box<Waiting<S, ReqBody>>> },
@@ -45,8 +45,10 @@ impl<S, ReqBody, ResBody> ResponseFuture<S, ReqBody, ResBody>
 where
     S: Service<Request<ReqBody>>,
 {
-    pub(crate) fn inner(future: S::Future) -> Self {
-        Self { state: State::Inner { future }, edits: ResponseEdits::default() }
+    /// `has_session`: this layer has admitted the request.
+    pub(crate) fn inner(future: S::Future, has_session: bool) -> Self {
+        let state = State::Inner { future, has_session };
+        Self { state, edits: ResponseEdits::default() }
     }
 
     /// The response with what a transport changes in it.
@@ -82,8 +84,11 @@ where
         let mut state = this.state;
         loop {
             let next = match state.as_mut().project() {
-                StateProjection::Inner { future } => {
+                StateProjection::Inner { future, has_session } => {
                     let mut response = ready!(future.poll(cx))?;
+                    if *has_session {
+                        remove_forwarded_error(&mut response);
+                    }
                     this.edits.apply(&mut response);
                     return Poll::Ready(Ok(response.map(SessionBody::inner)));
                 }
@@ -97,12 +102,13 @@ where
                     let mut done = waiting.take().expect("the request waits");
                     match admitted {
                         Ok(session) => {
+                            let has_session = session.is_some();
                             let (settings, request) = (&done.settings, &mut done.request);
-                            *this.edits = settings.remove_tokens(request, session.is_some());
+                            *this.edits = settings.remove_tokens(request, has_session);
                             if let Some(session) = session {
                                 settings.insert(session, request);
                             }
-                            State::Inner { future: done.service.call(done.request) }
+                            State::Inner { future: done.service.call(done.request), has_session }
                         }
                         Err(Dismissal::Response(response)) => {
                             State::Response { response: Some(response) }

@@ -51,11 +51,12 @@ where
         let class = RequestClass::assigned(&request);
         match self.settings.admit(&request, class, &RequestHeaders::new(request.headers())) {
             Ok(session) => {
-                let edits = self.settings.remove_tokens(&mut request, session.is_some());
+                let has_session = session.is_some();
+                let edits = self.settings.remove_tokens(&mut request, has_session);
                 if let Some(session) = session {
                     self.settings.insert(session, &mut request);
                 }
-                ResponseFuture::inner(self.inner.call(request)).edited(edits)
+                ResponseFuture::inner(self.inner.call(request), has_session).edited(edits)
             }
             Err(dismissal) => ResponseFuture::dismissed(dismissal, |awaited| {
                 let service = take_ready(&mut self.inner);

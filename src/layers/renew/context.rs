@@ -10,6 +10,7 @@ use http::{
 use super::{pending::PendingRenewal, settings::RenewSettings, shared_cache::is_for_shared_caches};
 use crate::{
     body::SessionBody,
+    rejection::remove_forwarded_error,
     request_class::RequestClass,
     rules,
     session::Session,
@@ -68,6 +69,7 @@ impl RenewalContext {
     /// Completes `response`, or returns the renewal to mint first.
     #[inline(always)]
     pub(crate) fn finish<B>(&self, response: &mut Response<B>) -> Option<PendingRenewal> {
+        remove_forwarded_error(response);
         let session = &self.session;
         let may_be_due = session.may_renew()
             && (self.class == RequestClass::User || session.has_replaced_claims());

@@ -1,11 +1,16 @@
 //! `GET /auth/session`.
 
-use axum::http::Version;
+use std::sync::Arc;
+
+use axum::{Router, body::Body, http::Version};
 use http::{HeaderName, HeaderValue, Request, Response};
+use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
+use tower::ServiceExt as _;
 use tower_sliding_session::{
-    Grant, PathRules, RejectionKind, SessionCookie,
+    Grant, JwtKeys, ManualClock, PathRules, Policy, RejectionKind, SessionCookie, SlidingSessions,
     request_class::{Methods, subtree},
+    token::{Algorithm, SigningKey, VerifyingKey},
 };
 
 use super::service::{Answer, BEGIN, DAY, MINUTE, Service, by, problem, request};
@@ -41,6 +46,35 @@ async fn a_session_is_told_its_id_and_when_it_expires() {
             "absolute_expires_at": (BEGIN + 14 * DAY).to_string(),
         })
     );
+}
+
+/// It has a lifetime of its own, and is judged by it: here eight times that of our policy.
+#[tokio::test]
+async fn p35_a_token_of_another_issuer_expires_at_its_own_time() {
+    const ISSUER: &str = "https://idp.example";
+    const SIGNING: &str = include_str!("../../keys_pem/es256.private.pem");
+    const VERIFYING: &str = include_str!("../../keys_pem/es256.public.pem");
+    let clock = ManualClock::new(BEGIN);
+    let policy = Policy::builder().token_lifetime(480 * MINUTE).build().expect("a legal policy");
+    let key = SigningKey::from_pem(Algorithm::ES256, SIGNING).expect("a key").kid("k");
+    let idp = SlidingSessions::builder(JwtKeys::new(key), policy).issuer(ISSUER);
+    let idp = idp.clock(clock.clone()).build().expect("a legal configuration");
+    let keys = Arc::new(JwtKeys::hs256([7; 32]).expect("a secret of at least 32 bytes"));
+    let key = VerifyingKey::from_pem(Algorithm::ES256, VERIFYING).expect("a key").kid("k");
+    keys.add_issuer_key(ISSUER, key).expect("a free kid");
+    let policy = Policy::builder().build().expect("a legal policy");
+    let sessions = SlidingSessions::builder(keys, policy).router_at("/auth").clock(clock.clone());
+    let sessions = sessions.build().expect("a legal configuration");
+    let app = Router::new().nest("/auth", sessions.router()).layer(sessions.layer());
+    let grant = idp.start("eve").await.expect("a session");
+    for left in [8 * 3600, 8 * 3600 - 600] {
+        let request = by("GET /session", &grant).body(Body::empty()).expect("a request");
+        let answer = app.clone().oneshot(request).await.expect("a response");
+        let body = answer.into_body().collect().await.expect("a whole body").to_bytes();
+        let answer: Value = serde_json::from_slice(&body).expect("JSON");
+        assert_eq!(answer["expires_in"], left, "{answer}");
+        clock.advance(10 * MINUTE);
+    }
 }
 
 #[tokio::test]
