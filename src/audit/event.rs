@@ -86,6 +86,8 @@ pub enum SessionEndCause {
     Revoked,
     /// A step-up has replaced it with another session.
     Replaced,
+    /// The subject signed in elsewhere and had as many sessions as it may have.
+    SessionLimit,
     /// The claims source ended it.
     ClaimsSource,
 }

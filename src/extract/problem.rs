@@ -42,6 +42,12 @@ pub(crate) struct AllowedRange {
 impl Problem {
     pub(super) const ACCESS_DENIED: Self =
         Self::new(StatusCode::FORBIDDEN, "access_denied", "Access denied.");
+    /// The user can resolve it, and repeat the request (RFC 9110 section 15.5.10).
+    pub(super) const TOO_MANY_SESSIONS: Self = Self::new(
+        StatusCode::CONFLICT,
+        "too_many_sessions",
+        "Too many sessions. Sign out on another device, then sign in again.",
+    );
     pub(super) const INVALID_LABEL: Self = Self::new(
         StatusCode::UNPROCESSABLE_ENTITY,
         "invalid_label",

@@ -35,6 +35,7 @@ impl IntoResponse for Rejection {
 ///
 /// - 503 `store_unavailable` with `Retry-After` if the store did not answer,
 /// - 403 `access_denied` if the claims source denies the user,
+/// - 409 `too_many_sessions` if the user has as many sessions as allowed,
 /// - 422 `invalid_label` if the label is not JSON or has more than 512 bytes,
 /// - 500 `internal_error` for everything else, which is a mistake in the app: an empty subject, an
 ///   unknown profile, refused claims, a token that is too long, a key that cannot sign. The response does not say which;
@@ -44,6 +45,7 @@ impl IntoResponse for StartError {
         match self {
             Self::Unavailable(rejection) => IntoResponse::into_response(rejection),
             Self::Denied => Problem::ACCESS_DENIED.into_response(),
+            Self::TooManySessions => Problem::TOO_MANY_SESSIONS.into_response(),
             Self::Label(_) => Problem::INVALID_LABEL.into_response(),
             error => {
                 tracing::error!(error = &error as &dyn Error, "the session could not be started");

@@ -130,6 +130,11 @@
 //! [`SessionRecord::label`](crate::store::SessionRecord::label) and by the route `GET /sessions`; a
 //! refresh and a step-up keep it. It is personal data, and therefore in no token, log or audit record.
 //!
+//! `max_sessions(n, on_limit)` limits the sessions of a subject. A further sign-in ends the one with the
+//! earliest sign-in ([`Oldest`](crate::store::OnSessionLimit::Oldest)), the one whose user was away the
+//! longest (`LeastActive`), or is refused with a 409 (`Refuse`). Sessions that have expired or ended do
+//! not count, a step-up replaces one. Concurrent sign-ins, on any node, leave no more than `n`.
+//!
 //! # What else ends a session
 //!
 //! | call | ends |
@@ -138,6 +143,7 @@
 //! | [`SlidingSessions::revoke`](crate::SlidingSessions::revoke) | the session with a `sid` |
 //! | [`SlidingSessions::revoke_all`](crate::SlidingSessions::revoke_all) | all sessions of a user, of a subject in all accounts, of an account or of the issuer |
 //! | [`SlidingSessions::reauthenticate`](crate::SlidingSessions::reauthenticate) | the old session, replaced by one with a new `sid` |
+//! | a sign-in beyond `max_sessions` | the oldest or the least active session of the subject |
 //! | a refresh token that is used twice | its session (RFC 9700 section 4.14.2) |
 //! | a shorter policy | sessions that are older or longer idle than it allows, at their next request |
 //!

@@ -30,7 +30,7 @@ use crate::{
     rejection::{Rejection, RejectionKind},
     rules::LONGEST_ADOPTION,
     session::Enforcement,
-    store::LifecycleStore,
+    store::{LifecycleStore, SessionLimit},
     time::Timestamp,
     token::{ClaimsSource, TokenVerifier},
     transport::CarrierLimits,
@@ -46,6 +46,7 @@ pub(crate) struct Lifecycle {
     pub(crate) reuse_grace: Option<Duration>,
     pub(crate) bounds: OverrideBounds,
     pub(crate) limits: CarrierLimits,
+    pub(crate) session_limit: Option<SessionLimit>,
 }
 
 impl Lifecycle {

@@ -47,7 +47,8 @@ pub struct Start<'a> {
 /// Why a sign-in failed.
 ///
 /// With feature `axum` it is a response: 503 for [`Unavailable`](Self::Unavailable), 403 for
-/// [`Denied`](Self::Denied), 422 for [`Label`](Self::Label), 500 for the others, which are mistakes in the app.
+/// [`Denied`](Self::Denied), 422 for [`Label`](Self::Label), 409 for
+/// [`TooManySessions`](Self::TooManySessions), 500 for the others, which are mistakes in the app.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StartError {
@@ -65,6 +66,9 @@ pub enum StartError {
     /// cookie (4,096 bytes) takes back, less the 64 bytes by which a renewal may lengthen it. No
     /// session has begun.
     TokenTooLong(TokenTooLong),
+    /// The subject has as many sessions as `max_sessions` allows, which refuses another: the user
+    /// ends one elsewhere, or waits until one has expired.
+    TooManySessions,
     /// The claims source denies the user a token.
     Denied,
     /// The store, or the claims source, did not answer.
@@ -82,6 +86,9 @@ impl fmt::Display for StartError {
             Self::Label(_) => f.write_str("the label cannot be kept"),
             Self::Key(_) => f.write_str("the token could not be signed"),
             Self::TokenTooLong(_) => f.write_str("the token would be too long"),
+            Self::TooManySessions => {
+                f.write_str("the user has as many sessions as allowed: end one of them first")
+            }
             Self::Denied => f.write_str("the claims source denies the user"),
             Self::Unavailable(_) => f.write_str("the session store did not answer"),
         }
@@ -91,7 +98,9 @@ impl fmt::Display for StartError {
 impl Error for StartError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::NoSubject | Self::UnknownProfile(_) | Self::Denied => None,
+            Self::NoSubject | Self::UnknownProfile(_) | Self::TooManySessions | Self::Denied => {
+                None
+            }
             Self::Claims(error) => Some(error),
             Self::Label(error) => Some(error),
             Self::Key(error) => Some(error),
@@ -272,8 +281,10 @@ impl Lifecycle {
             record.label = label;
             let mut sign_in = SignIn::new(record, audit.clone());
             sign_in.replaces = replaced.and_then(|replaced| self.replaced(replaced, now));
+            sign_in.limit = self.session_limit;
             // Without the epoch of the store an earlier bulk revocation could miss the session.
             let begun = self.answer(store.begin(sign_in)).await.map_err(StartError::Unavailable)?;
+            let begun = begun.begun().ok_or(StartError::TooManySessions)?;
             for audit in begun.ended.into_iter().chain([audit]) {
                 self.enforcement.record_committed(audit);
             }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{
     BulkRevocation, ClaimsChange, LifecycleQueries, OpenTicket, OverridesChange, RefreshQuery,
-    RefreshState, Rotated, Rotation, SessionRecord, SessionStore, SignIn, SignedIn, TicketUse,
-    Tombstone,
+    RefreshState, Rotated, Rotation, SessionRecord, SessionStore, SignIn, SignInOutcome, SignedIn,
+    TicketUse, Tombstone,
 };
 use crate::{
     audit::{ActivityEntry, AuditRecord},
@@ -29,8 +29,9 @@ pub trait LifecycleStore: SessionStore + LifecycleQueries {
     /// Begins a session. Its epoch becomes the later of [`SessionRecord::epoch`] and one millisecond
     /// after the latest cutoff of its scopes, and after the last epoch of the user's folded
     /// tombstones. Ends the session that it [replaces](SignIn::replaces) in the same step, as
-    /// [`revoke`](Self::revoke) does.
-    fn begin(&self, sign_in: SignIn) -> MaybeReady<SignedIn>;
+    /// [`revoke`](Self::revoke) does, and those that end because of its
+    /// [limit](SignIn::limit): concurrent sign-ins leave no more sessions than that.
+    fn begin(&self, sign_in: SignIn) -> MaybeReady<SignInOutcome>;
 
     /// Begins the record of a session that has none, such as one of an earlier system at its first
     /// activity. Changes nothing if it has one or is revoked.
@@ -96,7 +97,7 @@ impl<T> LifecycleStore for Arc<T>
 where
     T: LifecycleStore + ?Sized,
 {
-    fn begin(&self, sign_in: SignIn) -> MaybeReady<SignedIn> {
+    fn begin(&self, sign_in: SignIn) -> MaybeReady<SignInOutcome> {
         (**self).begin(sign_in)
     }
 

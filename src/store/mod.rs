@@ -40,6 +40,7 @@ mod refresh_rotation;
 mod renewal_limiter;
 mod revocations;
 mod session_label;
+mod session_limit;
 mod session_record;
 mod session_store;
 mod sign_in;
@@ -69,9 +70,10 @@ pub use self::{
     renewal_limiter::{RenewalDecision, RenewalLimiter, RenewalRequest},
     revocations::{FoldedTombstones, RevocationCutoff, Revocations},
     session_label::{LabelError, SessionLabel},
+    session_limit::{OnSessionLimit, SessionLimit},
     session_record::{ActiveUser, SessionRecord},
     session_store::{SessionStore, StoredSession, Touch, TouchOutcome},
-    sign_in::{ReplacedSession, SignIn, SignedIn},
+    sign_in::{ReplacedSession, SignIn, SignInOutcome, SignedIn},
     tombstone::Tombstone,
 };
 pub(crate) use self::{

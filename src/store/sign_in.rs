@@ -1,6 +1,6 @@
 //! The parameters and the answer of a sign-in: a session to begin.
 
-use super::{RefreshQuery, SessionRecord, Tombstone};
+use super::{RefreshQuery, SessionLimit, SessionRecord, Tombstone};
 use crate::{audit::AuditRecord, time::Timestamp};
 
 /// A session to begin. `Debug` shows times only.
@@ -14,13 +14,16 @@ pub struct SignIn {
     /// The session that ends in the same step, and whose label the new one has unless its record
     /// has another; of a step-up.
     pub replaces: Option<ReplacedSession>,
+    /// How many sessions the subject may have. It holds in the same step, but for a session that
+    /// replaces one which has not ended.
+    pub limit: Option<SessionLimit>,
 }
 
 impl SignIn {
-    /// Begins a session that replaces none.
+    /// Begins a session that replaces none, without a limit.
     #[must_use]
     pub const fn new(record: SessionRecord, audit: AuditRecord) -> Self {
-        Self { record, audit, replaces: None }
+        Self { record, audit, replaces: None, limit: None }
     }
 }
 
@@ -45,6 +48,28 @@ impl ReplacedSession {
 }
 
 /// The answer to a [`SignIn`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SignInOutcome {
+    /// The session has begun.
+    Begun(SignedIn),
+    /// The subject has as many sessions as it may have, and the limit
+    /// [refuses](super::OnSessionLimit::Refuse) another. Nothing was changed.
+    Refused,
+}
+
+impl SignInOutcome {
+    /// Returns what has begun.
+    #[must_use]
+    pub fn begun(self) -> Option<SignedIn> {
+        match self {
+            Self::Begun(signed_in) => Some(signed_in),
+            Self::Refused => None,
+        }
+    }
+}
+
+/// A session that has begun.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SignedIn {

@@ -28,6 +28,7 @@ mod legacy;
 mod lists;
 mod logout;
 mod long_lived;
+mod max_sessions;
 mod open_sessions;
 mod outage;
 mod races;
@@ -168,6 +169,13 @@ macro_rules! lifecycle {
                     p23_an_outage_of_30_s_at_the_deadline_is_unavailable
                     p23_a_revocation_ends_a_session_whose_store_fails
                     a_watch_tells_of_renewals_the_coming_end_and_the_end
+                }
+                max_sessions {
+                    whom_a_sign_in_ends_is_told_that_the_session_was_revoked
+                    a_sign_in_ends_the_session_whose_user_was_away_the_longest
+                    a_refused_sign_in_says_what_to_do
+                    p21_a_step_up_under_a_limit_ends_no_other_session
+                    p31_a_thousand_concurrent_sign_ins_leave_three_sessions
                 }
                 outage {
                     p23_an_outage_signs_nobody_out_and_consumes_no_token

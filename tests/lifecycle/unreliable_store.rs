@@ -17,8 +17,8 @@ use tower_sliding_session::{
     store::{
         AccountPolicies, ActiveUser, BulkRevocation, ClaimsChange, ClaimsChanges, LifecycleQueries,
         LifecycleStore, ListQuery, OpenTicket, OverridesChange, Page, RefreshQuery, RefreshState,
-        Revocations, Rotated, Rotation, SessionRecord, SessionStore, SignIn, SignedIn, StoreError,
-        StoredSession, TicketUse, Tombstone, Touch, TouchOutcome,
+        Revocations, Rotated, Rotation, SessionRecord, SessionStore, SignIn, SignInOutcome,
+        SignedIn, StoreError, StoredSession, TicketUse, Tombstone, Touch, TouchOutcome,
     },
 };
 
@@ -126,7 +126,7 @@ impl SessionStore for UnreliableStore {
 }
 
 impl LifecycleStore for UnreliableStore {
-    fn begin(&self, sign_in: SignIn) -> MaybeReady<SignedIn> {
+    fn begin(&self, sign_in: SignIn) -> MaybeReady<SignInOutcome> {
         self.ask(|inner| inner.begin(sign_in))
     }
 

@@ -20,7 +20,10 @@ use tower_sliding_session::{
     lifecycle::{AccountPolicyError, StartError},
     policy::TimeoutOverrides,
     sessions::SlidingSessionsBuilder,
-    store::{MemoryStore, SessionStore, StoreError, StoredSession, Tombstone, Touch, TouchOutcome},
+    store::{
+        MemoryStore, OnSessionLimit, SessionStore, StoreError, StoredSession, Tombstone, Touch,
+        TouchOutcome,
+    },
     token::{ClaimsSource, ClaimsUpdate, VerifiedToken},
     transport::SetCookie,
 };
@@ -106,6 +109,15 @@ async fn a_grant_deserializes_from_its_own_json() {
             assert!(serde_json::from_value::<Grant>(changed).is_err(), "{member}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_sign_in_beyond_the_limit_is_a_conflict() {
+    let sessions = sessions_with(|builder| builder.max_sessions(1, OnSessionLimit::Refuse));
+    assert_eq!(sign_in(sessions.clone(), "ada").await.status, StatusCode::OK);
+    let refused = sign_in(sessions, "ada").await;
+    refused.assert_problem(409, "too_many_sessions");
+    assert!(refused.body["title"].as_str().expect("a title").contains("Sign out"));
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ mod claims;
 mod empty_stores;
 mod folding;
 mod hostile;
+mod limits;
 mod lists;
 mod logs;
 mod pages;
@@ -73,6 +74,18 @@ macro_rules! conformance {
                     p14_look_alike_strings_are_different_sessions
                     p13_extreme_instants_do_not_panic
                     p13_the_earliest_and_latest_instants_are_stored_exactly
+                }
+                limits {
+                    a_sign_in_beyond_the_limit_ends_the_oldest_session
+                    a_sign_in_beyond_the_limit_ends_the_least_active_session
+                    a_sign_in_beyond_the_limit_is_refused_and_changes_nothing
+                    expired_and_revoked_sessions_do_not_count
+                    a_session_that_has_just_expired_is_no_reason_to_refuse
+                    adopted_sessions_count_and_are_not_refused
+                    a_limit_holds_for_a_subject_in_all_accounts_and_for_no_other
+                    p21_a_step_up_does_not_count
+                    p21_a_step_up_from_a_session_that_has_ended_counts
+                    p31_a_thousand_concurrent_sign_ins_leave_as_many_sessions_as_the_limit
                 }
                 lists {
                     a_session_is_active_until_its_deadlines

@@ -8,7 +8,8 @@ use tower_sliding_session::{
     identity::{Scope, Scopes, StoreKey},
     store::{
         BulkRevocation, ListQuery, RefreshQuery, RefreshState, RefreshedSession, RevocationCutoff,
-        Rotated, Rotation, SessionRecord, SignIn, SuccessorIds, TokenExchange, Tombstone, Touch,
+        Rotated, Rotation, SessionRecord, SignIn, SignedIn, SuccessorIds, TokenExchange, Tombstone,
+        Touch,
     },
 };
 
@@ -78,8 +79,18 @@ pub(crate) fn audit(record: &SessionRecord, event: &str, at: Timestamp) -> Audit
 }
 
 pub(crate) async fn begin(store: &Store, record: &SessionRecord) -> Timestamp {
-    let audit = audit(record, "session_started", record.auth_time);
-    store.begin(SignIn::new(record.clone(), audit)).await.expect("the store answers").epoch
+    let begun = try_begin(store, SignIn::new(record.clone(), started(record))).await;
+    begun.expect("there is no limit").epoch
+}
+
+/// The audit record of the sign-in of `record`.
+pub(crate) fn started(record: &SessionRecord) -> AuditRecord {
+    audit(record, "session_started", record.auth_time)
+}
+
+/// What has begun; `None` if it was refused.
+pub(crate) async fn try_begin(store: &Store, sign_in: SignIn) -> Option<SignedIn> {
+    store.begin(sign_in).await.expect("the store answers").begun()
 }
 
 /// Signs `person` in at [`BEGIN`].

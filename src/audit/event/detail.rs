@@ -17,10 +17,11 @@ const SCOPES: [(CutoffScope, &str); 5] = [
     (CutoffScope::Issuer, "issuer"),
 ];
 
-const CAUSES: [(SessionEndCause, &str); 4] = [
+const CAUSES: [(SessionEndCause, &str); 5] = [
     (SessionEndCause::SignedOut, "signed_out"),
     (SessionEndCause::Revoked, "revoked"),
     (SessionEndCause::Replaced, "replaced"),
+    (SessionEndCause::SessionLimit, "session_limit"),
     (SessionEndCause::ClaimsSource, "claims_source"),
 ];
 

@@ -16,7 +16,7 @@ use crate::{
     },
     session::Enforcement,
     sessions::{Hub, SlidingSessions},
-    store::{LifecycleStore, MemoryLimiter, MemoryStore, SessionStore, StoreLog},
+    store::{LifecycleStore, MemoryLimiter, MemoryStore, SessionLimit, SessionStore, StoreLog},
     transport::Bearer,
 };
 
@@ -114,6 +114,9 @@ impl SlidingSessionsBuilder {
         }
         let bounds = self.override_bounds.clone().for_policy(profiles.normal());
         let profiles = Arc::new(profiles);
+        let session_limit = self
+            .max_sessions
+            .map(|(max, on_limit)| SessionLimit::new(max, on_limit, profiles.widest_clock_skew()));
         let enforcement = Enforcement::new(Arc::clone(&profiles), Arc::clone(&self.clock))
             .with_store(Arc::clone(&store))
             .with_unknown_sessions(self.unknown_sessions)
@@ -137,6 +140,7 @@ impl SlidingSessionsBuilder {
                 claims: self.claims_source,
                 bounds,
                 limits: self.delivery.limits(&self.transports),
+                session_limit,
             },
             delivery: self.delivery,
             cookie: self.cookie,

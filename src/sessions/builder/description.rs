@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::settings::SlidingSessionsBuilder;
-use crate::policy::Policy;
+use crate::{policy::Policy, store::OnSessionLimit};
 
 impl SlidingSessionsBuilder {
     /// The description of each profile, and a line for each warning.
@@ -12,6 +12,14 @@ impl SlidingSessionsBuilder {
         for (name, policy) in self.profiles.iter() {
             let described = policy.describe_with(&self.warnings_of(policy));
             let _ = writeln!(text, "Profile `{name}`: {described}");
+        }
+        if let Some((max, on_limit)) = self.max_sessions {
+            let what = match on_limit {
+                OnSessionLimit::Oldest => "ends the oldest",
+                OnSessionLimit::LeastActive => "ends the least active",
+                OnSessionLimit::Refuse => "is refused",
+            };
+            let _ = writeln!(text, "Sessions of a subject: at most {max}; one more {what}.");
         }
         if let Some(warning) = self.warn_of_overrides() {
             let _ = writeln!(text, "Warning: {warning}.");

@@ -6,8 +6,11 @@ use http::Extensions;
 
 use super::settings::SlidingSessionsBuilder;
 use crate::{
-    audit::AuditSink, lifecycle::UserDirectory, policy::OverrideBounds, session::Session,
-    store::LifecycleStore,
+    audit::AuditSink,
+    lifecycle::UserDirectory,
+    policy::OverrideBounds,
+    session::Session,
+    store::{LifecycleStore, OnSessionLimit},
 };
 
 /// Refresh tokens, account policies, audit and ready-made routes.
@@ -35,6 +38,35 @@ impl SlidingSessionsBuilder {
     pub fn reuse_grace(mut self, grace: Duration) -> Self {
         self.reuse_grace = Some(grace);
         self.once("reuse_grace")
+    }
+
+    /// Sets how many sessions a subject may have at a time, in all accounts, and what a further sign-in
+    /// does. No limit by default.
+    ///
+    /// It holds in the step that begins a session, whatever signs in concurrently and on whichever
+    /// node. Expired and ended sessions do not count, and neither does a step-up, which replaces a
+    /// session. Adopted sessions of an earlier system count and are not refused. The store can count
+    /// only what it has a record of: not what the memory store has evicted or a restart has lost.
+    /// One sign-in ends at most 100 sessions.
+    ///
+    /// A session that ends is told `session_revoked`; its audit record has the cause `session_limit`.
+    /// A refused sign-in is [`StartError::TooManySessions`](crate::StartError::TooManySessions).
+    ///
+    /// ```
+    /// # use tower_sliding_session::{JwtKeys, Policy, SlidingSessions};
+    /// use tower_sliding_session::store::OnSessionLimit;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let keys = JwtKeys::hs256([7; 32])?;
+    /// let sessions = SlidingSessions::builder(keys, Policy::long_lived())
+    ///     .max_sessions(3, OnSessionLimit::Oldest)
+    ///     .build()?;
+    /// # drop(sessions);
+    /// # Ok(()) }
+    /// ```
+    pub fn max_sessions(mut self, max: u32, on_limit: OnSessionLimit) -> Self {
+        self.max_sessions = Some((max, on_limit));
+        self.once("max_sessions")
     }
 
     /// Sets the bounds of the timeouts that the owner of an account can choose. By default 5 minutes

@@ -17,6 +17,7 @@ impl SlidingSessionsBuilder {
         problems.extend(self.refresh_problems());
         problems.extend(self.ticket_problems());
         problems.extend(self.override_problems());
+        problems.extend(self.session_limit_problems());
         problems
     }
 
@@ -124,6 +125,24 @@ impl SlidingSessionsBuilder {
              `tickets`"
                 .to_owned()
         })
+    }
+
+    fn session_limit_problems(&self) -> Vec<String> {
+        let Some((max, _)) = self.max_sessions else { return Vec::new() };
+        let mut problems = Vec::new();
+        if max == 0 {
+            problems.push(
+                "max_sessions: with 0 nobody can sign in: set it to 1 or more, or remove it"
+                    .to_owned(),
+            );
+        }
+        if self.store.is_some() && self.lifecycle_store.is_none() {
+            problems.push(
+                "max_sessions: `store` cannot count sessions: set a store with `lifecycle_store`"
+                    .to_owned(),
+            );
+        }
+        problems
     }
 
     fn override_problems(&self) -> Vec<String> {

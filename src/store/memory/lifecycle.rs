@@ -13,13 +13,13 @@ use super::{
 use crate::{
     audit::{ActivityEntry, AuditRecord},
     identity::{Scope, StoreKey},
-    maybe_ready::{MaybeReady, StoreError},
+    maybe_ready::MaybeReady,
     policy::TimeoutOverrides,
     store::{
         ActiveUser, BulkRevocation, CallerSession, ClaimsChange, Exempt, LifecycleQueries,
         LifecycleStore, ListQuery, OpenTicket, OverridesChange, Page, RefreshQuery, RefreshState,
-        RefreshedSession, RevocationCutoff, Rotated, Rotation, SessionRecord, SignIn, SignedIn,
-        StoredSession, TicketUse, Tombstone,
+        RefreshedSession, RevocationCutoff, Rotated, Rotation, SessionRecord, SignIn,
+        SignInOutcome, SignedIn, StoredSession, TicketUse, Tombstone,
     },
     time::Timestamp,
 };
@@ -33,7 +33,7 @@ impl LifecycleStore for MemoryStore {
     /// # Errors
     /// If the session already has a tombstone, or there is no room for that of the session which it
     /// replaces.
-    fn begin(&self, sign_in: SignIn) -> MaybeReady<SignedIn> {
+    fn begin(&self, sign_in: SignIn) -> MaybeReady<SignInOutcome> {
         MaybeReady::ready(self.begin_now(sign_in))
     }
 
@@ -162,33 +162,6 @@ impl MemoryStore {
         self.lifecycle_state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn begin_now(&self, sign_in: SignIn) -> Result<SignedIn, StoreError> {
-        let SignIn { mut record, audit, replaces } = sign_in;
-        let mut lifecycle_state = self.lifecycle_state();
-        if self.get_now(&record.key) == StoredSession::Ended {
-            return Err(StoreError::new("the session was revoked before it began"));
-        }
-        let mut ended = Vec::new();
-        if let Some(replaced) = replaces {
-            let before = lifecycle_state.records.get(&replaced.tombstone.session);
-            let label = before.and_then(|before| before.label.clone());
-            record.label = record.label.or(label);
-            if self.end(&mut lifecycle_state, replaced.tombstone)? {
-                lifecycle_state.audit_log.append(replaced.audit.clone());
-                ended.push(replaced.audit);
-            }
-        }
-        let cutoffs = record.scopes.keys().filter_map(|scope| self.revocations.cutoff_of(&scope));
-        let folded = self.revocations.folded_of(&record.scopes.user).map(|folded| folded.last);
-        let after_cutoffs = cutoffs.chain(folded).max().map(|cutoff| cutoff + MILLISECOND);
-        let epoch = record.epoch.max(after_cutoffs.unwrap_or_default());
-        record.epoch = epoch;
-        let now = record.last_seen;
-        self.insert_record(&mut lifecycle_state, record, Origin::Begun, now);
-        lifecycle_state.audit_log.append(audit);
-        Ok(SignedIn { epoch, ended })
-    }
-
     fn adopt_now(&self, record: SessionRecord) {
         let mut lifecycle_state = self.lifecycle_state();
         let query = RefreshQuery::new(record.key, record.epoch, record.scopes);
@@ -270,7 +243,11 @@ impl MemoryStore {
             && self.revocations.revoked_by(*key, *epoch, || *scopes).is_none()
     }
 
-    fn state_of(&self, lifecycle_state: &LifecycleState, query: RefreshQuery) -> RefreshState {
+    pub(super) fn state_of(
+        &self,
+        lifecycle_state: &LifecycleState,
+        query: RefreshQuery,
+    ) -> RefreshState {
         let RefreshQuery { session, epoch, scopes } = query;
         let is_revoked = self.get_now(&session) == StoredSession::Ended
             || self.revocations.revoked_by(session, epoch, || scopes).is_some();
@@ -289,7 +266,7 @@ impl MemoryStore {
     }
 
     /// Inserts a record, and begins the entry that requests read.
-    fn insert_record(
+    pub(super) fn insert_record(
         &self,
         lifecycle_state: &mut LifecycleState,
         record: SessionRecord,
@@ -310,11 +287,11 @@ impl MemoryStore {
     }
 
     /// Returns when a session expires without another activity.
-    fn expires_at(&self, record: &SessionRecord) -> Timestamp {
+    pub(super) fn expires_at(&self, record: &SessionRecord) -> Timestamp {
         record.ends_at.min(self.last_activity(&record.key, record.last_seen) + record.idle)
     }
 
-    fn last_activity(&self, session: &StoreKey, recorded: Timestamp) -> Timestamp {
+    pub(super) fn last_activity(&self, session: &StoreKey, recorded: Timestamp) -> Timestamp {
         match self.get_now(session) {
             StoredSession::Active(at) => recorded.max(at),
             StoredSession::Unknown | StoredSession::Ended => recorded,

@@ -6,5 +6,6 @@ mod lifecycle;
 mod lifecycle_state;
 mod limiter;
 mod sessions;
+mod sign_in;
 
 pub use self::{limiter::MemoryLimiter, sessions::MemoryStore};

@@ -22,7 +22,7 @@ use super::{
     table_names::TableNames,
     value::{Args, Row, Sql},
 };
-use crate::time::Timestamp;
+use crate::{identity::StoreKey, time::Timestamp};
 
 /// Makes the keys of this crate's advisory locks differ from those of an app that hashes names, too.
 #[cfg(feature = "postgres")]
@@ -279,6 +279,32 @@ impl Tx {
                         COALESCE($1, current_schema()) || '.' || $2, {POSTGRES_LOCK_SEED}))"
                 );
                 let args = self.names.identify(Args::new());
+                self.execute(sql, args).await.map(drop)
+            }
+        }
+    }
+
+    /// Locks `key` until the end of the transaction, against others that lock it. SQLite needs no
+    /// lock.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(clippy::unused_async, reason = "only Postgres locks")
+    )]
+    pub(super) async fn lock_key(&mut self, key: StoreKey) -> Result<(), Failure> {
+        match self.link {
+            #[cfg(feature = "sqlite")]
+            Link::Sqlite(_) => {
+                let _ = key;
+                Ok(())
+            }
+            #[cfg(feature = "postgres")]
+            Link::Postgres(_) => {
+                let sql = format!(
+                    "SELECT pg_advisory_xact_lock(hashtextextended(
+                        COALESCE($1, current_schema()) || '.' || $2 || encode($3, 'hex'),
+                        {POSTGRES_LOCK_SEED}))"
+                );
+                let args = self.names.identify(Args::new()).key(key);
                 self.execute(sql, args).await.map(drop)
             }
         }

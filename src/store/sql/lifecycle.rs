@@ -14,7 +14,7 @@ use crate::{
     store::{
         ActiveUser, BulkRevocation, ClaimsChange, LifecycleQueries, LifecycleStore, ListQuery,
         OpenTicket, OverridesChange, Page, RefreshQuery, RefreshState, Rotated, Rotation,
-        SessionRecord, SignIn, SignedIn, TicketUse, Tombstone,
+        SessionRecord, SignIn, SignInOutcome, SignedIn, TicketUse, Tombstone,
     },
     time::Timestamp,
 };
@@ -89,7 +89,7 @@ impl Inner {
 }
 
 impl LifecycleStore for SqlStore {
-    fn begin(&self, sign_in: SignIn) -> MaybeReady<SignedIn> {
+    fn begin(&self, sign_in: SignIn) -> MaybeReady<SignInOutcome> {
         let store = Arc::clone(&self.0);
         MaybeReady::new(async move { store.begin(sign_in).await })
     }

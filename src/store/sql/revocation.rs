@@ -34,29 +34,26 @@ impl Transaction for Revoke {
 
     async fn run(&self, tx: &mut Tx) -> Result<Revoked, Failure> {
         let feed = ChangeFeed::lock(tx).await?;
-        self.revoke(tx, feed).await
+        let revoked = self.write(tx).await?;
+        if let Some(change) = revoked.change {
+            feed.publish(tx, &[change]).await?;
+        }
+        Ok(revoked)
     }
 }
 
 impl Revoke {
-    /// Revokes the session in a transaction that has locked the feed.
-    pub(super) async fn revoke(&self, tx: &mut Tx, feed: ChangeFeed) -> Result<Revoked, Failure> {
+    /// Revokes the session in a transaction that has locked the feed, and publishes the change.
+    pub(super) async fn write(&self, tx: &mut Tx) -> Result<Revoked, Failure> {
         // Read while this transaction alone writes tombstones.
         let is_first = self.audit.is_some() && !has_tombstone(tx, self.tombstone.session).await?;
         let written = write_tombstone(tx, self.tombstone).await?;
-        if written.is_some() {
-            feed.publish(tx, &[self.change()]).await?;
-        }
         if is_first {
             audit_log::write(tx, self.audit.as_slice()).await?;
         }
-        Ok(Revoked { is_first, many_of: written.flatten() })
-    }
-
-    /// The change that other nodes apply.
-    pub(super) const fn change(&self) -> Change {
         let Tombstone { session, until, .. } = self.tombstone;
-        Change::Revoked { session, until }
+        let change = written.is_some().then_some(Change::Revoked { session, until });
+        Ok(Revoked { is_first, change, many_of: written.flatten() })
     }
 }
 
@@ -64,6 +61,8 @@ impl Revoke {
 pub(super) struct Revoked {
     /// Whether the audit record was written.
     pub(super) is_first: bool,
+    /// What other nodes apply.
+    pub(super) change: Option<Change>,
     /// The user, if there are now more than 64 tombstones of sessions of the user that began here.
     pub(super) many_of: Option<StoreKey>,
 }

@@ -3,6 +3,7 @@
 use super::{
     ATTEMPTS, Inner,
     activity_limit::ActivityLimit,
+    database::Tx,
     failure::Failure,
     pools::Purpose,
     sessions::Adopt,
@@ -39,6 +40,13 @@ fn exchange_statement(limit: ActivityLimit) -> String {
             AND NOT EXISTS (SELECT 1 FROM tss_revocations AS m WHERE m.scope IN ($7, $8, $9, $10)
                 AND m.at >= $11 AND m.at > tss_sessions.exempt_until)"
     )
+}
+
+/// Whether a session has a tombstone, or a cutoff has revoked it.
+pub(super) async fn is_revoked(tx: &mut Tx, query: RefreshQuery) -> Result<bool, Failure> {
+    let args = scopes(Args::new().key(query.session), query).time(query.epoch);
+    let row = tx.first(STATE, args).await?;
+    row.map_or(Ok(false), |row| Ok(state(&row, query)? == RefreshState::Revoked))
 }
 
 fn scopes(args: Args, query: RefreshQuery) -> Args {

@@ -19,9 +19,14 @@ pub(super) const RECORD: &str = "s.key, s.sid, s.sub, s.tenant, s.profile, s.use
 
 /// Returns the condition under which a session `s` is active at the argument `now`, such as `$2`.
 pub(super) fn active(now: &str) -> String {
+    format!("{} AND {now} < s.last_seen + s.idle", not_ended(now))
+}
+
+/// Returns the condition under which a session `s` is active but for its idle timeout.
+pub(super) fn not_ended(now: &str) -> String {
     format!(
         "s.ended_until IS NULL AND s.sid IS NOT NULL
-        AND {now} < s.ends_at AND {now} < s.last_seen + s.idle
+        AND {now} < s.ends_at
         AND NOT EXISTS (SELECT 1 FROM tss_revocations AS m
             WHERE m.scope IN (s.user_key, s.subject_key, s.account_key, s.everything_key)
             AND m.at >= s.epoch AND m.at > s.exempt_until)"

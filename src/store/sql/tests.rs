@@ -21,6 +21,7 @@ mod pooler;
 #[path = "../../../tests/postgres_server/mod.rs"]
 mod postgres_server;
 mod restart;
+mod session_limit;
 #[cfg(feature = "postgres")]
 mod user_load;
 
@@ -234,9 +235,6 @@ fn of_user(exempt: Exempt) -> BulkRevocation {
 }
 
 async fn begin(store: &SqlStore, sid: &str) -> Timestamp {
-    store
-        .begin(SignIn::new(record(sid), audit("session_started")))
-        .await
-        .expect("the session begins")
-        .epoch
+    let begun = store.begin(SignIn::new(record(sid), audit("session_started"))).await;
+    begun.expect("the store answers").begun().expect("there is no limit").epoch
 }

@@ -47,7 +47,7 @@ fn audit(at: Timestamp) -> AuditRecord {
 
 fn begin(store: &MemoryStore, sub: &str, id: u64) -> Timestamp {
     let begun = answer(store.begin(SignIn::new(record(sub, id), audit(after(id)))));
-    begun.expect("the session begins").epoch
+    begun.expect("the store answers").begun().expect("the session begins").epoch
 }
 
 /// Ends a session whose epoch is `epoch`.

@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     audit::{AuditEvent, AuditSubject},
     identity::Scopes,
+    maybe_ready::StoreError,
     store::{SessionStore, TokenExchange},
 };
 
@@ -46,7 +47,8 @@ fn audit() -> AuditRecord {
 }
 
 fn begin(store: &MemoryStore, id: usize) -> Result<Timestamp, StoreError> {
-    answer(store.begin(SignIn::new(record(id), audit()))).map(|begun| begun.epoch)
+    answer(store.begin(SignIn::new(record(id), audit())))
+        .map(|outcome| outcome.begun().expect("there is no limit").epoch)
 }
 
 fn is_listed(store: &MemoryStore, id: usize) -> bool {

@@ -4,7 +4,8 @@ use super::*;
 use crate::clock::Clock as _;
 use crate::policy::TimeoutOverrides;
 use crate::store::{
-    ClaimsChange, ListQuery, OverridesChange, SessionStore as _, StoredSession, TouchOutcome,
+    ClaimsChange, ListQuery, OnSessionLimit, OverridesChange, SessionLimit, SessionStore as _,
+    StoredSession, TouchOutcome,
 };
 
 /// Returns how many statements `asked` sends, and its answer.
@@ -210,6 +211,24 @@ async fn each_operation_costs_few_statements() {
         let records = vec![audit("a"); 100].into();
         assert_eq!(cost(&store, store.append_audit(records)).await.0, 2 + 2, "append");
         assert_eq!(cost(&store, store.audit_log(scope, ListQuery::first(100))).await.0, 1, "log");
+        database.remove().await;
+    }
+}
+
+#[tokio::test]
+async fn a_limit_of_sessions_costs_a_statement_more_and_a_lock() {
+    for database in TestDatabase::all().await {
+        let lock = u64::from(database.schema.is_some());
+        let store = database.node(&clock()).await;
+        let limited = |sid| {
+            let limit = Some(SessionLimit::new(2, OnSessionLimit::Oldest, DAY));
+            store.begin(SignIn { limit, ..SignIn::new(record(sid), audit("session_started")) })
+        };
+        for sid in ["a", "b"] {
+            assert_eq!(cost(&store, limited(sid)).await.0, 5 + 2 * lock, "{sid}");
+        }
+        // Counted, and again while nothing else publishes changes: 3 + 3; ended: 5; begun: 2.
+        assert_eq!(cost(&store, limited("c")).await.0, 13 + 4 * lock, "ends one");
         database.remove().await;
     }
 }
