@@ -1,4 +1,4 @@
-//! `GET /session.js` and `GET /session-warning.js`: the modules for browsers.
+//! `GET /session.js`, `GET /session-streams.js` and `GET /session-warning.js`: the modules for browsers.
 
 use axum_core::response::{IntoResponse, Response};
 use base64_simd::URL_SAFE_NO_PAD;

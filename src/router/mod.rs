@@ -26,7 +26,7 @@ use http::HeaderMap;
 
 use self::{browser_module::BrowserModule, routes::Routes};
 use crate::{
-    client::browser::{SESSION, SESSION_WARNING},
+    client::browser::{SESSION, SESSION_STREAMS, SESSION_WARNING},
     extract::{Json, Problem},
     sessions::{ClientConfig, SlidingSessions},
 };
@@ -50,7 +50,7 @@ impl SlidingSessions {
     /// | `POST /revoke-sessions` | `{"scope"}`: `all` (the default), `others`, `mine` or `my_others` | `{"revoked_count"}` |
     /// | `GET /security` | | the account's timeouts in minutes, their bounds, its active users |
     /// | `PATCH /security` | `idle_timeout_minutes`, `absolute_timeout_minutes`; null for the default | as `GET /security` |
-    /// | `GET /session.js`, `GET /session-warning.js` | | the modules of [`client::browser`](crate::client::browser), with an `ETag` and `Cache-Control: no-cache` |
+    /// | `GET /session.js`, `GET /session-streams.js`, `GET /session-warning.js` | | the modules of [`client::browser`](crate::client::browser), with an `ETag` and `Cache-Control: no-cache` |
     /// | `GET /activity` | `category` (`activity` or `security`), `limit`, `cursor`, `scope` | rows of the log, the latest first |
     ///
     /// `session` is how a client asks whether its session goes on: it neither counts as activity nor
@@ -104,6 +104,7 @@ impl SlidingSessions {
             .route("/security", get(security::show).patch(security::change))
             .route("/activity", get(activity::list))
             .route("/session.js", browser_module(SESSION))
+            .route("/session-streams.js", browser_module(SESSION_STREAMS))
             .route("/session-warning.js", browser_module(SESSION_WARNING))
             .method_not_allowed_fallback(async || Problem::METHOD_NOT_ALLOWED)
             .with_state(Routes::new(self.clone()))

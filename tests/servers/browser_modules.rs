@@ -1,4 +1,4 @@
-//! `GET /session.js` and `GET /session-warning.js` over TCP, behind the stack.
+//! `GET /session.js` and the other modules over TCP, behind the stack.
 
 use std::future::IntoFuture;
 
@@ -8,7 +8,7 @@ use http::{Method, Request, Response, StatusCode, Version};
 use tokio::net::TcpListener;
 use tower_sliding_session::{
     JwtKeys, Policy, SlidingSessions,
-    client::browser::{SESSION, SESSION_WARNING},
+    client::browser::{SESSION, SESSION_STREAMS, SESSION_WARNING},
 };
 
 use crate::client::Client;
@@ -36,9 +36,11 @@ async fn get(client: &Client, path: &str, if_none_match: &[&str]) -> Response<By
 #[tokio::test]
 async fn the_modules_are_served_without_a_token() {
     let client = serve().await;
-    for (path, module) in
-        [("/auth/session.js", SESSION), ("/auth/session-warning.js", SESSION_WARNING)]
-    {
+    for (path, module) in [
+        ("/auth/session.js", SESSION),
+        ("/auth/session-streams.js", SESSION_STREAMS),
+        ("/auth/session-warning.js", SESSION_WARNING),
+    ] {
         let response = get(&client, path, &[]).await;
         assert_eq!(response.status(), StatusCode::OK, "{path}");
         assert_eq!(response.headers()["content-type"], "text/javascript; charset=utf-8");

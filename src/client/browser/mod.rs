@@ -1,9 +1,9 @@
-//! The browser's side of a session: two ES modules without dependencies.
+//! The browser's side of a session: three ES modules without dependencies.
 //!
 //! [`SlidingSessions::router`](crate::SlidingSessions::router) serves them (feature `axum-router`) as
-//! `session.js` and `session-warning.js`. Other servers send [`SESSION`] and [`SESSION_WARNING`] as
-//! `text/javascript`. Their interface is in [`SESSION_TYPES`] and [`SESSION_WARNING_TYPES`], for the
-//! TypeScript compiler. [`guide::browser`](crate::guide::browser) says what they do.
+//! `session.js`, `session-streams.js` and `session-warning.js`. Other servers send [`SESSION`],
+//! [`SESSION_STREAMS`] and [`SESSION_WARNING`] as `text/javascript`. Their interface is in
+//! [`SESSION_TYPES`], [`SESSION_STREAMS_TYPES`] and [`SESSION_WARNING_TYPES`], for the TypeScript compiler. [`guide::browser`](crate::guide::browser) says what they do.
 //!
 //! ```html
 //! <script type="module">
@@ -22,6 +22,12 @@ pub const SESSION: &str = include_str!("session.js");
 
 /// The declarations of [`SESSION`]: `session.d.ts`.
 pub const SESSION_TYPES: &str = include_str!("session.d.ts");
+
+/// The module `session-streams.js`: server-sent events, addresses with a ticket, and WebSockets.
+pub const SESSION_STREAMS: &str = include_str!("session-streams.js");
+
+/// The declarations of [`SESSION_STREAMS`]: `session-streams.d.ts`.
+pub const SESSION_STREAMS_TYPES: &str = include_str!("session-streams.d.ts");
 
 /// The module `session-warning.js`: the element `<session-warning>`, a dialog that warns before a
 /// session ends.

@@ -131,6 +131,9 @@ export class Session extends EventTarget {
   /** Time until the limit; negative once it has passed, null where it is unknown. */
   left(limit: Limit | 'token'): number | null;
 
+  /** The token that a request for `url` would carry; null for an address that is not below `base`. */
+  tokenFor(url: string | URL): string | null;
+
   /** Takes over the answer to a sign-in. Without one, in cookie mode, the server is asked. */
   start(grant?: Grant): Promise<void>;
 

@@ -297,6 +297,11 @@ export class Session extends EventTarget {
     return told?.[limit] === undefined ? null : told[limit] - secondsSince(told);
   }
 
+  /** The token for `url`; null where it does not go. */
+  tokenFor(url) {
+    return this.#covers(url) ? this.#state?.token ?? null : null;
+  }
+
   /** Takes over the answer to a sign-in. */
   async start(grant = {}) {
     if (!grant.access_token && !grant.session_id) {
@@ -310,8 +315,7 @@ export class Session extends EventTarget {
   /** As `fetch`, with the session. `activity`: `user` or `background`; `anonymous`: without it. */
   async fetch(input, init = {}) {
     await this.ready;
-    const url = new URL(input instanceof Request ? input.url : input, document.baseURI);
-    return init.anonymous || !this.#covers(url) ? fetch(input, init) : this.#request(input, init);
+    return init.anonymous || !this.#covers(input.url ?? input) ? fetch(input, init) : this.#request(input, init);
   }
 
   /** Asks whether the session goes on; counts as no activity. */
@@ -354,6 +358,7 @@ export class Session extends EventTarget {
   }
 
   get #isCookie() { return this.#options.storage === 'cookie'; }
+  get #credentials() { return this.#isCookie ? { credentials: 'include' } : {}; }
 
   async #begin() {
     // The page adds its listeners first.
@@ -488,7 +493,6 @@ export class Session extends EventTarget {
     return !(earlier > 0 && earlier < OUT_OF_ORDER);
   }
 
-
   #setReason(reason) {
     this.#reason = reason;
     this.#savedReason.write(reason);
@@ -524,7 +528,7 @@ export class Session extends EventTarget {
   #post(route, init) {
     return fetch(this.#route(route), {
       method: 'POST',
-      credentials: this.#isCookie ? 'include' : 'same-origin',
+      ...this.#credentials,
       cache: 'no-store',
       signal: AbortSignal.timeout(OWN_REQUEST),
       ...init,
@@ -534,7 +538,8 @@ export class Session extends EventTarget {
   #route(name) { return new URL(this.#options[name], this.#base); }
 
   /** The token goes below the base and nowhere else. */
-  #covers({ origin, pathname }) {
+  #covers(url) {
+    const { origin, pathname } = new URL(url, document.baseURI);
     return origin === this.#base.origin && pathname.startsWith(this.#base.pathname);
   }
 
@@ -572,10 +577,9 @@ export class Session extends EventTarget {
   }
 
   #withToken(input, init, activity) {
-    const credentials = this.#isCookie ? { credentials: 'include' } : {};
     // Each attempt consumes its body: a request keeps its own for the next one.
     const source = input instanceof Request ? input.clone() : input;
-    const request = new Request(source, { ...credentials, ...init });
+    const request = new Request(source, { ...this.#credentials, ...init });
     if (activity) request.headers.set(ACTIVITY, activity);
     const token = this.#state?.token;
     if (token) request.headers.set('Authorization', `Bearer ${token}`);
@@ -584,7 +588,7 @@ export class Session extends EventTarget {
 
   /** Takes over what a response says of the session; returns the code of its rejection. */
   #take(response, held, sent, activity) {
-    if (response.redirected && !this.#covers(new URL(response.url))) return null;
+    if (response.redirected && !this.#covers(response.url)) return null;
     const token = response.headers.get(this.#options.renewedHeader);
     const claims = claimsOf(token);
     const next = {

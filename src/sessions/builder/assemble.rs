@@ -21,7 +21,8 @@ use crate::{
 };
 
 /// The ready-made routes without a session.
-const PUBLIC_ROUTES: [&str; 4] = ["/refresh", "/config", "/session.js", "/session-warning.js"];
+const PUBLIC_ROUTES: [&str; 5] =
+    ["/refresh", "/config", "/session.js", "/session-streams.js", "/session-warning.js"];
 
 /// The path rules, and those of the ready-made route `session` alone.
 #[derive(Default)]

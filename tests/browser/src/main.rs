@@ -14,4 +14,5 @@ mod pages;
 mod refresh;
 mod renewal;
 mod storage;
+mod streams;
 mod warning;

@@ -1,22 +1,27 @@
 //! The routes of the test server.
 
-use std::time::Duration;
+use std::{convert::Infallible, pin::pin, time::Duration};
 
 use axum::{
     Json, Router,
-    body::Bytes,
-    extract::{FromRef, Path, Query, Request, State},
+    body::{Body, Bytes},
+    extract::{
+        FromRef, Path, Query, Request, State, WebSocketUpgrade,
+        ws::{CloseFrame, Message},
+    },
     http::{Method, StatusCode},
     middleware,
     response::{Html, IntoResponse, Redirect, Response},
     routing::{any, get, post},
 };
+use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_sliding_session::{
     Grant, JwtKeys, PathRules, Rejection, Session, SlidingSessions, StartError,
     layers::RequireRecentAuthLayer,
+    lifecycle::{Ticket, TicketError},
     request_class::{RequestHead, subtree},
     transport::{RENEWED_TOKEN, SetCookie},
 };
@@ -73,6 +78,9 @@ pub(super) fn app(setup: &Setup, recorder: &Recorder) -> Router {
         .route("/public/renewed-as/{token}", get(renewed_as))
         .route("/api/transfer", post(me).layer(RequireRecentAuthLayer::new(Duration::from_secs(3))))
         .route("/api/echo", post(async |body: Bytes| body))
+        .route("/api/stream/{kind}", get(stream))
+        .route("/api/socket/{selected}", any(socket))
+        .route("/api/ticket", post(ticket))
         .route("/poll", get(async || "nothing new"))
         .route("/public/foreign-401", any(async || StatusCode::UNAUTHORIZED))
         .route("/public/redirect", get(redirect))
@@ -130,6 +138,61 @@ async fn logout(
 
 async fn me(session: Session) -> Json<Value> {
     Json(json!({ "sub": session.subject(), "sid": session.id() }))
+}
+
+/// A stream of events: `closed` after one, `hasty` after one with a short `retry`, or `open`.
+async fn stream(Path(kind): Path<String>) -> impl IntoResponse {
+    let first = match &*kind {
+        "hasty" => "retry: 10\nid: 7\ndata: one\n\n",
+        _ => "id: 7\ndata: one\n\n",
+    };
+    let first = stream::iter([Ok::<_, Infallible>(first)]);
+    let body = match &*kind {
+        "open" => Body::from_stream(first.chain(stream::pending())),
+        _ => Body::from_stream(first),
+    };
+    ([("content-type", "text/event-stream")], body)
+}
+
+/// A WebSocket that echoes, selects what the path says, and is closed when the session ends.
+async fn socket(
+    Path(selected): Path<String>,
+    session: Session,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    upgrade.protocols([selected]).on_upgrade(async move |mut socket| {
+        let mut ended = pin!(session.ended());
+        loop {
+            tokio::select! {
+                end = &mut ended => {
+                    let reason = end.code().into();
+                    let close = CloseFrame { code: 3000, reason };
+                    let _ = socket.send(Message::Close(Some(close))).await;
+                    return;
+                }
+                message = socket.recv() => match message {
+                    Some(Ok(Message::Text(text))) => {
+                        let _ = socket.send(Message::Text(text)).await;
+                    }
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) | None => return,
+                },
+            }
+        }
+    })
+}
+
+#[derive(Deserialize)]
+struct ForPath {
+    path: String,
+}
+
+async fn ticket(
+    State(sessions): State<SlidingSessions>,
+    session: Session,
+    Json(ForPath { path }): Json<ForPath>,
+) -> Result<Ticket, TicketError> {
+    sessions.ticket(&session).path(path).await
 }
 
 /// Starts a session in place of that of the request: step-up.
