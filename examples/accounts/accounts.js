@@ -145,6 +145,14 @@ function leave(reason) {
 }
 
 $('retry').addEventListener('click', () => location.reload());
+addEventListener('pageshow', async ({ persisted }) => {
+  if (!persisted || !session) return;
+  // From the back/forward cache: what the page shows may be of a session that has ended meanwhile.
+  $('page').hidden = true;
+  await session.check();
+  $('page').hidden = false;
+  if (!session.signedIn) $('door-title').focus();
+});
 $('other-window').href = `?window=${crypto.getRandomValues(new Uint16Array(1))[0]}`;
 $('warning').addEventListener('signin', (event) => {
   event.preventDefault();

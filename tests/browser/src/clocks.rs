@@ -148,3 +148,51 @@ async fn a_page_from_the_back_forward_cache_learns_of_a_sign_out() {
     })
     .await;
 }
+
+/// What the guide says of pages with private data: hidden until the server has answered.
+#[tokio::test]
+async fn a_page_from_the_back_forward_cache_is_hidden_until_the_server_has_answered() {
+    for is_signed_out in [false, true] {
+        let server = Server::start(Setup::patient());
+        in_browser(async move |browser: Browser| {
+            let tab = browser.signed_in(&server, json!({ "shareTabs": false })).await;
+            tab.run::<()>(HIDE_UNTIL_CHECKED).await;
+            tab.leave(&server.url("/sign-in")).await;
+            server.recorder().fail(Some(Fault::Silence { below: CHECK }));
+            tab.go_back().await;
+            server.recorder().reach(CHECK, 1).await;
+            assert!(!tab.run::<bool>("return document.body.checkVisibility()").await);
+            assert!(tab.is_signed_in().await, "not decided yet");
+            if is_signed_out {
+                let sid: String = tab.run("return session.id").await;
+                let revoke = reqwest::Client::new().post(server.url("/public/revoke"));
+                let answer = revoke.json(&json!({ "sid": sid })).send().await.expect("an answer");
+                assert!(answer.status().is_success());
+            }
+            server.recorder().fail(None);
+            tab.until("document.body.checkVisibility()").await;
+            assert_eq!(tab.is_signed_in().await, !is_signed_out);
+            let seen: Vec<bool> = tab.run("return seen").await;
+            assert!(!seen.contains(&true), "{seen:?}: shown while nobody knew");
+        })
+        .await;
+    }
+}
+
+/// `seen`: whether the page was visible, for each frame until the server has answered.
+const HIDE_UNTIL_CHECKED: &str = "
+    window.seen = [];
+    addEventListener('pageshow', async ({ persisted }) => {
+      if (!persisted) return;
+      document.body.hidden = true;
+      let isChecked = false;
+      const look = () => {
+        if (isChecked) return;
+        seen.push(document.body.checkVisibility());
+        requestAnimationFrame(look);
+      };
+      requestAnimationFrame(look);
+      await session.check();
+      isChecked = true;
+      document.body.hidden = false;
+    })";

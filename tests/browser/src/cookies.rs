@@ -101,7 +101,11 @@ async fn a_stale_cookie_gives_the_reason() {
         tab.make_session(options()).await;
         sign_in(&tab).await;
         tab.leave(&server.url("/sign-in")).await;
-        tab.run::<()>("await new Promise((resolve) => { setTimeout(resolve, 2500); })").await;
+        // The page asks without the module, and the question is no activity.
+        let until_refused = "while ((await fetch('/auth/session')).status !== 401) {
+               await new Promise((next) => setTimeout(next, 50));
+             }";
+        tab.run::<()>(until_refused).await;
         tab.go_to(&server.url("/page")).await;
         tab.make_session(options()).await;
         assert!(!tab.is_signed_in().await);

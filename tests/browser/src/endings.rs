@@ -31,6 +31,29 @@ async fn the_absolute_end_is_told_apart() {
     .await;
 }
 
+/// Nobody sends a request: each tab has clocks of its own, and asks.
+#[tokio::test]
+async fn two_tabs_reach_an_idle_and_an_absolute_end_by_themselves() {
+    for (setup, reason) in [
+        (Setup::new(60, 3, 600), "session_expired_idle"),
+        (Setup::new(3, 3, 3), "session_expired_absolute"),
+    ] {
+        let server = Server::start(setup);
+        in_browser(async move |browser: Browser| {
+            let tabs = browser.tabs(&server, 2, json!({ "pollStorage": 1 })).await;
+            for tab in &tabs {
+                assert_eq!(tab.event("ended").await, json!({ "reason": reason }));
+                assert!(!tab.is_signed_in().await);
+            }
+            for tab in &tabs {
+                let ends = tab.events().await.iter().filter(|event| *event == "ended").count();
+                assert_eq!(ends, 1, "{reason}");
+            }
+        })
+        .await;
+    }
+}
+
 #[tokio::test]
 async fn every_tab_is_told_of_an_end_and_keeps_the_reason_over_a_reload() {
     for storage in ["memory", "local"] {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::harness::{BOUND, Browser, Fault, Server, Setup, Tab, in_browser};
+use crate::harness::{BOUND, Browser, Fault, Server, Setup, Tab, in_browser, in_browser_alone};
 
 const REFRESH: &str = "/auth/refresh";
 
@@ -43,18 +43,25 @@ async fn assert_all_answered(tabs: &[Tab], number: usize) {
 
 #[tokio::test]
 async fn eight_tabs_with_100_calls_at_the_moment_of_expiry_refresh_once() {
-    let server = Server::start(Setup::new(30, 600, 6000).without_renewal().with_refresh_tokens());
-    in_browser(async move |browser: Browser| {
-        let tabs = browser.tabs(&server, 8, json!({})).await;
-        let left: f64 = tabs[0].run("return session.left('token')").await;
-        assert!(left > 0.0, "the tabs were opened in time");
+    let server = Server::start(Setup::new(10, 600, 6000).without_renewal().with_refresh_tokens());
+    in_browser_alone(async move |browser: Browser| {
+        let mut tabs = vec![browser.open(&server.url("/page")).await];
+        for _ in 1..8 {
+            tabs.push(browser.open_tab(&server.url("/page")).await);
+        }
         for tab in &tabs {
-            let calls = "const sent = until(() => session.left('token') < 0, 35000);
+            tab.make_session(json!({})).await;
+        }
+        tabs[0].sign_in().await;
+        for tab in &tabs {
+            let calls = "const sent = until(() => session.left('token') < 0, 15000);
                  window.calls = sent.then(
                    () => Promise.all(Array.from({ length: 100 }, () => call('/api/me'))));
                  return null";
             tab.run::<()>(calls).await;
         }
+        let left: f64 = tabs[0].run("return session.left('token')").await;
+        assert!(left > 0.0, "the calls of every tab were prepared in time");
         assert_all_answered(&tabs, 100).await;
         assert_eq!(server.recorder().count(REFRESH), 1);
         let token = tabs[0].token_id().await;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use thirtyfour::{
     ChromiumLikeCapabilities, DesiredCapabilities, WebDriver, action_chain::ActionChain,
 };
+use tokio::sync::RwLock;
 
 use super::{BOUND, chromedriver, server::Server, tab::Tab};
 
@@ -14,8 +15,28 @@ pub(crate) struct Browser {
     pub(crate) driver: WebDriver,
 }
 
+/// Held by each browser that runs; for writing by one that must run alone.
+static RUNNING: RwLock<()> = RwLock::const_new(());
+
 /// Runs a test with a new browser, which is closed also if the test fails.
 pub(crate) async fn in_browser<F>(test: impl FnOnce(Browser) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let _running = RUNNING.read().await;
+    run(test).await;
+}
+
+/// As [`in_browser`], while no other test runs: for a test that a busy machine would fail.
+pub(crate) async fn in_browser_alone<F>(test: impl FnOnce(Browser) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let _running = RUNNING.write().await;
+    run(test).await;
+}
+
+async fn run<F>(test: impl FnOnce(Browser) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -46,9 +67,14 @@ fn capabilities() -> thirtyfour::ChromeCapabilities {
 }
 
 impl Browser {
+    /// The tab that the browser has started with.
+    pub(crate) async fn blank(&self) -> Tab {
+        Tab::new(self.clone(), self.driver.window().await.expect("a window"))
+    }
+
     /// The tab that the browser has started with, at `url`.
     pub(crate) async fn open(&self, url: &str) -> Tab {
-        let tab = Tab::new(self.clone(), self.driver.window().await.expect("a window"));
+        let tab = self.blank().await;
         tab.go_to(url).await;
         tab
     }

@@ -11,7 +11,7 @@ mod token;
 
 pub(crate) use self::{
     axe::assert_accessible,
-    browser::{Browser, in_browser},
+    browser::{Browser, in_browser, in_browser_alone},
     recorder::Fault,
     server::{Server, Setup},
     tab::Tab,

@@ -247,3 +247,45 @@ async fn a_separate_window_has_a_session_of_its_own() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn the_page_from_the_back_forward_cache_shows_nothing_of_an_ended_session() {
+    let accounts = Accounts::start(&[]).await;
+    in_browser(async move |browser: Browser| {
+        let page = accounts.sign_in(&browser, "ada").await;
+        page.run::<()>(COUNT_FRAMES_OF_THE_INSIDE).await;
+        page.leave_for_another_page(&format!("{}base.css", accounts.url)).await;
+        let there = accounts.elsewhere("ada").await;
+        let token = Some(&there["access_token"]);
+        accounts.send("/auth/revoke-sessions", token, json!({ "scope": "my_others" })).await;
+        page.go_back().await;
+        page.until("shown('banner')").await;
+        let frames: Value = page.value("window.frames_of_the_inside").await;
+        assert_eq!(frames, 0, "0: from the cache, and never shown");
+        assert_eq!(page.value::<String>("document.activeElement.id").await, "door-title");
+    })
+    .await;
+}
+
+/// Counts after `pageshow` from the cache; the page's own listener comes first.
+const COUNT_FRAMES_OF_THE_INSIDE: &str = "
+    addEventListener('pageshow', ({ persisted }) => {
+      if (!persisted) return;
+      window.frames_of_the_inside = 0;
+      const look = () => {
+        if (document.getElementById('inside').checkVisibility()) frames_of_the_inside += 1;
+        requestAnimationFrame(look);
+      };
+      requestAnimationFrame(look);
+    })";
+
+#[tokio::test]
+async fn without_scripts_the_page_says_that_it_needs_them() {
+    let accounts = Accounts::start(&[]).await;
+    in_browser(async move |browser: Browser| {
+        let page = Page::without_scripts(&browser, &accounts.url).await;
+        page.until_read("This page needs JavaScript.").await;
+        assert!(!page.read().await.contains("is loading its script"));
+    })
+    .await;
+}

@@ -3,11 +3,11 @@
 use serde_json::json;
 
 use super::{example::Example, page::Page, proxy::Proxy};
-use crate::harness::{Browser, in_browser};
+use crate::harness::{Browser, in_browser, in_browser_alone};
 
 /// A normal session that ends within seconds.
 const QUICK: [(&str, &str); 4] = [
-    ("SESSION_IDLE_TIMEOUT", "6s"),
+    ("SESSION_IDLE_TIMEOUT", "8s"),
     ("SESSION_ABSOLUTE_TIMEOUT", "30s"),
     ("SESSION_TOKEN_LIFETIME", "3s"),
     ("SESSION_RENEW_MIN_INTERVAL", "0s"),
@@ -147,7 +147,8 @@ async fn reads_are_offered_as_what_they_are() {
 #[tokio::test]
 async fn the_warning_is_a_dialog_and_a_click_keeps_the_session() {
     let demo = Demo::start(&QUICK).await;
-    in_browser(async move |browser: Browser| {
+    // The dialog is looked at within the seconds that it is shown.
+    in_browser_alone(async move |browser: Browser| {
         let page = demo.open(&browser).await;
         sign_in(&page, "normal").await;
         page.until("document.querySelector('dialog[open]')").await;
@@ -170,7 +171,7 @@ async fn the_warning_is_a_dialog_and_a_click_keeps_the_session() {
         assert!(
             page.text("ended-why")
                 .await
-                .starts_with("The session expired after 6 s without activity.")
+                .starts_with("The session expired after 8 s without activity.")
         );
         page.run::<()>("location.reload()").await;
         page.until("shown('ended')").await;

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use thirtyfour::By;
 
-use crate::harness::{BOUND, Tab, assert_accessible};
+use crate::harness::{BOUND, Browser, Tab, assert_accessible};
 
 /// Where the screenshots go, to be looked at.
 const SCREENS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/screens");
@@ -14,6 +14,39 @@ const SCREENS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/screens
 pub(super) struct Page(pub(super) Tab);
 
 impl Page {
+    /// The page at `url` in a tab whose pages run no script.
+    pub(super) async fn without_scripts(browser: &Browser, url: &str) -> Self {
+        let page = Self(browser.blank().await);
+        let disabled = json!({ "value": true });
+        browser.command("Emulation.setScriptExecutionDisabled", disabled).await;
+        page.0.leave(url).await;
+        page
+    }
+
+    pub(super) async fn leave_for_another_page(&self, url: &str) {
+        self.0.leave(url).await;
+    }
+
+    pub(super) async fn go_back(&self) {
+        self.0.go_back().await;
+    }
+
+    /// What a screen reader finds, as JSON; it takes no script of the page.
+    pub(super) async fn read(&self) -> String {
+        self.0.select().await;
+        self.0.browser.command("Accessibility.getFullAXTree", json!({})).await.to_string()
+    }
+
+    /// Waits until a screen reader finds `text`.
+    pub(super) async fn until_read(&self, text: &str) {
+        let found = async {
+            while !self.read().await.contains(text) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(BOUND, found).await.unwrap_or_else(|_| panic!("{text}"));
+    }
+
     pub(super) async fn run<T: DeserializeOwned>(&self, body: &str) -> T {
         self.0.run(body).await
     }
