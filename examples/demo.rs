@@ -28,7 +28,7 @@ use tower_http::cors::CorsLayer;
 use tower_sliding_session::{
     Clock, Grant, JwtKeys, PathRules, Rejection, Session, SlidingSessions, StartError, SystemClock,
     Timestamp,
-    request_class::{Methods, RequestHead, subtree},
+    request_class::{Activity, Methods, RequestHead, subtree},
     transport::{RENEWED_TOKEN, SetCookie},
 };
 
@@ -81,6 +81,7 @@ pub(crate) fn app(policies: &Policies, clock: impl Clock) -> Result<Router, BoxE
         "presets": policies::presets(),
         "renewed_token_header": sessions.client_config().renewed_token_header,
         "reads_are_background": reads_are_background()?,
+        "activity": if activity()? == Activity::Declared { "declared" } else { "default" },
     });
     Ok(Router::new()
         .merge(files::routes(&PAGE))
@@ -114,6 +115,7 @@ fn sessions(policies: &Policies, clock: impl Clock) -> Result<SlidingSessions, B
         .profile("guest", policies.guest.clone())
         .path_rules(rules)
         .renewed_token_header(renewed_token_header()?)
+        .activity(activity()?)
         .refresh_tokens()
         .router_at(ROUTER)
         .session_expires()
@@ -131,6 +133,15 @@ fn reads_are_background() -> Result<bool, BoxError> {
         Ok("mutating") => Ok(true),
         Ok("all") | Err(_) => Ok(false),
         Ok(_) => Err("SESSION_RENEW_METHODS is `all` or `mutating`".into()),
+    }
+}
+
+/// Which requests count: all, or those that the page declares after an input of the user.
+fn activity() -> Result<Activity, BoxError> {
+    match env::var("SESSION_ACTIVITY").as_deref() {
+        Ok("declared") => Ok(Activity::Declared),
+        Ok("requests") | Err(_) => Ok(Activity::Requests),
+        Ok(_) => Err("SESSION_ACTIVITY is `requests` or `declared`".into()),
     }
 }
 

@@ -64,7 +64,8 @@
 //! Every authenticated request counts as activity, except a [`Background`](RequestClass::Background)
 //! request, which neither counts nor renews the token. A pattern of [`PathRules`], your own
 //! [`Classify`](request_class::Classify), or the client's header `Session-Activity: background`
-//! makes a request `Background`. A [`Public`](RequestClass::Public) request is not authenticated.
+//! makes a request `Background`. With [`Activity::Declared`](request_class::Activity) only
+//! `Session-Activity: user` or a path rule makes a request `User`. A [`Public`](RequestClass::Public) request is not authenticated.
 //!
 //! # Current claims
 //!

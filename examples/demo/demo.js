@@ -65,6 +65,7 @@ async function start() {
     name: `demo ${new URL('.', location.href).pathname}`,
     base: './',
     renewedHeader: listed.renewed_token_header,
+    activity: listed.activity,
     // A session of one minute has no room for the usual 20 s.
     warn: { atLeast: 5 },
   });

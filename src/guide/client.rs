@@ -5,7 +5,7 @@
 //! | header | value |
 //! |---|---|
 //! | `Authorization` | `Bearer <access token>` (RFC 6750) |
-//! | `Session-Activity` | `background` on requests that no user has caused: polling, prefetching |
+//! | `Session-Activity` | `background` on requests that no user has caused: polling, prefetching; where the service counts declared activity only, `user` on those that the user has caused |
 //!
 //! With a cookie the browser sends the token itself: see [`cookies_and_cors`](super::cookies_and_cors).
 //!

@@ -86,7 +86,16 @@
 //! | `Background` | yes | no | no | a path rule or a `Classify`, `Session-Activity: background`, the method `OPTIONS` |
 //! | `Public` | no | no | no | a path rule, or a `Classify` of your own |
 //!
-//! A refresh is activity too, unless it carries `Session-Activity: background`. A request that
+//! Of several values of `Session-Activity` the lowest class wins, and others are ignored.
+//!
+//! A page that sends requests by itself keeps its session alive with them. With
+//! `.activity(Activity::Declared)` ([`Activity`](crate::request_class::Activity)) the default is
+//! `Background`: only `Session-Activity: user`, or a path rule `user`, makes a request `User`. The browser
+//! module sends it with `activity: 'declared'`, while the last input of the user is at most a minute old.
+//!
+//! A refresh is activity too, unless it carries `Session-Activity: background`; under `Declared` only
+//! with `Session-Activity: user`, in a handler of your own with
+//! [`Refresh::user`](crate::lifecycle::Refresh::user). A request that
 //! comes at the idle deadline or later is rejected and is not activity: a session that has expired
 //! does not become active again.
 //!

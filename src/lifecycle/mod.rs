@@ -28,6 +28,7 @@ use crate::{
     maybe_ready::MaybeReady,
     policy::OverrideBounds,
     rejection::{Rejection, RejectionKind},
+    request_class::Activity,
     rules::LONGEST_ADOPTION,
     session::Enforcement,
     store::{LifecycleStore, SessionLimit},
@@ -47,6 +48,7 @@ pub(crate) struct Lifecycle {
     pub(crate) bounds: OverrideBounds,
     pub(crate) limits: CarrierLimits,
     pub(crate) session_limit: Option<SessionLimit>,
+    pub(crate) activity: Activity,
 }
 
 impl Lifecycle {

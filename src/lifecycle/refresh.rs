@@ -14,6 +14,7 @@ use crate::{
     audit::{AuditEvent, AuditRecord, SessionEndCause},
     policy::Policy,
     rejection::{Rejection, RejectionCause, RejectionKind},
+    request_class::Activity,
     rules::{self, RecordedExchange, RefreshStep, Timeouts},
     session::{Rejected, SessionCheck, StoreAnswer},
     store::{
@@ -44,7 +45,15 @@ pub struct Refresh<'a> {
 
 impl<'a> Refresh<'a> {
     pub(crate) const fn new(lifecycle: &'a Lifecycle, token: &'a str) -> Self {
-        Self { lifecycle, token, is_activity: true }
+        let is_activity = matches!(lifecycle.activity, Activity::Requests);
+        Self { lifecycle, token, is_activity }
+    }
+
+    /// The user has caused the refresh: it is activity. The default, but for
+    /// [`Activity::Declared`].
+    pub const fn user(mut self) -> Self {
+        self.is_activity = true;
+        self
     }
 
     /// The client refreshes without a user: the refresh is no activity and does not move the idle

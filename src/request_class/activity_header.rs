@@ -1,27 +1,47 @@
 //! The request header `Session-Activity`.
 
-use http::{HeaderMap, HeaderName};
-
-use super::header_occurrence::HeaderOccurrence;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// The header by which a client declares that a request is no activity of its user, or that it is.
 pub(crate) const SESSION_ACTIVITY: HeaderName = HeaderName::from_static("session-activity");
 
-/// Whether the only value of `Session-Activity` is `background`. Several values are ignored.
+/// What the values of `Session-Activity` declare. Of several the lowest class wins; other values are
+/// ignored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum DeclaredActivity {
+    #[default]
+    Nothing,
+    User,
+    Background,
+}
+
+impl DeclaredActivity {
+    pub(crate) fn from_headers(headers: &HeaderMap) -> Self {
+        headers.get_all(SESSION_ACTIVITY).iter().fold(Self::Nothing, Self::and)
+    }
+
+    /// Adds one more field line, which may have several values (RFC 9110 section 5.3).
+    pub(super) fn and(self, line: &HeaderValue) -> Self {
+        let values = line.as_bytes().split(|byte| *byte == b',');
+        values.fold(self, |declared, value| {
+            let value = value.trim_ascii();
+            declared.max(if value.eq_ignore_ascii_case(b"background") {
+                Self::Background
+            } else if value.eq_ignore_ascii_case(b"user") {
+                Self::User
+            } else {
+                Self::Nothing
+            })
+        })
+    }
+}
+
+/// Whether a value of `Session-Activity` is `background`.
 pub(crate) fn says_background(headers: &HeaderMap) -> bool {
-    is_background(HeaderOccurrence::from_headers(headers, &SESSION_ACTIVITY))
+    DeclaredActivity::from_headers(headers) == DeclaredActivity::Background
 }
 
-pub(super) fn is_background(activity: HeaderOccurrence<'_>) -> bool {
-    is(activity, b"background")
-}
-
-/// Whether the only value of `Session-Activity` is `user`. Several values are ignored.
-pub(super) fn says_user(headers: &HeaderMap) -> bool {
-    is(HeaderOccurrence::from_headers(headers, &SESSION_ACTIVITY), b"user")
-}
-
-fn is(activity: HeaderOccurrence<'_>, declared: &[u8]) -> bool {
-    let HeaderOccurrence::Once(value) = activity else { return false };
-    value.as_bytes().trim_ascii().eq_ignore_ascii_case(declared)
+/// Whether `Session-Activity` is `user`, and no value of it is `background`.
+pub(crate) fn says_user(headers: &HeaderMap) -> bool {
+    DeclaredActivity::from_headers(headers) == DeclaredActivity::User
 }

@@ -110,13 +110,17 @@ mod tests {
 
     #[test]
     fn p17_the_header_lowers_the_class_and_any_other_value_is_ignored() {
-        for value in ["background", "Background", " BACKGROUND\t"] {
+        for value in
+            ["background", "Background", " BACKGROUND\t", "background, user", "user,background"]
+        {
             assert_eq!(class_of(Method::GET, &[value]), Background, "{value:?}");
         }
-        for value in ["", "public", "user", "background, user", "backgrounds", "bäckground"] {
+        for value in ["", "public", "user", "user, user", "backgrounds", "bäckground"] {
             assert_eq!(class_of(Method::GET, &[value]), User, "{value:?}");
         }
-        assert_eq!(class_of(Method::GET, &["background", "background"]), User);
-        assert_eq!(class_of(Method::GET, &["background", "user"]), User);
+        assert_eq!(class_of(Method::GET, &["background", "background"]), Background);
+        assert_eq!(class_of(Method::GET, &["background", "user"]), Background);
+        assert_eq!(class_of(Method::GET, &["user", "background"]), Background);
+        assert_eq!(class_of(Method::GET, &["user", "public"]), User);
     }
 }

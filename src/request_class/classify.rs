@@ -27,6 +27,14 @@ pub trait Classify: Send + Sync + 'static {
     /// authentication: it reads what an unknown client sent.
     fn classify(&self, head: RequestHead<'_>) -> RequestClass;
 
+    /// Returns the class of the request if a rule names it, also for `User`; `None` where
+    /// [`classify`](Self::classify) returns `User` because nothing names another. Under
+    /// [`Activity::Declared`](super::Activity::Declared) the default is `Background`. The default of
+    /// this method: no `User` is named.
+    fn named_class(&self, head: RequestHead<'_>) -> Option<RequestClass> {
+        Some(self.classify(head)).filter(|class| *class != RequestClass::User)
+    }
+
     /// Asks `second` if this classifier returns `User`: the first class other than `User` wins.
     ///
     /// A `User` of a path rule is no different: `second` is asked then too.
@@ -52,6 +60,10 @@ impl Classify for Arc<dyn Classify> {
     fn classify(&self, head: RequestHead<'_>) -> RequestClass {
         (**self).classify(head)
     }
+
+    fn named_class(&self, head: RequestHead<'_>) -> Option<RequestClass> {
+        (**self).named_class(head)
+    }
 }
 
 /// Asks a second classifier if the first one returns `User`. Built by [`Classify::otherwise`].
@@ -71,6 +83,13 @@ where
         match self.first.classify(head) {
             RequestClass::User => self.second.classify(head),
             class => class,
+        }
+    }
+
+    fn named_class(&self, head: RequestHead<'_>) -> Option<RequestClass> {
+        match self.first.named_class(head) {
+            named @ (None | Some(RequestClass::User)) => self.second.named_class(head).or(named),
+            named => named,
         }
     }
 }

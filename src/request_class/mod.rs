@@ -13,6 +13,7 @@
 //! # Ok::<(), tower_sliding_session::request_class::PathRulesError>(())
 //! ```
 
+mod activity;
 mod activity_header;
 mod class;
 mod classify;
@@ -23,17 +24,18 @@ mod path_rules;
 mod request_headers;
 mod user_if_declared;
 
-#[cfg(any(feature = "axum-router", feature = "client"))]
+#[cfg(feature = "client")]
 pub(crate) use self::activity_header::says_background;
-pub(crate) use self::{
-    activity_header::SESSION_ACTIVITY, request_headers::RequestHeaders,
-    user_if_declared::UserIfDeclared,
-};
 pub use self::{
+    activity::Activity,
     class::RequestClass,
     classify::{Classify, Otherwise},
     head::RequestHead,
     header_occurrence::HeaderOccurrence,
     methods::Methods,
     path_rules::{CompiledPathRules, PathPattern, PathRules, PathRulesError, subtree},
+};
+pub(crate) use self::{
+    activity::named_or_declared, activity_header::SESSION_ACTIVITY,
+    request_headers::RequestHeaders, user_if_declared::UserIfDeclared,
 };

@@ -6,7 +6,7 @@ use http::{
 };
 
 use super::{
-    activity_header::{SESSION_ACTIVITY, is_background},
+    activity_header::{DeclaredActivity, SESSION_ACTIVITY},
     header_occurrence::HeaderOccurrence,
 };
 
@@ -18,7 +18,7 @@ pub(crate) struct RequestHeaders<'a> {
     pub(crate) has_origin: bool,
     /// Whether the response may be a 304.
     pub(crate) is_conditional: bool,
-    activity: HeaderOccurrence<'a>,
+    activity: DeclaredActivity,
 }
 
 impl<'a> RequestHeaders<'a> {
@@ -41,6 +41,6 @@ impl<'a> RequestHeaders<'a> {
 
     /// Whether the client declares that the request is no activity of its user.
     pub(crate) fn says_background(&self) -> bool {
-        is_background(self.activity)
+        self.activity == DeclaredActivity::Background
     }
 }

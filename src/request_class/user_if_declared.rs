@@ -24,6 +24,12 @@ where
             && self.routes.classify(head) == RequestClass::Background;
         if is_raised { RequestClass::User } else { class }
     }
+
+    fn named_class(&self, head: RequestHead<'_>) -> Option<RequestClass> {
+        let named = self.classes.named_class(head);
+        // Only a route that a rule names is raised.
+        if named.is_some() { Some(self.classify(head)) } else { None }
+    }
 }
 
 #[cfg(test)]

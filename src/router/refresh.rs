@@ -4,7 +4,7 @@ use axum::extract::State;
 use http::HeaderMap;
 
 use super::{failure::Failure, refresh_request::RefreshRequest};
-use crate::{lifecycle::Grant, request_class::says_background, sessions::SlidingSessions};
+use crate::{lifecycle::Grant, sessions::SlidingSessions};
 
 pub(super) async fn refresh(
     State(sessions): State<SlidingSessions>,
@@ -13,6 +13,7 @@ pub(super) async fn refresh(
 ) -> Result<Grant, Failure> {
     let request = request?;
     let refresh = sessions.refresh(request.token()?);
-    let refresh = if says_background(&headers) { refresh.background() } else { refresh };
+    let counts = sessions.counts_refresh(&headers);
+    let refresh = if counts { refresh.user() } else { refresh.background() };
     refresh.await.map_err(|rejection| request.failure(rejection))
 }

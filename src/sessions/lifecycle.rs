@@ -39,6 +39,12 @@ impl SlidingSessions {
         Refresh::new(&self.hub.lifecycle, refresh_token)
     }
 
+    /// Whether a refresh with these headers is activity.
+    #[cfg(feature = "axum-router")]
+    pub(crate) fn counts_refresh(&self, headers: &http::HeaderMap) -> bool {
+        self.hub.lifecycle.activity.counts_refresh(headers)
+    }
+
     /// Starts a session that replaces `session`, whose user has just authenticated again: step-up. It
     /// has a new `sid` and `auth_time`, and the subject, account, profile and claims of `session`,
     /// which is revoked as soon as the new session has started.

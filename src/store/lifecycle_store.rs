@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{
     BulkRevocation, ClaimsChange, LifecycleQueries, OpenTicket, OverridesChange, RefreshQuery,
-    RefreshState, Rotated, Rotation, SessionRecord, SessionStore, SignIn, SignInOutcome, SignedIn,
-    TicketUse, Tombstone,
+    RefreshState, Rotated, Rotation, SessionRecord, SessionStore, SignIn, SignInOutcome, TicketUse,
+    Tombstone,
 };
 use crate::{
     audit::{ActivityEntry, AuditRecord},

@@ -11,6 +11,7 @@ mod adoption;
 mod authenticate;
 mod claims_source;
 mod cookies;
+mod declared_activity;
 mod enforcement;
 mod expose_headers;
 mod issuers;

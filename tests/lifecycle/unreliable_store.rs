@@ -18,7 +18,7 @@ use tower_sliding_session::{
         AccountPolicies, ActiveUser, BulkRevocation, ClaimsChange, ClaimsChanges, LifecycleQueries,
         LifecycleStore, ListQuery, OpenTicket, OverridesChange, Page, RefreshQuery, RefreshState,
         Revocations, Rotated, Rotation, SessionRecord, SessionStore, SignIn, SignInOutcome,
-        SignedIn, StoreError, StoredSession, TicketUse, Tombstone, Touch, TouchOutcome,
+        StoreError, StoredSession, TicketUse, Tombstone, Touch, TouchOutcome,
     },
 };
 

@@ -6,12 +6,14 @@ use http::Request;
 use tower_layer::Layer;
 
 use super::ClassifyService;
-use crate::request_class::{Classify, RequestClass, RequestHead};
+use crate::request_class::{Activity, Classify, RequestClass, RequestHead, named_or_declared};
 
 /// Inserts the [`RequestClass`] that a [`Classify`] names into the request's extensions.
 ///
 /// For `User` it inserts nothing: absent means `User`. The layers that read the class lower it for
-/// `OPTIONS` and for the header `Session-Activity: background`, with or without this layer.
+/// `OPTIONS` and for the header `Session-Activity: background`, with or without this layer. Under
+/// [`Activity::Declared`] it inserts `Background` for every request that no path rule and no
+/// `Session-Activity: user` makes `User`.
 ///
 /// ```
 /// use http::{Request, Response};
@@ -36,18 +38,37 @@ use crate::request_class::{Classify, RequestClass, RequestHead};
 #[derive(Clone)]
 pub struct ClassifyLayer {
     classify: Arc<dyn Classify>,
+    activity: Activity,
 }
 
 impl ClassifyLayer {
     /// Classifies requests by `classify`.
     pub fn new(classify: impl Classify) -> Self {
-        Self { classify: Arc::new(classify) }
+        Self { classify: Arc::new(classify), activity: Activity::default() }
+    }
+
+    /// Sets which requests are activity where no path rule says so.
+    /// [`Activity::Requests`] by default.
+    #[must_use]
+    pub const fn activity(mut self, activity: Activity) -> Self {
+        self.activity = activity;
+        self
     }
 
     /// The class of `request`.
     #[inline(always)]
     pub(crate) fn classify<B>(&self, request: &Request<B>) -> RequestClass {
-        self.classify.classify(RequestHead::new(request))
+        match self.activity {
+            Activity::Requests => self.classify.classify(RequestHead::new(request)),
+            Activity::Declared => self.declared_class(request),
+        }
+    }
+
+    /// An outer layer may have assigned a class: it stands where nothing names another.
+    fn declared_class<B>(&self, request: &Request<B>) -> RequestClass {
+        let named = named_or_declared(&*self.classify, RequestHead::new(request));
+        let assigned = || request.extensions().get().copied();
+        named.or_else(assigned).unwrap_or(RequestClass::Background)
     }
 }
 

@@ -202,7 +202,11 @@ impl CompiledPathRules {
 
 impl Classify for CompiledPathRules {
     fn classify(&self, head: RequestHead<'_>) -> RequestClass {
-        self.class_of(head.method(), head.path()).unwrap_or_default()
+        self.named_class(head).unwrap_or_default()
+    }
+
+    fn named_class(&self, head: RequestHead<'_>) -> Option<RequestClass> {
+        self.class_of(head.method(), head.path())
     }
 }
 

@@ -76,11 +76,13 @@ impl SlidingSessionsBuilder {
             (Some(rules), None) => Some(Arc::new(rules)),
             (None, classify) => classify,
         };
-        match (classes, session) {
+        let activity = self.activity;
+        let layer = match (classes, session) {
             (Some(classes), Some(routes)) => ClassifyLayer::new(UserIfDeclared { classes, routes }),
             (Some(classes), None) => ClassifyLayer::new(classes),
             (None, _) => ClassifyLayer::new(|_: RequestHead<'_>| RequestClass::User),
-        }
+        };
+        layer.activity(activity)
     }
 
     /// The store of the layers, and the store of the lifecycle if there is one.
@@ -142,6 +144,7 @@ impl SlidingSessionsBuilder {
                 bounds,
                 limits: self.delivery.limits(&self.transports),
                 session_limit,
+                activity: self.activity,
             },
             delivery: self.delivery,
             cookie: self.cookie,

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::settings::SlidingSessionsBuilder;
-use crate::{policy::Policy, store::OnSessionLimit};
+use crate::{policy::Policy, request_class::Activity, store::OnSessionLimit};
 
 impl SlidingSessionsBuilder {
     /// The description of each profile, and a line for each warning.
@@ -12,6 +12,9 @@ impl SlidingSessionsBuilder {
         for (name, policy) in self.profiles.iter() {
             let described = policy.describe_with(&self.warnings_of(policy));
             let _ = writeln!(text, "Profile `{name}`: {described}");
+        }
+        if self.activity == Activity::Declared {
+            text.push_str("Activity: requests and refreshes with `Session-Activity: user`, and those of a path rule `user`.\n");
         }
         if let Some((max, on_limit)) = self.max_sessions {
             let what = match on_limit {

@@ -10,7 +10,7 @@ use crate::{
     layers::OnStoreFailure,
     policy::{Policy, Profiles},
     rejection::MakeRejection,
-    request_class::{Classify, PathRules},
+    request_class::{Activity, Classify, PathRules},
     session::UnknownSessions,
     store::{RenewalLimiter, SessionStore},
     token::{ClaimsSource, LegacyTokens},
@@ -46,6 +46,17 @@ impl SlidingSessionsBuilder {
     pub fn classify(mut self, classify: impl Classify) -> Self {
         self.classify = Some(Arc::new(classify));
         self.once("classify")
+    }
+
+    /// Sets which requests and refreshes are activity where no path rule says so: each that does not
+    /// declare `Session-Activity: background` ([`Activity::Requests`], the default), or only those that
+    /// declare `Session-Activity: user` ([`Activity::Declared`]).
+    ///
+    /// With `Declared` every client declares what its user does, such as the browser module with
+    /// `activity: 'declared'`; a request that declares nothing neither counts nor renews the token.
+    pub fn activity(mut self, activity: Activity) -> Self {
+        self.activity = activity;
+        self.once("activity")
     }
 
     /// Sets the `iss` that tokens are minted with and must have. None by default.

@@ -19,7 +19,7 @@ use crate::{
         ActiveUser, BulkRevocation, CallerSession, ClaimsChange, Exempt, LifecycleQueries,
         LifecycleStore, ListQuery, OpenTicket, OverridesChange, Page, RefreshQuery, RefreshState,
         RefreshedSession, RevocationCutoff, Rotated, Rotation, SessionRecord, SignIn,
-        SignInOutcome, SignedIn, StoredSession, TicketUse, Tombstone,
+        SignInOutcome, StoredSession, TicketUse, Tombstone,
     },
     time::Timestamp,
 };

@@ -14,7 +14,7 @@ use crate::{
     store::{
         ActiveUser, BulkRevocation, ClaimsChange, LifecycleQueries, LifecycleStore, ListQuery,
         OpenTicket, OverridesChange, Page, RefreshQuery, RefreshState, Rotated, Rotation,
-        SessionRecord, SignIn, SignInOutcome, SignedIn, TicketUse, Tombstone,
+        SessionRecord, SignIn, SignInOutcome, TicketUse, Tombstone,
     },
     time::Timestamp,
 };

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use serde_json::{Value, json};
-use tower_sliding_session::Grant;
+use tower_sliding_session::{Grant, request_class::Activity};
 
 use super::service::{Answer, BEGIN, DAY, MINUTE, Service, problem, request};
 
@@ -46,6 +46,35 @@ async fn p17_a_refresh_in_the_background_moves_no_idle_deadline() {
     let answer = refresh(&service, &[JSON, background], presented(&grant)).await.ok();
     assert_eq!(answer["idle_expires_in"], 3 * 86_400 - 1200);
     assert_eq!(answer["idle_expires_at"], (BEGIN + 3 * DAY).to_string());
+}
+
+#[tokio::test]
+async fn p17_a_refresh_counts_where_it_is_declared() {
+    let user = ("session-activity", "user");
+    let background = ("session-activity", "background");
+    for (activity, headers, counts) in [
+        (Activity::Requests, &[JSON][..], true),
+        (Activity::Requests, &[JSON, user, background], false),
+        (Activity::Declared, &[JSON], false),
+        (Activity::Declared, &[JSON, user], true),
+        (Activity::Declared, &[JSON, user, background], false),
+        (Activity::Declared, &[JSON, ("session-activity", "yes")], false),
+    ] {
+        let service = Service::with(|builder| builder.activity(activity));
+        let grant = service.engineer("bob", "acme").await;
+        service.clock.advance(20 * MINUTE);
+        let answer = refresh(&service, headers, presented(&grant)).await.ok();
+        let left = if counts { 3 * 86_400 } else { 3 * 86_400 - 1200 };
+        assert_eq!(answer["idle_expires_in"], left, "{activity:?} {headers:?}");
+    }
+    let service = Service::with(|builder| builder.activity(Activity::Declared));
+    let grant = service.engineer("bob", "acme").await;
+    service.clock.advance(20 * MINUTE);
+    let token = |grant: &Grant| grant.refresh_token().expect("the feature is on").to_owned();
+    let next = service.sessions.refresh(&token(&grant)).await.expect("the session is active");
+    assert_eq!(next.idle_expires_in(), 3 * DAY - 20 * MINUTE, "by default no activity");
+    let next = service.sessions.refresh(&token(&next)).user().await.expect("it is active");
+    assert_eq!(next.idle_expires_in(), 3 * DAY);
 }
 
 #[tokio::test]
