@@ -91,7 +91,8 @@
 //! Renewals are limited by a [`MemoryLimiter`](crate::store::MemoryLimiter) on each node: with three
 //! nodes a session may be renewed three times in an interval. That is harmless, for a successor does
 //! not invalidate its predecessor. `store::RedisLimiter` (feature `redis`) shares the limit: a request
-//! whose token is due asks Redis or Valkey, one round trip; others do not. While Redis is lost, each node
+//! whose token is due asks Redis or Valkey, one round trip; others do not. A cluster needs
+//! `cluster-require-full-coverage no`, or one lost node is a loss of all. While Redis is lost, each node
 //! limits by itself. Set `maxmemory-policy noeviction` there: other policies remove grants before
 //! they expire. A [`RenewalLimiter`](crate::store::RenewalLimiter) of your own passes
 //! `store::conformance::renewal_limiter` (feature `conformance`).

@@ -1,6 +1,6 @@
 //! A Redis server of one test.
 
-#![allow(dead_code, reason = "each test crate uses its part")]
+#![allow(dead_code, unused_imports, reason = "each test crate uses its part")]
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -8,13 +8,21 @@ use std::{
     process::{Child, ChildStdout, Command, Stdio},
 };
 
+mod cluster;
+mod temporary_directory;
+
+pub(crate) use self::{cluster::RedisCluster, temporary_directory::TemporaryDirectory};
+
 /// A server on a port of its own, without persistence; killed when it is dropped.
 pub(crate) struct RedisServer {
     port: u16,
+    tls_port: Option<u16>,
     settings: Vec<String>,
     process: Child,
     /// Open as long as the server writes to it.
     log: BufReader<ChildStdout>,
+    /// Where it writes what it sends to a replica.
+    directory: TemporaryDirectory,
 }
 
 impl RedisServer {
@@ -27,8 +35,35 @@ impl RedisServer {
         // The port is free until something else takes it, and then the server does not start.
         let port = free_port();
         let settings: Vec<_> = settings.iter().map(|&setting| setting.to_owned()).collect();
-        let (process, log) = spawn(port, &settings);
-        Self { port, settings, process, log }
+        let directory = TemporaryDirectory::new();
+        let (process, log) = spawn(port, &settings, &directory);
+        Self { port, tls_port: None, settings, process, log, directory }
+    }
+
+    /// Starts a server that speaks TLS on a port of its own, too.
+    pub(crate) fn start_with_tls(certificate: &str, key: &str) -> Self {
+        let (tls_port, directory) = (free_port(), TemporaryDirectory::new());
+        let certificate_file = directory.write("certificate.pem", certificate);
+        let key_file = directory.write("key.pem", key);
+        let mut server = Self::start_with(&[
+            "--tls-port",
+            &tls_port.to_string(),
+            "--tls-cert-file",
+            &certificate_file,
+            "--tls-key-file",
+            &key_file,
+            "--tls-ca-cert-file",
+            &certificate_file,
+            "--tls-auth-clients",
+            "no",
+        ]);
+        server.tls_port = Some(tls_port);
+        server
+    }
+
+    /// The address of the port that speaks TLS.
+    pub(crate) fn tls_url(&self) -> String {
+        format!("rediss://localhost:{}", self.tls_port.expect("a server with TLS"))
     }
 
     pub(crate) fn url(&self) -> String {
@@ -43,7 +78,7 @@ impl RedisServer {
 
     /// Starts a killed server again, empty, on the same port.
     pub(crate) fn restart(&mut self) {
-        (self.process, self.log) = spawn(self.port, &self.settings);
+        (self.process, self.log) = spawn(self.port, &self.settings, &self.directory);
     }
 
     /// Stops the process where it is; the kernel still accepts connections for it.
@@ -77,10 +112,14 @@ fn free_port() -> u16 {
 }
 
 /// Starts a server, and waits until it accepts connections.
-fn spawn(port: u16, settings: &[String]) -> (Child, BufReader<ChildStdout>) {
+fn spawn(
+    port: u16,
+    settings: &[String],
+    directory: &TemporaryDirectory,
+) -> (Child, BufReader<ChildStdout>) {
     let mut process = Command::new("redis-server")
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
-        .args(["--save", "", "--appendonly", "no"])
+        .args(["--save", "", "--appendonly", "no", "--dir", directory.path()])
         .args(settings)
         .stdout(Stdio::piped())
         .spawn()

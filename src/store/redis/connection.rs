@@ -1,4 +1,4 @@
-//! One multiplexed connection, and its replacement when the server behind it is lost.
+//! The connection to a server or a cluster, and its replacement when that is lost.
 
 use std::{
     sync::{
@@ -8,24 +8,24 @@ use std::{
     time::Duration,
 };
 
-use redis::{AsyncConnectionConfig, Client, Cmd, Value, aio::MultiplexedConnection};
+use redis::{Cmd, Value};
 use tokio::sync::watch;
 
 use super::{
     failure::{Failure, FailureKind},
     script::Script,
-    server_info::ServerInfo,
     server_time::ServerTime,
+    target::{Link, Target},
 };
 use crate::maybe_ready::StoreError;
-
-/// Commands in flight on the connection, and waiting to be written.
-const IN_FLIGHT: usize = 4096;
-const WRITE_BUFFER: usize = 1024;
 
 /// A connection on which this many commands in a row got no answer is replaced: the server may be
 /// paused, or a network drops every packet.
 const UNANSWERED: u32 = 3;
+
+/// A connection to a cluster is replaced after this many commands without an answer, whatever other
+/// nodes answer meanwhile: its client learns nothing of a node that is silent.
+const UNANSWERED_IN_CLUSTER: u32 = 5;
 
 /// The pause between two attempts to connect, and how much longer it may be: nodes that lost the
 /// server at the same time do not come back at the same time.
@@ -37,43 +37,33 @@ const RETRY_JITTER_MILLIS: u64 = 150;
 #[derive(Clone)]
 pub(super) struct Connection(Arc<Shared>);
 
-/// Whom to connect to.
-pub(super) struct Target {
-    client: Client,
-    /// How long the server may take to accept a connection, and to answer a command.
-    time_limit: Duration,
-}
-
-impl Target {
-    /// The server at `redis://user:password@host:port/database`.
-    pub(super) fn new(address: &str, time_limit: Duration) -> Result<Self, StoreError> {
-        let client = Client::open(address).map_err(|_| {
-            StoreError::new("the address is not of the form redis://user:password@host:port")
-        })?;
-        Ok(Self { client, time_limit })
-    }
-}
-
 struct Shared {
     target: Target,
     /// `None` while the server is lost.
     server: watch::Sender<Option<Server>>,
-    /// Commands in a row that got no answer.
+    /// Commands that got no answer: in a row, or in a cluster at all.
     unanswered: AtomicU32,
 }
 
 /// The server at the end of a connection.
 #[derive(Clone)]
 struct Server {
-    connection: MultiplexedConnection,
+    link: Link,
     time: Arc<ServerTime>,
     /// Which connection this is, counted from the first.
     number: u64,
 }
 
+impl Server {
+    async fn connect(target: &Target, number: u64) -> Result<Self, StoreError> {
+        let (link, time) = target.connect().await?;
+        Ok(Self { link, time: Arc::new(ServerTime::new(time)), number })
+    }
+}
+
 impl Connection {
     pub(super) async fn open(target: Target) -> Result<Self, StoreError> {
-        let (server, _) = watch::channel(Some(connect(&target, 0).await?));
+        let (server, _) = watch::channel(Some(Server::connect(&target, 0).await?));
         Ok(Self(Arc::new(Shared { target, server, unanswered: AtomicU32::new(0) })))
     }
 
@@ -139,32 +129,44 @@ impl Connection {
     }
 
     async fn send(&self, server: &Server, command: &Cmd) -> Result<Value, Failure> {
-        let mut connection = server.connection.clone();
-        let answer = command.query_async::<Value>(&mut connection).await.map_err(Failure::from);
-        let is_lost = match answer.as_ref().map_err(|failure| failure.kind) {
-            Err(FailureKind::Lost) => true,
-            Err(FailureKind::TimedOut) => self.0.unanswered.fetch_add(1, Relaxed) + 1 >= UNANSWERED,
-            Ok(_) | Err(FailureKind::Answered | FailureKind::UnknownScript) => {
-                if self.0.unanswered.load(Relaxed) > 0 {
-                    self.0.unanswered.store(0, Relaxed);
-                }
-                false
-            }
-        };
-        if is_lost {
+        let answer = server.link.clone().send(command).await.map_err(Failure::from);
+        if self.is_lost(answer.as_ref().err().map(|failure| failure.kind)) {
             self.replace(server.number);
         }
         answer
     }
 
-    /// Closes the connection of this number, and connects again in a task.
+    /// Whether the connection is to be replaced after an answer, or a failure of this kind.
+    fn is_lost(&self, failure: Option<FailureKind>) -> bool {
+        let Shared { target, unanswered, .. } = &*self.0;
+        match failure {
+            // The client of a cluster replaces the connection to a node that it has lost.
+            Some(FailureKind::Lost | FailureKind::TimedOut) if target.is_cluster() => {
+                unanswered.fetch_add(1, Relaxed) + 1 == UNANSWERED_IN_CLUSTER
+            }
+            Some(FailureKind::Lost) => true,
+            Some(FailureKind::TimedOut) => unanswered.fetch_add(1, Relaxed) + 1 >= UNANSWERED,
+            None | Some(FailureKind::Answered | FailureKind::UnknownScript) => {
+                if !target.is_cluster() && unanswered.load(Relaxed) > 0 {
+                    unanswered.store(0, Relaxed);
+                }
+                false
+            }
+        }
+    }
+
+    /// Connects again in a task, unless the connection of this number is replaced already. It is closed
+    /// at once, but in a cluster used meanwhile: other nodes may answer.
     fn replace(&self, number: u64) {
-        let was_replaced = self
-            .0
-            .server
-            .send_if_modified(|server| server.take_if(|server| server.number == number).is_some());
-        if was_replaced {
-            tracing::warn!("the connection to Redis is lost; connecting again");
+        let is_current = |server: &Server| server.number == number;
+        let is_replaced = if self.0.target.is_cluster() {
+            self.0.server.borrow().as_ref().is_some_and(is_current)
+        } else {
+            let close = |server: &mut Option<Server>| server.take_if(|it| is_current(it)).is_some();
+            self.0.server.send_if_modified(close)
+        };
+        if is_replaced {
+            tracing::warn!("Redis does not answer any more; connecting again");
             tokio::spawn(reconnect(Arc::downgrade(&self.0), number + 1));
         }
     }
@@ -174,7 +176,7 @@ impl Connection {
 async fn reconnect(shared: Weak<Shared>, number: u64) {
     loop {
         let Some(shared) = shared.upgrade() else { return };
-        match connect(&shared.target, number).await {
+        match Server::connect(&shared.target, number).await {
             Ok(server) => {
                 shared.unanswered.store(0, Relaxed);
                 shared.server.send_replace(Some(server));
@@ -191,31 +193,6 @@ async fn reconnect(shared: Weak<Shared>, number: u64) {
         let jitter = Duration::from_millis(random % RETRY_JITTER_MILLIS);
         tokio::time::sleep(RETRY_PAUSE + jitter).await;
     }
-}
-
-/// Opens a connection and asks the server whether it can serve.
-async fn connect(target: &Target, number: u64) -> Result<Server, StoreError> {
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(target.time_limit))
-        .set_response_timeout(Some(target.time_limit))
-        .set_concurrency_limit(IN_FLIGHT)
-        .set_pipeline_buffer_size(WRITE_BUFFER);
-    let connection = target.client.get_multiplexed_async_connection_with_config(&config).await;
-    let mut connection = connection.map_err(Failure::from)?;
-    let mut info = redis::cmd("INFO");
-    info.arg(&ServerInfo::SECTIONS);
-    let info: String = info.query_async(&mut connection).await.map_err(Failure::from)?;
-    let info = ServerInfo::new(&info);
-    if let Some(reason) = info.unfit() {
-        return Err(StoreError::new(reason));
-    }
-    if info.evicts() && number == 0 {
-        tracing::warn!(
-            "Redis evicts keys when its memory is full: set `maxmemory-policy noeviction`"
-        );
-    }
-    let time = info.time().ok_or_else(Failure::unexpected_answer)?;
-    Ok(Server { connection, time: Arc::new(ServerTime::new(time)), number })
 }
 
 #[cfg(test)]

@@ -19,16 +19,16 @@ pub(super) enum FailureKind {
     /// No answer in time. The command may still be executed.
     TimedOut,
     /// The server on this connection does not serve any more: the connection is broken, or the
-    /// server is a replica now, still loading, or cut off from its primary.
+    /// server is a replica now, still loading, or cut off from its primary; or its cluster is down.
     Lost,
 }
 
 impl FailureKind {
     fn of(error: &RedisError) -> Self {
-        use ServerErrorKind::{BusyLoading, MasterDown, NoScript, ReadOnly};
+        use ServerErrorKind::{BusyLoading, ClusterDown, MasterDown, NoScript, ReadOnly};
         match error.kind() {
             ErrorKind::Server(NoScript) => Self::UnknownScript,
-            ErrorKind::Server(ReadOnly | BusyLoading | MasterDown) => Self::Lost,
+            ErrorKind::Server(ReadOnly | BusyLoading | MasterDown | ClusterDown) => Self::Lost,
             ErrorKind::Server(_) | ErrorKind::UnexpectedReturnType | ErrorKind::Extension => {
                 Self::Answered
             }
@@ -46,6 +46,10 @@ impl Failure {
     /// The server has been lost, and none is connected yet.
     pub(super) fn not_connected() -> Self {
         Self::new(FailureKind::Lost, "Redis is not connected; the connection is being replaced")
+    }
+
+    pub(super) fn not_in_time() -> Self {
+        Self::new(FailureKind::TimedOut, "Redis did not answer in time")
     }
 
     /// The answer is not of the form that the command has.

@@ -3,10 +3,11 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
-    connection::{Connection, Target},
+    connection::Connection,
     failure::Failure,
     keys::Keys,
     script::Script,
+    target::{Target, TargetSettings},
 };
 use crate::{
     maybe_ready::{MaybeReady, StoreError},
@@ -60,7 +61,11 @@ pub struct RedisLimiter {
 }
 
 impl RedisLimiter {
-    /// Connects to `redis://user:password@host:port/database`. Panics outside of a Tokio runtime.
+    /// Connects to `redis://user:password@host:port/database`, or over TLS with `rediss://`. Panics
+    /// outside of a Tokio runtime.
+    ///
+    /// With `rediss://` rustls needs the process to have chosen its cryptography: if it has not, this
+    /// chooses ring.
     ///
     /// # Errors
     /// If the address is malformed, the server cannot be reached or denies access, is a replica, or is
@@ -71,11 +76,16 @@ impl RedisLimiter {
 
     /// Creates a builder for the limiter at `address`.
     pub fn at(address: impl Into<String>) -> RedisLimiterBuilder {
-        RedisLimiterBuilder {
-            address: address.into(),
-            namespace: "tss".to_owned(),
-            time_limit: TIME_LIMIT,
-        }
+        RedisLimiterBuilder::new([address], false)
+    }
+
+    /// Creates a builder for a limiter on a cluster, of which some nodes have these addresses. What
+    /// belongs to one user is on one node; while that is lost and no replica has taken its place, only
+    /// the renewals of its users are limited by each node of the app.
+    pub fn at_cluster(
+        addresses: impl IntoIterator<Item = impl Into<String>>,
+    ) -> RedisLimiterBuilder {
+        RedisLimiterBuilder::new(addresses, true)
     }
 
     /// The keys of the grant, of which the user's is the last.
@@ -131,12 +141,18 @@ impl fmt::Debug for RedisLimiter {
 /// Builds a [`RedisLimiter`]; created by [`RedisLimiter::at`].
 #[must_use]
 pub struct RedisLimiterBuilder {
-    address: String,
+    settings: TargetSettings,
     namespace: String,
-    time_limit: Duration,
 }
 
 impl RedisLimiterBuilder {
+    fn new(addresses: impl IntoIterator<Item = impl Into<String>>, is_cluster: bool) -> Self {
+        let addresses = addresses.into_iter().map(Into::into).collect();
+        let (root_certificate, time_limit) = (None, TIME_LIMIT);
+        let settings = TargetSettings { addresses, is_cluster, root_certificate, time_limit };
+        Self { settings, namespace: "tss".to_owned() }
+    }
+
     /// Sets what every key begins with; `tss` by default. All nodes of one app use the same, and no
     /// other app: at least one of `a-z`, `A-Z`, `0-9`, `_`, `-`, `.` and `:`, at most 64.
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
@@ -147,7 +163,14 @@ impl RedisLimiterBuilder {
     /// Sets how long the server may take to accept a connection, and to answer a command; 200 ms by
     /// default. A request waits for at most 250 ms in any case.
     pub fn time_limit(mut self, limit: Duration) -> Self {
-        self.time_limit = limit;
+        self.settings.time_limit = limit;
+        self
+    }
+
+    /// Sets the certificate, in PEM, that the certificates of the servers are signed with; by default
+    /// those of the system. It counts for `rediss://`.
+    pub fn root_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.settings.root_certificate = Some(pem.into());
         self
     }
 
@@ -162,7 +185,7 @@ impl RedisLimiterBuilder {
                 "a namespace has 1 to 64 of `a-z`, `A-Z`, `0-9`, `_`, `-`, `.` and `:`",
             ));
         }
-        let connection = Connection::open(Target::new(&self.address, self.time_limit)?).await?;
+        let connection = Connection::open(Target::new(self.settings)?).await?;
         Ok(RedisLimiter { connection, keys: Arc::new(Keys::new(&self.namespace)) })
     }
 }

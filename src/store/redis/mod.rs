@@ -1,7 +1,7 @@
 //! Redis and Valkey: what several nodes share, one round trip away.
 //!
-//! A [`Connection`](connection::Connection) is one multiplexed connection that replaces itself when
-//! the server behind it is lost. Each step that must be atomic is one [`Script`](script::Script), whose
+//! A [`Connection`](connection::Connection) to a server, or to the nodes of a cluster, replaces itself
+//! when the server behind it is lost. Each step that must be atomic is one [`Script`](script::Script), whose
 //! keys are all passed to it and lie in one slot: that of the user. A script that must not run after
 //! its caller gave up gets a deadline in the server's time.
 //!
@@ -19,6 +19,7 @@ mod limiter;
 mod script;
 mod server_info;
 mod server_time;
+mod target;
 #[cfg(test)]
 mod tests;
 

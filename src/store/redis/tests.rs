@@ -2,10 +2,12 @@ use std::time::Duration;
 
 use super::*;
 
+mod cluster;
 mod limiter;
 mod outage;
 #[path = "../../../tests/redis_server/mod.rs"]
 mod redis_server;
+mod tls;
 
 use self::redis_server::RedisServer;
 

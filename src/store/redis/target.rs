@@ -1,0 +1,151 @@
+//! Whom to connect to: a server or a cluster, over TLS where the address says so.
+
+use std::time::Duration;
+
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, RedisResult, TlsCertificates, Value,
+    aio::MultiplexedConnection,
+    cluster::ClusterClient,
+    cluster_async::ClusterConnection,
+    cluster_routing::{RoutingInfo, SingleNodeRoutingInfo},
+};
+
+use super::{failure::Failure, server_info::ServerInfo};
+use crate::maybe_ready::StoreError;
+
+/// Commands in flight on a connection, and waiting to be written.
+const IN_FLIGHT: usize = 4096;
+const WRITE_BUFFER: usize = 1024;
+
+/// How often the client of a cluster sends a command again: to a node that has the slot now.
+const CLUSTER_RETRIES: u32 = 3;
+
+const MALFORMED: &str = "the address is not of the form redis://user:password@host:port";
+
+/// What to connect to, and how.
+pub(super) struct TargetSettings {
+    /// The server, or some nodes of the cluster.
+    pub(super) addresses: Vec<String>,
+    pub(super) is_cluster: bool,
+    /// The certificate of whoever signs those of the servers, in PEM; that of the system if absent.
+    pub(super) root_certificate: Option<Vec<u8>>,
+    /// How long a server may take to accept a connection, and to answer a command.
+    pub(super) time_limit: Duration,
+}
+
+/// A server or a cluster.
+pub(super) struct Target {
+    client: AnyClient,
+    pub(super) time_limit: Duration,
+}
+
+#[expect(clippy::large_enum_variant, reason = "there is one for each connection")]
+enum AnyClient {
+    Server(Client),
+    Cluster(ClusterClient),
+}
+
+/// A connection to a server, or connections to the nodes of a cluster.
+#[derive(Clone)]
+pub(super) enum Link {
+    Server(MultiplexedConnection),
+    Cluster(ClusterConnection),
+}
+
+impl Target {
+    pub(super) fn new(settings: TargetSettings) -> Result<Self, StoreError> {
+        let TargetSettings { addresses, is_cluster, root_certificate, time_limit } = settings;
+        if addresses.iter().any(|address| address.starts_with("rediss:")) {
+            choose_crypto_provider();
+        }
+        let certificates = root_certificate
+            .map(|root_cert| TlsCertificates { client_tls: None, root_cert: Some(root_cert) });
+        let client = if is_cluster {
+            let mut builder = ClusterClient::builder(addresses)
+                .retries(CLUSTER_RETRIES)
+                .connection_timeout(time_limit)
+                .response_timeout(time_limit)
+                .overall_response_timeout(Some(time_limit))
+                .connection_concurrency_limit(IN_FLIGHT);
+            if let Some(certificates) = certificates {
+                builder = builder.certs(certificates);
+            }
+            builder.build().map(AnyClient::Cluster)
+        } else {
+            let address = addresses.into_iter().next().unwrap_or_default();
+            match certificates {
+                Some(certificates) => Client::build_with_tls(address, certificates),
+                None => Client::open(address),
+            }
+            .map(AnyClient::Server)
+        };
+        Ok(Self { client: client.map_err(|_| StoreError::new(MALFORMED))?, time_limit })
+    }
+
+    pub(super) const fn is_cluster(&self) -> bool {
+        matches!(self.client, AnyClient::Cluster(_))
+    }
+
+    /// Connects, and asks the server, or one of the cluster, whether it can serve. Returns the time of
+    /// its clock, too.
+    pub(super) async fn connect(&self) -> Result<(Link, i64), StoreError> {
+        let mut info = redis::cmd("INFO");
+        info.arg(&ServerInfo::SECTIONS);
+        let (link, info) = match &self.client {
+            AnyClient::Server(client) => {
+                let config = AsyncConnectionConfig::new()
+                    .set_connection_timeout(Some(self.time_limit))
+                    .set_response_timeout(Some(self.time_limit))
+                    .set_concurrency_limit(IN_FLIGHT)
+                    .set_pipeline_buffer_size(WRITE_BUFFER);
+                let connection = client.get_multiplexed_async_connection_with_config(&config).await;
+                let mut connection = connection.map_err(Failure::from)?;
+                let info = info.query_async(&mut connection).await;
+                (Link::Server(connection), info)
+            }
+            AnyClient::Cluster(client) => {
+                // It waits for every node that it knows, and one may be silent.
+                let limit = self.time_limit * 5;
+                let connecting = tokio::time::timeout(limit, client.get_async_connection());
+                let connection = connecting.await.map_err(|_| Failure::not_in_time())?;
+                let mut connection = connection.map_err(Failure::from)?;
+                let one = RoutingInfo::SingleNode(SingleNodeRoutingInfo::RandomPrimary);
+                let info = connection.route_command(info, one).await;
+                (
+                    Link::Cluster(connection),
+                    info.and_then(|info| Ok(redis::from_redis_value(info)?)),
+                )
+            }
+        };
+        let info: String = info.map_err(Failure::from)?;
+        let info = ServerInfo::new(&info);
+        if let Some(reason) = info.unfit() {
+            return Err(StoreError::new(reason));
+        }
+        if info.evicts() {
+            tracing::warn!(
+                "Redis evicts keys when its memory is full: set `maxmemory-policy noeviction`"
+            );
+        }
+        let time = info.time().ok_or_else(Failure::unexpected_answer)?;
+        Ok((link, time))
+    }
+}
+
+impl Link {
+    pub(super) async fn send(&mut self, command: &Cmd) -> RedisResult<Value> {
+        match self {
+            Self::Server(connection) => command.query_async(connection).await,
+            Self::Cluster(connection) => command.query_async(connection).await,
+        }
+    }
+}
+
+/// rustls panics unless the process has chosen its cryptography.
+fn choose_crypto_provider() {
+    use rustls::crypto::{CryptoProvider, ring};
+    if CryptoProvider::get_default().is_none() {
+        // It fails if another thread has just chosen.
+        let _ = ring::default_provider().install_default();
+    }
+}

@@ -1,0 +1,81 @@
+//! The limiter on a cluster of three primaries.
+
+use super::{limiter::request, redis_server::RedisCluster, *};
+use crate::store::{RenewalDecision, RenewalLimiter as _, conformance};
+
+/// Users of every node.
+const USERS: usize = 60;
+
+async fn connect(cluster: &RedisCluster, time_limit: Duration) -> RedisLimiter {
+    let limiter = RedisLimiter::at_cluster(cluster.urls()).time_limit(time_limit).connect().await;
+    limiter.expect("the cluster accepts connections")
+}
+
+/// How many users get an answer.
+async fn answered(limiter: &RedisLimiter) -> usize {
+    let mut requests = tokio::task::JoinSet::new();
+    for user in 0..USERS {
+        let limiter = limiter.clone();
+        requests.spawn(async move { limiter.acquire(request(user, user)).await.is_ok() });
+    }
+    requests.join_all().await.into_iter().filter(|answered| *answered).count()
+}
+
+/// Waits until every user gets an answer. Returns the fewest that got one meanwhile.
+async fn recovered(limiter: &RedisLimiter) -> usize {
+    let mut fewest = USERS;
+    let all_are_answered = async {
+        loop {
+            let answered = answered(limiter).await;
+            if answered == USERS {
+                break;
+            }
+            fewest = fewest.min(answered);
+        }
+    };
+    tokio::time::timeout(BOUND, all_are_answered).await.expect("a replica takes over");
+    fewest
+}
+
+#[tokio::test]
+async fn it_keeps_the_rules_of_a_limiter() {
+    let cluster = RedisCluster::start();
+    conformance::renewal_limiter(connect(&cluster, BOUND).await).await;
+}
+
+#[tokio::test]
+async fn p23_a_primary_that_is_lost_takes_no_users_of_others_with_it() {
+    let mut cluster = RedisCluster::start();
+    let limiter = connect(&cluster, Duration::from_secs(1)).await;
+    assert_eq!(answered(&limiter).await, USERS);
+    cluster.primary().kill();
+    let fewest = recovered(&limiter).await;
+    assert!((1..USERS).contains(&fewest), "other nodes have answered, this one has not");
+}
+
+#[tokio::test]
+async fn p23_a_primary_that_is_silent_is_replaced_by_its_replica() {
+    let mut cluster = RedisCluster::start();
+    let limiter = connect(&cluster, Duration::from_secs(1)).await;
+    cluster.primary().pause();
+    let fewest = recovered(&limiter).await;
+    assert!((1..USERS).contains(&fewest), "other nodes have answered, this one has not");
+}
+
+#[tokio::test]
+async fn p10_an_error_of_one_node_of_a_cluster_names_no_other() {
+    let cluster = RedisCluster::start();
+    let mut urls = cluster.urls();
+    let one = RedisLimiter::connect(&urls.remove(0)).await.expect("the node accepts connections");
+    let mut moved = 0;
+    for user in 0..USERS {
+        let decision = one.acquire(request(user, user)).await;
+        if let Err(error) = decision.map(|decision| assert_eq!(decision, RenewalDecision::Granted))
+        {
+            let text = format!("{error:?}");
+            assert!(text.contains("Redis answered MOVED") && !text.contains("127.0.0.1"), "{text}");
+            moved += 1;
+        }
+    }
+    assert!(moved > 0);
+}

@@ -1,0 +1,69 @@
+//! A Redis cluster of one test.
+
+use std::process::Command;
+
+use super::{RedisServer, temporary_directory::TemporaryDirectory};
+
+/// Three primaries and a replica of each.
+pub(crate) struct RedisCluster {
+    servers: Vec<RedisServer>,
+    _directory: TemporaryDirectory,
+}
+
+const PRIMARIES: usize = 3;
+
+impl RedisCluster {
+    /// Starts a cluster that replaces a lost primary after a second.
+    pub(crate) fn start() -> Self {
+        let directory = TemporaryDirectory::new();
+        let servers: Vec<_> = (0..2 * PRIMARIES)
+            .map(|number| {
+                RedisServer::start_with(&[
+                    "--cluster-enabled",
+                    "yes",
+                    "--cluster-config-file",
+                    &directory.file(&number.to_string()),
+                    "--cluster-node-timeout",
+                    "1000",
+                    "--cluster-require-full-coverage",
+                    "no",
+                    "--repl-diskless-sync-delay",
+                    "0",
+                ])
+            })
+            .collect();
+        let nodes = servers.iter().map(|server| format!("127.0.0.1:{}", server.port));
+        let created = Command::new("redis-cli")
+            .args(["--cluster", "create"])
+            .args(nodes)
+            .args(["--cluster-replicas", "1", "--cluster-yes"])
+            .output()
+            .expect("redis-cli is installed");
+        assert!(created.status.success(), "{created:?}");
+        let cluster = Self { servers, _directory: directory };
+        cluster.wait_for_replicas();
+        cluster
+    }
+
+    pub(crate) fn urls(&self) -> Vec<String> {
+        self.servers.iter().map(RedisServer::url).collect()
+    }
+
+    /// A server that is a primary now.
+    pub(crate) fn primary(&mut self) -> &mut RedisServer {
+        let primary = |server: &&mut RedisServer| server.command(&["ROLE"]).starts_with("master");
+        self.servers.iter_mut().find(primary).expect("there are primaries")
+    }
+
+    /// Every server knows the whole cluster, and every replica is in step.
+    fn wait_for_replicas(&self) {
+        let is_ready = |server: &RedisServer| {
+            let role = server.command(&["ROLE"]);
+            let is_in_step = !role.starts_with("slave") || role.contains("connected");
+            is_in_step && server.command(&["CLUSTER", "INFO"]).contains("cluster_state:ok")
+        };
+        while !self.servers.iter().all(is_ready) {
+            std::thread::yield_now();
+        }
+    }
+}
