@@ -71,7 +71,9 @@
 //!
 //! A renewal copies the application's claims, unless a [`ClaimsSource`](token::ClaimsSource)
 //! returns the current ones. Set one: otherwise a user who loses a role keeps it in the token until
-//! the absolute timeout.
+//! the absolute timeout. [`claims_changed`](SlidingSessions::claims_changed) makes a change effective at
+//! once: the next request of each session in question gets the new claims before its handler runs, and
+//! its response carries the token that has them. The guide's chapter `roles_that_change` has an example.
 //!
 //! # Sign-in, refresh, revocation
 //!

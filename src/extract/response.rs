@@ -9,8 +9,8 @@ use axum_core::{
 
 use super::{account_policy::field_errors, json::Json, problem::Problem};
 use crate::{
-    lifecycle::{AccountPolicyError, Grant, StartError, Ticket, TicketError},
-    rejection::Rejection,
+    lifecycle::{AccountPolicyError, ClaimsChangedError, Grant, StartError, Ticket, TicketError},
+    rejection::{Rejection, RejectionKind},
     transport::SetCookie,
     transport::TokenInBody,
 };
@@ -44,7 +44,9 @@ impl IntoResponse for StartError {
     fn into_response(self) -> Response {
         match self {
             Self::Unavailable(rejection) => IntoResponse::into_response(rejection),
-            Self::Denied => Problem::ACCESS_DENIED.into_response(),
+            Self::Denied => {
+                IntoResponse::into_response(Rejection::from(RejectionKind::AccessDenied))
+            }
             Self::TooManySessions => Problem::TOO_MANY_SESSIONS.into_response(),
             Self::Label(_) => Problem::INVALID_LABEL.into_response(),
             error => {
@@ -65,6 +67,21 @@ impl IntoResponse for AccountPolicyError {
                 Problem::invalid_settings(field_errors(&errors)).into_response()
             }
             Self::Unavailable(rejection) => IntoResponse::into_response(rejection),
+        }
+    }
+}
+
+/// Responds with problem details (RFC 9457) and `Cache-Control: no-store`: 503 `store_unavailable` with
+/// `Retry-After`, or 500 `internal_error` without a claims source, which is a mistake in the app and
+/// logged.
+impl IntoResponse for ClaimsChangedError {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Unavailable(rejection) => IntoResponse::into_response(rejection),
+            Self::NoClaimsSource => {
+                tracing::error!(error = &self as &dyn Error, "the claims could not be changed");
+                Problem::INTERNAL_ERROR.into_response()
+            }
         }
     }
 }

@@ -82,10 +82,11 @@
 //! | `missing_token`, `invalid_token` | 401 | deletes its tokens, signs in |
 //! | `invalid_refresh_token`, `refresh_token_reused` | 401 | deletes its tokens, signs in |
 //! | `recent_authentication_required` | 401 | asks for the password or passkey again, keeps its tokens until then; `max_age` in the challenge is in seconds (RFC 9470) |
+//! | `access_denied` | 403 | keeps its tokens, says that the user may no longer do this: see [roles that change](super::roles_that_change) |
 //! | `store_unavailable` | 503 | keeps its tokens, repeats the request after `Retry-After` |
 //!
 //! A sign-in handler that returns `Result<Grant, StartError>` answers 503 `store_unavailable` if the
-//! store does not answer, 403 `access_denied` if the claims source denies the user of a step-up, and
+//! store does not answer, 403 `access_denied` if the claims source denies the user, and
 //! 500 `internal_error` for a mistake in the app.
 //!
 //! Codes are stable; titles are for people and may change. A client that meets a code it does not

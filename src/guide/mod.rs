@@ -11,6 +11,7 @@
 //! | [`cookies_and_cors`] | How do cookies and other origins work? |
 //! | [`grpc`] | What do tonic clients and servers see? |
 //! | [`migrating`] | How do I introduce it without signing anybody out? How do I rotate keys? |
+//! | [`roles_that_change`] | How does a role that was taken away stop working at once? |
 //! | [`testing`] | How do I test timeouts without waiting? |
 //! | [`observability`] | What is logged, and why was this request rejected? |
 //! | [`several_nodes`] | What changes with a database and more than one process? |
@@ -22,6 +23,7 @@ pub mod grpc;
 pub mod migrating;
 pub mod observability;
 pub mod own_stack;
+pub mod roles_that_change;
 #[cfg(feature = "client")]
 pub mod rust_client;
 pub mod session_life;

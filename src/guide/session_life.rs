@@ -130,7 +130,8 @@
 //! absolute deadline. [`replace_claims`](crate::Session::replace_claims) in a handler mints at once,
 //! whatever the threshold and the interval say. To replace the app's claims at each renewal set a
 //! [`ClaimsSource`](crate::token::ClaimsSource): without one a role stays in the token for as long
-//! as the session is renewed.
+//! as the session is renewed. [Roles that change](super::roles_that_change) says how a change reaches
+//! the next request.
 //!
 //! # Which session is which
 //!

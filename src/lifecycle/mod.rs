@@ -1,6 +1,7 @@
 //! The lifecycle of sessions: sign-in, refresh, sign-out, revocation, lists, account policies.
 
 mod account_policy;
+mod claims_changed;
 mod directory;
 mod grant;
 mod list;
@@ -14,6 +15,7 @@ use std::{sync::Arc, time::Duration};
 
 pub use self::{
     account_policy::{AccountPolicy, AccountPolicyError, ChangeAccountPolicy},
+    claims_changed::{ClaimsChanged, ClaimsChangedError},
     directory::{DirectoryEntry, UserDirectory},
     grant::Grant,
     refresh::Refresh,
@@ -33,7 +35,7 @@ use crate::{
     session::Enforcement,
     store::{LifecycleStore, SessionLimit},
     time::Timestamp,
-    token::{ClaimsSource, TokenVerifier},
+    token::{ClaimsSource, CurrentClaims, TokenVerifier, VerifiedToken, ask_claims_source},
     transport::CarrierLimits,
 };
 
@@ -94,6 +96,17 @@ impl Lifecycle {
 
     pub(crate) fn audit_queue(&self) -> Option<&AuditQueue> {
         self.enforcement.audit_queue.as_ref()
+    }
+
+    /// Asks `source` for the claims of the user of `token`; `store_unavailable` if it fails.
+    async fn ask_claims_source(
+        &self,
+        source: &dyn ClaimsSource,
+        token: &VerifiedToken,
+    ) -> Result<CurrentClaims, Rejection> {
+        let changes = self.enforcement.claims_changes.as_deref();
+        let asked = ask_claims_source(source, token, changes, &*self.enforcement.clock).await;
+        asked.map_err(|_| RejectionKind::StoreUnavailable.into())
     }
 
     async fn answer<T: Unpin>(&self, answer: MaybeReady<T>) -> Result<T, Rejection> {

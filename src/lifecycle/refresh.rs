@@ -23,8 +23,8 @@ use crate::{
     },
     time::Timestamp,
     token::{
-        AppClaims, CLAIMS_SOURCE_TIME_LIMIT, ClaimsUpdate, Purpose, Seen, Succession,
-        VerifiedToken, ask_claims_source, check_length, new_id, successor_payload,
+        CurrentClaims, GrantedClaims, Purpose, Seen, Succession, VerifiedToken, check_length,
+        new_id, successor_payload,
     },
     transport::MAX_TOKEN,
 };
@@ -159,11 +159,11 @@ impl Exchange<'_> {
         let successors = exchange.and_then(|it| it.successors.as_ref().map(|ids| (it.at, ids)));
         match (self.refresh_step(recorded), successors) {
             (RefreshStep::Repeat, Some((at, ids))) => {
-                let app = match self.current_claims().await? {
-                    Ok(app) => app,
-                    Err(ends) => return self.deny(ends, last_activity).await,
+                let claims = match self.current_claims().await? {
+                    CurrentClaims::Granted(claims) => claims,
+                    denied => return self.deny(&denied, last_activity).await,
                 };
-                let grant = self.grant(&self.successors(ids, at, last_activity, app.as_ref()))?;
+                let grant = self.grant(&self.successors(ids, at, last_activity, &claims))?;
                 if self.is_activity {
                     self.touch(last_activity).await?;
                 }
@@ -231,12 +231,12 @@ impl Exchange<'_> {
     }
 
     async fn exchange(&self, last_activity: Timestamp) -> Result<Grant, Rejection> {
-        let app = match self.current_claims().await? {
-            Ok(app) => app,
-            Err(ends) => return self.deny(ends, last_activity).await,
+        let claims = match self.current_claims().await? {
+            CurrentClaims::Granted(claims) => claims,
+            denied => return self.deny(&denied, last_activity).await,
         };
         let ids = SuccessorIds::new(new_id(), new_id());
-        let successors = self.successors(&ids, self.now, last_activity, app.as_ref());
+        let successors = self.successors(&ids, self.now, last_activity, &claims);
         // Signed before the presented token is consumed: the key may fail, or have changed since.
         let grant = self.grant(&successors)?;
         match self.rotate(Some(ids), last_activity).await? {
@@ -254,24 +254,23 @@ impl Exchange<'_> {
         }
     }
 
-    /// The app's claims now; `Err` if the user gets no token, with whether the session ends.
-    async fn current_claims(&self) -> Result<Result<Option<AppClaims>, bool>, Rejection> {
-        let Some(source) = &self.lifecycle.claims else { return Ok(Ok(None)) };
-        let clock = &*self.lifecycle.enforcement.clock;
-        match ask_claims_source(&**source, &self.token, clock, CLAIMS_SOURCE_TIME_LIMIT).await {
-            Ok(ClaimsUpdate::Keep) => Ok(Ok(None)),
-            Ok(ClaimsUpdate::Replace(claims)) => Ok(Ok(Some(claims.0))),
-            Ok(ClaimsUpdate::Deny) => Ok(Err(false)),
-            Ok(ClaimsUpdate::End) => Ok(Err(true)),
-            Err(_) => Err(RejectionKind::StoreUnavailable.into()),
-        }
+    /// The app's claims now; as they are without a claims source.
+    async fn current_claims(&self) -> Result<CurrentClaims, Rejection> {
+        let Some(source) = &self.lifecycle.claims else {
+            return Ok(CurrentClaims::Granted(GrantedClaims::of(&self.token)));
+        };
+        self.lifecycle.ask_claims_source(&**source, &self.token).await
     }
 
     /// The claims source denies the user a token: consumes the presented one.
-    async fn deny(&self, ends: bool, last_activity: Timestamp) -> Result<Grant, Rejection> {
+    async fn deny(
+        &self,
+        denied: &CurrentClaims,
+        last_activity: Timestamp,
+    ) -> Result<Grant, Rejection> {
         self.rotate(None, last_activity).await?;
         self.lifecycle.enforcement.record(self.audit(AuditEvent::RenewalDenied));
-        if ends {
+        if matches!(denied, CurrentClaims::Ended) {
             self.revoke(AuditEvent::SessionEnded { cause: SessionEndCause::ClaimsSource }).await?;
         }
         Err(invalid())
@@ -302,14 +301,15 @@ impl Exchange<'_> {
         ids: &SuccessorIds,
         at: Timestamp,
         last_activity: Timestamp,
-        app: Option<&AppClaims>,
+        claims: &GrantedClaims,
     ) -> Successors {
         let (token, policy) = (&*self.token, self.policy());
         let limits = Timeouts::effective(token.claims(), &policy);
         let seen = if self.is_activity { Seen::AtMint } else { Seen::Earlier(last_activity) };
         let generation = token.claims().generation.saturating_add(1);
         let times = rules::successor_times(token.claims(), &policy, at);
-        let access = Succession { times, seen, limits, app, id: &ids.access, generation };
+        let id = &ids.access;
+        let access = Succession { times, seen, limits, claims, id, generation };
         let exp = rules::refresh_exp(token.claims(), &policy);
         let times = rules::TokenTimes { exp, ..times };
         let refresh = Succession { times, id: &ids.refresh, ..access };

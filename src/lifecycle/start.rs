@@ -14,7 +14,7 @@ use crate::{
     audit::{AuditEvent, AuditRecord, SessionEndCause},
     identity::{Scopes, StoreKey},
     policy::{Policy, TimeoutOverrides},
-    rejection::{Rejection, RejectionKind},
+    rejection::Rejection,
     rules::{self, SessionClaims},
     session::Session,
     store::{
@@ -22,8 +22,8 @@ use crate::{
     },
     time::Timestamp,
     token::{
-        AppClaims, CLAIMS_SOURCE_TIME_LIMIT, ClaimsError, ClaimsUpdate, KeyError, NewToken,
-        Purpose, SUCCESSOR_GROWTH, TokenTooLong, ask_claims_source, check_length, new_id,
+        AppClaims, ClaimsError, CurrentClaims, GrantedClaims, KeyError, NewToken, Purpose,
+        SUCCESSOR_GROWTH, TokenTooLong, VerifiedToken, check_length, new_id,
     },
     transport::MAX_TOKEN,
 };
@@ -63,7 +63,7 @@ pub enum StartError {
     /// The signing key failed.
     Key(KeyError),
     /// The access or the refresh token would be longer than its verifier (8 KiB) or the session
-    /// cookie (4,096 bytes) takes back, less the 64 bytes by which a renewal may lengthen it. No
+    /// cookie (4,096 bytes) takes back, less the 96 bytes by which a renewal may lengthen it. No
     /// session has begun.
     TokenTooLong(TokenTooLong),
     /// The subject has as many sessions as `max_sessions` allows, which refuses another: the user
@@ -156,7 +156,8 @@ impl<'a> Start<'a> {
     }
 
     /// The app's own claims. They must serialize to a JSON object without registered claims and
-    /// claims of the session. Default: none.
+    /// claims of the session. Default: those of the claims source, or of the replaced session; else
+    /// none.
     pub fn claims<T>(mut self, claims: &T) -> Self
     where
         T: Serialize + ?Sized,
@@ -189,22 +190,8 @@ impl<'a> Start<'a> {
         if let Some(name) = self.profile.as_deref().filter(|name| !profiles.contains(name)) {
             return Err(StartError::UnknownProfile(name.to_owned()));
         }
-        let mut app = self.app.map_err(StartError::Claims)?;
+        let app = self.app.map_err(StartError::Claims)?;
         let label = self.label.map_err(StartError::Label)?;
-        if let (true, Some(session), Some(source)) =
-            (self.inherits, self.replaces, &lifecycle.claims)
-        {
-            let clock = &*lifecycle.enforcement.clock;
-            let limit = CLAIMS_SOURCE_TIME_LIMIT;
-            match ask_claims_source(&**source, session.token(), clock, limit).await {
-                Ok(ClaimsUpdate::Keep) => {}
-                Ok(ClaimsUpdate::Replace(claims)) => app = Some(claims.0),
-                Ok(ClaimsUpdate::Deny | ClaimsUpdate::End) => return Err(StartError::Denied),
-                Err(_) => {
-                    return Err(StartError::Unavailable(RejectionKind::StoreUnavailable.into()));
-                }
-            }
-        }
         let tenant = self.tenant.as_deref();
         let policy = profiles.effective(self.profile.as_deref(), lifecycle.overrides_of(tenant));
         let now = lifecycle.now();
@@ -217,8 +204,10 @@ impl<'a> Start<'a> {
         claims.idle_max = Some(policy.idle_timeout());
         claims.abs_max = Some(policy.absolute_timeout());
 
-        let aud = lifecycle.verifier.aud();
-        let app = app.as_ref();
+        let is_given = app.is_some() && !self.inherits;
+        let granted = lifecycle.claims_of(app, is_given, self.replaces, &claims).await?;
+        claims.claims_at = granted.claims_at;
+        let (aud, app) = (lifecycle.verifier.aud(), granted.app.as_ref());
         let payloads = |claims: &SessionClaims| {
             let access = NewToken { claims, aud, app }.payload();
             let refresh = lifecycle.reuse_grace.map(|_| {
@@ -247,6 +236,35 @@ impl<'a> Start<'a> {
 }
 
 impl Lifecycle {
+    /// The app's claims of a new session: those of the claims source, unless the sign-in gives them. A
+    /// token whose claims the sign-in gives has no `claims_at`: nobody knows when the app read them, so
+    /// after a change its first request asks the source (P37).
+    async fn claims_of(
+        &self,
+        app: Option<AppClaims>,
+        is_given: bool,
+        replaced: Option<&Session>,
+        claims: &SessionClaims,
+    ) -> Result<GrantedClaims, StartError> {
+        let Some(source) = self.claims.as_ref().filter(|_| !is_given) else {
+            return Ok(GrantedClaims { app, claims_at: None });
+        };
+        let asked = if let Some(session) = replaced {
+            self.ask_claims_source(&**source, session.token()).await
+        } else {
+            let payload = NewToken { claims, aud: self.verifier.aud(), app: None }.payload();
+            let token = VerifiedToken::dangerous_from_payload(&payload);
+            let token = token.expect("the payload of a new token is well-formed");
+            self.ask_claims_source(&**source, &token).await
+        };
+        match asked.map_err(StartError::Unavailable)? {
+            CurrentClaims::Granted(granted) => {
+                Ok(GrantedClaims { app: granted.app.or(app), ..granted })
+            }
+            CurrentClaims::Denied | CurrentClaims::Ended => Err(StartError::Denied),
+        }
+    }
+
     /// Checks that every carrier takes the first tokens of a session, and their successors.
     fn check_length(&self, access: &str, refresh: Option<&str>) -> Result<(), TokenTooLong> {
         let keys = self.verifier.keys();

@@ -123,6 +123,11 @@ impl Profiles {
             .fold(self.normal.absolute_timeout(), Duration::max)
     }
 
+    /// The longest token lifetime of any profile.
+    pub(crate) fn longest_token_lifetime(&self) -> Duration {
+        self.iter().map(|(_, policy)| policy.token_lifetime()).max().unwrap_or_default()
+    }
+
     /// The largest `max_clock_skew` of any profile.
     #[must_use]
     pub fn widest_clock_skew(&self) -> Duration {

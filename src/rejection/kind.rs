@@ -32,7 +32,10 @@ pub enum RejectionKind {
     RefreshTokenReused,
     /// The user signed in too long ago for this request (RFC 9470).
     RecentAuthenticationRequired,
-    /// A store that must be asked did not answer. The session is not affected: the client tries
+    /// The claims source denies the user: what the user may do has changed since the token was minted,
+    /// and the user may do nothing here now. The session is not affected.
+    AccessDenied,
+    /// A store that must be asked, or the claims source, did not answer. The session is not affected: the client tries
     /// again.
     StoreUnavailable,
 }
@@ -47,12 +50,14 @@ struct Definition {
 
 /// `UNAUTHENTICATED` of gRPC.
 const UNAUTHENTICATED: u8 = 16;
+/// `PERMISSION_DENIED` of gRPC.
+const PERMISSION_DENIED: u8 = 7;
 /// `UNAVAILABLE` of gRPC.
 const UNAVAILABLE: u8 = 14;
 
 impl RejectionKind {
     /// Every kind, for [`from_code`](Self::from_code).
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::MissingToken,
         Self::InvalidToken,
         Self::TokenExpired,
@@ -62,6 +67,7 @@ impl RejectionKind {
         Self::InvalidRefreshToken,
         Self::RefreshTokenReused,
         Self::RecentAuthenticationRequired,
+        Self::AccessDenied,
         Self::StoreUnavailable,
     ];
 
@@ -95,6 +101,12 @@ impl RejectionKind {
             Self::RecentAuthenticationRequired => {
                 unauthorized("recent_authentication_required", "Sign in again to continue.")
             }
+            Self::AccessDenied => Definition {
+                code: "access_denied",
+                title: "Access denied.",
+                status: StatusCode::FORBIDDEN,
+                grpc_status: PERMISSION_DENIED,
+            },
             Self::StoreUnavailable => Definition {
                 code: "store_unavailable",
                 title: "The session could not be checked. Try again.",
@@ -127,13 +139,14 @@ impl RejectionKind {
         matches!(self, Self::TokenExpired | Self::SessionExpiredIdle | Self::SessionExpiredAbsolute)
     }
 
-    /// The HTTP status: 401, or 503 if a store did not answer.
+    /// The HTTP status: 401, 403 if the user is denied, or 503 if a store did not answer.
     #[must_use]
     pub const fn status(self) -> StatusCode {
         self.definition().status
     }
 
-    /// The gRPC status: 16 (`UNAUTHENTICATED`), or 14 (`UNAVAILABLE`) if a store did not answer.
+    /// The gRPC status: 16 (`UNAUTHENTICATED`), 7 (`PERMISSION_DENIED`) if the user is denied, or 14
+    /// (`UNAVAILABLE`) if a store did not answer.
     #[must_use]
     pub const fn grpc_status(self) -> u8 {
         self.definition().grpc_status

@@ -35,6 +35,9 @@ pub struct SessionClaims {
     pub abs_max: Option<Duration>,
     /// `epoch`: when the session began, in milliseconds, for comparison with revocation cutoffs.
     pub epoch: Option<Timestamp>,
+    /// `claims_at`: the number of the last [change of claims](crate::SlidingSessions::claims_changed)
+    /// that the app's claims in the token contain, an instant in milliseconds. Absent means none.
+    pub claims_at: Option<Timestamp>,
     /// `seen`: the last activity, in a token whose mint was no activity.
     pub seen: Option<Timestamp>,
     /// `refresh_gen`: how many refreshes of the session led to the token. Absent means none.
@@ -69,6 +72,7 @@ impl SessionClaims {
             idle_max: None,
             abs_max: None,
             epoch: None,
+            claims_at: None,
             seen: None,
             generation: 0,
             minted_by: MintedBy::ThisCrate,

@@ -2,18 +2,17 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use super::{OnStoreFailure, Rejected, UnknownSessions};
+use super::{OnStoreFailure, Rejected, StoreAnswer, UnknownSessions, live_claims::LiveClaims};
 use crate::{
     audit::AuditQueue,
     clock::Clock,
     identity::{CutoffScope, StoreKey},
-    maybe_ready::StoreError,
     policy::{Policy, Profiles, TimeoutOverrides},
     rejection::{Rejection, RejectionKind, RevocationCause},
     rules::{self, ExpiryReason, SessionStatus, Timeouts},
     store::{
-        AccountPolicies, Attempts, LifecycleStore, Revocations, SessionStore, StoredSession,
-        TouchOutcome,
+        AccountPolicies, Attempts, ClaimsChanges, LifecycleStore, Revocations, SessionStore,
+        StoredSession, TouchOutcome,
     },
     time::Timestamp,
     token::{Purpose, VerifiedToken},
@@ -34,51 +33,13 @@ pub(crate) struct Enforcement {
     /// The store returns it once, when the layers are built.
     pub(super) revocations: Option<Arc<Revocations>>,
     account_policies: Option<Arc<AccountPolicies>>,
+    pub(crate) claims_changes: Option<Arc<ClaimsChanges>>,
+    /// Asked for the claims of a token that are stale; without it none are.
+    pub(super) live_claims: Option<Arc<LiveClaims>>,
     /// What this node remembers of an outage of the store.
     attempts: Arc<Attempts>,
     pub(crate) unknown_sessions: UnknownSessions,
     pub(crate) on_failure: OnStoreFailure,
-}
-
-/// What a store returned about a session.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum StoreAnswer {
-    /// No store was asked yet: the idle timeout is not checked.
-    NotAsked,
-    /// The store failed or did not answer in time.
-    Failed,
-    Touch(TouchOutcome),
-    Get(StoredSession),
-}
-
-impl From<Result<TouchOutcome, StoreError>> for StoreAnswer {
-    #[inline(always)]
-    fn from(answer: Result<TouchOutcome, StoreError>) -> Self {
-        answer.map_or_else(|error| Self::failed(&error), Self::Touch)
-    }
-}
-
-impl From<Result<StoredSession, StoreError>> for StoreAnswer {
-    #[inline(always)]
-    fn from(answer: Result<StoredSession, StoreError>) -> Self {
-        answer.map_or_else(|error| Self::failed(&error), Self::Get)
-    }
-}
-
-impl StoreAnswer {
-    /// Whether no store knows the session, so that its token ends it.
-    pub(super) const fn is_unknown(self) -> bool {
-        matches!(
-            self,
-            Self::NotAsked | Self::Touch(TouchOutcome::Unknown) | Self::Get(StoredSession::Unknown)
-        )
-    }
-
-    #[cold]
-    fn failed(error: &StoreError) -> Self {
-        tracing::warn!(error = error as &dyn std::error::Error, "the session store failed");
-        Self::Failed
-    }
 }
 
 /// A session whose status is to be determined.
@@ -170,6 +131,8 @@ impl Enforcement {
             cookie: None,
             revocations: None,
             account_policies: None,
+            claims_changes: None,
+            live_claims: None,
             attempts: Arc::new(Attempts::new()),
             unknown_sessions: UnknownSessions::Adopt,
             on_failure: OnStoreFailure::Reject,
@@ -179,6 +142,7 @@ impl Enforcement {
     pub(crate) fn with_store(mut self, store: Arc<dyn SessionStore>) -> Self {
         self.revocations = store.revocations();
         self.account_policies = store.account_policies();
+        self.claims_changes = store.claims_changes();
         store.set_max_clock_skew(self.profiles.widest_clock_skew());
         self.store = Some(store);
         self

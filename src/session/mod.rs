@@ -9,10 +9,13 @@ mod ended_cookie;
 mod enforcement;
 mod guard;
 mod kept_token;
+mod live_claims;
 mod on_store_failure;
 mod records;
 mod rejected;
 mod sign_out;
+mod stale_claims;
+mod store_answer;
 mod touch;
 mod unknown_sessions;
 mod watch;
@@ -38,8 +41,10 @@ pub use self::{
 };
 pub(crate) use self::{
     ended_cookie::may_clear_cookie,
-    enforcement::{Enforcement, SessionCheck, StoreAnswer},
+    enforcement::{Enforcement, SessionCheck},
     rejected::{Rejected, trace_rejection},
+    stale_claims::Question,
+    store_answer::StoreAnswer,
     touch::StreamTouch,
 };
 use crate::{
@@ -76,6 +81,8 @@ struct Inner {
     /// Whether a handler has replaced the claims, so that other requests take no lock.
     has_replaced_claims: AtomicBool,
     replaced_claims: Mutex<Option<AppClaims>>,
+    /// Whether the presented token had other claims, which were stale.
+    has_new_claims: bool,
 }
 
 impl Session {
@@ -98,6 +105,26 @@ impl Session {
             unrenewable: AtomicBool::new(false),
             has_replaced_claims: AtomicBool::new(false),
             replaced_claims: Mutex::new(None),
+            has_new_claims: false,
+        }))
+    }
+
+    /// The same session with the current claims of its user, before the handler.
+    pub(crate) fn with_claims(&self, token: VerifiedToken) -> Self {
+        let Inner { origin, is_optional, now, class, last_activity, .. } = &*self.0;
+        Self(Arc::new(Inner {
+            token: Arc::new(token),
+            origin: *origin,
+            is_optional: *is_optional,
+            now: AtomicU64::new(now.load(Ordering::Relaxed)),
+            class: AtomicU8::new(class.load(Ordering::Relaxed)),
+            last_activity: AtomicU64::new(last_activity.load(Ordering::Relaxed)),
+            authenticated_by: self.0.authenticated_by.clone(),
+            checked_by: self.0.checked_by.clone(),
+            unrenewable: AtomicBool::new(!self.may_renew()),
+            has_replaced_claims: AtomicBool::new(false),
+            replaced_claims: Mutex::new(None),
+            has_new_claims: true,
         }))
     }
 
@@ -290,6 +317,13 @@ impl Session {
     #[inline]
     pub(crate) fn has_replaced_claims(&self) -> bool {
         self.0.has_replaced_claims.load(Ordering::Acquire)
+    }
+
+    /// Whether the claims of the presented token were stale: the response carries a successor, whatever
+    /// the threshold, the class and the limiter say.
+    #[inline]
+    pub(crate) fn has_new_claims(&self) -> bool {
+        self.0.has_new_claims
     }
 
     #[inline]

@@ -5,8 +5,8 @@ use crate::{
     audit::{ActivityEntry, AuditQueue, AuditRecord},
     identity::{Scope, StoreKey},
     lifecycle::{
-        AccountPolicy, ChangeAccountPolicy, DirectoryEntry, IssueTicket, Refresh, Revoke,
-        RevokeAll, Start,
+        AccountPolicy, ChangeAccountPolicy, ClaimsChanged, DirectoryEntry, IssueTicket, Refresh,
+        Revoke, RevokeAll, Start,
     },
     maybe_ready::{LIFECYCLE_TIME_LIMIT, within},
     policy::TimeoutOverrides,
@@ -163,6 +163,21 @@ impl SlidingSessions {
     /// Once awaited: `store_unavailable`. Nothing was revoked then.
     pub fn revoke_all(&self, scope: Scope, exempt: Exempt) -> RevokeAll<'_> {
         RevokeAll::new(&self.hub.lifecycle, scope, exempt)
+    }
+
+    /// Makes the claims of all tokens of `scope` stale. Call it after the app has changed a role, or
+    /// whatever else its [claims source](crate::token::ClaimsSource) returns.
+    ///
+    /// Once it has returned, no request of the scope reaches a handler of this node with the old claims;
+    /// on other nodes none as soon as they have read the change, within `sync_interval` of the store. The
+    /// next request of each session asks the source first, whatever its class, and its response carries
+    /// the token with the new claims. Where the source denies the user, the request is rejected as
+    /// `access_denied`, 403; where it fails, as `store_unavailable`. Always one audit event.
+    ///
+    /// # Errors
+    /// Once awaited: no claims source is set, or the store did not answer.
+    pub fn claims_changed(&self, scope: Scope) -> ClaimsChanged<'_> {
+        ClaimsChanged::new(&self.hub.lifecycle, scope)
     }
 }
 

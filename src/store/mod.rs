@@ -49,6 +49,7 @@ mod sql;
 mod store_log;
 mod table;
 mod tombstone;
+mod user_limit;
 
 #[cfg(feature = "redis")]
 pub use self::redis::{RedisLimiter, RedisLimiterBuilder};
@@ -80,5 +81,6 @@ pub(crate) use self::{
     attempts::Attempts,
     revocations::{OpenSession, OpenStream},
     store_log::StoreLog,
+    user_limit::{InFlight, UserLimit},
 };
 pub use crate::maybe_ready::{StoreError, StoreErrorKind};

@@ -8,7 +8,7 @@ use super::{
 };
 
 /// The claims of the session and its token. The application's claims have other names.
-pub(super) const RESERVED: [&str; 16] = [
+pub(super) const RESERVED: [&str; 17] = [
     "sub",
     "sid",
     "iss",
@@ -23,6 +23,7 @@ pub(super) const RESERVED: [&str; 16] = [
     "abs_max",
     "session_profile",
     "epoch",
+    "claims_at",
     "seen",
     "refresh_gen",
 ];

@@ -13,8 +13,8 @@ use super::{
 use crate::rules::SessionClaims;
 
 /// How much longer than the first token of a session its successors may be, in bytes: they gain
-/// `seen` and `refresh_gen`. A session whose first token fits can be renewed.
-pub(crate) const SUCCESSOR_GROWTH: usize = 64;
+/// `seen`, `refresh_gen` and `claims_at`. A session whose first token fits can be renewed.
+pub(crate) const SUCCESSOR_GROWTH: usize = 96;
 
 /// The claims of the first token of a session.
 pub(crate) struct NewToken<'a> {
@@ -53,6 +53,9 @@ impl NewToken<'_> {
         }
         if let Some(epoch) = claims.epoch {
             push_member(&mut members, "epoch", &epoch.as_millis());
+        }
+        if let Some(claims_at) = claims.claims_at {
+            push_member(&mut members, "claims_at", &claims_at.as_millis());
         }
         let app = self.app.map(AppClaims::members).filter(|app| !app.is_empty());
         let comma = if app.is_some() { "," } else { "" };

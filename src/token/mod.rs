@@ -29,7 +29,7 @@ mod verify;
 
 pub(crate) use self::{
     app_claims::AppClaims,
-    claims_source::{CLAIMS_SOURCE_TIME_LIMIT, ask_claims_source},
+    claims_source::{CurrentClaims, GrantedClaims, ask_claims_source},
     mint::{ID_LENGTH, NewToken, SUCCESSOR_GROWTH, check_length, mint, new_id, write_new_id},
     purpose::Purpose,
     successor::{Seen, Succession, successor_payload},

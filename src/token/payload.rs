@@ -21,6 +21,7 @@ pub(crate) struct Spans {
     /// The whole member with its name: a successor may drop it.
     pub(crate) seen: Option<Range<usize>>,
     pub(crate) generation: Option<Range<usize>>,
+    pub(crate) claims_at: Option<Range<usize>>,
 }
 
 /// The claims of a payload, before it is known whether they name a session.
@@ -43,6 +44,7 @@ pub(crate) struct ParsedClaims<'a> {
     idle_max: Option<Timestamp>,
     abs_max: Option<Timestamp>,
     epoch: Option<Timestamp>,
+    claims_at: Option<Timestamp>,
     seen: Option<Timestamp>,
     generation: Option<u32>,
 }
@@ -95,6 +97,10 @@ impl<'a> ParsedClaims<'a> {
             "idle_max" => ("idle_max", seconds(value).and_then(|it| once(&mut self.idle_max, it))),
             "abs_max" => ("abs_max", seconds(value).and_then(|it| once(&mut self.abs_max, it))),
             "epoch" => ("epoch", milliseconds(value).and_then(|at| once(&mut self.epoch, at))),
+            "claims_at" => {
+                self.spans.claims_at = Some(value.span());
+                ("claims_at", milliseconds(value).and_then(|at| once(&mut self.claims_at, at)))
+            }
             "seen" => {
                 self.spans.seen = Some(member.span.clone());
                 ("seen", seconds(value).and_then(|at| once(&mut self.seen, at)))
@@ -133,6 +139,7 @@ impl<'a> ParsedClaims<'a> {
             idle_max: self.idle_max.map(duration),
             abs_max: self.abs_max.map(duration),
             epoch: self.epoch,
+            claims_at: self.claims_at,
             seen: self.seen,
             generation: self.generation.unwrap_or_default(),
             minted_by: MintedBy::ThisCrate,

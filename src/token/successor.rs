@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::{
     app_claims::{AppClaims, RESERVED, for_each_member},
+    claims_source::GrantedClaims,
     mint::push_member,
     verified::VerifiedToken,
 };
@@ -28,8 +29,7 @@ pub(crate) struct Succession<'a> {
     pub(crate) seen: Seen,
     /// The timeouts of the successor of an adopted token, which has none.
     pub(crate) limits: rules::Timeouts,
-    /// `None` keeps the application's claims.
-    pub(crate) app: Option<&'a AppClaims>,
+    pub(crate) claims: &'a GrantedClaims,
     /// The `jti`.
     pub(crate) id: &'a str,
     /// A refresh increments it; a renewal keeps it.
@@ -40,7 +40,7 @@ pub(crate) struct Succession<'a> {
 /// there are others, and every other byte copied. The successor of an adopted token also gets the
 /// timeouts.
 pub(crate) fn successor_payload(token: &VerifiedToken, succession: Succession<'_>) -> String {
-    let Succession { times, seen, limits, app, id, generation } = succession;
+    let Succession { times, seen, limits, claims, id, generation } = succession;
     let payload = token.payload();
     let mut added = String::new();
     let none = (0..0, Edit::Drop);
@@ -67,21 +67,50 @@ pub(crate) fn successor_payload(token: &VerifiedToken, succession: Succession<'_
             none
         }
     };
+    let claims_at = claims_at_edit(token, claims, &mut added);
     let edits = [
         (token.spans.iat.clone(), Edit::Number(times.iat.as_secs())),
         (token.spans.exp.clone(), Edit::Number(times.exp.as_secs())),
         jti,
         seen,
         generation,
+        claims_at,
     ];
     if token.is_adopted() {
         push_member(&mut added, "idle_max", &limits.idle.as_secs());
         push_member(&mut added, "abs_max", &limits.absolute.as_secs());
     }
-    let spliced = splice(payload, edits, &added);
-    match app {
-        Some(app) => replace_app_claims(&spliced, app),
-        None => spliced,
+    with_app_claims(splice(payload, edits, &added), claims)
+}
+
+impl VerifiedToken {
+    /// The same token with these application's claims, for a handler; its successor has them, too.
+    pub(crate) fn with_claims(&self, claims: &GrantedClaims) -> Self {
+        let mut added = String::new();
+        let edits = [claims_at_edit(self, claims, &mut added)];
+        let payload = with_app_claims(splice(self.payload(), edits, &added), claims);
+        self.with_payload(payload, claims.claims_at.or(self.claims().claims_at))
+    }
+}
+
+/// Writes the `claims_at` of `claims`, or else keeps that of `token`.
+fn claims_at_edit<'a>(
+    token: &VerifiedToken,
+    claims: &GrantedClaims,
+    added: &mut String,
+) -> (Range<usize>, Edit<'a>) {
+    match (claims.claims_at, &token.spans.claims_at) {
+        (Some(at), Some(span)) => return (span.clone(), Edit::Number(at.as_millis())),
+        (Some(at), None) => push_member(added, "claims_at", &at.as_millis()),
+        (None, _) => {}
+    }
+    (0..0, Edit::Drop)
+}
+
+fn with_app_claims(payload: String, claims: &GrantedClaims) -> String {
+    match &claims.app {
+        Some(app) => replace_app_claims(&payload, app),
+        None => payload,
     }
 }
 
@@ -125,7 +154,11 @@ impl Edit<'_> {
 }
 
 /// A copy of `payload` with every edit made and `added` appended as its last members.
-fn splice(payload: &str, mut edits: [(Range<usize>, Edit<'_>); 5], added: &str) -> String {
+fn splice<const N: usize>(
+    payload: &str,
+    mut edits: [(Range<usize>, Edit<'_>); N],
+    added: &str,
+) -> String {
     edits.sort_unstable_by_key(|(span, _)| span.start);
     let mut out = String::with_capacity(payload.len() + added.len() + 96);
     let mut copied = 0;

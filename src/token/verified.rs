@@ -132,7 +132,28 @@ impl VerifiedToken {
             (false, true) => MintedBy::EarlierSystem,
             (false, false) => MintedBy::ThisCrate,
         };
+        if self.is_foreign {
+            // A number of this store says nothing in a claim of another issuer.
+            self.claims.claims_at = None;
+        }
         self
+    }
+
+    /// The same token with another payload, which says the same but for the application's claims and
+    /// `claims_at`.
+    pub(super) fn with_payload(&self, payload: String, claims_at: Option<Timestamp>) -> Self {
+        let parsed = ParsedClaims::parse(&payload);
+        let spans = parsed.expect("the payload of a verified token is well-formed").spans;
+        Self {
+            payload_end: payload.len(),
+            text: payload.into(),
+            claims: SessionClaims { claims_at, ..self.claims.clone() },
+            spans,
+            is_adopted: self.is_adopted,
+            is_foreign: self.is_foreign,
+            session_key: self.session_key,
+            scopes: self.scopes.clone(),
+        }
     }
 
     pub(super) fn adopted(mut self) -> Self {

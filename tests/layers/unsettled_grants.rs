@@ -48,12 +48,13 @@ fn silent() -> MaybeReady<ClaimsUpdate> {
 
 /// A stack, and a token that has just become due.
 async fn due(min_interval: Duration, says: Says) -> (TestStack, Directory, String) {
-    let directory = Directory(Arc::new(Mutex::new(says)));
+    let directory = Directory(Arc::new(Mutex::new(keep)));
     let policy = patient().to_builder().renew_min_interval(min_interval).build();
     let stack = TestStack::with(policy.expect("a legal configuration"), |builder| {
         builder.claims_source(directory.clone())
     });
     let token = stack.sign_in().await;
+    directory.set(says);
     stack.at(HOUR / 2 + MILLI);
     (stack, directory, token)
 }

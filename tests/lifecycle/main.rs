@@ -26,6 +26,7 @@ mod dead_tokens;
 mod labels;
 mod legacy;
 mod lists;
+mod live_claims;
 mod logout;
 mod long_lived;
 mod max_sessions;
@@ -43,6 +44,11 @@ mod tombstones;
 mod unreliable_store;
 #[cfg(feature = "postgres")]
 mod wrong_clock;
+
+use live_claims::{
+    answers as live_claims_answers, mints as live_claims_mints, races as live_claims_races,
+    requests as live_claims_requests, scopes as live_claims_scopes,
+};
 
 /// A module with every test over the store of this name in `empty_stores`; tests of races run
 /// this many rounds.
@@ -151,6 +157,39 @@ macro_rules! lifecycle {
                     a_record_describes_the_session_and_flags_the_callers
                     an_accounts_users_are_listed_once
                 }
+                live_claims_answers {
+                    p37_a_denied_user_is_answered_with_403
+                    p37_a_denied_refresh_consumes_the_token
+                    p37_an_ended_session_is_revoked
+                    p37_unchanged_claims_are_confirmed
+                    p23_p37_a_source_that_fails_is_a_503
+                    p23_p37_a_source_that_does_not_answer_is_a_503_after_1_s
+                }
+                live_claims_mints {
+                    p37_a_refresh_and_a_step_up_mint_current_claims
+                    p37_a_renewal_mints_the_number_of_the_change
+                    p37_a_token_that_was_minted_during_the_change_is_stale
+                    p37_claims_that_a_sign_in_gives_are_asked_for_after_a_change
+                    p37_a_handler_that_replaces_claims_does_not_hide_a_change
+                }
+                live_claims_requests {
+                    p37_parallel_requests_ask_once
+                    p37_a_background_request_asks_and_a_public_one_does_not
+                    p37_a_failed_response_carries_the_successor
+                    p37_where_no_successor_may_go_the_next_request_brings_it
+                    p37_a_conditional_request_reaches_the_handler_without_its_conditions
+                    p04_p37_a_handler_that_signs_out_gets_no_successor
+                    p04_p37_a_session_that_ends_while_the_source_answers_is_refused
+                    p37_a_change_while_the_source_answers_is_asked_for_again
+                }
+                live_claims_scopes {
+                    p37_a_change_reaches_the_tokens_of_its_scope
+                    p37_another_node_asks_after_a_restart
+                    p37_a_change_after_the_clock_was_set_back_counts
+                    p37_a_number_is_kept_for_the_longest_token_lifetime
+                    p37_without_a_claims_source_a_change_is_an_error
+                    p40_a_change_is_audited_with_its_actor
+                }
                 logout {
                     p04_a_session_revoked_elsewhere_is_not_renewed
                     p04_a_session_revoked_in_bulk_is_not_renewed
@@ -240,6 +279,9 @@ macro_rules! lifecycle {
                 }
             }
             lifecycle! { @with (crate::empty_stores::$store().await, $rounds);
+                live_claims_races {
+                    p37_no_request_sees_a_role_after_its_change
+                }
                 races {
                     p05_no_refresh_succeeds_after_a_revocation
                     p05_no_refresh_succeeds_after_a_bulk_revocation

@@ -118,8 +118,10 @@ impl ClientState {
             | RejectionKind::SessionRevoked => {
                 return self.react_to_refused_token(kind, sent, is_background, may_refresh);
             }
+            // Neither the session nor its tokens are affected.
+            RejectionKind::AccessDenied
             // Something between has removed the token.
-            RejectionKind::MissingToken
+            | RejectionKind::MissingToken
             // The application has called the route of a refresh itself.
             | RejectionKind::InvalidRefreshToken
             | RejectionKind::RefreshTokenReused => {}

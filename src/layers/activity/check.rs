@@ -17,7 +17,7 @@ use crate::{
     rejection::{Rejection, RejectionKind},
     request_class::{RequestClass, RequestHead},
     rules::{self, SessionStatus},
-    session::{OnStoreFailure, Rejected, Session, SessionCheck, StoreAnswer},
+    session::{OnStoreFailure, Question, Rejected, Session, SessionCheck, StoreAnswer},
     store::{StoredSession, TouchOutcome},
     time::Timestamp,
 };
@@ -37,6 +37,10 @@ pub(crate) enum PendingAnswer {
     /// The touch is repeated with the attempts of an outage as the token's activity.
     TouchAgain(Timed<TouchOutcome>),
     Get(Timed<StoredSession>),
+    /// The claims of the token are stale: the claims source is asked.
+    Claims(Question),
+    /// The store is asked again after the claims source, and so many questions.
+    GetAgain(Timed<StoredSession>, u8),
 }
 
 impl PendingAnswer {
@@ -45,7 +49,18 @@ impl PendingAnswer {
             Self::Touch(answer) | Self::TouchAgain(answer) => {
                 Pin::new(answer).poll(cx).map(Into::into)
             }
-            Self::Get(answer) => Pin::new(answer).poll(cx).map(Into::into),
+            Self::Get(answer) | Self::GetAgain(answer, _) => {
+                Pin::new(answer).poll(cx).map(Into::into)
+            }
+            Self::Claims(_) => unreachable!("it is no question to the store"),
+        }
+    }
+
+    /// How many questions to the claims source came before.
+    const fn questions(&self) -> u8 {
+        match self {
+            Self::GetAgain(_, questions) => *questions,
+            _ => 0,
         }
     }
 }
@@ -73,19 +88,32 @@ impl ActivitySettings {
             };
         }
         match self.enforce(session, answer, class == RequestClass::User) {
-            Ok(()) => Check::Passed(self.entry(session, class, request)),
+            Ok(()) => match self.enforcement.question_of(session, 0) {
+                None => Check::Passed(self.entry(session, class, request)),
+                Some(question) => Check::Waiting(PendingAnswer::Claims(question)),
+            },
             Err(rejection) => Check::Rejected(rejection),
         }
     }
 
-    /// Completes a check that waited for the store.
+    /// Completes a check that waited for the store or the claims source. `session` becomes one with
+    /// current claims, if its own are stale.
     pub(super) fn poll_check(
         &self,
-        session: &Session,
+        session: &mut Session,
         pending: &mut PendingAnswer,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Rejection>> {
         loop {
+            if let PendingAnswer::Claims(question) = pending {
+                match ready!(question.poll_session(session, cx)) {
+                    Ok(current) => *session = current,
+                    Err(rejected) => return Poll::Ready(Err(self.refuse(session, rejected))),
+                }
+                // It may have ended while the source was asked.
+                let answer = self.store.get(session.token().session_key());
+                *pending = PendingAnswer::GetAgain(self.timed(answer), question.count());
+            }
             let mut answer = ready!(pending.poll(cx));
             if let PendingAnswer::Touch(_) = pending
                 && let StoreAnswer::Touch(TouchOutcome::Idle(at)) = answer
@@ -98,8 +126,16 @@ impl ActivitySettings {
                     }
                 };
             }
-            let is_activity = !matches!(pending, PendingAnswer::Get(_));
-            return Poll::Ready(self.enforce(session, answer, is_activity));
+            let is_activity =
+                matches!(pending, PendingAnswer::Touch(_) | PendingAnswer::TouchAgain(_));
+            if let Err(rejection) = self.enforce(session, answer, is_activity) {
+                return Poll::Ready(Err(rejection));
+            }
+            // They may have changed while the store, or the source, was asked.
+            match self.enforcement.question_of(session, pending.questions()) {
+                None => return Poll::Ready(Ok(())),
+                Some(question) => *pending = PendingAnswer::Claims(question),
+            }
         }
     }
 
@@ -208,11 +244,16 @@ impl ActivitySettings {
             session.forbid_renewal();
             return Ok(());
         }
+        Err(self.refuse(session, rejected))
+    }
+
+    #[cold]
+    fn refuse(&self, session: &Session, rejected: Rejected) -> Rejection {
         if !session.counts_as_absent(&rejected.rejection) {
             let now = session.now(&*self.enforcement.clock);
             rejected.record(session.token(), now, self.enforcement.audit_queue.as_ref());
         }
-        Err(rejected.rejection)
+        rejected.rejection
     }
 
     /// The activity log entry of a request, where entries are kept: of a `User` request, and of one

@@ -105,6 +105,9 @@ where
                     let mut done = waiting.take().expect("the request waits");
                     match checked {
                         Ok(()) => {
+                            if done.session.has_new_claims() {
+                                done.request.extensions_mut().insert(done.session.clone());
+                            }
                             let class = done.session.class(&done.request);
                             let settings = &done.settings;
                             let entry = settings.entry(&done.session, class, &done.request);

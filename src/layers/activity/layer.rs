@@ -13,6 +13,7 @@ use crate::{
     rejection::MakeRejection,
     session::{Enforcement, OnStoreFailure, UnknownSessions},
     store::SessionStore,
+    token::ClaimsSource,
 };
 
 /// Rejects requests of sessions that have expired or are revoked, and records the activity of the
@@ -125,6 +126,17 @@ impl ActivityLayer {
     /// As [`rejections`](Self::rejections), with what is shared already.
     pub(crate) fn with_rejections(self, make: Arc<dyn MakeRejection>) -> Self {
         self.with(|settings| settings.rejections = Some(make))
+    }
+
+    /// Asks `source` for the claims of each request whose token was minted before a
+    /// [change of claims](crate::SlidingSessions::claims_changed): the handler sees the current ones. Share
+    /// it with [`RenewLayer::claims_source`](super::super::RenewLayer::claims_source). Default: none is
+    /// asked.
+    pub fn claims_source(self, source: impl ClaimsSource) -> Self {
+        self.with(|settings| {
+            let enforcement = (*settings.enforcement).clone();
+            settings.enforcement = Arc::new(enforcement.with_claims_source(Arc::new(source)));
+        })
     }
 
     /// Records an audit event for each rejected session. Default: none.

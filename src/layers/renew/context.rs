@@ -7,7 +7,11 @@ use http::{
     header::{IF_MODIFIED_SINCE, IF_NONE_MATCH},
 };
 
-use super::{pending::PendingRenewal, settings::RenewSettings, shared_cache::is_for_shared_caches};
+use super::{
+    pending::{PendingRenewal, RenewalReason},
+    settings::RenewSettings,
+    shared_cache::is_for_shared_caches,
+};
 use crate::{
     body::SessionBody,
     rejection::remove_forwarded_error,
@@ -30,8 +34,8 @@ pub(crate) struct RenewalContext {
 
 impl RenewalContext {
     /// The context in which the response to `request` may be renewed. `is_conditional`: the response
-    /// may be a 304, which carries no token; in the last half of the renewal window the conditions
-    /// are removed.
+    /// may be a 304, which carries no token; in the last half of the renewal window, and where
+    /// the claims of the token were stale, the conditions are removed.
     #[inline(always)]
     pub(crate) fn new<B>(
         session: Session,
@@ -41,7 +45,7 @@ impl RenewalContext {
     ) -> Self {
         let settings = Arc::clone(settings);
         let context = Self { class: session.class(request), session, settings };
-        if is_conditional && context.is_overdue() {
+        if is_conditional && (context.session.has_new_claims() || context.is_overdue()) {
             request.headers_mut().remove(IF_NONE_MATCH);
             request.headers_mut().remove(IF_MODIFIED_SINCE);
         }
@@ -72,7 +76,9 @@ impl RenewalContext {
         remove_forwarded_error(response);
         let session = &self.session;
         let may_be_due = session.may_renew()
-            && (self.class == RequestClass::User || session.has_replaced_claims());
+            && (self.class == RequestClass::User
+                || session.has_replaced_claims()
+                || session.has_new_claims());
         let pending = if may_be_due { self.pending_renewal(response) } else { None };
         if pending.is_none() {
             self.add_session_expires(response);
@@ -87,12 +93,15 @@ impl RenewalContext {
         let claims = session.session_claims();
         let policy = session.policy(&settings.profiles);
         let now = settings.clock.now();
-        let times = match &replaced {
-            Some(_) => {
-                // An adopted token may be active past the absolute deadline.
-                Some(rules::successor_times(claims, &policy, now)).filter(|it| it.exp > now)?
+        // An adopted token may be active past the absolute deadline.
+        let now_or_never =
+            || Some(rules::successor_times(claims, &policy, now)).filter(|it| it.exp > now);
+        let (times, reason) = match replaced {
+            Some(claims) => (now_or_never()?, RenewalReason::Replaced(claims)),
+            None if session.has_new_claims() => (now_or_never()?, RenewalReason::StaleClaims),
+            None if self.class == RequestClass::User => {
+                (rules::renewal_times(claims, &policy, now)?, RenewalReason::Due)
             }
-            None if self.class == RequestClass::User => rules::renewal_times(claims, &policy, now)?,
             // An inner renewal layer took the replaced claims.
             None => return None,
         };
@@ -110,7 +119,7 @@ impl RenewalContext {
             now,
             times,
             seen: self.seen(),
-            replaced,
+            reason,
         })
     }
 
@@ -122,18 +131,21 @@ impl RenewalContext {
         }
     }
 
-    /// Whether `response` may carry a token: it is a success, carries no token of its own, neither
-    /// signs in nor out, and no shared cache may store it.
+    /// Whether `response` may carry a token: it is a success, or the claims of the presented token were
+    /// stale; it carries no token of its own, neither signs in nor out, and no shared cache may store
+    /// it.
     fn is_renewable<B>(&self, response: &Response<B>) -> bool {
         let (status, delivery) = (response.status(), &self.settings.delivery);
         let origin = self.session.origin();
         // Scripts follow a redirect without seeing its headers.
         let is_lost = status.is_redirection() && origin == TokenOrigin::Header;
-        let succeeded = status.as_u16() < 400
+        let may_have_failed = self.session.has_new_claims();
+        let succeeded = (may_have_failed || status.as_u16() < 400)
             && status != StatusCode::NOT_MODIFIED
             && status != StatusCode::SWITCHING_PROTOCOLS;
         let forbids = |(name, value): (&HeaderName, &HeaderValue)| {
-            *name == GRPC_STATUS && value != "0" || delivery.is_used_by(name, value)
+            !may_have_failed && *name == GRPC_STATUS && value != "0"
+                || delivery.is_used_by(name, value)
         };
         succeeded
             && !is_lost

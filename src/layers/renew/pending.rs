@@ -13,7 +13,7 @@ use crate::{
     store::{RenewalDecision, RenewalLimiter, RenewalRequest},
     time::Timestamp,
     token::{
-        AppClaims, CLAIMS_SOURCE_TIME_LIMIT, ClaimsUpdate, ID_LENGTH, Purpose, Seen, Succession,
+        AppClaims, CurrentClaims, GrantedClaims, ID_LENGTH, Purpose, Seen, Succession,
         ask_claims_source, check_length, mint, successor_payload, write_new_id,
     },
 };
@@ -25,8 +25,18 @@ pub(crate) struct PendingRenewal {
     pub(super) now: Timestamp,
     pub(super) times: TokenTimes,
     pub(super) seen: Seen,
-    /// The claims that the handler set. The limiter does not apply to them.
-    pub(super) replaced: Option<AppClaims>,
+    pub(super) reason: RenewalReason,
+}
+
+/// Why a token is renewed.
+pub(super) enum RenewalReason {
+    /// Little of its lifetime is left.
+    Due,
+    /// The handler set these claims. The limiter does not apply to them.
+    Replaced(AppClaims),
+    /// The session has other claims than the presented token: those were stale. The limiter does not
+    /// apply to them.
+    StaleClaims,
 }
 
 /// A limiter did not decide: it is full, failed or took too long.
@@ -42,12 +52,19 @@ impl PendingRenewal {
     /// Mints the successor. `None` if the limiter or the claims source denies it, if the session
     /// has ended, or if anything fails: no failure here changes the response.
     pub(super) async fn mint(self) -> Option<Minted> {
-        if let Some(app) = &self.replaced {
-            return if self.is_active().await { self.sign(Some(app)) } else { None };
-        }
+        let app = match &self.reason {
+            RenewalReason::Due => return self.mint_with_permit().await,
+            RenewalReason::Replaced(app) => Some(app),
+            RenewalReason::StaleClaims => None,
+        };
+        let claims = GrantedClaims { app: app.cloned(), ..GrantedClaims::of(self.session.token()) };
+        if self.is_active().await { self.sign(&claims) } else { None }
+    }
+
+    async fn mint_with_permit(&self) -> Option<Minted> {
         let permit = self.acquire().await?;
         let minted = match self.current_claims().await {
-            Some(app) if self.is_active().await => self.sign(app.as_ref()),
+            Some(claims) if self.is_active().await => self.sign(&claims),
             _ => None,
         };
         permit.settle(minted.is_some());
@@ -119,27 +136,25 @@ impl PendingRenewal {
         Some(request)
     }
 
-    /// The app's claims of the successor, if the source changes them; `None` for no renewal.
-    async fn current_claims(&self) -> Option<Option<AppClaims>> {
-        let Some(source) = &self.settings.claims else { return Some(None) };
-        let clock = &*self.settings.clock;
+    /// The claims of the successor; `None` for no renewal.
+    async fn current_claims(&self) -> Option<GrantedClaims> {
         let token = self.session.token();
-        match ask_claims_source(&**source, token, clock, CLAIMS_SOURCE_TIME_LIMIT).await {
-            Ok(ClaimsUpdate::Keep) => Some(None),
-            Ok(ClaimsUpdate::Replace(claims)) => Some(Some(claims.0)),
-            Ok(ClaimsUpdate::Deny) => {
+        let Some(source) = &self.settings.claims else { return Some(GrantedClaims::of(token)) };
+        let changes = self.session.enforcement().and_then(|it| it.claims_changes.as_deref());
+        match ask_claims_source(&**source, token, changes, &*self.settings.clock).await.ok()? {
+            CurrentClaims::Granted(claims) => Some(claims),
+            CurrentClaims::Denied => {
                 tracing::debug!("not renewed: the claims source denied it");
                 self.settings.record(AuditEvent::RenewalDenied, &self.session);
                 None
             }
-            Ok(ClaimsUpdate::End) => {
+            CurrentClaims::Ended => {
                 tracing::debug!("not renewed: the claims source ended the session");
                 self.settings.record(AuditEvent::RenewalDenied, &self.session);
                 // A failure is logged there, and the token expires in any case.
                 let _ = self.session.sign_out().await;
                 None
             }
-            Err(_) => None,
         }
     }
 
@@ -190,14 +205,14 @@ impl PendingRenewal {
         matches!(rules::status(claims, None, &self.policy(), now), SessionStatus::Active { .. })
     }
 
-    fn sign(&self, app: Option<&AppClaims>) -> Option<Minted> {
+    fn sign(&self, claims: &GrantedClaims) -> Option<Minted> {
         let token = self.session.token();
         let limits = Timeouts::effective(token.claims(), &self.policy());
         let mut id = [0; ID_LENGTH];
         let id = write_new_id(&mut id);
         let (times, seen) = (self.times, self.seen);
         let generation = token.claims().generation;
-        let succession = Succession { times, seen, limits, app, id, generation };
+        let succession = Succession { times, seen, limits, claims, id, generation };
         let payload = successor_payload(token, succession);
         let longest = self.settings.delivery.longest_token(self.session.origin());
         if let Err(error) = check_length(&self.settings.keys, &payload, Purpose::Access, longest) {

@@ -127,7 +127,10 @@ impl SlidingSessionsBuilder {
             .with_lifecycle_store(lifecycle_store)
             .with_audit_queue(audit_queue.clone())
             .with_cookie(self.transports.cookie().cloned());
-        let enforcement = Arc::new(enforcement);
+        let enforcement = Arc::new(match &self.claims_source {
+            Some(source) => enforcement.with_claims_source(Arc::clone(source)),
+            None => enforcement,
+        });
         if self.transports.is_empty() {
             self.transports = Bearer::new().into();
         }

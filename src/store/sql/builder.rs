@@ -16,12 +16,11 @@ use super::{
     schema,
     session_reads::SessionReads,
     sync::{SyncState, keep_up_to_date},
-    user_limit::UserLimit,
 };
 use crate::{
     clock::{Clock, SystemClock},
     maybe_ready::StoreError,
-    store::node_cache::NodeCache,
+    store::{UserLimit, node_cache::NodeCache},
 };
 
 /// Builds a [`SqlStore`]; created by [`SqlStore::at`].

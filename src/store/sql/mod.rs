@@ -37,7 +37,6 @@ mod table_names;
 #[cfg(test)]
 mod tests;
 mod tickets;
-mod user_limit;
 mod value;
 
 use std::{
@@ -61,7 +60,6 @@ use self::{
     schema::Migrate,
     session_reads::SessionReads,
     sync::SyncState,
-    user_limit::UserLimit,
 };
 use super::{
     AccountPolicies, ClaimsChanges, Revocations, SessionStore, StoredSession, Tombstone, Touch,
@@ -71,7 +69,10 @@ use crate::{
     clock::Clock,
     identity::StoreKey,
     maybe_ready::{MaybeReady, StoreError},
-    store::node_cache::{NodeCache, touch_interval},
+    store::{
+        UserLimit,
+        node_cache::{NodeCache, touch_interval},
+    },
     time::Timestamp,
 };
 

@@ -110,7 +110,8 @@ impl<'a> LegacyPayload<'a> {
     fn push(&self, out: &mut String, member: &Member<'_>, own: Own<'_>) {
         let (name, value) = (&*member.name, member.value);
         match name {
-            "session_profile" | "idle_max" | "abs_max" | "epoch" | "seen" | "refresh_gen" => {}
+            "session_profile" | "idle_max" | "abs_max" | "epoch" | "claims_at" | "seen"
+            | "refresh_gen" => {}
             "iss" | "aud" | "exp" | "nbf" if is_null(value) => {}
             "jti" | "tenant" if value.text().is_err() => {
                 if let Some(id) = value.identifier() {

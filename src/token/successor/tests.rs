@@ -29,8 +29,13 @@ fn succeed(payload: &str, seen: Seen, app: Option<&AppClaims>) -> String {
 }
 
 fn succeed_in(payload: &str, seen: Seen, app: Option<&AppClaims>, generation: u32) -> String {
+    let claims = GrantedClaims { app: app.cloned(), ..GrantedClaims::of(&token(payload)) };
+    succeed_with(payload, seen, &claims, generation)
+}
+
+fn succeed_with(payload: &str, seen: Seen, claims: &GrantedClaims, generation: u32) -> String {
     let (times, limits) = (times(70, 90), limits());
-    let succession = Succession { times, seen, limits, app, id: "JTI", generation };
+    let succession = Succession { times, seen, limits, claims, id: "JTI", generation };
     successor_payload(&token(payload), succession)
 }
 
@@ -126,4 +131,56 @@ fn a_refresh_writes_its_generation_and_a_renewal_copies_it() {
         succeed_in(third, Seen::AtMint, None, 7),
         r#"{"refresh_gen":7,"iat":70,"exp":90,"jti":"JTI"}"#
     );
+}
+
+#[test]
+fn p37_a_successor_has_the_number_of_its_claims() {
+    let at = Timestamp::from_millis;
+    for (payload, claims_at, expected) in [
+        (r#"{"iat":50,"exp":60,"jti":"x"}"#, None, r#"{"iat":70,"exp":90,"jti":"JTI"}"#),
+        (
+            r#"{"iat":50,"exp":60,"jti":"x"}"#,
+            Some(at(777)),
+            r#"{"iat":70,"exp":90,"jti":"JTI","claims_at":777}"#,
+        ),
+        (
+            r#"{"claims_at":5,"iat":50,"exp":60,"jti":"x"}"#,
+            Some(at(777)),
+            r#"{"claims_at":777,"iat":70,"exp":90,"jti":"JTI"}"#,
+        ),
+        (
+            r#"{"iat":50,"exp":60,"jti":"x", "claims_at" : 5}"#,
+            None,
+            r#"{"iat":70,"exp":90,"jti":"JTI", "claims_at" : 5}"#,
+        ),
+    ] {
+        let claims = GrantedClaims { app: None, claims_at };
+        assert_eq!(succeed_with(payload, Seen::AtMint, &claims, 0), expected);
+        let carried = GrantedClaims::of(&token(payload)).claims_at;
+        let current = token(payload).with_claims(&claims);
+        assert_eq!(current.claims().claims_at, claims_at.or(carried), "{payload}");
+    }
+}
+
+#[test]
+fn p37_the_claims_that_a_handler_sees_are_those_of_the_successor() {
+    let payload = r#"{"iat":50,"role":"admin","exp":60,"jti":"x","seen":3}"#;
+    let app = AppClaims::from_json(r#"{"role":"reader","team":[7]}"#).expect("an object");
+    let claims = GrantedClaims { app: Some(app), claims_at: Some(Timestamp::from_millis(9)) };
+    let current = token(payload).with_claims(&claims);
+    let expected =
+        r#"{"iat":50,"exp":60,"jti":"x","seen":3,"claims_at":9,"role":"reader","team":[7]}"#;
+    assert_eq!(current.payload(), expected);
+    assert_eq!(current.session_key(), token(payload).session_key());
+    let kept = GrantedClaims::of(&current);
+    let (times, limits) = (times(70, 90), limits());
+    let claims = &kept;
+    let succession =
+        Succession { times, seen: Seen::AtMint, limits, claims, id: "JTI", generation: 0 };
+    assert_eq!(
+        successor_payload(&current, succession),
+        r#"{"iat":70,"exp":90,"jti":"JTI","claims_at":9,"role":"reader","team":[7]}"#
+    );
+    let bare = VerifiedToken::bare(SessionClaims::new("a", "s", Timestamp::EPOCH, Timestamp::MAX));
+    assert_eq!(bare.with_claims(&kept).payload(), r#"{"claims_at":9}"#);
 }

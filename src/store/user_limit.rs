@@ -1,4 +1,4 @@
-//! How many calls of one user are in flight: nobody takes the connections of others (P31).
+//! How many calls of one user are in flight: nobody takes the place of others (P31).
 
 use std::sync::Arc;
 
@@ -12,13 +12,13 @@ use crate::identity::StoreKey;
 ///
 /// It has an entry for each user with a call in flight or waiting, so it is as large as what the
 /// server accepts at once.
-pub(super) struct UserLimit {
+pub(crate) struct UserLimit {
     calls: usize,
     users: DashMap<StoreKey, Arc<Semaphore>, RandomState>,
 }
 
 /// A call of a user in flight, until it is dropped.
-pub(super) struct InFlight<'a> {
+pub(crate) struct InFlight<'a> {
     limit: &'a UserLimit,
     user: StoreKey,
     /// `None` once it is dropped.
@@ -29,12 +29,12 @@ pub(super) struct InFlight<'a> {
 
 impl UserLimit {
     /// Creates a limit of so many calls of each user.
-    pub(super) fn new(calls: usize) -> Self {
+    pub(crate) fn new(calls: usize) -> Self {
         Self { calls, users: DashMap::default() }
     }
 
     /// Waits until fewer calls of the user are in flight.
-    pub(super) async fn acquire(&self, user: StoreKey) -> InFlight<'_> {
+    pub(crate) async fn acquire(&self, user: StoreKey) -> InFlight<'_> {
         let semaphore = self.semaphore_of(user);
         let waiting = Arc::clone(&semaphore).acquire_owned();
         // Dropped too if the caller gives up while it waits.

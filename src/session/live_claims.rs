@@ -1,0 +1,222 @@
+//! The questions that requests with stale claims ask the claims source: one for each session and change.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use dashmap::DashMap;
+use foldhash::fast::RandomState;
+use tokio::{
+    runtime::Handle,
+    sync::{Semaphore, SemaphorePermit, watch},
+};
+
+use crate::{
+    clock::Clock,
+    identity::StoreKey,
+    maybe_ready::{MaybeReady, StoreError},
+    store::{InFlight, UserLimit},
+    time::Timestamp,
+    token::{ClaimsSource, CurrentClaims},
+};
+
+/// How many questions of this node the source has at a time.
+const AT_A_TIME: usize = 64;
+
+/// How many of them are of one user.
+const AT_A_TIME_PER_USER: usize = 4;
+
+/// How many answers are kept: in about 1 KB each.
+const MAX_KEPT: usize = 16_384;
+
+/// How many of them are of the sessions of one user.
+const MAX_KEPT_PER_USER: usize = 32;
+
+/// With this many answers kept, one of these makes room.
+const KEPT_PER_EVICTED: usize = 16;
+
+/// The claims source, and its answers about sessions whose claims have changed.
+///
+/// Of each session the last answer is kept, for requests at the same time, and for later ones whose
+/// response could not carry the successor. One that has made room for others is asked for again.
+pub(super) struct LiveClaims {
+    source: Arc<dyn ClaimsSource>,
+    running: Semaphore,
+    running_of_user: UserLimit,
+    /// The questions about the sessions of each user, the latest last.
+    users: DashMap<StoreKey, VecDeque<Asked>, RandomState>,
+    kept: AtomicUsize,
+}
+
+/// What the source has answered, for the number of a change.
+pub(super) type Answer = Arc<CurrentClaims>;
+
+/// A question about one session. The sender is dropped without an answer if the source fails or
+/// panics.
+struct Asked {
+    session: StoreKey,
+    /// The change that was the reason.
+    number: Timestamp,
+    answer: watch::Receiver<Option<Answer>>,
+}
+
+/// One of the questions that the source has at a time.
+pub(super) struct Turn<'a> {
+    pub(super) source: &'a dyn ClaimsSource,
+    _running: SemaphorePermit<'a>,
+    _of_user: InFlight<'a>,
+}
+
+impl Asked {
+    fn is_about(&self, session: StoreKey, number: Timestamp) -> bool {
+        self.session == session && self.number >= number && !self.has_failed()
+    }
+
+    fn is_running(&self) -> bool {
+        self.answer.has_changed().is_ok() && self.answer.borrow().is_none()
+    }
+
+    fn has_failed(&self) -> bool {
+        // In this order: the answer is sent before the sender is dropped.
+        self.answer.has_changed().is_err() && self.answer.borrow().is_none()
+    }
+}
+
+impl LiveClaims {
+    pub(super) fn new(source: Arc<dyn ClaimsSource>) -> Self {
+        Self {
+            source,
+            running: Semaphore::new(AT_A_TIME),
+            running_of_user: UserLimit::new(AT_A_TIME_PER_USER),
+            users: DashMap::default(),
+            kept: AtomicUsize::new(0),
+        }
+    }
+
+    /// Returns the answer about `session` for the change `number` or a later one: the one that is kept,
+    /// or that of the question in flight, or that of `run`.
+    pub(super) fn ask<F>(
+        &self,
+        user: StoreKey,
+        session: StoreKey,
+        number: Timestamp,
+        run: impl FnOnce() -> F,
+    ) -> MaybeReady<Answer>
+    where
+        F: Future<Output = Result<CurrentClaims, StoreError>> + Send + 'static,
+    {
+        if let Some(answer) = self.find(user, session, number) {
+            return wait(answer);
+        }
+        let (sender, receiver) = watch::channel(None);
+        let asked = Asked { session, number, answer: receiver.clone() };
+        if let Some(running) = self.insert(user, asked) {
+            return wait(running);
+        }
+        let run = run();
+        let run = async move {
+            if let Ok(answer) = run.await {
+                sender.send_replace(Some(Arc::new(answer)));
+            }
+        };
+        match Handle::try_current() {
+            // A request that is cancelled does not cancel the question of the others.
+            Ok(runtime) => {
+                drop(runtime.spawn(run));
+                MaybeReady::new(answered(receiver))
+            }
+            Err(_) => MaybeReady::new(async move {
+                run.await;
+                answered(receiver).await
+            }),
+        }
+    }
+
+    /// The source, once it is the turn of a question of `user`. A question whose turn comes after the
+    /// time limit is not asked: the requests that wait for it have given up.
+    pub(super) async fn turn(
+        &self,
+        user: StoreKey,
+        clock: &dyn Clock,
+    ) -> Result<Turn<'_>, StoreError> {
+        let asked_at = clock.now();
+        let of_user = self.running_of_user.acquire(user).await;
+        let running = self.running.acquire().await.map_err(StoreError::new)?;
+        if clock.now() >= asked_at + self.time_limit() {
+            return Err(StoreError::new("the claims source is busy"));
+        }
+        Ok(Turn { source: &*self.source, _running: running, _of_user: of_user })
+    }
+
+    pub(super) fn time_limit(&self) -> Duration {
+        self.source.time_limit()
+    }
+
+    fn find(
+        &self,
+        user: StoreKey,
+        session: StoreKey,
+        number: Timestamp,
+    ) -> Option<watch::Receiver<Option<Answer>>> {
+        let asked = self.users.get(&user)?;
+        let asked = asked.iter().find(|asked| asked.is_about(session, number))?;
+        Some(asked.answer.clone())
+    }
+
+    /// Adds a question in place of an earlier one about its session, unless another request has just
+    /// asked it; then returns that.
+    fn insert(&self, user: StoreKey, asked: Asked) -> Option<watch::Receiver<Option<Answer>>> {
+        if self.kept.load(Relaxed) >= MAX_KEPT {
+            self.evict();
+        }
+        let mut of_user = self.users.entry(user).or_default();
+        let (session, number) = (asked.session, asked.number);
+        if let Some(running) = of_user.iter().find(|asked| asked.is_about(session, number)) {
+            return Some(running.answer.clone());
+        }
+        let before = of_user.len();
+        of_user.retain(|earlier| earlier.session != session && !earlier.has_failed());
+        if of_user.len() >= MAX_KEPT_PER_USER {
+            of_user.pop_front();
+        }
+        of_user.push_back(asked);
+        let added = of_user.len();
+        drop(of_user);
+        self.kept.fetch_add(added, Relaxed);
+        self.kept.fetch_sub(before, Relaxed);
+        None
+    }
+
+    /// Removes the answers about a part of the users.
+    fn evict(&self) {
+        let (mut number, mut removed) = (0, 0);
+        self.users.retain(|_, of_user| {
+            number += 1;
+            let is_removed =
+                number % KEPT_PER_EVICTED == 0 && !of_user.iter().any(Asked::is_running);
+            removed += if is_removed { of_user.len() } else { 0 };
+            !is_removed
+        });
+        self.kept.fetch_sub(removed, Relaxed);
+    }
+}
+
+/// Waits for an answer, unless it is at hand.
+fn wait(asked: watch::Receiver<Option<Answer>>) -> MaybeReady<Answer> {
+    let answer = asked.borrow().clone();
+    match answer {
+        Some(answer) => MaybeReady::ready(Ok(answer)),
+        None => MaybeReady::new(answered(asked)),
+    }
+}
+
+async fn answered(mut asked: watch::Receiver<Option<Answer>>) -> Result<Answer, StoreError> {
+    let failed = || StoreError::new("the claims source failed");
+    let answer = asked.wait_for(Option::is_some).await.map_err(|_| failed())?;
+    answer.clone().ok_or_else(failed)
+}
