@@ -176,6 +176,28 @@ async fn a_tab_that_hears_late_does_not_refresh_again() {
     .await;
 }
 
+/// No message and no event of the storage has told it yet.
+#[tokio::test]
+async fn a_tab_reads_the_storage_before_it_refreshes() {
+    let server = Server::start(short_tokens());
+    in_browser(async move |browser: Browser| {
+        let options = json!({ "storage": "local", "shareTabs": false, "pollStorage": 60 });
+        let first = browser.signed_in(&server, options.clone()).await;
+        let deaf = browser.open_tab(&server.url("/page")).await;
+        let stop = "addEventListener('storage', (event) => event.stopImmediatePropagation())";
+        deaf.run::<()>(stop).await;
+        deaf.make_session(options).await;
+        assert!(deaf.is_signed_in().await);
+        deaf.until("session.left('token') < 0").await;
+        assert_eq!(first.call("/api/me").await["status"], 200);
+        deaf.select().await;
+        assert_eq!(deaf.call("/api/me").await["status"], 200);
+        assert_eq!(server.recorder().count(REFRESH), 1);
+        assert_eq!(first.token_id().await, deaf.token_id().await);
+    })
+    .await;
+}
+
 /// The other tab goes on after the timeout; the server's grace gives both the same successor.
 #[tokio::test]
 async fn a_lock_held_by_another_tab_delays_a_refresh_for_a_limited_time() {

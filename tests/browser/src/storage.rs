@@ -20,6 +20,8 @@ async fn local_storage_outlives_a_reload_and_is_shared() {
         assert_eq!(tabs[0].token_id().await, token);
         let left: f64 = tabs[0].run("return session.left('absolute')").await;
         assert!((43_000.0..43_197.0).contains(&left), "as old as it is: {left}");
+        let left: f64 = tabs[0].run("return session.left('token')").await;
+        assert!((3400.0..3597.0).contains(&left), "and its token, too: {left}");
         assert_eq!(tabs[0].call("/api/me").await["status"], 200);
     })
     .await;

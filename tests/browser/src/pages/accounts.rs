@@ -88,6 +88,23 @@ async fn the_page_notices_that_its_session_was_revoked_elsewhere() {
     .await;
 }
 
+/// The lists are not read again meanwhile: the page asks by itself.
+#[tokio::test]
+async fn an_open_question_is_closed_by_the_end_of_the_session() {
+    let accounts = Accounts::start(&[]).await;
+    in_browser(async move |browser: Browser| {
+        let page = accounts.sign_in(&browser, "ada").await;
+        page.click("#all").await;
+        page.until("$('confirm').open").await;
+        let there = accounts.elsewhere("ada").await;
+        let token = Some(&there["access_token"]);
+        accounts.send("/auth/revoke-sessions", token, json!({ "scope": "my_others" })).await;
+        page.until("shown('banner')").await;
+        assert!(!page.value::<bool>("$('confirm').open").await);
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn the_other_tab_notices_a_sign_out_and_the_idle_end_comes_by_itself() {
     let accounts = Accounts::start(&QUICK).await;
@@ -180,8 +197,12 @@ async fn the_current_session_is_first_and_the_others_are_signed_out() {
         page.look("accounts-inside").await;
 
         // A busy button keeps the focus.
-        assert!(page.is_busy_after_two_clicks("#mine li:nth-child(2) button").await);
+        let button = "#mine li:nth-child(2) button";
+        let session: String =
+            page.value(&format!("document.querySelector('{button}').dataset.session")).await;
+        assert!(page.is_busy_after_two_clicks(button).await);
         page.until("$('mine').children.length === 2").await;
+        assert_eq!(accounts.proxy.count(&format!("DELETE /auth/sessions/{session}")), 1);
         page.until("document.activeElement.id === 'mine-title'").await;
 
         page.click("#my-others").await;

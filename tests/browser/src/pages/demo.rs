@@ -180,6 +180,21 @@ async fn the_warning_is_a_dialog_and_a_click_keeps_the_session() {
     .await;
 }
 
+/// The usual 20 s would be all of its idle timeout.
+#[tokio::test]
+async fn a_session_of_one_minute_warns_five_seconds_before_its_end() {
+    let demo = Demo::start(&[]).await;
+    in_browser(async move |browser: Browser| {
+        let page = demo.open(&browser).await;
+        sign_in(&page, "short").await;
+        page.until("document.querySelector('dialog[open] [data-left]')").await;
+        let left: String =
+            page.value("document.querySelector('dialog[open] [data-left]').textContent").await;
+        assert!(("0:00"..="0:05").contains(&left.as_str()), "{left}");
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn an_expired_token_is_refreshed_and_the_page_says_so() {
     let settings = [("SESSION_TOKEN_LIFETIME", "3s"), ("SESSION_RENEW_MIN_INTERVAL", "0s")];
