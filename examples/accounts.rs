@@ -1,11 +1,12 @@
 //! Accounts with owners: refresh tokens, a SQL store, and a page on which an owner sets timeouts,
-//! lists active users and revokes all sessions.
+//! lists active users and revokes all sessions; each session is listed with the device of its sign-in.
 //!
 //! Run `cargo run --example accounts --features axum-router,sqlite,postgres`, then open the address
 //! that it prints. `ACCOUNTS_ADDR` is the address to listen on (default 127.0.0.1:3001),
 //! `ACCOUNTS_DB` a SQLite file (default: one in the temporary directory) or a `postgres://`
 //! address, `ACCOUNTS_SECRET` the secret that signs tokens (default: a random one in a file beside
-//! the database, so that sessions survive a restart). `ACCOUNTS_IDLE_TIMEOUT` and the other settings
+//! the database, so that sessions survive a restart). `ACCOUNTS_MAX_SESSIONS` is how many sessions a
+//! user may have (default: any number); a further sign-in ends the oldest. `ACCOUNTS_IDLE_TIMEOUT` and the other settings
 //! of a policy are as in `.env.example`; by default the policy is `Policy::long_lived()`.
 
 #[path = "page/files.rs"]
@@ -27,10 +28,12 @@ use axum::{
     routing::{get, post},
 };
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tower_sliding_session::{
     Grant, JwtKeys, PathRules, Policy, Rejection, Session, SlidingSessions,
-    request_class::RequestHead, store::SqlStore, transport::SetCookie,
+    request_class::RequestHead,
+    store::{OnSessionLimit, SqlStore},
+    transport::SetCookie,
 };
 
 use self::{
@@ -92,7 +95,12 @@ pub(crate) async fn sessions(
     let store = SqlStore::connect(database).await?;
     store.migrate().await?;
     let rules = PathRules::new().public("/login").public("/logout").public("/health");
-    Ok(SlidingSessions::builder(JwtKeys::hs256(secret)?, policy)
+    let mut builder = SlidingSessions::builder(JwtKeys::hs256(secret)?, policy);
+    if let Ok(max) = env::var("ACCOUNTS_MAX_SESSIONS") {
+        let max = max.parse().map_err(|_| "ACCOUNTS_MAX_SESSIONS is a number")?;
+        builder = builder.max_sessions(max, OnSessionLimit::Oldest);
+    }
+    Ok(builder
         .lifecycle_store(store)
         .refresh_tokens()
         .activity_log()
@@ -121,6 +129,8 @@ pub(crate) fn app(sessions: &SlidingSessions) -> Router {
 #[derive(Deserialize)]
 struct Login {
     user: String,
+    /// What the user recognises the session by.
+    label: Option<Value>,
 }
 
 async fn login(
@@ -132,7 +142,11 @@ async fn login(
         let problem = json!({ "code": "unknown_user", "title": "Unknown user." });
         return Err((StatusCode::UNAUTHORIZED, Json(problem)).into());
     };
-    Ok(sessions.start(*user).tenant(*account).claims(&Role { role }).await?)
+    let mut start = sessions.start(*user).tenant(*account).claims(&Role { role });
+    if let Some(label) = &body.label {
+        start = start.label(label);
+    }
+    Ok(start.await?)
 }
 
 async fn me(session: Session) -> impl IntoResponse {

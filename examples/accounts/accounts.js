@@ -92,11 +92,18 @@ for (const [user, name, what] of PEOPLE) {
   $('people').append(el('li', {}, button));
 }
 
+/** What the user recognises this session by. */
+function device() {
+  const { userAgent, userAgentData, platform } = navigator;
+  const [, browser = 'Browser'] = /(Firefox|Edg|Chrome|Safari)\//.exec(userAgent) ?? [];
+  return `${browser.replace('Edg', 'Edge')} on ${userAgentData?.platform || platform || 'an unknown device'}`;
+}
+
 async function signIn(user) {
   $('door-error').textContent = '';
   try {
     const headers = { 'content-type': 'application/json' };
-    const response = await fetch('login', { method: 'POST', headers, body: JSON.stringify({ user }) });
+    const response = await fetch('login', { method: 'POST', headers, body: JSON.stringify({ user, label: { device: device() } }) });
     const answer = await response.json();
     if (response.ok) await session.start(answer);
     else $('door-error').textContent = answer.title ?? 'The sign-in failed.';
@@ -246,12 +253,13 @@ function draw() {
 function sessionRow(it) {
   const title = el('p', {}, 'Signed in at ', at(it.signed_in_at), ' ', el('code', { className: 'soft' }, it.session_id.slice(-6)));
   if (it.current) title.append(el('span', { className: 'tag' }, 'this one'));
-  const what = el('span', { className: 'vh' }, ' the session of ', at(it.signed_in_at));
+  const what = el('span', { className: 'vh' }, ' the session of ', it.label?.device ? `${it.label.device}, ` : '', at(it.signed_in_at));
   const button = el('button', { type: 'button', className: 'quiet' }, it.current ? 'Sign out' : 'Revoke', what);
   button.dataset.session = it.session_id;
   button.addEventListener('click', () => busy(button, () => end(it)));
   const times = el('p', { className: 'small soft' }, 'Active ', ago(it.last_seen_at), '; expires ', ago(it.idle_expires_at), ' without activity');
-  return el('li', {}, title, times, button);
+  const device = it.label?.device ? [el('p', { className: 'small' }, String(it.label.device))] : [];
+  return el('li', {}, title, ...device, times, button);
 }
 
 async function end({ session_id: id, current }) {

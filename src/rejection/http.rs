@@ -41,10 +41,18 @@ pub(super) fn problem_details<B>(rejection: Rejection) -> Response<SessionBody<B
         rejection.kind().status().as_u16(),
         rejection.code(),
     );
-    let mut response = Response::new(SessionBody::rejection(problem.into()));
+    error_response(rejection, "application/problem+json", problem)
+}
+
+/// The response with this body, and what every rejection has.
+pub(super) fn error_response<B>(
+    rejection: Rejection,
+    content_type: &'static str,
+    body: String,
+) -> Response<SessionBody<B>> {
+    let mut response = Response::new(SessionBody::rejection(body.into()));
     *response.status_mut() = rejection.kind().status();
-    let content_type = HeaderValue::from_static("application/problem+json");
-    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     if rejection.kind() == RejectionKind::StoreUnavailable {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }

@@ -11,7 +11,7 @@ use crate::request_class::RequestHead;
 /// Makes the response of a rejection over HTTP in place of the problem details: a redirect to a sign-in
 /// page, or HTML. Closures implement it.
 ///
-/// It is not asked for a 503, which must not look like a sign-out, and not for gRPC. What it returns
+/// It is not asked for a 503, which must not look like a sign-out, and not for gRPC and Connect. What it returns
 /// is sent with these changes:
 ///
 /// - `Session-Error` has the code, and `Cache-Control` is `no-store`; other fields that control

@@ -4,13 +4,14 @@
 //! - `kind`: the kinds, with the stable code, title and status of each
 //! - `cause`: what the application's logs learn beyond the kind, and the client does not
 //! - `rejection`: [`Rejection`], which joins them
-//! - `protocol`: which protocol the client speaks; `http` and `grpc` write the response in it
+//! - `protocol`: which protocol the client speaks; `http`, `grpc` and `connect` write the response in it
 //! - `forwarded`: the errors of other services, which a handler passes on
 //! - `last_frame`: the same in a response that is still sent
 //! - `make_rejection`: a response of the application's own
 //! - `targeted_cache`: fields that a shared cache obeys before `Cache-Control`
 
 mod cause;
+mod connect;
 mod duration;
 mod forwarded;
 mod grpc;

@@ -13,7 +13,8 @@ use crate::rules::ExpiryReason;
 ///
 /// As a response it is `application/problem+json` (RFC 9457) with a `WWW-Authenticate` challenge
 /// (RFC 6750); for a gRPC request, a response of headers alone with `grpc-status`, `grpc-message`
-/// and `session-error`. Its [cause](Self::cause) is in no response.
+/// and `session-error`; for a call of the Connect protocol its JSON error, or the envelope that ends the
+/// stream. Its [cause](Self::cause) is in no response.
 ///
 /// ```
 /// use tower_sliding_session::{

@@ -3,7 +3,7 @@
 use http::Response;
 
 use super::{
-    grpc, http as plain_http, make_rejection::MakeRejection, protocol::Protocol,
+    connect, grpc, http as plain_http, make_rejection::MakeRejection, protocol::Protocol,
     rejection::Rejection,
 };
 use crate::{body::SessionBody, request_class::RequestHead};
@@ -22,7 +22,7 @@ impl Rejection {
         head: RequestHead<'_>,
         make: Option<&dyn MakeRejection>,
     ) -> Response<SessionBody<B>> {
-        match Protocol::from_headers(head.headers()) {
+        match Protocol::from_head(head) {
             Protocol::Http => self.in_extensions_of(plain_http::response(self, head, make)),
             protocol => self.into_protocol_response(protocol),
         }
@@ -34,6 +34,8 @@ impl Rejection {
             Protocol::Http => plain_http::problem_details(self),
             Protocol::Grpc => grpc::response(self),
             Protocol::GrpcWeb(content_type) => grpc::web_response(self, content_type),
+            Protocol::Connect => connect::response(self),
+            Protocol::ConnectStream(content_type) => connect::stream_response(self, content_type),
         })
     }
 

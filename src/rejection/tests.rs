@@ -1,6 +1,6 @@
 use std::{pin::Pin, task::Context, time::Duration};
 
-use ::http::{HeaderMap, HeaderValue, Request, header::CONTENT_TYPE};
+use ::http::{HeaderValue, Request, header::CONTENT_TYPE};
 use bytes::Bytes;
 use http_body::Body;
 
@@ -39,8 +39,13 @@ const CAUSES: [RevocationCause; 7] = [
     RevocationCause::UnknownSession,
 ];
 
-/// The content types of clients of each protocol: HTTP, gRPC, gRPC-Web.
-const CLIENTS: [&str; 3] = ["application/json", "application/grpc", "application/grpc-web-text"];
+/// The content types of clients of each protocol: HTTP, gRPC, gRPC-Web, Connect.
+const CLIENTS: [&str; 4] = [
+    "application/json",
+    "application/grpc",
+    "application/grpc-web-text",
+    "application/connect+proto",
+];
 
 /// Everything that a client receives of `rejection`, and its `Display`.
 fn answer(rejection: Rejection, content_type: &'static str) -> String {
@@ -111,7 +116,7 @@ fn the_idle_timeout_is_named_if_it_is_known() {
     let title = "The session expired after 20 minutes without activity.";
     assert_eq!(known.to_string(), title);
     // Once in `Display`, which `answer` adds; in body and challenge, or in `grpc-message`.
-    for (client, times) in CLIENTS.into_iter().zip([3, 2, 2]) {
+    for (client, times) in CLIENTS.into_iter().zip([3, 2, 2, 2]) {
         assert_eq!(answer(known, client).matches(title).count(), times);
     }
     let unknown = Rejection::new(RejectionKind::SessionExpiredIdle);
@@ -120,19 +125,40 @@ fn the_idle_timeout_is_named_if_it_is_known() {
 
 #[test]
 fn the_protocol_follows_the_content_type() {
+    let of = |request: Request<()>| Protocol::from_head(RequestHead::new(&request));
     let protocol = |content_type: &'static str| {
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-        Protocol::from_headers(&headers)
+        let mut request = Request::new(());
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        of(request)
     };
-    assert_eq!(Protocol::from_headers(&HeaderMap::new()), Protocol::Http);
+    assert_eq!(of(Request::new(())), Protocol::Http);
+    for stream in ["application/connect+proto", "Application/Connect+JSON", "application/connect"] {
+        assert_eq!(protocol(stream), Protocol::ConnectStream(HeaderValue::from_static(stream)));
+    }
+    let unary = |version: &str| {
+        let request = Request::post("/s/M").header("content-type", "application/json");
+        of(request.header("connect-protocol-version", version).body(()).expect("a request"))
+    };
+    assert_eq!((unary("1"), unary("2")), (Protocol::Connect, Protocol::Http));
+    for (method, uri, expected) in [
+        ("GET", "/s/M?encoding=json&connect=v1&message=%7B%7D", Protocol::Connect),
+        ("POST", "/s/M?connect=v1", Protocol::Http),
+        ("GET", "/s/M?connect=v2", Protocol::Http),
+        ("GET", "/s/M?xconnect=v1", Protocol::Http),
+        ("GET", "/s/M", Protocol::Http),
+    ] {
+        let request = Request::builder().method(method).uri(uri).body(()).expect("a request");
+        assert_eq!(of(request), expected, "{method} {uri}");
+    }
     for grpc in ["application/grpc", "Application/gRPC+proto", "application/grpc; x=y"] {
         assert_eq!(protocol(grpc), Protocol::Grpc, "{grpc}");
     }
     for web in ["application/grpc-web", "application/grpc-web+proto", "application/grpc-web-text"] {
         assert_eq!(protocol(web), Protocol::GrpcWeb(HeaderValue::from_static(web)), "{web}");
     }
-    for http in ["application/json", "application/grpcurl", "application/grp", ""] {
+    for http in
+        ["application/connected", "application/json", "application/grpcurl", "application/grp", ""]
+    {
         assert_eq!(protocol(http), Protocol::Http, "{http}");
     }
 }

@@ -105,6 +105,22 @@ impl Server {
 }
 
 #[tokio::test]
+async fn a_session_is_listed_with_the_label_of_its_sign_in() {
+    let folder = Folder::new();
+    let server = Server::start(&folder).await;
+    let label = json!({ "device": "Firefox on Linux" });
+    let body = json!({ "user": "bob", "label": label });
+    let (status, grant) = server.send("POST /login", None, body).await;
+    assert_eq!(status, StatusCode::OK);
+    let (_, list) = server.get("/auth/sessions", &grant).await;
+    assert_eq!(list["sessions"][0]["label"], label);
+    let body = json!({ "user": "bob", "label": { "device": "x".repeat(512) } });
+    let (status, problem) = server.send("POST /login", None, body).await;
+    assert_eq!((status.as_u16(), &problem["code"]), (422, &json!("invalid_label")));
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_sign_in_returns_a_grant_that_authenticates() {
     let folder = Folder::new();
     let server = Server::start(&folder).await;

@@ -9,6 +9,7 @@ mod axum_responses;
 mod axum_tcp;
 mod browser_modules;
 mod client;
+mod connect;
 mod grpcio;
 mod hyper_server;
 mod hyper_tcp;

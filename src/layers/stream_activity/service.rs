@@ -10,7 +10,10 @@ use tower_service::Service;
 
 use super::{ActivityBody, ResponseFuture, settings::StreamActivitySettings};
 use crate::{
-    body::SessionBody, rejection::Protocol, request_class::RequestClass, session::Session,
+    body::SessionBody,
+    rejection::Protocol,
+    request_class::{RequestClass, RequestHead},
+    session::Session,
 };
 
 /// The service of [`StreamActivityLayer`](super::StreamActivityLayer).
@@ -45,7 +48,7 @@ where
         let Some((class, session)) = session else {
             return ResponseFuture::new(self.inner.call(request.map(ActivityBody::plain)), None);
         };
-        let protocol = Protocol::from_headers(request.headers());
+        let protocol = Protocol::from_head(RequestHead::new(&request));
         let counts = class == RequestClass::User;
         let (parts, body) = request.into_parts();
         let (body, end) =

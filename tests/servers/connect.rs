@@ -1,0 +1,184 @@
+//! Rejections in the Connect protocol, as a client and a server of it see them, over TCP.
+
+use axum::Router;
+use buffa::{
+    DecodeContext, DecodeError, DefaultInstance, EncodeSink, HasMessageView, Message, MessageView,
+    OwnedView, SizeCache,
+    encoding::{Tag, skip_field},
+};
+use connectrpc::{
+    ConnectError, ConnectRpcService, ErrorCode, Response, Spec, StreamType,
+    client::{CallOptions, ClientConfig, HttpClient, call_server_stream, call_unary},
+    handler_fn, streaming_handler_fn,
+};
+use serde::{Deserialize, Serialize};
+use tower_sliding_session::{JwtKeys, ManualClock, Policy, SlidingSessions, Timestamp};
+
+/// A message without fields, as a code generator would write it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Nothing {}
+
+impl DefaultInstance for Nothing {
+    fn default_instance() -> &'static Self {
+        &Self {}
+    }
+}
+
+impl Message for Nothing {
+    fn compute_size(&self, _: &mut SizeCache) -> u32 {
+        0
+    }
+
+    fn write_to(&self, _: &mut SizeCache, _: &mut impl EncodeSink) {}
+
+    fn merge_field(
+        &mut self,
+        tag: Tag,
+        buf: &mut impl bytes::Buf,
+        _: DecodeContext<'_>,
+    ) -> Result<(), DecodeError> {
+        skip_field(tag, buf)
+    }
+
+    fn clear(&mut self) {}
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+struct NothingView<'a>(std::marker::PhantomData<&'a ()>);
+
+buffa::impl_view_reborrow!(NothingView);
+
+impl<'a> MessageView<'a> for NothingView<'a> {
+    type Owned = Nothing;
+
+    fn decode_view(_: &'a [u8]) -> Result<Self, DecodeError> {
+        Ok(Self::default())
+    }
+
+    fn merge_view_field(
+        &mut self,
+        _: Tag,
+        rest: &'a [u8],
+        _: &'a [u8],
+        _: DecodeContext<'_>,
+    ) -> Result<&'a [u8], DecodeError> {
+        Ok(rest)
+    }
+
+    fn to_owned_message(&self) -> Result<Nothing, DecodeError> {
+        Ok(Nothing {})
+    }
+}
+
+struct NothingOwnedView(OwnedView<NothingView<'static>>);
+
+impl From<OwnedView<NothingView<'static>>> for NothingOwnedView {
+    fn from(view: OwnedView<NothingView<'static>>) -> Self {
+        Self(view)
+    }
+}
+
+impl AsRef<OwnedView<NothingView<'static>>> for NothingOwnedView {
+    fn as_ref(&self) -> &OwnedView<NothingView<'static>> {
+        &self.0
+    }
+}
+
+impl HasMessageView for Nothing {
+    type View<'a> = NothingView<'a>;
+    type ViewHandle = NothingOwnedView;
+}
+
+struct Server {
+    sessions: SlidingSessions,
+    clock: ManualClock,
+    client: HttpClient,
+    config: ClientConfig,
+}
+
+/// A service with a unary and a streaming method behind the stack.
+async fn serve(is_json: bool) -> Server {
+    let clock = ManualClock::new(Timestamp::from_secs(1_800_000_000));
+    let keys = JwtKeys::hs256([7; 32]).expect("a secret of at least 32 bytes");
+    let policy = Policy::builder().build().expect("a legal configuration");
+    let sessions = SlidingSessions::builder(keys, policy).clock(clock.clone());
+    let sessions = sessions.build().expect("a legal configuration");
+    let say = handler_fn(async |_, _: Nothing| Response::ok(Nothing {}));
+    let watch = streaming_handler_fn(async |_, _: Nothing| {
+        let items = [Nothing {}, Nothing {}].map(Ok::<_, ConnectError>);
+        Response::stream_ok(futures_util::stream::iter(items))
+    });
+    let router = connectrpc::Router::new()
+        .route::<_, Nothing, Nothing>("test.v1.Echo", "Say", say)
+        .route_server_stream::<_, Nothing, Nothing>("test.v1.Echo", "Watch", watch);
+    let app = Router::new().fallback_service(ConnectRpcService::new(router));
+    let app = app.layer(sessions.layer());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("a bound socket");
+    tokio::spawn(axum::serve(listener, app).into_future());
+    let config = ClientConfig::new(format!("http://{address}").parse().expect("an address"));
+    let config = if is_json { config.json() } else { config.proto() };
+    Server { sessions, clock, client: HttpClient::plaintext(), config }
+}
+
+impl Server {
+    async fn say(&self, token: &str) -> Result<(), ConnectError> {
+        let spec = Spec::client("/test.v1.Echo/Say", StreamType::Unary);
+        let (client, config) = (&self.client, &self.config);
+        call_unary::<_, _, NothingView<'static>>(client, config, spec, Nothing {}, with(token))
+            .await
+            .map(drop)
+    }
+
+    /// How many messages arrive.
+    async fn watch(&self, token: &str) -> Result<usize, ConnectError> {
+        let spec = Spec::client("/test.v1.Echo/Watch", StreamType::ServerStream);
+        let (client, config) = (&self.client, &self.config);
+        let options = with(token);
+        let mut stream = call_server_stream::<_, _, NothingView<'static>>(
+            client,
+            config,
+            spec,
+            Nothing {},
+            options,
+        )
+        .await?;
+        let mut count = 0;
+        while stream.message::<Nothing>().await?.is_some() {
+            count += 1;
+        }
+        Ok(count)
+    }
+}
+
+fn with(token: &str) -> CallOptions {
+    CallOptions::default().with_header("authorization", format!("Bearer {token}"))
+}
+
+/// What the client learns of a rejection.
+fn learned(error: &ConnectError) -> (ErrorCode, &str, Option<&str>) {
+    let headers = [error.response_headers(), error.trailers()];
+    let code = headers.into_iter().find_map(|it| it.get("session-error"));
+    let code = code.map(|code| code.to_str().expect("ASCII"));
+    (error.code, error.message.as_deref().unwrap_or_default(), code)
+}
+
+#[tokio::test]
+async fn a_connect_client_is_told_why_its_session_is_refused() {
+    for is_json in [false, true] {
+        let server = serve(is_json).await;
+        let grant = server.sessions.start("ada").await.expect("the session starts");
+        let token = grant.access_token();
+        server.say(token).await.expect("the session is active");
+        assert_eq!(server.watch(token).await.expect("the session is active"), 2);
+        server.clock.advance(std::time::Duration::from_secs(20 * 60));
+        let title = "The session expired after 20 minutes without activity.";
+        let expected = (ErrorCode::Unauthenticated, title, Some("session_expired_idle"));
+        let refused = server.say(token).await.expect_err("the session has expired");
+        assert_eq!(learned(&refused), expected, "json: {is_json}");
+        let refused = server.watch(token).await.expect_err("the session has expired");
+        assert_eq!(learned(&refused), expected, "json: {is_json}");
+        let refused = server.say("x").await.expect_err("no token");
+        assert_eq!(learned(&refused).2, Some("invalid_token"));
+    }
+}
