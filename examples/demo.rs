@@ -1,5 +1,5 @@
-//! A session on one page: sign in, work, renewal, idle timeout, sign out; and an explorer of
-//! policies.
+//! A session on one page: sign in, work, renewal, idle timeout, sign out; feeds that end with it; and
+//! an explorer of policies.
 //!
 //! Run `cargo run --example demo --features axum-router`, then open the address that it prints. The
 //! page first offers a session of one minute; with `DEMO_SHORT=1` it is what `curl` gets, too.
@@ -7,6 +7,8 @@
 
 #[path = "demo/explorer.rs"]
 pub(crate) mod explorer;
+#[path = "demo/feeds.rs"]
+pub(crate) mod feeds;
 #[path = "page/files.rs"]
 mod files;
 #[path = "demo/policies.rs"]
@@ -29,16 +31,17 @@ use tower_sliding_session::{
     Clock, Grant, JwtKeys, PathRules, Rejection, Session, SlidingSessions, StartError, SystemClock,
     Timestamp,
     request_class::{Activity, Methods, RequestHead, subtree},
-    transport::{RENEWED_TOKEN, SetCookie},
+    transport::{RENEWED_TOKEN, SetCookie, websocket_protocol},
 };
 
 use self::{files::PageFile, policies::Policies};
 
-pub(crate) const PAGE: [PageFile; 9] = [
+pub(crate) const PAGE: [PageFile; 10] = [
     PageFile::html("/", include_str!("demo/index.html")),
     files::BASE_CSS,
     PageFile::css("/demo.css", include_str!("demo/demo.css")),
     PageFile::js("/demo.js", include_str!("demo/demo.js")),
+    PageFile::js("/feeds.js", include_str!("demo/feeds.js")),
     PageFile::js("/live.js", include_str!("demo/live.js")),
     PageFile::js("/text.js", include_str!("demo/text.js")),
     PageFile::js("/clocks.js", include_str!("demo/clocks.js")),
@@ -94,6 +97,9 @@ pub(crate) fn app(policies: &Policies, clock: impl Clock) -> Result<Router, BoxE
         .route("/me", get(me))
         .route("/items", any(async || Json(json!({ "items": ["a desk", "a chair"] }))))
         .route("/poll", get(async || Json(json!({ "changes": 0 }))))
+        .route("/events", get(feeds::events))
+        .route("/socket", any(feeds::socket))
+        .route("/ticket", post(feeds::ticket))
         .route("/fail", post(async || StatusCode::INTERNAL_SERVER_ERROR))
         .route("/logout", post(logout))
         .nest(ROUTER, sessions.router())
@@ -119,6 +125,9 @@ fn sessions(policies: &Policies, clock: impl Clock) -> Result<SlidingSessions, B
         .refresh_tokens()
         .router_at(ROUTER)
         .session_expires()
+        .bearer()
+        .transport(websocket_protocol())
+        .tickets()
         .clock(clock);
     let builder = if reads_are_background()? {
         builder.classify(Methods::reads_are_background())

@@ -2,6 +2,7 @@
 
 import { Clocks } from './clocks.js';
 import { Explorer } from './explorer.js';
+import { Feeds } from './feeds.js';
 import { Live } from './live.js';
 import { count, phrase, policyLine, reasonText } from './text.js';
 import { Timeline } from './timeline.js';
@@ -48,9 +49,10 @@ async function json(path) {
 }
 
 async function start() {
-  const [listed, module, warning] = await Promise.all([
+  const [listed, module, streams, warning] = await Promise.all([
     need('policies', () => json('policies')),
     need('auth/session.js', () => import('./auth/session.js')),
+    need('auth/session-streams.js', () => import('./auth/session-streams.js')),
     need('auth/session-warning.js', () => import('./auth/session-warning.js')),
   ]);
   if (listed) {
@@ -70,6 +72,7 @@ async function start() {
     warn: { atLeast: 5 },
   });
   listen();
+  if (streams) new Feeds($('feeds'), streams, session, (name, text, look) => log(name, '', text, look));
   if (warning) $('warning').session = session;
   offer();
   await session.ready;

@@ -100,6 +100,9 @@
 //! The address `next` comes from the page, and whoever makes a link can choose it: a sign-in page goes
 //! there only if it is a path of its own site. `reasonFrom()` returns known codes only.
 //!
+//! `session-streams.js` opens streams of events, WebSockets and downloads: see
+//! [`without_headers`](super::without_headers).
+//!
 //! ## Where the token is
 //!
 //! | `storage` | the token is | a reload | scripts of the page |

@@ -8,6 +8,7 @@
 //! | [`timeouts`] | Which timeouts, which preset, and what do the warnings mean? |
 //! | [`own_stack`] | How do I use single layers, or my own authentication? |
 //! | [`browser`] | How does a page keep its user signed in, with and without the modules? |
+//! | [`without_headers`] | How do WebSockets, `EventSource` and downloads say who they are? |
 //! | [`cookies_and_cors`] | How do cookies and other origins work? |
 //! | [`grpc`] | What do tonic clients and servers see? |
 //! | [`migrating`] | How do I introduce it without signing anybody out? How do I rotate keys? |
@@ -30,3 +31,4 @@ pub mod session_life;
 pub mod several_nodes;
 pub mod testing;
 pub mod timeouts;
+pub mod without_headers;

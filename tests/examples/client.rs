@@ -50,6 +50,18 @@ impl Client {
     }
 }
 
+impl Client {
+    /// The first bytes of the body of a response that does not end.
+    pub(crate) async fn first_frame(&self, line: &str) -> String {
+        let (method, path) = line.split_once(' ').expect("a method and a path");
+        let request = Request::builder().method(method).uri(path).body(Body::empty());
+        let answer = self.app.clone().oneshot(request.expect("a request")).await;
+        let frame = answer.expect("infallible").into_body().frame().await.expect("a body");
+        let data = frame.expect("no error").into_data().expect("data");
+        String::from_utf8(data.into()).expect("UTF-8")
+    }
+}
+
 impl Answer {
     /// A response header as text.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {

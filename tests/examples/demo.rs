@@ -277,3 +277,32 @@ async fn the_explorer_says_what_to_change() {
         assert!(told.contains(title), "{told} does not contain {title}");
     }
 }
+
+#[tokio::test]
+async fn p38_a_ticket_opens_the_events_once() {
+    let client = client();
+    let grant = sign_in(&client, "normal").await;
+    let token = grant["access_token"].as_str().expect("a token");
+    let body = json!({ "path": "/ticket" }).to_string();
+    let headers = [JSON, ("authorization", &bearer(token))];
+    let issued = client.send("POST /ticket", &headers, &body).await;
+    assert_eq!((issued.status, issued.header("cache-control")), (StatusCode::OK, Some("no-store")));
+    assert_eq!(issued.json()["expires_in"], 30);
+    // For another path, another method, and without a ticket.
+    let ticket = issued.json()["ticket"].as_str().expect("a ticket").to_owned();
+    for line in [format!("GET /events?ticket={ticket}"), format!("POST /ticket?ticket={ticket}")] {
+        assert_eq!(client.send(&line, &[JSON], &body).await.json()["code"], "invalid_token");
+    }
+    assert_eq!(client.send("GET /events", &[], "").await.json()["code"], "missing_token");
+    assert_eq!(client.send("POST /ticket", &[JSON], &body).await.json()["code"], "missing_token");
+    let body = json!({ "path": "events" }).to_string();
+    let refused = client.send("POST /ticket", &headers, &body).await;
+    assert_eq!(refused.json()["code"], "invalid_path");
+    // Anybody with a ticket for the path reads the events, once.
+    let body = json!({ "path": "/events" }).to_string();
+    let issued = client.send("POST /ticket", &headers, &body).await.json();
+    let line = format!("GET /events?ticket={}", issued["ticket"].as_str().expect("a ticket"));
+    let first = client.first_frame(&line).await;
+    assert_eq!(first, "event: tick\nid: 0\ndata: 0\n\n");
+    assert_eq!(client.send(&line, &[], "").await.json()["code"], "invalid_token");
+}

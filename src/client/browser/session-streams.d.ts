@@ -37,8 +37,8 @@ export function events(
 export interface UrlOptions extends Omit<FetchInit, 'body' | 'headers' | 'method'> {
   /** Address of the route that issues tickets: a `POST` of `{"path"}`. Default: `ticket`. */
   ticket?: string | URL;
-  /** The path as the server sees it, where a proxy strips a prefix. Default: that of the address. */
-  path?: string;
+  /** What is `/` to the server, where a proxy strips a prefix; ends with a slash. Default: `/`. */
+  root?: string | URL;
   /** The method of the request that the ticket is for. Default: `GET`. */
   method?: string;
 }

@@ -151,13 +151,13 @@ export async function* events(session, path, init = {}) {
 }
 
 export async function url(session, path, options = {}) {
-  const { ticket = 'ticket', path: served, method, ...request } = options;
-  const target = new URL(path, document.baseURI);
+  const { ticket = 'ticket', root = '/', method, ...request } = options;
+  const [target, { pathname }] = [path, root].map((it) => new URL(it, document.baseURI));
   const response = await session.fetch(ticket, {
     ...request,
     method: 'POST',
     headers: { 'Content-Type': 'application/json' },
-    body: JSON.stringify({ path: served ?? target.pathname, method }),
+    body: JSON.stringify({ path: `/${target.pathname.slice(pathname.length)}`, method }),
   });
   if (!response.ok) throw new Error(`no ticket: ${response.status}`);
   const separator = target.search ? '&' : '?';

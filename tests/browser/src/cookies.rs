@@ -183,7 +183,7 @@ async fn the_declarations_are_those_of_the_module() {
         for name in &members {
             assert!(declared(name), "{name} is not declared");
         }
-        assert_eq!(members.len(), class.matches("  readonly ").count() + 8, "{members:?}");
+        assert_eq!(members.len(), class.matches("  readonly ").count() + 9, "{members:?}");
     })
     .await;
 }

@@ -313,3 +313,67 @@ async fn a_busy_button_keeps_the_focus_and_sends_once() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn p18_every_feed_ends_visibly_with_the_session() {
+    let example = Example::start("demo", &[]);
+    in_browser(async move |browser: Browser| {
+        let page = Page(browser.open(&example.url).await);
+        page.until("shown('stage')").await;
+        sign_in(&page, "normal").await;
+        let states = "[...document.querySelectorAll('#feeds .state')].map((it) => it.textContent)";
+        let all = |starts: &str| {
+            format!("{states}.length === 3 && {states}.every((it) => {starts}.test(it))")
+        };
+        // With the keyboard.
+        for number in 1..=3 {
+            let focus =
+                format!("document.querySelector('#feeds li:nth-child({number}) button').focus()");
+            page.run::<()>(&focus).await;
+            page.press("\u{e007}").await;
+        }
+        page.until(&all("/^[2-9] messages$/")).await;
+        page.look_at("demo-feeds", "#feeds").await;
+        // One is closed by its user, and opened again.
+        page.click("#feeds li:nth-child(3) button").await;
+        page.until(&format!("{states}[2].startsWith('Closed after')")).await;
+        page.click("#feeds li:nth-child(3) button").await;
+        page.until(&all("/^[0-9]+ messages?$/")).await;
+        page.click("#leave").await;
+        page.until(&all("/^Ended with the session after /")).await;
+        page.until("shown('ended')").await;
+        assert_eq!(page.text("ended-title").await, "You signed out");
+        assert!(
+            page.value::<bool>(
+                "[...document.querySelectorAll('#feeds button')].every((it) => it.disabled)"
+            )
+            .await
+        );
+        page.look_at("demo-feeds-ended", "#feeds").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn p18_the_feeds_end_at_the_idle_timeout_whatever_they_send() {
+    let example = Example::start("demo", &QUICK);
+    in_browser(async move |browser: Browser| {
+        let page = Page(browser.open(&example.url).await);
+        page.until("shown('stage')").await;
+        sign_in(&page, "normal").await;
+        let states = "[...document.querySelectorAll('#feeds .state')].map((it) => it.textContent)";
+        for number in [1, 3] {
+            page.click(&format!("#feeds li:nth-child({number}) button")).await;
+            page.until(&format!("{states}[{number} - 1].includes(' message')")).await;
+        }
+        page.until("shown('ended')").await;
+        assert_eq!(page.text("ended-title").await, "Signed out for inactivity");
+        page.until(&format!("{states}[0].includes(' after ') && {states}[2].includes(' after ')"))
+            .await;
+        for number in [0, 2] {
+            let state: String = page.value(&format!("{states}[{number}]")).await;
+            assert!(state.starts_with("Ended with the session after "), "{number}: {state}");
+        }
+    })
+    .await;
+}
