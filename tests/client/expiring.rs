@@ -1,13 +1,13 @@
 //! When the session expires, as responses say.
 
 use http::Version;
-use tower_sliding_session::client::ClientEvent;
+use tower_sliding_session::{client::ClientEvent, sessions::SlidingSessionsBuilder};
 
 use crate::app::{ABSOLUTE, App, Caller, IDLE, MINUTE};
 
 /// A client of a service that says when sessions expire.
 async fn app_and_ada(version: Version) -> (App, Caller) {
-    let app = App::with(|it| it.session_expires()).await;
+    let app = App::with(SlidingSessionsBuilder::session_expires).await;
     let caller = app.ada(version).await;
     (app, caller)
 }

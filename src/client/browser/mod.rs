@@ -23,7 +23,7 @@ pub const SESSION: &str = include_str!("session.js");
 /// The declarations of [`SESSION`]: `session.d.ts`.
 pub const SESSION_TYPES: &str = include_str!("session.d.ts");
 
-/// The module `session-streams.js`: server-sent events, addresses with a ticket, and WebSockets.
+/// The module `session-streams.js`: server-sent events, addresses with a ticket, and `WebSocket`s.
 pub const SESSION_STREAMS: &str = include_str!("session-streams.js");
 
 /// The declarations of [`SESSION_STREAMS`]: `session-streams.d.ts`.
