@@ -47,6 +47,11 @@
 //! | `store_unavailable` | 14 | `Code::Unavailable` |
 //! | every other | 16 | `Code::Unauthenticated` |
 //!
+//! A unary call in the Connect protocol (`Connect-Protocol-Version: 1`, or a `GET` with `connect=v1`) gets
+//! its JSON error, `{"code":"unauthenticated","message":".."}`, with the status of the HTTP form; a call
+//! that streams (`application/connect+proto`, `+json`) gets 200 and the envelope that ends the stream.
+//! The code is in the header `session-error`, and in the metadata of that envelope.
+//!
 //! `grpc-message` is a sentence for people; the metadata `session-error` is the
 //! [code](crate::RejectionKind::code), for a client to act on as in
 //! [its contract](super::client).

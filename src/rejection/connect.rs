@@ -43,6 +43,7 @@ pub(super) fn stream_response<B>(
 fn error(rejection: Rejection) -> String {
     let code = match rejection.kind() {
         RejectionKind::StoreUnavailable => "unavailable",
+        RejectionKind::AccessDenied => "permission_denied",
         _ => "unauthenticated",
     };
     format!(r#"{{"code":"{code}","message":"{}"}}"#, rejection.title())

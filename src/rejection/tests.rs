@@ -176,3 +176,24 @@ fn the_readme_and_the_guide_list_every_code() {
         }
     }
 }
+
+#[test]
+fn connect_has_a_code_for_every_kind() {
+    for kind in RejectionKind::ALL {
+        let expected = match kind.status().as_u16() {
+            401 => "unauthenticated",
+            403 => "permission_denied",
+            _ => "unavailable",
+        };
+        let unary = connect::response::<String>(kind.into());
+        assert_eq!(unary.status(), kind.status());
+        assert_eq!(unary.headers()["content-type"], "application/json");
+        assert_eq!(unary.headers()["cache-control"], "no-store");
+        let end = answer(kind.into(), "application/connect+json");
+        assert!(end.starts_with("200 "), "{end}");
+        let code = format!(r#"{{\"code\":\"{expected}\","#);
+        assert!(end.contains(&code), "{code} in {end}");
+        let metadata = format!(r#"\"session-error\":[\"{}\"]"#, kind.code());
+        assert!(end.contains(&metadata), "{metadata} in {end}");
+    }
+}
