@@ -1,7 +1,9 @@
 //! Tonic: one `.layer()`, renewed tokens in the metadata, rejections as gRPC statuses.
 //!
 //! Without an argument it calls itself twice and exits. With `serve` it listens on `TONIC_ADDR`,
-//! 127.0.0.1:50051 by default; port 0 takes a free one.
+//! 127.0.0.1:50051 by default; port 0 takes a free one. The health service's `Watch` ends with its
+//! session: `TONIC_IDLE_TIMEOUT` and `TONIC_ABSOLUTE_TIMEOUT` set when, such as `30s` (`20m` and `12h`
+//! by default).
 
 use std::time::Duration;
 
@@ -19,19 +21,38 @@ use tower::{
     layer::util::{Identity, Stack},
 };
 use tower_sliding_session::{
-    Clock, JwtKeys, Policy, SlidingSessions, SystemClock, sessions::SlidingSessionsLayer,
+    Clock, JwtKeys, Policy, SlidingSessions, SystemClock, policy::parse_duration,
+    sessions::SlidingSessionsLayer,
 };
 use uuid::Uuid;
 
+const HOUR: Duration = Duration::from_secs(3600);
+
 /// Returns sessions that renew the token in every call, to show a renewal.
-pub(crate) fn sessions(clock: impl Clock) -> Result<SlidingSessions, BoxError> {
-    let policy = Policy::builder().renew_always().renew_min_interval(Duration::ZERO).build()?;
+pub(crate) fn sessions(clock: impl Clock, policy: Policy) -> Result<SlidingSessions, BoxError> {
     // A random key: a restart invalidates every token. Load yours from your secret store.
     let secret = [Uuid::new_v4().into_bytes(), Uuid::new_v4().into_bytes()].concat();
     Ok(SlidingSessions::builder(JwtKeys::hs256(secret)?, policy).clock(clock).build()?)
 }
 
-/// Returns a server with a health service that needs a session.
+/// Returns the policy, with the timeouts of these settings if they are set.
+pub(crate) fn policy(setting: impl Fn(&str) -> Option<String>) -> Result<Policy, BoxError> {
+    let read = |name, default| match setting(name) {
+        Some(text) => parse_duration(&text).map_err(|why| format!("{name}: {why}")),
+        None => Ok(default),
+    };
+    let absolute = read("TONIC_ABSOLUTE_TIMEOUT", 12 * HOUR)?;
+    let idle = read("TONIC_IDLE_TIMEOUT", HOUR / 3)?;
+    let policy = Policy::builder()
+        .absolute_timeout(absolute)
+        .idle_timeout(idle.min(absolute))
+        .token_lifetime(HOUR.min(absolute))
+        .renew_always()
+        .renew_min_interval(Duration::ZERO);
+    Ok(policy.build()?)
+}
+
+/// Returns a server with a health service that needs a session. A `Watch` ends with its session.
 ///
 /// For load balancers, make it public:
 /// `PathRules::new().public("/grpc.health.v1.Health/{*method}")`.
@@ -67,7 +88,7 @@ async fn main() -> Result<(), BoxError> {
     let listener = TcpListener::bind(address.as_deref().unwrap_or(default)).await?;
     let url = format!("http://{}", listener.local_addr()?);
 
-    let sessions = sessions(SystemClock)?;
+    let sessions = sessions(SystemClock, policy(|name| std::env::var(name).ok())?)?;
     let grant = sessions.start("ada").await?;
     let server = app(&sessions).serve_with_incoming(TcpIncoming::from(listener));
     if has_serve_argument {

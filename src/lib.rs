@@ -111,6 +111,13 @@
 //! Each of these steps is recorded as an [`AuditEvent`](audit::AuditEvent), which reaches every
 //! [`AuditSink`](audit::AuditSink). No request waits for a sink.
 //!
+//! # Streams and sockets
+//!
+//! A response that is still sent ends with its session: gRPC with `UNAUTHENTICATED` in the trailers,
+//! server-sent events with a last event, anything else with an error. Sockets and tasks wait for
+//! [`Session::ended`]; [`Session::touch`] and
+//! [`StreamActivityLayer`](layers::StreamActivityLayer) say what of a stream is activity.
+//!
 //! # A custom stack
 //!
 //! An application that verifies its tokens itself inserts a [`Session`] and uses the other layers:

@@ -85,6 +85,11 @@
 //! # assert_eq!(session_error(&tonic::Status::ok("")), None);
 //! ```
 //!
+//! # Streams
+//!
+//! A call that is still open when its session ends, ends with the same status and metadata in its
+//! trailers: see [long-lived connections](super::long_lived_connections).
+//!
 //! # A client that keeps the newest token
 //!
 //! ```

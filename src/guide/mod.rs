@@ -11,6 +11,7 @@
 //! | [`without_headers`] | How do WebSockets, `EventSource` and downloads say who they are? |
 //! | [`cookies_and_cors`] | How do cookies and other origins work? |
 //! | [`grpc`] | What do tonic clients and servers see? |
+//! | [`long_lived_connections`] | What ends a stream, a WebSocket or a task, and what keeps it open? |
 //! | [`migrating`] | How do I introduce it without signing anybody out? How do I rotate keys? |
 //! | [`roles_that_change`] | How does a role that was taken away stop working at once? |
 //! | [`testing`] | How do I test timeouts without waiting? |
@@ -21,6 +22,7 @@ pub mod browser;
 pub mod client;
 pub mod cookies_and_cors;
 pub mod grpc;
+pub mod long_lived_connections;
 pub mod migrating;
 pub mod observability;
 pub mod own_stack;

@@ -13,4 +13,5 @@ mod demo;
 mod inactivity;
 mod rust_client;
 mod threshold_renewal;
+mod tonic;
 mod write_refresh;

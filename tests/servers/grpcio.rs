@@ -17,14 +17,14 @@ use tower_sliding_session::RejectionKind;
 /// The interpreter for which Debian's `python3-grpcio` is.
 const PYTHON: &str = "/usr/bin/python3";
 
-struct Grpcio {
+pub(crate) struct Grpcio {
     process: Child,
     calls: ChildStdin,
     answers: BufReader<ChildStdout>,
 }
 
 impl Grpcio {
-    fn start(address: SocketAddr) -> Self {
+    pub(crate) fn start(address: SocketAddr) -> Self {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/servers/grpcio_client.py");
         let mut process = Command::new(PYTHON)
             .args([script, &address.to_string()])
@@ -37,9 +37,15 @@ impl Grpcio {
         Self { process, calls, answers }
     }
 
-    /// Calls with `token`; `kind` is `unary` or `stream`.
-    fn call(&mut self, kind: &str, token: &str) -> Value {
+    /// Calls with `token`; `kind` is `unary`, `stream`, or `held`, a stream that is read to its end: its
+    /// first message is the answer, and its end the next one.
+    pub(crate) fn call(&mut self, kind: &str, token: &str) -> Value {
         writeln!(self.calls, "{kind} {token}").expect("an open pipe");
+        self.answer()
+    }
+
+    /// The next answer.
+    pub(crate) fn answer(&mut self) -> Value {
         let mut answer = String::new();
         self.answers.read_line(&mut answer).expect("UTF-8");
         serde_json::from_str(&answer).expect("tests/run installs python3-grpcio")

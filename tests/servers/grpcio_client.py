@@ -22,6 +22,10 @@ for line in sys.stdin:
         else:
             call = watch(b"", metadata=metadata, timeout=30)
             answer["message"] = next(call).hex()
+            if kind == "held":
+                print(json.dumps(answer), flush=True)
+                for _ in call:
+                    pass
         answer["status"] = "OK"
         answer["initial"] = dict(call.initial_metadata())
         if kind == "stream":

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unchecked_time_subtraction, reason = "of constants, in tests")]
 
+#[path = "../client/echo.rs"]
+mod echo;
 #[path = "../test_stack/mod.rs"]
 mod test_stack;
 
@@ -18,6 +20,7 @@ mod nginx_cache;
 mod path_rules;
 mod router;
 mod stack;
+mod streams;
 mod tonic_http2;
 mod tower_http;
 mod websocket_protocol;

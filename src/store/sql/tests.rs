@@ -22,6 +22,7 @@ mod pooler;
 mod postgres_server;
 mod restart;
 mod session_limit;
+mod streams;
 #[cfg(feature = "postgres")]
 mod user_load;
 

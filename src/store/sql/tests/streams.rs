@@ -1,0 +1,175 @@
+//! Streams of one node, and what happens to their sessions on another.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, Waker},
+};
+
+use http::{Request, Response};
+use tower::{Layer as _, ServiceExt as _, service_fn};
+
+use super::*;
+use crate::{
+    policy::{Policy, TimeoutOverrides},
+    rejection::RejectionKind,
+    session::{Session, SessionEnded},
+    sessions::SlidingSessions,
+    store::{SessionStore as _, StoredSession},
+    token::JwtKeys,
+};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A node of a service.
+struct Node {
+    store: SqlStore,
+    sessions: SlidingSessions,
+    clock: ManualClock,
+}
+
+impl Node {
+    async fn on(database: &TestDatabase) -> Self {
+        let clock = clock();
+        let store = database.node(&clock).await;
+        let policy = Policy::builder().idle_timeout(IDLE).build().expect("a legal configuration");
+        let keys = JwtKeys::hs256([7; 32]).expect("32 bytes");
+        let sessions = SlidingSessions::builder(keys, policy)
+            .lifecycle_store(store.clone())
+            .clock(clock.clone())
+            .build()
+            .expect("a legal configuration");
+        Self { store, sessions, clock }
+    }
+
+    /// Stops what the clock has set off.
+    async fn stop(self) {
+        self.store.0.database.close().await;
+    }
+
+    async fn start(&self) -> String {
+        let grant = self.sessions.start("ada").tenant("acme").await.expect("the session starts");
+        grant.access_token().to_owned()
+    }
+
+    /// The session of a request with `token`.
+    async fn request(&self, token: &str) -> Session {
+        let (sender, mut seen) = tokio::sync::mpsc::unbounded_channel();
+        let handler = service_fn(move |request: Request<()>| {
+            let session = request.extensions().get::<Session>().cloned();
+            sender.send(session.expect("authenticated")).expect("the test waits");
+            std::future::ready(Ok::<_, std::convert::Infallible>(Response::new(String::new())))
+        });
+        let request = Request::get("/").header("authorization", format!("Bearer {token}"));
+        let request = request.body(()).expect("a request");
+        let Ok(_) = self.sessions.layer().layer(handler).oneshot(request).await;
+        seen.recv().await.expect("the request is admitted")
+    }
+}
+
+fn poll(ended: &mut SessionEnded) -> Poll<RejectionKind> {
+    Pin::new(ended).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+async fn reason(ended: SessionEnded) -> RejectionKind {
+    tokio::time::timeout(PATIENCE, ended).await.expect("the session has ended")
+}
+
+#[tokio::test]
+async fn p18_a_stream_ends_when_its_node_reads_of_the_revocation() {
+    for database in TestDatabase::all().await {
+        let (node, other) = (Node::on(&database).await, Node::on(&database).await);
+        for is_bulk in [false, true] {
+            let token = other.start().await;
+            let session = node.request(&token).await;
+            let mut ended = session.ended();
+            assert!(poll(&mut ended).is_pending());
+            if is_bulk {
+                let scope = other.sessions.user_scope(Some("acme"), "ada");
+                other.sessions.revoke_all(scope, Exempt::None).await.expect("it is revoked");
+            } else {
+                other.request(&token).await.sign_out().await.expect("it is revoked");
+            }
+            assert!(poll(&mut ended).is_pending(), "the node has not read of it");
+            node.clock.advance(SYNC);
+            assert_eq!(reason(ended).await, RejectionKind::SessionRevoked);
+            other.clock.advance(SYNC);
+        }
+        let revocations = node.store.revocations().expect("it has them");
+        assert_eq!(revocations.open_streams(), 0);
+        node.stop().await;
+        other.stop().await;
+        database.remove().await;
+    }
+}
+
+#[tokio::test]
+async fn p20_a_stream_ends_earlier_when_its_node_reads_of_a_shorter_timeout() {
+    for database in TestDatabase::all().await {
+        let (node, other) = (Node::on(&database).await, Node::on(&database).await);
+        let session = node.request(&other.start().await).await;
+        let mut ended = session.ended();
+        assert!(poll(&mut ended).is_pending());
+        let short = Duration::from_secs(300);
+        other
+            .sessions
+            .change_account_policy("acme", |_| TimeoutOverrides::new().idle(short))
+            .await
+            .expect("the policy is changed");
+        node.store.0.sync().await.expect("the node syncs");
+        assert!(poll(&mut ended).is_pending());
+        node.clock.advance(short + node.store.activity_delay(short));
+        assert_eq!(reason(ended).await, RejectionKind::SessionExpiredIdle);
+        node.stop().await;
+        other.stop().await;
+        database.remove().await;
+    }
+}
+
+#[tokio::test]
+async fn p36_activity_on_another_node_moves_the_deadline_of_a_stream() {
+    for database in TestDatabase::all().await {
+        let (node, other) = (Node::on(&database).await, Node::on(&database).await);
+        let token = other.start().await;
+        let session = node.request(&token).await;
+        let ended = tokio::spawn(reason(session.ended()));
+        tokio::task::yield_now().await;
+        let last = IDLE.checked_sub(Duration::from_millis(1)).expect("longer");
+        other.clock.advance(last);
+        other.request(&token).await;
+        other.store.flush().await.expect("the activity is written");
+        let delay = node.store.activity_delay(IDLE);
+        node.clock.advance(IDLE + delay);
+        let seen = StoredSession::Active(NOW + last);
+        let session = session.token().session_key();
+        while node.store.0.node_cache.get(&session, node.clock.now()) != Some(seen) {
+            tokio::task::yield_now().await;
+        }
+        // Answered after the stream, which has its next deadline then.
+        node.store.get(key("unknown")).await.expect("the store answers");
+        assert!(!ended.is_finished(), "the session is active");
+        node.clock.set(NOW + last + IDLE + delay);
+        assert_eq!(ended.await.expect("no panic"), RejectionKind::SessionExpiredIdle);
+        node.stop().await;
+        other.stop().await;
+        database.remove().await;
+    }
+}
+
+#[tokio::test]
+async fn p18_a_stream_ends_after_a_gap_in_the_feed() {
+    for database in TestDatabase::all().await {
+        let (node, other) = (Node::on(&database).await, Node::on(&database).await);
+        let token = other.start().await;
+        let mut ended = node.request(&token).await.ended();
+        assert!(poll(&mut ended).is_pending());
+        other.request(&token).await.sign_out().await.expect("it is revoked");
+        // The change is removed before this node reads of it.
+        let later = NOW + Duration::from_secs(3601);
+        other.store.0.clean(later).await.expect("the cleanup succeeds");
+        node.store.0.sync().await.expect("the node syncs");
+        assert_eq!(reason(ended).await, RejectionKind::SessionRevoked);
+        node.stop().await;
+        other.stop().await;
+        database.remove().await;
+    }
+}
