@@ -243,7 +243,10 @@ impl Exchange<'_> {
             Rotated::Done => {
                 let enforcement = &self.lifecycle.enforcement;
                 enforcement.record(self.audit(AuditEvent::SessionRenewed));
-                enforcement.announce_renewal(self.token.session_key(), &successors.access);
+                let session = self.token.session_key();
+                let times = rules::successor_times(self.token.claims(), &self.policy(), self.now);
+                let activity = if self.is_activity { times.iat } else { last_activity };
+                enforcement.announce_renewal(session, times, activity, &successors.access);
                 Ok(grant)
             }
             // Another refresh with the same token came first.

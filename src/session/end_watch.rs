@@ -16,8 +16,8 @@ use crate::{
     identity::StoreKey,
     maybe_ready::{REQUEST_TIME_LIMIT, Timed},
     rejection::{Rejection, RejectionKind},
-    rules::{Deadlines, Timeouts},
-    store::{OpenSession, OpenStream, StoredSession},
+    rules::{Deadlines, Timeouts, TokenTimes},
+    store::{OpenSession, OpenStream, Renewed, StoredSession},
     time::Timestamp,
     token::VerifiedToken,
 };
@@ -91,8 +91,14 @@ impl EndWatch {
             Some(revocations) => revocations.open_stream(key, scopes, epoch),
             None => OpenStream::new(Arc::new(OpenSession::new(key, scopes, epoch))),
         };
-        let token = KeptToken::new(token.claims(), &enforcement.profiles);
-        Some(Self { enforcement, stream, token, step: Step::New })
+        let mut token = KeptToken::new(token.claims(), &enforcement.profiles);
+        if let Some(renewed) = session.0.renewed.get() {
+            token.renew(renewed);
+        }
+        let mut watch = Self { enforcement, stream, token, step: Step::New };
+        // One that was minted since, for another response.
+        watch.take_renewed();
+        Some(watch)
     }
 
     /// Whether the session may have ended: the next poll asks the store.
@@ -105,9 +111,14 @@ impl EndWatch {
         &self.enforcement
     }
 
-    /// Returns the payload of the newest token of the session, if one was minted here meanwhile.
+    /// Returns the payload of the newest token of the session, if one was minted here while it was
+    /// [followed](Self::follow).
     pub(super) fn renewed(&self) -> Option<Arc<str>> {
-        self.stream.renewed()
+        self.stream.renewed()?.payload
+    }
+
+    pub(super) fn follow(&self, follows: bool) {
+        self.stream.follow(follows);
     }
 
     /// Completes when the session has ended, or `lead` before it is expected to. Not to be polled again
@@ -212,10 +223,8 @@ impl EndWatch {
     /// Takes the times of a token that was minted meanwhile: they count where no store knows the
     /// session.
     fn take_renewed(&mut self) {
-        let payload = self.stream.renewed();
-        let token = payload.and_then(|json| VerifiedToken::dangerous_from_payload(&json).ok());
-        if let Some(token) = token {
-            self.token = KeptToken::new(token.claims(), &self.enforcement.profiles);
+        if let Some(renewed) = self.stream.renewed() {
+            self.token.renew(&renewed);
         }
     }
 }
@@ -227,10 +236,17 @@ impl Drop for EndWatch {
 }
 
 impl Enforcement {
-    /// Tells the open streams of a session the payload of the token that was minted for it.
-    pub(crate) fn announce_renewal(&self, session: StoreKey, payload: &str) {
+    /// Tells the open streams of a session of the token that was minted for it.
+    pub(crate) fn announce_renewal(
+        &self,
+        session: StoreKey,
+        TokenTimes { iat, exp }: TokenTimes,
+        activity: Timestamp,
+        payload: &str,
+    ) {
         if let Some(revocations) = &self.revocations {
-            revocations.announce_renewal(&session, payload);
+            let renewed = Renewed { iat, exp, activity, payload: None };
+            revocations.announce_renewal(&session, renewed, payload);
         }
     }
 

@@ -5,7 +5,7 @@ use std::{num::NonZeroU16, time::Duration};
 use crate::{
     policy::Profiles,
     rules::{MintedBy, SessionClaims},
-    store::OpenStream,
+    store::{OpenStream, Renewed},
     time::Timestamp,
     token::VerifiedToken,
 };
@@ -52,6 +52,15 @@ impl KeptToken {
             profile: profiles.number_of(claims.session_profile.as_deref()),
             minted_by: claims.minted_by,
             has_epoch: claims.epoch.is_some(),
+        }
+    }
+
+    /// Takes the times of a token that was minted since.
+    pub(super) fn renew(&mut self, renewed: &Renewed) {
+        let Renewed { iat, exp, activity, .. } = *renewed;
+        if iat > self.iat {
+            (self.iat, self.lifetime) = (iat, Seconds::new(Some(exp.since(iat))));
+            self.activity = self.activity.max(activity);
         }
     }
 

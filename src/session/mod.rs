@@ -51,7 +51,8 @@ use crate::{
     clock::Clock,
     policy::{Policy, Profiles},
     request_class::RequestClass,
-    rules::{Deadlines, SessionClaims},
+    rules::{Deadlines, SessionClaims, TokenTimes},
+    store::Renewed,
     time::Timestamp,
     token::{AppClaims, ClaimsError, VerifiedToken},
     transport::TokenOrigin,
@@ -83,6 +84,8 @@ struct Inner {
     replaced_claims: Mutex<Option<AppClaims>>,
     /// Whether the presented token had other claims, which were stale.
     has_new_claims: bool,
+    /// The token that was minted for the response.
+    renewed: OnceLock<Box<Renewed>>,
 }
 
 impl Session {
@@ -106,6 +109,7 @@ impl Session {
             has_replaced_claims: AtomicBool::new(false),
             replaced_claims: Mutex::new(None),
             has_new_claims: false,
+            renewed: OnceLock::new(),
         }))
     }
 
@@ -125,6 +129,7 @@ impl Session {
             has_replaced_claims: AtomicBool::new(false),
             replaced_claims: Mutex::new(None),
             has_new_claims: true,
+            renewed: OnceLock::new(),
         }))
     }
 
@@ -302,6 +307,16 @@ impl Session {
             .enforcement()
             .and_then(|enforcement| enforcement.overrides(|| self.0.token.scopes().account));
         profiles.effective(self.session_claims().session_profile.as_deref(), overrides)
+    }
+
+    /// Tells this session, and the open streams of it, of the token that was minted for the response.
+    pub(crate) fn announce_renewal(&self, times: TokenTimes, activity: Timestamp, payload: &str) {
+        let TokenTimes { iat, exp } = times;
+        let renewed = Renewed { iat, exp, activity, payload: None };
+        self.0.renewed.get_or_init(|| Box::new(renewed));
+        if let Some(enforcement) = self.enforcement() {
+            enforcement.announce_renewal(self.token().session_key(), times, activity, payload);
+        }
     }
 
     /// From now on no token is minted for the response.

@@ -43,12 +43,16 @@ impl Session {
     /// ```
     pub fn watch(&self) -> SessionWatch {
         let end = EndWatch::new(self);
+        if let Some(end) = &end {
+            end.follow(true);
+        }
         let lead = self.enforcement().map_or(Duration::ZERO, |enforcement| {
             let policy = enforcement.policy(self.token());
             let idle = Timeouts::effective(self.session_claims(), &policy).idle;
             LONGEST_WARNING.min(idle / 2)
         });
         SessionWatch {
+            // What was minted before is no event.
             renewed: end.as_ref().and_then(EndWatch::renewed),
             end,
             warning: EndWatch::new(self).map(Warning::Due),
@@ -105,6 +109,7 @@ impl SessionWatch {
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<SessionEvent>> {
         let Some(end) = &mut self.end else { return Poll::Ready(None) };
         if let Poll::Ready(Outlook::Ended(rejection)) = end.poll(Duration::ZERO, cx) {
+            end.follow(false);
             (self.end, self.warning) = (None, None);
             return Poll::Ready(Some(SessionEvent::Ended(rejection.kind())));
         }
@@ -158,6 +163,14 @@ impl SessionWatch {
                     self.warning = Some(Warning::Due(watch));
                 }
             }
+        }
+    }
+}
+
+impl Drop for SessionWatch {
+    fn drop(&mut self) {
+        if let Some(end) = &self.end {
+            end.follow(false);
         }
     }
 }

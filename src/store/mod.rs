@@ -79,7 +79,7 @@ pub use self::{
 };
 pub(crate) use self::{
     attempts::Attempts,
-    revocations::{OpenSession, OpenStream},
+    revocations::{OpenSession, OpenStream, Renewed},
     store_log::StoreLog,
     user_limit::{InFlight, UserLimit},
 };

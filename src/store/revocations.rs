@@ -12,7 +12,7 @@ use dashmap::DashMap;
 use foldhash::fast::RandomState;
 
 use self::open_sessions::OpenSessions;
-pub(crate) use self::open_sessions::{OpenSession, OpenStream};
+pub(crate) use self::open_sessions::{OpenSession, OpenStream, Renewed};
 use crate::{
     identity::{CutoffScope, Scopes, StoreKey},
     time::Timestamp,

@@ -395,6 +395,65 @@ async fn p17_what_the_server_sends_is_no_activity() {
 }
 
 #[tokio::test]
+async fn p36_a_renewal_moves_the_deadline_of_the_stream_that_carries_it() {
+    const LIFETIME: Duration = Duration::from_secs(3600);
+    let policy = Policy::sliding(LIFETIME, 12 * LIFETIME).expect("a legal configuration");
+    let store = Arc::new(MemoryStore::new());
+    let shared = Arc::clone(&store);
+    let stack = TestStack::with(policy, |builder| builder.lifecycle_store(shared));
+    let streams = Streams { stack, store };
+    let token = streams.stack.sign_in().await;
+    let renewal = 35 * MINUTE;
+    streams.stack.at(renewal);
+    let (_frames, mut body) = streams.open_with(with(&token), &[], None).await;
+    assert_open(&mut body);
+    streams.stack.at(renewal + LIFETIME - MILLI);
+    assert_open(&mut body);
+    streams.stack.at(renewal + LIFETIME);
+    assert_eq!(error(&mut body), IDLE_ERROR);
+}
+
+#[tokio::test]
+async fn p36_a_renewal_moves_the_deadline_where_activity_is_not_recorded() {
+    const LIFETIME: Duration = Duration::from_secs(3600);
+    let policy = Policy::sliding(LIFETIME, 12 * LIFETIME).expect("a legal configuration");
+    let store = Arc::new(MemoryStore::new());
+    let shared = Arc::clone(&store);
+    let stack = TestStack::with(policy, |builder| builder.lifecycle_store(shared));
+    let streams = Streams { stack, store };
+    let token = streams.stack.sign_in().await;
+    let (_first, mut earlier) = streams.open_with(with(&token), &[], None).await;
+    assert_open(&mut earlier);
+    let renewal = 35 * MINUTE;
+    streams.stack.at(renewal);
+    // Its response carries the successor.
+    let (_second, mut renewed) = streams.open_with(with(&token), &[], None).await;
+    assert_open(&mut renewed);
+    streams.stack.at(renewal + LIFETIME - MILLI);
+    assert_open(&mut earlier);
+    assert_open(&mut renewed);
+    streams.stack.at(renewal + LIFETIME);
+    assert_eq!(error(&mut earlier), IDLE_ERROR);
+    assert_eq!(error(&mut renewed), IDLE_ERROR);
+    streams.assert_nothing_is_left();
+}
+
+#[tokio::test]
+async fn p18_a_body_ends_whose_request_has_waited_for_the_store() {
+    let store = Arc::new(FaultyStore::new(StoreBehavior::Pending));
+    let policy = Policy::builder().idle_timeout(IDLE).build().expect("a legal configuration");
+    let shared = Arc::clone(&store);
+    let stack = TestStack::with(policy, |builder| builder.store(shared));
+    let streams = Streams { stack, store: Arc::default() };
+    let token = streams.stack.sign_in().await;
+    let (_frames, mut body) = streams.open_with(with(&token), &[], None).await;
+    assert_open(&mut body);
+    store.behave(StoreBehavior::Ready);
+    streams.stack.at(IDLE);
+    assert_eq!(error(&mut body), IDLE_ERROR);
+}
+
+#[tokio::test]
 async fn a_public_path_has_no_session_to_end_with() {
     let streams = Streams::new();
     let token = streams.stack.sign_in().await;
@@ -497,11 +556,11 @@ async fn p17_messages_of_the_client_are_activity_unless_they_do_not_count() {
             }
             assert!(poll(&mut body).is_pending() || !counts);
         }
-        let last = if counts { 51 * MINUTE } else { Duration::ZERO };
-        streams.stack.at(last + IDLE);
         if counts {
+            streams.stack.at(51 * MINUTE + IDLE);
             assert_eq!(error(&mut body), IDLE_ERROR);
         }
+        assert_over(&mut body);
         drop(body);
         streams.assert_nothing_is_left();
     }

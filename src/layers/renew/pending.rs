@@ -222,9 +222,11 @@ impl PendingRenewal {
         match mint(&self.settings.keys, &payload, Purpose::Access) {
             Ok(token) => {
                 tracing::debug!("token renewed");
-                if let Some(enforcement) = self.session.enforcement() {
-                    enforcement.announce_renewal(self.session.token().session_key(), &payload);
-                }
+                let activity = match seen {
+                    Seen::AtMint => times.iat,
+                    Seen::Earlier(at) => at,
+                };
+                self.session.announce_renewal(times, activity, &payload);
                 self.settings.record(AuditEvent::SessionRenewed, &self.session);
                 Some(Minted { token, life: self.times.exp.since(self.now) })
             }

@@ -61,8 +61,20 @@ struct Waiting {
 struct More {
     last_slot: u32,
     wakers: Vec<(u32, Waker)>,
-    /// The payload of the token that was minted last while the session was open.
-    renewed: Option<Arc<str>>,
+    /// How many streams want the payload of a new token.
+    followers: u32,
+    renewed: Option<Renewed>,
+}
+
+/// The token that was minted last on this node while its session was open.
+#[derive(Clone)]
+pub(crate) struct Renewed {
+    pub(crate) iat: Timestamp,
+    pub(crate) exp: Timestamp,
+    /// The last activity that it proves.
+    pub(crate) activity: Timestamp,
+    /// Kept only while somebody wants it: it is as large as the claims of the app.
+    pub(crate) payload: Option<Arc<str>>,
 }
 
 /// The slot of `Waiting::first`.
@@ -135,12 +147,15 @@ impl Revocations {
         });
     }
 
-    /// Tells the open streams of a session the payload of its new token.
-    pub(crate) fn announce_renewal(&self, session: &StoreKey, payload: &str) {
-        if let Some(session) = self.open_session(session) {
-            session.waiting().more.get_or_insert_default().renewed = Some(payload.into());
-            session.announce();
-        }
+    /// Tells the open streams of a session of its new token.
+    pub(crate) fn announce_renewal(&self, session: &StoreKey, mut renewed: Renewed, payload: &str) {
+        let Some(session) = self.open_session(session) else { return };
+        let mut waiting = session.waiting();
+        let more = waiting.more.get_or_insert_default();
+        renewed.payload = (more.followers > 0).then(|| payload.into());
+        more.renewed = Some(renewed);
+        drop(waiting);
+        session.announce();
     }
 
     /// Opens a stream of a session. What changes from then on, it is told; the caller asks the store
@@ -264,10 +279,21 @@ impl OpenStream {
         mem::replace(&mut self.seen, self.session.version.load(Acquire)) != self.seen
     }
 
-    /// Returns the payload of the newest token of the session, if one was minted on this node while a
-    /// stream was open.
-    pub(crate) fn renewed(&self) -> Option<Arc<str>> {
+    /// Returns the newest token of the session, if one was minted on this node while a stream was open.
+    pub(crate) fn renewed(&self) -> Option<Renewed> {
         self.session.waiting().more.as_ref()?.renewed.clone()
+    }
+
+    /// Wants the payload of a new token; `false` for no longer.
+    pub(crate) fn follow(&self, follows: bool) {
+        let mut waiting = self.session.waiting();
+        let more = waiting.more.get_or_insert_default();
+        more.followers = if follows { more.followers + 1 } else { more.followers - 1 };
+        if more.followers == 0
+            && let Some(renewed) = &mut more.renewed
+        {
+            renewed.payload = None;
+        }
     }
 
     /// Wakes `waker` at the next change. Call it before [`take_change`](Self::take_change).
