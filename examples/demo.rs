@@ -13,11 +13,13 @@ pub(crate) mod feeds;
 mod files;
 #[path = "demo/policies.rs"]
 pub(crate) mod policies;
+#[path = "demo/roles.rs"]
+mod roles;
 
 use std::{env, net::SocketAddr};
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::{DefaultBodyLimit, Request, State},
     http::{HeaderName, HeaderValue, Method, StatusCode},
     response::IntoResponse,
@@ -34,7 +36,7 @@ use tower_sliding_session::{
     transport::{RENEWED_TOKEN, SetCookie, websocket_protocol},
 };
 
-use self::{files::PageFile, policies::Policies};
+use self::{files::PageFile, policies::Policies, roles::Roles};
 
 pub(crate) const PAGE: [PageFile; 10] = [
     PageFile::html("/", include_str!("demo/index.html")),
@@ -78,7 +80,8 @@ async fn main() -> Result<(), BoxError> {
 
 /// Returns the service, with `clock` as its time source.
 pub(crate) fn app(policies: &Policies, clock: impl Clock) -> Result<Router, BoxError> {
-    let sessions = sessions(policies, clock)?;
+    let roles = Roles::default();
+    let sessions = sessions(policies, roles.clone(), clock)?;
     let shown = json!({
         "profiles": policies.listed(),
         "presets": policies::presets(),
@@ -95,6 +98,7 @@ pub(crate) fn app(policies: &Policies, clock: impl Clock) -> Result<Router, BoxE
         .route("/login", post(login))
         .route("/guest", post(guest))
         .route("/me", get(me))
+        .route("/role", post(roles::change).layer(Extension(roles)))
         .route("/items", any(async || Json(json!({ "items": ["a desk", "a chair"] }))))
         .route("/poll", get(async || Json(json!({ "changes": 0 }))))
         .route("/events", get(feeds::events))
@@ -109,7 +113,11 @@ pub(crate) fn app(policies: &Policies, clock: impl Clock) -> Result<Router, BoxE
         .with_state(sessions))
 }
 
-fn sessions(policies: &Policies, clock: impl Clock) -> Result<SlidingSessions, BoxError> {
+fn sessions(
+    policies: &Policies,
+    roles: Roles,
+    clock: impl Clock,
+) -> Result<SlidingSessions, BoxError> {
     let secret = env::var("SESSION_SECRET")
         .unwrap_or_else(|_| format!("{}{}", uuid::Uuid::new_v4(), uuid::Uuid::new_v4()));
     let public = ["/health", "/policies", "/explore", "/login", "/guest", "/logout"];
@@ -128,6 +136,7 @@ fn sessions(policies: &Policies, clock: impl Clock) -> Result<SlidingSessions, B
         .bearer()
         .transport(websocket_protocol())
         .tickets()
+        .claims_source(roles)
         .clock(clock);
     let builder = if reads_are_background()? {
         builder.classify(Methods::reads_are_background())
@@ -219,6 +228,7 @@ async fn me(session: Session) -> impl IntoResponse {
     Json(json!({
         "sub": session.subject(),
         "sid": session.id(),
+        "role": roles::role_of(&session),
         "auth_time": claims.auth_time.as_secs(),
         "iat": claims.iat.as_secs(),
         "exp": claims.exp.as_secs(),

@@ -198,8 +198,17 @@ function draw() {
   const { iat, exp } = session.claims;
   const full = { idle: policy.idle_timeout, absolute: policy.absolute_timeout, token: exp - iat };
   clocks.draw({ left, full, first: session.binding, policy });
+  drawRole(session.claims.role ?? 'none');
   timeline.draw(live.model());
   warn(session.warning, left);
+}
+
+const otherRole = () => (session.claims?.role === 'editor' ? 'reader' : 'editor');
+
+function drawRole(role) {
+  if ($('role').textContent === role) return;
+  $('role').textContent = role;
+  $('change-role').textContent = `Change to ${otherRole()}`;
 }
 
 function warn(limit, left) {
@@ -232,14 +241,14 @@ $('leave').addEventListener('click', () => busy($('leave'), async () => {
 
 const pollEvery = ({ idle_timeout: idle }) => Math.max(1, Math.min(5, Math.round(idle / 10)));
 
-async function call(name, isUnasked = false) {
+async function call(name, isUnasked = false, options = {}) {
   const [method, path] = name.split(' ');
   const isBackground = name === POLL || (policies.reads_are_background && method === 'GET');
   const before = session.claims?.jti;
   let response;
   try {
     const activity = isBackground ? 'background' : undefined;
-    response = await session.fetch(path.slice(1), { method, activity, cache: 'no-store' });
+    response = await session.fetch(path.slice(1), { method, activity, cache: 'no-store', ...options });
   } catch {
     log(name, '', 'The server could not be reached. You are still signed in.', 'bad');
     return;
@@ -304,6 +313,12 @@ function callButton(name, pathClass = '') {
 }
 
 $('counted').append(...WRITES.map((method) => callButton(`${method} /items`, 'vh')));
+$('change-role').addEventListener('click', () => busy($('change-role'), async () => {
+  const headers = { 'content-type': 'application/json' };
+  await call('POST /role', false, { headers, body: JSON.stringify({ role: otherRole() }) });
+  // The next request has the new role, and brings the token that says so.
+  await call('GET /me');
+}));
 $('failing').append(callButton('POST /fail'));
 $('background').prepend(callButton(POLL));
 $('auto').addEventListener('change', () => {

@@ -42,6 +42,7 @@ pub(super) fn stream_response<B>(
 /// Titles and codes need no escape in JSON.
 fn error(rejection: Rejection) -> String {
     let code = match rejection.kind() {
+        RejectionKind::AccessDenied => "permission_denied",
         RejectionKind::StoreUnavailable => "unavailable",
         RejectionKind::AccessDenied => "permission_denied",
         _ => "unauthenticated",

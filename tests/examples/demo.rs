@@ -62,6 +62,27 @@ async fn the_token_expires_before_the_session_and_is_refreshed() {
 }
 
 #[tokio::test]
+async fn p37_a_role_that_is_changed_is_in_the_next_request_of_each_session() {
+    let client = client();
+    let (grant, other) = (sign_in(&client, "normal").await, sign_in(&client, "normal").await);
+    assert_eq!(call(&client, "GET /me", &grant).await.json()["role"], "reader");
+    let bearer = bearer(grant["access_token"].as_str().expect("a token"));
+    let headers = [JSON, ("authorization", bearer.as_str())];
+    let changed = client.send("POST /role", &headers, r#"{"role":"editor"}"#).await;
+    assert_eq!((changed.status, changed.json()), (StatusCode::OK, json!({ "role": "editor" })));
+    for grant in [&grant, &other] {
+        let answer = call(&client, "GET /me", grant).await;
+        let successor = answer.header("x-refreshed-token").expect("the token with the new role");
+        assert_eq!(claims(successor)["role"], "editor");
+        assert_eq!(answer.json()["role"], "editor");
+    }
+    for body in [r#"{"role":""}"#, r#"{"role":"<b>"}"#, "{}"] {
+        let answer = client.send("POST /role", &headers, body).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{body}");
+    }
+}
+
+#[tokio::test]
 async fn a_session_whose_token_has_expired_signs_out() {
     let client = client();
     let grant = sign_in(&client, "short").await;

@@ -17,6 +17,7 @@ mod expose_headers;
 mod issuers;
 mod keys;
 mod legacy;
+mod live_claims;
 mod log_levels;
 mod made_rejections;
 mod one_service;
