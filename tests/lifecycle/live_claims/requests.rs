@@ -35,8 +35,8 @@ pub(crate) async fn p37_parallel_requests_ask_once(store: Store) {
 }
 
 pub(crate) async fn p37_a_background_request_asks_and_a_public_one_does_not(store: Store) {
-    let rules = PathRules::new().public("/login").background("/poll");
-    let (stack, roles) = roles_of(&store, |builder| builder.path_rules(rules));
+    let path_rules = PathRules::new().public("/login").background("/poll");
+    let (stack, roles) = roles_of(&store, |builder| builder.path_rules(path_rules));
     let grant = ada(&stack).await;
     stack.at(60_000 * MILLI);
     change(&stack, &roles, "reader").await;

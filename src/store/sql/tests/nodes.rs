@@ -201,12 +201,12 @@ async fn p38_one_of_two_nodes_uses_a_ticket_and_a_restart_opens_none() {
             let ticket = OpenTicket::new(key(name), key("s"), user, NOW, until);
             nodes[0].open_ticket(ticket).await.expect("the store answers");
         }
-        let used = |name| TicketUse::new(key(name), user, NOW);
+        let use_of = |name| TicketUse::new(key(name), user, NOW);
         for name in ["first", "second"] {
-            let uses =
-                (0..100).map(|number| tokio::spawn(nodes[number % 2].use_ticket(used(name))));
+            let answers =
+                (0..100).map(|number| tokio::spawn(nodes[number % 2].use_ticket(use_of(name))));
             let mut closed = 0;
-            for was_open in uses.collect::<Vec<_>>() {
+            for was_open in answers.collect::<Vec<_>>() {
                 let was_open = was_open.await.expect("the task completes");
                 closed += u32::from(was_open.expect("the store answers"));
             }
@@ -215,7 +215,7 @@ async fn p38_one_of_two_nodes_uses_a_ticket_and_a_restart_opens_none() {
         drop(nodes);
         let restarted = database.node(&clock()).await;
         for (name, expected) in [("first", false), ("third", true), ("third", false)] {
-            let was_open = restarted.use_ticket(used(name)).await.expect("the store answers");
+            let was_open = restarted.use_ticket(use_of(name)).await.expect("the store answers");
             assert_eq!(was_open, expected, "{name}");
         }
         restarted.0.clean(NOW + DAY).await.expect("the store answers");
