@@ -103,3 +103,23 @@ async fn p23_a_session_with_an_unwritten_activity_is_not_admitted_beside_the_lim
         database.remove().await;
     }
 }
+
+/// A later sign-in would end what two have left too many: each pair is counted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p31_two_sign_ins_at_the_same_time_on_two_nodes_leave_three_sessions() {
+    for database in TestDatabase::all().await {
+        let nodes = [database.node(&clock()).await, database.node(&clock()).await];
+        for round in 0..50 {
+            let begun = nodes.each_ref().map(|node| {
+                let sid = format!("{round} {:p}", std::ptr::from_ref(node));
+                tokio::spawn(node.begin(limited(&sid, OnSessionLimit::Oldest)))
+            });
+            for begun in begun {
+                begun.await.expect("the task completes").expect("the store answers");
+            }
+            let left = listed(&nodes[0], NOW).await.len();
+            assert_eq!(left, (2 + 2 * round).min(3), "round {round} {:?}", nodes[0]);
+        }
+        database.remove().await;
+    }
+}
