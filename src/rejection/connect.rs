@@ -44,7 +44,6 @@ fn error(rejection: Rejection) -> String {
     let code = match rejection.kind() {
         RejectionKind::AccessDenied => "permission_denied",
         RejectionKind::StoreUnavailable => "unavailable",
-        RejectionKind::AccessDenied => "permission_denied",
         _ => "unauthenticated",
     };
     format!(r#"{{"code":"{code}","message":"{}"}}"#, rejection.title())
