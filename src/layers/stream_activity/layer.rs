@@ -22,7 +22,7 @@ use super::{StreamActivityService, settings::StreamActivitySettings};
 /// At the end of the session the body yields an error; whatever the handler makes of it, the response
 /// is the rejection, unless it has begun. Over HTTP it has the problem details.
 ///
-/// The request body changes its type to [`ActivityBody`]: a service that is generic over the
+/// The request body changes its type to [`ActivityBody`](super::ActivityBody): a service that is generic over the
 /// request's body takes it, as axum's `Router` and tonic's server do.
 ///
 /// ```
