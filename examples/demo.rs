@@ -121,13 +121,13 @@ fn sessions(
     let secret = env::var("SESSION_SECRET")
         .unwrap_or_else(|_| format!("{}{}", uuid::Uuid::new_v4(), uuid::Uuid::new_v4()));
     let public = ["/health", "/policies", "/explore", "/login", "/guest", "/logout"];
-    let rules = public.into_iter().fold(PathRules::new(), PathRules::public);
-    let rules = files::public(&PAGE, rules).background(subtree("/poll"));
+    let path_rules = public.into_iter().fold(PathRules::new(), PathRules::public);
+    let path_rules = files::public(&PAGE, path_rules).background(subtree("/poll"));
     let builder = SlidingSessions::builder(JwtKeys::hs256(secret)?, policies.normal.clone())
         .profile("short", policies.short.clone())
         .profile("remember_me", policies.remember_me.clone())
         .profile("guest", policies.guest.clone())
-        .path_rules(rules)
+        .path_rules(path_rules)
         .renewed_token_header(renewed_token_header()?)
         .activity(activity()?)
         .refresh_tokens()
