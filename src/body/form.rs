@@ -16,6 +16,8 @@ pub(crate) enum Form {
     GrpcWeb,
     /// gRPC-Web in base64.
     GrpcWebText,
+    /// A stream of the Connect protocol: its last envelope after a message.
+    Connect,
     /// Server-sent events: an event after a blank line.
     EventStream,
 }
@@ -42,6 +44,7 @@ impl Form {
             [b'a' | b'A', ..] if is("application/grpc") => Self::Grpc,
             [b'a' | b'A', ..] if is("application/grpc-web-text") => Self::GrpcWebText,
             [b'a' | b'A', ..] if is("application/grpc-web") => Self::GrpcWeb,
+            [b'a' | b'A', ..] if is("application/connect") => Self::Connect,
             [b't' | b'T', ..] if is("text/event-stream") => Self::EventStream,
             _ => Self::Raw,
         }
@@ -77,6 +80,9 @@ mod tests {
             ("application/grpc-web+proto", Form::GrpcWeb),
             ("application/grpc-web-text+proto", Form::GrpcWebText),
             ("application/grpc-web-text", Form::GrpcWebText),
+            ("application/connect+json", Form::Connect),
+            ("application/connect+proto", Form::Connect),
+            ("application/connected", Form::Raw),
             ("text/event-stream", Form::EventStream),
             ("text/event-stream; charset=utf-8", Form::EventStream),
             ("text/event-streams", Form::Raw),
@@ -91,7 +97,9 @@ mod tests {
 
     #[test]
     fn nothing_is_added_to_a_compressed_body_or_to_one_with_a_length() {
-        for content_type in ["application/grpc-web+proto", "text/event-stream"] {
+        let streams =
+            ["application/grpc-web+proto", "application/connect+json", "text/event-stream"];
+        for content_type in streams {
             let content_type = (CONTENT_TYPE, content_type);
             for other in [(CONTENT_ENCODING, "gzip"), (CONTENT_LENGTH, "9")] {
                 assert_eq!(form(&[content_type.clone(), other.clone()]), Form::Raw);

@@ -9,6 +9,7 @@ use std::{
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame};
+use sync_wrapper::SyncWrapper;
 
 use super::{BoxError, form::Form, place::Place};
 
@@ -39,6 +40,9 @@ pub(crate) trait LastFrame {
     /// The frame of gRPC-Web; in base64 if it is `text`.
     fn web_trailers(&self, text: bool) -> Bytes;
 
+    /// The envelope that ends a stream of the Connect protocol.
+    fn envelope(&self) -> Bytes;
+
     /// The event of an event stream.
     fn event(&self) -> Bytes;
 
@@ -56,7 +60,8 @@ enum State {
     Off,
     /// The body has not waited yet.
     Idle(Arc<dyn StreamOwner>),
-    Armed(Box<dyn StreamEnd + Send>),
+    /// Its timer is not `Sync`, but a body that others box must be.
+    Armed(SyncWrapper<Box<dyn StreamEnd + Send>>),
     /// The session has ended. The body goes on to the end of its message.
     Ending(Box<dyn LastFrame + Send + Sync>),
 }
@@ -94,7 +99,7 @@ impl Guard {
         B::Error: Into<BoxError>,
     {
         if let State::Armed(end) = &mut self.state
-            && (end.has_changed() || self.place.frames.is_multiple_of(FRAMES_PER_LOOK))
+            && (end.get_mut().has_changed() || self.place.frames.is_multiple_of(FRAMES_PER_LOOK))
         {
             self.poll_end(cx);
         }
@@ -154,13 +159,13 @@ impl Guard {
         if let State::Idle(owner) = std::mem::replace(&mut self.state, State::Off)
             && let Some(end) = owner.open_stream()
         {
-            self.state = State::Armed(end);
+            self.state = State::Armed(SyncWrapper::new(end));
         }
     }
 
     fn poll_end(&mut self, cx: &mut Context<'_>) {
         if let State::Armed(end) = &mut self.state
-            && let Poll::Ready(last) = end.poll_end(cx)
+            && let Poll::Ready(last) = end.get_mut().poll_end(cx)
         {
             self.state = State::Ending(last);
         }
@@ -176,6 +181,7 @@ impl Place {
             Form::Grpc => Frame::trailers(last.trailers()),
             Form::GrpcWeb => Frame::data(last.web_trailers(false)),
             Form::GrpcWebText => Frame::data(last.web_trailers(true)),
+            Form::Connect => Frame::data(last.envelope()),
             Form::EventStream => Frame::data(last.event()),
         };
         Some(Ok(frame))

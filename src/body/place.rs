@@ -2,8 +2,9 @@
 
 use super::form::Form;
 
-/// The flag of the gRPC-Web frame with the trailers.
+/// The flag of the gRPC-Web frame with the trailers, and of the Connect envelope that ends a stream.
 const TRAILERS: u8 = 0x80;
+const END_STREAM: u8 = 0b10;
 
 /// The bytes before a gRPC message: a flag and its length.
 const HEADER: usize = 5;
@@ -26,7 +27,7 @@ impl Place {
     pub(super) const fn new(form: Form) -> Self {
         let number = match form {
             Form::EventStream => u32::from_be_bytes(*b"\n\n\n\n"),
-            Form::Raw | Form::Grpc | Form::GrpcWeb | Form::GrpcWebText => 0,
+            Form::Raw | Form::Grpc | Form::GrpcWeb | Form::GrpcWebText | Form::Connect => 0,
         };
         Self { number, header: 0, frames: 0, form }
     }
@@ -35,7 +36,9 @@ impl Place {
     pub(super) fn is_boundary(self) -> bool {
         match self.form {
             Form::Raw => false,
-            Form::Grpc | Form::GrpcWeb | Form::GrpcWebText => self.number == 0 && self.header == 0,
+            Form::Grpc | Form::GrpcWeb | Form::GrpcWebText | Form::Connect => {
+                self.number == 0 && self.header == 0
+            }
             Form::EventStream => ends_with_blank_line(&self.number.to_be_bytes()),
         }
     }
@@ -46,7 +49,7 @@ impl Place {
         self.frames = self.frames.wrapping_add(1);
         match self.form {
             Form::Raw => false,
-            Form::Grpc | Form::GrpcWeb => self.advance_messages(data),
+            Form::Grpc | Form::GrpcWeb | Form::Connect => self.advance_messages(data),
             Form::GrpcWebText => self.advance_base64(data),
             Form::EventStream => {
                 for byte in &data[data.len().saturating_sub(4)..] {
@@ -58,15 +61,16 @@ impl Place {
     }
 
     fn advance_messages(&mut self, data: &[u8]) -> bool {
+        let last = if self.form == Form::Connect { END_STREAM } else { TRAILERS };
         let (mut rest, mut is_last) = (data, false);
         while !rest.is_empty() {
             let is_between = self.number == 0 && self.header == 0;
             if let ([flag, a, b, c, d, after @ ..], true) = (rest, is_between) {
-                is_last |= flag & TRAILERS != 0;
+                is_last |= flag & last != 0;
                 self.number = u32::from_be_bytes([*a, *b, *c, *d]);
                 rest = after;
             } else if self.header > 0 || is_between {
-                is_last |= is_between && rest[0] & TRAILERS != 0;
+                is_last |= is_between && rest[0] & last != 0;
                 self.read_header(rest[0]);
                 rest = &rest[1..];
                 continue;
@@ -169,7 +173,7 @@ mod tests {
     fn p18_trailers_are_written_between_messages_however_they_are_cut() {
         let body = [message(0, b""), message(1, &[9; 300]), message(0, b"abc")].concat();
         let ends = [5, 310, 318];
-        for form in [Form::Grpc, Form::GrpcWeb] {
+        for form in [Form::Grpc, Form::GrpcWeb, Form::Connect] {
             for size in 1..=body.len() {
                 let cut: Vec<usize> = (1..=body.len().div_ceil(size))
                     .map(|piece| (piece * size).min(body.len()))
@@ -201,10 +205,15 @@ mod tests {
     }
 
     #[test]
-    fn the_trailers_of_grpc_web_are_the_last_message() {
+    fn the_trailers_of_grpc_web_and_the_end_of_connect_are_the_last_message() {
         let body = [message(0, b"a"), message(TRAILERS, b"grpc-status:0\r\n")].concat();
         let text = STANDARD.encode(&body);
-        for (form, body) in [(Form::GrpcWeb, &body[..]), (Form::GrpcWebText, text.as_bytes())] {
+        let connect = [message(1, b"a"), message(END_STREAM, b"{}")].concat();
+        for (form, body) in [
+            (Form::GrpcWeb, &body[..]),
+            (Form::GrpcWebText, text.as_bytes()),
+            (Form::Connect, &connect[..]),
+        ] {
             for size in [4, 8, 12, body.len()] {
                 let mut place = Place::new(form);
                 let lasts = body.chunks(size).filter(|piece| place.advance(piece)).count();

@@ -13,6 +13,7 @@
 //! |---|---|---|
 //! | `application/grpc` | trailers: `grpc-status` 16, `grpc-message`, `session-error` | `UNAUTHENTICATED` |
 //! | `application/grpc-web`, `-text` | the same as a last frame | the same |
+//! | `application/connect+..` | the envelope that ends a stream, with the error and `session-error` | the same |
 //! | `text/event-stream` | `event: session-ended`, `data: {"code":"session_revoked"}` | an event, then the end |
 //! | anything else | an error | a broken connection or a reset stream: a file that was cut off never looks whole |
 //!

@@ -1,5 +1,6 @@
 //! Rejections in the Connect protocol: its JSON error, or the last envelope of a stream.
 
+use bytes::Bytes;
 use http::{
     HeaderValue, Response, StatusCode,
     header::{CACHE_CONTROL, CONTENT_TYPE},
@@ -26,17 +27,21 @@ pub(super) fn stream_response<B>(
     rejection: Rejection,
     content_type: HeaderValue,
 ) -> Response<SessionBody<B>> {
-    let (error, code) = (error(rejection), rejection.code());
-    let end = format!(r#"{{"error":{error},"metadata":{{"session-error":["{code}"]}}}}"#);
-    let length = u32::try_from(end.len()).unwrap_or_default().to_be_bytes();
-    let envelope = [&[END_STREAM], &length[..], end.as_bytes()].concat();
-    let mut response = Response::new(SessionBody::rejection(envelope.into()));
+    let mut response = Response::new(SessionBody::rejection(end_stream(rejection)));
     *response.status_mut() = StatusCode::OK;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, content_type);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(SESSION_ERROR, HeaderValue::from_static(code));
+    headers.insert(SESSION_ERROR, HeaderValue::from_static(rejection.code()));
     response
+}
+
+/// The envelope that ends a stream.
+pub(super) fn end_stream(rejection: Rejection) -> Bytes {
+    let (error, code) = (error(rejection), rejection.code());
+    let end = format!(r#"{{"error":{error},"metadata":{{"session-error":["{code}"]}}}}"#);
+    let length = u32::try_from(end.len()).unwrap_or_default().to_be_bytes();
+    [&[END_STREAM], &length[..], end.as_bytes()].concat().into()
 }
 
 /// Titles and codes need no escape in JSON.

@@ -6,7 +6,7 @@ use base64_simd::STANDARD;
 use bytes::Bytes;
 use http::HeaderMap;
 
-use super::{grpc, rejection::Rejection};
+use super::{connect, grpc, rejection::Rejection};
 use crate::body::{BoxError, LastFrame};
 
 impl LastFrame for Rejection {
@@ -27,6 +27,10 @@ impl LastFrame for Rejection {
         let length = u32::try_from(lines.len()).unwrap_or_default().to_be_bytes();
         let frame = [&[0x80], &length[..], lines.as_bytes()].concat();
         if text { STANDARD.encode_to_string(frame).into() } else { frame.into() }
+    }
+
+    fn envelope(&self) -> Bytes {
+        connect::end_stream(*self)
     }
 
     fn event(&self) -> Bytes {
@@ -78,6 +82,11 @@ mod tests {
             rejection.event(),
             "event: session-ended\ndata: {\"code\":\"session_revoked\"}\n\n"
         );
+        let envelope = rejection.envelope();
+        let end = r#"{"error":{"code":"unauthenticated","message":"The session was revoked."},"metadata":{"session-error":["session_revoked"]}}"#;
+        assert_eq!(envelope[0], 0b10);
+        assert_eq!(envelope[1..5], u32::try_from(end.len()).expect("short").to_be_bytes());
+        assert_eq!(&envelope[5..], end.as_bytes());
         let unavailable = Rejection::new(RejectionKind::StoreUnavailable);
         assert_eq!(unavailable.trailers()["grpc-status"], "14");
         let error = unavailable.error();

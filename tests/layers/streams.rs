@@ -173,6 +173,7 @@ async fn p18_a_body_ends_with_its_session_in_its_form() {
         ("application/grpc+proto", MESSAGE),
         ("application/grpc-web+proto", MESSAGE),
         ("application/grpc-web-text", b"AAAAAANhYmM="),
+        ("application/connect+proto", MESSAGE),
         ("text/event-stream", EVENT),
         ("text/event-stream; charset=utf-8", b": comment\n\n"),
         ("application/octet-stream", b"bytes"),
@@ -206,6 +207,11 @@ async fn p18_a_body_ends_with_its_session_in_its_form() {
                 let trailers = trailers(&mut body);
                 assert_eq!(trailers["grpc-status"], "16");
                 assert_eq!(trailers["session-error"], "session_expired_idle");
+            } else if content_type.starts_with("application/connect") {
+                let envelope = data(&mut body);
+                let end = r#"{"error":{"code":"unauthenticated","message":"The session expired after 20 minutes without activity."},"metadata":{"session-error":["session_expired_idle"]}}"#;
+                assert_eq!(envelope[..5], [2, 0, 0, 0, u8::try_from(end.len()).expect("short")]);
+                assert_eq!(&envelope[5..], end.as_bytes());
             } else if content_type.starts_with("text/event-stream") {
                 let last = "event: session-ended\ndata: {\"code\":\"session_expired_idle\"}\n\n";
                 assert_eq!(data(&mut body), last);
@@ -226,6 +232,7 @@ async fn p18_a_body_that_ends_within_a_message_ends_with_an_error() {
         ("application/grpc", &MESSAGE[..6], &MESSAGE[6..]),
         ("application/grpc-web", &MESSAGE[..2], &MESSAGE[2..]),
         ("application/grpc-web-text", b"AAAA", b"AANhYmM="),
+        ("application/connect+json", &MESSAGE[..6], &MESSAGE[6..]),
         ("text/event-stream", b"data: tick\n", b"\n"),
     ] {
         for completes in [true, false] {

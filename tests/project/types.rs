@@ -158,6 +158,8 @@ fn session_body_requires_nothing_of_the_inner_body() {
     defaults::<SessionBody<Nothing>>();
     debugs::<SessionBody<Nothing>>();
     sent::<SessionBody<Bytes>>();
+    // As `BodyExt::boxed` requires.
+    shared::<SessionBody<bytes::Bytes>>();
     defaults::<SessionBody<SessionBody<Full<bytes::Bytes>>>>();
 }
 

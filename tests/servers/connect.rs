@@ -11,6 +11,7 @@ use connectrpc::{
     client::{CallOptions, ClientConfig, HttpClient, call_server_stream, call_unary},
     handler_fn, streaming_handler_fn,
 };
+use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use tower_sliding_session::{JwtKeys, ManualClock, Policy, SlidingSessions, Timestamp};
 
@@ -108,9 +109,15 @@ async fn serve(is_json: bool) -> Server {
         let items = [Nothing {}, Nothing {}].map(Ok::<_, ConnectError>);
         Response::stream_ok(futures_util::stream::iter(items))
     });
+    // Two messages, and then it waits.
+    let follow = streaming_handler_fn(async |_, _: Nothing| {
+        let items = futures_util::stream::iter([Nothing {}, Nothing {}].map(Ok::<_, ConnectError>));
+        Response::stream_ok(items.chain(futures_util::stream::pending()))
+    });
     let router = connectrpc::Router::new()
         .route::<_, Nothing, Nothing>("test.v1.Echo", "Say", say)
-        .route_server_stream::<_, Nothing, Nothing>("test.v1.Echo", "Watch", watch);
+        .route_server_stream::<_, Nothing, Nothing>("test.v1.Echo", "Watch", watch)
+        .route_server_stream::<_, Nothing, Nothing>("test.v1.Echo", "Follow", follow);
     let app = Router::new().fallback_service(ConnectRpcService::new(router));
     let app = app.layer(sessions.layer());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -132,7 +139,19 @@ impl Server {
 
     /// How many messages arrive.
     async fn watch(&self, token: &str) -> Result<usize, ConnectError> {
-        let spec = Spec::client("/test.v1.Echo/Watch", StreamType::ServerStream);
+        let mut count = 0;
+        let path = "/test.v1.Echo/Watch";
+        self.receive(path, token, async || count += 1).await.map(|()| count)
+    }
+
+    /// Calls a streaming method, and `each` for each message.
+    async fn receive(
+        &self,
+        path: &'static str,
+        token: &str,
+        mut each: impl AsyncFnMut(),
+    ) -> Result<(), ConnectError> {
+        let spec = Spec::client(path, StreamType::ServerStream);
         let (client, config) = (&self.client, &self.config);
         let options = with(token);
         let mut stream = call_server_stream::<_, _, NothingView<'static>>(
@@ -143,11 +162,10 @@ impl Server {
             options,
         )
         .await?;
-        let mut count = 0;
         while stream.message::<Nothing>().await?.is_some() {
-            count += 1;
+            each().await;
         }
-        Ok(count)
+        Ok(())
     }
 }
 
@@ -180,5 +198,25 @@ async fn a_connect_client_is_told_why_its_session_is_refused() {
         assert_eq!(learned(&refused), expected, "json: {is_json}");
         let refused = server.say("x").await.expect_err("no token");
         assert_eq!(learned(&refused).2, Some("invalid_token"));
+    }
+}
+
+#[tokio::test]
+async fn p18_a_connect_stream_ends_with_its_session() {
+    for is_json in [false, true] {
+        let server = serve(is_json).await;
+        let grant = server.sessions.start("ada").await.expect("the session starts");
+        let mut count = 0;
+        let received = server.receive("/test.v1.Echo/Follow", grant.access_token(), async || {
+            count += 1;
+            if count == 2 {
+                server.sessions.revoke(grant.session_id()).await.expect("the store answers");
+            }
+        });
+        let ended = received.await.expect_err("the session has ended");
+        let title = "The session was revoked.";
+        let expected = (ErrorCode::Unauthenticated, title, Some("session_revoked"));
+        assert_eq!(learned(&ended), expected, "json: {is_json}");
+        assert_eq!(count, 2);
     }
 }
