@@ -90,8 +90,13 @@ pub(crate) async fn p23_p37_a_source_that_does_not_answer_is_a_503_after_1_s(sto
     let (stack, roles, grant) = editor(&store).await;
     change(&stack, &roles, "reader").await;
     roles.say(Says::Nothing);
+    let timers = stack.clock.waiting_timers();
     let late = async {
         roles.was_asked().await;
+        // The time limits of the request and of the question begin.
+        while stack.clock.waiting_timers() < timers + 2 {
+            tokio::task::yield_now().await;
+        }
         stack.clock.advance(Duration::from_millis(999));
         for _ in 0..100 {
             tokio::task::yield_now().await;
