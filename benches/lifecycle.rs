@@ -1,5 +1,5 @@
-//! The cost of the lifecycle with 10,000 active sessions: refreshes per second, SQL statements per
-//! refresh and per request. Prints one line for each store. Postgres is the server at
+//! The cost of the lifecycle with 10,000 active sessions: refreshes and tickets per second, SQL statements
+//! per refresh, per ticket and per request. Prints one line for each store. Postgres is the server at
 //! `TEST_POSTGRES_URL`, or one that is started here.
 
 #[path = "../tests/postgres_server/mod.rs"]
@@ -11,7 +11,7 @@ use http::{Request, Response};
 use tokio::task::JoinSet;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_sliding_session::{
-    JwtKeys, Policy, SlidingSessions,
+    JwtKeys, Policy, Session, SlidingSessions,
     store::{LifecycleStore, MemoryStore, SqlStore},
 };
 
@@ -20,11 +20,17 @@ const REFRESHES: usize = 2_000;
 const TASKS: usize = 32;
 const REQUESTS: u64 = 100;
 
+/// Tickets, each issued and used, one after the other.
+const TICKETS: usize = 500;
+
 #[tokio::main(worker_threads = 2)]
 async fn main() {
     let file = std::env::temp_dir().join(format!("{}.db", uuid::Uuid::new_v4().simple()));
     println!("{SESSIONS} active sessions; {TASKS} concurrent refresh tasks");
-    println!("store\trefreshes/s\tstatements/refresh\tstatements/{REQUESTS} requests of one user");
+    println!(
+        "store\trefreshes/s\tstatements/refresh\tstatements/{REQUESTS} requests of one user\t\
+         tickets/s\tstatements/ticket"
+    );
     measure("memory", Arc::new(MemoryStore::new()), || 0).await;
     for (name, address) in
         [("sqlite", file.to_string_lossy().into_owned()), ("postgres", postgres_server::schema())]
@@ -45,6 +51,7 @@ async fn measure(name: &str, store: Arc<dyn LifecycleStore>, statements: impl Fn
     let sessions = SlidingSessions::builder(keys, Policy::long_lived())
         .lifecycle_store(store)
         .refresh_tokens()
+        .tickets()
         .build()
         .expect("a legal configuration");
     let mut tokens = sign_in(&sessions).await;
@@ -66,8 +73,11 @@ async fn measure(name: &str, store: Arc<dyn LifecycleStore>, statements: impl Fn
     let a_refresh =
         to_f64(usize::try_from(statements() - before).expect("a small number")) / to_f64(REFRESHES);
 
-    let mut service = sessions.layer().layer(service_fn(async |_: Request<()>| {
-        Ok::<_, Infallible>(Response::new(String::new()))
+    let mut service = sessions.layer().layer(service_fn(async |request: Request<()>| {
+        let session = request.extensions().get::<Session>().cloned();
+        let mut response = Response::new(String::new());
+        response.extensions_mut().insert(session.expect("the stack requires one"));
+        Ok::<_, Infallible>(response)
     }));
     let before = statements();
     for _ in 0..REQUESTS {
@@ -77,7 +87,24 @@ async fn measure(name: &str, store: Arc<dyn LifecycleStore>, statements: impl Fn
         assert!(response.expect("infallible").status().is_success());
     }
     let requests = statements() - before;
-    println!("{name}\t{a_second:.0}\t{a_refresh:.2}\t{requests}");
+
+    let request = Request::get("/").header("authorization", &bearer);
+    let request = request.body(()).expect("a valid request");
+    let response = service.ready().await.expect("always ready").call(request).await;
+    let mut response = response.expect("infallible");
+    let session: Session = response.extensions_mut().remove().expect("the handler's");
+    let (before, watch) = (statements(), self::watch());
+    for _ in 0..TICKETS {
+        let ticket = sessions.ticket(&session).path("/").await.expect("the store answers");
+        let request = Request::get(format!("/?ticket={}", ticket.as_str())).body(());
+        let request = request.expect("a valid request");
+        let response = service.ready().await.expect("always ready").call(request).await;
+        assert!(response.expect("infallible").status().is_success());
+    }
+    let tickets = to_f64(TICKETS) / watch.elapsed().as_secs_f64();
+    let a_ticket =
+        to_f64(usize::try_from(statements() - before).expect("a small number")) / to_f64(TICKETS);
+    println!("{name}\t{a_second:.0}\t{a_refresh:.2}\t{requests}\t{tickets:.0}\t{a_ticket:.2}");
 }
 
 /// Signs every user in and returns the access and the refresh token of each.

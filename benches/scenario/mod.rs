@@ -17,12 +17,13 @@ use http::{Request, Response};
 use http_body_util::Full;
 use tower::{Layer, Service, ServiceBuilder, service_fn};
 use tower_sliding_session::{
-    Clock, JwtKeys, ManualClock, PathRules, Policy, Profiles, Session, SlidingSessions,
+    Clock, JwtKeys, ManualClock, MaybeReady, PathRules, Policy, Profiles, Session, SlidingSessions,
     SystemClock, Timestamp,
     layers::{ActivityLayer, ClassifyLayer, RenewLayer},
     request_class::subtree,
+    sessions::SlidingSessionsBuilder,
     store::MemoryStore,
-    token::{Algorithm, SigningKey, TokenVerifier},
+    token::{Algorithm, ClaimsSource, ClaimsUpdate, SigningKey, TokenVerifier, VerifiedToken},
 };
 
 /// The HMAC secret of every token.
@@ -47,6 +48,8 @@ pub(crate) enum Case {
     Background,
     /// The whole stack, class `User`, cached token: activity recorded, no renewal due.
     User,
+    /// As `User`, after the claims of another user have changed.
+    ChangedClaims,
     /// As `User`, signed with ES256.
     Es256,
     /// As `User`, signed with `EdDSA`.
@@ -70,6 +73,7 @@ impl Case {
         Self::KnownUser,
         Self::Background,
         Self::User,
+        Self::ChangedClaims,
         Self::Es256,
         Self::EdDsa,
         #[cfg(feature = "aws_lc_rs")]
@@ -141,12 +145,27 @@ pub(crate) fn sessions(clock: impl Clock, case: Case) -> SlidingSessions {
         Case::FirstSeen => FEWER_THAN_TOKENS,
         _ => TokenVerifier::DEFAULT_CACHED_TOKENS,
     };
-    SlidingSessions::builder(keys_of(case), policy(case))
+    let builder = SlidingSessions::builder(keys_of(case), policy(case))
         .cached_tokens(remembered)
         .path_rules(path_rules())
-        .clock(clock)
-        .build()
-        .expect("a legal configuration")
+        .clock(clock);
+    let build = |builder: SlidingSessionsBuilder| builder.build().expect("a legal configuration");
+    if case != Case::ChangedClaims {
+        return build(builder);
+    }
+    let sessions = build(builder.claims_source(KeepClaims));
+    let change = sessions.claims_changed(sessions.user_scope(None, "hopper"));
+    drive(change.into_future()).expect("the memory store answers");
+    sessions
+}
+
+/// Keeps the claims of every token.
+struct KeepClaims;
+
+impl ClaimsSource for KeepClaims {
+    fn current_claims(&self, _: &VerifiedToken) -> MaybeReady<ClaimsUpdate> {
+        MaybeReady::ready(Ok(ClaimsUpdate::Keep))
+    }
 }
 
 /// The access token of a new session.

@@ -124,7 +124,7 @@
 //!         }
 //!     }
 //! }
-//! # let _ = follow::<fn(String)>;
+//! # async fn run(session: Session) { follow(session, |text| println!("{text}")).await }
 //! ```
 //!
 //! # Several nodes
