@@ -220,3 +220,83 @@ async fn answered(mut asked: watch::Receiver<Option<Answer>>) -> Result<Answer, 
     let answer = asked.wait_for(Option::is_some).await.map_err(|_| failed())?;
     answer.clone().ok_or_else(failed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        clock::ManualClock,
+        token::{ClaimsUpdate, VerifiedToken},
+    };
+
+    struct Keep;
+
+    impl ClaimsSource for Keep {
+        fn current_claims(&self, _: &VerifiedToken) -> MaybeReady<ClaimsUpdate> {
+            MaybeReady::ready(Ok(ClaimsUpdate::Keep))
+        }
+    }
+
+    const NUMBER: Timestamp = Timestamp::from_secs(1);
+
+    fn user(name: usize) -> StoreKey {
+        StoreKey::user(None, None, &name.to_string())
+    }
+
+    fn session(name: usize) -> StoreKey {
+        StoreKey::session(None, &name.to_string())
+    }
+
+    /// Whether the answer about a session is not kept: then it is asked for.
+    async fn asks(live: &LiveClaims, of: StoreKey, about: StoreKey) -> bool {
+        let mut is_asked = false;
+        let answer = live.ask(of, about, NUMBER, || {
+            is_asked = true;
+            async { Ok(CurrentClaims::Denied) }
+        });
+        answer.await.expect("an answer");
+        is_asked
+    }
+
+    #[tokio::test]
+    async fn p31_the_answers_of_one_user_are_bounded_and_displace_no_others() {
+        let live = LiveClaims::new(Arc::new(Keep));
+        assert!(asks(&live, user(1), session(0)).await);
+        for number in 1..=100 {
+            assert!(asks(&live, user(2), session(number)).await);
+        }
+        let kept = |of| live.users.get(&of).map_or(0, |asked| asked.len());
+        assert_eq!((kept(user(1)), kept(user(2))), (1, MAX_KEPT_PER_USER));
+        assert_eq!(live.kept.load(Relaxed), 1 + MAX_KEPT_PER_USER);
+        assert!(!asks(&live, user(1), session(0)).await);
+        assert!(!asks(&live, user(2), session(100)).await, "the latest are kept");
+        assert!(asks(&live, user(2), session(1)).await);
+    }
+
+    #[tokio::test]
+    async fn p15_the_answers_of_all_users_are_bounded() {
+        let live = LiveClaims::new(Arc::new(Keep));
+        for number in 0..MAX_KEPT + 1000 {
+            assert!(asks(&live, user(number), session(number)).await);
+        }
+        let kept: usize = live.users.iter().map(|asked| asked.len()).sum();
+        assert_eq!(kept, live.kept.load(Relaxed));
+        assert!(kept <= MAX_KEPT, "{kept}");
+    }
+
+    #[tokio::test]
+    async fn p31_one_user_takes_four_turns_and_one_that_comes_too_late_is_none() {
+        let (live, clock) = (LiveClaims::new(Arc::new(Keep)), ManualClock::new(NUMBER));
+        let mut turns = Vec::new();
+        for _ in 0..AT_A_TIME_PER_USER {
+            turns.push(live.turn(user(1), &clock).await.expect("there is room"));
+        }
+        live.turn(user(2), &clock).await.expect("another user waits for nobody");
+        let late = async {
+            clock.advance(live.time_limit());
+            turns.clear();
+        };
+        let (turn, ()) = tokio::join!(live.turn(user(1), &clock), late);
+        assert!(turn.is_err(), "the requests that wait for it have given up");
+    }
+}

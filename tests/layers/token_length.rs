@@ -210,7 +210,8 @@ fn longer_key() -> SigningKey {
     let (algorithm, pem) = (Algorithm::RS256, include_str!("../keys_pem/rs256.private.pem"));
     #[cfg(not(feature = "aws_lc_rs"))]
     let (algorithm, pem) = (Algorithm::ES384, include_str!("../keys_pem/es384.private.pem"));
-    SigningKey::from_pem(algorithm, pem).expect("a key").kid("longer")
+    // With such a name the header is longer by more than the room that every sign-in leaves.
+    SigningKey::from_pem(algorithm, pem).expect("a key").kid("longer".repeat(20))
 }
 
 fn rotating_keys() -> Arc<JwtKeys> {

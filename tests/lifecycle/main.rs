@@ -181,6 +181,7 @@ macro_rules! lifecycle {
                     p04_p37_a_handler_that_signs_out_gets_no_successor
                     p04_p37_a_session_that_ends_while_the_source_answers_is_refused
                     p37_a_change_while_the_source_answers_is_asked_for_again
+                    p37_claims_that_change_during_each_answer_are_a_503
                 }
                 live_claims_scopes {
                     p37_a_change_reaches_the_tokens_of_its_scope

@@ -6,9 +6,12 @@ pub(crate) mod races;
 pub(crate) mod requests;
 pub(crate) mod scopes;
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicUsize, Ordering::SeqCst},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
 };
 
 use http::{Request, Response};
@@ -26,6 +29,9 @@ use crate::{
     empty_stores::Store,
     test_stack::{Answer, TestStack, rejected, text, with},
 };
+
+/// Longer than a busy machine takes for anything.
+const BOUND: Duration = Duration::from_secs(30);
 
 /// What the source says next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +86,8 @@ impl Roles {
 
     /// Waits until it is asked.
     pub(crate) async fn was_asked(&self) {
-        self.0.was_asked.notified().await;
+        let asked = tokio::time::timeout(BOUND, self.0.was_asked.notified());
+        asked.await.expect("the source is asked");
     }
 
     /// Lets one answer of [`Says::RoleLater`] return.

@@ -6,7 +6,7 @@ use http::{Method, Response};
 use tokio::task::JoinSet;
 use tower_sliding_session::{PathRules, RejectionKind, store::Exempt};
 
-use super::{Says, change, editor, get, role_of, roles_of, show_role};
+use super::{BOUND, Says, change, editor, get, role_of, roles_of, show_role};
 use crate::{
     client::{ada, signs_out},
     empty_stores::Store,
@@ -154,4 +154,21 @@ pub(crate) async fn p37_a_change_while_the_source_answers_is_asked_for_again(sto
     };
     let (role, ()) = tokio::join!(role_of(&stack, grant.access_token()), changed);
     assert_eq!((role.as_str(), roles.asked()), ("admin", 2));
+}
+
+/// A request asks eight questions at most.
+pub(crate) async fn p37_claims_that_change_during_each_answer_are_a_503(store: Store) {
+    let (stack, roles, grant) = editor(&store).await;
+    change(&stack, &roles, "reader").await;
+    roles.say(Says::RoleLater);
+    let changed = async {
+        for _ in 0..8 {
+            roles.was_asked().await;
+            change(&stack, &roles, "admin").await;
+            roles.answer();
+        }
+    };
+    let answered = async { tokio::join!(get(&stack, grant.access_token()), changed).0 };
+    let response = tokio::time::timeout(BOUND, answered).await.expect("the request is answered");
+    assert_eq!(rejected(&response), Some(RejectionKind::StoreUnavailable));
 }
