@@ -39,7 +39,7 @@ fn warmed(mut send: Send, request: &dyn Fn() -> Request<()>) -> (Send, Request<(
 #[bench::background_occupied(Case::Background, true)]
 #[bench::user_empty(Case::User, false)]
 #[bench::user_occupied(Case::User, true)]
-#[bench::changed_claims_empty(Case::ChangedClaims, false)]
+#[bench::changedclaims_empty(Case::ChangedClaims, false)]
 #[bench::es256_empty(Case::Es256, false)]
 #[bench::es256_occupied(Case::Es256, true)]
 fn through_the_stack((mut send, request): (Send, Request<()>)) -> Send {
@@ -56,7 +56,7 @@ fn through_the_stack((mut send, request): (Send, Request<()>)) -> Send {
 #[bench::background_occupied(Case::Background, true)]
 #[bench::user_empty(Case::User, false)]
 #[bench::user_occupied(Case::User, true)]
-#[bench::changed_claims_empty(Case::ChangedClaims, false)]
+#[bench::changedclaims_empty(Case::ChangedClaims, false)]
 #[bench::es256_empty(Case::Es256, false)]
 #[bench::es256_occupied(Case::Es256, true)]
 fn bare_service((mut send, request): (Send, Request<()>)) -> Send {
