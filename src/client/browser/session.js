@@ -389,7 +389,8 @@ export class Session extends EventTarget {
     };
     // Captured: the page may stop an event on its way up.
     on('pointerdown keydown wheel touchstart', onInput, true);
-    on('visibilitychange resume focus online', () => this.#wake());
+    // Captured: `resume` does not bubble.
+    on('visibilitychange resume focus online', () => this.#wake(), true);
     on('pagehide', () => this.#tabs.close());
     on('pageshow', ({ persisted }) => persisted && this.#comeBack());
     on('storage', () => this.#pull());
