@@ -103,6 +103,23 @@ async fn a_rejected_call_is_repeated_once_after_a_refresh() {
     .await;
 }
 
+/// A route that rejects each token, while the server gives a new one for each refresh.
+#[tokio::test]
+async fn a_call_that_is_rejected_each_time_is_sent_three_times() {
+    let server = Server::start(Setup::patient().with_refresh_tokens());
+    in_browser(async move |browser: Browser| {
+        let path = "/public/reject/token_expired";
+        let tab = browser.signed_in(&server, json!({})).await;
+        tokio::select! {
+            answer = tab.call(path) => assert_eq!(answer["status"], 401),
+            () = server.recorder().reach(path, 4) => panic!("sent a fourth time"),
+        }
+        assert_eq!(server.recorder().count(path), 3);
+        assert!(tab.is_signed_in().await);
+    })
+    .await;
+}
+
 /// The module believes that the token lives for an hour.
 const SIGN_IN_WITH_LONG_LIFE: &str = "
     const response = await fetch('/login', { method: 'POST',
@@ -176,7 +193,7 @@ async fn a_tab_that_hears_late_does_not_refresh_again() {
     .await;
 }
 
-/// No message and no event of the storage has told it yet.
+/// No message and no event has told it yet.
 #[tokio::test]
 async fn a_tab_reads_the_storage_before_it_refreshes() {
     let server = Server::start(short_tokens());
@@ -184,7 +201,10 @@ async fn a_tab_reads_the_storage_before_it_refreshes() {
         let options = json!({ "storage": "local", "shareTabs": false, "pollStorage": 60 });
         let first = browser.signed_in(&server, options.clone()).await;
         let deaf = browser.open_tab(&server.url("/page")).await;
-        let stop = "addEventListener('storage', (event) => event.stopImmediatePropagation())";
+        // Also those of a switch between tabs, after which the module reads the storage.
+        let stop = "for (const type of ['storage', 'focus', 'visibilitychange', 'resume']) {
+              addEventListener(type, (event) => event.stopImmediatePropagation(), true);
+            }";
         deaf.run::<()>(stop).await;
         deaf.make_session(options).await;
         assert!(deaf.is_signed_in().await);

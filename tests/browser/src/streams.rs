@@ -1,4 +1,4 @@
-//! What a session opens: streams of events over `fetch`, addresses with a ticket, WebSockets.
+//! What a session opens: streams of events over `fetch`, addresses with a ticket, sockets.
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};

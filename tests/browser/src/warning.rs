@@ -118,9 +118,13 @@ async fn a_user_who_cannot_stay_is_told_so() {
         let tab = browser.signed_in(&server, options()).await;
         tab.run::<()>("showWarnings()").await;
         tab.event("warning").await;
+        server.recorder().fail(Some(Fault::Silence { below: "/auth/" }));
+        press(&tab, Key::Enter).await;
+        // The button is disabled meanwhile, and loses the focus.
+        tab.until("document.querySelector('[data-stay]').disabled").await;
+        tab.until("!document.activeElement.matches('[data-stay]')").await;
         let status = axum::http::StatusCode::SERVICE_UNAVAILABLE;
         server.recorder().fail(Some(Fault::Status { below: "/auth/", status }));
-        press(&tab, Key::Enter).await;
         tab.until("document.querySelector('[data-failed]').checkVisibility()").await;
         assert_eq!(focused(&tab).await, "Stay signed in");
         assert!(tab.is_signed_in().await);

@@ -38,7 +38,7 @@ pub(crate) enum Fault {
         below: &'static str,
         status: StatusCode,
     },
-    /// No answer, until the fault is removed.
+    /// No answer, until the fault is removed or replaced.
     Silence {
         below: &'static str,
     },
@@ -121,15 +121,14 @@ pub(super) async fn record(
     }
     recorder.record(&request);
     let path = request.uri().path().to_owned();
-    let fault = recorder.fault.borrow().clone();
+    let mut faults = recorder.fault.subscribe();
+    let answered = faults.wait_for(|fault| match fault {
+        Some(Fault::Silence { below }) => !path.starts_with(below),
+        _ => true,
+    });
+    let fault = answered.await.expect("the recorder is there").clone();
     match fault {
         Some(Fault::Status { below, status }) if path.starts_with(below) => status.into_response(),
-        Some(Fault::Silence { below }) if path.starts_with(below) => {
-            let mut faults = recorder.fault.subscribe();
-            let removed = faults.wait_for(|now| *now != Some(Fault::Silence { below }));
-            let _ = removed.await;
-            next.run(request).await
-        }
         _ => next.run(request).await,
     }
 }

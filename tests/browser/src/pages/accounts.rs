@@ -244,6 +244,8 @@ async fn times_move_and_saved_is_gone_at_the_next_edit() {
         page.fill("idle_timeout_minutes-unit", "minutes").await;
         page.click("#timeouts .primary").await;
         page.until("text('idle_timeout_minutes-error') === 'At least 5 minutes.'").await;
+        let sent = accounts.proxy.count("PATCH /auth/security");
+        assert_eq!(sent, 1, "an invalid value is not sent");
         page.look("accounts-custom").await;
     })
     .await;
