@@ -276,7 +276,9 @@ fn p33_a_fold_is_not_extended_over_a_session_that_lost_its_record() {
     begin(&store, "ada", 3_000);
     end(&store, "ada", 3_000).expect_err("there is no room for more of ada's");
     assert_eq!(store.revocations.folded_of(&user("ada")), Some(before));
-    assert_eq!(state(&store, "ada", 70), RefreshState::Unknown(Some(after(70))));
+    // Its entry may have made room for others, too.
+    let state = state(&store, "ada", 70);
+    assert!(matches!(state, RefreshState::Unknown(_)), "it has not ended: {state:?}");
 }
 
 #[test]
