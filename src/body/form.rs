@@ -24,7 +24,7 @@ pub(crate) enum Form {
 
 impl Form {
     /// Nothing can be added to a body that is compressed as a whole, or that has a length.
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
+    pub(crate) fn from_headers(headers: &HeaderMap) -> Self {
         let mut form = Self::Raw;
         for (name, value) in headers {
             if name == CONTENT_TYPE {
@@ -68,7 +68,9 @@ mod tests {
 
     fn form(headers: &[(http::HeaderName, &'static str)]) -> Form {
         let headers = headers.iter().map(|(name, value)| (name.clone(), *value));
-        Form::of(&headers.map(|(name, value)| (name, HeaderValue::from_static(value))).collect())
+        Form::from_headers(
+            &headers.map(|(name, value)| (name, HeaderValue::from_static(value))).collect(),
+        )
     }
 
     #[test]

@@ -260,7 +260,7 @@ impl Exchange<'_> {
     /// The app's claims now; as they are without a claims source.
     async fn current_claims(&self) -> Result<CurrentClaims, Rejection> {
         let Some(source) = &self.lifecycle.claims else {
-            return Ok(CurrentClaims::Granted(GrantedClaims::of(&self.token)));
+            return Ok(CurrentClaims::Granted(GrantedClaims::from_token(&self.token)));
         };
         self.lifecycle.ask_claims_source(&**source, &self.token).await
     }

@@ -18,7 +18,7 @@ impl Session {
     /// The response to a request of this session: its body ends with the session.
     #[inline(always)]
     pub(crate) fn guard<B>(self, response: Response<B>) -> Response<SessionBody<B>> {
-        let form = Form::of(response.headers());
+        let form = Form::from_headers(response.headers());
         response.map(|body| SessionBody::guarded(body, form, self.0))
     }
 }

@@ -127,7 +127,7 @@ pub(crate) struct GrantedClaims {
 
 impl GrantedClaims {
     /// The claims of `token` as they are.
-    pub(crate) fn of(token: &VerifiedToken) -> Self {
+    pub(crate) fn from_token(token: &VerifiedToken) -> Self {
         Self { app: None, claims_at: token.claims().claims_at }
     }
 }

@@ -47,7 +47,7 @@ impl TokenVerifier {
         let (text, end) = (Box::from(ticket.access), ticket.access.len());
         let token = VerifiedToken::new(claims, text, end, parsed.spans);
         let token = if ticket.is_adopted { token.adopted() } else { token };
-        Ok(ticket.of(Arc::new(token.with_key_origin(origin))))
+        Ok(ticket.with_token(Arc::new(token.with_key_origin(origin))))
     }
 }
 
@@ -102,7 +102,7 @@ impl<'a> TicketPayload<'a> {
         })
     }
 
-    pub(super) fn of(self, token: Arc<VerifiedToken>) -> VerifiedTicket {
+    pub(super) fn with_token(self, token: Arc<VerifiedToken>) -> VerifiedTicket {
         let Self { id, exp, method, path, .. } = self;
         let (id, method, path) = (Box::from(&*id), Box::from(&*method), Box::from(&*path));
         VerifiedTicket { token, id, exp, method, path }

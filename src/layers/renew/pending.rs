@@ -57,7 +57,8 @@ impl PendingRenewal {
             RenewalReason::Replaced(app) => Some(app),
             RenewalReason::StaleClaims => None,
         };
-        let claims = GrantedClaims { app: app.cloned(), ..GrantedClaims::of(self.session.token()) };
+        let claims =
+            GrantedClaims { app: app.cloned(), ..GrantedClaims::from_token(self.session.token()) };
         if self.is_active().await { self.sign(&claims) } else { None }
     }
 
@@ -139,7 +140,9 @@ impl PendingRenewal {
     /// The claims of the successor; `None` for no renewal.
     async fn current_claims(&self) -> Option<GrantedClaims> {
         let token = self.session.token();
-        let Some(source) = &self.settings.claims else { return Some(GrantedClaims::of(token)) };
+        let Some(source) = &self.settings.claims else {
+            return Some(GrantedClaims::from_token(token));
+        };
         let changes = self.session.enforcement().and_then(|it| it.claims_changes.as_deref());
         match ask_claims_source(&**source, token, changes, &*self.settings.clock).await.ok()? {
             CurrentClaims::Granted(claims) => Some(claims),

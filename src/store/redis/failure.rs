@@ -24,7 +24,7 @@ pub(super) enum FailureKind {
 }
 
 impl FailureKind {
-    fn of(error: &RedisError) -> Self {
+    fn from_error(error: &RedisError) -> Self {
         use ServerErrorKind::{BusyLoading, ClusterDown, MasterDown, NoScript, ReadOnly};
         match error.kind() {
             ErrorKind::Server(NoScript) => Self::UnknownScript,
@@ -62,7 +62,7 @@ impl Failure {
 /// contain keys.
 impl From<RedisError> for Failure {
     fn from(error: RedisError) -> Self {
-        let kind = FailureKind::of(&error);
+        let kind = FailureKind::from_error(&error);
         let reason = match (kind, error.code()) {
             (FailureKind::TimedOut, _) => "Redis did not answer in time".to_owned(),
             (_, Some(code)) => format!("Redis answered {code}"),

@@ -29,7 +29,7 @@ fn succeed(payload: &str, seen: Seen, app: Option<&AppClaims>) -> String {
 }
 
 fn succeed_in(payload: &str, seen: Seen, app: Option<&AppClaims>, generation: u32) -> String {
-    let claims = GrantedClaims { app: app.cloned(), ..GrantedClaims::of(&token(payload)) };
+    let claims = GrantedClaims { app: app.cloned(), ..GrantedClaims::from_token(&token(payload)) };
     succeed_with(payload, seen, &claims, generation)
 }
 
@@ -156,7 +156,7 @@ fn p37_a_successor_has_the_number_of_its_claims() {
     ] {
         let claims = GrantedClaims { app: None, claims_at };
         assert_eq!(succeed_with(payload, Seen::AtMint, &claims, 0), expected);
-        let carried = GrantedClaims::of(&token(payload)).claims_at;
+        let carried = GrantedClaims::from_token(&token(payload)).claims_at;
         let current = token(payload).with_claims(&claims);
         assert_eq!(current.claims().claims_at, claims_at.or(carried), "{payload}");
     }
@@ -172,7 +172,7 @@ fn p37_the_claims_that_a_handler_sees_are_those_of_the_successor() {
         r#"{"iat":50,"exp":60,"jti":"x","seen":3,"claims_at":9,"role":"reader","team":[7]}"#;
     assert_eq!(current.payload(), expected);
     assert_eq!(current.session_key(), token(payload).session_key());
-    let kept = GrantedClaims::of(&current);
+    let kept = GrantedClaims::from_token(&current);
     let (times, limits) = (times(70, 90), limits());
     let claims = &kept;
     let succession =

@@ -90,7 +90,7 @@ async fn the_task_that_connects_ends_with_the_limiter() {
     drop(limiter);
     let ended = async {
         while tasks.num_alive_tasks() > 0 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(BOUND, ended).await.expect("no task is left");
