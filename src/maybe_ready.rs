@@ -48,7 +48,10 @@ impl<T> MaybeReady<T> {
     }
 }
 
-impl MaybeReady<()> {
+impl<T> MaybeReady<T>
+where
+    T: Send + Unpin + 'static,
+{
     /// Spawns a task for a pending answer, for which nothing waits. Outside of a Tokio runtime it is
     /// dropped.
     pub(crate) fn detach(self) {

@@ -4,7 +4,7 @@ use std::{fs, sync::Arc, time::Duration};
 
 use tower_sliding_session::{
     Timestamp,
-    identity::StoreKey,
+    identity::{SessionKeys, StoreKey},
     store::{MemoryStore, SessionStore, Tombstone, Touch},
 };
 
@@ -21,8 +21,9 @@ pub(crate) fn fill(sessions: usize, now: Timestamp) -> Arc<MemoryStore> {
     let before = resident();
     let store = Arc::new(MemoryStore::with_capacity(sessions + MORE));
     let touch = Touch::new(now, now, SHORT_IDLE);
+    let user = StoreKey::user(None, None, "ada");
     for id in 0..sessions {
-        let touched = store.touch(key(id), touch).try_ready();
+        let touched = store.touch(SessionKeys::new(key(id), user), touch).try_ready();
         touched.expect("a ready answer").expect("there is room");
     }
     report("resident bytes a session, ten million active", before, sessions);

@@ -72,21 +72,21 @@
 //! use tower::{Layer, ServiceExt, service_fn};
 //! use tower_sliding_session::{
 //!     JwtKeys, ManualClock, MaybeReady, Policy, SlidingSessions, Timestamp,
-//!     identity::StoreKey,
+//!     identity::SessionKeys,
 //!     store::{SessionStore, StoredSession, Tombstone, Touch, TouchOutcome},
 //! };
 //!
 //! struct Silent;
 //!
 //! impl SessionStore for Silent {
-//!     fn touch(&self, _: StoreKey, _: Touch) -> MaybeReady<TouchOutcome> {
+//!     fn touch(&self, _: SessionKeys, _: Touch) -> MaybeReady<TouchOutcome> {
 //!         MaybeReady::new(std::future::pending())
 //!     }
-//!     fn get(&self, _: StoreKey) -> MaybeReady<StoredSession> {
+//!     fn get(&self, _: SessionKeys) -> MaybeReady<StoredSession> {
 //!         MaybeReady::new(std::future::pending())
 //!     }
-//!     fn write_tombstone(&self, _: Tombstone) -> MaybeReady<()> {
-//!         MaybeReady::ready(Ok(()))
+//!     fn write_tombstone(&self, _: Tombstone) -> MaybeReady<bool> {
+//!         MaybeReady::ready(Ok(true))
 //!     }
 //! }
 //!

@@ -37,8 +37,18 @@ impl Scopes {
     /// Creates the scopes of a session with these claims.
     #[must_use]
     pub fn new(iss: Option<&str>, tenant: Option<&str>, sub: &str) -> Self {
+        Self::of_user(StoreKey::user(iss, tenant, sub), iss, tenant, sub)
+    }
+
+    /// The scopes of a session whose user has this key.
+    pub(crate) fn of_user(
+        user: StoreKey,
+        iss: Option<&str>,
+        tenant: Option<&str>,
+        sub: &str,
+    ) -> Self {
         Self {
-            user: StoreKey::user(iss, tenant, sub),
+            user,
             subject: StoreKey::subject(iss, sub),
             account: tenant.map(|tenant| StoreKey::account(iss, tenant)),
             everything: everything(iss),

@@ -210,7 +210,7 @@ impl Exchange<'_> {
     async fn touch(&self, last_activity: Timestamp) -> Result<(), Rejection> {
         let idle = Timeouts::effective(self.token.claims(), &self.policy()).idle;
         let touch = Touch::new(self.now, last_activity, idle).known_only();
-        match self.lifecycle.answer(self.records.touch(self.token.session_key(), touch)).await? {
+        match self.lifecycle.answer(self.records.touch(self.token.keys(), touch)).await? {
             TouchOutcome::Ended => Err(invalid()),
             _ => Ok(()),
         }

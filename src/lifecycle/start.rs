@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::{Grant, Lifecycle};
 use crate::{
     audit::{AuditEvent, AuditRecord, SessionEndCause},
-    identity::{Scopes, StoreKey},
+    identity::{Scopes, SessionKeys, StoreKey},
     policy::{Policy, TimeoutOverrides},
     rejection::Rejection,
     rules::{self, SessionClaims},
@@ -312,7 +312,7 @@ impl Lifecycle {
             let idle = policy.idle_timeout();
             let touch = Touch::new(now, claims.auth_time, idle);
             // Without an entry the token proves the activity: a failure must not reject the sign-in.
-            let _ = self.answer(store.touch(key, touch)).await;
+            let _ = self.answer(store.touch(SessionKeys::new(key, scopes.user), touch)).await;
         }
         self.enforcement.record(audit);
         if let Some(replaced) = replaced {

@@ -160,7 +160,7 @@ impl EndWatch {
         let Some(store) = self.enforcement.store() else {
             return self.decide(StoreAnswer::NotAsked, None, lead);
         };
-        match store.get(self.stream.session_key()).try_ready() {
+        match store.get(self.stream.keys()).try_ready() {
             Ok(answer) => self.decide(answer.into(), failed_since, lead),
             Err(pending) => {
                 let clock = &*self.enforcement.clock;

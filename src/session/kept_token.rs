@@ -76,7 +76,7 @@ impl KeptToken {
         let profile = self.profile.and_then(|number| profiles.name_of(number));
         claims.session_profile = profile.map(Into::into);
         claims.minted_by = self.minted_by;
-        VerifiedToken::of_open_session(claims, stream.session_key(), stream.scopes())
+        VerifiedToken::of_open_session(claims, stream.keys().session, stream.scopes())
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     policy::Policy,
     rejection::{Rejection, RejectionKind},
     rules::{ExpiryReason, Timeouts},
-    store::{StoredSession, Tombstone},
+    store::Tombstone,
     time::Timestamp,
     token::VerifiedToken,
 };
@@ -86,9 +86,7 @@ impl Enforcement {
             return Ok(());
         }
         let store = self.store().ok_or(RejectionKind::StoreUnavailable)?;
-        let before = self.answer(store.get(tombstone.session)).await?;
-        self.answer(store.write_tombstone(tombstone)).await?;
-        if before != StoredSession::Ended {
+        if self.answer(store.write_tombstone(tombstone)).await? {
             self.record(audit);
         }
         Ok(())

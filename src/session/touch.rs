@@ -150,7 +150,7 @@ impl Enforcement {
             SessionStatus::Active { .. }
         );
         if !is_active || !policy.records_activity() {
-            let answer = store.get(token.session_key());
+            let answer = store.get(token.keys());
             return within(answer, &*self.clock, REQUEST_TIME_LIMIT).await.into();
         }
         let is_token_active =
@@ -159,7 +159,7 @@ impl Enforcement {
         // An expired token begins no session.
         touch.known_only |= !is_token_active;
         loop {
-            let answer = store.touch(token.session_key(), touch);
+            let answer = store.touch(token.keys(), touch);
             let answer = within(answer, &*self.clock, REQUEST_TIME_LIMIT).await.into();
             let StoreAnswer::Touch(TouchOutcome::Idle(at)) = answer else { return answer };
             match self.repeated_touch(token, at, now) {

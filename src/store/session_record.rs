@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use super::SessionLabel;
 use crate::{
-    identity::{Scopes, StoreKey},
+    identity::{Scopes, SessionKeys, StoreKey},
     rules::SessionClaims,
     time::Timestamp,
 };
@@ -89,6 +89,12 @@ impl SessionRecord {
             last_seen,
             ..Self::new(key, &*claims.sid, &*claims.sub, scopes, claims.auth_time, idle, ends_at)
         }
+    }
+
+    /// The keys of the session and its user.
+    #[must_use]
+    pub const fn keys(&self) -> SessionKeys {
+        SessionKeys::new(self.key, self.scopes.user)
     }
 }
 

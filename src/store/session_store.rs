@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{AccountPolicies, ClaimsChanges, Revocations, Tombstone};
-use crate::{identity::StoreKey, maybe_ready::MaybeReady, time::Timestamp};
+use crate::{identity::SessionKeys, maybe_ready::MaybeReady, time::Timestamp};
 
 /// Remembers when each session was last active, and which sessions have a tombstone.
 ///
@@ -17,20 +17,20 @@ pub trait SessionStore: Send + Sync + 'static {
     /// [`Touch::idle`] is at or before [`Touch::now`] is [`TouchOutcome::Idle`]. Neither is ever
     /// active again. An unknown session begins its entry, unless [`Touch::known_only`] forbids it.
     /// The last activity never moves backwards.
-    fn touch(&self, session: StoreKey, touch: Touch) -> MaybeReady<TouchOutcome>;
+    fn touch(&self, keys: SessionKeys, touch: Touch) -> MaybeReady<TouchOutcome>;
 
     /// Returns what the store knows of a session; records nothing.
-    fn get(&self, session: StoreKey) -> MaybeReady<StoredSession>;
+    fn get(&self, keys: SessionKeys) -> MaybeReady<StoredSession>;
 
     /// Writes a tombstone that is kept until [`Tombstone::until`], whether or not an entry exists.
     /// Idempotent: the later `until` counts. A tombstone is never evicted, and displaces no active
-    /// session: fails if there is no room.
+    /// session: fails if there is no room. Returns whether the session had none.
     ///
     /// No user may take the room of others. A store with [`revocations`](Self::revocations) folds the
     /// tombstones of a user into [`FoldedTombstones`](super::FoldedTombstones) when there are more than
     /// 64 of sessions that began in it; it revokes no other session. Of other sessions it may refuse to
     /// keep more of one user than a bound.
-    fn write_tombstone(&self, tombstone: Tombstone) -> MaybeReady<()>;
+    fn write_tombstone(&self, tombstone: Tombstone) -> MaybeReady<bool>;
 
     /// Whether the store keeps every session until its end, whatever is restarted and however many
     /// there are. Only then an unknown session can be rejected
@@ -92,15 +92,15 @@ impl<T> SessionStore for Arc<T>
 where
     T: SessionStore + ?Sized,
 {
-    fn touch(&self, session: StoreKey, touch: Touch) -> MaybeReady<TouchOutcome> {
-        (**self).touch(session, touch)
+    fn touch(&self, keys: SessionKeys, touch: Touch) -> MaybeReady<TouchOutcome> {
+        (**self).touch(keys, touch)
     }
 
-    fn get(&self, session: StoreKey) -> MaybeReady<StoredSession> {
-        (**self).get(session)
+    fn get(&self, keys: SessionKeys) -> MaybeReady<StoredSession> {
+        (**self).get(keys)
     }
 
-    fn write_tombstone(&self, tombstone: Tombstone) -> MaybeReady<()> {
+    fn write_tombstone(&self, tombstone: Tombstone) -> MaybeReady<bool> {
         (**self).write_tombstone(tombstone)
     }
 

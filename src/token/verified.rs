@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     audit::{AuditQueue, AuditSubject},
-    identity::{Scopes, StoreKey},
+    identity::{Scopes, SessionKeys, StoreKey},
     rejection::InvalidTokenReason,
     rules::{MintedBy, SessionClaims},
     time::Timestamp,
@@ -38,7 +38,7 @@ pub struct VerifiedToken {
     pub(super) spans: Spans,
     is_adopted: bool,
     is_foreign: bool,
-    session_key: StoreKey,
+    keys: SessionKeys,
     scopes: OnceLock<Scopes>,
 }
 
@@ -94,7 +94,11 @@ impl VerifiedToken {
         payload_end: usize,
         spans: Spans,
     ) -> Self {
-        let session_key = StoreKey::session(claims.iss.as_deref(), &claims.sid);
+        let SessionClaims { iss, tenant, sub, sid, .. } = &claims;
+        let keys = SessionKeys::new(
+            StoreKey::session(iss.as_deref(), sid),
+            StoreKey::user(iss.as_deref(), tenant.as_deref(), sub),
+        );
         Self {
             text,
             payload_end,
@@ -102,7 +106,7 @@ impl VerifiedToken {
             spans,
             is_adopted: false,
             is_foreign: false,
-            session_key,
+            keys,
             scopes: OnceLock::new(),
         }
     }
@@ -110,7 +114,7 @@ impl VerifiedToken {
     /// What is known of the token of an open stream: neither its payload nor the names in it.
     pub(crate) fn of_open_session(
         claims: SessionClaims,
-        session_key: StoreKey,
+        session: StoreKey,
         scopes: Scopes,
     ) -> Self {
         Self {
@@ -120,7 +124,7 @@ impl VerifiedToken {
             payload_end: 0,
             claims,
             spans: Spans::default(),
-            session_key,
+            keys: SessionKeys::new(session, scopes.user),
             scopes: scopes.into(),
         }
     }
@@ -151,7 +155,7 @@ impl VerifiedToken {
             spans,
             is_adopted: self.is_adopted,
             is_foreign: self.is_foreign,
-            session_key: self.session_key,
+            keys: self.keys,
             scopes: self.scopes.clone(),
         }
     }
@@ -206,14 +210,20 @@ impl VerifiedToken {
     /// The key of its session in a store.
     #[must_use]
     pub const fn session_key(&self) -> StoreKey {
-        self.session_key
+        self.keys.session
+    }
+
+    /// The keys of its session and its user in a store.
+    #[must_use]
+    pub const fn keys(&self) -> SessionKeys {
+        self.keys
     }
 
     /// The scopes by which its session can be revoked. Computed at the first call.
     pub fn scopes(&self) -> &Scopes {
         self.scopes.get_or_init(|| {
-            let claims = &self.claims;
-            Scopes::new(claims.iss.as_deref(), claims.tenant.as_deref(), &claims.sub)
+            let SessionClaims { iss, tenant, sub, .. } = &self.claims;
+            Scopes::of_user(self.keys.user, iss.as_deref(), tenant.as_deref(), sub)
         })
     }
 
@@ -222,13 +232,13 @@ impl VerifiedToken {
     pub(crate) fn audit_subject(&self, audit_queue: Option<&AuditQueue>) -> AuditSubject {
         let sub = audit_queue.filter(|_| !self.claims.sub.is_empty());
         let sub = sub.and_then(|queue| queue.plain_subject(&self.claims.sub));
-        AuditSubject::from_session(self.session_key, self.scopes()).with_sub(sub)
+        AuditSubject::from_session(self.keys.session, self.scopes()).with_sub(sub)
     }
 
     /// The key of its user in a store.
     #[must_use]
-    pub fn user_key(&self) -> StoreKey {
-        self.scopes().user
+    pub const fn user_key(&self) -> StoreKey {
+        self.keys.user
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::{
 
 use tower_sliding_session::{
     MaybeReady, RejectionKind, Timestamp,
-    identity::StoreKey,
+    identity::{SessionKeys, StoreKey},
     rejection::{Rejection, RejectionCause, RevocationCause},
     store::{
         RevocationCutoff, Revocations, SessionStore, StoredSession, Tombstone, Touch, TouchOutcome,
@@ -42,16 +42,16 @@ impl RevokesWhileAsked {
 }
 
 impl SessionStore for RevokesWhileAsked {
-    fn touch(&self, _: StoreKey, touch: Touch) -> MaybeReady<TouchOutcome> {
+    fn touch(&self, _: SessionKeys, touch: Touch) -> MaybeReady<TouchOutcome> {
         self.answer(TouchOutcome::Active(Some(touch.now)))
     }
 
-    fn get(&self, _: StoreKey) -> MaybeReady<StoredSession> {
+    fn get(&self, _: SessionKeys) -> MaybeReady<StoredSession> {
         self.answer(StoredSession::Active(BEGIN))
     }
 
-    fn write_tombstone(&self, _: Tombstone) -> MaybeReady<()> {
-        MaybeReady::ready(Ok(()))
+    fn write_tombstone(&self, _: Tombstone) -> MaybeReady<bool> {
+        MaybeReady::ready(Ok(true))
     }
 
     fn revocations(&self) -> Option<Arc<Revocations>> {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tower_sliding_session::{
     Grant, RejectionKind,
+    identity::SessionKeys,
     policy::TimeoutOverrides,
     store::{ListQuery, StoredSession},
 };
@@ -102,9 +103,10 @@ pub(crate) async fn p20_a_lengthened_policy_revives_and_lengthens_no_session(sto
 /// Waits at most one minute until the store has the tombstone of an expired session: a database
 /// writes it after the rejection.
 async fn wait_for_tombstone(stack: &TestStack, store: &Store, grant: &Grant) {
-    let session = stack.sessions.session_key(grant.session_id());
+    let user = stack.sessions.user_scope(Some("acme"), "ada").key();
+    let keys = SessionKeys::new(stack.sessions.session_key(grant.session_id()), user);
     let written = async {
-        while store.get(session).await.expect("the store answers") != StoredSession::Ended {
+        while store.get(keys).await.expect("the store answers") != StoredSession::Ended {
             tokio::task::yield_now().await;
         }
     };

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tower_sliding_session::{
     MaybeReady, Timestamp,
     audit::{ActivityEntry, AuditRecord},
-    identity::{Scope, StoreKey},
+    identity::{Scope, SessionKeys, StoreKey},
     policy::TimeoutOverrides,
     store::{
         AccountPolicies, ActiveUser, BulkRevocation, ClaimsChange, ClaimsChanges, LifecycleQueries,
@@ -100,15 +100,15 @@ impl UnreliableStore {
 }
 
 impl SessionStore for UnreliableStore {
-    fn touch(&self, session: StoreKey, touch: Touch) -> MaybeReady<TouchOutcome> {
-        self.ask(|inner| inner.touch(session, touch))
+    fn touch(&self, keys: SessionKeys, touch: Touch) -> MaybeReady<TouchOutcome> {
+        self.ask(|inner| inner.touch(keys, touch))
     }
 
-    fn get(&self, session: StoreKey) -> MaybeReady<StoredSession> {
-        self.read(|inner| inner.get(session))
+    fn get(&self, keys: SessionKeys) -> MaybeReady<StoredSession> {
+        self.read(|inner| inner.get(keys))
     }
 
-    fn write_tombstone(&self, tombstone: Tombstone) -> MaybeReady<()> {
+    fn write_tombstone(&self, tombstone: Tombstone) -> MaybeReady<bool> {
         self.ask(|inner| inner.write_tombstone(tombstone))
     }
 

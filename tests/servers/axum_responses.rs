@@ -16,7 +16,7 @@ use tower::ServiceExt;
 use tower_sliding_session::{
     Grant, JwtKeys, MaybeReady, Policy, Rejection, RejectionKind, Session, SessionCookie,
     SlidingSessions, Timestamp,
-    identity::StoreKey,
+    identity::SessionKeys,
     lifecycle::{AccountPolicyError, StartError},
     policy::TimeoutOverrides,
     sessions::SlidingSessionsBuilder,
@@ -133,15 +133,15 @@ async fn a_label_that_is_too_long_is_named() {
 struct Unreachable;
 
 impl SessionStore for Unreachable {
-    fn touch(&self, _: StoreKey, _: Touch) -> MaybeReady<TouchOutcome> {
+    fn touch(&self, _: SessionKeys, _: Touch) -> MaybeReady<TouchOutcome> {
         MaybeReady::ready(Err(StoreError::new("10.0.0.7: connection refused")))
     }
 
-    fn get(&self, _: StoreKey) -> MaybeReady<StoredSession> {
+    fn get(&self, _: SessionKeys) -> MaybeReady<StoredSession> {
         MaybeReady::ready(Err(StoreError::new("10.0.0.7: connection refused")))
     }
 
-    fn write_tombstone(&self, _: Tombstone) -> MaybeReady<()> {
+    fn write_tombstone(&self, _: Tombstone) -> MaybeReady<bool> {
         MaybeReady::ready(Err(StoreError::new("10.0.0.7: connection refused")))
     }
 }

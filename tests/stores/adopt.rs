@@ -22,7 +22,7 @@ async fn adopt(store: &Store, record: &SessionRecord) {
 
 pub(crate) async fn an_adopted_session_is_listed_counted_and_revoked(store: Store) {
     let (unknown, known) = (old("unknown"), old("known"));
-    let touched = store.touch(known.key, touch(BEGIN, BEGIN)).await.expect("the store answers");
+    let touched = store.touch(known.keys(), touch(BEGIN, BEGIN)).await.expect("the store answers");
     assert_eq!(touched, TouchOutcome::Active(None));
     for record in [&unknown, &known] {
         adopt(&store, record).await;
@@ -32,7 +32,7 @@ pub(crate) async fn an_adopted_session_is_listed_counted_and_revoked(store: Stor
         );
         assert_eq!(state(&store, record).await, unrefreshed(BEGIN));
         assert_eq!(
-            store.get(record.key).await.expect("the store answers"),
+            store.get(record.keys()).await.expect("the store answers"),
             StoredSession::Active(BEGIN)
         );
     }

@@ -38,7 +38,7 @@ pub(crate) async fn a_session_begins_with_its_record_its_entry_and_its_row(store
         begin(&store, &record).await;
         let kept = store.session(record.key, after(5)).await.expect("the store answers");
         assert!(kept == Some(record.clone()), "{}", record.sid);
-        let stored = store.get(record.key).await.expect("the store answers");
+        let stored = store.get(record.keys()).await.expect("the store answers");
         assert_eq!(stored, StoredSession::Active(record.last_seen));
     }
     let rows = audited(&store, "session_started").await;
@@ -127,6 +127,6 @@ pub(crate) async fn p04_a_revoked_session_cannot_start_again(store: Store) {
     let row = audit(&record, "session_started", after(1));
     drop(store.begin(SignIn::new(record.clone(), row)).await);
     assert!(!is_active(&store, &record, after(1)).await);
-    let stored = store.get(record.key).await.expect("the store answers");
+    let stored = store.get(record.keys()).await.expect("the store answers");
     assert_eq!(stored, StoredSession::Ended);
 }

@@ -40,7 +40,7 @@ async fn end(store: &Store, record: &SessionRecord) {
 /// Whether a request with a token of the session is rejected as revoked.
 async fn is_revoked(store: &Store, record: &SessionRecord) -> bool {
     let now = record.epoch;
-    let touched = store.touch(record.key, touch(now, now)).await.expect("the store answers");
+    let touched = store.touch(record.keys(), touch(now, now)).await.expect("the store answers");
     // As the layers do: after the answer of the store.
     let revocations = store.revocations().expect("the store supports bulk revocation");
     let revoked_by = revocations.revoked_by(record.key, record.epoch, || record.scopes);

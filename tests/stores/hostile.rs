@@ -114,8 +114,8 @@ async fn everything_at(store: &Store, sid: &str, now: Timestamp, idle: Duration)
     let answers = "the store answers";
     store.begin(SignIn::new(record.clone(), row.clone())).await.expect(answers);
     let touch = Touch::new(now, now, idle);
-    store.touch(record.key, touch).await.expect(answers);
-    store.get(record.key).await.expect(answers);
+    store.touch(record.keys(), touch).await.expect(answers);
+    store.get(record.keys()).await.expect(answers);
     let ask = RefreshQuery::new(record.key, now, record.scopes);
     store.refresh_state(ask).await.expect(answers);
     for generation in [0, u32::MAX, u32::MAX] {

@@ -52,7 +52,7 @@ pub(crate) async fn a_sign_in_beyond_the_limit_ends_the_oldest_session(store: St
         assert_eq!(signs_in(&store, (&millis.to_string(), millis), 3, Oldest).await, Some(0));
     }
     let first = ADA.signs_in("0", after(0));
-    store.touch(first.key, touch(after(500), BEGIN)).await.expect("the store answers");
+    store.touch(first.keys(), touch(after(500), BEGIN)).await.expect("the store answers");
     let begun = try_begin(&store, limited(ADA, "3", after(900), 3, Oldest)).await;
     let ended = begun.expect("it begins").ended;
     let cause = SessionEndCause::SessionLimit;
@@ -69,8 +69,7 @@ pub(crate) async fn a_sign_in_beyond_the_limit_ends_the_least_active_session(sto
         signs_in(&store, (&millis.to_string(), millis), 3, LeastActive).await;
     }
     for (sid, seen) in [("0", 600), ("1", 700)] {
-        let session = ADA.signs_in(sid, BEGIN).key;
-        store.touch(session, touch(after(seen), BEGIN)).await.expect("the store answers");
+        store.touch(ADA.keys(sid), touch(after(seen), BEGIN)).await.expect("the store answers");
     }
     assert_eq!(signs_in(&store, ("3", 900), 3, LeastActive).await, Some(1));
     assert_eq!(sessions(&store, 900).await, ["3", "1", "0"]);

@@ -45,7 +45,7 @@ pub(crate) async fn activity_by_request_or_refresh_extends_a_session(store: Stor
     let requested = begun(&store, ADA, "requested").await;
     let refreshed = begun(&store, ADA, "refreshed").await;
     let at = BEGIN + IDLE - MILLI;
-    store.touch(requested.key, touch(at, at)).await.expect("the store answers");
+    store.touch(requested.keys(), touch(at, at)).await.expect("the store answers");
     store.flush().await.expect("the activity is written");
     rotate(&store, rotation(&refreshed, 0, "first", at)).await;
     for record in [requested, refreshed] {

@@ -136,7 +136,7 @@ pub(crate) async fn p05_nothing_is_usable_after_a_tombstone(store: Store) {
             .write_tombstone(tombstone(record.key, record.ends_at))
             .await
             .expect("the store answers");
-        let stored = store.get(record.key).await.expect("the store answers");
+        let stored = store.get(record.keys()).await.expect("the store answers");
         assert_eq!(stored, StoredSession::Ended);
     })
     .await;
@@ -265,14 +265,14 @@ pub(crate) async fn p04_no_touch_succeeds_after_a_tombstone(store: Store) {
         let start = Arc::new(Barrier::new(TASKS + 1));
         let mut tasks = JoinSet::new();
         for _ in 0..TASKS {
-            let (store, key) = (Arc::clone(&store), record.key);
+            let (store, keys) = (Arc::clone(&store), record.keys());
             let (is_revoked, start) = (Arc::clone(&is_revoked), Arc::clone(&start));
             tasks.spawn(async move {
                 start.wait().await;
                 for millis in 0.. {
                     let was_revoked = is_revoked.load(SeqCst);
                     let now = after(millis % 1000);
-                    let touched = store.touch(key, touch(now, now)).await;
+                    let touched = store.touch(keys, touch(now, now)).await;
                     match touched.expect("the store answers") {
                         TouchOutcome::Ended => break,
                         TouchOutcome::Active(_) => {

@@ -9,17 +9,17 @@ use tower_sliding_session::{
 
 use crate::{
     empty_stores::Store,
-    sign_in::{ABSOLUTE, BEGIN, IDLE, after, session, tombstone, touch},
+    sign_in::{ABSOLUTE, ADA, BEGIN, IDLE, after, session, tombstone, touch},
 };
 
 const MILLI: Duration = Duration::from_millis(1);
 
 async fn touched(store: &Store, sid: &str, touch: Touch) -> TouchOutcome {
-    store.touch(session(sid), touch).await.expect("the store answers")
+    store.touch(ADA.keys(sid), touch).await.expect("the store answers")
 }
 
 async fn stored(store: &Store, sid: &str) -> StoredSession {
-    store.get(session(sid)).await.expect("the store answers")
+    store.get(ADA.keys(sid)).await.expect("the store answers")
 }
 
 async fn end(store: &Store, sid: &str, until: Timestamp) {

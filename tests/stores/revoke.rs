@@ -33,11 +33,11 @@ pub(crate) async fn an_active_session_is_revoked_and_logged_once(store: Store) {
 }
 
 pub(crate) async fn p40_a_session_without_a_record_is_logged_once(store: Store) {
-    store.touch(session("touched"), touch(BEGIN, BEGIN)).await.expect("the store answers");
+    store.touch(ADA.keys("touched"), touch(BEGIN, BEGIN)).await.expect("the store answers");
     for (at, sid) in [(1, "unknown"), (2, "touched")] {
         for (again, is_first) in [(0, true), (10, false), (20, false)] {
             assert_eq!(revoked(&store, sid, after(at + again)).await, is_first, "{sid}");
-            let touched = store.touch(session(sid), touch(after(at), after(at))).await;
+            let touched = store.touch(ADA.keys(sid), touch(after(at), after(at))).await;
             assert_eq!(touched.expect("the store answers"), TouchOutcome::Ended);
         }
     }
@@ -88,7 +88,7 @@ pub(crate) async fn p04_a_revoked_session_rejects_requests(store: Store) {
     begun(&store, ADA, "s").await;
     assert!(revoked(&store, "s", after(10)).await);
     for now in [BEGIN, after(10), BEGIN + ABSOLUTE] {
-        let touched = store.touch(session("s"), touch(now, now)).await;
+        let touched = store.touch(ADA.keys("s"), touch(now, now)).await;
         assert_eq!(touched.expect("the store answers"), TouchOutcome::Ended);
     }
 }

@@ -101,7 +101,7 @@ pub(crate) async fn expired_and_revoked_sessions_are_not_counted(store: Store) {
         begun(&store, ADA, sid).await;
     }
     for (sid, at) in [("active", BEGIN + IDLE - milli), ("absolute", BEGIN + IDLE - milli)] {
-        store.touch(session(sid), touch(at, at)).await.expect("the store answers");
+        store.touch(ADA.keys(sid), touch(at, at)).await.expect("the store answers");
     }
     store.flush().await.expect("the activities are written");
     store
@@ -121,7 +121,7 @@ pub(crate) async fn expired_and_revoked_sessions_are_not_counted(store: Store) {
     let first = with!(all_of(ADA.user(), at); exempt = exempt);
     assert_eq!(revoke_all(&store, first).await, 1, "one session was still active");
     let last = BEGIN + ABSOLUTE - IDLE;
-    store.touch(session("absolute"), touch(last, last)).await.expect("the store answers");
+    store.touch(ADA.keys("absolute"), touch(last, last)).await.expect("the store answers");
     store.flush().await.expect("the activity is written");
     assert_eq!(revoke_all(&store, all_of(ADA.user(), BEGIN + ABSOLUTE)).await, 0);
 }
@@ -197,7 +197,10 @@ pub(crate) async fn a_caller_without_a_record_is_exempt(store: Store) {
         match sid {
             "recorded" => drop(begun(&store, person, sid).await),
             "touched" => {
-                store.touch(session(sid), touch(BEGIN, BEGIN)).await.expect("the store answers");
+                store
+                    .touch(person.keys(sid), touch(BEGIN, BEGIN))
+                    .await
+                    .expect("the store answers");
             }
             _ => {}
         }
@@ -226,10 +229,10 @@ pub(crate) async fn a_caller_without_a_record_is_exempt(store: Store) {
 
 pub(crate) async fn p29_an_exempt_caller_without_a_record_ends_with_the_next_cutoff(store: Store) {
     for sid in ["touched", "unknown"] {
-        if sid == "touched" {
-            store.touch(session(sid), touch(BEGIN, BEGIN)).await.expect("the store answers");
-        }
         let joy = Person { sub: sid, tenant: Some("acme") };
+        if sid == "touched" {
+            store.touch(joy.keys(sid), touch(BEGIN, BEGIN)).await.expect("the store answers");
+        }
         let exempt = Exempt::Caller(caller(joy, sid));
         let revocation = with!(all_of(joy.user(), after(10)); exempt = exempt.clone());
         assert_eq!(revoke_all(&store, revocation).await, 0);
@@ -247,7 +250,7 @@ pub(crate) async fn p29_an_exempt_caller_without_a_record_ends_with_the_next_cut
         .expect("the store answers");
     let exempt = Exempt::Caller(caller(ADA, "ended"));
     revoke_all(&store, exempting(ADA.user(), exempt)).await;
-    assert_eq!(store.get(session("ended")).await.expect("it answers"), StoredSession::Ended);
+    assert_eq!(store.get(ADA.keys("ended")).await.expect("it answers"), StoredSession::Ended);
 }
 
 pub(crate) async fn an_exemption_revives_no_session(store: Store) {

@@ -16,7 +16,7 @@ async fn last_seen(store: &Store, record: &SessionRecord) -> [StoredSession; 2] 
     let kept = store.session(record.key, BEGIN).await.expect("the store answers");
     let kept =
         kept.map_or(StoredSession::Unknown, |record| StoredSession::Active(record.last_seen));
-    [kept, store.get(record.key).await.expect("the store answers")]
+    [kept, store.get(record.keys()).await.expect("the store answers")]
 }
 
 pub(crate) async fn a_token_of_the_recorded_generation_is_exchanged(store: Store) {
@@ -79,7 +79,7 @@ pub(crate) async fn the_latest_presented_generation_is_recorded(store: Store) {
     rotate(&store, rotation(&record, 0, "first", after(10))).await;
     for (generation, presented) in [(0, 0), (1, 1), (0, 1)] {
         let touch = with!(touch(after(20), BEGIN); generation = generation);
-        store.touch(record.key, touch).await.expect("the store answers");
+        store.touch(record.keys(), touch).await.expect("the store answers");
         let session = RefreshedSession::new(after(20)).exchanged(1, exchange("first", after(10)));
         let session = with!(session; presented = presented);
         assert_eq!(state(&store, &record).await, RefreshState::Known(session), "{generation}");
@@ -140,7 +140,7 @@ pub(crate) async fn p33_a_lost_session_gets_its_record_again(store: Store) {
         let kept = store.session(record.key, after(10)).await.expect("the store answers");
         let expected = with!(record.clone(); last_seen = last_seen);
         assert!(kept == Some(expected), "{sid}");
-        let stored = store.get(record.key).await.expect("the store answers");
+        let stored = store.get(record.keys()).await.expect("the store answers");
         assert_eq!(stored, StoredSession::Active(last_seen));
         let session = RefreshedSession::new(last_seen).exchanged(4, exchange(sid, after(10)));
         assert_eq!(state(&store, &record).await, RefreshState::Known(session));

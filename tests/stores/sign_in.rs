@@ -5,7 +5,7 @@ use std::time::Duration;
 use tower_sliding_session::{
     Timestamp,
     audit::{AuditEvent, AuditRecord, AuditSubject},
-    identity::{Scope, Scopes, StoreKey},
+    identity::{Scope, Scopes, SessionKeys, StoreKey},
     store::{
         BulkRevocation, ListQuery, RefreshQuery, RefreshState, RefreshedSession, RevocationCutoff,
         Rotated, Rotation, SessionRecord, SignIn, SignedIn, SuccessorIds, TokenExchange, Tombstone,
@@ -49,6 +49,10 @@ impl Person {
 
     pub(crate) fn account(self) -> Scope {
         Scope::Account(self.scopes().account.expect("the person belongs to an account"))
+    }
+
+    pub(crate) fn keys(self, sid: &str) -> SessionKeys {
+        SessionKeys::new(session(sid), self.scopes().user)
     }
 
     /// The record of the session that this sign-in starts.

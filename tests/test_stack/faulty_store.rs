@@ -7,7 +7,7 @@ use std::sync::{
 
 use tower_sliding_session::{
     MaybeReady,
-    identity::StoreKey,
+    identity::SessionKeys,
     store::{MemoryStore, SessionStore, StoreError, StoredSession, Tombstone, Touch, TouchOutcome},
 };
 
@@ -82,7 +82,7 @@ impl SessionStore for FaultyStore {
         true
     }
 
-    fn touch(&self, session: StoreKey, touch: Touch) -> MaybeReady<TouchOutcome> {
+    fn touch(&self, keys: SessionKeys, touch: Touch) -> MaybeReady<TouchOutcome> {
         self.touches.fetch_add(1, SeqCst);
         if matches!(
             *self.behavior.lock().expect("not poisoned"),
@@ -90,15 +90,15 @@ impl SessionStore for FaultyStore {
         ) {
             return self.answer(Ok(TouchOutcome::Unknown));
         }
-        self.answer(Self::ready(self.inner.touch(session, touch)))
+        self.answer(Self::ready(self.inner.touch(keys, touch)))
     }
 
-    fn get(&self, session: StoreKey) -> MaybeReady<StoredSession> {
+    fn get(&self, keys: SessionKeys) -> MaybeReady<StoredSession> {
         self.gets.fetch_add(1, SeqCst);
-        self.answer(Self::ready(self.inner.get(session)))
+        self.answer(Self::ready(self.inner.get(keys)))
     }
 
-    fn write_tombstone(&self, tombstone: Tombstone) -> MaybeReady<()> {
+    fn write_tombstone(&self, tombstone: Tombstone) -> MaybeReady<bool> {
         if self.holds_tombstones.load(SeqCst) {
             return MaybeReady::new(std::future::pending());
         }

@@ -111,7 +111,7 @@ impl ActivitySettings {
                     Err(rejected) => return Poll::Ready(Err(self.refuse(session, rejected))),
                 }
                 // It may have ended while the source was asked.
-                let answer = self.store.get(session.token().session_key());
+                let answer = self.store.get(session.token().keys());
                 *pending = PendingAnswer::GetAgain(self.timed(answer), question.count());
             }
             let mut answer = ready!(pending.poll(cx));
@@ -175,13 +175,13 @@ impl ActivitySettings {
                 );
             if is_active && policy.records_activity() {
                 let touch = self.enforcement.new_touch(token, &policy, now);
-                let answer = self.store.touch(token.session_key(), touch).try_ready();
+                let answer = self.store.touch(token.keys(), touch).try_ready();
                 return answer
                     .map(Into::into)
                     .map_err(|pending| PendingAnswer::Touch(self.timed(pending)));
             }
         }
-        let answer = self.store.get(token.session_key()).try_ready();
+        let answer = self.store.get(token.keys()).try_ready();
         answer.map(Into::into).map_err(|pending| PendingAnswer::Get(self.timed(pending)))
     }
 
@@ -193,7 +193,7 @@ impl ActivitySettings {
         let Some(touch) = self.enforcement.repeated_touch(token, at, now) else {
             return Ok(StoreAnswer::Touch(TouchOutcome::Idle(at)));
         };
-        let answer = self.store.touch(token.session_key(), touch).try_ready();
+        let answer = self.store.touch(token.keys(), touch).try_ready();
         answer.map(Into::into).map_err(|pending| PendingAnswer::TouchAgain(self.timed(pending)))
     }
 

@@ -145,7 +145,7 @@ impl AuthenticateSettings {
             let rejection = self.reject_expired(&expired, StoreAnswer::Failed);
             return Refusal::Expired(rejection, expired);
         };
-        match store.get(expired.token.session_key()).try_ready() {
+        match store.get(expired.token.keys()).try_ready() {
             Ok(answer) => {
                 let rejection = self.reject_expired(&expired, answer.into());
                 Refusal::Expired(rejection, expired)

@@ -172,7 +172,7 @@ impl PendingRenewal {
         let answer = match enforcement.store() {
             None => StoreAnswer::NotAsked,
             Some(store) => {
-                let answer = store.get(token.session_key());
+                let answer = store.get(token.keys());
                 within(answer, &*self.settings.clock, REQUEST_TIME_LIMIT).await.into()
             }
         };

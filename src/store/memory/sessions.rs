@@ -11,7 +11,7 @@ use std::{
 
 use super::lifecycle_state::LifecycleState;
 use crate::{
-    identity::StoreKey,
+    identity::{SessionKeys, StoreKey},
     maybe_ready::MaybeReady,
     store::{
         AccountPolicies, ClaimsChanges, Revocations, SessionRecord, SessionStore, StoredSession,
@@ -53,21 +53,24 @@ use crate::{
 /// ```
 /// use std::time::Duration;
 /// use tower_sliding_session::{
-///     Timestamp, identity::StoreKey, store::{MemoryStore, SessionStore, Tombstone, Touch, TouchOutcome},
+///     Timestamp,
+///     identity::{SessionKeys, StoreKey},
+///     store::{MemoryStore, SessionStore, Tombstone, Touch, TouchOutcome},
 /// };
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), tower_sliding_session::store::StoreError> {
 /// let store = MemoryStore::new();
-/// let session = StoreKey::session(None, "a-session");
+/// let (session, user) = (StoreKey::session(None, "a-session"), StoreKey::user(None, None, "ada"));
+/// let keys = SessionKeys::new(session, user);
 /// let now = Timestamp::from_secs(1_800_000_000);
 /// let idle = Duration::from_secs(1200);
 /// let touch = Touch::new(now, now, idle);
-/// assert_eq!(store.touch(session, touch).await?, TouchOutcome::Active(None));
+/// assert_eq!(store.touch(keys, touch).await?, TouchOutcome::Active(None));
 ///
 /// let end = Tombstone::new(session, now, now + Duration::from_secs(3600));
-/// store.write_tombstone(end).await?;
-/// assert_eq!(store.touch(session, touch).await?, TouchOutcome::Ended);
+/// assert!(store.write_tombstone(end).await?, "it had none");
+/// assert_eq!(store.touch(keys, touch).await?, TouchOutcome::Ended);
 /// # Ok(())
 /// # }
 /// ```
@@ -174,18 +177,18 @@ impl fmt::Debug for MemoryStore {
 }
 
 impl SessionStore for MemoryStore {
-    fn touch(&self, session: StoreKey, touch: Touch) -> MaybeReady<TouchOutcome> {
-        MaybeReady::ready(Ok(self.touch_now(session, touch)))
+    fn touch(&self, keys: SessionKeys, touch: Touch) -> MaybeReady<TouchOutcome> {
+        MaybeReady::ready(Ok(self.touch_now(keys.session, touch)))
     }
 
-    fn get(&self, session: StoreKey) -> MaybeReady<StoredSession> {
-        MaybeReady::ready(Ok(self.get_now(&session)))
+    fn get(&self, keys: SessionKeys) -> MaybeReady<StoredSession> {
+        MaybeReady::ready(Ok(self.get_now(&keys.session)))
     }
 
     /// # Errors
     /// If the store is full of tombstones, or has as many of the user as it keeps.
-    fn write_tombstone(&self, tombstone: Tombstone) -> MaybeReady<()> {
-        let written = self.end(&mut self.lifecycle_state(), tombstone).map(drop);
+    fn write_tombstone(&self, tombstone: Tombstone) -> MaybeReady<bool> {
+        let written = self.end(&mut self.lifecycle_state(), tombstone);
         self.revocations.recheck_session(&tombstone.session);
         MaybeReady::ready(written)
     }

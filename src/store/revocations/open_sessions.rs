@@ -21,7 +21,7 @@ use foldhash::fast::RandomState;
 
 use super::Revocations;
 use crate::{
-    identity::{Scopes, StoreKey},
+    identity::{Scopes, SessionKeys, StoreKey},
     time::Timestamp,
 };
 
@@ -256,8 +256,8 @@ impl OpenStream {
         Self { session, slot, seen }
     }
 
-    pub(crate) fn session_key(&self) -> StoreKey {
-        self.session.key
+    pub(crate) fn keys(&self) -> SessionKeys {
+        SessionKeys::new(self.session.key, self.session.scopes.user)
     }
 
     pub(crate) fn scopes(&self) -> Scopes {

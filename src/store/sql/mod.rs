@@ -67,7 +67,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    identity::StoreKey,
+    identity::{SessionKeys, StoreKey},
     maybe_ready::{MaybeReady, StoreError},
     store::{
         UserLimit,
@@ -223,7 +223,8 @@ impl SqlStore {
 }
 
 impl SessionStore for SqlStore {
-    fn touch(&self, session: StoreKey, touch: Touch) -> MaybeReady<TouchOutcome> {
+    fn touch(&self, keys: SessionKeys, touch: Touch) -> MaybeReady<TouchOutcome> {
+        let session = keys.session;
         if self.0.is_up_to_date()
             && let Some(touched) = self.0.touch_cached(&session, touch)
         {
@@ -233,7 +234,8 @@ impl SessionStore for SqlStore {
         MaybeReady::new(async move { store.touch(session, touch).await })
     }
 
-    fn get(&self, session: StoreKey) -> MaybeReady<StoredSession> {
+    fn get(&self, keys: SessionKeys) -> MaybeReady<StoredSession> {
+        let session = keys.session;
         if self.0.is_up_to_date()
             && let Some(peeked) = self.0.node_cache.get(&session, self.0.clock.now())
         {
@@ -243,9 +245,9 @@ impl SessionStore for SqlStore {
         MaybeReady::new(async move { store.get(session).await })
     }
 
-    fn write_tombstone(&self, tombstone: Tombstone) -> MaybeReady<()> {
+    fn write_tombstone(&self, tombstone: Tombstone) -> MaybeReady<bool> {
         let store = Arc::clone(&self.0);
-        MaybeReady::new(async move { store.revoke(tombstone, None).await.map(drop) })
+        MaybeReady::new(async move { store.revoke(tombstone, None).await })
     }
 
     fn is_durable(&self) -> bool {

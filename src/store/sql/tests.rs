@@ -37,7 +37,7 @@ use super::{
 use crate::{
     audit::{AuditEvent, AuditRecord, AuditSubject},
     clock::{Clock, ManualClock},
-    identity::{Scope, Scopes, StoreKey},
+    identity::{Scope, Scopes, SessionKeys, StoreKey},
     maybe_ready::StoreError,
     store::{
         BulkRevocation, Exempt, LifecycleQueries as _, LifecycleStore as _, RefreshQuery,
@@ -179,6 +179,10 @@ fn scopes() -> Scopes {
 
 fn key(sid: &str) -> StoreKey {
     StoreKey::session(None, sid)
+}
+
+fn keys(sid: &str) -> SessionKeys {
+    SessionKeys::new(key(sid), scopes().user)
 }
 
 fn record(sid: &str) -> SessionRecord {

@@ -7,7 +7,7 @@ use std::{
 use super::*;
 use crate::{
     audit::{AuditEvent, AuditSubject},
-    identity::Scopes,
+    identity::{Scopes, SessionKeys},
     maybe_ready::MaybeReady,
     store::{
         LifecycleStore as _, RefreshQuery, RefreshState, Rotated, Rotation, SessionRecord,
@@ -80,7 +80,8 @@ fn tombstones(store: &MemoryStore) -> usize {
 }
 
 fn touch(store: &MemoryStore, sub: &str, id: u64, at: Timestamp) -> TouchOutcome {
-    answer(store.touch(session(sub, id), Touch::new(at, at, IDLE))).expect("memory never fails")
+    answer(store.touch(SessionKeys::new(session(sub, id), user(sub)), Touch::new(at, at, IDLE)))
+        .expect("memory never fails")
 }
 
 #[test]

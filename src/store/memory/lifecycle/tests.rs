@@ -69,7 +69,7 @@ fn p15_the_record_that_ends_first_is_evicted() {
     });
     for id in [0, 1, 3] {
         let active = active_at(BEGIN + Duration::from_secs(1));
-        answer(store.touch(session(id), active)).expect("memory never fails a touch");
+        answer(store.touch(record(id).keys(), active)).expect("memory never fails a touch");
     }
     begin(&store, 4).expect("a record is evicted");
     assert_eq!([0, 1, 2, 3, 4].map(|id| is_listed(&store, id)), [true, true, false, true, true]);
@@ -82,7 +82,7 @@ fn a_refresh_is_recorded_although_its_entry_was_evicted() {
     let at = BEGIN + Duration::from_secs(600);
     let rotated = answer(store.rotate(rotation(1, 0, at)));
     assert_eq!(rotated.expect("there is room"), Rotated::Done);
-    answer(store.touch(session(2), active_at(at))).expect("memory never fails a touch");
+    answer(store.touch(record(2).keys(), active_at(at))).expect("memory never fails a touch");
     assert_eq!(store.get_now(&session(1)), StoredSession::Unknown);
     let record = answer(store.session(session(1), at + IDLE - Duration::from_millis(1)));
     assert!(record.expect("memory never fails a read").is_some_and(|it| it.last_seen == at));

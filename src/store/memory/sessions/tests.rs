@@ -17,6 +17,10 @@ fn key(id: usize) -> StoreKey {
     StoreKey::session(Some("issuer"), &id.to_string())
 }
 
+fn keys(id: usize) -> SessionKeys {
+    SessionKeys::new(key(id), StoreKey::user(None, None, "ada"))
+}
+
 fn after(millis: u64) -> Timestamp {
     BEGIN + Duration::from_millis(millis)
 }
@@ -33,7 +37,7 @@ fn touch_fresh(store: &MemoryStore, id: usize, now: Timestamp) -> TouchOutcome {
 
 fn touch_with(store: &MemoryStore, id: usize, touch: Touch) -> TouchOutcome {
     store
-        .touch(key(id), touch)
+        .touch(keys(id), touch)
         .try_ready()
         .expect("a memory store answers at once")
         .expect("memory never fails a touch")
@@ -41,7 +45,7 @@ fn touch_with(store: &MemoryStore, id: usize, touch: Touch) -> TouchOutcome {
 
 fn get(store: &MemoryStore, id: usize) -> StoredSession {
     store
-        .get(key(id))
+        .get(keys(id))
         .try_ready()
         .expect("a memory store answers at once")
         .expect("memory never fails a get")
@@ -61,6 +65,7 @@ fn end_at(
         .write_tombstone(Tombstone::new(key(id), now, until))
         .try_ready()
         .expect("a memory store answers at once")
+        .map(drop)
 }
 
 #[test]

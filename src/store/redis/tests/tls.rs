@@ -22,8 +22,8 @@ async fn a_server_with_a_trusted_certificate_is_connected_to() {
 #[tokio::test]
 async fn a_server_with_an_unknown_certificate_is_an_error() {
     let (server, _) = start();
-    let error =
-        RedisLimiter::connect(&server.tls_url()).await.expect_err("nobody knows the issuer");
+    let limiter = RedisLimiter::at(server.tls_url()).time_limit(BOUND).connect().await;
+    let error = limiter.expect_err("nobody knows the issuer");
     let text = format!("{error:?}");
     assert!(text.contains("the connection to Redis failed"), "{text}");
 }

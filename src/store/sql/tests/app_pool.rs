@@ -37,7 +37,7 @@ async fn a_store_works_on_a_pool_of_the_app() {
         let store = on(&pool, "tss_").await;
         store.migrate().await.expect("the migration succeeds");
         begin(&store, "s").await;
-        store.touch(key("unknown"), touch(NOW)).await.expect("the store answers");
+        store.touch(keys("unknown"), touch(NOW)).await.expect("the store answers");
         let rotated = store.rotate(rotation("s", 0, "first")).await.expect("the store answers");
         assert_eq!(rotated, Rotated::Done);
         let scope = Scope::User(scopes().user);
@@ -62,12 +62,12 @@ async fn stores_with_different_prefixes_share_nothing() {
         let pool = pools_of(&database).await;
         let (one, other) = (on(&pool, "one_").await, on(&pool, "other_").await);
         one.migrate().await.expect("the migration succeeds");
-        assert!(other.get(key("s")).await.is_err(), "it has no tables yet");
+        assert!(other.get(keys("s")).await.is_err(), "it has no tables yet");
         other.migrate().await.expect("the migration succeeds");
         begin(&one, "s").await;
         one.write_tombstone(tombstone(key("ended"), NOW + DAY)).await.expect("the store answers");
         for sid in ["s", "ended"] {
-            let stored = other.get(key(sid)).await.expect("the store answers");
+            let stored = other.get(keys(sid)).await.expect("the store answers");
             assert_eq!(stored, StoredSession::Unknown, "{sid}");
         }
         begin(&other, "s").await;
@@ -88,7 +88,7 @@ async fn a_connection_of_the_app_keeps_its_settings() {
         let store = store.connect().await.expect("the pool is open");
         store.migrate().await.expect("the migration succeeds");
         begin(&store, "s").await;
-        store.get(key("unknown")).await.expect("the store answers");
+        store.get(keys("unknown")).await.expect("the store answers");
         let sql = "SELECT current_setting('statement_timeout') AS a,
             current_setting('idle_in_transaction_session_timeout') AS b";
         let row = sqlx::raw_sql(sql).fetch_one(&pool).await.expect("the connection is usable");
@@ -128,7 +128,7 @@ async fn p31_lists_take_at_most_half_of_a_pool_of_the_app() {
         }
         drop(app);
         begin(&store, "s").await;
-        store.get(key("unknown")).await.expect("the store answers");
+        store.get(keys("unknown")).await.expect("the store answers");
         assert!(lists.iter().all(|list| !list.is_finished()), "they wait for the lock");
         other.close().await.expect("the connection closes");
         for list in lists {

@@ -57,7 +57,7 @@ async fn p33_a_node_with_a_wrong_clock_fails_as_in_an_outage_until_it_is_right()
         let right = database.node(&SystemClock).await;
         let node = database.node(&clock).await;
         let sid = format!("s{wrong}");
-        let touched = node.touch(key(&sid), touch_at(&clock)).await.expect("the clock is right");
+        let touched = node.touch(keys(&sid), touch_at(&clock)).await.expect("the clock is right");
         assert_eq!(touched, TouchOutcome::Active(None));
         node.flush().await.expect("the activity is written");
 
@@ -66,8 +66,8 @@ async fn p33_a_node_with_a_wrong_clock_fails_as_in_an_outage_until_it_is_right()
         let reason = std::error::Error::source(&error).expect("a reason").to_string();
         assert!(reason.contains(message), "{reason}");
         for _ in 0..2 {
-            node.touch(key(&sid), touch_at(&clock)).await.expect_err("the clock is wrong");
-            node.get(key(&sid)).await.expect_err("the clock is wrong");
+            node.touch(keys(&sid), touch_at(&clock)).await.expect_err("the clock is wrong");
+            node.get(keys(&sid)).await.expect_err("the clock is wrong");
         }
         let mut begun = record("wrong");
         begun.auth_time = clock.now();
@@ -78,12 +78,12 @@ async fn p33_a_node_with_a_wrong_clock_fails_as_in_an_outage_until_it_is_right()
         node.rotate(rotation(&sid, 0, "first")).await.expect_err("the clock is wrong");
         node.revoke_all(of_user(Exempt::None)).await.expect_err("the clock is wrong");
 
-        let stored = right.get(key(&sid)).await.expect("its clock is right");
+        let stored = right.get(keys(&sid)).await.expect("its clock is right");
         let StoredSession::Active(last_seen) = stored else { panic!("{stored:?}") };
         assert!(last_seen <= SystemClock.now(), "no activity by the wrong clock was written");
 
         clock.set(0);
-        node.touch(key(&sid), touch_at(&clock)).await.expect("the clock is right again");
+        node.touch(keys(&sid), touch_at(&clock)).await.expect("the clock is right again");
         node.refresh_state(query(&sid)).await.expect("the clock is right again");
     }
     database.remove().await;
@@ -122,7 +122,7 @@ async fn p33_the_permitted_skew_is_that_of_the_policies() {
         for ahead in [ahead * 1000, ahead * -1000] {
             clock.set(ahead);
             assert_eq!(node.0.sync().await.is_ok(), is_accepted, "{skew} s, {ahead} ms");
-            let touched = node.touch(key("s"), touch_at(&clock)).await;
+            let touched = node.touch(keys("s"), touch_at(&clock)).await;
             assert_eq!(touched.is_ok(), is_accepted, "{skew} s, {ahead} ms");
         }
     }
@@ -167,8 +167,8 @@ async fn p33_a_clock_that_jumps_between_two_readings_does_no_harm() {
     let succeeds = async |call| {
         let now = clock.now();
         match call {
-            0 => node.touch(key("s"), touch_at(&clock)).await.is_ok(),
-            1 => node.get(key("s")).await.is_ok(),
+            0 => node.touch(keys("s"), touch_at(&clock)).await.is_ok(),
+            1 => node.get(keys("s")).await.is_ok(),
             2 => node
                 .begin(SignIn::new(record_at("new", now), audit("session_started")))
                 .await
@@ -210,7 +210,7 @@ async fn p33_a_clock_that_jumps_between_two_readings_does_no_harm() {
 /// Each session's last activity in the database, as another node reads it.
 async fn last_seen(database: &TestDatabase, sid: &str) -> Timestamp {
     let node = database.node(&SystemClock).await;
-    match node.get(key(sid)).await.expect("the store answers") {
+    match node.get(keys(sid)).await.expect("the store answers") {
         StoredSession::Active(at) => at,
         stored => panic!("{sid}: {stored:?}"),
     }
@@ -231,7 +231,7 @@ async fn p33_no_activity_is_written_that_is_later_than_the_store_by_more_than_th
         let begun = record_at(&name("begun"), now);
         node.begin(SignIn::new(begun, audit("session_started"))).await.expect("the session begins");
         for sid in ["touched", "also touched"] {
-            node.touch(key(sid), Touch::new(now, now, IDLE)).await.expect("it is active");
+            node.touch(keys(sid), Touch::new(now, now, IDLE)).await.expect("it is active");
         }
         node.flush().await.expect("the activities are written");
         for (sid, generation) in [("rotated", generation), (&name("lost"), 0)] {
@@ -272,7 +272,7 @@ async fn p33_what_was_recorded_by_a_clock_that_was_ahead_is_limited_when_it_is_w
         let clock = Ahead::default();
         let node = node_without_task(&database, &clock, Duration::from_secs(3600)).await;
         clock.set(15 * MINUTE);
-        node.touch(key("s"), touch_at(&clock)).await.expect("it is active");
+        node.touch(keys("s"), touch_at(&clock)).await.expect("it is active");
         clock.set(0);
         node.flush().await.expect("the activities are written");
         let (written, latest) = (last_seen(&database, "s").await, SystemClock.now() + SKEW);

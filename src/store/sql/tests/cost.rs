@@ -20,7 +20,7 @@ async fn p24_a_hundred_concurrent_requests_cost_two_statements() {
     for database in TestDatabase::all().await {
         let store = database.node(&clock()).await;
         let before = store.statements();
-        let requests = (0..100).map(|_| tokio::spawn(store.touch(key("s"), touch(NOW))));
+        let requests = (0..100).map(|_| tokio::spawn(store.touch(keys("s"), touch(NOW))));
         for request in requests.collect::<Vec<_>>() {
             let touched = request.await.expect("the task completes").expect("the store answers");
             assert!(matches!(touched, TouchOutcome::Active(_)));
@@ -45,7 +45,7 @@ async fn p24_the_sessions_of_many_requests_are_read_by_few_statements() {
         store.write_tombstone(tombstone(key("ended"), NOW + DAY)).await.expect("the store answers");
         store.0.node_cache.invalidate();
         let before = store.statements();
-        let requests = (0..60).map(|sid| store.touch(key(&sid.to_string()), touch(NOW)));
+        let requests = (0..60).map(|sid| store.touch(keys(&sid.to_string()), touch(NOW)));
         let requests: Vec<_> = requests.map(tokio::spawn).collect();
         for (sid, request) in requests.into_iter().enumerate() {
             let touched = request.await.expect("the task completes").expect("the store answers");
@@ -77,14 +77,14 @@ async fn p24_requests_with_an_expired_token_cost_one_statement_a_second() {
                 let now = clock.now() + Duration::from_secs(second);
                 let before = store.statements();
                 for _ in 0..50 {
-                    let touched = store.touch(key(session), touch(now)).await;
+                    let touched = store.touch(keys(session), touch(now)).await;
                     assert_eq!(touched.expect("the store answers"), outcome);
                 }
                 assert_eq!(store.statements() - before, 1, "{session} {store:?}");
             }
             let before = store.statements();
             for _ in 0..50 {
-                assert_eq!(store.get(key(session)).await.expect("the store answers"), stored);
+                assert_eq!(store.get(keys(session)).await.expect("the store answers"), stored);
             }
             assert!(store.statements() - before <= 1, "{session} {store:?}");
         }
@@ -102,18 +102,18 @@ async fn p24_activity_is_written_once_per_touch_interval() {
         let mut seen = NOW;
         for (after, statements) in [(0, 0), (9_999, 0), (10_000, 1), (19_999, 0), (20_000, 1)] {
             let now = NOW + Duration::from_millis(after);
-            let answer = cost(&store, store.touch(key("s"), touch(now))).await;
+            let answer = cost(&store, store.touch(keys("s"), touch(now))).await;
             assert_eq!(answer, (0, TouchOutcome::Active(Some(seen))), "after {after} ms");
             let writes = cost(&store, store.0.write_activities(now)).await.0;
             assert_eq!(writes, statements, "after {after} ms");
             seen = now;
         }
-        assert_eq!(cost(&store, store.get(key("s"))).await, (0, StoredSession::Active(seen)));
+        assert_eq!(cost(&store, store.get(keys("s"))).await, (0, StoredSession::Active(seen)));
         // Another node reads once.
         let now = seen + Duration::from_secs(1);
-        let answer = cost(&other, other.touch(key("s"), touch(now))).await;
+        let answer = cost(&other, other.touch(keys("s"), touch(now))).await;
         assert_eq!(answer, (1, TouchOutcome::Active(Some(seen))));
-        assert_eq!(cost(&other, other.get(key("s"))).await, (0, StoredSession::Active(now)));
+        assert_eq!(cost(&other, other.get(keys("s"))).await, (0, StoredSession::Active(now)));
         database.remove().await;
     }
 }
@@ -124,17 +124,17 @@ async fn p24_the_activities_of_many_sessions_are_written_by_one_statement() {
         let store = database.node(&clock()).await;
         begin(&store, "s").await;
         for sid in ["s", "a", "b", "c"] {
-            let touched = store.touch(key(sid), touch(NOW + INTERVAL)).await;
+            let touched = store.touch(keys(sid), touch(NOW + INTERVAL)).await;
             assert!(matches!(touched.expect("the store answers"), TouchOutcome::Active(_)));
         }
         store.write_tombstone(tombstone(key("c"), NOW + DAY)).await.expect("the store answers");
         assert_eq!(cost(&store, store.flush()).await.0, 1);
         let other = database.node(&clock()).await;
         for sid in ["s", "a", "b"] {
-            let stored = other.get(key(sid)).await.expect("the store answers");
+            let stored = other.get(keys(sid)).await.expect("the store answers");
             assert_eq!(stored, StoredSession::Active(NOW + INTERVAL), "{sid}");
         }
-        assert_eq!(other.get(key("c")).await.expect("the store answers"), StoredSession::Ended);
+        assert_eq!(other.get(keys("c")).await.expect("the store answers"), StoredSession::Ended);
         database.remove().await;
     }
 }
@@ -145,12 +145,12 @@ async fn an_unwritten_activity_counts_to_the_millisecond() {
         let store = database.node(&clock()).await;
         begin(&store, "s").await;
         let last = NOW + INTERVAL - Duration::from_millis(1);
-        store.touch(key("s"), touch(last)).await.expect("the store answers");
+        store.touch(keys("s"), touch(last)).await.expect("the store answers");
         let late = last + IDLE;
         let in_time = late - Duration::from_millis(1);
-        let touched = store.touch(key("s"), touch(late)).await;
+        let touched = store.touch(keys("s"), touch(late)).await;
         assert_eq!(touched.expect("the store answers"), TouchOutcome::Idle(last));
-        let touched = store.touch(key("s"), touch(in_time)).await;
+        let touched = store.touch(keys("s"), touch(in_time)).await;
         assert_eq!(touched.expect("the store answers"), TouchOutcome::Active(Some(last)));
         database.remove().await;
     }

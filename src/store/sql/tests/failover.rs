@@ -87,7 +87,7 @@ async fn fill_pools(store: &SqlStore) {
     let begun =
         |n: usize| store.begin(SignIn::new(record(&format!("fill{n}")), audit("session_started")));
     let begun: Vec<_> = (0..20).map(|n| tokio::spawn(begun(n))).collect();
-    let read: Vec<_> = (0..20).map(|n| tokio::spawn(store.get(key(&n.to_string())))).collect();
+    let read: Vec<_> = (0..20).map(|n| tokio::spawn(store.get(keys(&n.to_string())))).collect();
     for task in begun {
         task.await.expect("the task completes").expect("the session begins");
     }
@@ -111,7 +111,7 @@ async fn fails_over(demote: impl AsyncFnOnce(&mut Server)) {
     }
     let address = PrimaryAddress::new(&old.url).await;
     let store = connect(in_schema(&address.url(), &schema), &clock).await;
-    let known = store.touch(key("s"), touch(NOW)).await.expect("the store answers");
+    let known = store.touch(keys("s"), touch(NOW)).await.expect("the store answers");
     assert_eq!(known, TouchOutcome::Active(Some(NOW)));
     fill_pools(&store).await;
 
@@ -126,23 +126,23 @@ async fn fails_over(demote: impl AsyncFnOnce(&mut Server)) {
     while begun().await.is_ok() {}
     // What a server says that is read-only is not believed.
     assert!(store.0.sync().await.is_err());
-    assert!(store.get(key("unread")).await.is_err());
+    assert!(store.get(keys("unread")).await.is_err());
     assert!(store.rotate(rotation("s", 0, "first")).await.is_err());
     assert!(store.write_tombstone(tombstone(key("s"), NOW + DAY)).await.is_err());
     let scope = Scope::User(scopes().user);
     assert!(store.sessions(scope, ListQuery::first(9), NOW).await.is_err());
     clock.advance(SYNC * 3);
-    let known = store.touch(key("s"), touch(NOW)).await.expect("the last reading is recent");
+    let known = store.touch(keys("s"), touch(NOW)).await.expect("the last reading is recent");
     assert_eq!(known, TouchOutcome::Active(Some(NOW)));
     clock.advance(Duration::from_millis(1));
-    assert!(store.touch(key("s"), touch(NOW)).await.is_err(), "no reading has counted since");
+    assert!(store.touch(keys("s"), touch(NOW)).await.is_err(), "no reading has counted since");
 
     // A session ends on another node, which has found the new server.
     let other = connect(in_schema(new, &schema), &clock).await;
     other.write_tombstone(tombstone(key("ended"), NOW + DAY)).await.expect("the store answers");
     address.lead_to(new);
     begun().await.expect("the first sign-in succeeds");
-    let ended = store.touch(key("ended"), touch(NOW)).await.expect("the first reading succeeds");
+    let ended = store.touch(keys("ended"), touch(NOW)).await.expect("the first reading succeeds");
     assert_eq!(ended, TouchOutcome::Ended);
     let rotated =
         store.rotate(rotation("s", 0, "first")).await.expect("the first refresh succeeds");
@@ -180,7 +180,7 @@ async fn p23_a_pool_leaves_a_server_that_does_not_answer() {
         |number| SessionRecord { scopes: scopes(number), ..record(&format!("after{number}")) };
     let begun =
         (0..7).map(|n| tokio::spawn(store.begin(SignIn::new(record(n), audit("session_started")))));
-    let read = (0..3).map(|n| tokio::spawn(store.get(key(&format!("unknown{n}")))));
+    let read = (0..3).map(|n| tokio::spawn(store.get(keys(&format!("unknown{n}")))));
     let (begun, read): (Vec<_>, Vec<_>) = (begun.collect(), read.collect());
     for task in begun {
         task.await.expect("the task completes").expect("another connection serves the sign-in");
@@ -219,10 +219,10 @@ async fn p23_a_restart_of_the_server_fails_no_call() {
     let rotated = store.rotate(rotation("s", 0, "first")).await;
     assert_eq!(rotated.expect("the store answers"), Rotated::Done);
     end().await;
-    let stored = store.get(key("unknown")).await.expect("the store answers");
+    let stored = store.get(keys("unknown")).await.expect("the store answers");
     assert_eq!(stored, StoredSession::Unknown);
     end().await;
-    store.touch(key("unknown"), touch(NOW)).await.expect("the store answers");
+    store.touch(keys("unknown"), touch(NOW)).await.expect("the store answers");
     end().await;
     store.0.clean(NOW).await.expect("the cleanup succeeds");
     store.0.database.close().await;

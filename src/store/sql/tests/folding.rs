@@ -98,7 +98,7 @@ async fn p22_other_nodes_and_later_ones_reject_what_was_folded() {
         let (kept, ended) = folded(&store).await;
         // It has not read of anything yet: the rows are still there.
         for record in &ended {
-            let touched = other.touch(record.key, touch(NOW)).await.expect("the store answers");
+            let touched = other.touch(record.keys(), touch(NOW)).await.expect("the store answers");
             assert_eq!(touched, TouchOutcome::Ended, "{}", record.sid);
         }
         other.0.sync().await.expect("the node syncs");
@@ -110,7 +110,7 @@ async fn p22_other_nodes_and_later_ones_reject_what_was_folded() {
                 assert!(!node.0.node_cache.is_tombstone(&record.key), "{}", record.sid);
             }
             assert!(!is_revoked(node, &kept));
-            let stored = node.get(kept.key).await.expect("the store answers");
+            let stored = node.get(kept.keys()).await.expect("the store answers");
             assert_eq!(stored, StoredSession::Active(kept.last_seen));
             let found = node.session(kept.key, NOW).await.expect("the store answers");
             assert!(found.is_some(), "it is listed");
@@ -197,7 +197,10 @@ async fn p33_sessions_that_did_not_begin_here_are_not_folded_and_have_a_bound() 
         done.expect("the rows are written");
         store.write_tombstone(foreign(1_000)).await.expect("there is room for one more");
         store.write_tombstone(foreign(1_001)).await.expect_err("no more of one user");
-        let stored = store.get(foreign(1_001).session).await.expect("the store answers");
+        let stored = store
+            .get(SessionKeys::new(foreign(1_001).session, user))
+            .await
+            .expect("the store answers");
         assert_eq!(stored, StoredSession::Unknown, "it has not ended");
         store.write_tombstone(Tombstone { user: None, ..foreign(1_002) }).await.expect("no user");
         end(&store, &begin_at(&store, 5).await).await;
@@ -216,7 +219,7 @@ async fn p31_a_session_has_ended_whether_or_not_it_is_folded() {
         database.run("ALTER TABLE tss_folded_tombstones RENAME TO tss_gone").await;
         end(&store, &last).await;
         database.run("ALTER TABLE tss_gone RENAME TO tss_folded_tombstones").await;
-        let touched = store.touch(last.key, touch(NOW)).await.expect("the store answers");
+        let touched = store.touch(last.keys(), touch(NOW)).await.expect("the store answers");
         assert_eq!(touched, TouchOutcome::Ended);
         // The next one folds them.
         assert_eq!(count(&store, "SELECT COUNT(*) FROM tss_folded_tombstones").await, 0);

@@ -63,7 +63,7 @@ async fn a_role_that_may_not_create_tables_serves_a_current_schema() {
             let query = RefreshQuery { epoch, ..query(sid) };
             let rotated = store.rotate(Rotation { query, ..rotation(sid, 0, "first") }).await;
             assert_eq!(rotated.expect("the store answers"), Rotated::Done);
-            store.touch(key("unknown"), touch(NOW)).await.expect("the store answers");
+            store.touch(keys("unknown"), touch(NOW)).await.expect("the store answers");
             store.append_activity([].into()).await.expect("the store answers");
             let scope = Scope::User(scopes().user);
             let listed = store.sessions(scope, ListQuery::first(9), NOW).await;

@@ -29,7 +29,7 @@ async fn p23_a_node_applies_revocations_within_the_sync_interval() {
         let other = database.node(&other_clock).await;
         for sid in ["s", "exempt_until"] {
             begin(&store, sid).await;
-            let touched = other.touch(key(sid), touch(NOW)).await.expect("the store answers");
+            let touched = other.touch(keys(sid), touch(NOW)).await.expect("the store answers");
             assert_eq!(touched, TouchOutcome::Active(Some(NOW)));
         }
         store
@@ -49,13 +49,13 @@ async fn p23_a_node_applies_revocations_within_the_sync_interval() {
         assert!(store.set_overrides(change).await.expect("the policy is changed"));
         let own = store.account_policies().expect("the store supports account policies");
         assert_eq!(own.overrides(|| Some(account)), Some(new), "effective at once on its own node");
-        assert_eq!(store.get(key("s")).await.expect("the store answers"), StoredSession::Ended);
+        assert_eq!(store.get(keys("s")).await.expect("the store answers"), StoredSession::Ended);
 
         let revocations = other.revocations().expect("the store supports bulk revocation");
         let policies = other.account_policies().expect("the store supports account policies");
         assert_eq!(revocations.cutoff_of(&scopes().user), None);
         assert_eq!(
-            other.get(key("s")).await.expect("the store answers"),
+            other.get(keys("s")).await.expect("the store answers"),
             StoredSession::Active(NOW)
         );
         other_clock.advance(SYNC);
@@ -63,7 +63,7 @@ async fn p23_a_node_applies_revocations_within_the_sync_interval() {
         assert_eq!(revocations.cutoff_of(&scopes().user), Some(NOW));
         assert!(revocations.revoked_by(key("s"), NOW, scopes).is_some());
         assert!(revocations.revoked_by(key("exempt_until"), NOW, scopes).is_none());
-        let touched = other.touch(key("s"), touch(NOW)).await.expect("the store answers");
+        let touched = other.touch(keys("s"), touch(NOW)).await.expect("the store answers");
         assert_eq!(touched, TouchOutcome::Ended);
         // A node that starts later reads the same.
         let late = database.node(&clock).await;
@@ -83,14 +83,14 @@ async fn a_node_that_missed_removed_changes_reads_everything() {
         let store = database.node(&clock).await;
         begin(&store, "s").await;
         let other = database.node(&other_clock).await;
-        other.touch(key("s"), touch(NOW)).await.expect("the store answers");
+        other.touch(keys("s"), touch(NOW)).await.expect("the store answers");
         store.write_tombstone(tombstone(key("s"), NOW + DAY)).await.expect("the task completes");
         store.revoke_all(of_user(Exempt::None)).await.expect("the sessions are revoked");
         store.0.clean(NOW + Duration::from_secs(3601)).await.expect("the cleanup succeeds");
         other.0.sync().await.expect("the node syncs");
         let revocations = other.revocations().expect("it exists");
         assert_eq!(revocations.cutoff_of(&scopes().user), Some(NOW));
-        assert_eq!(other.get(key("s")).await.expect("the store answers"), StoredSession::Ended);
+        assert_eq!(other.get(keys("s")).await.expect("the store answers"), StoredSession::Ended);
         database.remove().await;
     }
 }

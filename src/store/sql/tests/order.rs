@@ -38,7 +38,10 @@ async fn p23_changes_that_commit_late_are_not_skipped() {
         ended.await.expect("the task completes").expect("the task completes");
         third.0.sync().await.expect("the node syncs");
         for sid in ["slow", "quick"] {
-            assert_eq!(third.get(key(sid)).await.expect("the store answers"), StoredSession::Ended);
+            assert_eq!(
+                third.get(keys(sid)).await.expect("the store answers"),
+                StoredSession::Ended
+            );
         }
         database.remove().await;
     }
@@ -69,7 +72,7 @@ async fn more_changes_than_one_statement_reads_are_all_applied() {
         other.0.sync().await.expect("the node syncs");
         assert_eq!(other.statements() - before, 3);
         for sid in (0..1201).map(sid).chain(["after".to_owned()]) {
-            let stored = other.get(key(&sid)).try_ready().expect("it was sync_state");
+            let stored = other.get(keys(&sid)).try_ready().expect("it was sync_state");
             assert_eq!(stored.expect("the store answers"), StoredSession::Ended);
         }
         database.remove().await;

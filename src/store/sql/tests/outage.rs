@@ -22,26 +22,26 @@ async fn p23_an_outage_admits_only_sessions_that_are_known_not_to_be_revoked() {
         clock.advance(SYNC * 3);
         let at = NOW + INTERVAL;
         let touched =
-            store.touch(key("s"), touch(at)).await.expect("a failed write rejects no request");
+            store.touch(keys("s"), touch(at)).await.expect("a failed write rejects no request");
         assert_eq!(touched, TouchOutcome::Active(Some(NOW)));
         assert_eq!(
-            store.get(key("s")).await.expect("the store answers"),
+            store.get(keys("s")).await.expect("the store answers"),
             StoredSession::Active(at)
         );
-        assert!(store.touch(key("other"), touch(at)).await.is_err());
-        assert!(store.get(key("other")).await.is_err());
+        assert!(store.touch(keys("other"), touch(at)).await.is_err());
+        assert!(store.get(keys("other")).await.is_err());
         assert!(store.write_tombstone(tombstone(key("s"), NOW + DAY)).await.is_err());
 
         clock.advance(Duration::from_millis(1));
-        assert!(store.touch(key("s"), touch(at)).await.is_err());
-        assert!(store.get(key("s")).await.is_err());
+        assert!(store.touch(keys("s"), touch(at)).await.is_err());
+        assert!(store.get(keys("s")).await.is_err());
 
         database.run("ALTER TABLE elsewhere RENAME TO tss_change_seq").await;
         database.run("ALTER TABLE tss_elsewhere RENAME TO tss_sessions").await;
-        let touched = store.touch(key("s"), touch(at)).await.expect("the store recovers");
+        let touched = store.touch(keys("s"), touch(at)).await.expect("the store recovers");
         assert_eq!(touched, TouchOutcome::Active(Some(at)));
         assert_eq!(
-            store.get(key("s")).await.expect("the store answers"),
+            store.get(keys("s")).await.expect("the store answers"),
             StoredSession::Active(at)
         );
         database.remove().await;
@@ -55,7 +55,7 @@ async fn a_cached_tombstone_needs_no_database() {
         let store = database.node(&clock).await;
         store.write_tombstone(tombstone(key("s"), NOW + DAY)).await.expect("the task completes");
         store.0.database.close().await;
-        let touched = store.touch(key("s"), touch(NOW)).await.expect("the tombstone is cached");
+        let touched = store.touch(keys("s"), touch(NOW)).await.expect("the tombstone is cached");
         assert_eq!(touched, TouchOutcome::Ended);
         database.remove().await;
     }
@@ -73,7 +73,7 @@ async fn p23_after_a_restart_a_read_admits_and_the_write_follows() {
         database.refuse_writes().await;
         let at = NOW + INTERVAL;
         for session in ["s", "unknown"] {
-            let touched = store.touch(key(session), touch(at)).await.expect("the read suffices");
+            let touched = store.touch(keys(session), touch(at)).await.expect("the read suffices");
             assert!(matches!(touched, TouchOutcome::Active(_)), "{session} {store:?}");
             assert!(store.flush().await.is_err(), "{store:?}");
         }
@@ -81,7 +81,7 @@ async fn p23_after_a_restart_a_read_admits_and_the_write_follows() {
         store.flush().await.expect("the writes are repeated");
         let other = database.node(&clock()).await;
         for session in ["s", "unknown"] {
-            let stored = other.get(key(session)).await.expect("the store answers");
+            let stored = other.get(keys(session)).await.expect("the store answers");
             assert_eq!(stored, StoredSession::Active(at), "{session} {store:?}");
         }
         database.remove().await;
@@ -98,7 +98,7 @@ async fn p23_what_a_request_has_read_is_kept_when_it_is_cut_off() {
         }
         let store = database.node(&clock()).await;
         let before = store.statements();
-        let mut touched = pin!(store.touch(key("s"), touch(NOW + INTERVAL)));
+        let mut touched = pin!(store.touch(keys("s"), touch(NOW + INTERVAL)));
         while store.statements() == before {
             let polled = poll_fn(|cx| Poll::Ready(touched.as_mut().poll(cx))).await;
             assert!(polled.is_pending(), "{store:?}");
@@ -107,7 +107,7 @@ async fn p23_what_a_request_has_read_is_kept_when_it_is_cut_off() {
         touched.set(MaybeReady::ready(Ok(TouchOutcome::Unknown)));
         // The read holds the lock of its session.
         drop(store.0.lock_of(&key("s")).await);
-        let touched = store.touch(key("s"), touch(NOW + INTERVAL)).try_ready();
+        let touched = store.touch(keys("s"), touch(NOW + INTERVAL)).try_ready();
         let touched = touched.expect("the answer is at hand").expect("the store answers");
         assert_eq!(touched, TouchOutcome::Active(Some(NOW)));
         assert_eq!(store.statements() - before, 1, "{store:?}");
@@ -136,10 +136,10 @@ async fn p23_the_store_recovers_from_an_outage() {
     assert!(store.refresh_state(query("s")).await.is_err());
     assert!(store.rotate(rotation("s", 0, "first")).await.is_err());
     assert!(store.write_tombstone(tombstone(key("s"), NOW + DAY)).await.is_err());
-    assert!(store.touch(key("stranger"), touch(NOW)).await.is_err());
-    let known = store.touch(key("s"), touch(NOW)).await.expect("the session is cached");
+    assert!(store.touch(keys("stranger"), touch(NOW)).await.is_err());
+    let known = store.touch(keys("s"), touch(NOW)).await.expect("the session is cached");
     assert_eq!(known, TouchOutcome::Active(Some(NOW)));
-    let ended = store.touch(key("ended"), touch(NOW)).await.expect("the tombstone is cached");
+    let ended = store.touch(keys("ended"), touch(NOW)).await.expect("the tombstone is cached");
     assert_eq!(ended, TouchOutcome::Ended);
 
     run(base, format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await;
@@ -169,7 +169,7 @@ async fn p23_the_store_recovers_from_a_locked_file() {
         locked.map_err(StoreError::from).expect("the file is not locked");
         assert!(store.rotate(rotation("s", 0, "first")).await.is_err());
         assert!(store.write_tombstone(tombstone(key("s"), NOW + DAY)).await.is_err());
-        let known = store.touch(key("s"), touch(NOW)).await.expect("the session is cached");
+        let known = store.touch(keys("s"), touch(NOW)).await.expect("the session is cached");
         assert_eq!(known, TouchOutcome::Active(Some(NOW)));
         other.close().await;
         let rotated = store.rotate(rotation("s", 0, "first")).await;
@@ -202,7 +202,7 @@ async fn p23_the_store_recovers_from_a_full_disk() {
         }
         let state = store.refresh_state(query("s")).await.expect("the store answers");
         assert_eq!(state, before);
-        let known = store.touch(key("s"), touch(NOW)).await.expect("the session is cached");
+        let known = store.touch(keys("s"), touch(NOW)).await.expect("the session is cached");
         assert_eq!(known, TouchOutcome::Active(Some(NOW)));
         limit(1_000_000).await;
         let rotated = store.rotate(rotation("s", 0, "first")).await;

@@ -43,7 +43,7 @@ async fn live(here: SqlStore, there: SqlStore, name: String) {
     let scopes = Scopes::new(None, Some("acme"), &name);
     let record = SessionRecord { sub: name.clone(), scopes, ..record(&name) };
     here.begin(SignIn::new(record, audit("session_started"))).await.expect("the session begins");
-    let touched = there.touch(key(&name), touch(NOW + INTERVAL)).await.expect("the store answers");
+    let touched = there.touch(keys(&name), touch(NOW + INTERVAL)).await.expect("the store answers");
     assert_eq!(touched, TouchOutcome::Active(Some(NOW)));
     let query = RefreshQuery { scopes, ..query(&name) };
     there.refresh_state(query).await.expect("the store answers");
@@ -53,12 +53,12 @@ async fn live(here: SqlStore, there: SqlStore, name: String) {
     let listed = here.sessions(user, ListQuery::first(9), NOW).await.expect("the store answers");
     assert_eq!(listed.items.len(), 1);
     assert!(here.session(key(&name), NOW).await.expect("the store answers").is_some());
-    let unknown = there.get(key(&format!("{name}-unknown"))).await.expect("the store answers");
+    let unknown = there.get(keys(&format!("{name}-unknown"))).await.expect("the store answers");
     assert_eq!(unknown, StoredSession::Unknown);
     let revoked = here.revoke(tombstone(key(&name), NOW + DAY), audit("session_revoked")).await;
     assert!(revoked.expect("the store answers"));
     there.0.sync().await.expect("the node syncs");
-    let ended = there.get(key(&name)).await.expect("the store answers");
+    let ended = there.get(keys(&name)).await.expect("the store answers");
     assert_eq!(ended, StoredSession::Ended);
 }
 
@@ -71,11 +71,11 @@ async fn a_node_behind_a_pooler_and_one_beside_it_share_sessions() {
     let beside = beside.connect().await.expect("the database is reachable");
     beside.migrate().await.expect("the schema is current");
     begin(&beside, "s").await;
-    let touched = behind.touch(key("s"), touch(NOW)).await.expect("the store answers");
+    let touched = behind.touch(keys("s"), touch(NOW)).await.expect("the store answers");
     assert_eq!(touched, TouchOutcome::Active(Some(NOW)));
     behind.write_tombstone(tombstone(key("s"), NOW + DAY)).await.expect("the store answers");
     beside.0.sync().await.expect("the node syncs");
-    assert_eq!(beside.get(key("s")).await.expect("the store answers"), StoredSession::Ended);
+    assert_eq!(beside.get(keys("s")).await.expect("the store answers"), StoredSession::Ended);
     remove(&schema).await;
 }
 
@@ -86,7 +86,7 @@ async fn p23_a_caller_that_gives_up_leaves_the_pooler_no_transaction() {
     let store = node(&schema, &clock).await;
     store.migrate().await.expect("the migration succeeds");
     for polls in 0.. {
-        let touched = store.touch(key(&format!("touched{polls}")), touch(NOW));
+        let touched = store.touch(keys(&format!("touched{polls}")), touch(NOW));
         let is_touched = super::failover::is_done_after(touched, polls).await;
         let begun =
             store.begin(SignIn::new(record(&format!("begun{polls}")), audit("session_started")));

@@ -44,9 +44,12 @@ async fn p22_a_restart_loses_nothing() {
             store.0.database.close().await;
         }
         let store = database.unmigrated_node(&clock()).await;
-        let ended = store.touch(key("ended"), touch(NOW)).await.expect("the store answers");
+        let ended = store.touch(keys("ended"), touch(NOW)).await.expect("the store answers");
         assert_eq!(ended, TouchOutcome::Ended);
-        assert_eq!(store.get(key("ended")).await.expect("the store answers"), StoredSession::Ended);
+        assert_eq!(
+            store.get(keys("ended")).await.expect("the store answers"),
+            StoredSession::Ended
+        );
         let revocations = store.revocations().expect("it exists");
         assert!(revocations.revoked_by(key("marked"), NOW, scopes).is_some());
         assert_eq!(
@@ -81,7 +84,7 @@ async fn p15_only_expired_rows_are_removed() {
             .write_tombstone(tombstone(key("ended"), NOW + DAY))
             .await
             .expect("the task completes");
-        store.touch(key("touched"), touch(NOW)).await.expect("the store answers");
+        store.touch(keys("touched"), touch(NOW)).await.expect("the store answers");
         store.flush().await.expect("the activity is written");
         store.revoke_all(of_user(Exempt::User(scopes().user))).await.expect("the store answers");
         let count = async |table: &str| {

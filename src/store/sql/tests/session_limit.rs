@@ -41,7 +41,7 @@ async fn p31_a_thousand_concurrent_sign_ins_on_two_nodes_leave_three_sessions() 
             let revocations = nodes[1].revocations().expect("the store revokes");
             for number in 0..1000 {
                 let sid = format!("{on_limit:?} {number}");
-                let stored = nodes[1].get(key(&sid)).await.expect("the store answers");
+                let stored = nodes[1].get(keys(&sid)).await.expect("the store answers");
                 let row = nodes[1].session(key(&sid), NOW).await.expect("the store answers");
                 let epoch = row.map_or(NOW, |record| record.epoch);
                 let is_revoked = revocations.revoked_by(key(&sid), epoch, || scopes).is_some();
@@ -63,14 +63,14 @@ async fn another_node_ends_the_session_that_a_sign_in_ended_here() {
         let (here, there) = (database.node(&clock()).await, database.node(&clock()).await);
         for sid in ["a", "b", "c"] {
             here.begin(limited(sid, OnSessionLimit::Oldest)).await.expect("the store answers");
-            let touched = there.touch(key(sid), touch(NOW)).await.expect("the store answers");
+            let touched = there.touch(keys(sid), touch(NOW)).await.expect("the store answers");
             assert!(matches!(touched, TouchOutcome::Active(_)));
         }
         here.begin(limited("d", OnSessionLimit::Oldest)).await.expect("the store answers");
         there.0.sync().await.expect("the store answers");
         let mut ended = Vec::new();
         for sid in ["a", "b", "c", "d"] {
-            if there.get(key(sid)).await.expect("the store answers") == StoredSession::Ended {
+            if there.get(keys(sid)).await.expect("the store answers") == StoredSession::Ended {
                 ended.push(sid);
             }
         }
@@ -87,7 +87,7 @@ async fn p23_a_session_with_an_unwritten_activity_is_not_admitted_beside_the_lim
         let (here, there) = (database.node(&clock()).await, database.node(&clock()).await);
         begin(&here, "unwritten").await;
         let seen = NOW + INTERVAL - Duration::from_millis(1);
-        there.touch(key("unwritten"), touch(seen)).await.expect("the store answers");
+        there.touch(keys("unwritten"), touch(seen)).await.expect("the store answers");
         let at = NOW + IDLE;
         for sid in ["a", "b", "c"] {
             let mut sign_in = limited(sid, OnSessionLimit::Refuse);
@@ -97,7 +97,7 @@ async fn p23_a_session_with_an_unwritten_activity_is_not_admitted_beside_the_lim
             assert!(begun.begun().is_some(), "{sid}: what has expired here is no reason to refuse");
         }
         there.0.sync().await.expect("the store answers");
-        let stored = there.get(key("unwritten")).await.expect("the store answers");
+        let stored = there.get(keys("unwritten")).await.expect("the store answers");
         assert_eq!(stored, StoredSession::Ended, "{there:?}");
         assert_eq!(listed(&here, at).await.len(), 3);
         database.remove().await;

@@ -145,7 +145,7 @@ async fn p36_activity_on_another_node_moves_the_deadline_of_a_stream() {
             tokio::task::yield_now().await;
         }
         // Answered after the stream, which has its next deadline then.
-        node.store.get(key("unknown")).await.expect("the store answers");
+        node.store.get(keys("unknown")).await.expect("the store answers");
         assert!(!ended.is_finished(), "the session is active");
         node.clock.set(NOW + last + IDLE + delay);
         assert_eq!(ended.await.expect("no panic"), RejectionKind::SessionExpiredIdle);

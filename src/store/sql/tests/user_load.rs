@@ -41,11 +41,11 @@ async fn another_user_is_served(store: &SqlStore, name: &str, signs: bool) {
         let rotated = store.rotate(rotation).await.expect("the store answers");
         assert_eq!(rotated, Rotated::Done);
     } else {
-        let stored = store.get(key("unknown")).await.expect("the store answers");
+        let stored = store.get(keys("unknown")).await.expect("the store answers");
         assert_eq!(stored, StoredSession::Unknown);
     }
     let requested = format!("{name}-requested");
-    let touched = store.touch(key(&requested), touch(NOW)).await.expect("the store answers");
+    let touched = store.touch(keys(&requested), touch(NOW)).await.expect("the store answers");
     assert_eq!(touched, TouchOutcome::Active(None));
     store.0.sync().await.expect("the node syncs");
     let scope = Scope::User(scopes.user);
