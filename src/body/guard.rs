@@ -11,7 +11,7 @@ use http::HeaderMap;
 use http_body::{Body, Frame};
 use sync_wrapper::SyncWrapper;
 
-use super::{BoxError, form::Form, place::Place};
+use super::{BoxError, SESSION_ERROR, form::Form, place::Place};
 
 /// A body that has always a frame at hand never waits: its session is looked at after this many
 /// frames.
@@ -60,6 +60,8 @@ enum State {
     Off,
     /// The body has not waited yet.
     Idle(Arc<dyn StreamOwner>),
+    /// The session has no end to wait for.
+    Endless,
     /// Its timer is not `Sync`, but a body that others box must be.
     Armed(SyncWrapper<Box<dyn StreamEnd + Send>>),
     /// The session has ended. The body goes on to the end of its message.
@@ -124,18 +126,28 @@ impl Guard {
                     continue;
                 }
             };
-            self.pass_on(frame.as_ref(), &*body);
-            return Poll::Ready(Guarded::Inner(frame));
+            return Poll::Ready(Guarded::Inner(self.pass_on(frame, &*body)));
         }
     }
 
     #[inline]
-    fn pass_on<B: Body>(&mut self, frame: Option<&Result<Frame<Bytes>, BoxError>>, body: &B) {
+    fn pass_on<B: Body>(
+        &mut self,
+        mut frame: Option<Result<Frame<Bytes>, BoxError>>,
+        body: &B,
+    ) -> Option<Result<Frame<Bytes>, BoxError>> {
         if let State::Off = self.state {
-            return;
+            return frame;
         }
-        let data = match frame {
-            Some(Ok(frame)) => frame.data_ref(),
+        let data = match &mut frame {
+            Some(Ok(frame)) => {
+                if let Some(trailers) = frame.trailers_mut()
+                    && trailers.keys().any(|name| *name == SESSION_ERROR)
+                {
+                    remove_forwarded_error(trailers);
+                }
+                frame.data_ref()
+            }
             Some(Err(_)) | None => None,
         };
         // Trailers, an error and the end are the last of a body.
@@ -145,6 +157,7 @@ impl Guard {
         } else if self.place.frames == FRAMES_PER_LOOK {
             self.arm(body);
         }
+        frame
     }
 
     /// Begins to wait for the end of the session.
@@ -156,7 +169,7 @@ impl Guard {
             // It has a length: nothing can be added.
             self.place.form = Form::Raw;
         }
-        if let State::Idle(owner) = std::mem::replace(&mut self.state, State::Off)
+        if let State::Idle(owner) = std::mem::replace(&mut self.state, State::Endless)
             && let Some(end) = owner.open_stream()
         {
             self.state = State::Armed(SyncWrapper::new(end));
@@ -170,6 +183,14 @@ impl Guard {
             self.state = State::Ending(last);
         }
     }
+}
+
+/// Removes `Session-Error` from the trailers of a body that goes on to its own end. A handler that
+/// forwards those of another service would otherwise tell its client that the session here has ended.
+#[cold]
+fn remove_forwarded_error(trailers: &mut HeaderMap) {
+    trailers.remove(SESSION_ERROR);
+    tracing::debug!("removed a session-error that is not of this service");
 }
 
 impl Place {

@@ -15,6 +15,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::HeaderName;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
@@ -23,6 +24,11 @@ pub(crate) use self::{
     form::{Form, is_media_type},
     guard::{LastFrame, StreamEnd, StreamOwner},
 };
+
+/// The response header, and the trailer, with the
+/// [code](crate::rejection::RejectionKind::code) of a rejection, in every protocol: a client that does
+/// not see the body, such as one that sent HEAD, reads it there.
+pub(crate) const SESSION_ERROR: HeaderName = HeaderName::from_static("session-error");
 
 /// The error of a boxed body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

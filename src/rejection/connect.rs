@@ -6,12 +6,8 @@ use http::{
     header::{CACHE_CONTROL, CONTENT_TYPE},
 };
 
-use super::{
-    http::error_response,
-    kind::{RejectionKind, SESSION_ERROR},
-    rejection::Rejection,
-};
-use crate::body::SessionBody;
+use super::{http::error_response, kind::RejectionKind, rejection::Rejection};
+use crate::body::{SESSION_ERROR, SessionBody};
 
 /// The flag of the envelope that ends a stream.
 const END_STREAM: u8 = 0b10;

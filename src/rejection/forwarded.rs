@@ -2,7 +2,8 @@
 
 use http::Response;
 
-use super::{Rejection, kind::SESSION_ERROR};
+use super::Rejection;
+use crate::body::SESSION_ERROR;
 
 /// Removes `Session-Error` from `response`, which a handler has made for a session, unless it is a
 /// rejection of this crate. A handler that forwards the response of another service would otherwise

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header::CONTENT_TYPE};
 
-use super::{kind::SESSION_ERROR, rejection::Rejection};
+use super::rejection::Rejection;
+use crate::body::SESSION_ERROR;
 use crate::body::SessionBody;
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");

@@ -13,12 +13,13 @@ use http::{
 };
 
 use super::{
-    kind::{RejectionKind, SESSION_ERROR},
-    make_rejection::MakeRejection,
-    rejection::Rejection,
+    kind::RejectionKind, make_rejection::MakeRejection, rejection::Rejection,
     targeted_cache::is_targeted,
 };
-use crate::{body::SessionBody, request_class::RequestHead};
+use crate::{
+    body::{SESSION_ERROR, SessionBody},
+    request_class::RequestHead,
+};
 
 /// The response that `make` makes, unless a store failed; by default the problem details.
 pub(super) fn response<B>(

@@ -2,13 +2,9 @@
 //!
 //! A new kind is a variant of [`RejectionKind`], an entry of `ALL` and a row in `definition`.
 
-use http::{HeaderName, StatusCode};
+use http::StatusCode;
 
 use crate::rules::ExpiryReason;
-
-/// The response header with the [code](RejectionKind::code), in every protocol: a client that does
-/// not see the body, such as one that sent HEAD, reads it there.
-pub(crate) const SESSION_ERROR: HeaderName = HeaderName::from_static("session-error");
 
 /// Which check a request failed. Its [code](Self::code) is part of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -36,7 +36,6 @@ pub use self::{
 pub(crate) use self::{
     forwarded::remove_forwarded_error,
     http::bad_request,
-    kind::SESSION_ERROR,
     protocol::Protocol,
     targeted_cache::{X_ACCEL_EXPIRES, is_targeted},
 };

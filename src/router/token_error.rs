@@ -6,10 +6,7 @@ use axum_core::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode};
 use serde_json::json;
 
-use crate::{
-    extract::Json,
-    rejection::{Rejection, SESSION_ERROR},
-};
+use crate::{body::SESSION_ERROR, extract::Json, rejection::Rejection};
 
 /// The error response of RFC 6749 section 5.2.
 pub(super) struct TokenError {

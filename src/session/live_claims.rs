@@ -16,6 +16,7 @@ use tokio::{
     sync::{Semaphore, SemaphorePermit, watch},
 };
 
+use super::SharedSuccessor;
 use crate::{
     clock::Clock,
     identity::StoreKey,
@@ -54,7 +55,11 @@ pub(super) struct LiveClaims {
 }
 
 /// What the source has answered, for the number of a change.
-pub(super) type Answer = Arc<CurrentClaims>;
+pub(crate) struct Answer {
+    pub(super) claims: CurrentClaims,
+    /// Of the tokens whose claims were stale.
+    pub(crate) successor: SharedSuccessor,
+}
 
 /// A question about one session. The sender is dropped without an answer if the source fails or
 /// panics.
@@ -62,7 +67,7 @@ struct Asked {
     session: StoreKey,
     /// The change that was the reason.
     number: Timestamp,
-    answer: watch::Receiver<Option<Answer>>,
+    answer: watch::Receiver<Option<Arc<Answer>>>,
 }
 
 /// One of the questions that the source has at a time.
@@ -106,7 +111,7 @@ impl LiveClaims {
         session: StoreKey,
         number: Timestamp,
         run: impl FnOnce() -> F,
-    ) -> MaybeReady<Answer>
+    ) -> MaybeReady<Arc<Answer>>
     where
         F: Future<Output = Result<CurrentClaims, StoreError>> + Send + 'static,
     {
@@ -120,7 +125,8 @@ impl LiveClaims {
         }
         let run = run();
         let run = async move {
-            if let Ok(answer) = run.await {
+            if let Ok(claims) = run.await {
+                let answer = Answer { claims, successor: SharedSuccessor::default() };
                 sender.send_replace(Some(Arc::new(answer)));
             }
         };
@@ -162,7 +168,7 @@ impl LiveClaims {
         user: StoreKey,
         session: StoreKey,
         number: Timestamp,
-    ) -> Option<watch::Receiver<Option<Answer>>> {
+    ) -> Option<watch::Receiver<Option<Arc<Answer>>>> {
         let asked = self.users.get(&user)?;
         let asked = asked.iter().find(|asked| asked.is_about(session, number))?;
         Some(asked.answer.clone())
@@ -170,7 +176,7 @@ impl LiveClaims {
 
     /// Adds a question in place of an earlier one about its session, unless another request has just
     /// asked it; then returns that.
-    fn insert(&self, user: StoreKey, asked: Asked) -> Option<watch::Receiver<Option<Answer>>> {
+    fn insert(&self, user: StoreKey, asked: Asked) -> Option<watch::Receiver<Option<Arc<Answer>>>> {
         if self.kept.load(Relaxed) >= MAX_KEPT {
             self.evict();
         }
@@ -207,7 +213,7 @@ impl LiveClaims {
 }
 
 /// Waits for an answer, unless it is at hand.
-fn wait(asked: watch::Receiver<Option<Answer>>) -> MaybeReady<Answer> {
+fn wait(asked: watch::Receiver<Option<Arc<Answer>>>) -> MaybeReady<Arc<Answer>> {
     let answer = asked.borrow().clone();
     match answer {
         Some(answer) => MaybeReady::ready(Ok(answer)),
@@ -215,7 +221,9 @@ fn wait(asked: watch::Receiver<Option<Answer>>) -> MaybeReady<Answer> {
     }
 }
 
-async fn answered(mut asked: watch::Receiver<Option<Answer>>) -> Result<Answer, StoreError> {
+async fn answered(
+    mut asked: watch::Receiver<Option<Arc<Answer>>>,
+) -> Result<Arc<Answer>, StoreError> {
     let failed = || StoreError::new("the claims source failed");
     let answer = asked.wait_for(Option::is_some).await.map_err(|_| failed())?;
     answer.clone().ok_or_else(failed)

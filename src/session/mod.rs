@@ -13,6 +13,7 @@ mod live_claims;
 mod on_store_failure;
 mod records;
 mod rejected;
+mod shared_successor;
 mod sign_out;
 mod stale_claims;
 mod store_answer;
@@ -32,6 +33,7 @@ use std::{
 use http::Request;
 use serde::{Deserialize, Serialize};
 
+use self::live_claims::Answer;
 pub use self::{
     builder::SessionBuilder,
     ended::SessionEnded,
@@ -43,6 +45,7 @@ pub(crate) use self::{
     ended_cookie::may_clear_cookie,
     enforcement::{Enforcement, SessionCheck},
     rejected::{Rejected, trace_rejection},
+    shared_successor::SharedSuccessor,
     stale_claims::Question,
     store_answer::StoreAnswer,
     touch::StreamTouch,
@@ -82,8 +85,8 @@ struct Inner {
     /// Whether a handler has replaced the claims, so that other requests take no lock.
     has_replaced_claims: AtomicBool,
     replaced_claims: Mutex<Option<AppClaims>>,
-    /// Whether the presented token had other claims, which were stale.
-    has_new_claims: bool,
+    /// Where the presented token had other claims, which were stale.
+    new_claims: Option<Arc<Answer>>,
     /// The token that was minted for the response.
     renewed: OnceLock<Box<Renewed>>,
 }
@@ -108,13 +111,13 @@ impl Session {
             unrenewable: AtomicBool::new(false),
             has_replaced_claims: AtomicBool::new(false),
             replaced_claims: Mutex::new(None),
-            has_new_claims: false,
+            new_claims: None,
             renewed: OnceLock::new(),
         }))
     }
 
     /// The same session with the current claims of its user, before the handler.
-    pub(crate) fn with_claims(&self, token: VerifiedToken) -> Self {
+    pub(crate) fn with_claims(&self, token: VerifiedToken, answer: Arc<Answer>) -> Self {
         let Inner { origin, is_optional, now, class, last_activity, .. } = &*self.0;
         Self(Arc::new(Inner {
             token: Arc::new(token),
@@ -128,7 +131,7 @@ impl Session {
             unrenewable: AtomicBool::new(!self.may_renew()),
             has_replaced_claims: AtomicBool::new(false),
             replaced_claims: Mutex::new(None),
-            has_new_claims: true,
+            new_claims: Some(answer),
             renewed: OnceLock::new(),
         }))
     }
@@ -309,11 +312,15 @@ impl Session {
         profiles.effective(self.session_claims().session_profile.as_deref(), overrides)
     }
 
-    /// Tells this session, and the open streams of it, of the token that was minted for the response.
-    pub(crate) fn announce_renewal(&self, times: TokenTimes, activity: Timestamp, payload: &str) {
+    /// Keeps the times of the token that was minted for the response.
+    pub(crate) fn keep_renewal(&self, times: TokenTimes, activity: Timestamp) {
         let TokenTimes { iat, exp } = times;
         let renewed = Renewed { iat, exp, activity, payload: None };
         self.0.renewed.get_or_init(|| Box::new(renewed));
+    }
+
+    /// Tells the open streams of the session of the token that was minted for a response.
+    pub(crate) fn announce_renewal(&self, times: TokenTimes, activity: Timestamp, payload: &str) {
         if let Some(enforcement) = self.enforcement() {
             enforcement.announce_renewal(self.token().session_key(), times, activity, payload);
         }
@@ -338,7 +345,12 @@ impl Session {
     /// the threshold, the class and the limiter say.
     #[inline]
     pub(crate) fn has_new_claims(&self) -> bool {
-        self.0.has_new_claims
+        self.0.new_claims.is_some()
+    }
+
+    /// The successor of the presented token, if its claims were stale.
+    pub(crate) fn shared_successor(&self) -> Option<&SharedSuccessor> {
+        self.0.new_claims.as_ref().map(|answer| &answer.successor)
     }
 
     #[inline]

@@ -22,7 +22,7 @@ const MAX_QUESTIONS: u8 = 8;
 
 /// A question to the claims source that a request waits for.
 pub(crate) struct Question {
-    answer: Timed<Answer>,
+    answer: Timed<Arc<Answer>>,
     /// How many the request has asked, this one included.
     count: u8,
 }
@@ -91,13 +91,14 @@ impl Question {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Session, Rejected>> {
         let answer = ready!(Pin::new(&mut self.answer).poll(cx));
-        let rejection: Rejection = match answer.as_deref() {
-            Ok(CurrentClaims::Granted(claims)) if self.count < MAX_QUESTIONS => {
-                return Poll::Ready(Ok(session.with_claims(session.token().with_claims(claims))));
+        let rejection: Rejection = match answer.as_ref().map(|answer| (&answer.claims, answer)) {
+            Ok((CurrentClaims::Granted(claims), answer)) if self.count < MAX_QUESTIONS => {
+                let token = session.token().with_claims(claims);
+                return Poll::Ready(Ok(session.with_claims(token, Arc::clone(answer))));
             }
-            Ok(CurrentClaims::Denied) => RejectionKind::AccessDenied.into(),
-            Ok(CurrentClaims::Ended) => Rejection::session_revoked(RevocationCause::Tombstone),
-            Ok(CurrentClaims::Granted(_)) | Err(_) => RejectionKind::StoreUnavailable.into(),
+            Ok((CurrentClaims::Denied, _)) => RejectionKind::AccessDenied.into(),
+            Ok((CurrentClaims::Ended, _)) => Rejection::session_revoked(RevocationCause::Tombstone),
+            Ok((CurrentClaims::Granted(_), _)) | Err(_) => RejectionKind::StoreUnavailable.into(),
         };
         Poll::Ready(Err(Rejected { rejection, last_activity: session.last_activity() }))
     }

@@ -146,6 +146,8 @@ fn routes(sessions: &SlidingSessions) -> Router {
         )
         .nest("/auth", sessions.router())
         .layer(sessions.layer())
+        // Another service of the same kind.
+        .route("/other/trailers", get(trailers))
 }
 
 impl App {

@@ -109,7 +109,7 @@ async fn p18_the_end_of_a_session_in_the_trailers_of_a_stream_is_told() {
         let app = App::start().await;
         let caller = app.ada(Version::HTTP_2).await;
         let names = [("x-trailer", "session-error"), ("x-token", code)];
-        assert_eq!(caller.send("GET /trailers", &names).await.body(), "body");
+        assert_eq!(caller.send("GET /other/trailers", &names).await.body(), "body");
         let events: Vec<_> = kind.map(ClientEvent::SignedOut).into_iter().collect();
         assert_eq!(caller.events.all(), events);
         assert_eq!(caller.session.tokens().is_none(), kind.is_some());
@@ -121,13 +121,13 @@ async fn p18_the_end_of_a_session_in_the_trailers_of_a_stream_is_told() {
 async fn p21_the_end_of_a_stream_of_an_earlier_session_signs_nobody_out() {
     let app = App::start().await;
     let caller = app.ada(Version::HTTP_2).await;
-    let held = app.server.control.hold("/trailers");
+    let held = app.server.control.hold("/other/trailers");
     let early = caller.clone_of();
     let early = tokio::spawn(async move {
         let names = [("x-trailer", "session-error"), ("x-token", "session_revoked")];
-        early.send("GET /trailers", &names).await
+        early.send("GET /other/trailers", &names).await
     });
-    app.server.control.wait_for("/trailers", 1).await;
+    app.server.control.wait_for("/other/trailers", 1).await;
     caller.session.sign_in(app.sign_in("ada").await);
     held.release(1);
     assert_eq!(early.await.expect("no panic").body(), "body");
@@ -177,6 +177,21 @@ async fn p16_an_error_that_a_handler_forwards_signs_nobody_out() {
     }
     assert_eq!((caller.access_token(), caller.events.all()), (held, vec![]));
     assert_eq!(app.refreshes(), 0);
+}
+
+/// As above, after data: the header was sent long before.
+#[tokio::test]
+async fn p16_an_error_in_the_trailers_that_a_handler_forwards_signs_nobody_out() {
+    for version in [Version::HTTP_11, Version::HTTP_2] {
+        let app = App::start().await;
+        let caller = app.ada(version).await;
+        for code in ["session_revoked", "session_expired_idle", "session_expired_absolute"] {
+            let names = [("x-trailer", "session-error"), ("x-token", code)];
+            assert_eq!(caller.send("GET /trailers", &names).await.body(), "body");
+        }
+        assert_eq!(caller.events.all(), []);
+        assert!(caller.session.tokens().is_some());
+    }
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
+    time::Duration,
 };
 
 use http::{Request, Response};
@@ -14,12 +15,12 @@ use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_sliding_session::{
     JwtKeys, ManualClock, MaybeReady, Profiles, RejectionKind, Session,
     audit::{AuditEvent, AuditRecord, AuditSubject},
-    identity::{Scope, StoreKey},
+    identity::{Scope, Scopes, StoreKey},
     layers::{ActivityLayer, AuthenticateLayer, RenewLayer},
-    store::{ClaimsChange, LifecycleStore, MemoryStore, StoreError},
+    store::{ClaimsChange, LifecycleStore, MemoryStore, SessionStore as _, StoreError},
     token::{
-        Algorithm, ClaimsSource, ClaimsUpdate, SigningKey, TokenVerifier, VerifiedToken,
-        VerifyingKey,
+        Algorithm, ClaimsSource, ClaimsUpdate, LegacyTokens, SigningKey, TokenVerifier,
+        VerifiedToken, VerifyingKey,
     },
 };
 
@@ -130,6 +131,39 @@ async fn p35_p37_a_token_of_another_issuer_gets_the_claims_in_its_session_only()
         assert_eq!(text(response).await, "reader");
     }
     assert_eq!(readers.asked.load(SeqCst), 1, "its answer is kept");
+}
+
+/// Such a token may have been minted at any time before, and lives as long as its issuer says.
+#[tokio::test]
+async fn p35_p37_a_change_counts_for_a_long_token_of_another_issuer_and_of_an_earlier_system() {
+    const LATER: Duration = Duration::from_secs(5 * 3600);
+    let own = || SigningKey::hmac(Algorithm::HS256, SECRET).expect("a secret").kid("k");
+    let with_issuer = || {
+        let keys = JwtKeys::new(own());
+        let public = include_str!("../keys_pem/es256.public.pem");
+        let public = VerifyingKey::from_pem(Algorithm::ES256, public).expect("a key").kid("k");
+        keys.add_issuer_key("https://idp.example", public).expect("a free kid");
+        keys
+    };
+    let adopted = LegacyTokens::adopt(|_| None);
+    for (name, keys, legacy, is_kept) in [
+        ("own tokens alone", JwtKeys::new(own()), None, false),
+        ("another issuer", with_issuer(), None, true),
+        ("issuers whose keys are not here yet", JwtKeys::verify_only(), None, true),
+        ("an earlier system", JwtKeys::new(own()), Some(adopted), true),
+    ] {
+        let store = Arc::new(MemoryStore::new());
+        let stack = TestStack::with_keys(keys, patient(), |it| {
+            let it = it.lifecycle_store(Arc::clone(&store)).claims_source(Readers::new(false));
+            if let Some(legacy) = legacy { it.legacy_tokens(legacy) } else { it }
+        });
+        let changed = stack.sessions.claims_changed(stack.sessions.everything()).await;
+        changed.expect("the store answers");
+        let changes = store.claims_changes().expect("the store supports them");
+        changes.remove_expired(BEGIN + LATER);
+        let number = changes.number_of(&Scopes::new(None, None, "ada"));
+        assert_eq!(number.is_some(), is_kept, "{name}");
+    }
 }
 
 #[tokio::test]

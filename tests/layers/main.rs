@@ -14,6 +14,7 @@ mod cookies;
 mod declared_activity;
 mod enforcement;
 mod expose_headers;
+mod forwarded_trailers;
 mod issuers;
 mod keys;
 mod legacy;

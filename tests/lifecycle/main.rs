@@ -174,6 +174,8 @@ macro_rules! lifecycle {
                 }
                 live_claims_requests {
                     p37_parallel_requests_ask_once
+                    p06_p37_parallel_responses_carry_one_successor
+                    p17_p37_a_background_response_shares_no_successor_with_later_activity
                     p37_a_background_request_asks_and_a_public_one_does_not
                     p37_a_failed_response_carries_the_successor
                     p37_where_no_successor_may_go_the_next_request_brings_it

@@ -1,5 +1,7 @@
 //! Rejections in the Connect protocol, as a client and a server of it see them, over TCP.
 
+use std::{sync::Arc, time::Duration};
+
 use axum::Router;
 use buffa::{
     DecodeContext, DecodeError, DefaultInstance, EncodeSink, HasMessageView, Message, MessageView,
@@ -13,7 +15,17 @@ use connectrpc::{
 };
 use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
-use tower_sliding_session::{JwtKeys, ManualClock, Policy, SlidingSessions, Timestamp};
+use tower::Layer as _;
+use tower_sliding_session::{
+    JwtKeys, ManualClock, Policy, SlidingSessions, Timestamp,
+    layers::RequireRecentAuthLayer,
+    store::{MemoryStore, SessionStore},
+};
+
+use crate::test_stack::faulty_store::{FaultyStore, StoreBehavior};
+
+/// How recent a sign-in must be for what is below `/recent`.
+const RECENT: Duration = Duration::from_secs(300);
 
 /// A message without fields, as a code generator would write it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -99,10 +111,15 @@ struct Server {
 
 /// A service with a unary and a streaming method behind the stack.
 async fn serve(is_json: bool) -> Server {
+    serve_over(Arc::new(MemoryStore::new()), is_json).await
+}
+
+/// The same over any store.
+async fn serve_over(store: impl SessionStore, is_json: bool) -> Server {
     let clock = ManualClock::new(Timestamp::from_secs(1_800_000_000));
     let keys = JwtKeys::hs256([7; 32]).expect("a secret of at least 32 bytes");
     let policy = Policy::builder().build().expect("a legal configuration");
-    let sessions = SlidingSessions::builder(keys, policy).clock(clock.clone());
+    let sessions = SlidingSessions::builder(keys, policy).clock(clock.clone()).store(store);
     let sessions = sessions.build().expect("a legal configuration");
     let say = handler_fn(async |_, _: Nothing| Response::ok(Nothing {}));
     let watch = streaming_handler_fn(async |_, _: Nothing| {
@@ -118,8 +135,12 @@ async fn serve(is_json: bool) -> Server {
         .route::<_, Nothing, Nothing>("test.v1.Echo", "Say", say)
         .route_server_stream::<_, Nothing, Nothing>("test.v1.Echo", "Watch", watch)
         .route_server_stream::<_, Nothing, Nothing>("test.v1.Echo", "Follow", follow);
-    let app = Router::new().fallback_service(ConnectRpcService::new(router));
-    let app = app.layer(sessions.layer());
+    let service = ConnectRpcService::new(router);
+    let recent = RequireRecentAuthLayer::new(RECENT).clock(clock.clone());
+    let app = Router::new()
+        .nest_service("/recent", recent.layer(service.clone()))
+        .fallback_service(service)
+        .layer(sessions.layer());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("a bound socket");
     tokio::spawn(axum::serve(listener, app).into_future());
@@ -130,7 +151,11 @@ async fn serve(is_json: bool) -> Server {
 
 impl Server {
     async fn say(&self, token: &str) -> Result<(), ConnectError> {
-        let spec = Spec::client("/test.v1.Echo/Say", StreamType::Unary);
+        self.say_at("/test.v1.Echo/Say", token).await
+    }
+
+    async fn say_at(&self, path: &'static str, token: &str) -> Result<(), ConnectError> {
+        let spec = Spec::client(path, StreamType::Unary);
         let (client, config) = (&self.client, &self.config);
         call_unary::<_, _, NothingView<'static>>(client, config, spec, Nothing {}, with(token))
             .await
@@ -198,6 +223,37 @@ async fn a_connect_client_is_told_why_its_session_is_refused() {
         assert_eq!(learned(&refused), expected, "json: {is_json}");
         let refused = server.say("x").await.expect_err("no token");
         assert_eq!(learned(&refused).2, Some("invalid_token"));
+    }
+}
+
+#[tokio::test]
+async fn a_connect_client_is_told_of_a_step_up_and_of_an_outage() {
+    for is_json in [false, true] {
+        let store = Arc::new(FaultyStore::new(StoreBehavior::Ready));
+        let server = serve_over(Arc::clone(&store), is_json).await;
+        let grant = server.sessions.start("ada").await.expect("the session starts");
+        let token = grant.access_token();
+        let (say, watch) = ("/recent/test.v1.Echo/Say", "/recent/test.v1.Echo/Watch");
+        server.say_at(say, token).await.expect("a recent sign-in");
+        server.receive(watch, token, async || {}).await.expect("a recent sign-in");
+        server.clock.advance(RECENT);
+        let title = "Sign in again to continue.";
+        let expected = (ErrorCode::Unauthenticated, title, Some("recent_authentication_required"));
+        let refused = server.say_at(say, token).await.expect_err("the sign-in is too long ago");
+        assert_eq!(learned(&refused), expected, "json: {is_json}");
+        let refused = server.receive(watch, token, async || {}).await;
+        assert_eq!(learned(&refused.expect_err("as above")), expected, "json: {is_json}");
+        server.say(token).await.expect("the session goes on");
+
+        store.behave(StoreBehavior::Failing);
+        let title = "The session could not be checked. Try again.";
+        let expected = (ErrorCode::Unavailable, title, Some("store_unavailable"));
+        let refused = server.say(token).await.expect_err("an outage");
+        assert_eq!(learned(&refused), expected, "json: {is_json}");
+        let refused = server.watch(token).await.expect_err("an outage");
+        assert_eq!(learned(&refused), expected, "json: {is_json}");
+        store.behave(StoreBehavior::Ready);
+        server.say(token).await.expect("nobody was signed out");
     }
 }
 

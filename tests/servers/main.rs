@@ -16,6 +16,7 @@ mod grpcio;
 mod hyper_server;
 mod hyper_tcp;
 mod identity_provider;
+mod live_claims;
 mod nginx_cache;
 mod path_rules;
 mod router;

@@ -5,10 +5,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, header::WWW_AUTHENTICATE};
 
 use super::event::ClientEvent;
-use crate::{
-    rejection::{RejectionKind, SESSION_ERROR},
-    request_class::HeaderOccurrence,
-};
+use crate::{body::SESSION_ERROR, rejection::RejectionKind, request_class::HeaderOccurrence};
 
 const SESSION_EXPIRES: HeaderName = HeaderName::from_static("session-expires");
 

@@ -54,7 +54,7 @@ impl Exposed {
 pub(crate) fn always_exposed() -> [HeaderName; 6] {
     [
         HeaderName::from_static("session-expires"),
-        crate::rejection::SESSION_ERROR,
+        crate::body::SESSION_ERROR,
         WWW_AUTHENTICATE,
         RETRY_AFTER,
         HeaderName::from_static("grpc-status"),

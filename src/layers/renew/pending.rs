@@ -9,7 +9,7 @@ use crate::{
     policy::Policy,
     rejection::RejectionKind,
     rules::{self, SessionStatus, Timeouts, TokenTimes},
-    session::{Enforcement, Session, SessionCheck, StoreAnswer},
+    session::{Enforcement, Session, SessionCheck, SharedSuccessor, StoreAnswer},
     store::{RenewalDecision, RenewalLimiter, RenewalRequest},
     time::Timestamp,
     token::{
@@ -59,7 +59,23 @@ impl PendingRenewal {
         };
         let claims =
             GrantedClaims { app: app.cloned(), ..GrantedClaims::from_token(self.session.token()) };
-        if self.is_active().await { self.sign(&claims) } else { None }
+        if !self.is_active().await {
+            return None;
+        }
+        match (&self.reason, self.session.shared_successor()) {
+            (RenewalReason::StaleClaims, Some(shared)) => self.sign_shared(&claims, shared),
+            _ => self.sign(&claims),
+        }
+    }
+
+    /// Signs the successor that parallel responses carry: one mint after a change of claims (P6).
+    fn sign_shared(&self, claims: &GrantedClaims, shared: &SharedSuccessor) -> Option<Minted> {
+        let token = self.session.token();
+        let (policy, clock) = (self.policy(), &*self.settings.clock);
+        let interval = rules::single_flight_interval(token.claims(), &policy, self.now);
+        let own = (self.times, self.seen);
+        let (successor, is_new) = shared.get_or_mint(token.claims(), own, interval, clock);
+        self.sign_as(claims, (successor.times, successor.seen), &successor.id, is_new)
     }
 
     async fn mint_with_permit(&self) -> Option<Minted> {
@@ -209,11 +225,20 @@ impl PendingRenewal {
     }
 
     fn sign(&self, claims: &GrantedClaims) -> Option<Minted> {
+        let times = (self.times, self.seen);
+        self.sign_as(claims, times, write_new_id(&mut [0; ID_LENGTH]), true)
+    }
+
+    /// `is_new`: no other response carries the successor `id` yet.
+    fn sign_as(
+        &self,
+        claims: &GrantedClaims,
+        (times, seen): (TokenTimes, Seen),
+        id: &str,
+        is_new: bool,
+    ) -> Option<Minted> {
         let token = self.session.token();
         let limits = Timeouts::effective(token.claims(), &self.policy());
-        let mut id = [0; ID_LENGTH];
-        let id = write_new_id(&mut id);
-        let (times, seen) = (self.times, self.seen);
         let generation = token.claims().generation;
         let succession = Succession { times, seen, limits, claims, id, generation };
         let payload = successor_payload(token, succession);
@@ -229,9 +254,12 @@ impl PendingRenewal {
                     Seen::AtMint => times.iat,
                     Seen::Earlier(at) => at,
                 };
-                self.session.announce_renewal(times, activity, &payload);
-                self.settings.record(AuditEvent::SessionRenewed, &self.session);
-                Some(Minted { token, life: self.times.exp.since(self.now) })
+                self.session.keep_renewal(times, activity);
+                if is_new {
+                    self.session.announce_renewal(times, activity, &payload);
+                    self.settings.record(AuditEvent::SessionRenewed, &self.session);
+                }
+                Some(Minted { token, life: times.exp.since(self.now) })
             }
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "the signing key failed");

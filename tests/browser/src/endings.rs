@@ -264,7 +264,8 @@ async fn a_step_up_is_answered_by_the_page_and_the_call_repeated() {
     in_browser(async move |browser: Browser| {
         let tab = browser.signed_in(&server, json!({})).await;
         let transfer = "return call('/api/transfer', { method: 'POST', body: 'x' })";
-        tab.until("Date.now() / 1000 - session.claims.auth_time > 3.5").await;
+        // The server measures from the millisecond of `epoch`, not from the second of `auth_time`.
+        tab.until("Date.now() >= session.claims.epoch + 3000").await;
         let refused: Value = tab.run(transfer).await;
         assert_eq!(refused["code"], "recent_authentication_required");
         assert_eq!(tab.event("stepup").await["maxAge"], 3);

@@ -5,6 +5,8 @@ pub(crate) mod mints;
 pub(crate) mod races;
 pub(crate) mod requests;
 pub(crate) mod scopes;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod two_nodes;
 
 use std::{
     sync::{

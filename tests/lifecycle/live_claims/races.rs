@@ -23,9 +23,15 @@ const REQUESTERS: usize = 4;
 
 /// The role is the number of the round; the source reads it at once, and answers a little later.
 #[derive(Clone)]
-struct Rounds {
+pub(super) struct Rounds {
     written: Arc<AtomicU32>,
     questions: Arc<AtomicU32>,
+}
+
+impl Rounds {
+    pub(super) fn new(written: &Arc<AtomicU32>) -> Self {
+        Self { written: Arc::clone(written), questions: Arc::default() }
+    }
 }
 
 impl ClaimsSource for Rounds {
@@ -69,7 +75,7 @@ impl Race {
 
 pub(crate) async fn p37_no_request_sees_a_role_after_its_change(store: Store, rounds: u32) {
     let written = Arc::new(AtomicU32::new(0));
-    let source = Rounds { written: Arc::clone(&written), questions: Arc::default() };
+    let source = Rounds::new(&written);
     let policy = tower_sliding_session::Policy::long_lived();
     let stack = service_of(policy, &store, |builder| builder.claims_source(source));
     let grant = stack.sessions.start("ada").tenant("acme").await.expect("the session starts");

@@ -8,9 +8,9 @@ use tower_sliding_session::{PathRules, RejectionKind, store::Exempt};
 
 use super::{BOUND, Says, change, editor, get, role_of, roles_of, show_role};
 use crate::{
-    client::{ada, signs_out},
+    client::{ada, details, signs_out},
     empty_stores::Store,
-    test_stack::{MILLI, by, claims, ok, rejected, renewed, text, with},
+    test_stack::{MILLI, MINUTE, by, claims, ok, rejected, renewed, text, with},
 };
 
 pub(crate) async fn p37_parallel_requests_ask_once(store: Store) {
@@ -32,6 +32,55 @@ pub(crate) async fn p37_parallel_requests_ask_once(store: Store) {
     roles.say(Says::Role);
     assert_eq!(role_of(&stack, grant.access_token()).await, "admin");
     assert_eq!(roles.asked(), 1, "one for each change");
+}
+
+/// Each response carries a successor, and all of them the same one.
+pub(crate) async fn p06_p37_parallel_responses_carry_one_successor(store: Store) {
+    let (stack, roles, grant) = editor(&store).await;
+    change(&stack, &roles, "reader").await;
+    let stack = Arc::new(stack);
+    let mut requests = JoinSet::new();
+    for _ in 0..100 {
+        let (stack, token) = (Arc::clone(&stack), grant.access_token().to_owned());
+        requests.spawn(async move { renewed(&get(&stack, &token).await).expect("a successor") });
+    }
+    let successors = requests.join_all().await;
+    assert!(successors.iter().all(|successor| *successor == successors[0]));
+    assert_eq!(details(&stack, "session_renewed").await.len(), 1);
+
+    // A token of a refresh is another predecessor, and the next change another question.
+    let later = async |token: &str| renewed(&get(&stack, token).await).expect("a successor");
+    let first = later(grant.access_token()).await;
+    assert_eq!(first, successors[0]);
+    stack.clock.advance(MINUTE);
+    let second = later(grant.access_token()).await;
+    assert_ne!(second, first, "the min interval has passed");
+    change(&stack, &roles, "admin").await;
+    let third = later(grant.access_token()).await;
+    assert_eq!(claims(&third)["role"], "admin");
+    let of_successor = later(&second).await;
+    assert_ne!(claims(&of_successor)["jti"], claims(&third)["jti"], "of another token");
+}
+
+/// The successor of a background response says when the user was active last; another one does not.
+pub(crate) async fn p17_p37_a_background_response_shares_no_successor_with_later_activity(
+    store: Store,
+) {
+    let (stack, roles, grant) = editor(&store).await;
+    stack.at(MINUTE);
+    change(&stack, &roles, "reader").await;
+    let send = async |activity: &str| {
+        let request = by(Method::GET, grant.access_token()).header("session-activity", activity);
+        let response = stack.send(request.body(()).expect("a request")).await;
+        claims(&renewed(&response).expect("a successor"))
+    };
+    let background = send("background").await;
+    assert!(background["seen"].is_u64());
+    assert_eq!(send("background").await["jti"], background["jti"]);
+    let user = send("user").await;
+    assert_eq!(user.get("seen"), None);
+    assert_ne!(user["jti"], background["jti"]);
+    assert_eq!(send("background").await["jti"], user["jti"], "it is later than the activity");
 }
 
 pub(crate) async fn p37_a_background_request_asks_and_a_public_one_does_not(store: Store) {

@@ -1,5 +1,6 @@
 //! Streams and sockets that end with their session, over TCP.
 
+mod encoded;
 mod grpc;
 mod http;
 mod talk;
