@@ -31,6 +31,8 @@ mod lifecycle_queries;
 mod lifecycle_store;
 pub(crate) mod memory;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod node;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod node_cache;
 mod open_ticket;
 mod page;

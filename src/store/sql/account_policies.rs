@@ -2,14 +2,17 @@
 
 use super::{
     Inner, Transaction, audit_log,
-    change_feed::{Change, ChangeFeed},
+    change_feed::ChangeFeed,
     database::Tx,
     failure::Failure,
     pools::Purpose,
     value::{Args, Row},
 };
 use crate::{
-    identity::StoreKey, maybe_ready::StoreError, policy::TimeoutOverrides, store::OverridesChange,
+    identity::StoreKey,
+    maybe_ready::StoreError,
+    policy::TimeoutOverrides,
+    store::{OverridesChange, node::Change},
 };
 
 const SELECT: &str = "SELECT idle, absolute FROM tss_account_policies WHERE account = $1";

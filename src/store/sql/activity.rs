@@ -1,116 +1,17 @@
-//! Touch and get: the node's cache first, then the database. A request waits for what it reads; what
-//! it writes follows later, many activities in one statement.
-
-use std::sync::Arc;
+//! The activities that a node writes: many in one statement.
 
 use super::{
     Inner,
-    session_reads::Known,
     value::{Args, placeholders},
 };
-use crate::{
-    identity::StoreKey,
-    maybe_ready::StoreError,
-    store::{
-        StoredSession, Touch, TouchOutcome,
-        node_cache::{CachedTouch, Unwritten},
-    },
-    time::Timestamp,
-};
-
-/// How many activities one statement writes.
-const PIECE: usize = 500;
+use crate::{maybe_ready::StoreError, store::node_cache::Unwritten};
 
 const COLUMN_COUNT: usize = 5;
 
 impl Inner {
-    /// Returns the answer to a touch that the cache knows.
-    pub(super) fn touch_cached(&self, session: &StoreKey, touch: Touch) -> Option<TouchOutcome> {
-        match self.node_cache.touch(session, touch) {
-            CachedTouch::Ended => Some(TouchOutcome::Ended),
-            CachedTouch::Active(before) => Some(TouchOutcome::Active(before)),
-            CachedTouch::Idle(last_activity) => Some(TouchOutcome::Idle(last_activity)),
-            CachedTouch::Ask => None,
-        }
-    }
-
-    pub(super) async fn touch(
-        self: &Arc<Self>,
-        session: StoreKey,
-        touch: Touch,
-    ) -> Result<TouchOutcome, StoreError> {
-        self.sync_if_stale().await?;
-        let lock = self.lock_of(&session).await;
-        // Of concurrent requests of a session the first reads the database, and the others find its
-        // answer in the cache.
-        if let Some(outcome) = self.touch_cached(&session, touch) {
-            return Ok(outcome);
-        }
-        let known = self.read(session, touch.now, lock).await?;
-        if let Some(outcome) = self.touch_cached(&session, touch) {
-            return Ok(outcome);
-        }
-        // The cache has no room, or was invalidated since.
-        Ok(self.touch_known(session, touch, known))
-    }
-
-    /// Returns the answer to a touch of which the database knows this, and nothing is cached.
-    fn touch_known(&self, session: StoreKey, touch: Touch, known: Known) -> TouchOutcome {
-        let stored = match known {
-            Known::Ended => return TouchOutcome::Ended,
-            Known::Nothing if touch.known_only => return TouchOutcome::Unknown,
-            Known::Nothing => None,
-            Known::Active(at) => Some(self.node_cache.last_seen(&session, at)),
-        };
-        let last_activity = match stored {
-            Some(at) => at.max(touch.token_activity),
-            None => touch.unknown_activity,
-        };
-        if touch.now >= last_activity + touch.idle {
-            return TouchOutcome::Idle(last_activity);
-        }
-        if self.node_cache.record(&session, touch) {
-            TouchOutcome::Active(stored)
-        } else {
-            TouchOutcome::Ended
-        }
-    }
-
-    pub(super) async fn get(
-        self: &Arc<Self>,
-        session: StoreKey,
-    ) -> Result<StoredSession, StoreError> {
-        self.sync_if_stale().await?;
-        let lock = self.lock_of(&session).await;
-        let now = self.clock.now();
-        if let Some(stored) = self.node_cache.get(&session, now) {
-            return Ok(stored);
-        }
-        let known = self.read(session, now, lock).await?;
-        // The cache may know of a later activity, or of a tombstone that is committed since.
-        Ok(self.node_cache.get(&session, now).unwrap_or(match known {
-            Known::Nothing => StoredSession::Unknown,
-            Known::Active(at) => StoredSession::Active(self.node_cache.last_seen(&session, at)),
-            Known::Ended => StoredSession::Ended,
-        }))
-    }
-
-    /// Writes the activities that are due at `now`.
-    pub(super) async fn write_activities(&self, now: Timestamp) -> Result<(), StoreError> {
-        let _lock = self.writing.lock().await;
-        loop {
-            let batch = self.node_cache.take_due(now, PIECE);
-            if batch.rows.is_empty() {
-                return Ok(());
-            }
-            self.write(&batch.rows).await?;
-            batch.set_written();
-        }
-    }
-
     /// Writes activities of sessions that were active then. Sessions that the database does not
     /// know begin their rows; one with a tombstone keeps it.
-    async fn write(&self, rows: &[Unwritten]) -> Result<(), StoreError> {
+    pub(super) async fn write_activities(&self, rows: &[Unwritten]) -> Result<(), StoreError> {
         let mut rows: Vec<_> = rows.iter().collect();
         // Nodes that write the same sessions lock their rows in the same order.
         rows.sort_unstable_by_key(|row| *row.session.as_bytes());
@@ -142,11 +43,5 @@ impl Inner {
         );
         self.database.execute(sql, args).await?;
         Ok(())
-    }
-
-    /// Writes every activity that is not written yet.
-    pub(super) async fn flush(&self) -> Result<(), StoreError> {
-        self.sync_if_stale().await?;
-        self.write_activities(Timestamp::MAX).await
     }
 }

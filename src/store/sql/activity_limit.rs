@@ -31,7 +31,7 @@ impl Inner {
     /// The limit by the store's clock: that of the server, or of a file that of its machine, which
     /// this node's clock shows.
     pub(super) fn activity_limit(&self) -> ActivityLimit {
-        let skew = self.sync_state.store_clock.max_skew();
+        let skew = self.store_clock.max_skew();
         let (store_now, argument) = match self.database.now() {
             _ if !self.clock.is_time_of_day() => ("0", Timestamp::MAX),
             None => ("0", self.clock.now() + skew),

@@ -6,21 +6,22 @@ use std::{
     time::Duration,
 };
 
-use foldhash::fast::RandomState;
 use tokio::sync::Mutex;
 
 use super::{
-    CALLS_PER_USER, Inner, LISTS_PER_USER, SESSION_LOCKS, SqlStore,
+    CALLS_PER_USER, Inner, LISTS_PER_USER, SqlStore,
     connect::{Settings, Source},
     database::{BeforeStatement, Database},
     schema,
     session_reads::SessionReads,
-    sync::{SyncState, keep_up_to_date},
 };
 use crate::{
     clock::{Clock, SystemClock},
     maybe_ready::StoreError,
-    store::{UserLimit, node_cache::NodeCache},
+    store::{
+        UserLimit,
+        node::{NodeState, SharedStore as _, keep_up_to_date},
+    },
 };
 
 /// Builds a [`SqlStore`]; created by [`SqlStore::at`].
@@ -111,22 +112,14 @@ impl SqlStoreBuilder {
         let store = Arc::new(Inner {
             database,
             schema_is_current,
-            clock: Arc::clone(&self.clock),
-            sync_interval: self.sync_interval,
-            revocations: Arc::default(),
-            account_policies: Arc::default(),
-            claims_changes: Arc::default(),
-            node_cache: NodeCache::new(),
-            sync_state: SyncState::default(),
+            node: NodeState::new(Arc::clone(&self.clock), self.sync_interval),
+            position: Mutex::default(),
             appended: AtomicU64::new(0),
             lists: UserLimit::new(LISTS_PER_USER),
             calls: UserLimit::new(CALLS_PER_USER),
             publishing: Mutex::default(),
             adopting: Mutex::default(),
-            locks: std::iter::repeat_with(Arc::default).take(SESSION_LOCKS).collect(),
             session_reads: SessionReads::default(),
-            writing: Mutex::default(),
-            hasher: RandomState::default(),
             task: OnceLock::new(),
         });
         // Fails before the first migration; requests get errors until a reading succeeds.

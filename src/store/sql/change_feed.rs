@@ -7,31 +7,11 @@ use super::{
     value::{Args, Row, placeholders},
 };
 use crate::{
-    identity::StoreKey,
     maybe_ready::StoreError,
     policy::TimeoutOverrides,
-    store::{FoldedTombstones, RevocationCutoff},
+    store::{FoldedTombstones, RevocationCutoff, node::Change},
     time::Timestamp,
 };
-
-/// A change that every node applies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Change {
-    /// A session has a tombstone.
-    Revoked { session: StoreKey, until: Timestamp },
-    /// A session is exempt from cutoffs at or before `at`.
-    Exempt { session: StoreKey, at: Timestamp, until: Timestamp },
-    /// A scope has a revocation cutoff.
-    Cutoff { scope: StoreKey, cutoff: RevocationCutoff },
-    /// An account has these overrides.
-    TimeoutOverrides { account: StoreKey, overrides: TimeoutOverrides },
-    /// The tombstones of a user were folded.
-    Folded { user: StoreKey, folded: FoldedTombstones },
-    /// The tombstone of a session is one of those that a change before this one has folded.
-    TombstoneFolded { session: StoreKey },
-    /// The claims of a scope have changed.
-    Claims { scope: StoreKey, number: Timestamp, until: Timestamp },
-}
 
 /// The most changes that one statement writes or reads.
 const PIECE: usize = 500;
@@ -75,7 +55,7 @@ impl ChangeFeed {
             let mut args = Args::new();
             for change in piece {
                 item += 1;
-                args = change.write(args.int(self.0).int(item).time(tx.begun));
+                args = write(*change, args.int(self.0).int(item).time(tx.begun));
             }
             let rows = placeholders(piece.len(), COLUMNS);
             let sql = format!(
@@ -89,61 +69,59 @@ impl ChangeFeed {
     }
 }
 
-impl Change {
-    fn write(&self, args: Args) -> Args {
-        match *self {
-            Self::Revoked { session, until } => {
-                args.int(0).key(session).maybe_time(None).time(until).int(0).int(0)
-            }
-            Self::Exempt { session, at, until } => {
-                args.int(1).key(session).time(at).time(until).int(0).int(0)
-            }
-            Self::Cutoff { scope, cutoff: RevocationCutoff { at, until } } => {
-                args.int(2).key(scope).time(at).time(until).int(0).int(0)
-            }
-            Self::TimeoutOverrides { account, overrides } => (args.int(3).key(account))
-                .maybe_time(None)
-                .maybe_time(None)
-                .maybe_span(overrides.idle)
-                .maybe_span(overrides.absolute),
-            // The columns of two durations have two instants.
-            Self::Folded { user, folded: FoldedTombstones { first, last, at, until } } => {
-                args.int(4).key(user).time(at).time(until).time(first).time(last)
-            }
-            Self::TombstoneFolded { session } => {
-                args.int(5).key(session).maybe_time(None).maybe_time(None).int(0).int(0)
-            }
-            Self::Claims { scope, number, until } => {
-                args.int(6).key(scope).time(number).time(until).int(0).int(0)
-            }
+fn write(change: Change, args: Args) -> Args {
+    match change {
+        Change::Revoked { session, until } => {
+            args.int(0).key(session).maybe_time(None).time(until).int(0).int(0)
+        }
+        Change::Exempt { session, at, until } => {
+            args.int(1).key(session).time(at).time(until).int(0).int(0)
+        }
+        Change::Cutoff { scope, cutoff: RevocationCutoff { at, until } } => {
+            args.int(2).key(scope).time(at).time(until).int(0).int(0)
+        }
+        Change::TimeoutOverrides { account, overrides } => (args.int(3).key(account))
+            .maybe_time(None)
+            .maybe_time(None)
+            .maybe_span(overrides.idle)
+            .maybe_span(overrides.absolute),
+        // The columns of two durations have two instants.
+        Change::Folded { user, folded: FoldedTombstones { first, last, at, until } } => {
+            args.int(4).key(user).time(at).time(until).time(first).time(last)
+        }
+        Change::TombstoneFolded { session } => {
+            args.int(5).key(session).maybe_time(None).maybe_time(None).int(0).int(0)
+        }
+        Change::Claims { scope, number, until } => {
+            args.int(6).key(scope).time(number).time(until).int(0).int(0)
         }
     }
+}
 
-    /// Returns `None` for a kind that a later version of this crate has written.
-    fn read(row: &Row) -> Result<Option<Self>, Failure> {
-        let key = row.key(5)?;
-        Ok(Some(match row.int(4)? {
-            0 => Self::Revoked { session: key, until: row.time(7)? },
-            1 => Self::Exempt { session: key, at: row.time(6)?, until: row.time(7)? },
-            2 => {
-                let cutoff = RevocationCutoff { at: row.time(6)?, until: row.time(7)? };
-                Self::Cutoff { scope: key, cutoff }
-            }
-            3 => {
-                let overrides =
-                    TimeoutOverrides { idle: row.maybe_span(8)?, absolute: row.maybe_span(9)? };
-                Self::TimeoutOverrides { account: key, overrides }
-            }
-            4 => {
-                let (first, last) = (row.time(8)?, row.time(9)?);
-                let folded = FoldedTombstones::new(first, last, row.time(6)?, row.time(7)?);
-                Self::Folded { user: key, folded }
-            }
-            5 => Self::TombstoneFolded { session: key },
-            6 => Self::Claims { scope: key, number: row.time(6)?, until: row.time(7)? },
-            _ => return Ok(None),
-        }))
-    }
+/// Returns `None` for a kind that a later version of this crate has written.
+fn read(row: &Row) -> Result<Option<Change>, Failure> {
+    let key = row.key(5)?;
+    Ok(Some(match row.int(4)? {
+        0 => Change::Revoked { session: key, until: row.time(7)? },
+        1 => Change::Exempt { session: key, at: row.time(6)?, until: row.time(7)? },
+        2 => {
+            let cutoff = RevocationCutoff { at: row.time(6)?, until: row.time(7)? };
+            Change::Cutoff { scope: key, cutoff }
+        }
+        3 => {
+            let overrides =
+                TimeoutOverrides { idle: row.maybe_span(8)?, absolute: row.maybe_span(9)? };
+            Change::TimeoutOverrides { account: key, overrides }
+        }
+        4 => {
+            let (first, last) = (row.time(8)?, row.time(9)?);
+            let folded = FoldedTombstones::new(first, last, row.time(6)?, row.time(7)?);
+            Change::Folded { user: key, folded }
+        }
+        5 => Change::TombstoneFolded { session: key },
+        6 => Change::Claims { scope: key, number: row.time(6)?, until: row.time(7)? },
+        _ => return Ok(None),
+    }))
 }
 
 /// The position of the last change that was read.
@@ -187,7 +165,7 @@ async fn read_after(
         }
         let Some(seq) = row.maybe_int(2)? else { continue };
         last = ChangePosition { seq, item: row.int(3)? };
-        changes.extend(Change::read(row)?);
+        changes.extend(read(row)?);
     }
     *position = last;
     let store_now = rows.first().map_or(Ok(None), |row| row.maybe_time(10))?;
@@ -252,27 +230,11 @@ fn no_head() -> StoreError {
 }
 
 impl Inner {
-    /// Reads and applies the changes of other nodes since the last reading: one statement, unless
-    /// there are many.
-    pub(super) async fn sync(&self) -> Result<(), StoreError> {
-        let mut position = self.sync_state.position.lock().await;
-        self.sync_from(&mut position).await
-    }
-
-    /// Syncs if the last reading is too old to rely on.
-    pub(super) async fn sync_if_stale(&self) -> Result<(), StoreError> {
-        if self.is_up_to_date() {
-            return Ok(());
-        }
-        let mut position = self.sync_state.position.lock().await;
-        // Another request may have synced while this one waited.
-        if self.is_up_to_date() {
-            return Ok(());
-        }
-        self.sync_from(&mut position).await
-    }
-
-    async fn sync_from(&self, position: &mut Option<ChangePosition>) -> Result<(), StoreError> {
+    /// Reads and applies the changes since `position`: one statement, unless there are many.
+    pub(super) async fn sync_from(
+        &self,
+        position: &mut Option<ChangePosition>,
+    ) -> Result<(), StoreError> {
         let asked_at = self.clock.now();
         let store_now = self.database.now().filter(|_| self.clock.is_time_of_day());
         let store_now = store_now.unwrap_or("NULL");
@@ -287,59 +249,8 @@ impl Inner {
             }
         }
         let (reading, last) = read_all(&self.database, asked_at, store_now).await?;
-        self.node_cache.invalidate();
-        self.apply(&reading.changes);
-        // No tombstone is among them.
-        self.revocations.recheck_all();
+        self.apply_all(&reading.changes);
         *position = Some(last);
         self.finish_sync(asked_at, reading.store_now)
-    }
-
-    /// What was read counts if the clock of this node is right.
-    fn finish_sync(
-        &self,
-        asked_at: Timestamp,
-        store_now: Option<Timestamp>,
-    ) -> Result<(), StoreError> {
-        if let Some(store_now) = store_now {
-            let answered_at = self.clock.now();
-            let compared = self.sync_state.store_clock.compare(asked_at, store_now, answered_at);
-            if compared.is_err() {
-                self.sync_state.set_stale();
-                return compared;
-            }
-        }
-        self.sync_state.set_synced_at(asked_at);
-        Ok(())
-    }
-
-    /// Applies changes to what this node knows: those of other nodes as they are read, its own as
-    /// soon as they are committed.
-    pub(super) fn apply(&self, changes: &[Change]) {
-        for change in changes {
-            match *change {
-                Change::Revoked { session, until } => {
-                    if !self.node_cache.end(session, until, self.clock.now()) {
-                        // What a concurrent request has read before must not be cached.
-                        self.node_cache.invalidate();
-                    }
-                    self.revocations.remove_exemption(&session);
-                    self.revocations.recheck_session(&session);
-                }
-                Change::Exempt { session, at, until } => {
-                    self.revocations.exempt(session, at, until);
-                }
-                Change::Cutoff { scope, cutoff } => self.revocations.add_cutoff(scope, cutoff),
-                Change::TimeoutOverrides { account, overrides } => {
-                    self.account_policies.set_overrides(account, overrides);
-                    self.revocations.recheck_account(&account);
-                }
-                Change::Folded { user, folded } => self.revocations.add_folded(user, folded),
-                Change::TombstoneFolded { session } => self.node_cache.remove_tombstone(&session),
-                Change::Claims { scope, number, until } => {
-                    self.claims_changes.raise(scope, number, until);
-                }
-            }
-        }
     }
 }

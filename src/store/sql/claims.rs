@@ -1,14 +1,17 @@
 //! Changes of claims: `tss_claims_changes`.
 
 use super::{
-    Inner, Transaction, audit_log,
-    change_feed::{Change, ChangeFeed},
-    database::Tx,
-    failure::Failure,
-    sync::STALE_AFTER,
+    Inner, Transaction, audit_log, change_feed::ChangeFeed, database::Tx, failure::Failure,
     value::Args,
 };
-use crate::{maybe_ready::StoreError, store::ClaimsChange, time::Timestamp};
+use crate::{
+    maybe_ready::StoreError,
+    store::{
+        ClaimsChange,
+        node::{Change, STALE_AFTER, SharedStore as _},
+    },
+    time::Timestamp,
+};
 
 impl Inner {
     pub(super) async fn change_claims(

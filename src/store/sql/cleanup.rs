@@ -5,10 +5,7 @@ use std::time::Duration;
 use super::{
     Inner, Transaction, database::Tx, failure::Failure, logs, pools::Purpose, value::Args,
 };
-use crate::{maybe_ready::StoreError, time::Timestamp};
-
-/// How long expired rows are kept: the clock of another node may be behind by the largest skew.
-pub(super) const GRACE: Duration = Duration::from_secs(120);
+use crate::{maybe_ready::StoreError, store::node::GRACE, time::Timestamp};
 
 /// A node whose last reading is older than this reads everything again.
 const CHANGES_KEPT_FOR: Duration = Duration::from_secs(3600);
@@ -32,7 +29,7 @@ const STATEMENTS: [&str; 5] = [
 
 impl Inner {
     /// Removes some rows. Returns whether there may be more.
-    pub(super) async fn clean(&self, now: Timestamp) -> Result<bool, StoreError> {
+    pub(super) async fn remove_expired(&self, now: Timestamp) -> Result<bool, StoreError> {
         let mut has_more = false;
         for statement in STATEMENTS {
             let args = Args::new().time(now - GRACE);

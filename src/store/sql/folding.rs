@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use super::{
     Transaction,
-    change_feed::{Change, ChangeFeed},
+    change_feed::ChangeFeed,
     database::{Lock, Tx},
     failure::Failure,
     value::Args,
 };
 use crate::{
     identity::StoreKey,
-    store::{FoldedTombstones, tombstone::MAX_PER_USER},
+    store::{FoldedTombstones, node::Change, tombstone::MAX_PER_USER},
     time::Timestamp,
 };
 

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{
-    Inner, SqlStore, change_feed::Change, folding::Fold, revocation::Revoke, sessions::Adopt,
-    sync::STALE_AFTER,
-};
+use super::{Inner, SqlStore, folding::Fold, revocation::Revoke, sessions::Adopt};
 use crate::{
     audit::{ActivityEntry, AuditRecord},
     identity::{Scope, StoreKey},
@@ -15,6 +12,7 @@ use crate::{
         ActiveUser, BulkRevocation, ClaimsChange, LifecycleQueries, LifecycleStore, ListQuery,
         OpenTicket, OverridesChange, Page, RefreshQuery, RefreshState, Rotated, Rotation,
         SessionRecord, SignIn, SignInOutcome, TicketUse, Tombstone,
+        node::{Change, STALE_AFTER, SharedStore as _},
     },
     time::Timestamp,
 };
@@ -45,14 +43,6 @@ impl Inner {
             self.fold(user, at).await;
         }
         Ok(revoked.is_first)
-    }
-
-    /// Whether a folded tombstone says the same.
-    pub(super) fn is_folded(&self, tombstone: &Tombstone) -> bool {
-        let Tombstone { session, user, epoch, until, .. } = tombstone;
-        let (Some(user), Some(epoch)) = (user, epoch) else { return false };
-        let folded = self.revocations.folded_with(session, *epoch, user);
-        folded.is_some_and(|folded| *until <= folded.until)
     }
 
     /// Folds the tombstones of a user. The session that was the reason has ended whether or not it

@@ -31,7 +31,6 @@ mod schema;
 mod session_reads;
 mod sessions;
 mod sign_in;
-mod store_clock;
 mod sync;
 mod table_names;
 #[cfg(test)]
@@ -41,37 +40,32 @@ mod value;
 
 use std::{
     fmt,
-    hash::BuildHasher,
+    ops::Deref,
     sync::{Arc, OnceLock, atomic::AtomicU64},
     time::Duration,
 };
 
-use foldhash::fast::RandomState;
-use tokio::{
-    sync::{Mutex, OwnedMutexGuard},
-    task::AbortHandle,
-};
+use tokio::{sync::Mutex, task::AbortHandle};
 
 pub use self::{builder::SqlStoreBuilder, database_pool::DatabasePool};
 use self::{
+    change_feed::ChangePosition,
     connect::Source,
     database::{Database, Tx},
     failure::Failure,
     schema::Migrate,
     session_reads::SessionReads,
-    sync::SyncState,
 };
 use super::{
     AccountPolicies, ClaimsChanges, Revocations, SessionStore, StoredSession, Tombstone, Touch,
     TouchOutcome,
 };
 use crate::{
-    clock::Clock,
-    identity::{SessionKeys, StoreKey},
+    identity::SessionKeys,
     maybe_ready::{MaybeReady, StoreError},
     store::{
         UserLimit,
-        node_cache::{NodeCache, touch_interval},
+        node::{self, NodeState, SharedStore as _},
     },
     time::Timestamp,
 };
@@ -84,9 +78,6 @@ const LISTS_PER_USER: usize = 1;
 
 /// How many other calls of one user to the lifecycle are in flight.
 const CALLS_PER_USER: usize = 2;
-
-/// How many sessions can read the database at the same time without waiting for each other.
-const SESSION_LOCKS: usize = 1024;
 
 /// Stores sessions in a SQLite file (feature `sqlite`) or in Postgres (feature `postgres`): durable,
 /// and shared by several nodes.
@@ -137,13 +128,10 @@ pub struct SqlStore(Arc<Inner>);
 
 struct Inner {
     database: Database,
-    clock: Arc<dyn Clock>,
-    sync_interval: Duration,
-    revocations: Arc<Revocations>,
-    account_policies: Arc<AccountPolicies>,
-    claims_changes: Arc<ClaimsChanges>,
-    node_cache: NodeCache,
-    sync_state: SyncState,
+    node: NodeState,
+    /// What this node has read of the change feed; `None` until everything has been read once. Locked
+    /// while changes are read, so that concurrent requests read them once.
+    position: Mutex<Option<ChangePosition>>,
     /// Whether the schema was up to date when this node connected.
     schema_is_current: bool,
     /// Rows appended to the logs by this node.
@@ -156,11 +144,7 @@ struct Inner {
     publishing: Mutex<()>,
     /// Held while a session is adopted: the first minutes of a migration take one connection.
     adopting: Mutex<()>,
-    locks: Box<[Arc<Mutex<()>>]>,
     session_reads: SessionReads,
-    /// Held while activities are written.
-    writing: Mutex<()>,
-    hasher: RandomState,
     task: OnceLock<AbortHandle>,
 }
 
@@ -226,12 +210,12 @@ impl SessionStore for SqlStore {
     fn touch(&self, keys: SessionKeys, touch: Touch) -> MaybeReady<TouchOutcome> {
         let session = keys.session;
         if self.0.is_up_to_date()
-            && let Some(touched) = self.0.touch_cached(&session, touch)
+            && let Some(touched) = node::touch_cached(&self.0, &session, touch)
         {
             return MaybeReady::ready(Ok(touched));
         }
         let store = Arc::clone(&self.0);
-        MaybeReady::new(async move { store.touch(session, touch).await })
+        MaybeReady::new(async move { node::touch(&store, session, touch).await })
     }
 
     fn get(&self, keys: SessionKeys) -> MaybeReady<StoredSession> {
@@ -242,7 +226,7 @@ impl SessionStore for SqlStore {
             return MaybeReady::ready(Ok(peeked));
         }
         let store = Arc::clone(&self.0);
-        MaybeReady::new(async move { store.get(session).await })
+        MaybeReady::new(async move { node::get(&store, session).await })
     }
 
     fn write_tombstone(&self, tombstone: Tombstone) -> MaybeReady<bool> {
@@ -256,7 +240,7 @@ impl SessionStore for SqlStore {
 
     fn flush(&self) -> MaybeReady<()> {
         let store = Arc::clone(&self.0);
-        MaybeReady::new(async move { store.flush().await })
+        MaybeReady::new(async move { node::flush(&*store).await })
     }
 
     fn revocations(&self) -> Option<Arc<Revocations>> {
@@ -272,17 +256,15 @@ impl SessionStore for SqlStore {
     }
 
     fn activity_delay(&self, idle: Duration) -> Duration {
-        // Of activities in a touch interval the first moves the deadline most; it is written at the
-        // next sync.
-        touch_interval(idle).min(self.0.sync_interval)
+        self.0.activity_delay(idle)
     }
 
     fn set_max_clock_skew(&self, skew: Duration) {
-        self.0.sync_state.store_clock.set_max_skew(skew);
+        self.0.store_clock.set_max_skew(skew);
     }
 
     fn correct_time(&self, now: Timestamp) -> Timestamp {
-        self.0.sync_state.store_clock.correct_time(now)
+        self.0.store_clock.correct_time(now)
     }
 }
 
@@ -327,13 +309,13 @@ impl Inner {
         tx.commit().await?;
         Ok(answer)
     }
+}
 
-    /// Waits for the lock of concurrent requests of one session; a few other sessions share it.
-    async fn lock_of(&self, session: &StoreKey) -> OwnedMutexGuard<()> {
-        let index = self.hasher.hash_one(session) % SESSION_LOCKS as u64;
-        #[expect(clippy::cast_possible_truncation, reason = "below SESSION_LOCKS")]
-        let lock = &self.locks[index as usize];
-        Arc::clone(lock).lock_owned().await
+impl Deref for Inner {
+    type Target = NodeState;
+
+    fn deref(&self) -> &NodeState {
+        &self.node
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     Transaction, audit_log,
-    change_feed::{Change, ChangeFeed},
+    change_feed::ChangeFeed,
     database::{Lock, Tx},
     failure::Failure,
     sessions::{active, column},
@@ -14,6 +14,7 @@ use crate::{
     maybe_ready::StoreError,
     store::{
         BulkRevocation, CallerSession, Exempt, RevocationCutoff, Tombstone,
+        node::Change,
         tombstone::{MAX_PER_USER, MAX_UNFOLDED},
     },
     time::Timestamp,

@@ -13,7 +13,7 @@ use crate::{
     maybe_ready::StoreError,
     store::{
         RefreshQuery, RefreshState, RefreshedSession, Rotated, Rotation, SuccessorIds,
-        TokenExchange,
+        TokenExchange, node::SharedStore as _,
     },
     time::Timestamp,
 };

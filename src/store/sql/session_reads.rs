@@ -7,7 +7,6 @@ use std::{
     collections::HashMap,
     error::Error as _,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use tokio::sync::{OwnedMutexGuard, oneshot};
@@ -18,19 +17,14 @@ use super::{
     value::{Args, placeholders},
 };
 use crate::{
-    identity::StoreKey, maybe_ready::StoreError, store::node_cache::Stored, time::Timestamp,
+    identity::StoreKey,
+    maybe_ready::StoreError,
+    store::node::{Known, Row},
+    time::Timestamp,
 };
 
 /// The most sessions that one statement reads; a power of two.
 const PIECE: usize = 512;
-
-/// What the database has of a session.
-#[derive(Clone, Copy)]
-pub(super) enum Known {
-    Nothing,
-    Active(Timestamp),
-    Ended,
-}
 
 /// The sessions that wait to be read.
 #[derive(Default)]
@@ -75,7 +69,7 @@ impl SessionReads {
 impl Inner {
     /// Reads a session into the cache. It goes on if the request is cancelled, so that the next one
     /// need not start again.
-    pub(super) async fn read(
+    pub(super) async fn read_session(
         self: &Arc<Self>,
         session: StoreKey,
         now: Timestamp,
@@ -119,29 +113,15 @@ impl Inner {
         let args = asked.fold(Args::new(), |args, read| args.key(read.session));
         let mut rows = HashMap::new();
         for row in self.database.fetch(sql, args).await? {
-            rows.insert(row.key(0)?, (row.time(1)?, row.span(2)?, row.maybe_time(3)?));
+            let found = match row.maybe_time(3)? {
+                Some(until) => Row::Ended { until },
+                None => Row::Active { last_seen: row.time(1)?, idle: row.span(2)? },
+            };
+            rows.insert(row.key(0)?, found);
         }
         let remember = |read: &Read| {
-            let (session, read_at) = (read.session, read.now);
-            let known = match rows.get(&session) {
-                None => {
-                    let idle = Duration::ZERO;
-                    let stored = Stored { last_seen: None, idle, generation, read_at };
-                    self.node_cache.remember(session, stored);
-                    Known::Nothing
-                }
-                Some(&(_, _, Some(until))) => {
-                    self.node_cache.end(session, until, read_at);
-                    Known::Ended
-                }
-                Some(&(last_seen, idle, None)) => {
-                    let last = Some(last_seen);
-                    let stored = Stored { last_seen: last, idle, generation, read_at };
-                    let is_active = self.node_cache.remember(session, stored);
-                    if is_active { Known::Active(last_seen) } else { Known::Ended }
-                }
-            };
-            (session, known)
+            let row = rows.get(&read.session).copied();
+            (read.session, self.remember(read.session, row, read.now, generation))
         };
         Ok(reads.iter().map(remember).collect())
     }

@@ -2,7 +2,7 @@
 
 use super::{
     Inner, Transaction, audit_log,
-    change_feed::{Change, ChangeFeed},
+    change_feed::ChangeFeed,
     database::{Lock, Tx},
     failure::Failure,
     revocation::Revoke,
@@ -17,6 +17,7 @@ use crate::{
     store::{
         OnSessionLimit, ReplacedSession, SessionLimit, SessionRecord, SignIn, SignInOutcome,
         SignedIn,
+        node::{Change, SharedStore as _},
         node_cache::Stored,
         session_limit::{CountedSession, MAX_ENDED},
     },

@@ -43,6 +43,7 @@ use crate::{
         BulkRevocation, Exempt, LifecycleQueries as _, LifecycleStore as _, RefreshQuery,
         RevocationCutoff, Rotation, SessionRecord, SignIn, SuccessorIds, TokenExchange, Tombstone,
         Touch,
+        node::{GRACE, SharedStore as _},
     },
     time::Timestamp,
 };

@@ -49,9 +49,9 @@ fn touch_at(clock: &impl Clock) -> Touch {
 async fn p33_a_node_with_a_wrong_clock_fails_as_in_an_outage_until_it_is_right() {
     let database = TestDatabase::postgres().await;
     for (wrong, message) in [
-        (15 * MINUTE, "900 s ahead of the database's"),
-        (-15 * MINUTE, "behind the database's"),
-        (24 * 60 * MINUTE, "86400 s ahead of the database's"),
+        (15 * MINUTE, "900 s ahead of the store's"),
+        (-15 * MINUTE, "behind the store's"),
+        (24 * 60 * MINUTE, "86400 s ahead of the store's"),
     ] {
         let clock = Ahead::default();
         let right = database.node(&SystemClock).await;

@@ -5,7 +5,7 @@ use crate::clock::Clock as _;
 use crate::policy::TimeoutOverrides;
 use crate::store::{
     ClaimsChange, ListQuery, OnSessionLimit, OverridesChange, SessionLimit, SessionStore as _,
-    StoredSession, TouchOutcome,
+    StoredSession, TouchOutcome, node,
 };
 
 /// Returns how many statements `asked` sends, and its answer.
@@ -104,7 +104,7 @@ async fn p24_activity_is_written_once_per_touch_interval() {
             let now = NOW + Duration::from_millis(after);
             let answer = cost(&store, store.touch(keys("s"), touch(now))).await;
             assert_eq!(answer, (0, TouchOutcome::Active(Some(seen))), "after {after} ms");
-            let writes = cost(&store, store.0.write_activities(now)).await.0;
+            let writes = cost(&store, node::activity::write_activities(&*store.0, now)).await.0;
             assert_eq!(writes, statements, "after {after} ms");
             seen = now;
         }

@@ -68,9 +68,9 @@ async fn p31_the_tombstones_of_a_user_take_one_row() {
         // Kept for nodes that have not read of it, and not much longer.
         let tombstones = count(&store, TOMBSTONES).await;
         assert_eq!(tombstones, ended.len() as u64);
-        store.0.clean(NOW + 3 * SYNC + super::super::cleanup::GRACE).await.expect("it cleans");
+        store.0.clean(NOW + 3 * SYNC + GRACE).await.expect("it cleans");
         assert_eq!(count(&store, TOMBSTONES).await, ended.len() as u64);
-        let late = NOW + 3 * SYNC + super::super::cleanup::GRACE + Duration::from_millis(1);
+        let late = NOW + 3 * SYNC + GRACE + Duration::from_millis(1);
         store.0.clean(late).await.expect("it cleans");
         assert_eq!(count(&store, TOMBSTONES).await, 0);
         for record in &ended {
@@ -81,7 +81,7 @@ async fn p31_the_tombstones_of_a_user_take_one_row() {
         }
         assert!(!is_revoked(&store, &kept));
         // What was folded is kept as long as the tombstones would have been.
-        let end = NOW + DAY + super::super::cleanup::GRACE;
+        let end = NOW + DAY + GRACE;
         store.0.clean(end).await.expect("it cleans");
         assert_eq!(count(&store, "SELECT COUNT(*) FROM tss_folded_tombstones").await, 1);
         store.0.clean(end + Duration::from_millis(1)).await.expect("it cleans");

@@ -1,10 +1,7 @@
 //! Changes are read in the order of their commits, and none is skipped.
 
 use super::*;
-use crate::store::{
-    SessionStore as _, StoredSession,
-    sql::change_feed::{Change, ChangeFeed},
-};
+use crate::store::{SessionStore as _, StoredSession, node::Change, sql::change_feed::ChangeFeed};
 
 #[tokio::test]
 async fn p23_changes_that_commit_late_are_not_skipped() {

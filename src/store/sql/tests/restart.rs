@@ -94,7 +94,7 @@ async fn p15_only_expired_rows_are_removed() {
             count.expect("it is a count")
         };
         let counts = async || [count("tss_sessions").await, count("tss_revocations").await];
-        let grace = super::super::cleanup::GRACE;
+        let grace = GRACE;
         store.0.clean(NOW + IDLE + grace).await.expect("the cleanup succeeds");
         assert_eq!(counts().await, [3, 1]);
         let after = Duration::from_millis(1);

@@ -1,4 +1,4 @@
-//! The clock of the database, with which each reading of the change feed compares the node's own.
+//! The clock of the store, with which each reading of the change feed compares the node's own.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed},
@@ -10,14 +10,14 @@ use crate::{maybe_ready::StoreError, time::Timestamp};
 /// How far the clocks may be apart until the layers say otherwise: the default of a policy.
 const DEFAULT_MAX_SKEW_MILLIS: u64 = 5000;
 
-/// How far the database's clock is from this node's, as of the last reading.
+/// How far the store's clock is from this node's, as of the last reading.
 ///
 /// A node whose clock is wrong signs active users out, keeps sessions past their deadlines and mints
 /// tokens that other nodes refuse: it answers as in an outage until its clock is right.
-pub(super) struct StoreClock {
+pub(in crate::store) struct StoreClock {
     /// In milliseconds.
     max_skew: AtomicU64,
-    /// What the database's clock shows more than this node's, in milliseconds.
+    /// What the store's clock shows more than this node's, in milliseconds.
     offset: AtomicI64,
     is_beyond_skew: AtomicBool,
 }
@@ -33,20 +33,20 @@ impl Default for StoreClock {
 }
 
 impl StoreClock {
-    pub(super) fn set_max_skew(&self, skew: Duration) {
+    pub(in crate::store) fn set_max_skew(&self, skew: Duration) {
         self.max_skew.store((Timestamp::EPOCH + skew).as_millis(), Relaxed);
     }
 
-    pub(super) fn max_skew(&self) -> Duration {
+    pub(in crate::store) fn max_skew(&self) -> Duration {
         Duration::from_millis(self.max_skew.load(Relaxed))
     }
 
-    /// Compares the clocks: the database's showed `store` at some time between `asked` and
+    /// Compares the clocks: the store's showed `store` at some time between `asked` and
     /// `answered` of this node.
     ///
     /// # Errors
     /// If they are further apart than the skew, however long the question and the answer took.
-    pub(super) fn compare(
+    pub(in crate::store) fn compare(
         &self,
         asked: Timestamp,
         store: Timestamp,
@@ -64,18 +64,18 @@ impl StoreClock {
         let (secs, direction) =
             (offset.unsigned_abs() / 1000, if offset < 0 { "ahead of" } else { "behind" });
         Err(StoreError::new(format!(
-            "the clock of this node is {secs} s {direction} the database's, more than \
+            "the clock of this node is {secs} s {direction} the store's, more than \
              `max_clock_skew`: set it by NTP"
         )))
     }
 
-    /// `now`, or the time of the database if this node's clock was wrong at the last reading.
-    pub(super) fn correct_time(&self, now: Timestamp) -> Timestamp {
+    /// `now`, or the time of the store if this node's clock was wrong at the last reading.
+    pub(in crate::store) fn correct_time(&self, now: Timestamp) -> Timestamp {
         if self.is_beyond_skew.load(Relaxed) { self.store_time(now) } else { now }
     }
 
-    /// The time of the database when this node's clock shows `now`.
-    pub(super) fn store_time(&self, now: Timestamp) -> Timestamp {
+    /// The time of the store when this node's clock shows `now`.
+    pub(in crate::store) fn store_time(&self, now: Timestamp) -> Timestamp {
         let offset = self.offset.load(Relaxed);
         let by = Duration::from_millis(offset.unsigned_abs());
         if offset < 0 { now - by } else { now + by }
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_learns_the_time_of_the_database() {
+    fn a_node_learns_the_time_of_the_store() {
         let clock = StoreClock::default();
         assert_eq!(clock.store_time(at(7)), at(7), "before the first reading");
         clock.compare(at(1000), at(400), at(1000)).expect("within 5 s");
@@ -129,9 +129,9 @@ mod tests {
     fn the_error_says_how_far_which_clock_is() {
         let clock = StoreClock::default();
         let error = clock.compare(at(900_000), at(0), at(900_000)).expect_err("too far");
-        assert!(reason(&error).contains("900 s ahead of the database's"), "{error:?}");
+        assert!(reason(&error).contains("900 s ahead of the store's"), "{error:?}");
         let error = clock.compare(at(0), at(60_000), at(0)).expect_err("too far");
-        assert!(reason(&error).contains("60 s behind the database's"), "{error:?}");
+        assert!(reason(&error).contains("60 s behind the store's"), "{error:?}");
         clock.compare(at(0), at(0), at(0)).expect("equal");
         assert_eq!(clock.correct_time(at(7)), at(7), "the last reading counts");
     }

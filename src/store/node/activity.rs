@@ -1,0 +1,239 @@
+//! Touch and get: the node's cache first, then the store. A request waits for what it reads; what it
+//! writes follows later, many activities at once.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use tokio::sync::OwnedMutexGuard;
+
+use super::{NodeState, StoredSession, Touch, TouchOutcome};
+use crate::{
+    clock::Clock,
+    identity::StoreKey,
+    maybe_ready::StoreError,
+    store::node_cache::{CachedTouch, Stored, Unwritten},
+    time::Timestamp,
+};
+
+/// How many activities are written at once.
+const PIECE: usize = 500;
+
+/// How often expired rows are removed, unless there are many.
+const CLEANUP_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How long what has expired is kept: the clock of another node may be behind by the largest skew.
+pub(in crate::store) const GRACE: Duration = Duration::from_secs(120);
+
+/// A store that several nodes share, on one of them.
+pub(in crate::store) trait SharedStore: Send + Sync + 'static {
+    fn node(&self) -> &NodeState;
+
+    /// Reads and applies the changes of other nodes since the last reading.
+    fn sync(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Syncs if the last reading is too old to rely on.
+    fn sync_if_stale(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Reads a session into the cache. It goes on if the request is cancelled, so that the next one
+    /// need not start again; `lock` is held until then.
+    fn read(
+        self: &Arc<Self>,
+        session: StoreKey,
+        now: Timestamp,
+        lock: OwnedMutexGuard<()>,
+    ) -> impl Future<Output = Result<Known, StoreError>> + Send;
+
+    /// Writes activities of sessions that were active then. Sessions that the store does not know
+    /// begin; one with a tombstone keeps it.
+    fn write(&self, rows: &[Unwritten]) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Removes what has expired, by the store's clock. Returns whether there may be more.
+    fn clean(&self, now: Timestamp) -> impl Future<Output = Result<bool, StoreError>> + Send;
+}
+
+/// What the store has of a session.
+#[derive(Clone, Copy)]
+pub(in crate::store) enum Known {
+    Nothing,
+    Active(Timestamp),
+    Ended,
+}
+
+/// What was read of a session.
+#[derive(Clone, Copy)]
+pub(in crate::store) enum Row {
+    Active { last_seen: Timestamp, idle: Duration },
+    Ended { until: Timestamp },
+}
+
+/// Returns the answer to a touch that this node knows.
+pub(in crate::store) fn touch_cached(
+    node: &NodeState,
+    session: &StoreKey,
+    touch: Touch,
+) -> Option<TouchOutcome> {
+    match node.node_cache.touch(session, touch) {
+        CachedTouch::Ended => Some(TouchOutcome::Ended),
+        CachedTouch::Active(before) => Some(TouchOutcome::Active(before)),
+        CachedTouch::Idle(last_activity) => Some(TouchOutcome::Idle(last_activity)),
+        CachedTouch::Ask => None,
+    }
+}
+
+impl NodeState {
+    /// Caches what was read of a session, if there is room.
+    pub(in crate::store) fn remember(
+        &self,
+        session: StoreKey,
+        row: Option<Row>,
+        read_at: Timestamp,
+        generation: u32,
+    ) -> Known {
+        match row {
+            None => {
+                let stored = Stored { last_seen: None, idle: Duration::ZERO, generation, read_at };
+                self.node_cache.remember(session, stored);
+                Known::Nothing
+            }
+            Some(Row::Ended { until }) => {
+                self.node_cache.end(session, until, read_at);
+                Known::Ended
+            }
+            Some(Row::Active { last_seen, idle }) => {
+                let stored = Stored { last_seen: Some(last_seen), idle, generation, read_at };
+                let is_active = self.node_cache.remember(session, stored);
+                if is_active { Known::Active(last_seen) } else { Known::Ended }
+            }
+        }
+    }
+
+    /// Returns the answer to a touch of which the store knows this, and nothing is cached.
+    fn touch_known(&self, session: StoreKey, touch: Touch, known: Known) -> TouchOutcome {
+        let stored = match known {
+            Known::Ended => return TouchOutcome::Ended,
+            Known::Nothing if touch.known_only => return TouchOutcome::Unknown,
+            Known::Nothing => None,
+            Known::Active(at) => Some(self.node_cache.last_seen(&session, at)),
+        };
+        let last_activity = match stored {
+            Some(at) => at.max(touch.token_activity),
+            None => touch.unknown_activity,
+        };
+        if touch.now >= last_activity + touch.idle {
+            return TouchOutcome::Idle(last_activity);
+        }
+        if self.node_cache.record(&session, touch) {
+            TouchOutcome::Active(stored)
+        } else {
+            TouchOutcome::Ended
+        }
+    }
+}
+
+pub(in crate::store) async fn touch<S: SharedStore>(
+    store: &Arc<S>,
+    session: StoreKey,
+    touch: Touch,
+) -> Result<TouchOutcome, StoreError> {
+    store.sync_if_stale().await?;
+    let node = store.node();
+    let lock = node.lock_of(&session).await;
+    // Of concurrent requests of a session the first reads the store, and the others find its answer
+    // in the cache.
+    if let Some(outcome) = touch_cached(node, &session, touch) {
+        return Ok(outcome);
+    }
+    let known = store.read(session, touch.now, lock).await?;
+    if let Some(outcome) = touch_cached(node, &session, touch) {
+        return Ok(outcome);
+    }
+    // The cache has no room, or was invalidated since.
+    Ok(node.touch_known(session, touch, known))
+}
+
+pub(in crate::store) async fn get<S: SharedStore>(
+    store: &Arc<S>,
+    session: StoreKey,
+) -> Result<StoredSession, StoreError> {
+    store.sync_if_stale().await?;
+    let node = store.node();
+    let lock = node.lock_of(&session).await;
+    let now = node.clock.now();
+    if let Some(stored) = node.node_cache.get(&session, now) {
+        return Ok(stored);
+    }
+    let known = store.read(session, now, lock).await?;
+    // The cache may know of a later activity, or of a tombstone that is committed since.
+    Ok(node.node_cache.get(&session, now).unwrap_or(match known {
+        Known::Nothing => StoredSession::Unknown,
+        Known::Active(at) => StoredSession::Active(node.node_cache.last_seen(&session, at)),
+        Known::Ended => StoredSession::Ended,
+    }))
+}
+
+/// Writes the activities that are due at `now`.
+pub(in crate::store) async fn write_activities<S: SharedStore>(
+    store: &S,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let node = store.node();
+    let _lock = node.writing.lock().await;
+    loop {
+        let batch = node.node_cache.take_due(now, PIECE);
+        if batch.rows.is_empty() {
+            return Ok(());
+        }
+        store.write(&batch.rows).await?;
+        batch.set_written();
+    }
+}
+
+/// Writes every activity that is not written yet.
+pub(in crate::store) async fn flush<S: SharedStore>(store: &S) -> Result<(), StoreError> {
+    store.sync_if_stale().await?;
+    write_activities(store, Timestamp::MAX).await
+}
+
+/// Reads the changes of other nodes, then writes the activities that are due: first of all when the
+/// store is back after an outage.
+async fn sync_and_write<S: SharedStore>(store: &S) -> Result<(), StoreError> {
+    store.sync().await?;
+    write_activities(store, store.node().clock.now()).await
+}
+
+/// Syncs, writes activities and removes what has expired until the store is dropped. Goes on through
+/// an outage, in which requests get errors.
+pub(in crate::store) async fn keep_up_to_date<S: SharedStore>(
+    store: Weak<S>,
+    clock: Arc<dyn Clock>,
+    every: Duration,
+) {
+    let mut clean_at = clock.now() + CLEANUP_INTERVAL;
+    let mut has_warned = false;
+    loop {
+        clock.sleep_until(clock.now() + every).await;
+        let Some(store) = store.upgrade() else { return };
+        if let Err(error) = sync_and_write(&*store).await {
+            if !has_warned {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "the session store is not up to date");
+            }
+            has_warned = true;
+            continue;
+        }
+        has_warned = false;
+        let (node, now) = (store.node(), clock.now());
+        if now >= clean_at {
+            // By the clock of the store: that of this node may be ahead.
+            let store_now = node.store_clock.store_time(now);
+            node.revocations.remove_expired(store_now - GRACE);
+            node.claims_changes.remove_expired(store_now - GRACE);
+            // If there may be more to remove, the next interval goes on.
+            if !store.clean(store_now).await.unwrap_or(true) {
+                clean_at = now + CLEANUP_INTERVAL;
+            }
+        }
+    }
+}

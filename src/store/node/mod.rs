@@ -1,0 +1,165 @@
+//! A node of a store that several nodes share: what it knows of the store, how up to date that is, and
+//! how it answers requests from it.
+
+pub(super) mod activity;
+mod change;
+mod store_clock;
+
+use std::{
+    hash::BuildHasher,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use foldhash::fast::RandomState;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use self::store_clock::StoreClock;
+pub(super) use self::{
+    activity::{GRACE, Known, Row, SharedStore, flush, get, keep_up_to_date, touch, touch_cached},
+    change::Change,
+};
+use super::{
+    AccountPolicies, ClaimsChanges, Revocations, StoredSession, Tombstone, Touch, TouchOutcome,
+    node_cache::{NodeCache, touch_interval},
+};
+use crate::{clock::Clock, identity::StoreKey, maybe_ready::StoreError, time::Timestamp};
+
+/// A node whose last reading is older than this many intervals reads again before it answers.
+pub(super) const STALE_AFTER: u32 = 3;
+
+/// How many sessions can be read at the same time without waiting for each other.
+const SESSION_LOCKS: usize = 1024;
+
+/// What a node knows of the store that it shares with others.
+pub(super) struct NodeState {
+    pub(super) clock: Arc<dyn Clock>,
+    /// How often the node reads the changes of others.
+    pub(super) sync_interval: Duration,
+    pub(super) revocations: Arc<Revocations>,
+    pub(super) account_policies: Arc<AccountPolicies>,
+    pub(super) claims_changes: Arc<ClaimsChanges>,
+    pub(super) node_cache: NodeCache,
+    pub(super) store_clock: StoreClock,
+    /// The instant of the last successful reading of changes in milliseconds, plus one; zero before
+    /// the first.
+    synced_at: AtomicU64,
+    locks: Box<[Arc<Mutex<()>>]>,
+    /// Held while activities are written.
+    writing: Mutex<()>,
+    hasher: RandomState,
+}
+
+impl NodeState {
+    pub(super) fn new(clock: Arc<dyn Clock>, sync_interval: Duration) -> Self {
+        Self {
+            clock,
+            sync_interval,
+            revocations: Arc::default(),
+            account_policies: Arc::default(),
+            claims_changes: Arc::default(),
+            node_cache: NodeCache::new(),
+            store_clock: StoreClock::default(),
+            synced_at: AtomicU64::new(0),
+            locks: std::iter::repeat_with(Arc::default).take(SESSION_LOCKS).collect(),
+            writing: Mutex::default(),
+            hasher: RandomState::default(),
+        }
+    }
+
+    /// Returns whether the last reading is recent. It is not if the clock has jumped since: nothing is
+    /// answered by a clock that is not compared with the store's again.
+    pub(super) fn is_up_to_date(&self) -> bool {
+        let now = self.clock.now();
+        let limit = self.sync_interval.saturating_mul(STALE_AFTER);
+        let synced_at = self.synced_at.load(Relaxed).checked_sub(1).map(Timestamp::from_millis);
+        synced_at.is_some_and(|at| at <= now && now <= at + limit)
+    }
+
+    /// How long an activity on another node may be unknown to this one.
+    pub(super) fn activity_delay(&self, idle: Duration) -> Duration {
+        // Of activities in a touch interval the first moves the deadline most; it is written at the
+        // next sync.
+        touch_interval(idle).min(self.sync_interval)
+    }
+
+    /// The changes that the store had at `asked_at` are applied; they count if the clock of this node is
+    /// right. `store_now` is the store's time, if it has a clock and the node's can be compared with
+    /// it.
+    ///
+    /// # Errors
+    /// If the clocks are further apart than the skew.
+    pub(super) fn finish_sync(
+        &self,
+        asked_at: Timestamp,
+        store_now: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        if let Some(store_now) = store_now {
+            let compared = self.store_clock.compare(asked_at, store_now, self.clock.now());
+            if compared.is_err() {
+                // Nothing that was read before counts.
+                self.synced_at.store(0, Relaxed);
+                return compared;
+            }
+        }
+        self.synced_at.store(asked_at.as_millis().saturating_add(1), Relaxed);
+        Ok(())
+    }
+
+    /// Applies changes to what this node knows: those of other nodes as they are read, its own as
+    /// soon as they are committed.
+    pub(super) fn apply(&self, changes: &[Change]) {
+        for change in changes {
+            match *change {
+                Change::Revoked { session, until } => {
+                    if !self.node_cache.end(session, until, self.clock.now()) {
+                        // What a concurrent request has read before must not be cached.
+                        self.node_cache.invalidate();
+                    }
+                    self.revocations.remove_exemption(&session);
+                    self.revocations.recheck_session(&session);
+                }
+                Change::Exempt { session, at, until } => {
+                    self.revocations.exempt(session, at, until);
+                }
+                Change::Cutoff { scope, cutoff } => self.revocations.add_cutoff(scope, cutoff),
+                Change::TimeoutOverrides { account, overrides } => {
+                    self.account_policies.set_overrides(account, overrides);
+                    self.revocations.recheck_account(&account);
+                }
+                Change::Folded { user, folded } => self.revocations.add_folded(user, folded),
+                Change::TombstoneFolded { session } => self.node_cache.remove_tombstone(&session),
+                Change::Claims { scope, number, until } => {
+                    self.claims_changes.raise(scope, number, until);
+                }
+            }
+        }
+    }
+
+    /// Applies everything that the store keeps: changes may have been missed.
+    pub(super) fn apply_all(&self, changes: &[Change]) {
+        self.node_cache.invalidate();
+        self.apply(changes);
+        // No tombstone is among them.
+        self.revocations.recheck_all();
+    }
+
+    /// Whether a folded tombstone says the same.
+    pub(super) fn is_folded(&self, tombstone: &Tombstone) -> bool {
+        let Tombstone { session, user, epoch, until, .. } = tombstone;
+        let (Some(user), Some(epoch)) = (user, epoch) else { return false };
+        let folded = self.revocations.folded_with(session, *epoch, user);
+        folded.is_some_and(|folded| *until <= folded.until)
+    }
+
+    /// Waits for the lock of concurrent requests of one session; a few other sessions share it.
+    pub(super) async fn lock_of(&self, session: &StoreKey) -> OwnedMutexGuard<()> {
+        let index = self.hasher.hash_one(session) % SESSION_LOCKS as u64;
+        #[expect(clippy::cast_possible_truncation, reason = "below SESSION_LOCKS")]
+        let lock = &self.locks[index as usize];
+        Arc::clone(lock).lock_owned().await
+    }
+}
