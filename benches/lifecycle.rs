@@ -1,5 +1,6 @@
-//! The cost of the lifecycle with 10,000 active sessions: refreshes and tickets per second, SQL statements
-//! per refresh, per ticket and per request. Prints one line for each store. Postgres is the server at
+//! The cost of the lifecycle with 10,000 active sessions: refreshes, tickets and sign-outs per second, SQL
+//! statements per refresh, per ticket and per request. Prints one line for each store; of the sign-outs the
+//! median, the least and the most of five rounds. Postgres is the server at
 //! `TEST_POSTGRES_URL`, or one that is started here.
 
 #[path = "../tests/postgres_server/mod.rs"]
@@ -20,6 +21,11 @@ const REFRESHES: usize = 2_000;
 const TASKS: usize = 32;
 const REQUESTS: u64 = 100;
 
+/// Sign-outs of one round, and how many are concurrent.
+const SIGN_OUTS: usize = 1_200;
+const SIGN_OUT_TASKS: usize = 64;
+const ROUNDS: usize = 5;
+
 /// Tickets, each issued and used, one after the other.
 const TICKETS: usize = 500;
 
@@ -29,13 +35,15 @@ async fn main() {
     println!("{SESSIONS} active sessions; {TASKS} concurrent refresh tasks");
     println!(
         "store\trefreshes/s\tstatements/refresh\tstatements/{REQUESTS} requests of one user\t\
-         tickets/s\tstatements/ticket"
+         tickets/s\tstatements/ticket\tsign-outs/s of {SIGN_OUT_TASKS} tasks\tstatements/sign-out"
     );
     measure("memory", Arc::new(MemoryStore::new()), || 0).await;
     for (name, address) in
         [("sqlite", file.to_string_lossy().into_owned()), ("postgres", postgres_server::schema())]
     {
-        let store = SqlStore::connect(&address).await.expect("the database is reachable");
+        // A connection for each task that signs out.
+        let store = SqlStore::at(&address).pool_size(100).connect().await;
+        let store = store.expect("the database is reachable");
         store.migrate().await.expect("the tables are created");
         let counter = store.clone();
         measure(name, Arc::new(store), move || counter.statements()).await;
@@ -104,7 +112,43 @@ async fn measure(name: &str, store: Arc<dyn LifecycleStore>, statements: impl Fn
     let tickets = to_f64(TICKETS) / watch.elapsed().as_secs_f64();
     let a_ticket =
         to_f64(usize::try_from(statements() - before).expect("a small number")) / to_f64(TICKETS);
-    println!("{name}\t{a_second:.0}\t{a_refresh:.2}\t{requests}\t{tickets:.0}\t{a_ticket:.2}");
+    let mut sign_outs = Vec::new();
+    let before = statements();
+    for round in tokens.chunks(SIGN_OUTS).take(ROUNDS) {
+        let mut ended = Vec::new();
+        for (access, _) in round {
+            let request = Request::get("/").header("authorization", format!("Bearer {access}"));
+            let request = request.body(()).expect("a valid request");
+            let response = service.ready().await.expect("always ready").call(request).await;
+            let session = response.expect("infallible").extensions_mut().remove::<Session>();
+            ended.push(session.expect("the handler's"));
+        }
+        sign_outs.push(sign_out(ended).await);
+    }
+    sign_outs.sort_unstable_by(f64::total_cmp);
+    let (least, median, most) = (sign_outs[0], sign_outs[ROUNDS / 2], sign_outs[ROUNDS - 1]);
+    let a_sign_out = to_f64(usize::try_from(statements() - before).expect("a small number"))
+        / to_f64(ROUNDS * SIGN_OUTS);
+    println!(
+        "{name}\t{a_second:.0}\t{a_refresh:.2}\t{requests}\t{tickets:.0}\t{a_ticket:.2}\t\
+         {median:.0} ({least:.0} to {most:.0})\t{a_sign_out:.2}"
+    );
+}
+
+/// Signs the sessions out concurrently. Returns how many a second.
+async fn sign_out(sessions: Vec<Session>) -> f64 {
+    let (count, watch) = (sessions.len(), watch());
+    let mut tasks = JoinSet::new();
+    for share in sessions.chunks(count.div_ceil(SIGN_OUT_TASKS)) {
+        let share = share.to_vec();
+        tasks.spawn(async move {
+            for session in share {
+                session.sign_out().await.expect("the store answers");
+            }
+        });
+    }
+    tasks.join_all().await;
+    to_f64(count) / watch.elapsed().as_secs_f64()
 }
 
 /// Signs every user in and returns the access and the refresh token of each.

@@ -15,9 +15,21 @@ use crate::{audit::AuditRecord, identity::StoreKey, policy::TimeoutOverrides};
 /// has overrides, that is one atomic load.
 #[derive(Default)]
 pub struct AccountPolicies {
-    by_account: DashMap<StoreKey, TimeoutOverrides>,
-    /// The length of `by_account`, which costs a lock of each shard there.
+    by_account: DashMap<StoreKey, Versioned>,
+    /// How many accounts have overrides other than the default; counting costs a lock of each shard.
     len: AtomicUsize,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Versioned {
+    overrides: TimeoutOverrides,
+    version: u64,
+}
+
+impl Versioned {
+    fn is_default(&self) -> bool {
+        self.overrides == TimeoutOverrides::default()
+    }
 }
 
 impl AccountPolicies {
@@ -27,14 +39,39 @@ impl AccountPolicies {
         Self::default()
     }
 
-    /// Replaces the overrides of `account`. The default overrides remove its entry.
+    /// Replaces the overrides of `account`. For a store that applies the changes of an account in their
+    /// order.
     pub fn set_overrides(&self, account: StoreKey, overrides: TimeoutOverrides) {
-        if overrides == TimeoutOverrides::default() {
-            self.by_account.remove(&account);
-        } else {
-            self.by_account.insert(account, overrides);
+        self.replace(account, |present| Versioned { overrides, ..present });
+    }
+
+    /// Replaces the overrides of `account` if it has none of this version or a later one. For a store
+    /// that numbers the changes of an account from 1 and applies them in any order.
+    pub fn raise_overrides(&self, account: StoreKey, overrides: TimeoutOverrides, version: u64) {
+        self.replace(account, |present| {
+            if version <= present.version { present } else { Versioned { overrides, version } }
+        });
+    }
+
+    fn replace(&self, account: StoreKey, new: impl FnOnce(Versioned) -> Versioned) {
+        let mut entry = self.by_account.entry(account).or_default();
+        let before = *entry;
+        *entry = new(before);
+        match (before.is_default(), entry.is_default()) {
+            (true, false) => {
+                self.len.fetch_add(1, Relaxed);
+            }
+            (false, true) => {
+                self.len.fetch_sub(1, Relaxed);
+            }
+            _ => {}
         }
-        self.len.store(self.by_account.len(), Relaxed);
+        let is_empty = entry.is_default() && entry.version == 0;
+        drop(entry);
+        if is_empty {
+            self.by_account
+                .remove_if(&account, |_, entry| entry.is_default() && entry.version == 0);
+        }
     }
 
     /// Returns the overrides of `account`, if it has any. Computes the key only if some account
@@ -47,7 +84,8 @@ impl AccountPolicies {
         if self.len.load(Relaxed) == 0 {
             return None;
         }
-        self.by_account.get(&account()?).map(|overrides| *overrides)
+        let entry = self.by_account.get(&account()?)?;
+        (!entry.is_default()).then_some(entry.overrides)
     }
 }
 
@@ -80,7 +118,7 @@ impl OverridesChange {
 
 impl fmt::Debug for AccountPolicies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AccountPolicies").field("len", &self.by_account.len()).finish()
+        f.debug_struct("AccountPolicies").field("len", &self.len.load(Relaxed)).finish()
     }
 }
 
@@ -102,5 +140,25 @@ mod tests {
         assert_eq!(policies.overrides(|| None), None);
         policies.set_overrides(StoreKey::account(None, "acme"), TimeoutOverrides::default());
         assert_eq!(policies.overrides(|| unreachable!("no account has overrides")), None);
+    }
+
+    #[test]
+    fn p20_the_latest_version_of_overrides_counts_in_whatever_order_they_come() {
+        let account = StoreKey::account(None, "acme");
+        let short =
+            |secs| TimeoutOverrides { idle: Some(Duration::from_secs(secs)), absolute: None };
+        let policies = AccountPolicies::new();
+        let read = || policies.overrides(|| Some(account));
+        policies.raise_overrides(account, short(2), 2);
+        policies.raise_overrides(account, short(1), 1);
+        assert_eq!(read(), Some(short(2)));
+        policies.raise_overrides(account, TimeoutOverrides::default(), 4);
+        assert_eq!(read(), None);
+        policies.raise_overrides(account, short(3), 3);
+        assert_eq!(read(), None, "the default is a version, too");
+        policies.raise_overrides(account, short(5), 5);
+        policies.raise_overrides(account, short(5), 5);
+        assert_eq!(read(), Some(short(5)));
+        assert_eq!(policies.len.load(Relaxed), 1);
     }
 }

@@ -16,8 +16,8 @@ pub(in crate::store) enum Change {
     Exempt { session: StoreKey, at: Timestamp, until: Timestamp },
     /// A scope has a revocation cutoff.
     Cutoff { scope: StoreKey, cutoff: RevocationCutoff },
-    /// An account has these overrides.
-    TimeoutOverrides { account: StoreKey, overrides: TimeoutOverrides },
+    /// An account has these overrides since its change of this number, counted from 1.
+    TimeoutOverrides { account: StoreKey, overrides: TimeoutOverrides, version: u64 },
     /// The tombstones of a user were folded.
     Folded { user: StoreKey, folded: FoldedTombstones },
     /// The tombstone of a session is one of those that a change before this one has folded.

@@ -110,7 +110,7 @@ impl NodeState {
     }
 
     /// Applies changes to what this node knows: those of other nodes as they are read, its own as
-    /// soon as they are committed.
+    /// soon as they are committed. Those of different calls may come in any order, and twice.
     pub(super) fn apply(&self, changes: &[Change]) {
         for change in changes {
             match *change {
@@ -126,8 +126,8 @@ impl NodeState {
                     self.revocations.exempt(session, at, until);
                 }
                 Change::Cutoff { scope, cutoff } => self.revocations.add_cutoff(scope, cutoff),
-                Change::TimeoutOverrides { account, overrides } => {
-                    self.account_policies.set_overrides(account, overrides);
+                Change::TimeoutOverrides { account, overrides, version } => {
+                    self.account_policies.raise_overrides(account, overrides, version);
                     self.revocations.recheck_account(&account);
                 }
                 Change::Folded { user, folded } => self.revocations.add_folded(user, folded),

@@ -6,7 +6,7 @@ use super::{
     database::Tx,
     failure::Failure,
     pools::Purpose,
-    value::{Args, Row},
+    value::{Args, Row, malformed},
 };
 use crate::{
     identity::StoreKey,
@@ -38,20 +38,26 @@ impl Transaction for OverridesChange {
     type Answer = Option<Change>;
 
     async fn run(&self, tx: &mut Tx) -> Result<Option<Change>, Failure> {
-        let feed = ChangeFeed::lock(tx).await?;
+        // Of concurrent changes of the account each finds those before it.
+        tx.lock_key(self.account).await?;
+        let feed = ChangeFeed::open(tx).await?;
         let present = tx.first(SELECT, Args::new().key(self.account)).await?;
         if read(present.as_ref())? != self.old {
             return Ok(None);
         }
         // Default overrides are kept as a row, so that a node that reads everything again applies
         // them.
-        let sql = "INSERT INTO tss_account_policies (account, idle, absolute) VALUES ($1, $2, $3)
-            ON CONFLICT (account) DO UPDATE SET
-                idle = excluded.idle, absolute = excluded.absolute";
+        let sql = "INSERT INTO tss_account_policies (account, idle, absolute, version)
+            VALUES ($1, $2, $3, 1)
+            ON CONFLICT (account) DO UPDATE SET idle = excluded.idle, absolute = excluded.absolute,
+                version = tss_account_policies.version + 1
+            RETURNING version";
         let args = Args::new().key(self.account);
         let args = args.maybe_span(self.new.idle).maybe_span(self.new.absolute);
-        tx.execute(sql, args).await?;
-        let change = Change::TimeoutOverrides { account: self.account, overrides: self.new };
+        let row = tx.first(sql, args).await?;
+        let version = row.ok_or_else(malformed)?.count(0)?;
+        let (account, overrides) = (self.account, self.new);
+        let change = Change::TimeoutOverrides { account, overrides, version };
         feed.publish(tx, &[change]).await?;
         audit_log::write(tx, std::slice::from_ref(&self.audit)).await?;
         Ok(Some(change))

@@ -18,32 +18,35 @@ use crate::{
 };
 
 const TABLE: &str = "tss_audit";
-const COLUMNS: &str =
+pub(super) const COLUMNS: &str =
     "session, user_key, subject_key, account_key, sub, actor_key, actor_sub, event, detail,
     is_repeatable";
-const COLUMN_COUNT: usize = 11;
+pub(super) const COLUMN_COUNT: usize = 11;
 
 /// Writes records in the transaction of the change that they report.
 pub(super) async fn write(tx: &mut Tx, records: &[AuditRecord]) -> Result<(), Failure> {
     for piece in records.chunks(PIECE) {
-        let args = piece.iter().fold(Args::new(), |args, record| {
-            let AuditRecord { at, event, subject, actor } = record;
-            args.time(*at)
-                .maybe_key(subject.session)
-                .maybe_key(subject.user)
-                .maybe_key(subject.subject)
-                .maybe_key(subject.account)
-                .maybe_text(subject.sub.as_deref())
-                .maybe_key(actor.as_ref().map(|actor| actor.user))
-                .maybe_text(actor.as_ref().and_then(|actor| actor.sub.as_deref()))
-                .text(event.name())
-                .text(&event.detail())
-                .int(event.is_repeatable().into())
-        });
+        let args = piece.iter().fold(Args::new(), add_to);
         let rows = placeholders(piece.len(), COLUMN_COUNT);
         tx.execute(format!("INSERT INTO {TABLE} (at, {COLUMNS}) VALUES {rows}"), args).await?;
     }
     Ok(())
+}
+
+/// Adds the values of `at` and [`COLUMNS`].
+pub(super) fn add_to(args: Args, record: &AuditRecord) -> Args {
+    let AuditRecord { at, event, subject, actor } = record;
+    args.time(*at)
+        .maybe_key(subject.session)
+        .maybe_key(subject.user)
+        .maybe_key(subject.subject)
+        .maybe_key(subject.account)
+        .maybe_text(subject.sub.as_deref())
+        .maybe_key(actor.as_ref().map(|actor| actor.user))
+        .maybe_text(actor.as_ref().and_then(|actor| actor.sub.as_deref()))
+        .text(event.name())
+        .text(&event.detail())
+        .int(event.is_repeatable().into())
 }
 
 /// Appends records.

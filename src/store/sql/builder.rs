@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 use super::{
     CALLS_PER_USER, Inner, LISTS_PER_USER, SqlStore,
@@ -109,6 +109,7 @@ impl SqlStoreBuilder {
     pub async fn connect(self) -> Result<SqlStore, StoreError> {
         let database = Database::connect(self.source, self.settings, self.before_statement).await?;
         let schema_is_current = schema::is_current(&database).await;
+        let publishers = Semaphore::new(database.publishers());
         let store = Arc::new(Inner {
             database,
             schema_is_current,
@@ -117,7 +118,8 @@ impl SqlStoreBuilder {
             appended: AtomicU64::new(0),
             lists: UserLimit::new(LISTS_PER_USER),
             calls: UserLimit::new(CALLS_PER_USER),
-            publishing: Mutex::default(),
+            publishers,
+            alone: Mutex::default(),
             adopting: Mutex::default(),
             session_reads: SessionReads::default(),
             task: OnceLock::new(),

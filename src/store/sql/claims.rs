@@ -1,8 +1,11 @@
 //! Changes of claims: `tss_claims_changes`.
 
 use super::{
-    Inner, Transaction, audit_log, change_feed::ChangeFeed, database::Tx, failure::Failure,
-    value::Args,
+    Inner, Transaction, audit_log,
+    change_feed::ChangeFeed,
+    database::Tx,
+    failure::Failure,
+    value::{Args, malformed},
 };
 use crate::{
     maybe_ready::StoreError,
@@ -22,7 +25,7 @@ impl Inner {
         self.sync_if_stale().await?;
         // A node that has not read the change yet goes on minting tokens for this long.
         change.until = change.until + self.sync_interval.saturating_mul(STALE_AFTER);
-        let raised = self.commit_and_publish(&change).await?;
+        let raised = self.commit_alone(&change).await?;
         self.apply(&[Change::Claims {
             scope: change.scope.key(),
             number: raised,
@@ -37,7 +40,13 @@ impl Transaction for ClaimsChange {
     type Answer = Timestamp;
 
     async fn run(&self, tx: &mut Tx) -> Result<Timestamp, Failure> {
-        let (feed, number) = ChangeFeed::lock_with_claims_number(tx, self.now).await?;
+        let feed = ChangeFeed::open(tx).await?;
+        // The row is locked until the end of the transaction: a later number is committed later.
+        let sql = "UPDATE tss_claims_number
+            SET number = CASE WHEN number < $1 THEN $1 ELSE number + 1 END
+            WHERE one = 1 RETURNING number";
+        let row = tx.first(sql, Args::new().time(self.now)).await?;
+        let number = row.ok_or_else(malformed)?.time(0)?;
         let (scope, until) = (self.scope.key(), self.until);
         let sql = "INSERT INTO tss_claims_changes (scope, number, until) VALUES ($1, $2, $3)
             ON CONFLICT (scope) DO UPDATE SET

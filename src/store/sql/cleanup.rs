@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Inner, Transaction, database::Tx, failure::Failure, logs, pools::Purpose, value::Args,
+    Inner, Transaction, database::Tx, failure::Failure, feed_order::FeedOrder, logs,
+    pools::Purpose, value::Args,
 };
 use crate::{maybe_ready::StoreError, store::node::GRACE, time::Timestamp};
 
@@ -36,7 +37,7 @@ impl Inner {
             has_more |=
                 self.database.execute_for(Purpose::Lifecycle, statement, args).await? >= STEP;
         }
-        has_more |= self.commit_and_publish(&TrimChanges(now - CHANGES_KEPT_FOR)).await? >= STEP;
+        has_more |= self.commit_alone(&TrimChanges(now - CHANGES_KEPT_FOR)).await? >= STEP;
         has_more |= logs::remove_surplus(&self.database).await?;
         Ok(has_more)
     }
@@ -49,9 +50,18 @@ impl Transaction for TrimChanges {
     type Answer = u64;
 
     async fn run(&self, tx: &mut Tx) -> Result<u64, Failure> {
-        let sql = "UPDATE tss_change_seq SET trimmed_to = COALESCE((SELECT MAX(old.seq) FROM
-            (SELECT seq FROM tss_changes WHERE recorded_at < $1 ORDER BY recorded_at LIMIT 500) AS old),
-            trimmed_to) WHERE one = 1";
+        // A node may not have read the changes of a transaction that began before one in progress.
+        let is_read = match tx.feed_order() {
+            FeedOrder::Commits => "",
+            FeedOrder::Transactions => {
+                "AND seq < CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS TEXT) AS BIGINT)"
+            }
+        };
+        let sql = format!(
+            "UPDATE tss_change_seq SET trimmed_to = COALESCE((SELECT MAX(old.seq) FROM
+                (SELECT seq FROM tss_changes WHERE recorded_at < $1 {is_read}
+                ORDER BY recorded_at LIMIT 500) AS old), trimmed_to) WHERE one = 1"
+        );
         tx.execute(sql, Args::new().time(self.0)).await?;
         let sql = "DELETE FROM tss_changes WHERE seq <=
             (SELECT trimmed_to FROM tss_change_seq WHERE one = 1)";

@@ -77,6 +77,7 @@ pub(super) async fn open(source: Source, settings: &Settings) -> Result<AnyPools
             always_begins: true,
             prepares: !settings.pooler,
             is_read_only: Some(IS_READ_ONLY),
+            publishers: (pool.options().get_max_connections() as usize / 2).max(1),
             ..Pools::of_app(pool)
         })),
     }
@@ -93,6 +94,10 @@ fn refuse_settings_of_postgres(settings: &Settings) -> Result<(), StoreError> {
 /// that user, and one for everybody else.
 #[cfg(feature = "postgres")]
 const MIN_POOL_SIZE: u32 = 5;
+
+/// The connections for the lifecycle that no change of another user takes.
+#[cfg(feature = "postgres")]
+const NOT_FOR_PUBLISHERS: u32 = 2;
 
 #[cfg(feature = "sqlite")]
 const BEGIN_SQLITE: &str = "BEGIN IMMEDIATE";
@@ -130,6 +135,7 @@ async fn sqlite(address: &str) -> Result<AnyPools, Failure> {
         lifecycle_writes: writer,
         lists: readers(SQLITE_LISTS),
         list_permits: Semaphore::new(SQLITE_LISTS as usize),
+        publishers: 1,
         begin: BEGIN_SQLITE,
         always_begins: false,
         prepares: true,
@@ -187,6 +193,7 @@ async fn postgres(address: &str, settings: &Settings) -> Result<AnyPools, Failur
         lifecycle_writes: lifecycle.clone(),
         lists: lifecycle,
         list_permits: Semaphore::new((size - for_requests) as usize / 2),
+        publishers: (size - for_requests - NOT_FOR_PUBLISHERS) as usize,
         begin,
         always_begins: settings.pooler,
         prepares: !settings.pooler,

@@ -18,6 +18,7 @@ use super::{
     connect::{self, Settings, Source},
     connection::Connection,
     failure::Failure,
+    feed_order::FeedOrder,
     pools::{AnyPools, Attempts, Purpose},
     table_names::TableNames,
     value::{Args, Row, Sql},
@@ -95,13 +96,27 @@ impl Database {
 
     /// Replaces the placeholders of column types in a data definition.
     pub(super) fn definition(&self, text: &str) -> String {
-        let (blob, serial) = match self.pools {
+        let (blob, serial, transaction) = match self.pools {
             #[cfg(feature = "sqlite")]
-            AnyPools::Sqlite(_) => ("BLOB", "INTEGER PRIMARY KEY AUTOINCREMENT"),
+            AnyPools::Sqlite(_) => ("BLOB", "INTEGER PRIMARY KEY AUTOINCREMENT", ""),
             #[cfg(feature = "postgres")]
-            AnyPools::Postgres(_) => ("BYTEA", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"),
+            AnyPools::Postgres(_) => (
+                "BYTEA",
+                "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+                "DEFAULT CAST(CAST(pg_current_xact_id() AS TEXT) AS BIGINT)",
+            ),
         };
-        text.replace("{BLOB}", blob).replace("{SERIAL}", serial)
+        let text = text.replace("{BLOB}", blob).replace("{SERIAL}", serial);
+        text.replace("{TRANSACTION}", transaction)
+    }
+
+    pub(super) const fn feed_order(&self) -> FeedOrder {
+        match self.pools {
+            #[cfg(feature = "sqlite")]
+            AnyPools::Sqlite(_) => FeedOrder::Commits,
+            #[cfg(feature = "postgres")]
+            AnyPools::Postgres(_) => FeedOrder::Transactions,
+        }
     }
 
     /// An expression for the time of the database in milliseconds; none for a file, which has no
@@ -175,6 +190,29 @@ impl Database {
         })
     }
 
+    /// Executes a statement that writes, as [`execute_for`](Self::execute_for) for the lifecycle. Returns
+    /// its rows.
+    pub(super) async fn fetch_written(
+        &self,
+        sql: impl Into<Sql>,
+        args: Args,
+    ) -> Result<Vec<Row>, Failure> {
+        let sql = self.names.apply(sql.into());
+        self.meter.count();
+        Ok(match &self.pools {
+            #[cfg(feature = "sqlite")]
+            AnyPools::Sqlite(pools) => {
+                let rows = pools.fetch_written(&sql, &args).await?;
+                rows.into_iter().map(Row::Sqlite).collect()
+            }
+            #[cfg(feature = "postgres")]
+            AnyPools::Postgres(pools) => {
+                let rows = pools.fetch_written(&sql, &args).await?;
+                rows.into_iter().map(Row::Postgres).collect()
+            }
+        })
+    }
+
     /// Executes a statement for a request, as [`execute_for`](Self::execute_for).
     pub(super) async fn execute(&self, sql: impl Into<Sql>, args: Args) -> Result<u64, Failure> {
         self.execute_for(Purpose::Request, sql, args).await
@@ -198,6 +236,16 @@ impl Database {
         })
     }
 
+    /// How many transactions may publish changes at the same time: others find a connection.
+    pub(super) fn publishers(&self) -> usize {
+        match &self.pools {
+            #[cfg(feature = "sqlite")]
+            AnyPools::Sqlite(pools) => pools.publishers,
+            #[cfg(feature = "postgres")]
+            AnyPools::Postgres(pools) => pools.publishers,
+        }
+    }
+
     #[cfg(test)]
     pub(super) async fn close(&self) {
         match &self.pools {
@@ -210,6 +258,15 @@ impl Database {
 }
 
 impl Tx {
+    pub(super) const fn feed_order(&self) -> FeedOrder {
+        match self.link {
+            #[cfg(feature = "sqlite")]
+            Link::Sqlite(_) => FeedOrder::Commits,
+            #[cfg(feature = "postgres")]
+            Link::Postgres(_) => FeedOrder::Transactions,
+        }
+    }
+
     pub(super) async fn fetch(
         &mut self,
         sql: impl Into<Sql>,

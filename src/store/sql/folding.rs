@@ -7,7 +7,7 @@ use super::{
     change_feed::ChangeFeed,
     database::{Lock, Tx},
     failure::Failure,
-    value::Args,
+    value::{Args, malformed},
 };
 use crate::{
     identity::StoreKey,
@@ -30,8 +30,13 @@ impl Transaction for Fold {
     async fn run(&self, tx: &mut Tx) -> Result<Vec<Change>, Failure> {
         // Every session of the user that has begun is committed, or begins after this one.
         tx.lock(Lock::Alone).await?;
-        let feed = ChangeFeed::lock(tx).await?;
-        let Some((folded, sessions)) = self.read(tx).await? else { return Ok(Vec::new()) };
+        if !self.is_due(tx).await? {
+            return Ok(Vec::new());
+        }
+        let feed = ChangeFeed::open(tx).await?;
+        let Some((folded, sessions)) = self.take_tombstones(tx).await? else {
+            return Ok(Vec::new());
+        };
         let mut changes = self.exempt_sessions(tx, folded).await?;
         let sql = "INSERT INTO tss_folded_tombstones (user_key, first_epoch, last_epoch, at, until)
             VALUES ($1, $2, $3, $4, $5)
@@ -39,11 +44,6 @@ impl Transaction for Fold {
                 last_epoch = excluded.last_epoch, at = excluded.at, until = excluded.until";
         let FoldedTombstones { first, last, at, until } = folded;
         let args = Args::new().key(self.user).time(first).time(last).time(at).time(until);
-        tx.execute(sql, args).await?;
-        let sql = "UPDATE tss_sessions SET user_key = NULL,
-                forget_at = CASE WHEN forget_at < $2 THEN forget_at ELSE $2 END
-            WHERE user_key = $1 AND is_begun = 1 AND ended_until IS NOT NULL";
-        let args = Args::new().key(self.user).time(self.now + self.rows_kept_for);
         tx.execute(sql, args).await?;
         changes.push(Change::Folded { user: self.user, folded });
         let sessions = sessions.into_iter();
@@ -54,31 +54,44 @@ impl Transaction for Fold {
 }
 
 impl Fold {
-    /// Returns the tombstone of all, and their sessions; `None` if they are few: another node may have
-    /// folded them just now.
-    async fn read(
+    /// Whether there are too many: another node may have folded them just now.
+    async fn is_due(&self, tx: &mut Tx) -> Result<bool, Failure> {
+        let sql = "SELECT COUNT(*) FROM tss_sessions
+            WHERE user_key = $1 AND is_begun = 1 AND ended_until IS NOT NULL";
+        let row = tx.first(sql, Args::new().key(self.user)).await?;
+        let count = row.ok_or_else(malformed)?.count(0)?;
+        Ok(count > MAX_PER_USER as u64)
+    }
+
+    /// Removes the tombstones from those of the user; their rows are kept for a while. Returns the
+    /// tombstone of all, and their sessions: a tombstone that is committed from now on is not one of them.
+    async fn take_tombstones(
         &self,
         tx: &mut Tx,
     ) -> Result<Option<(FoldedTombstones, Vec<StoreKey>)>, Failure> {
-        let sql =
-            "SELECT s.key, s.epoch, s.ended_until, f.first_epoch, f.last_epoch, f.at, f.until,
+        let sql = "SELECT f.first_epoch, f.last_epoch, f.at, f.until,
                 (SELECT MAX(exempt_until) + 1 FROM tss_sessions WHERE exempt_until > 0)
-            FROM tss_sessions AS s
-            LEFT JOIN tss_folded_tombstones AS f ON f.user_key = $1
-            WHERE s.user_key = $1 AND s.is_begun = 1 AND s.ended_until IS NOT NULL";
-        let rows = tx.fetch(sql, Args::new().key(self.user)).await?;
-        if rows.len() <= MAX_PER_USER {
-            return Ok(None);
-        }
-        let (mut folded, mut sessions) = (None::<FoldedTombstones>, Vec::new());
-        for row in rows {
-            // Later than any exemption of a session that has ended.
-            let at = self.now.max(row.maybe_time(7)?.unwrap_or_default());
-            let mut tombstone = FoldedTombstones::new(row.time(1)?, row.time(1)?, at, row.time(2)?);
-            if let Some(first) = row.maybe_time(3)? {
-                let before = FoldedTombstones::new(first, row.time(4)?, row.time(5)?, row.time(6)?);
-                tombstone = tombstone.merge(before);
+            FROM (SELECT 1 AS one) AS one
+            LEFT JOIN tss_folded_tombstones AS f ON f.user_key = $1";
+        let row = tx.first(sql, Args::new().key(self.user)).await?;
+        let row = row.ok_or_else(malformed)?;
+        // Later than any exemption of a session that has ended.
+        let at = self.now.max(row.maybe_time(4)?.unwrap_or_default());
+        let before = match row.maybe_time(0)? {
+            Some(first) => {
+                Some(FoldedTombstones::new(first, row.time(1)?, row.time(2)?, row.time(3)?))
             }
+            None => None,
+        };
+        let sql = "UPDATE tss_sessions SET user_key = NULL,
+                forget_at = CASE WHEN forget_at < $2 THEN forget_at ELSE $2 END
+            WHERE user_key = $1 AND is_begun = 1 AND ended_until IS NOT NULL
+            RETURNING key, epoch, ended_until";
+        let args = Args::new().key(self.user).time(self.now + self.rows_kept_for);
+        let (mut folded, mut sessions) = (before, Vec::new());
+        for row in tx.fetch(sql, args).await? {
+            let epoch = row.time(1)?;
+            let tombstone = FoldedTombstones::new(epoch, epoch, at, row.time(2)?);
             folded = Some(folded.map_or(tombstone, |folded| folded.merge(tombstone)));
             sessions.push(row.key(0)?);
         }

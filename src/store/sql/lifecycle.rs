@@ -37,7 +37,7 @@ impl Inner {
         if self.is_folded(&tombstone) {
             return Ok(false);
         }
-        let revoked = self.commit_and_publish(&Revoke { tombstone, audit }).await?;
+        let revoked = self.commit_revocation(&Revoke { tombstone, audit }).await?;
         self.apply(&[Change::Revoked { session, until }]);
         if let Some(user) = revoked.many_of {
             self.fold(user, at).await;
@@ -49,7 +49,7 @@ impl Inner {
     /// succeeds; the next one is a reason, too.
     pub(super) async fn fold(&self, user: StoreKey, now: Timestamp) {
         let rows_kept_for = self.sync_interval.saturating_mul(STALE_AFTER);
-        match self.commit_and_publish(&Fold { user, now, rows_kept_for }).await {
+        match self.commit_alone(&Fold { user, now, rows_kept_for }).await {
             Ok(changes) => self.apply(&changes),
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
@@ -61,7 +61,7 @@ impl Inner {
     async fn revoke_all(&self, revocation: BulkRevocation) -> Result<u64, StoreError> {
         let _in_flight = self.calls.acquire(revocation.scope.key()).await;
         self.sync_if_stale().await?;
-        let revoked = self.commit_and_publish(&revocation).await?;
+        let revoked = self.commit_alone(&revocation).await?;
         self.apply(&revoked.changes);
         Ok(revoked.count)
     }
@@ -70,10 +70,7 @@ impl Inner {
         let _in_flight = self.calls.acquire(change.account).await;
         self.sync_if_stale().await?;
         let change = self.commit_and_publish(&change).await?;
-        // Read from the feed, in order: a later change of another node may be applied already.
-        if change.is_some() && self.sync().await.is_err() {
-            self.apply(change.as_slice());
-        }
+        self.apply(change.as_slice());
         Ok(change.is_some())
     }
 }

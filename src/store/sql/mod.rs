@@ -1,8 +1,8 @@
 //! The SQL store: a SQLite file or Postgres.
 //!
 //! One implementation for both; [`database`] has the differences. A method that writes is one
-//! [`Transaction`]. It publishes its [`Change`](change_feed::Change)s for other nodes in the same
-//! transaction; each node reads the change feed once per sync interval ([`sync`]). The touch of a
+//! [`Transaction`]. It publishes its [`Change`](change::Change)s for other nodes in the same
+//! transaction; each node reads the change feed ([`feed_reader`]) once per sync interval ([`sync`]). The touch of a
 //! request is answered from the node cache and written once per touch interval ([`activity`]).
 
 mod account_policies;
@@ -12,6 +12,8 @@ mod activity_log;
 mod address;
 mod audit_log;
 mod builder;
+mod bulk_revocation;
+mod change;
 mod change_feed;
 mod claims;
 mod cleanup;
@@ -20,6 +22,8 @@ mod connection;
 mod database;
 mod database_pool;
 mod failure;
+mod feed_order;
+mod feed_reader;
 mod folding;
 mod lifecycle;
 mod lists;
@@ -45,14 +49,17 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::Mutex, task::AbortHandle};
+use tokio::{
+    sync::{Mutex, Semaphore, SemaphorePermit},
+    task::AbortHandle,
+};
 
 pub use self::{builder::SqlStoreBuilder, database_pool::DatabasePool};
 use self::{
-    change_feed::ChangePosition,
     connect::Source,
     database::{Database, Tx},
     failure::Failure,
+    feed_reader::ChangePosition,
     schema::Migrate,
     session_reads::SessionReads,
 };
@@ -139,9 +146,10 @@ struct Inner {
     /// The lists, and the other calls to the lifecycle, of each user.
     lists: UserLimit,
     calls: UserLimit,
-    /// Held by a transaction that publishes changes. They wait for each other in the database too;
-    /// here without a connection.
-    publishing: Mutex<()>,
+    /// The transactions that publish changes at the same time. Others wait without a connection.
+    publishers: Semaphore,
+    /// Held by a transaction that waits for others in the database: here it waits without a connection.
+    alone: Mutex<()>,
     /// Held while a session is adopted: the first minutes of a migration take one connection.
     adopting: Mutex<()>,
     session_reads: SessionReads,
@@ -299,8 +307,18 @@ impl Inner {
 
     /// Commits a transaction that publishes changes.
     async fn commit_and_publish<S: Transaction>(&self, step: &S) -> Result<S::Answer, StoreError> {
-        let _publishing = self.publishing.lock().await;
+        let _publishing = self.publish().await;
         self.commit(step).await
+    }
+
+    async fn publish(&self) -> Option<SemaphorePermit<'_>> {
+        self.publishers.acquire().await.ok()
+    }
+
+    /// Commits a transaction that publishes changes and excludes others like it.
+    async fn commit_alone<S: Transaction>(&self, step: &S) -> Result<S::Answer, StoreError> {
+        let _alone = self.alone.lock().await;
+        self.commit_and_publish(step).await
     }
 
     async fn attempt<S: Transaction>(&self, step: &S) -> Result<S::Answer, Failure> {

@@ -40,6 +40,8 @@ pub(super) struct Pools<DB: Database> {
     pub(super) lifecycle_writes: Pool<DB>,
     pub(super) lists: Pool<DB>,
     pub(super) list_permits: Semaphore,
+    /// How many transactions may publish changes at the same time.
+    pub(super) publishers: usize,
     /// The statement that begins a transaction.
     pub(super) begin: &'static str,
     /// Whether a statement that stands alone runs in a transaction too.
@@ -61,6 +63,7 @@ impl<DB: Database> Pools<DB> {
             lifecycle_writes: pool.clone(),
             lists: pool,
             list_permits: Semaphore::new(lists.max(1)),
+            publishers: 1,
             begin: "BEGIN",
             always_begins: false,
             prepares: true,
@@ -158,6 +161,31 @@ where
             connection.lose();
             return Err(Failure::from_read_only());
         }
+        let rows = connection.fetch(sql, args).await?;
+        if self.always_begins {
+            connection.commit().await?;
+        }
+        Ok(rows)
+    }
+
+    /// Executes a statement that writes, as [`execute`](Self::execute) for the lifecycle. Returns its
+    /// rows.
+    pub(super) async fn fetch_written(
+        &self,
+        sql: &Sql,
+        args: &Args,
+    ) -> Result<Vec<DB::Row>, Failure> {
+        let mut attempts = self.attempts();
+        loop {
+            match self.write_rows(sql, args).await {
+                Err(failure) if attempts.allow(&failure) => {}
+                rows => return rows,
+            }
+        }
+    }
+
+    async fn write_rows(&self, sql: &Sql, args: &Args) -> Result<Vec<DB::Row>, Failure> {
+        let mut connection = self.acquire(&self.lifecycle_writes, self.always_begins).await?;
         let rows = connection.fetch(sql, args).await?;
         if self.always_begins {
             connection.commit().await?;

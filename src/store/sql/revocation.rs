@@ -1,27 +1,25 @@
-//! Revocation: of one session by a tombstone, of all sessions of a scope by a cutoff.
+//! Revocation of one session, by a tombstone.
 
 use super::{
-    Transaction, audit_log,
+    Inner, Transaction, audit_log, change,
     change_feed::ChangeFeed,
-    database::{Lock, Tx},
+    database::{Database, Tx},
     failure::Failure,
-    sessions::{active, column},
-    value::Args,
+    feed_order::FeedOrder,
+    pools::Purpose,
+    value::{Args, Row, numbered},
 };
 use crate::{
     audit::AuditRecord,
     identity::StoreKey,
     maybe_ready::StoreError,
     store::{
-        BulkRevocation, CallerSession, Exempt, RevocationCutoff, Tombstone,
+        Tombstone,
         node::Change,
         tombstone::{MAX_PER_USER, MAX_UNFOLDED},
     },
     time::Timestamp,
 };
-
-/// The most exempt sessions that one statement names.
-const PIECE: usize = 500;
 
 /// Revokes one session.
 pub(super) struct Revoke {
@@ -30,35 +28,8 @@ pub(super) struct Revoke {
     pub(super) audit: Option<AuditRecord>,
 }
 
-impl Transaction for Revoke {
-    type Answer = Revoked;
-
-    async fn run(&self, tx: &mut Tx) -> Result<Revoked, Failure> {
-        let feed = ChangeFeed::lock(tx).await?;
-        let revoked = self.write(tx).await?;
-        if let Some(change) = revoked.change {
-            feed.publish(tx, &[change]).await?;
-        }
-        Ok(revoked)
-    }
-}
-
-impl Revoke {
-    /// Revokes the session in a transaction that has locked the feed, and publishes the change.
-    pub(super) async fn write(&self, tx: &mut Tx) -> Result<Revoked, Failure> {
-        // Read while this transaction alone writes tombstones.
-        let is_first = self.audit.is_some() && !has_tombstone(tx, self.tombstone.session).await?;
-        let written = write_tombstone(tx, self.tombstone).await?;
-        if is_first {
-            audit_log::write(tx, self.audit.as_slice()).await?;
-        }
-        let Tombstone { session, until, .. } = self.tombstone;
-        let change = written.is_some().then_some(Change::Revoked { session, until });
-        Ok(Revoked { is_first, change, many_of: written.flatten() })
-    }
-}
-
 /// What a revocation found.
+#[derive(Default)]
 pub(super) struct Revoked {
     /// Whether the audit record was written.
     pub(super) is_first: bool,
@@ -68,207 +39,137 @@ pub(super) struct Revoked {
     pub(super) many_of: Option<StoreKey>,
 }
 
-async fn has_tombstone(tx: &mut Tx, session: StoreKey) -> Result<bool, Failure> {
-    let sql = "SELECT key FROM tss_sessions WHERE key = $1 AND ended_until IS NOT NULL";
-    Ok(tx.first(sql, Args::new().key(session)).await?.is_some())
+impl Inner {
+    /// Commits a revocation: on Postgres by one statement.
+    pub(super) async fn commit_revocation(&self, revoke: &Revoke) -> Result<Revoked, StoreError> {
+        if self.database.feed_order() == FeedOrder::Commits {
+            return self.commit_and_publish(revoke).await;
+        }
+        let _publishing = self.publish().await;
+        Ok(revoke.run_alone(&self.database, self.clock.now()).await?)
+    }
 }
 
-/// Writes a tombstone. Returns `None` if there is one that is kept as long; else the user who has more
-/// tombstones now than are to be kept, if they can be folded. It is kept at least until the end of the
-/// session's record: the token of an earlier system may be valid until then.
-async fn write_tombstone(
-    tx: &mut Tx,
-    tombstone: Tombstone,
-) -> Result<Option<Option<StoreKey>>, Failure> {
-    let sql = "INSERT INTO tss_sessions (key, ended_until, forget_at, user_key)
-        VALUES ($1, $2, $2, $3)
+impl Transaction for Revoke {
+    type Answer = Revoked;
+
+    async fn run(&self, tx: &mut Tx) -> Result<Revoked, Failure> {
+        let feed = ChangeFeed::open(tx).await?;
+        let revoked = self.write(tx).await?;
+        if let Some(change) = revoked.change {
+            feed.publish(tx, &[change]).await?;
+        }
+        Ok(revoked)
+    }
+}
+
+impl Revoke {
+    /// Revokes the session in a transaction that publishes the change.
+    pub(super) async fn write(&self, tx: &mut Tx) -> Result<Revoked, Failure> {
+        let Some(row) = tx.first(tombstone_statement(), self.tombstone_args()).await? else {
+            let row = tx.first(ENDED_UNTIL, Args::new().key(self.tombstone.session)).await?;
+            return self.unwritten(row.as_ref());
+        };
+        let revoked = self.revoked(&row)?;
+        if revoked.is_first {
+            audit_log::write(tx, self.audit.as_slice()).await?;
+        }
+        Ok(revoked)
+    }
+
+    /// Revokes the session, writes the audit record and publishes the change, by one statement.
+    async fn run_alone(&self, database: &Database, now: Timestamp) -> Result<Revoked, Failure> {
+        let mut args = self.tombstone_args();
+        let mut audited = String::new();
+        if let Some(audit) = &self.audit {
+            let values = numbered(args.len() + 1, audit_log::COLUMN_COUNT);
+            args = audit_log::add_to(args, audit);
+            audited = format!(
+                ", audited AS (INSERT INTO tss_audit (at, {columns})
+                    SELECT {values} FROM written WHERE times_ended = 1)",
+                columns = audit_log::COLUMNS
+            );
+        }
+        let values = numbered(args.len() + 1, change::COLUMN_COUNT);
+        let args = change::add_to(args, self.change(), 1, now);
+        let sql = format!(
+            "WITH written AS ({written}){audited},
+                published AS (INSERT INTO tss_changes ({columns}) SELECT {values} FROM written)
+            SELECT user_key, is_begun, times_ended, others FROM written",
+            written = tombstone_statement(),
+            columns = change::COLUMNS
+        );
+        let rows = database.fetch_written(sql, args).await?;
+        if let Some(row) = rows.first() {
+            return self.revoked(row);
+        }
+        let args = Args::new().key(self.tombstone.session);
+        let rows = database.fetch_for(Purpose::Lifecycle, ENDED_UNTIL, args).await?;
+        self.unwritten(rows.first())
+    }
+
+    fn tombstone_args(&self) -> Args {
+        let Tombstone { session, user, until, .. } = self.tombstone;
+        Args::new().key(session).time(until).maybe_key(user)
+    }
+
+    fn change(&self) -> Change {
+        let Tombstone { session, until, .. } = self.tombstone;
+        Change::Revoked { session, until }
+    }
+
+    /// Reads a row of [`tombstone_statement`].
+    fn revoked(&self, row: &Row) -> Result<Revoked, Failure> {
+        let (user, is_begun) = (row.maybe_key(0)?, row.int(1)? > 0);
+        let is_many = is_begun && row.count(3)? >= MAX_PER_USER as u64;
+        Ok(Revoked {
+            is_first: self.audit.is_some() && row.int(2)? == 1,
+            change: Some(self.change()),
+            many_of: user.filter(|_| is_many),
+        })
+    }
+
+    /// Nothing was written: there is a tombstone that is kept as long, or the user has too many.
+    fn unwritten(&self, row: Option<&Row>) -> Result<Revoked, Failure> {
+        let ended_until = row.map_or(Ok(None), |row| row.maybe_time(0))?;
+        if ended_until.is_some_and(|until| self.tombstone.until <= until) {
+            return Ok(Revoked::default());
+        }
+        Err(StoreError::new("too many sessions of the user have ended").into())
+    }
+}
+
+const ENDED_UNTIL: &str = "SELECT ended_until FROM tss_sessions WHERE key = $1";
+
+/// Writes the tombstone of the session `$1` until `$2`, of the user `$3`. Returns no row if it was not
+/// written, because there is one that is kept as long or the user has too many that cannot be folded.
+///
+/// It is kept at least until the end of the session's record: the token of an earlier system may be
+/// valid until then.
+fn tombstone_statement() -> String {
+    let others = |user: &str, is_begun: &str| {
+        format!(
+            "(SELECT COUNT(*) FROM tss_sessions AS other
+                WHERE other.user_key = {user} AND other.is_begun = {is_begun}
+                AND other.ended_until IS NOT NULL AND other.key <> $1)"
+        )
+    };
+    let others_before = others(
+        "COALESCE((SELECT user_key FROM tss_sessions WHERE key = $1), $3)",
+        "COALESCE((SELECT is_begun FROM tss_sessions WHERE key = $1), 0)",
+    );
+    let others = others("tss_sessions.user_key", "tss_sessions.is_begun");
+    format!(
+        "INSERT INTO tss_sessions (key, ended_until, forget_at, user_key, times_ended)
+        SELECT $1, $2, $2, $3, 1 WHERE {others_before} < {MAX_UNFOLDED}
         ON CONFLICT (key) DO UPDATE SET
             ended_until = CASE WHEN excluded.ended_until < tss_sessions.ends_at
                 THEN tss_sessions.ends_at ELSE excluded.ended_until END,
             forget_at = CASE WHEN excluded.forget_at < tss_sessions.ends_at
                 THEN tss_sessions.ends_at ELSE excluded.forget_at END,
-            user_key = COALESCE(tss_sessions.user_key, excluded.user_key)
+            user_key = COALESCE(tss_sessions.user_key, excluded.user_key),
+            times_ended = tss_sessions.times_ended + 1
         WHERE tss_sessions.ended_until IS NULL OR tss_sessions.ended_until < excluded.ended_until
-        RETURNING user_key, is_begun, (SELECT COUNT(*) FROM tss_sessions AS other
-            WHERE other.user_key = tss_sessions.user_key
-            AND other.is_begun = tss_sessions.is_begun
-            AND other.ended_until IS NOT NULL AND other.key <> tss_sessions.key)";
-    let Tombstone { session, user, until, .. } = tombstone;
-    let row = tx.first(sql, Args::new().key(session).time(until).maybe_key(user)).await?;
-    let Some(row) = row else { return Ok(None) };
-    let (user, is_begun, others) = (row.maybe_key(0)?, row.int(1)? > 0, row.count(2)?);
-    if others >= MAX_UNFOLDED as u64 {
-        return Err(StoreError::new("too many sessions of the user have ended").into());
-    }
-    Ok(Some(user.filter(|_| is_begun && others >= MAX_PER_USER as u64)))
-}
-
-/// What a bulk revocation changed.
-pub(super) struct BulkRevoked {
-    pub(super) count: u64,
-    pub(super) changes: Vec<Change>,
-}
-
-impl Transaction for BulkRevocation {
-    type Answer = BulkRevoked;
-
-    async fn run(&self, tx: &mut Tx) -> Result<BulkRevoked, Failure> {
-        tx.lock(Lock::Alone).await?;
-        let feed = ChangeFeed::lock(tx).await?;
-        let (active, latest) = self.count(tx).await?;
-        // A session that began after an earlier cutoff, or was exempt from it, may be later than
-        // this cutoff.
-        let RevocationCutoff { at, until } = self.cutoff;
-        let at = latest.map_or(at, |latest| at.max(latest));
-        let (exempt, mut changes) = self.exempt_sessions(tx, at).await?;
-        let sql = "INSERT INTO tss_revocations (scope, at, until) VALUES ($1, $2, $3)
-            ON CONFLICT (scope) DO UPDATE SET
-                at = CASE WHEN tss_revocations.at < excluded.at
-                    THEN excluded.at ELSE tss_revocations.at END,
-                until = CASE WHEN tss_revocations.until < excluded.until
-                    THEN excluded.until ELSE tss_revocations.until END";
-        let scope = self.scope.key();
-        tx.execute(sql, Args::new().key(scope).time(at).time(until)).await?;
-        changes.push(Change::Cutoff { scope, cutoff: RevocationCutoff { at, until } });
-        feed.publish(tx, &changes).await?;
-        let count = active.saturating_sub(exempt);
-        let audit = self.audit.clone().with_revoked_count(count);
-        audit_log::write(tx, &[audit]).await?;
-        Ok(BulkRevoked { count, changes })
-    }
-}
-
-impl BulkRevocation {
-    /// Returns how many sessions of the scope are active, and the earliest cutoff that revokes all
-    /// of them, and those without a record.
-    async fn count(&self, tx: &mut Tx) -> Result<(u64, Option<Timestamp>), Failure> {
-        let (column, active) = (column(self.scope), active("$2"));
-        let sql = format!(
-            "SELECT COUNT(*), MAX(s.epoch),
-                (SELECT MAX(exempt_until) + 1 FROM tss_sessions WHERE exempt_until > 0)
-            FROM tss_sessions AS s
-            WHERE s.{column} = $1 AND {active}"
-        );
-        let row = tx.first(sql, Args::new().key(self.scope.key()).time(self.now)).await?;
-        let row = row.ok_or_else(|| StoreError::new("the database returned no count"))?;
-        Ok((row.count(0)?, row.maybe_time(1)?.max(row.maybe_time(2)?)))
-    }
-
-    /// Exempts the active ones of the exempt sessions from cutoffs at or before `at`. Returns how
-    /// many of them [`count`](Self::count) has counted.
-    async fn exempt_sessions(
-        &self,
-        tx: &mut Tx,
-        at: Timestamp,
-    ) -> Result<(u64, Vec<Change>), Failure> {
-        let mut exempted = Exempted { count: 0, changes: Vec::new() };
-        match &self.exempt {
-            Exempt::None => {}
-            Exempt::User(user) => exempted.add(tx, self, at, "s.user_key", &[*user]).await?,
-            Exempt::Sessions(keys) => {
-                let mut keys = keys.clone();
-                keys.sort_unstable_by_key(|key| *key.as_bytes());
-                keys.dedup();
-                for piece in keys.chunks(PIECE) {
-                    exempted.add(tx, self, at, "s.key", piece).await?;
-                }
-            }
-            Exempt::Caller(caller) => exempted.add_caller(tx, self, at, caller).await?,
-            Exempt::UserOfCaller(caller) => {
-                // Before the others: it is one of them then, and counted once.
-                let user = caller.scopes.user;
-                exempted.add_caller(tx, self, at, caller).await?;
-                exempted.count = 0;
-                exempted.add(tx, self, at, "s.user_key", &[user]).await?;
-            }
-        }
-        Ok((exempted.count, exempted.changes))
-    }
-}
-
-struct Exempted {
-    count: u64,
-    changes: Vec<Change>,
-}
-
-impl Exempted {
-    /// Exempts sessions that have one of `keys` in `column`.
-    ///
-    /// A session that is named by its key and has no record is exempt too: the store cannot tell
-    /// whether it is in the scope, but its token can.
-    async fn add(
-        &mut self,
-        tx: &mut Tx,
-        revocation: &BulkRevocation,
-        at: Timestamp,
-        column: &str,
-        keys: &[StoreKey],
-    ) -> Result<(), Failure> {
-        let (scope_column, active) = (self::column(revocation.scope), active("$3"));
-        let keys_at: Vec<_> = (4..keys.len() + 4).map(|number| format!("${number}")).collect();
-        let keys_at = keys_at.join(",");
-        let sql = format!(
-            "UPDATE tss_sessions AS s
-            SET exempt_until = CASE WHEN s.exempt_until < $2 THEN $2 ELSE s.exempt_until END
-            WHERE {column} IN ({keys_at}) AND s.ended_until IS NULL AND $3 < s.last_seen + s.idle
-                AND (s.sid IS NULL OR (s.{scope_column} = $1 AND {active}))
-            RETURNING key, sid"
-        );
-        let args = Args::new().key(revocation.scope.key()).time(at).time(revocation.now);
-        let args = keys.iter().fold(args, |args, key| args.key(*key));
-        for row in tx.fetch(sql, args).await? {
-            self.count += u64::from(row.maybe_text(1)?.is_some());
-            let (session, until) = (row.key(0)?, revocation.cutoff.until);
-            self.changes.push(Change::Exempt { session, at, until });
-        }
-        Ok(())
-    }
-
-    /// Exempts the session of the caller, which may have no row: its activity may not be written yet.
-    async fn add_caller(
-        &mut self,
-        tx: &mut Tx,
-        revocation: &BulkRevocation,
-        at: Timestamp,
-        caller: &CallerSession,
-    ) -> Result<(), Failure> {
-        if !revocation.scope.contains(&caller.scopes) {
-            return Ok(());
-        }
-        let limit = tx.activity_limit;
-        let last_seen = limit.apply("$2", "$10");
-        let sql = format!(
-            "INSERT INTO tss_sessions (key, last_seen, idle, exempt_until, forget_at)
-            SELECT $1, {last_seen}, $3, $4, {last_seen} + $3
-            WHERE NOT EXISTS (SELECT 1 FROM tss_revocations AS m
-                LEFT JOIN tss_sessions AS s ON s.key = $1
-                WHERE m.scope IN ($5, $6, $7, $8) AND m.at >= $9
-                AND (s.key IS NULL OR m.at > s.exempt_until))
-            AND NOT EXISTS (SELECT 1 FROM tss_folded_tombstones AS f
-                LEFT JOIN tss_sessions AS s ON s.key = $1
-                WHERE f.user_key = $5 AND $9 BETWEEN f.first_epoch AND f.last_epoch
-                AND (s.key IS NULL OR f.at > s.exempt_until))
-            ON CONFLICT (key) DO UPDATE SET exempt_until = excluded.exempt_until
-                WHERE tss_sessions.ended_until IS NULL
-                AND tss_sessions.exempt_until < excluded.exempt_until
-            RETURNING sid"
-        );
-        let scopes = &caller.scopes;
-        let args = Args::new()
-            .key(caller.key)
-            .time(revocation.now)
-            .span(caller.idle)
-            .time(at)
-            .key(scopes.user)
-            .key(scopes.subject)
-            .maybe_key(scopes.account)
-            .key(scopes.everything)
-            .time(caller.epoch);
-        if let Some(row) = tx.first(sql, limit.add_to(args)).await? {
-            self.count += u64::from(row.maybe_text(0)?.is_some());
-            let (session, until) = (caller.key, revocation.cutoff.until);
-            self.changes.push(Change::Exempt { session, at, until });
-        }
-        Ok(())
-    }
+        RETURNING user_key, is_begun, times_ended, {others} AS others"
+    )
 }

@@ -28,6 +28,7 @@ pub(super) const VERSIONS: &[&[&str]] = &[&[
         presented BIGINT NOT NULL DEFAULT 0,
         is_begun BIGINT NOT NULL DEFAULT 0,
         ended_until BIGINT,
+        times_ended BIGINT NOT NULL DEFAULT 0,
         adopted BIGINT NOT NULL DEFAULT 0,
         forget_at BIGINT NOT NULL)",
     "CREATE INDEX tss_sessions_user ON tss_sessions (user_key, auth_time, key)
@@ -66,7 +67,10 @@ pub(super) const VERSIONS: &[&[&str]] = &[&[
         until BIGINT NOT NULL)",
     "CREATE INDEX tss_tickets_session ON tss_tickets (session, id)",
     "CREATE INDEX tss_tickets_until ON tss_tickets (until)",
-    "CREATE TABLE tss_account_policies (account {BLOB} NOT NULL PRIMARY KEY, idle BIGINT, absolute BIGINT)",
+    "CREATE TABLE tss_account_policies (
+        account {BLOB} NOT NULL PRIMARY KEY,
+        idle BIGINT, absolute BIGINT,
+        version BIGINT NOT NULL)",
     "CREATE TABLE tss_audit (
         id {SERIAL},
         at BIGINT NOT NULL,
@@ -92,16 +96,18 @@ pub(super) const VERSIONS: &[&[&str]] = &[&[
     "CREATE INDEX tss_activity_user ON tss_activity (user_key, at, id)",
     "CREATE INDEX tss_activity_subject ON tss_activity (subject_key, at, id)",
     "CREATE INDEX tss_activity_account ON tss_activity (account_key, at, id)",
-    // Every transaction that publishes changes updates its one row, so they commit in the order of
-    // seq. claims_number is the latest number of a change of claims.
+    // The latest number of a change of claims: such changes wait for each other.
+    "CREATE TABLE tss_claims_number (one BIGINT NOT NULL PRIMARY KEY, number BIGINT NOT NULL)",
+    "INSERT INTO tss_claims_number (one, number) VALUES (1, 0)",
+    // A SQLite file: every transaction that publishes changes raises seq. Postgres: only cleanup writes
+    // to it, and the id of a transaction is the seq of its changes.
     "CREATE TABLE tss_change_seq (
         one BIGINT NOT NULL PRIMARY KEY,
         seq BIGINT NOT NULL,
-        trimmed_to BIGINT NOT NULL,
-        claims_number BIGINT NOT NULL DEFAULT 0)",
+        trimmed_to BIGINT NOT NULL)",
     "INSERT INTO tss_change_seq (one, seq, trimmed_to) VALUES (1, 0, 0)",
     "CREATE TABLE tss_changes (
-        seq BIGINT NOT NULL,
+        seq BIGINT NOT NULL {TRANSACTION},
         item BIGINT NOT NULL,
         recorded_at BIGINT NOT NULL,
         kind BIGINT NOT NULL,

@@ -63,13 +63,15 @@ impl Transaction for Begin<'_> {
         if let (None, Some(replaced)) = (&label, &replaced) {
             label = read_label(tx, replaced.tombstone.session).await?;
         }
-        let ends: Vec<_> = surplus.into_iter().chain(replaced).collect();
+        let mut ends: Vec<_> = surplus.into_iter().chain(replaced).collect();
+        // Every transaction that writes several sessions does so in this order.
+        ends.sort_unstable_by_key(|revoke| *revoke.tombstone.session.as_bytes());
         if !ends.is_empty() && !self.may_end {
             return Ok(Begun::MustEnd);
         }
         let (mut ended, mut changes, mut many_of) = (Vec::new(), Vec::new(), Vec::new());
         if !ends.is_empty() {
-            let feed = ChangeFeed::lock(tx).await?;
+            let feed = ChangeFeed::open(tx).await?;
             for revoke in ends {
                 let revoked = revoke.write(tx).await?;
                 changes.extend(revoked.change);
@@ -99,11 +101,9 @@ impl Begin<'_> {
         {
             return Ok(Some(Vec::new()));
         }
-        let Some(mut surplus) = limit.sessions_to_end(self.count(tx, limit).await?) else {
+        let Some(surplus) = limit.sessions_to_end(self.count(tx, limit).await?) else {
             return Ok(None);
         };
-        // Every transaction that writes several sessions does so in this order.
-        surplus.sort_unstable_by_key(|session| *session.key.as_bytes());
         let end = |session: CountedSession| {
             let (tombstone, audit): (_, AuditRecord) = session.end(audit, limit, record.last_seen);
             Revoke { tombstone, audit: Some(audit) }

@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use tokio::sync::OwnedMutexGuard;
 
-use super::Inner;
+use super::{
+    Inner,
+    feed_reader::{ChangePosition, read_after, read_all},
+};
 use crate::{
     identity::StoreKey,
     maybe_ready::StoreError,
     store::{
-        node::{Known, NodeState, SharedStore},
+        node::{Change, Known, NodeState, SharedStore},
         node_cache::Unwritten,
     },
     time::Timestamp,
@@ -52,5 +55,23 @@ impl SharedStore for Inner {
 
     async fn clean(&self, now: Timestamp) -> Result<bool, StoreError> {
         self.remove_expired(now).await
+    }
+}
+
+impl Inner {
+    async fn sync_from(&self, position: &mut Option<ChangePosition>) -> Result<(), StoreError> {
+        let asked_at = self.clock.now();
+        let store_now = self.database.now().filter(|_| self.clock.is_time_of_day());
+        let store_now = store_now.unwrap_or("NULL");
+        if let Some(last) = position {
+            let apply = |changes: &[Change]| self.apply(changes);
+            if let Some(reading) = read_after(&self.database, last, store_now, apply).await? {
+                return self.finish_sync(asked_at, reading.store_now);
+            }
+        }
+        let (changes, reading, last) = read_all(&self.database, asked_at, store_now).await?;
+        self.apply_all(&changes);
+        *position = Some(last);
+        self.finish_sync(asked_at, reading.store_now)
     }
 }

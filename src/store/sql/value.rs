@@ -29,6 +29,10 @@ impl Args {
         Self::default()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn key(self, key: StoreKey) -> Self {
         self.maybe_key(Some(key))
     }
@@ -56,6 +60,11 @@ impl Args {
     pub(super) fn maybe_span(self, span: Option<Duration>) -> Self {
         let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
         self.with(Arg::Int(span.map(|span| kept(millis(span)))))
+    }
+
+    /// A count that fits.
+    pub(super) fn count(self, count: u64) -> Self {
+        self.int(i64::try_from(count).unwrap_or(i64::MAX))
     }
 
     pub(super) fn int(self, int: i64) -> Self {
@@ -124,11 +133,13 @@ impl From<String> for Sql {
 
 /// Returns the placeholders of `rows` rows with `columns` columns: `($1,$2),($3,$4)`.
 pub(super) fn placeholders(rows: usize, columns: usize) -> String {
-    let row = |row: usize| {
-        let row: Vec<_> = (1..=columns).map(|at| format!("${}", row * columns + at)).collect();
-        format!("({})", row.join(","))
-    };
+    let row = |row: usize| format!("({})", numbered(row * columns + 1, columns));
     (0..rows).map(row).collect::<Vec<_>>().join(",")
+}
+
+/// Returns `count` placeholders from the number `first` on: `$3,$4`.
+pub(super) fn numbered(first: usize, count: usize) -> String {
+    (first..first + count).map(|number| format!("${number}")).collect::<Vec<_>>().join(",")
 }
 
 /// A row of a result, read by column position.

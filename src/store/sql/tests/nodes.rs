@@ -4,8 +4,8 @@ use super::*;
 use crate::{
     policy::TimeoutOverrides,
     store::{
-        OpenTicket, OverridesChange, RefreshState, Rotated, SessionStore as _, StoredSession,
-        TicketUse, TouchOutcome,
+        ListQuery, OpenTicket, OverridesChange, RefreshState, Rotated, SessionStore as _,
+        StoredSession, TicketUse, TouchOutcome,
     },
 };
 
@@ -142,6 +142,35 @@ async fn p05_a_refresh_concurrent_with_a_revocation_is_before_it_or_refused() {
             assert_eq!(late.expect("the store answers"), refused);
             assert_eq!(nodes[0].session(key(&sid), NOW).await.expect("the store answers"), None);
         }
+        database.remove().await;
+    }
+}
+
+#[tokio::test]
+async fn p40_of_concurrent_sign_outs_of_a_session_one_is_audited() {
+    for database in TestDatabase::all().await {
+        let nodes = [database.node(&clock()).await, database.node(&clock()).await];
+        for round in 0..10 {
+            let sid = format!("s{round}");
+            begin(&nodes[0], &sid).await;
+            // Each is kept for longer than the one before, so none changes nothing.
+            let ended = (0..6).map(|number| {
+                let until = NOW + DAY + Duration::from_millis(number);
+                let tombstone = tombstone(key(&sid), until);
+                tokio::spawn(nodes[number as usize % 2].revoke(tombstone, audit("session_ended")))
+            });
+            let mut first = 0;
+            for ended in ended.collect::<Vec<_>>() {
+                let is_first = ended.await.expect("the task completes").expect("it has ended");
+                first += u32::from(is_first);
+            }
+            assert_eq!(first, 1, "{sid}");
+        }
+        let scope = Scope::User(scopes().user);
+        let page = nodes[0].audit_log(scope, ListQuery::first(100)).await;
+        let items = page.expect("the store answers").items;
+        let ended = items.iter().filter(|record| record.event.name() == "session_ended");
+        assert_eq!(ended.count(), 10);
         database.remove().await;
     }
 }

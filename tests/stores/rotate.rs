@@ -1,10 +1,13 @@
 //! Exchanges of refresh tokens.
 
-use crate::store::{
-    RefreshState, RefreshedSession, Rotated, Rotation, SessionRecord, StoredSession, TokenExchange,
-    Touch,
-    conformance::sign_in::{
-        ABSOLUTE, ADA, BEGIN, Store, after, all_of, audit, begun, everything, exchange, revoke_all,
+use tower_sliding_session::store::{
+    RefreshState, RefreshedSession, Rotated, SessionRecord, StoredSession, TokenExchange,
+};
+
+use crate::{
+    empty_stores::Store,
+    sign_in::{
+        ABSOLUTE, ADA, BEGIN, after, all_of, audit, begun, everything, exchange, revoke_all,
         rotate, rotation, state, tombstone, touch, unrefreshed,
     },
 };
@@ -16,7 +19,7 @@ async fn last_seen(store: &Store, record: &SessionRecord) -> [StoredSession; 2] 
     [kept, store.get(record.keys()).await.expect("the store answers")]
 }
 
-pub(super) async fn a_token_of_the_recorded_generation_is_exchanged(store: Store) {
+pub(crate) async fn a_token_of_the_recorded_generation_is_exchanged(store: Store) {
     let record = begun(&store, ADA, "s").await;
     assert_eq!(state(&store, &record).await, unrefreshed(BEGIN));
     for generation in 0..3 {
@@ -28,7 +31,7 @@ pub(super) async fn a_token_of_the_recorded_generation_is_exchanged(store: Store
     }
 }
 
-pub(super) async fn a_token_of_an_earlier_generation_is_refused_and_changes_nothing(store: Store) {
+pub(crate) async fn a_token_of_an_earlier_generation_is_refused_and_changes_nothing(store: Store) {
     let record = begun(&store, ADA, "s").await;
     rotate(&store, rotation(&record, 0, "first", after(10))).await;
     rotate(&store, rotation(&record, 1, "second", after(20))).await;
@@ -41,7 +44,7 @@ pub(super) async fn a_token_of_an_earlier_generation_is_refused_and_changes_noth
     assert_eq!(last_seen(&store, &record).await, [StoredSession::Active(after(20)); 2]);
 }
 
-pub(super) async fn p33_a_record_that_lacks_exchanges_continues_from_the_token(store: Store) {
+pub(crate) async fn p33_a_record_that_lacks_exchanges_continues_from_the_token(store: Store) {
     let record = begun(&store, ADA, "s").await;
     let rotated = rotate(&store, rotation(&record, 7, "eighth", after(10))).await;
     assert_eq!(rotated, Rotated::Done);
@@ -51,17 +54,17 @@ pub(super) async fn p33_a_record_that_lacks_exchanges_continues_from_the_token(s
     assert_eq!(again, Rotated::Refused(RefreshState::Known(session)));
 }
 
-pub(super) async fn a_token_can_be_consumed_without_a_successor(store: Store) {
+pub(crate) async fn a_token_can_be_consumed_without_a_successor(store: Store) {
     let record = begun(&store, ADA, "s").await;
     let alone = TokenExchange::new(after(10), None);
-    let alone = Rotation { exchange: alone.clone(), ..rotation(&record, 0, "none", after(10)) };
+    let alone = with!(rotation(&record, 0, "none", after(10)); exchange = alone.clone());
     assert_eq!(rotate(&store, alone.clone()).await, Rotated::Done);
     let session = RefreshedSession::new(after(10)).exchanged(1, alone.exchange.clone());
-    let later = Rotation { exchange: exchange("late", after(20)), ..alone };
+    let later = with!(alone; exchange = exchange("late", after(20)));
     assert_eq!(rotate(&store, later).await, Rotated::Refused(RefreshState::Known(session)));
 }
 
-pub(super) async fn p32_refreshes_leave_nothing_but_the_last(store: Store) {
+pub(crate) async fn p32_refreshes_leave_nothing_but_the_last(store: Store) {
     let record = begun(&store, ADA, "s").await;
     for generation in 0..300 {
         let rotated = rotate(&store, rotation(&record, generation, "next", after(1))).await;
@@ -71,19 +74,19 @@ pub(super) async fn p32_refreshes_leave_nothing_but_the_last(store: Store) {
     assert_eq!(state(&store, &record).await, RefreshState::Known(session));
 }
 
-pub(super) async fn the_latest_presented_generation_is_recorded(store: Store) {
+pub(crate) async fn the_latest_presented_generation_is_recorded(store: Store) {
     let record = begun(&store, ADA, "s").await;
     rotate(&store, rotation(&record, 0, "first", after(10))).await;
     for (generation, presented) in [(0, 0), (1, 1), (0, 1)] {
-        let touch = Touch { generation, ..touch(after(20), BEGIN) };
+        let touch = with!(touch(after(20), BEGIN); generation = generation);
         store.touch(record.keys(), touch).await.expect("the store answers");
         let session = RefreshedSession::new(after(20)).exchanged(1, exchange("first", after(10)));
-        let session = RefreshedSession { presented, ..session };
+        let session = with!(session; presented = presented);
         assert_eq!(state(&store, &record).await, RefreshState::Known(session), "{generation}");
     }
 }
 
-pub(super) async fn p05_a_revoked_session_refuses(store: Store) {
+pub(crate) async fn p05_a_revoked_session_refuses(store: Store) {
     let revoked = begun(&store, ADA, "revoked").await;
     let ended = begun(&store, ADA, "ended").await;
     let by_cutoff = begun(&store, ADA, "cutoff").await;
@@ -100,23 +103,23 @@ pub(super) async fn p05_a_revoked_session_refuses(store: Store) {
     }
 }
 
-pub(super) async fn only_activity_moves_the_last_activity(store: Store) {
+pub(crate) async fn only_activity_moves_the_last_activity(store: Store) {
     let record = begun(&store, ADA, "s").await;
-    let background = Rotation { is_activity: false, ..rotation(&record, 0, "first", after(10)) };
+    let background = with!(rotation(&record, 0, "first", after(10)); is_activity = false);
     assert_eq!(rotate(&store, background).await, Rotated::Done);
     assert_eq!(last_seen(&store, &record).await, [StoredSession::Active(BEGIN); 2]);
     assert_eq!(rotate(&store, rotation(&record, 1, "second", after(20))).await, Rotated::Done);
     assert_eq!(last_seen(&store, &record).await, [StoredSession::Active(after(20)); 2]);
 }
 
-pub(super) async fn p12_activity_never_moves_the_last_activity_back(store: Store) {
+pub(crate) async fn p12_activity_never_moves_the_last_activity_back(store: Store) {
     let record = begun(&store, ADA, "s").await;
     rotate(&store, rotation(&record, 0, "first", after(1000))).await;
     assert_eq!(rotate(&store, rotation(&record, 1, "second", after(999))).await, Rotated::Done);
     assert_eq!(last_seen(&store, &record).await, [StoredSession::Active(after(1000)); 2]);
 }
 
-pub(super) async fn reading_the_state_changes_nothing(store: Store) {
+pub(crate) async fn reading_the_state_changes_nothing(store: Store) {
     let record = begun(&store, ADA, "s").await;
     let stranger = ADA.signs_in("stranger", BEGIN);
     rotate(&store, rotation(&record, 0, "first", after(10))).await;
@@ -129,13 +132,13 @@ pub(super) async fn reading_the_state_changes_nothing(store: Store) {
     assert_eq!(last_seen(&store, &stranger).await, [StoredSession::Unknown; 2]);
 }
 
-pub(super) async fn p33_a_lost_session_gets_its_record_again(store: Store) {
+pub(crate) async fn p33_a_lost_session_gets_its_record_again(store: Store) {
     for (sid, is_activity, last_seen) in [("active", true, after(10)), ("not", false, BEGIN)] {
         let record = ADA.signs_in(sid, BEGIN);
-        let rotation = Rotation { is_activity, ..rotation(&record, 3, sid, after(10)) };
+        let rotation = with!(rotation(&record, 3, sid, after(10)); is_activity = is_activity);
         assert_eq!(rotate(&store, rotation).await, Rotated::Done);
         let kept = store.session(record.key, after(10)).await.expect("the store answers");
-        let expected = SessionRecord { last_seen, ..record.clone() };
+        let expected = with!(record.clone(); last_seen = last_seen);
         assert!(kept == Some(expected), "{sid}");
         let stored = store.get(record.keys()).await.expect("the store answers");
         assert_eq!(stored, StoredSession::Active(last_seen));
@@ -145,15 +148,15 @@ pub(super) async fn p33_a_lost_session_gets_its_record_again(store: Store) {
     assert_eq!(revoke_all(&store, all_of(ADA.account(), after(20))).await, 2);
 }
 
-pub(super) async fn a_known_session_keeps_its_record(store: Store) {
+pub(crate) async fn a_known_session_keeps_its_record(store: Store) {
     let record = begun(&store, ADA, "s").await;
-    let other = SessionRecord { ends_at: record.ends_at + ABSOLUTE, ..record.clone() };
+    let other = with!(record.clone(); ends_at = record.ends_at + ABSOLUTE);
     assert_eq!(rotate(&store, rotation(&other, 0, "first", after(10))).await, Rotated::Done);
     let kept = store.session(record.key, after(10)).await.expect("the store answers");
     assert!(kept.is_some_and(|kept| kept.ends_at == record.ends_at));
 }
 
-pub(super) async fn p05_a_revoked_session_gets_no_record(store: Store) {
+pub(crate) async fn p05_a_revoked_session_gets_no_record(store: Store) {
     let ended = ADA.signs_in("ended", BEGIN);
     let by_cutoff = ADA.signs_in("cutoff", BEGIN);
     store.write_tombstone(tombstone(ended.key, BEGIN + ABSOLUTE)).await.expect("the store answers");

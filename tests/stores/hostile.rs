@@ -2,18 +2,20 @@
 
 use std::time::Duration;
 
-use crate::{
+use tower_sliding_session::{
+    Timestamp,
     audit::{ActivityEntry, AuditActor, AuditEvent, AuditRecord, AuditSubject},
     identity::{Scope, Scopes, StoreKey},
     policy::TimeoutOverrides,
     store::{
         ListQuery, OverridesChange, RefreshQuery, RefreshState, RefreshedSession, Rotated,
         Rotation, SessionRecord, SignIn, SuccessorIds, TokenExchange, Touch,
-        conformance::sign_in::{
-            ADA, BEGIN, Store, after, all_of, audit, audited, begin, everything, tombstone,
-        },
     },
-    time::Timestamp,
+};
+
+use crate::{
+    empty_stores::Store,
+    sign_in::{ADA, BEGIN, after, all_of, audit, audited, begin, everything, tombstone},
 };
 
 /// The last millisecond that a claim may hold.
@@ -44,18 +46,10 @@ fn hostile_strings() -> Vec<String> {
 }
 
 fn record_of(text: &str) -> SessionRecord {
-    SessionRecord {
-        key: StoreKey::session(Some(text), text),
-        sid: text.to_owned(),
-        sub: text.to_owned(),
-        tenant: Some(text.to_owned()),
-        profile: Some(text.to_owned()),
-        scopes: Scopes::new(Some(text), Some(text), text),
-        ..ADA.signs_in("s", BEGIN)
-    }
+    with!(ADA.signs_in("s", BEGIN); key = StoreKey::session(Some(text), text), sid = text.to_owned(), sub = text.to_owned(), tenant = Some(text.to_owned()), profile = Some(text.to_owned()), scopes = Scopes::new(Some(text), Some(text), text))
 }
 
-pub(super) async fn p14_strings_are_returned_as_stored(store: Store) {
+pub(crate) async fn p14_strings_are_returned_as_stored(store: Store) {
     for text in hostile_strings() {
         let record = record_of(&text);
         let detail = serde_json::json!({ "text": text }).to_string();
@@ -100,7 +94,7 @@ pub(super) async fn p14_strings_are_returned_as_stored(store: Store) {
     }
 }
 
-pub(super) async fn p14_look_alike_strings_are_different_sessions(store: Store) {
+pub(crate) async fn p14_look_alike_strings_are_different_sessions(store: Store) {
     let pairs = [("a", "a\0"), ("a ", " a"), ("é", "e\u{301}"), ("Ada", "ada"), ("", "\0")];
     for (one, other) in pairs {
         let (one, other) = (record_of(one), record_of(other));
@@ -115,7 +109,7 @@ pub(super) async fn p14_look_alike_strings_are_different_sessions(store: Store) 
 
 /// Calls every method of a store at `now`.
 async fn everything_at(store: &Store, sid: &str, now: Timestamp, idle: Duration) {
-    let record = SessionRecord { idle, ends_at: now, ..ADA.signs_in(sid, now) };
+    let record = with!(ADA.signs_in(sid, now); idle = idle, ends_at = now);
     let row = audit(&record, "happened", now);
     let answers = "the store answers";
     store.begin(SignIn::new(record.clone(), row.clone())).await.expect(answers);
@@ -127,7 +121,7 @@ async fn everything_at(store: &Store, sid: &str, now: Timestamp, idle: Duration)
     for generation in [0, u32::MAX, u32::MAX] {
         let exchange = TokenExchange::new(now, None);
         let rotation = Rotation::new(ask, generation, exchange, record.clone());
-        let rotation = Rotation { is_activity: true, ..rotation };
+        let rotation = with!(rotation; is_activity = true);
         store.rotate(rotation).await.expect(answers);
     }
     store.session(record.key, now).await.expect(answers);
@@ -144,13 +138,13 @@ async fn everything_at(store: &Store, sid: &str, now: Timestamp, idle: Duration)
     }
     store.append_audit([row.clone()].into()).await.expect(answers);
     store.revoke_all(all_of(ADA.user(), now)).await.expect(answers);
-    let again = SessionRecord { idle, ..ADA.signs_in(&format!("{sid} again"), now) };
+    let again = with!(ADA.signs_in(&format!("{sid} again"), now); idle = idle);
     store.begin(SignIn::new(again, row.clone())).await.expect(answers);
     store.revoke(tombstone(record.key, now), row).await.expect(answers);
     store.write_tombstone(tombstone(record.key, now)).await.expect(answers);
 }
 
-pub(super) async fn p13_extreme_instants_do_not_panic(store: Store) {
+pub(crate) async fn p13_extreme_instants_do_not_panic(store: Store) {
     let mut instants = vec![BEGIN, Timestamp::EPOCH, Timestamp::from_millis(1), END_OF_9999];
     instants.extend([i64::MAX.unsigned_abs(), u64::MAX].map(Timestamp::from_millis));
     for (step, now) in instants.iter().chain(instants.iter().rev()).enumerate() {
@@ -160,16 +154,9 @@ pub(super) async fn p13_extreme_instants_do_not_panic(store: Store) {
     }
 }
 
-pub(super) async fn p13_the_earliest_and_latest_instants_are_stored_exactly(store: Store) {
+pub(crate) async fn p13_the_earliest_and_latest_instants_are_stored_exactly(store: Store) {
     for (sid, at) in [("first", Timestamp::EPOCH), ("last", END_OF_9999)] {
-        let record = SessionRecord {
-            auth_time: at,
-            epoch: at,
-            last_seen: at,
-            idle: Duration::from_secs(400 * 24 * 3600),
-            ends_at: END_OF_9999 + Duration::from_millis(1),
-            ..ADA.signs_in(sid, BEGIN)
-        };
+        let record = with!(ADA.signs_in(sid, BEGIN); auth_time = at, epoch = at, last_seen = at, idle = Duration::from_secs(400 * 24 * 3600), ends_at = END_OF_9999 + Duration::from_millis(1));
         assert_eq!(begin(&store, &record).await, at);
         let kept = store.session(record.key, at).await.expect("the store answers");
         assert!(kept == Some(record), "{sid}");
