@@ -95,7 +95,7 @@
 //! `cluster-require-full-coverage no`, or one lost node is a loss of all. While Redis is lost, each node
 //! limits by itself. Set `maxmemory-policy noeviction` there: other policies remove grants before
 //! they expire. A [`RenewalLimiter`](crate::store::RenewalLimiter) of your own passes
-//! `store::conformance::renewal_limiter` (feature `conformance`).
+//! `store::conformance` (feature `conformance`).
 //!
 //! # What an outage does
 //!

@@ -8,6 +8,8 @@ mod accounts;
 mod axum;
 mod cookies;
 mod custom_stack;
+#[cfg(feature = "conformance")]
+mod custom_store;
 #[cfg(feature = "axum-router")]
 mod demo;
 mod inactivity;

@@ -2,18 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::Barrier, task::JoinSet};
-use tower_sliding_session::store::{
+use crate::store::{
     CallerSession, Exempt, RefreshState, Rotated, SessionRecord, Tombstone, TouchOutcome,
-};
-
-use crate::{
-    empty_stores::Store,
-    sign_in::{
-        ABSOLUTE, ADA, ADA_AT_GLOBEX, BOB, IDLE, Person, after, all_of, audit, begin, is_active,
-        listed, revoke_all, rotate, rotation, state, touch,
+    conformance::sign_in::{
+        ABSOLUTE, ADA, ADA_AT_GLOBEX, BOB, IDLE, Person, Store, after, all_of, audit, begin,
+        is_active, listed, revoke_all, rotate, rotation, state, touch,
     },
 };
+use tokio::{sync::Barrier, task::JoinSet};
 
 /// More than a store keeps of one user, several times.
 const MANY: u64 = 140;
@@ -61,7 +57,7 @@ async fn assert_active(store: &Store, record: &SessionRecord) {
     assert!(matches!(state(store, record).await, RefreshState::Known(_)), "{}", record.sid);
 }
 
-pub(crate) async fn p31_a_user_who_ends_many_sessions_ends_no_other(store: Store) {
+pub(super) async fn p31_a_user_who_ends_many_sessions_ends_no_other(store: Store) {
     // Of a user whose sessions the store does not know, as after a loss.
     let unknown = ADA.signs_in("unknown", after(5));
     let elsewhere = begun_at(&store, ADA_AT_GLOBEX, 50).await;
@@ -92,7 +88,7 @@ pub(crate) async fn p31_a_user_who_ends_many_sessions_ends_no_other(store: Store
     }
 }
 
-pub(crate) async fn p04_a_session_that_a_fold_has_exempted_ends(store: Store) {
+pub(super) async fn p04_a_session_that_a_fold_has_exempted_ends(store: Store) {
     let kept = begun_at(&store, ADA, 100).await;
     let mut ended = Vec::new();
     for round in 0..3 {
@@ -112,7 +108,7 @@ pub(crate) async fn p04_a_session_that_a_fold_has_exempted_ends(store: Store) {
     }
 }
 
-pub(crate) async fn p22_a_session_that_a_bulk_revocation_has_exempted_ends(store: Store) {
+pub(super) async fn p22_a_session_that_a_bulk_revocation_has_exempted_ends(store: Store) {
     let record = begun_at(&store, ADA, 0).await;
     let mut others = all_of(ADA.user(), after(5_000));
     others.exempt = Exempt::Sessions(vec![record.key]);
@@ -124,7 +120,7 @@ pub(crate) async fn p22_a_session_that_a_bulk_revocation_has_exempted_ends(store
     assert_ended(&store, &record).await;
 }
 
-pub(crate) async fn p04_a_folded_session_is_exempt_from_nothing(store: Store) {
+pub(super) async fn p04_a_folded_session_is_exempt_from_nothing(store: Store) {
     let first = begun_at(&store, ADA, 0).await;
     end(&store, &first).await;
     for id in 1..MANY {
@@ -146,7 +142,7 @@ pub(crate) async fn p04_a_folded_session_is_exempt_from_nothing(store: Store) {
     assert_ended(&store, &first).await;
 }
 
-pub(crate) async fn p29_a_sign_in_with_a_clock_that_is_behind_is_not_folded(store: Store) {
+pub(super) async fn p29_a_sign_in_with_a_clock_that_is_behind_is_not_folded(store: Store) {
     for id in 0..MANY {
         end(&store, &begun_at(&store, ADA, 1_000 + id).await).await;
     }
@@ -157,7 +153,7 @@ pub(crate) async fn p29_a_sign_in_with_a_clock_that_is_behind_is_not_folded(stor
     assert_eq!(begin(&store, &BOB.signs_in("bob", after(1_050))).await, after(1_050));
 }
 
-pub(crate) async fn p31_concurrent_endings_end_no_other_session(store: Store) {
+pub(super) async fn p31_concurrent_endings_end_no_other_session(store: Store) {
     let mut records = Vec::new();
     for id in 0..4 * 80 {
         records.push(begun_at(&store, ADA, id).await);
@@ -189,7 +185,7 @@ pub(crate) async fn p31_concurrent_endings_end_no_other_session(store: Store) {
     }
 }
 
-pub(crate) async fn p29_a_session_that_begins_during_a_fold_is_active(store: Store) {
+pub(super) async fn p29_a_session_that_begins_during_a_fold_is_active(store: Store) {
     for round in 0..3 {
         for id in 0..64 {
             end(&store, &begun_at(&store, ADA, round * 1_000 + id).await).await;
@@ -203,7 +199,7 @@ pub(crate) async fn p29_a_session_that_begins_during_a_fold_is_active(store: Sto
             tasks.spawn(async move {
                 start.wait().await;
                 let epoch = begin(&store, &record).await;
-                with!(record; epoch = epoch)
+                SessionRecord { epoch, ..record }
             });
         }
         start.wait().await;
@@ -215,7 +211,7 @@ pub(crate) async fn p29_a_session_that_begins_during_a_fold_is_active(store: Sto
 }
 
 /// The later of two instants counts, also where the session was folded in between.
-pub(crate) async fn p22_a_later_end_of_a_folded_session_counts(store: Store) {
+pub(super) async fn p22_a_later_end_of_a_folded_session_counts(store: Store) {
     let first = begun_at(&store, ADA, 0).await;
     end(&store, &first).await;
     for id in 1..MANY {
@@ -223,7 +219,7 @@ pub(crate) async fn p22_a_later_end_of_a_folded_session_counts(store: Store) {
     }
     let until = first.ends_at + ABSOLUTE;
     let longer = tombstone_of(&first);
-    store.write_tombstone(with!(longer; until = until)).await.expect("the store answers");
+    store.write_tombstone(Tombstone { until, ..longer }).await.expect("the store answers");
     assert_ended(&store, &first).await;
     let revocations = store.revocations().expect("the store supports bulk revocation");
     revocations.remove_expired(until - Duration::from_millis(1));

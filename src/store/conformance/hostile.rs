@@ -2,20 +2,18 @@
 
 use std::time::Duration;
 
-use tower_sliding_session::{
-    Timestamp,
+use crate::{
     audit::{ActivityEntry, AuditActor, AuditEvent, AuditRecord, AuditSubject},
     identity::{Scope, Scopes, StoreKey},
     policy::TimeoutOverrides,
     store::{
         ListQuery, OverridesChange, RefreshQuery, RefreshState, RefreshedSession, Rotated,
         Rotation, SessionRecord, SignIn, SuccessorIds, TokenExchange, Touch,
+        conformance::sign_in::{
+            ADA, BEGIN, Store, after, all_of, audit, audited, begin, everything, tombstone,
+        },
     },
-};
-
-use crate::{
-    empty_stores::Store,
-    sign_in::{ADA, BEGIN, after, all_of, audit, audited, begin, everything, tombstone},
+    time::Timestamp,
 };
 
 /// The last millisecond that a claim may hold.
@@ -46,10 +44,18 @@ fn hostile_strings() -> Vec<String> {
 }
 
 fn record_of(text: &str) -> SessionRecord {
-    with!(ADA.signs_in("s", BEGIN); key = StoreKey::session(Some(text), text), sid = text.to_owned(), sub = text.to_owned(), tenant = Some(text.to_owned()), profile = Some(text.to_owned()), scopes = Scopes::new(Some(text), Some(text), text))
+    SessionRecord {
+        key: StoreKey::session(Some(text), text),
+        sid: text.to_owned(),
+        sub: text.to_owned(),
+        tenant: Some(text.to_owned()),
+        profile: Some(text.to_owned()),
+        scopes: Scopes::new(Some(text), Some(text), text),
+        ..ADA.signs_in("s", BEGIN)
+    }
 }
 
-pub(crate) async fn p14_strings_are_returned_as_stored(store: Store) {
+pub(super) async fn p14_strings_are_returned_as_stored(store: Store) {
     for text in hostile_strings() {
         let record = record_of(&text);
         let detail = serde_json::json!({ "text": text }).to_string();
@@ -94,7 +100,7 @@ pub(crate) async fn p14_strings_are_returned_as_stored(store: Store) {
     }
 }
 
-pub(crate) async fn p14_look_alike_strings_are_different_sessions(store: Store) {
+pub(super) async fn p14_look_alike_strings_are_different_sessions(store: Store) {
     let pairs = [("a", "a\0"), ("a ", " a"), ("é", "e\u{301}"), ("Ada", "ada"), ("", "\0")];
     for (one, other) in pairs {
         let (one, other) = (record_of(one), record_of(other));
@@ -109,7 +115,7 @@ pub(crate) async fn p14_look_alike_strings_are_different_sessions(store: Store) 
 
 /// Calls every method of a store at `now`.
 async fn everything_at(store: &Store, sid: &str, now: Timestamp, idle: Duration) {
-    let record = with!(ADA.signs_in(sid, now); idle = idle, ends_at = now);
+    let record = SessionRecord { idle, ends_at: now, ..ADA.signs_in(sid, now) };
     let row = audit(&record, "happened", now);
     let answers = "the store answers";
     store.begin(SignIn::new(record.clone(), row.clone())).await.expect(answers);
@@ -121,7 +127,7 @@ async fn everything_at(store: &Store, sid: &str, now: Timestamp, idle: Duration)
     for generation in [0, u32::MAX, u32::MAX] {
         let exchange = TokenExchange::new(now, None);
         let rotation = Rotation::new(ask, generation, exchange, record.clone());
-        let rotation = with!(rotation; is_activity = true);
+        let rotation = Rotation { is_activity: true, ..rotation };
         store.rotate(rotation).await.expect(answers);
     }
     store.session(record.key, now).await.expect(answers);
@@ -138,13 +144,13 @@ async fn everything_at(store: &Store, sid: &str, now: Timestamp, idle: Duration)
     }
     store.append_audit([row.clone()].into()).await.expect(answers);
     store.revoke_all(all_of(ADA.user(), now)).await.expect(answers);
-    let again = with!(ADA.signs_in(&format!("{sid} again"), now); idle = idle);
+    let again = SessionRecord { idle, ..ADA.signs_in(&format!("{sid} again"), now) };
     store.begin(SignIn::new(again, row.clone())).await.expect(answers);
     store.revoke(tombstone(record.key, now), row).await.expect(answers);
     store.write_tombstone(tombstone(record.key, now)).await.expect(answers);
 }
 
-pub(crate) async fn p13_extreme_instants_do_not_panic(store: Store) {
+pub(super) async fn p13_extreme_instants_do_not_panic(store: Store) {
     let mut instants = vec![BEGIN, Timestamp::EPOCH, Timestamp::from_millis(1), END_OF_9999];
     instants.extend([i64::MAX.unsigned_abs(), u64::MAX].map(Timestamp::from_millis));
     for (step, now) in instants.iter().chain(instants.iter().rev()).enumerate() {
@@ -154,9 +160,16 @@ pub(crate) async fn p13_extreme_instants_do_not_panic(store: Store) {
     }
 }
 
-pub(crate) async fn p13_the_earliest_and_latest_instants_are_stored_exactly(store: Store) {
+pub(super) async fn p13_the_earliest_and_latest_instants_are_stored_exactly(store: Store) {
     for (sid, at) in [("first", Timestamp::EPOCH), ("last", END_OF_9999)] {
-        let record = with!(ADA.signs_in(sid, BEGIN); auth_time = at, epoch = at, last_seen = at, idle = Duration::from_secs(400 * 24 * 3600), ends_at = END_OF_9999 + Duration::from_millis(1));
+        let record = SessionRecord {
+            auth_time: at,
+            epoch: at,
+            last_seen: at,
+            idle: Duration::from_secs(400 * 24 * 3600),
+            ends_at: END_OF_9999 + Duration::from_millis(1),
+            ..ADA.signs_in(sid, BEGIN)
+        };
         assert_eq!(begin(&store, &record).await, at);
         let kept = store.session(record.key, at).await.expect("the store answers");
         assert!(kept == Some(record), "{sid}");

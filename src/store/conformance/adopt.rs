@@ -1,26 +1,24 @@
 //! Records of sessions that an earlier system began.
 
-use tower_sliding_session::store::{RefreshState, SessionRecord, StoredSession, TouchOutcome};
-
-use crate::{
-    empty_stores::Store,
-    sign_in::{
-        ABSOLUTE, ADA, BEGIN, BOB, IDLE, after, all_of, audit, audited, begun, is_active, listed,
-        revoke_all, state, tombstone, touch, unrefreshed,
+use crate::store::{
+    RefreshState, SessionRecord, StoredSession, TouchOutcome,
+    conformance::sign_in::{
+        ABSOLUTE, ADA, BEGIN, BOB, IDLE, Store, after, all_of, audit, audited, begun, is_active,
+        listed, revoke_all, state, tombstone, touch, unrefreshed,
     },
 };
 
 /// The record of a session that began before the store.
 fn old(sid: &str) -> SessionRecord {
     let record = ADA.signs_in(sid, BEGIN - ABSOLUTE);
-    with!(record; is_adopted = true, ends_at = BEGIN + ABSOLUTE, last_seen = BEGIN)
+    SessionRecord { is_adopted: true, ends_at: BEGIN + ABSOLUTE, last_seen: BEGIN, ..record }
 }
 
 async fn adopt(store: &Store, record: &SessionRecord) {
     store.adopt(record.clone()).await.expect("the store answers");
 }
 
-pub(crate) async fn an_adopted_session_is_listed_counted_and_revoked(store: Store) {
+pub(super) async fn an_adopted_session_is_listed_counted_and_revoked(store: Store) {
     let (unknown, known) = (old("unknown"), old("known"));
     let touched = store.touch(known.keys(), touch(BEGIN, BEGIN)).await.expect("the store answers");
     assert_eq!(touched, TouchOutcome::Active(None));
@@ -48,9 +46,9 @@ pub(crate) async fn an_adopted_session_is_listed_counted_and_revoked(store: Stor
     assert!(listed(&store, ADA.user(), BEGIN).await.is_empty());
 }
 
-pub(crate) async fn adopting_changes_no_record(store: Store) {
+pub(super) async fn adopting_changes_no_record(store: Store) {
     let record = begun(&store, ADA, "s").await;
-    let other = with!(BOB.signs_in("s", after(5)); key = record.key, is_adopted = true);
+    let other = SessionRecord { key: record.key, is_adopted: true, ..BOB.signs_in("s", after(5)) };
     adopt(&store, &other).await;
     adopt(&store, &other).await;
     let kept = store.session(record.key, BEGIN).await.expect("the store answers");
@@ -58,7 +56,7 @@ pub(crate) async fn adopting_changes_no_record(store: Store) {
     assert!(listed(&store, BOB.user(), BEGIN).await.is_empty());
 }
 
-pub(crate) async fn p04_a_revoked_session_is_not_adopted(store: Store) {
+pub(super) async fn p04_a_revoked_session_is_not_adopted(store: Store) {
     let (ended, cut_off) = (old("ended"), old("cut off"));
     store.write_tombstone(tombstone(ended.key, BEGIN + ABSOLUTE)).await.expect("the store answers");
     revoke_all(&store, all_of(ADA.user(), BEGIN)).await;

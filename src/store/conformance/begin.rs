@@ -2,18 +2,17 @@
 
 use std::time::Duration;
 
-use tower_sliding_session::{
-    Timestamp,
-    identity::Scope,
-    store::{BulkRevocation, RefreshState, RevocationCutoff, SessionRecord, SignIn, StoredSession},
-};
-
 use crate::{
-    empty_stores::Store,
-    sign_in::{
-        ABSOLUTE, ADA, BEGIN, JOY, after, all_of, ask, audit, audited, begin, begun, everything,
-        is_active, listed, revoke_all, tombstone,
+    identity::Scope,
+    store::{
+        BulkRevocation, RefreshQuery, RefreshState, RevocationCutoff, SessionRecord, SignIn,
+        StoredSession,
+        conformance::sign_in::{
+            ABSOLUTE, ADA, BEGIN, JOY, Store, after, all_of, ask, audit, audited, begin, begun,
+            everything, is_active, listed, revoke_all, tombstone,
+        },
     },
+    time::Timestamp,
 };
 
 /// One second after every sign-in here.
@@ -21,19 +20,27 @@ const CUTOFF: Timestamp = after(1000);
 
 /// A bulk revocation whose cutoff is later than its instant, as with clock skew.
 fn revocation_with_cutoff(scope: Scope, cutoff: Timestamp) -> BulkRevocation {
-    with!(all_of(scope, BEGIN); cutoff = RevocationCutoff::new(cutoff, BEGIN + ABSOLUTE))
+    BulkRevocation {
+        cutoff: RevocationCutoff::new(cutoff, BEGIN + ABSOLUTE),
+        ..all_of(scope, BEGIN)
+    }
 }
 
 fn of_epoch(sid: &str, epoch: Timestamp) -> SessionRecord {
-    with!(ADA.signs_in(sid, BEGIN); epoch = epoch)
+    SessionRecord { epoch, ..ADA.signs_in(sid, BEGIN) }
 }
 
 fn scopes() -> [Scope; 4] {
     [ADA.user(), ADA.subject(), ADA.account(), everything()]
 }
 
-pub(crate) async fn a_session_begins_with_its_record_its_entry_and_its_row(store: Store) {
-    let whole = with!(ADA.signs_in("whole", BEGIN); profile = Some("remember_me".to_owned()), last_seen = after(3), epoch = after(2));
+pub(super) async fn a_session_begins_with_its_record_its_entry_and_its_row(store: Store) {
+    let whole = SessionRecord {
+        profile: Some("remember_me".to_owned()),
+        last_seen: after(3),
+        epoch: after(2),
+        ..ADA.signs_in("whole", BEGIN)
+    };
     for record in [whole, JOY.signs_in("bare", after(5))] {
         begin(&store, &record).await;
         let kept = store.session(record.key, after(5)).await.expect("the store answers");
@@ -49,13 +56,13 @@ pub(crate) async fn a_session_begins_with_its_record_its_entry_and_its_row(store
     assert!(rows == expected);
 }
 
-pub(crate) async fn without_a_cutoff_the_epoch_is_the_sign_in_time(store: Store) {
+pub(super) async fn without_a_cutoff_the_epoch_is_the_sign_in_time(store: Store) {
     for (sid, epoch) in [("first", BEGIN), ("second", BEGIN), ("third", after(7))] {
         assert_eq!(begin(&store, &of_epoch(sid, epoch)).await, epoch);
     }
 }
 
-pub(crate) async fn p29_a_sign_in_after_a_bulk_revocation_is_active(store: Store) {
+pub(super) async fn p29_a_sign_in_after_a_bulk_revocation_is_active(store: Store) {
     for (kind, scope) in scopes().into_iter().enumerate() {
         let cutoff = CUTOFF + Duration::from_secs(kind as u64);
         revoke_all(&store, revocation_with_cutoff(scope, cutoff)).await;
@@ -73,7 +80,7 @@ pub(crate) async fn p29_a_sign_in_after_a_bulk_revocation_is_active(store: Store
     }
 }
 
-pub(crate) async fn p29_the_epoch_of_a_sign_in_is_later_than_every_cutoff(store: Store) {
+pub(super) async fn p29_the_epoch_of_a_sign_in_is_later_than_every_cutoff(store: Store) {
     for (kind, scope) in scopes().into_iter().enumerate() {
         let cutoff = CUTOFF + Duration::from_secs(kind as u64);
         let milli = Duration::from_millis(1);
@@ -93,7 +100,7 @@ pub(crate) async fn p29_the_epoch_of_a_sign_in_is_later_than_every_cutoff(store:
     }
 }
 
-pub(crate) async fn p29_the_latest_cutoff_of_all_scopes_applies(store: Store) {
+pub(super) async fn p29_the_latest_cutoff_of_all_scopes_applies(store: Store) {
     for (scope, millis) in scopes().into_iter().zip([2000, 3000, 1000]) {
         revoke_all(&store, revocation_with_cutoff(scope, after(millis))).await;
     }
@@ -103,7 +110,7 @@ pub(crate) async fn p29_the_latest_cutoff_of_all_scopes_applies(store: Store) {
     assert_eq!(begin(&store, &of_epoch("t", BEGIN)).await, after(3002), "later than the cutoff");
 }
 
-pub(crate) async fn p29_a_cutoff_revokes_sessions_that_the_store_does_not_know(store: Store) {
+pub(super) async fn p29_a_cutoff_revokes_sessions_that_the_store_does_not_know(store: Store) {
     revoke_all(&store, revocation_with_cutoff(ADA.user(), CUTOFF)).await;
     let milli = Duration::from_millis(1);
     for (epoch, expected) in [
@@ -111,13 +118,13 @@ pub(crate) async fn p29_a_cutoff_revokes_sessions_that_the_store_does_not_know(s
         (CUTOFF, RefreshState::Revoked),
         (CUTOFF + milli, RefreshState::Unknown(None)),
     ] {
-        let stranger = with!(ask(&ADA.signs_in("stranger", BEGIN)); epoch = epoch);
+        let stranger = RefreshQuery { epoch, ..ask(&ADA.signs_in("stranger", BEGIN)) };
         let state = store.refresh_state(stranger).await.expect("the store answers");
         assert_eq!(state, expected, "{epoch:?}");
     }
 }
 
-pub(crate) async fn p04_a_revoked_session_cannot_start_again(store: Store) {
+pub(super) async fn p04_a_revoked_session_cannot_start_again(store: Store) {
     let record = begun(&store, ADA, "s").await;
     store
         .write_tombstone(tombstone(record.key, BEGIN + ABSOLUTE))

@@ -1,13 +1,15 @@
 //! Revocation of one session.
 
-use tower_sliding_session::{Timestamp, identity::StoreKey, store::TouchOutcome};
-
 use crate::{
-    empty_stores::Store,
-    sign_in::{
-        ABSOLUTE, ADA, BEGIN, BOB, IDLE, after, all_of, audit, audited, begun, everything,
-        is_active, listed, revoke_all, session, tombstone, touch,
+    identity::StoreKey,
+    store::{
+        TouchOutcome,
+        conformance::sign_in::{
+            ABSOLUTE, ADA, BEGIN, BOB, IDLE, Store, after, all_of, audit, audited, begun,
+            everything, is_active, listed, revoke_all, session, tombstone, touch,
+        },
     },
+    time::Timestamp,
 };
 
 /// Revokes the session `sid` at `now`; returns whether it was active.
@@ -20,7 +22,7 @@ async fn logged(store: &Store) -> Vec<Option<StoreKey>> {
     audited(store, "session_ended").await.into_iter().map(|row| row.subject.session).collect()
 }
 
-pub(crate) async fn an_active_session_is_revoked_and_logged_once(store: Store) {
+pub(super) async fn an_active_session_is_revoked_and_logged_once(store: Store) {
     let record = begun(&store, ADA, "s").await;
     let other = begun(&store, BOB, "other").await;
     assert!(revoked(&store, "s", after(10)).await);
@@ -32,7 +34,7 @@ pub(crate) async fn an_active_session_is_revoked_and_logged_once(store: Store) {
     assert!(audited(&store, "session_ended").await == [expected]);
 }
 
-pub(crate) async fn p40_a_session_without_a_record_is_logged_once(store: Store) {
+pub(super) async fn p40_a_session_without_a_record_is_logged_once(store: Store) {
     store.touch(ADA.keys("touched"), touch(BEGIN, BEGIN)).await.expect("the store answers");
     for (at, sid) in [(1, "unknown"), (2, "touched")] {
         for (again, is_first) in [(0, true), (10, false), (20, false)] {
@@ -45,7 +47,7 @@ pub(crate) async fn p40_a_session_without_a_record_is_logged_once(store: Store) 
 }
 
 /// Whatever ended it before: who signs out afterwards is in the log.
-pub(crate) async fn p40_a_session_without_a_tombstone_is_logged_once(store: Store) {
+pub(super) async fn p40_a_session_without_a_tombstone_is_logged_once(store: Store) {
     for sid in ["idle", "absolute", "cutoff", "tombstone"] {
         begun(&store, ADA, sid).await;
     }
@@ -65,7 +67,7 @@ pub(crate) async fn p40_a_session_without_a_tombstone_is_logged_once(store: Stor
     assert_eq!(logged(&store).await, expected);
 }
 
-pub(crate) async fn p40_of_concurrent_revocations_one_is_logged(store: Store) {
+pub(super) async fn p40_of_concurrent_revocations_one_is_logged(store: Store) {
     for recorded in [true, false] {
         let sid = if recorded { "recorded" } else { "unrecorded" };
         if recorded {
@@ -84,7 +86,7 @@ pub(crate) async fn p40_of_concurrent_revocations_one_is_logged(store: Store) {
     }
 }
 
-pub(crate) async fn p04_a_revoked_session_rejects_requests(store: Store) {
+pub(super) async fn p04_a_revoked_session_rejects_requests(store: Store) {
     begun(&store, ADA, "s").await;
     assert!(revoked(&store, "s", after(10)).await);
     for now in [BEGIN, after(10), BEGIN + ABSOLUTE] {

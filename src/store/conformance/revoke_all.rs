@@ -2,18 +2,16 @@
 
 use std::time::Duration;
 
-use tower_sliding_session::{
+use crate::{
     audit::{AuditEvent, AuditSubject},
     identity::Scope,
-    store::{BulkRevocation, CallerSession, Exempt, RefreshState, StoredSession},
-};
-
-use crate::{
-    empty_stores::Store,
-    sign_in::{
-        ABSOLUTE, ADA, ADA_AT_GLOBEX, BEGIN, BOB, EVE, IDLE, JOY, Person, after, all_of, audit,
-        audited, begin, begun, everything, is_active, listed, revoke_all, session, state,
-        tombstone, touch, unrefreshed,
+    store::{
+        BulkRevocation, CallerSession, Exempt, RefreshState, SessionRecord, StoredSession,
+        conformance::sign_in::{
+            ABSOLUTE, ADA, ADA_AT_GLOBEX, BEGIN, BOB, EVE, IDLE, JOY, Person, Store, after, all_of,
+            audit, audited, begin, begun, everything, is_active, listed, revoke_all, session,
+            state, tombstone, touch, unrefreshed,
+        },
     },
 };
 
@@ -38,10 +36,10 @@ async fn active_sessions(store: &Store) -> [usize; 4] {
 }
 
 fn exempting(scope: Scope, exempt: Exempt) -> BulkRevocation {
-    with!(all_of(scope, after(10)); exempt = exempt)
+    BulkRevocation { exempt, ..all_of(scope, after(10)) }
 }
 
-pub(crate) async fn one_scope_is_revoked_only(store: Store) {
+pub(super) async fn one_scope_is_revoked_only(store: Store) {
     all_signed_in(&store, "").await;
     assert_eq!(active_sessions(&store).await, [2, 2, 2, 2]);
     assert_eq!(revoke_all(&store, all_of(ADA.user(), after(10))).await, 2);
@@ -60,7 +58,7 @@ pub(crate) async fn one_scope_is_revoked_only(store: Store) {
     assert_eq!(events, expected);
 }
 
-pub(crate) async fn p29_a_subject_is_revoked_in_all_accounts(store: Store) {
+pub(super) async fn p29_a_subject_is_revoked_in_all_accounts(store: Store) {
     let sessions = async |person: Person, now| listed(&store, person.user(), now).await.len();
     let bare = Person { sub: "ada", tenant: None };
     for (person, sid) in [(ADA, "1"), (ADA_AT_GLOBEX, "2"), (bare, "3"), (BOB, "4"), (EVE, "5")] {
@@ -69,7 +67,7 @@ pub(crate) async fn p29_a_subject_is_revoked_in_all_accounts(store: Store) {
     assert_eq!(listed(&store, ADA.subject(), after(1)).await.len(), 3);
     // In the millisecond of the sign-ins.
     let exempt = Exempt::Sessions(vec![session("3"), session("4")]);
-    let revocation = with!(all_of(ADA.subject(), BEGIN); exempt = exempt);
+    let revocation = BulkRevocation { exempt, ..all_of(ADA.subject(), BEGIN) };
     assert_eq!(revoke_all(&store, revocation).await, 2);
     for (person, live) in [(ADA, 0), (ADA_AT_GLOBEX, 0), (bare, 1), (BOB, 1), (EVE, 1)] {
         assert_eq!(sessions(person, after(1)).await, live, "{:?}", person.tenant);
@@ -87,7 +85,7 @@ pub(crate) async fn p29_a_subject_is_revoked_in_all_accounts(store: Store) {
     assert_eq!(sessions(ADA_AT_GLOBEX, after(1)).await, 1);
 }
 
-pub(crate) async fn a_second_call_revokes_nothing(store: Store) {
+pub(super) async fn a_second_call_revokes_nothing(store: Store) {
     all_signed_in(&store, "").await;
     assert_eq!(revoke_all(&store, all_of(ADA.account(), after(10))).await, 4);
     assert_eq!(revoke_all(&store, all_of(ADA.account(), after(10))).await, 0);
@@ -95,7 +93,7 @@ pub(crate) async fn a_second_call_revokes_nothing(store: Store) {
     assert_eq!(audited(&store, "sessions_revoked_bulk").await.len(), 3, "each call is audited");
 }
 
-pub(crate) async fn expired_and_revoked_sessions_are_not_counted(store: Store) {
+pub(super) async fn expired_and_revoked_sessions_are_not_counted(store: Store) {
     let milli = Duration::from_millis(1);
     for sid in ["idle", "ended", "revoked", "active", "absolute"] {
         begun(&store, ADA, sid).await;
@@ -118,7 +116,7 @@ pub(crate) async fn expired_and_revoked_sessions_are_not_counted(store: Store) {
     assert_eq!(listed(&store, ADA.user(), BEGIN + IDLE).await.len(), 2);
     let at = BEGIN + IDLE;
     let exempt = Exempt::Sessions(vec![session("absolute")]);
-    let first = with!(all_of(ADA.user(), at); exempt = exempt);
+    let first = BulkRevocation { exempt, ..all_of(ADA.user(), at) };
     assert_eq!(revoke_all(&store, first).await, 1, "one session was still active");
     let last = BEGIN + ABSOLUTE - IDLE;
     store.touch(ADA.keys("absolute"), touch(last, last)).await.expect("the store answers");
@@ -126,7 +124,7 @@ pub(crate) async fn expired_and_revoked_sessions_are_not_counted(store: Store) {
     assert_eq!(revoke_all(&store, all_of(ADA.user(), BEGIN + ABSOLUTE)).await, 0);
 }
 
-pub(crate) async fn exempt_sessions_stay_active(store: Store) {
+pub(super) async fn exempt_sessions_stay_active(store: Store) {
     all_signed_in(&store, "").await;
     let kept = ["ada 1", "bob 2"].map(session);
     let exempt = || Exempt::Sessions(vec![kept[0], session("unknown"), kept[1], kept[0]]);
@@ -147,7 +145,7 @@ pub(crate) async fn exempt_sessions_stay_active(store: Store) {
     assert_eq!(gone, RefreshState::Revoked);
 }
 
-pub(crate) async fn the_sessions_of_an_exempt_user_are_exempt(store: Store) {
+pub(super) async fn the_sessions_of_an_exempt_user_are_exempt(store: Store) {
     all_signed_in(&store, "").await;
     let exempt = || Exempt::User(ADA.scopes().user);
     assert_eq!(revoke_all(&store, exempting(ADA.account(), exempt())).await, 2);
@@ -158,7 +156,7 @@ pub(crate) async fn the_sessions_of_an_exempt_user_are_exempt(store: Store) {
     assert_eq!(active_sessions(&store).await, [2, 0, 0, 0]);
 }
 
-pub(crate) async fn an_exemption_holds_for_one_cutoff(store: Store) {
+pub(super) async fn an_exemption_holds_for_one_cutoff(store: Store) {
     all_signed_in(&store, "").await;
     let exempt = Exempt::Sessions(vec![session("ada 1")]);
     assert_eq!(revoke_all(&store, exempting(ADA.user(), exempt)).await, 1);
@@ -166,7 +164,7 @@ pub(crate) async fn an_exemption_holds_for_one_cutoff(store: Store) {
     assert_eq!(active_sessions(&store).await, [0, 2, 2, 2]);
 }
 
-pub(crate) async fn p29_an_exempt_session_is_revoked_by_a_second_cutoff_of_the_same_millisecond(
+pub(super) async fn p29_an_exempt_session_is_revoked_by_a_second_cutoff_of_the_same_millisecond(
     store: Store,
 ) {
     all_signed_in(&store, "").await;
@@ -191,7 +189,7 @@ async fn is_revoked(store: &Store, person: Person, sid: &str) -> bool {
     by_cutoff
 }
 
-pub(crate) async fn a_caller_without_a_record_is_exempt(store: Store) {
+pub(super) async fn a_caller_without_a_record_is_exempt(store: Store) {
     for sid in ["recorded", "touched", "unknown"] {
         let person = Person { sub: sid, tenant: Some(sid) };
         match sid {
@@ -209,13 +207,15 @@ pub(crate) async fn a_caller_without_a_record_is_exempt(store: Store) {
             (20, Exempt::UserOfCaller(caller(person, sid))),
         ] {
             for scope in [person.user(), person.subject(), person.account()] {
-                let revocation = with!(all_of(scope, after(millis)); exempt = exempt.clone());
+                let revocation =
+                    BulkRevocation { exempt: exempt.clone(), ..all_of(scope, after(millis)) };
                 assert_eq!(revoke_all(&store, revocation).await, 0, "{sid}");
                 assert!(!is_revoked(&store, person, sid).await, "{sid} {exempt:?} {scope:?}");
                 assert!(is_revoked(&store, person, "phone").await, "{sid}");
             }
             // The caller is not in this scope.
-            let revocation = with!(all_of(EVE.user(), after(millis)); exempt = exempt.clone());
+            let revocation =
+                BulkRevocation { exempt: exempt.clone(), ..all_of(EVE.user(), after(millis)) };
             assert_eq!(revoke_all(&store, revocation).await, 0, "{sid}");
         }
         assert_eq!(
@@ -227,20 +227,20 @@ pub(crate) async fn a_caller_without_a_record_is_exempt(store: Store) {
     }
 }
 
-pub(crate) async fn p29_an_exempt_caller_without_a_record_ends_with_the_next_cutoff(store: Store) {
+pub(super) async fn p29_an_exempt_caller_without_a_record_ends_with_the_next_cutoff(store: Store) {
     for sid in ["touched", "unknown"] {
         let joy = Person { sub: sid, tenant: Some("acme") };
         if sid == "touched" {
             store.touch(joy.keys(sid), touch(BEGIN, BEGIN)).await.expect("the store answers");
         }
         let exempt = Exempt::Caller(caller(joy, sid));
-        let revocation = with!(all_of(joy.user(), after(10)); exempt = exempt.clone());
+        let revocation = BulkRevocation { exempt: exempt.clone(), ..all_of(joy.user(), after(10)) };
         assert_eq!(revoke_all(&store, revocation).await, 0);
         assert!(!is_revoked(&store, joy, sid).await);
         // Of another scope and in the same millisecond.
         assert_eq!(revoke_all(&store, all_of(joy.subject(), after(10))).await, 0);
         assert!(is_revoked(&store, joy, sid).await, "{sid}");
-        let revocation = with!(all_of(joy.user(), after(11)); exempt = exempt);
+        let revocation = BulkRevocation { exempt, ..all_of(joy.user(), after(11)) };
         assert_eq!(revoke_all(&store, revocation).await, 0);
         assert!(is_revoked(&store, joy, sid).await, "{sid}: an exemption revives nothing");
     }
@@ -253,29 +253,29 @@ pub(crate) async fn p29_an_exempt_caller_without_a_record_ends_with_the_next_cut
     assert_eq!(store.get(ADA.keys("ended")).await.expect("it answers"), StoredSession::Ended);
 }
 
-pub(crate) async fn an_exemption_revives_no_session(store: Store) {
+pub(super) async fn an_exemption_revives_no_session(store: Store) {
     all_signed_in(&store, "").await;
     store
         .write_tombstone(tombstone(session("ada 1"), BEGIN + ABSOLUTE))
         .await
         .expect("the store answers");
-    let idle = with!(ADA.signs_in("idle", BEGIN); idle = Duration::from_millis(11));
+    let idle = SessionRecord { idle: Duration::from_millis(11), ..ADA.signs_in("idle", BEGIN) };
     begin(&store, &idle).await;
     let but_idle = Exempt::Sessions(vec![session("idle")]);
-    let first = with!(all_of(ADA.account(), after(10)); exempt = but_idle);
+    let first = BulkRevocation { exempt: but_idle, ..all_of(ADA.account(), after(10)) };
     assert_eq!(revoke_all(&store, first).await, 3);
     let exempt = Exempt::Sessions(["ada 1", "ada 2", "bob 1", "idle"].map(session).to_vec());
-    let later = with!(all_of(everything(), after(11)); exempt = exempt);
+    let later = BulkRevocation { exempt, ..all_of(everything(), after(11)) };
     assert_eq!(revoke_all(&store, later).await, 4);
     assert_eq!(active_sessions(&store).await, [0; 4]);
     assert_eq!(state(&store, &idle).await, RefreshState::Revoked);
     let user = Exempt::User(EVE.scopes().user);
-    let last = with!(all_of(EVE.account(), after(12)); exempt = user);
+    let last = BulkRevocation { exempt: user, ..all_of(EVE.account(), after(12)) };
     assert_eq!(revoke_all(&store, last).await, 0);
     assert_eq!(active_sessions(&store).await, [0; 4]);
 }
 
-pub(crate) async fn p40_an_empty_scope_gets_a_cutoff_and_a_record(store: Store) {
+pub(super) async fn p40_an_empty_scope_gets_a_cutoff_and_a_record(store: Store) {
     begun(&store, EVE, "eve").await;
     assert_eq!(revoke_all(&store, all_of(ADA.account(), after(10))).await, 0);
     assert_eq!(audited(&store, "sessions_revoked_bulk").await.len(), 1);
@@ -285,7 +285,7 @@ pub(crate) async fn p40_an_empty_scope_gets_a_cutoff_and_a_record(store: Store) 
     assert!(is_active(&store, &EVE.signs_in("eve", BEGIN), after(10)).await);
 }
 
-pub(crate) async fn the_layers_see_new_cutoffs(store: Store) {
+pub(super) async fn the_layers_see_new_cutoffs(store: Store) {
     all_signed_in(&store, "").await;
     let exempt = Exempt::Sessions(vec![session("ada 1")]);
     revoke_all(&store, exempting(ADA.user(), exempt)).await;

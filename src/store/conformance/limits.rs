@@ -2,24 +2,20 @@
 
 use std::time::Duration;
 
-use tokio::task::JoinSet;
-use tower_sliding_session::{
-    Timestamp,
-    audit::{AuditEvent, SessionEndCause},
+use crate::{
+    audit::{AuditEvent, AuditRecord, SessionEndCause},
     store::{
         OnSessionLimit::{self, LeastActive, Oldest, Refuse},
         ReplacedSession, SessionLimit, SessionRecord, SignIn, SignedIn, Tombstone,
+        conformance::sign_in::{
+            ABSOLUTE, ADA, ADA_AT_GLOBEX, BEGIN, BOB, IDLE, Person, Store, after, all_of, ask,
+            audit, audited, begin, begun, is_active, listed, revoke_all, rotate, rotation, started,
+            tombstone, touch, try_begin,
+        },
     },
+    time::Timestamp,
 };
-
-use crate::{
-    empty_stores::Store,
-    sign_in::{
-        ABSOLUTE, ADA, ADA_AT_GLOBEX, BEGIN, BOB, IDLE, Person, after, all_of, ask, audit, audited,
-        begin, begun, is_active, listed, revoke_all, rotate, rotation, started, tombstone, touch,
-        try_begin,
-    },
-};
+use tokio::task::JoinSet;
 
 fn limit(max: u32, on_limit: OnSessionLimit) -> SessionLimit {
     SessionLimit::new(max, on_limit, Duration::ZERO)
@@ -29,7 +25,7 @@ fn limit(max: u32, on_limit: OnSessionLimit) -> SessionLimit {
 fn limited(person: Person, sid: &str, at: Timestamp, max: u32, on_limit: OnSessionLimit) -> SignIn {
     let record = person.signs_in(sid, at);
     let audit = started(&record);
-    with!(SignIn::new(record, audit); limit = Some(limit(max, on_limit)))
+    SignIn { limit: Some(limit(max, on_limit)), ..SignIn::new(record, audit) }
 }
 
 /// Signs [`ADA`] in, `millis` after [`BEGIN`]; which sessions end for it, or `None` if it is refused.
@@ -47,7 +43,7 @@ async fn sessions(store: &Store, now: u64) -> Vec<String> {
     listed(store, ADA.subject(), after(now)).await
 }
 
-pub(crate) async fn a_sign_in_beyond_the_limit_ends_the_oldest_session(store: Store) {
+pub(super) async fn a_sign_in_beyond_the_limit_ends_the_oldest_session(store: Store) {
     for millis in 0..3 {
         assert_eq!(signs_in(&store, (&millis.to_string(), millis), 3, Oldest).await, Some(0));
     }
@@ -56,7 +52,8 @@ pub(crate) async fn a_sign_in_beyond_the_limit_ends_the_oldest_session(store: St
     let begun = try_begin(&store, limited(ADA, "3", after(900), 3, Oldest)).await;
     let ended = begun.expect("it begins").ended;
     let cause = SessionEndCause::SessionLimit;
-    let expected = with!(audit(&first, "", after(900)); event = AuditEvent::SessionEnded { cause });
+    let expected =
+        AuditRecord { event: AuditEvent::SessionEnded { cause }, ..audit(&first, "", after(900)) };
     assert!(ended == [expected], "{ended:?}");
     assert!(audited(&store, "session_ended").await == ended);
     assert_eq!(sessions(&store, 900).await, ["3", "2", "1"]);
@@ -64,7 +61,7 @@ pub(crate) async fn a_sign_in_beyond_the_limit_ends_the_oldest_session(store: St
     assert_eq!(audited(&store, "session_started").await.len(), 4);
 }
 
-pub(crate) async fn a_sign_in_beyond_the_limit_ends_the_least_active_session(store: Store) {
+pub(super) async fn a_sign_in_beyond_the_limit_ends_the_least_active_session(store: Store) {
     for millis in 0..3 {
         signs_in(&store, (&millis.to_string(), millis), 3, LeastActive).await;
     }
@@ -77,7 +74,7 @@ pub(crate) async fn a_sign_in_beyond_the_limit_ends_the_least_active_session(sto
     assert_eq!(sessions(&store, 901).await, ["4", "3", "1"]);
 }
 
-pub(crate) async fn a_sign_in_beyond_the_limit_is_refused_and_changes_nothing(store: Store) {
+pub(super) async fn a_sign_in_beyond_the_limit_is_refused_and_changes_nothing(store: Store) {
     for millis in 0..3 {
         assert_eq!(signs_in(&store, (&millis.to_string(), millis), 3, Refuse).await, Some(0));
     }
@@ -91,7 +88,7 @@ pub(crate) async fn a_sign_in_beyond_the_limit_is_refused_and_changes_nothing(st
     assert_eq!(signs_in(&store, ("3", 902), 3, Refuse).await, Some(0), "there is room again");
 }
 
-pub(crate) async fn expired_and_revoked_sessions_do_not_count(store: Store) {
+pub(super) async fn expired_and_revoked_sessions_do_not_count(store: Store) {
     for on_limit in [Oldest, LeastActive, Refuse] {
         let prefix = format!("{on_limit:?}");
         let begun = |sid: &str, at: Timestamp| ADA.signs_in(&format!("{prefix} {sid}"), at);
@@ -99,7 +96,7 @@ pub(crate) async fn expired_and_revoked_sessions_do_not_count(store: Store) {
         revoke_all(&store, all_of(ADA.user(), BEGIN)).await;
         let idle = begun("idle", after(10));
         begin(&store, &idle).await;
-        begin(&store, &with!(begun("absolute", after(11)); ends_at = after(12))).await;
+        begin(&store, &SessionRecord { ends_at: after(12), ..begun("absolute", after(11)) }).await;
         // Past its idle deadline, and past the time that another node has to write an activity.
         let now = idle.last_seen + IDLE + Duration::from_secs(60);
         let mut sign_in = SignIn::new(begun("new", now), started(&begun("new", now)));
@@ -110,7 +107,7 @@ pub(crate) async fn expired_and_revoked_sessions_do_not_count(store: Store) {
     }
 }
 
-pub(crate) async fn a_session_that_has_just_expired_is_no_reason_to_refuse(store: Store) {
+pub(super) async fn a_session_that_has_just_expired_is_no_reason_to_refuse(store: Store) {
     let idle = begun(&store, ADA, "idle").await;
     let now = BEGIN + IDLE;
     for (at, is_refused) in [(Timestamp::from_millis(now.as_millis() - 1), true), (now, false)] {
@@ -122,9 +119,9 @@ pub(crate) async fn a_session_that_has_just_expired_is_no_reason_to_refuse(store
     assert_eq!(listed(&store, ADA.subject(), now).await, ["next"]);
 }
 
-pub(crate) async fn adopted_sessions_count_and_are_not_refused(store: Store) {
+pub(super) async fn adopted_sessions_count_and_are_not_refused(store: Store) {
     for (sid, millis) in [("old", 0), ("older", 1), ("oldest", 2)] {
-        let adopted = with!(ADA.signs_in(sid, after(millis)); is_adopted = true);
+        let adopted = SessionRecord { is_adopted: true, ..ADA.signs_in(sid, after(millis)) };
         store.adopt(adopted).await.expect("the store answers");
     }
     // The record of a session that the store has lost is another that no limit refuses.
@@ -137,7 +134,7 @@ pub(crate) async fn adopted_sessions_count_and_are_not_refused(store: Store) {
     assert_eq!(sessions(&store, 7).await, ["new", "lost"]);
 }
 
-pub(crate) async fn a_limit_holds_for_a_subject_in_all_accounts_and_for_no_other(store: Store) {
+pub(super) async fn a_limit_holds_for_a_subject_in_all_accounts_and_for_no_other(store: Store) {
     for (at, person) in (0..).zip([ADA, ADA_AT_GLOBEX, BOB]) {
         let sign_in = limited(person, &at.to_string(), after(at), 2, Oldest);
         assert_eq!(try_begin(&store, sign_in).await.expect("it begins").ended.len(), 0);
@@ -154,10 +151,10 @@ fn step_up(record: &SessionRecord, sid: &str, at: Timestamp, on_limit: OnSession
         .of_user(record.scopes.user, Some(record.epoch));
     let row = audit(record, "session_ended", at);
     let replaced = ReplacedSession::new(ask(record), ends, row);
-    with!(limited(ADA, sid, at, 1, on_limit); replaces = Some(replaced))
+    SignIn { replaces: Some(replaced), ..limited(ADA, sid, at, 1, on_limit) }
 }
 
-pub(crate) async fn p21_a_step_up_does_not_count(store: Store) {
+pub(super) async fn p21_a_step_up_does_not_count(store: Store) {
     for sid in ["other", "old"] {
         begun(&store, ADA, sid).await;
     }
@@ -172,7 +169,7 @@ pub(crate) async fn p21_a_step_up_does_not_count(store: Store) {
     assert!(is_active(&store, &ADA.signs_in("other", BEGIN), after(6)).await);
 }
 
-pub(crate) async fn p21_a_step_up_from_a_session_that_has_ended_counts(store: Store) {
+pub(super) async fn p21_a_step_up_from_a_session_that_has_ended_counts(store: Store) {
     let old = begun(&store, ADA, "old").await;
     assert_eq!(signs_in(&store, ("evicts", 5), 1, Oldest).await, Some(1));
     let refused = try_begin(&store, step_up(&old, "again", after(6), Refuse)).await;
@@ -183,7 +180,7 @@ pub(crate) async fn p21_a_step_up_from_a_session_that_has_ended_counts(store: St
     assert_eq!(sessions(&store, 9).await, ["again"]);
 }
 
-pub(crate) async fn p31_a_thousand_concurrent_sign_ins_leave_as_many_sessions_as_the_limit(
+pub(super) async fn p31_a_thousand_concurrent_sign_ins_leave_as_many_sessions_as_the_limit(
     store: Store,
 ) {
     for (on_limit, sign_ins) in [(Oldest, 1000), (LeastActive, 100), (Refuse, 100)] {

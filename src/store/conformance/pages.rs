@@ -2,18 +2,16 @@
 
 use std::cmp::Reverse;
 
-use tower_sliding_session::{
-    Timestamp,
-    identity::{Scope, StoreKey},
-    store::{Cursor, ListQuery, Page, SessionRecord},
-};
-
 use crate::{
-    empty_stores::Store,
-    sign_in::{
-        ABSOLUTE, ADA, BEGIN, BOB, EVE, Person, after, all_of, begin, begun, everything,
-        revoke_all, session, tombstone,
+    identity::{Scope, StoreKey},
+    store::{
+        Cursor, ListQuery, Page, SessionRecord,
+        conformance::sign_in::{
+            ABSOLUTE, ADA, BEGIN, BOB, EVE, Person, Store, after, all_of, begin, begun, everything,
+            revoke_all, session, tombstone,
+        },
     },
+    time::Timestamp,
 };
 
 const NOW: Timestamp = after(1000);
@@ -56,7 +54,7 @@ async fn crowd(store: &Store) -> Vec<(Person, SessionRecord)> {
     crowd
 }
 
-pub(crate) async fn pages_hold_each_session_once_and_in_order(store: Store) {
+pub(super) async fn pages_hold_each_session_once_and_in_order(store: Store) {
     let crowd = crowd(&store).await;
     for scope in [ADA.user(), ADA.account(), everything()] {
         let of_scope = crowd.iter().filter(|(person, _)| scope.contains(&person.scopes()));
@@ -70,7 +68,7 @@ pub(crate) async fn pages_hold_each_session_once_and_in_order(store: Store) {
     }
 }
 
-pub(crate) async fn a_page_continues_after_the_last_one_despite_changes(store: Store) {
+pub(super) async fn a_page_continues_after_the_last_one_despite_changes(store: Store) {
     for millis in 0..6 {
         begin(&store, &ADA.signs_in(&format!("s{millis}"), after(millis))).await;
     }
@@ -94,7 +92,7 @@ pub(crate) async fn a_page_continues_after_the_last_one_despite_changes(store: S
     assert_eq!(sids(&again.items), ["later", "s5"]);
 }
 
-pub(crate) async fn pages_skip_expired_and_revoked_sessions(store: Store) {
+pub(super) async fn pages_skip_expired_and_revoked_sessions(store: Store) {
     let crowd = crowd(&store).await;
     let keys: Vec<StoreKey> = crowd.iter().map(|(_, record)| record.key).collect();
     for key in keys.iter().step_by(2) {

@@ -1,13 +1,10 @@
 //! Exchanges of refresh tokens.
 
-use tower_sliding_session::store::{
-    RefreshState, RefreshedSession, Rotated, SessionRecord, StoredSession, TokenExchange,
-};
-
-use crate::{
-    empty_stores::Store,
-    sign_in::{
-        ABSOLUTE, ADA, BEGIN, after, all_of, audit, begun, everything, exchange, revoke_all,
+use crate::store::{
+    RefreshState, RefreshedSession, Rotated, Rotation, SessionRecord, StoredSession, TokenExchange,
+    Touch,
+    conformance::sign_in::{
+        ABSOLUTE, ADA, BEGIN, Store, after, all_of, audit, begun, everything, exchange, revoke_all,
         rotate, rotation, state, tombstone, touch, unrefreshed,
     },
 };
@@ -19,7 +16,7 @@ async fn last_seen(store: &Store, record: &SessionRecord) -> [StoredSession; 2] 
     [kept, store.get(record.keys()).await.expect("the store answers")]
 }
 
-pub(crate) async fn a_token_of_the_recorded_generation_is_exchanged(store: Store) {
+pub(super) async fn a_token_of_the_recorded_generation_is_exchanged(store: Store) {
     let record = begun(&store, ADA, "s").await;
     assert_eq!(state(&store, &record).await, unrefreshed(BEGIN));
     for generation in 0..3 {
@@ -31,7 +28,7 @@ pub(crate) async fn a_token_of_the_recorded_generation_is_exchanged(store: Store
     }
 }
 
-pub(crate) async fn a_token_of_an_earlier_generation_is_refused_and_changes_nothing(store: Store) {
+pub(super) async fn a_token_of_an_earlier_generation_is_refused_and_changes_nothing(store: Store) {
     let record = begun(&store, ADA, "s").await;
     rotate(&store, rotation(&record, 0, "first", after(10))).await;
     rotate(&store, rotation(&record, 1, "second", after(20))).await;
@@ -44,7 +41,7 @@ pub(crate) async fn a_token_of_an_earlier_generation_is_refused_and_changes_noth
     assert_eq!(last_seen(&store, &record).await, [StoredSession::Active(after(20)); 2]);
 }
 
-pub(crate) async fn p33_a_record_that_lacks_exchanges_continues_from_the_token(store: Store) {
+pub(super) async fn p33_a_record_that_lacks_exchanges_continues_from_the_token(store: Store) {
     let record = begun(&store, ADA, "s").await;
     let rotated = rotate(&store, rotation(&record, 7, "eighth", after(10))).await;
     assert_eq!(rotated, Rotated::Done);
@@ -54,17 +51,17 @@ pub(crate) async fn p33_a_record_that_lacks_exchanges_continues_from_the_token(s
     assert_eq!(again, Rotated::Refused(RefreshState::Known(session)));
 }
 
-pub(crate) async fn a_token_can_be_consumed_without_a_successor(store: Store) {
+pub(super) async fn a_token_can_be_consumed_without_a_successor(store: Store) {
     let record = begun(&store, ADA, "s").await;
     let alone = TokenExchange::new(after(10), None);
-    let alone = with!(rotation(&record, 0, "none", after(10)); exchange = alone.clone());
+    let alone = Rotation { exchange: alone.clone(), ..rotation(&record, 0, "none", after(10)) };
     assert_eq!(rotate(&store, alone.clone()).await, Rotated::Done);
     let session = RefreshedSession::new(after(10)).exchanged(1, alone.exchange.clone());
-    let later = with!(alone; exchange = exchange("late", after(20)));
+    let later = Rotation { exchange: exchange("late", after(20)), ..alone };
     assert_eq!(rotate(&store, later).await, Rotated::Refused(RefreshState::Known(session)));
 }
 
-pub(crate) async fn p32_refreshes_leave_nothing_but_the_last(store: Store) {
+pub(super) async fn p32_refreshes_leave_nothing_but_the_last(store: Store) {
     let record = begun(&store, ADA, "s").await;
     for generation in 0..300 {
         let rotated = rotate(&store, rotation(&record, generation, "next", after(1))).await;
@@ -74,19 +71,19 @@ pub(crate) async fn p32_refreshes_leave_nothing_but_the_last(store: Store) {
     assert_eq!(state(&store, &record).await, RefreshState::Known(session));
 }
 
-pub(crate) async fn the_latest_presented_generation_is_recorded(store: Store) {
+pub(super) async fn the_latest_presented_generation_is_recorded(store: Store) {
     let record = begun(&store, ADA, "s").await;
     rotate(&store, rotation(&record, 0, "first", after(10))).await;
     for (generation, presented) in [(0, 0), (1, 1), (0, 1)] {
-        let touch = with!(touch(after(20), BEGIN); generation = generation);
+        let touch = Touch { generation, ..touch(after(20), BEGIN) };
         store.touch(record.keys(), touch).await.expect("the store answers");
         let session = RefreshedSession::new(after(20)).exchanged(1, exchange("first", after(10)));
-        let session = with!(session; presented = presented);
+        let session = RefreshedSession { presented, ..session };
         assert_eq!(state(&store, &record).await, RefreshState::Known(session), "{generation}");
     }
 }
 
-pub(crate) async fn p05_a_revoked_session_refuses(store: Store) {
+pub(super) async fn p05_a_revoked_session_refuses(store: Store) {
     let revoked = begun(&store, ADA, "revoked").await;
     let ended = begun(&store, ADA, "ended").await;
     let by_cutoff = begun(&store, ADA, "cutoff").await;
@@ -103,23 +100,23 @@ pub(crate) async fn p05_a_revoked_session_refuses(store: Store) {
     }
 }
 
-pub(crate) async fn only_activity_moves_the_last_activity(store: Store) {
+pub(super) async fn only_activity_moves_the_last_activity(store: Store) {
     let record = begun(&store, ADA, "s").await;
-    let background = with!(rotation(&record, 0, "first", after(10)); is_activity = false);
+    let background = Rotation { is_activity: false, ..rotation(&record, 0, "first", after(10)) };
     assert_eq!(rotate(&store, background).await, Rotated::Done);
     assert_eq!(last_seen(&store, &record).await, [StoredSession::Active(BEGIN); 2]);
     assert_eq!(rotate(&store, rotation(&record, 1, "second", after(20))).await, Rotated::Done);
     assert_eq!(last_seen(&store, &record).await, [StoredSession::Active(after(20)); 2]);
 }
 
-pub(crate) async fn p12_activity_never_moves_the_last_activity_back(store: Store) {
+pub(super) async fn p12_activity_never_moves_the_last_activity_back(store: Store) {
     let record = begun(&store, ADA, "s").await;
     rotate(&store, rotation(&record, 0, "first", after(1000))).await;
     assert_eq!(rotate(&store, rotation(&record, 1, "second", after(999))).await, Rotated::Done);
     assert_eq!(last_seen(&store, &record).await, [StoredSession::Active(after(1000)); 2]);
 }
 
-pub(crate) async fn reading_the_state_changes_nothing(store: Store) {
+pub(super) async fn reading_the_state_changes_nothing(store: Store) {
     let record = begun(&store, ADA, "s").await;
     let stranger = ADA.signs_in("stranger", BEGIN);
     rotate(&store, rotation(&record, 0, "first", after(10))).await;
@@ -132,13 +129,13 @@ pub(crate) async fn reading_the_state_changes_nothing(store: Store) {
     assert_eq!(last_seen(&store, &stranger).await, [StoredSession::Unknown; 2]);
 }
 
-pub(crate) async fn p33_a_lost_session_gets_its_record_again(store: Store) {
+pub(super) async fn p33_a_lost_session_gets_its_record_again(store: Store) {
     for (sid, is_activity, last_seen) in [("active", true, after(10)), ("not", false, BEGIN)] {
         let record = ADA.signs_in(sid, BEGIN);
-        let rotation = with!(rotation(&record, 3, sid, after(10)); is_activity = is_activity);
+        let rotation = Rotation { is_activity, ..rotation(&record, 3, sid, after(10)) };
         assert_eq!(rotate(&store, rotation).await, Rotated::Done);
         let kept = store.session(record.key, after(10)).await.expect("the store answers");
-        let expected = with!(record.clone(); last_seen = last_seen);
+        let expected = SessionRecord { last_seen, ..record.clone() };
         assert!(kept == Some(expected), "{sid}");
         let stored = store.get(record.keys()).await.expect("the store answers");
         assert_eq!(stored, StoredSession::Active(last_seen));
@@ -148,15 +145,15 @@ pub(crate) async fn p33_a_lost_session_gets_its_record_again(store: Store) {
     assert_eq!(revoke_all(&store, all_of(ADA.account(), after(20))).await, 2);
 }
 
-pub(crate) async fn a_known_session_keeps_its_record(store: Store) {
+pub(super) async fn a_known_session_keeps_its_record(store: Store) {
     let record = begun(&store, ADA, "s").await;
-    let other = with!(record.clone(); ends_at = record.ends_at + ABSOLUTE);
+    let other = SessionRecord { ends_at: record.ends_at + ABSOLUTE, ..record.clone() };
     assert_eq!(rotate(&store, rotation(&other, 0, "first", after(10))).await, Rotated::Done);
     let kept = store.session(record.key, after(10)).await.expect("the store answers");
     assert!(kept.is_some_and(|kept| kept.ends_at == record.ends_at));
 }
 
-pub(crate) async fn p05_a_revoked_session_gets_no_record(store: Store) {
+pub(super) async fn p05_a_revoked_session_gets_no_record(store: Store) {
     let ended = ADA.signs_in("ended", BEGIN);
     let by_cutoff = ADA.signs_in("cutoff", BEGIN);
     store.write_tombstone(tombstone(ended.key, BEGIN + ABSOLUTE)).await.expect("the store answers");

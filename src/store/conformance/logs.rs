@@ -1,15 +1,14 @@
 //! The audit log and the activity log.
 
-use tower_sliding_session::{
+use crate::{
     audit::{ActivityEntry, AuditActor, AuditEvent, AuditRecord},
     identity::{CutoffScope, Scope},
-    store::{ListQuery, Page},
-};
-
-use crate::{
-    empty_stores::Store,
-    sign_in::{
-        ADA, ADA_AT_GLOBEX, BEGIN, BOB, EVE, JOY, Person, after, audit, everything, session,
+    store::{
+        ListQuery, Page,
+        conformance::sign_in::{
+            ADA, ADA_AT_GLOBEX, BEGIN, BOB, EVE, JOY, Person, Store, after, audit, everything,
+            session,
+        },
     },
 };
 
@@ -42,7 +41,7 @@ async fn activities(store: &Store, scope: Scope) -> Vec<ActivityEntry> {
     page.expect("the store answers").items
 }
 
-pub(crate) async fn records_are_returned_as_appended_the_latest_first(store: Store) {
+pub(super) async fn records_are_returned_as_appended_the_latest_first(store: Store) {
     let mut anonymous = about(JOY, "session_moved", 30);
     (anonymous.subject.session, anonymous.subject.user) = (None, None);
     let mut detailed = about(ADA, "sessions_revoked_bulk", 10);
@@ -58,7 +57,7 @@ pub(crate) async fn records_are_returned_as_appended_the_latest_first(store: Sto
     assert_eq!(page.next, None);
 }
 
-pub(crate) async fn activity_entries_are_returned_as_appended_the_latest_first(store: Store) {
+pub(super) async fn activity_entries_are_returned_as_appended_the_latest_first(store: Store) {
     let mut rejected = entry(ADA, 10);
     rejected.route = Some("/documents/{id}".into());
     rejected.method = "POST".into();
@@ -72,7 +71,7 @@ pub(crate) async fn activity_entries_are_returned_as_appended_the_latest_first(s
     assert!(events(&store, everything()).await.is_empty(), "the audit log is another log");
 }
 
-pub(crate) async fn a_log_returns_the_records_of_its_scope(store: Store) {
+pub(super) async fn a_log_returns_the_records_of_its_scope(store: Store) {
     let records = [
         about(ADA, "ada 1", 10),
         about(BOB, "bob 3", 30),
@@ -93,7 +92,7 @@ pub(crate) async fn a_log_returns_the_records_of_its_scope(store: Store) {
     assert!(activities(&store, EVE.user()).await.is_empty());
 }
 
-pub(crate) async fn pages_of_a_log_contain_each_record_once(store: Store) {
+pub(super) async fn pages_of_a_log_contain_each_record_once(store: Store) {
     let mut expected = Vec::new();
     for id in 0..30_u64 {
         let person = if id % 3 == 0 { BOB } else { ADA };
@@ -118,7 +117,7 @@ pub(crate) async fn pages_of_a_log_contain_each_record_once(store: Store) {
     }
 }
 
-pub(crate) async fn appending_nothing_changes_nothing(store: Store) {
+pub(super) async fn appending_nothing_changes_nothing(store: Store) {
     append(&store, &[]).await;
     store.append_activity([].into()).await.expect("the store answers");
     assert!(events(&store, everything()).await.is_empty());

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use tower_sliding_session::{
-    Timestamp,
-    identity::Scope,
-    store::{ClaimsChange, ClaimsChanges},
-};
-
 use crate::{
-    empty_stores::Store,
-    sign_in::{ADA, ADA_AT_GLOBEX, BEGIN, BOB, EVE, JOY, after, audit, audited, everything},
+    identity::Scope,
+    store::{
+        ClaimsChange, ClaimsChanges,
+        conformance::sign_in::{
+            ADA, ADA_AT_GLOBEX, BEGIN, BOB, EVE, JOY, Store, after, audit, audited, everything,
+        },
+    },
+    time::Timestamp,
 };
 
 /// How long a test keeps a number; a store may keep it for longer.
@@ -29,7 +29,7 @@ fn known(store: &Store) -> std::sync::Arc<ClaimsChanges> {
     store.claims_changes().expect("the store supports changes of claims")
 }
 
-pub(crate) async fn p37_the_layers_see_the_number_of_every_scope(store: Store) {
+pub(super) async fn p37_the_layers_see_the_number_of_every_scope(store: Store) {
     let people = [ADA, ADA_AT_GLOBEX, BOB, EVE, JOY];
     let numbers = |store: &Store| people.map(|it| known(store).number_of(&it.scopes()));
     assert_eq!(numbers(&store), [None; 5]);
@@ -48,7 +48,7 @@ pub(crate) async fn p37_the_layers_see_the_number_of_every_scope(store: Store) {
 
 /// A token carries the greatest number of its scopes, so each must be greater than those before,
 /// whatever the clock says and whichever scope it is of.
-pub(crate) async fn p37_each_number_is_greater_than_every_earlier_one(store: Store) {
+pub(super) async fn p37_each_number_is_greater_than_every_earlier_one(store: Store) {
     let mut last = Timestamp::EPOCH;
     for (scope, now, expected) in [
         (ADA.user(), after(5000), after(5000)),
@@ -68,7 +68,7 @@ pub(crate) async fn p37_each_number_is_greater_than_every_earlier_one(store: Sto
     assert_eq!(changed(&store, JOY.user(), after(1)).await, after(6001), "a removed number counts");
 }
 
-pub(crate) async fn p37_concurrent_changes_have_different_numbers(store: Store) {
+pub(super) async fn p37_concurrent_changes_have_different_numbers(store: Store) {
     let changes = (0..20).map(|round| {
         let scope = if round % 2 == 0 { ADA.user() } else { EVE.user() };
         tokio::spawn(store.change_claims(change(scope, after(7))))

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use tower_sliding_session::{identity::StoreKey, policy::TimeoutOverrides, store::OverridesChange};
-
 use crate::{
-    empty_stores::Store,
-    sign_in::{ADA, BEGIN, EVE, after, audit, audited},
+    identity::StoreKey,
+    policy::TimeoutOverrides,
+    store::{
+        OverridesChange,
+        conformance::sign_in::{ADA, BEGIN, EVE, Store, after, audit, audited},
+    },
 };
 
 const DEFAULT: TimeoutOverrides = TimeoutOverrides::new();
@@ -19,7 +21,7 @@ fn acme() -> StoreKey {
     ADA.account().key()
 }
 
-pub(crate) fn change(old: TimeoutOverrides, new: TimeoutOverrides) -> OverridesChange {
+pub(super) fn change(old: TimeoutOverrides, new: TimeoutOverrides) -> OverridesChange {
     let audit = audit(&ADA.signs_in("owner", BEGIN), "policy_changed", after(10));
     OverridesChange::new(acme(), old, new, audit)
 }
@@ -32,7 +34,7 @@ async fn in_force(store: &Store, account: StoreKey) -> TimeoutOverrides {
     store.overrides(account).await.expect("the store answers")
 }
 
-pub(crate) async fn overrides_are_replaced_only_if_the_expected_ones_are_stored(store: Store) {
+pub(super) async fn overrides_are_replaced_only_if_the_expected_ones_are_stored(store: Store) {
     assert_eq!(in_force(&store, acme()).await, DEFAULT);
     assert!(!changed(&store, SHORT, BOTH).await, "the default applies");
     assert_eq!(in_force(&store, acme()).await, DEFAULT);
@@ -49,12 +51,12 @@ pub(crate) async fn overrides_are_replaced_only_if_the_expected_ones_are_stored(
     }
 }
 
-pub(crate) async fn overrides_apply_to_one_account(store: Store) {
+pub(super) async fn overrides_apply_to_one_account(store: Store) {
     assert!(changed(&store, DEFAULT, BOTH).await);
     assert_eq!(in_force(&store, EVE.account().key()).await, DEFAULT);
 }
 
-pub(crate) async fn the_layers_see_new_overrides(store: Store) {
+pub(super) async fn the_layers_see_new_overrides(store: Store) {
     let policies = store.account_policies().expect("the store supports account policies");
     assert_eq!(policies.overrides(|| Some(acme())), None);
     assert!(changed(&store, DEFAULT, SHORT).await);

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use tower_sliding_session::{Timestamp, store::Exempt};
-
 use crate::{
-    empty_stores::Store,
-    sign_in::{
-        ABSOLUTE, ADA, BEGIN, BOB, EVE, IDLE, JOY, Person, after, all_of, begin, begun, everything,
-        is_active, listed, revoke_all, rotate, rotation, session, tombstone, touch,
+    store::{
+        Exempt, SessionRecord,
+        conformance::sign_in::{
+            ABSOLUTE, ADA, BEGIN, BOB, EVE, IDLE, JOY, Person, Store, after, all_of, begin, begun,
+            everything, is_active, listed, revoke_all, rotate, rotation, session, tombstone, touch,
+        },
     },
+    time::Timestamp,
 };
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -25,9 +26,9 @@ async fn users(store: &Store, limit: u32, now: Timestamp) -> Vec<(String, Timest
     users.into_iter().map(|user| (user.sub, user.last_login_at)).collect()
 }
 
-pub(crate) async fn a_session_is_active_until_its_deadlines(store: Store) {
+pub(super) async fn a_session_is_active_until_its_deadlines(store: Store) {
     let idle = begun(&store, ADA, "idle").await;
-    let short = with!(ADA.signs_in("absolute", BEGIN); ends_at = after(5000));
+    let short = SessionRecord { ends_at: after(5000), ..ADA.signs_in("absolute", BEGIN) };
     begin(&store, &short).await;
     for (record, deadline) in [(&idle, BEGIN + IDLE), (&short, after(5000))] {
         for (now, expected) in
@@ -41,7 +42,7 @@ pub(crate) async fn a_session_is_active_until_its_deadlines(store: Store) {
     assert!(is_active(&store, &idle, BEGIN).await, "reading changes nothing");
 }
 
-pub(crate) async fn activity_by_request_or_refresh_extends_a_session(store: Store) {
+pub(super) async fn activity_by_request_or_refresh_extends_a_session(store: Store) {
     let requested = begun(&store, ADA, "requested").await;
     let refreshed = begun(&store, ADA, "refreshed").await;
     let at = BEGIN + IDLE - MILLI;
@@ -52,12 +53,12 @@ pub(crate) async fn activity_by_request_or_refresh_extends_a_session(store: Stor
         assert!(is_active(&store, &record, at + IDLE - MILLI).await, "{}", record.sid);
         assert!(!is_active(&store, &record, at + IDLE).await, "{}", record.sid);
         let kept = store.session(record.key, at).await.expect("the store answers");
-        let expected = with!(record; last_seen = at);
+        let expected = SessionRecord { last_seen: at, ..record };
         assert!(kept == Some(expected), "the record has the later activity");
     }
 }
 
-pub(crate) async fn an_unknown_session_has_no_record(store: Store) {
+pub(super) async fn an_unknown_session_has_no_record(store: Store) {
     begun(&store, ADA, "s").await;
     let unknown = store.session(session("another"), BEGIN).await.expect("the store answers");
     assert!(unknown.is_none());
@@ -65,7 +66,7 @@ pub(crate) async fn an_unknown_session_has_no_record(store: Store) {
     assert!(users(&store, 10, BEGIN).await.len() == 1);
 }
 
-pub(crate) async fn a_list_holds_the_active_sessions_of_its_scope(store: Store) {
+pub(super) async fn a_list_holds_the_active_sessions_of_its_scope(store: Store) {
     for (millis, person) in [ADA, BOB, EVE, JOY].into_iter().enumerate() {
         let at = after(millis as u64);
         begin(&store, &person.signs_in(person.sub, at)).await;
@@ -84,7 +85,7 @@ pub(crate) async fn a_list_holds_the_active_sessions_of_its_scope(store: Store) 
     assert_eq!(listed(&store, everything(), now).await, ["joy", "eve"]);
 }
 
-pub(crate) async fn active_users_are_distinct_and_the_latest_sign_in_first(store: Store) {
+pub(super) async fn active_users_are_distinct_and_the_latest_sign_in_first(store: Store) {
     for (device, millis) in [10, 40, 20].into_iter().enumerate() {
         begin(&store, &ADA.signs_in(&format!("ada {device}"), after(millis))).await;
         begin(&store, &BOB.signs_in(&format!("bob {device}"), after(millis + 10))).await;
@@ -97,7 +98,7 @@ pub(crate) async fn active_users_are_distinct_and_the_latest_sign_in_first(store
     assert_eq!(users(&store, 1, after(60)).await, expected[..1]);
 }
 
-pub(crate) async fn active_users_have_an_active_session(store: Store) {
+pub(super) async fn active_users_have_an_active_session(store: Store) {
     for (sid, person, millis) in
         [("ada 1", ADA, 10), ("ada 2", ADA, 40), ("bob 1", BOB, 20), ("bob 2", BOB, 30)]
     {

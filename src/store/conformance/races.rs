@@ -8,23 +8,21 @@ use std::{
     time::Duration,
 };
 
+use super::policies::change;
+use crate::{
+    policy::TimeoutOverrides,
+    store::{
+        BulkRevocation, Exempt, RefreshState, Rotated, SessionRecord, StoredSession, TouchOutcome,
+        conformance::sign_in::{
+            ABSOLUTE, ADA, BEGIN, Store, after, all_of, audit, audited, begin, begun, is_active,
+            listed, revoke_all, rotate, rotation, state, tombstone, touch,
+        },
+    },
+    time::Timestamp,
+};
 use tokio::{
     sync::Barrier,
     task::{JoinSet, yield_now},
-};
-use tower_sliding_session::{
-    Timestamp,
-    policy::TimeoutOverrides,
-    store::{Exempt, RefreshState, Rotated, SessionRecord, StoredSession, TouchOutcome},
-};
-
-use crate::{
-    empty_stores::Store,
-    policies::change,
-    sign_in::{
-        ABSOLUTE, ADA, BEGIN, after, all_of, audit, audited, begin, begun, is_active, listed,
-        revoke_all, rotate, rotation, state, tombstone, touch,
-    },
 };
 
 const ROUNDS: u64 = 200;
@@ -35,7 +33,7 @@ const fn round_at(round: u64) -> Timestamp {
     after(round * 10)
 }
 
-pub(crate) async fn p05_one_of_fifty_rotations_of_one_token_succeeds(store: Store) {
+pub(super) async fn p05_one_of_fifty_rotations_of_one_token_succeeds(store: Store) {
     let record = begun(&store, ADA, "s").await;
     let mut tasks = JoinSet::new();
     for id in 0..50 {
@@ -49,7 +47,6 @@ pub(crate) async fn p05_one_of_fifty_rotations_of_one_token_succeeds(store: Stor
         .filter_map(|answer| match answer {
             Rotated::Done => None,
             Rotated::Refused(state) => Some(state),
-            other => panic!("{other:?}"),
         })
         .collect();
     assert_eq!(refused.len(), 49, "exactly one succeeds");
@@ -86,7 +83,10 @@ async fn refresh_until_revoked(
 }
 
 /// Runs refreshes and `end` concurrently, [`ROUNDS`] times.
-async fn race_against(store: Store, end: impl AsyncFn(&Store, &SessionRecord)) {
+async fn race_against<F>(store: Store, end: impl Fn(Store, SessionRecord) -> F)
+where
+    F: Future<Output = ()>,
+{
     for round in 0..ROUNDS {
         let record = ADA.signs_in(&round.to_string(), round_at(round));
         assert_eq!(begin(&store, &record).await, record.epoch);
@@ -96,11 +96,13 @@ async fn race_against(store: Store, end: impl AsyncFn(&Store, &SessionRecord)) {
 
 /// Runs refreshes and the revocation of their session concurrently: afterwards the session is
 /// revoked, whether the store knew it before or a refresh was about to adopt it.
-async fn race_once(
+async fn race_once<F>(
     store: &Store,
     record: &SessionRecord,
-    end: &impl AsyncFn(&Store, &SessionRecord),
-) {
+    end: impl Fn(Store, SessionRecord) -> F,
+) where
+    F: Future<Output = ()>,
+{
     let is_revoked = Arc::new(AtomicBool::new(false));
     let start = Arc::new(Barrier::new(TASKS + 1));
     let mut tasks = JoinSet::new();
@@ -113,7 +115,7 @@ async fn race_once(
         });
     }
     start.wait().await;
-    end(store, record).await;
+    end(Arc::clone(store), record.clone()).await;
     is_revoked.store(true, SeqCst);
     tasks.join_all().await;
     assert_eq!(state(store, record).await, RefreshState::Revoked);
@@ -121,17 +123,17 @@ async fn race_once(
     assert!(listed(store, ADA.user(), record.auth_time).await.is_empty(), "{}", record.sid);
 }
 
-pub(crate) async fn p05_nothing_is_usable_after_a_revocation(store: Store) {
-    race_against(store, async |store, record| {
-        let row = audit(record, "session_ended", record.auth_time);
+pub(super) async fn p05_nothing_is_usable_after_a_revocation(store: Store) {
+    race_against(store, |store, record| async move {
+        let row = audit(&record, "session_ended", record.auth_time);
         let was_live = store.revoke(tombstone(record.key, record.ends_at), row).await;
         assert!(was_live.expect("the store answers"), "{}", record.sid);
     })
     .await;
 }
 
-pub(crate) async fn p05_nothing_is_usable_after_a_tombstone(store: Store) {
-    race_against(store, async |store, record| {
+pub(super) async fn p05_nothing_is_usable_after_a_tombstone(store: Store) {
+    race_against(store, |store, record| async move {
         store
             .write_tombstone(tombstone(record.key, record.ends_at))
             .await
@@ -142,10 +144,10 @@ pub(crate) async fn p05_nothing_is_usable_after_a_tombstone(store: Store) {
     .await;
 }
 
-pub(crate) async fn p05_nothing_is_adopted_after_a_tombstone(store: Store) {
+pub(super) async fn p05_nothing_is_adopted_after_a_tombstone(store: Store) {
     for round in 0..ROUNDS {
         let unknown = ADA.signs_in(&round.to_string(), round_at(round));
-        race_once(&store, &unknown, &async |store: &Store, record: &SessionRecord| {
+        race_once(&store, &unknown, |store, record| async move {
             store
                 .write_tombstone(tombstone(record.key, record.ends_at))
                 .await
@@ -155,15 +157,15 @@ pub(crate) async fn p05_nothing_is_adopted_after_a_tombstone(store: Store) {
     }
 }
 
-pub(crate) async fn p05_nothing_is_usable_after_a_bulk_revocation(store: Store) {
-    race_against(store, async |store, record| {
-        let ended = revoke_all(store, all_of(ADA.account(), record.auth_time)).await;
+pub(super) async fn p05_nothing_is_usable_after_a_bulk_revocation(store: Store) {
+    race_against(store, |store, record| async move {
+        let ended = revoke_all(&store, all_of(ADA.account(), record.auth_time)).await;
         assert_eq!(ended, 1, "{}", record.sid);
     })
     .await;
 }
 
-pub(crate) async fn p29_a_session_started_during_a_bulk_revocation_is_before_or_after_it(
+pub(super) async fn p29_a_session_started_during_a_bulk_revocation_is_before_or_after_it(
     store: Store,
 ) {
     let mut lived_before = 0;
@@ -193,7 +195,7 @@ pub(crate) async fn p29_a_session_started_during_a_bulk_revocation_is_before_or_
     }
 }
 
-pub(crate) async fn an_exempt_session_is_never_seen_as_revoked(store: Store) {
+pub(super) async fn an_exempt_session_is_never_seen_as_revoked(store: Store) {
     let record = begun(&store, ADA, "kept").await;
     // Dropped by a failure, too: the listener must not outlive the test.
     let stop = StopOnDrop(Arc::default());
@@ -210,7 +212,7 @@ pub(crate) async fn an_exempt_session_is_never_seen_as_revoked(store: Store) {
     };
     for round in 0..ROUNDS {
         let exempt = Exempt::Sessions(vec![record.key]);
-        let revocation = with!(all_of(ADA.user(), round_at(round)); exempt = exempt);
+        let revocation = BulkRevocation { exempt, ..all_of(ADA.user(), round_at(round)) };
         assert_eq!(revoke_all(&store, revocation).await, 0);
         yield_now().await;
     }
@@ -226,7 +228,7 @@ impl Drop for StopOnDrop {
     }
 }
 
-pub(crate) async fn concurrent_bulk_revocations_count_each_session_once(store: Store) {
+pub(super) async fn concurrent_bulk_revocations_count_each_session_once(store: Store) {
     for id in 0..20 {
         begun(&store, ADA, &id.to_string()).await;
     }
@@ -241,7 +243,7 @@ pub(crate) async fn concurrent_bulk_revocations_count_each_session_once(store: S
     assert_eq!(audited(&store, "sessions_revoked_bulk").await.len(), 4);
 }
 
-pub(crate) async fn concurrent_overrides_are_replaced_once(store: Store) {
+pub(super) async fn concurrent_overrides_are_replaced_once(store: Store) {
     let new = |id| TimeoutOverrides::new().idle(Duration::from_secs(id));
     let mut tasks = JoinSet::new();
     for id in 0..20 {
@@ -258,7 +260,7 @@ pub(crate) async fn concurrent_overrides_are_replaced_once(store: Store) {
     assert_eq!(audited(&store, "policy_changed").await.len(), 1);
 }
 
-pub(crate) async fn p04_no_touch_succeeds_after_a_tombstone(store: Store) {
+pub(super) async fn p04_no_touch_succeeds_after_a_tombstone(store: Store) {
     for round in 0..ROUNDS {
         let record = begun(&store, ADA, &round.to_string()).await;
         let is_revoked = Arc::new(AtomicBool::new(false));

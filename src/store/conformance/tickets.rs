@@ -2,15 +2,13 @@
 
 use std::time::Duration;
 
-use tower_sliding_session::{
-    Timestamp,
-    identity::StoreKey,
-    store::{OpenTicket, TicketUse},
-};
-
 use crate::{
-    empty_stores::Store,
-    sign_in::{ADA, BOB, after},
+    identity::StoreKey,
+    store::{
+        OpenTicket, TicketUse,
+        conformance::sign_in::{ADA, BOB, Store, after},
+    },
+    time::Timestamp,
 };
 
 const LIFE: Duration = Duration::from_secs(30);
@@ -35,7 +33,7 @@ async fn close(store: &Store, id: u32, now: Timestamp) -> bool {
     store.use_ticket(used).await.expect("the store answers")
 }
 
-pub(crate) async fn p38_a_ticket_is_used_once(store: Store) {
+pub(super) async fn p38_a_ticket_is_used_once(store: Store) {
     open(&store, 1, "s", after(0)).await;
     open(&store, 2, "s", after(0)).await;
     assert!(!close(&store, 3, after(0)).await, "it was not opened");
@@ -45,14 +43,14 @@ pub(crate) async fn p38_a_ticket_is_used_once(store: Store) {
     assert!(!close(&store, 2, after(0)).await);
 }
 
-pub(crate) async fn p38_a_ticket_is_open_to_the_millisecond(store: Store) {
+pub(super) async fn p38_a_ticket_is_open_to_the_millisecond(store: Store) {
     open(&store, 1, "s", after(0)).await;
     open(&store, 2, "s", after(0)).await;
     assert!(close(&store, 1, after(29_999)).await);
     assert!(!close(&store, 2, after(30_000)).await);
 }
 
-pub(crate) async fn p38_a_session_has_32_open_tickets(store: Store) {
+pub(super) async fn p38_a_session_has_32_open_tickets(store: Store) {
     open(&store, 100, "other", after(0)).await;
     for id in 0..40 {
         open(&store, id, "s", after(id.into())).await;
@@ -69,7 +67,7 @@ pub(crate) async fn p38_a_session_has_32_open_tickets(store: Store) {
     assert!(close(&store, 41, after(60)).await, "used ones make room");
 }
 
-pub(crate) async fn p38_concurrent_tickets_are_no_more_than_32(store: Store) {
+pub(super) async fn p38_concurrent_tickets_are_no_more_than_32(store: Store) {
     let opened = (0..40).map(|id| {
         let store = Store::clone(&store);
         tokio::spawn(async move { open(&store, id, "s", after(0)).await })
@@ -85,7 +83,7 @@ pub(crate) async fn p38_concurrent_tickets_are_no_more_than_32(store: Store) {
     assert!((32..=40).contains(&closed), "{closed}");
 }
 
-pub(crate) async fn p38_of_a_hundred_uses_one_succeeds(store: Store) {
+pub(super) async fn p38_of_a_hundred_uses_one_succeeds(store: Store) {
     for id in 0..5 {
         open(&store, id, "s", after(0)).await;
         let uses = (0..100).map(|_| {
@@ -100,7 +98,7 @@ pub(crate) async fn p38_of_a_hundred_uses_one_succeeds(store: Store) {
     }
 }
 
-pub(crate) async fn p31_the_tickets_of_a_user_close_none_of_another(store: Store) {
+pub(super) async fn p31_the_tickets_of_a_user_close_none_of_another(store: Store) {
     let bob = OpenTicket::new(key(9000), session("b"), BOB.scopes().user, after(0), after(30_000));
     store.open_ticket(bob).await.expect("the store answers");
     for id in 0..100 {
