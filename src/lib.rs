@@ -177,6 +177,7 @@
 //! | `sqlite` | no | `store::SqlStore` in a SQLite file; needs a C compiler and Rust 1.94 |
 //! | `postgres` | no | `store::SqlStore` in Postgres, over TLS; needs Rust 1.94 |
 //! | `redis` | no | `store::RedisLimiter`: one limit of renewals for all nodes |
+//! | `metrics` | no | `metrics`: counters, gauges and histograms through the facade of that name |
 //! | `conformance` | no | `store::conformance`: the tests that every store passes, for your own |
 //!
 //! HS256/384/512 need none of them. Features only add API; if both `rust_crypto` and `aws_lc_rs`
@@ -201,6 +202,11 @@ pub mod identity;
 pub mod layers;
 pub mod lifecycle;
 mod maybe_ready;
+#[cfg(feature = "metrics")]
+pub mod metrics;
+#[cfg(not(feature = "metrics"))]
+#[allow(dead_code, unreachable_pub, reason = "the names, and what only some features record")]
+mod metrics;
 pub mod policy;
 mod ready_service;
 pub mod rejection;

@@ -36,6 +36,12 @@ impl<T> MaybeReady<T> {
         Self(State::Boxed(Box::pin(future)))
     }
 
+    /// Whether the answer is at hand.
+    #[cfg(feature = "metrics")]
+    pub(crate) const fn is_ready(&self) -> bool {
+        matches!(self.0, State::Ready(_))
+    }
+
     /// Returns the answer if it is ready.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::{ActivityEntry, AuditRecord, AuditSink, refusal_limiter::RefusalLimiter};
-use crate::maybe_ready::MaybeReady;
+use crate::{maybe_ready::MaybeReady, metrics};
 
 /// How many records wait for one sink at most.
 const QUEUED: usize = 4_096;
@@ -169,6 +169,7 @@ impl SinkQueue {
         let sender = self.sender().filter(|sender| sender.capacity() > reserved);
         if sender.is_none_or(|sender| sender.try_send(item).is_err()) {
             self.dropped.fetch_add(1, Relaxed);
+            metrics::count_audit_dropped(1);
         }
     }
 
@@ -254,6 +255,7 @@ impl Delivery {
     async fn keep(&self, kept: MaybeReady<()>, count: usize) {
         if let Err(error) = kept.await {
             self.dropped.fetch_add(count as u64, Relaxed);
+            metrics::count_audit_dropped(count);
             let error = &error as &dyn std::error::Error;
             tracing::warn!(error, count, "an audit sink failed to keep records");
         }

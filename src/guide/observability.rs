@@ -55,6 +55,16 @@
 //! [`InvalidTokenReason`](crate::rejection::InvalidTokenReason): `signature`, `unknown_key`,
 //! `audience` and so on.
 //!
+//! # Metrics
+//!
+//! With feature `metrics` the crate records counters, gauges and histograms through the facade
+//! [`metrics`](https://docs.rs/metrics): renewals, rejections and refreshes by outcome, how long the store
+//! takes, cache hits, open streams, dropped audit records. Their names, labels and units are in the
+//! module `metrics` of this crate. Install the recorder of your exporter before you build the sessions.
+//!
+//! Watch the rate of `sliding_session_rejections_total{code="store_unavailable"}`, and that of
+//! `sliding_session_renewals_total{outcome="failed"}`: both are 0 while everything works.
+//!
 //! # Audit events
 //!
 //! | event | when |

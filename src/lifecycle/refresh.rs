@@ -12,6 +12,7 @@ use std::{
 use super::{Grant, Lifecycle};
 use crate::{
     audit::{AuditEvent, AuditRecord, SessionEndCause},
+    metrics,
     policy::Policy,
     rejection::{Rejection, RejectionCause, RejectionKind},
     request_class::Activity,
@@ -69,11 +70,19 @@ impl<'a> Refresh<'a> {
         let token = lifecycle
             .verifier
             .verify_refresh(token)
-            .map_err(|error| invalid().with_cause(RejectionCause::InvalidToken(error.reason())))?;
+            .map_err(|error| invalid().with_cause(RejectionCause::InvalidToken(error.reason())));
+        let token = token.inspect_err(|_| metrics::count_refresh("refused"))?;
         let records = lifecycle.lifecycle_store()?;
         let now = lifecycle.now();
         let exchange = Exchange { lifecycle, records, grace, token, is_activity, now };
         let granted = exchange.run().await;
+        if let Err(rejection) = &granted {
+            metrics::count_refresh(match rejection.kind() {
+                RejectionKind::RefreshTokenReused => "reused",
+                RejectionKind::StoreUnavailable => "unavailable",
+                _ => "refused",
+            });
+        }
         if let Err(rejection) = &granted
             && rejection.kind() == RejectionKind::StoreUnavailable
             && is_activity
@@ -167,6 +176,7 @@ impl Exchange<'_> {
                 if self.is_activity {
                     self.touch(last_activity).await?;
                 }
+                metrics::count_refresh("repeated");
                 Ok(grant)
             }
             (RefreshStep::Reused, _) => {
@@ -247,6 +257,7 @@ impl Exchange<'_> {
                 let times = rules::successor_times(self.token.claims(), &self.policy(), self.now);
                 let activity = if self.is_activity { times.iat } else { last_activity };
                 enforcement.announce_renewal(session, times, activity, &successors.access);
+                metrics::count_refresh("first");
                 Ok(grant)
             }
             // Another refresh with the same token came first.

@@ -3,10 +3,10 @@
 use http::Response;
 
 use super::{
-    connect, grpc, http as plain_http, make_rejection::MakeRejection, protocol::Protocol,
-    rejection::Rejection,
+    RejectionCause, connect, grpc, http as plain_http, make_rejection::MakeRejection,
+    protocol::Protocol, rejection::Rejection,
 };
-use crate::{body::SessionBody, request_class::RequestHead};
+use crate::{body::SessionBody, metrics, request_class::RequestHead};
 
 impl Rejection {
     /// The response over HTTP, with the problem details of RFC 9457 as its body.
@@ -40,6 +40,7 @@ impl Rejection {
     }
 
     fn in_extensions_of<B>(self, mut response: Response<B>) -> Response<B> {
+        metrics::count_rejection(self.code(), self.cause().map(RejectionCause::as_str));
         response.extensions_mut().insert(self);
         response
     }

@@ -7,6 +7,7 @@ use crate::{
     audit::AuditQueue,
     clock::Clock,
     identity::{CutoffScope, StoreKey},
+    metrics,
     policy::{Policy, Profiles, TimeoutOverrides},
     rejection::{Rejection, RejectionKind, RevocationCause},
     rules::{self, ExpiryReason, SessionStatus, Timeouts},
@@ -122,6 +123,7 @@ impl<'a> SessionCheck<'a> {
 
 impl Enforcement {
     pub(crate) fn new(profiles: Arc<Profiles>, clock: Arc<dyn Clock>) -> Self {
+        metrics::register();
         Self {
             profiles,
             clock,

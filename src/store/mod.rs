@@ -29,6 +29,8 @@ pub mod conformance;
 mod entry;
 mod lifecycle_queries;
 mod lifecycle_store;
+#[cfg(feature = "metrics")]
+mod measured;
 pub(crate) mod memory;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod node;
@@ -53,6 +55,8 @@ mod table;
 mod tombstone;
 mod user_limit;
 
+#[cfg(feature = "metrics")]
+pub(crate) use self::measured::MeasuredStore;
 #[cfg(feature = "redis")]
 pub use self::redis::{RedisLimiter, RedisLimiterBuilder};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

@@ -11,6 +11,7 @@ use std::{
 use self::{entry::Entry, write_schedule::WriteSchedule};
 use crate::{
     identity::StoreKey,
+    metrics,
     store::{
         StoredSession, Touch,
         table::{NEARBY, Table},
@@ -152,7 +153,9 @@ impl NodeCache {
             .or_else(|| self.table.room_of_expired(&session, expired))
             .or_else(|| self.table.room_of_oldest(&session, NEARBY, Entry::last_seen));
         let Some(room) = room else { return true };
-        self.table.insert(room, session, Entry::new(stored), update).unwrap_or(true)
+        let is_active = self.table.insert(room, session, Entry::new(stored), update);
+        metrics::set_live_sessions(self.table.len());
+        is_active.unwrap_or(true)
     }
 
     /// Caches a tombstone, if there is room nearby: a concurrent request that has read the session as

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     clock::Clock,
     maybe_ready::MaybeReady,
+    metrics,
     rejection::InvalidTokenReason::{
         self, Audience, Issuer, LegacyToken, Malformed, MalformedClaim, MalformedPayload,
         Signature, TooLong, UnknownKey,
@@ -153,7 +154,9 @@ impl TokenVerifier {
         let Some(cache) = &self.cache else {
             return self.verify_anew(token, Purpose::Access);
         };
-        let place = match cache.find(token, self.keys.generation()) {
+        let found = cache.find(token, self.keys.generation());
+        metrics::count_token_lookup(found.is_ok());
+        let place = match found {
             Ok(verified) => return Ok(verified),
             Err(place) => place,
         };

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     body::SessionBody,
+    metrics,
     rejection::remove_forwarded_error,
     request_class::RequestClass,
     rules,
@@ -107,6 +108,7 @@ impl RenewalContext {
         };
         // Checked last: most tokens are not due.
         if !self.is_renewable(response) {
+            metrics::count_renewal("withheld");
             tracing::debug!(
                 status = response.status().as_u16(),
                 "not renewed: the response may not carry a token"

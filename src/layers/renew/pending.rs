@@ -6,6 +6,7 @@ use super::{permit::Permit, settings::RenewSettings};
 use crate::{
     audit::AuditEvent,
     maybe_ready::{REQUEST_TIME_LIMIT, within},
+    metrics,
     policy::Policy,
     rejection::RejectionKind,
     rules::{self, SessionStatus, Timeouts, TokenTimes},
@@ -59,7 +60,7 @@ impl PendingRenewal {
         };
         let claims =
             GrantedClaims { app: app.cloned(), ..GrantedClaims::from_token(self.session.token()) };
-        if !self.is_active().await {
+        if !self.may_mint().await {
             return None;
         }
         match (&self.reason, self.session.shared_successor()) {
@@ -81,7 +82,7 @@ impl PendingRenewal {
     async fn mint_with_permit(&self) -> Option<Minted> {
         let permit = self.acquire().await?;
         let minted = match self.current_claims().await {
-            Some(claims) if self.is_active().await => self.sign(&claims),
+            Some(claims) if self.may_mint().await => self.sign(&claims),
             _ => None,
         };
         permit.settle(minted.is_some());
@@ -103,7 +104,11 @@ impl PendingRenewal {
         }
         asked.unwrap_or_else(|NoAnswer| {
             let claims = self.session.session_claims();
-            rules::is_renewal_overdue(claims, &self.policy(), self.now).then(Permit::unlimited)
+            let is_overdue = rules::is_renewal_overdue(claims, &self.policy(), self.now);
+            if !is_overdue {
+                metrics::count_renewal("failed");
+            }
+            is_overdue.then(Permit::unlimited)
         })
     }
 
@@ -119,6 +124,7 @@ impl PendingRenewal {
         match within(limiter.acquire(request), clock, REQUEST_TIME_LIMIT).await {
             Ok(RenewalDecision::Granted) => Ok(Some(permit)),
             Ok(RenewalDecision::Denied) => {
+                metrics::count_renewal("limited");
                 tracing::debug!("not renewed: the limiter denied it");
                 permit.forget();
                 Ok(None)
@@ -160,14 +166,21 @@ impl PendingRenewal {
             return Some(GrantedClaims::from_token(token));
         };
         let changes = self.session.enforcement().and_then(|it| it.claims_changes.as_deref());
-        match ask_claims_source(&**source, token, changes, &*self.settings.clock).await.ok()? {
+        let answer = ask_claims_source(&**source, token, changes, &*self.settings.clock).await;
+        let Ok(answer) = answer else {
+            metrics::count_renewal("failed");
+            return None;
+        };
+        match answer {
             CurrentClaims::Granted(claims) => Some(claims),
             CurrentClaims::Denied => {
+                metrics::count_renewal("denied");
                 tracing::debug!("not renewed: the claims source denied it");
                 self.settings.record(AuditEvent::RenewalDenied, &self.session);
                 None
             }
             CurrentClaims::Ended => {
+                metrics::count_renewal("ended");
                 tracing::debug!("not renewed: the claims source ended the session");
                 self.settings.record(AuditEvent::RenewalDenied, &self.session);
                 // A failure is logged there, and the token expires in any case.
@@ -175,6 +188,15 @@ impl PendingRenewal {
                 None
             }
         }
+    }
+
+    /// As [`is_active`](Self::is_active); counts a renewal that is not minted.
+    async fn may_mint(&self) -> bool {
+        let is_active = self.is_active().await;
+        if !is_active {
+            metrics::count_renewal("ended");
+        }
+        is_active
     }
 
     /// Whether the session is still active: the handler took its time, and the session may have
@@ -244,11 +266,13 @@ impl PendingRenewal {
         let payload = successor_payload(token, succession);
         let longest = self.settings.delivery.longest_token(self.session.origin());
         if let Err(error) = check_length(&self.settings.keys, &payload, Purpose::Access, longest) {
+            metrics::count_renewal("failed");
             tracing::warn!(error = &error as &dyn std::error::Error, "not renewed");
             return None;
         }
         match mint(&self.settings.keys, &payload, Purpose::Access) {
             Ok(token) => {
+                metrics::count_renewal(if is_new { "renewed" } else { "shared" });
                 tracing::debug!("token renewed");
                 let activity = match seen {
                     Seen::AtMint => times.iat,
@@ -262,6 +286,7 @@ impl PendingRenewal {
                 Some(Minted { token, life: times.exp.since(self.now) })
             }
             Err(error) => {
+                metrics::count_renewal("failed");
                 tracing::warn!(error = &error as &dyn std::error::Error, "the signing key failed");
                 None
             }

@@ -87,6 +87,16 @@ impl SlidingSessionsBuilder {
 
     /// The store of the layers, and the store of the lifecycle if there is one.
     fn stores(&mut self) -> (Arc<dyn SessionStore>, Option<Arc<dyn LifecycleStore>>) {
+        #[cfg(feature = "metrics")]
+        {
+            use crate::store::MeasuredStore;
+            if let Some(store) = self.store.take() {
+                self.store = Some(Arc::new(MeasuredStore::new(store)));
+            }
+            if let Some(store) = self.lifecycle_store.take() {
+                self.lifecycle_store = Some(Arc::new(MeasuredStore::new(store)));
+            }
+        }
         match (self.store.take(), self.lifecycle_store.take()) {
             (Some(store), _) => (store, None),
             (None, Some(store)) => (Arc::clone(&store) as _, Some(store)),

@@ -9,6 +9,7 @@ use crate::{
     audit::AuditRecord,
     identity::StoreKey,
     maybe_ready::StoreError,
+    metrics,
     store::{
         FoldedTombstones, Tombstone,
         tombstone::{MAX_PER_USER, MAX_UNFOLDED},
@@ -74,6 +75,7 @@ impl MemoryStore {
             return Err(StoreError::new("the memory store has no room for another tombstone"));
         }
         self.table.pin(session, Entry::tombstone(until), |entry| entry.end(until));
+        metrics::set_live_sessions(self.table.len());
         lifecycle_state.records.remove(&session);
         self.revocations.remove_exemption(&session);
         Ok(true)

@@ -13,6 +13,7 @@ use super::lifecycle_state::LifecycleState;
 use crate::{
     identity::{SessionKeys, StoreKey},
     maybe_ready::MaybeReady,
+    metrics,
     store::{
         AccountPolicies, ClaimsChanges, Revocations, SessionRecord, SessionStore, StoredSession,
         Tombstone, Touch, TouchOutcome,
@@ -135,9 +136,10 @@ impl MemoryStore {
             .or_else(|| self.table.room_of_oldest(&session, NEARBY, Entry::last_seen));
         let Some(room) = room else { return TouchOutcome::Active(None) };
         // Another thread may have inserted the entry meanwhile, perhaps as a tombstone.
-        self.table
-            .insert(room, session, Entry::active(touch), |entry| entry.touch(touch))
-            .unwrap_or(TouchOutcome::Active(None))
+        let touched =
+            self.table.insert(room, session, Entry::active(touch), |entry| entry.touch(touch));
+        metrics::set_live_sessions(self.table.len());
+        touched.unwrap_or(TouchOutcome::Active(None))
     }
 
     /// Records an activity at `now`. A tombstone stays a tombstone.

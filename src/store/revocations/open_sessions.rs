@@ -22,6 +22,7 @@ use foldhash::fast::RandomState;
 use super::Revocations;
 use crate::{
     identity::{Scopes, SessionKeys, StoreKey},
+    metrics,
     time::Timestamp,
 };
 
@@ -168,6 +169,7 @@ impl Revocations {
     ) -> OpenStream {
         let OpenSessions { sessions, streams } = &self.open_sessions;
         streams.fetch_add(1, Relaxed);
+        metrics::add_open_stream();
         let known = sessions.get(&key).map(|entry| entry.key().0.add_stream());
         let session = known.unwrap_or_else(|| {
             let new = OpenSession::new(key, scopes, epoch);
@@ -340,5 +342,6 @@ impl OpenStream {
             sessions.remove_if(&self.session.key, |entry, ()| entry.0.streams.load(Acquire) == 0);
         }
         streams.fetch_sub(1, Relaxed);
+        metrics::remove_open_stream();
     }
 }

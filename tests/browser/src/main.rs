@@ -9,6 +9,7 @@ mod harness;
 mod clocks;
 mod cookies;
 mod endings;
+mod grpc_web;
 mod guest;
 mod pages;
 mod refresh;

@@ -23,7 +23,7 @@ async fn outcome(tab: &Tab) -> String {
     tab.run("return outcome").await
 }
 
-async fn revoke(tab: &Tab) {
+pub(crate) async fn revoke(tab: &Tab) {
     let revoke = "const init = { method: 'POST', headers: { 'Content-Type': 'application/json' },
           body: JSON.stringify({ sid: session.id }) };
         await fetch('/public/revoke', init)";

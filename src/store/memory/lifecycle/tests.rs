@@ -88,6 +88,51 @@ fn a_refresh_is_recorded_although_its_entry_was_evicted() {
     assert!(record.expect("memory never fails a read").is_some_and(|it| it.last_seen == at));
 }
 
+/// Its record says that it has expired; the entry, which is lost, may have said otherwise.
+#[test]
+fn a_session_whose_entry_was_evicted_ends_for_another_unless_it_has_ended() {
+    let minutes = |minutes: u64| BEGIN + Duration::from_secs(60 * minutes);
+    let at = minutes(25);
+    for (case, expected) in [
+        ("it may be active", 1),
+        ("its tombstone is kept", 0),
+        ("a cutoff has revoked it", 0),
+        ("its absolute deadline has passed", 0),
+    ] {
+        let store = MemoryStore::with_capacity(2);
+        let mut first = record(1);
+        if case.contains("deadline") {
+            first.ends_at = at;
+        }
+        let begun = answer(store.begin(SignIn::new(first, audit())));
+        begun.expect("there is room").begun().expect("there is no limit");
+        answer(store.touch(record(1).keys(), active_at(minutes(10)))).expect("it is active");
+        for id in [8, 9] {
+            let touched = store.touch(record(id).keys(), active_at(minutes(11)));
+            answer(touched).expect("another entry makes room");
+        }
+        assert_eq!(store.get_now(&session(1)), StoredSession::Unknown, "it is evicted");
+        if case.contains("tombstone") {
+            let ended = store.write_tombstone(tombstone(session(1), BEGIN + DAY));
+            answer(ended).expect("there is room");
+        } else if case.contains("cutoff") {
+            let cutoff = RevocationCutoff::new(at, at + DAY);
+            store.revocations.insert_cutoff(record(1).scopes.user, cutoff);
+        }
+        let second = SessionRecord { scopes: record(1).scopes, last_seen: at, ..record(2) };
+        let mut sign_in = SignIn::new(second, audit());
+        let limit = crate::store::SessionLimit::new(
+            1,
+            crate::store::OnSessionLimit::Refuse,
+            Duration::ZERO,
+        );
+        sign_in.limit = Some(limit);
+        let begun = answer(store.begin(sign_in)).expect("there is room").begun();
+        let begun = begun.unwrap_or_else(|| panic!("{case}: it is no reason to refuse"));
+        assert_eq!(begun.ended.len(), expected, "{case}");
+    }
+}
+
 fn active_at(now: Timestamp) -> crate::store::Touch {
     crate::store::Touch::new(now, now, IDLE)
 }

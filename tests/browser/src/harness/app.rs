@@ -140,18 +140,21 @@ async fn me(session: Session) -> Json<Value> {
     Json(json!({ "sub": session.subject(), "sid": session.id() }))
 }
 
-/// A stream of events: `closed` after one, `hasty` after one with a short `retry`, or `open`.
+/// A stream of events: `closed` after one, `hasty` after one with a short `retry`, or `open`. Or an
+/// open stream of gRPC-Web, after its first message.
 async fn stream(Path(kind): Path<String>) -> impl IntoResponse {
-    let first = match &*kind {
-        "hasty" => "retry: 10\nid: 7\ndata: one\n\n",
-        _ => "id: 7\ndata: one\n\n",
+    let (content_type, first) = match &*kind {
+        "grpc-web" => ("application/grpc-web+proto", "\0\0\0\0\x01a"),
+        "grpc-web-text" => ("application/grpc-web-text+proto", "AAAAAAFh"),
+        "hasty" => ("text/event-stream", "retry: 10\nid: 7\ndata: one\n\n"),
+        _ => ("text/event-stream", "id: 7\ndata: one\n\n"),
     };
     let first = stream::iter([Ok::<_, Infallible>(first)]);
     let body = match &*kind {
-        "open" => Body::from_stream(first.chain(stream::pending())),
-        _ => Body::from_stream(first),
+        "hasty" | "closed" => Body::from_stream(first),
+        _ => Body::from_stream(first.chain(stream::pending())),
     };
-    ([("content-type", "text/event-stream")], body)
+    ([("content-type", content_type)], body)
 }
 
 /// A WebSocket that echoes, selects what the path says, and is closed when the session ends.

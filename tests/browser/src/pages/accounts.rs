@@ -223,6 +223,55 @@ async fn the_current_session_is_first_and_the_others_are_signed_out() {
 }
 
 #[tokio::test]
+async fn each_session_is_told_by_its_device_and_the_oldest_ends_at_the_limit() {
+    let accounts = Accounts::start(&[("ACCOUNTS_MAX_SESSIONS", "3")]).await;
+    in_browser(async move |browser: Browser| {
+        let page = accounts.sign_in(&browser, "ada").await;
+        let devices = "[...$('mine').children].map((it) => it.querySelector('.small').innerText)";
+        let sign_in_at = async |device: &str| {
+            let body = json!({ "user": "ada", "label": { "device": device } });
+            assert!(accounts.send("/login", None, body).await["access_token"].is_string());
+        };
+        sign_in_at("A phone in the kitchen").await;
+        // What a client sends is text, and nothing else.
+        sign_in_at("<img src=x onerror=alert(1)> with a name that is much longer than a line").await;
+        page.until("$('mine').children.length === 3").await;
+        let rows: Vec<String> = page.value(devices).await;
+        assert_eq!(rows[0], "Chrome on Linux");
+        assert!(rows.contains(&"A phone in the kitchen".to_owned()), "{rows:?}");
+        assert!(rows.iter().any(|row| row.starts_with("<img src=x")), "{rows:?}");
+        page.look_at("accounts-devices", "#mine-title").await;
+
+        // By the keyboard alone: the name of each button says which session it ends.
+        page.run::<()>("document.getElementById('mine-title').focus()").await;
+        let kitchen = "document.activeElement.innerText.includes('A phone in the kitchen')";
+        let mut steps = 0;
+        while !page.value::<bool>(kitchen).await {
+            steps += 1;
+            assert!(steps < 10, "the button is reached by Tab");
+            page.press(TAB).await;
+        }
+        page.press(ENTER).await;
+        page.until("text('status') === 'The session was revoked.'").await;
+        page.until("document.activeElement.id === 'mine-title'").await;
+        assert_eq!(page.value::<u64>("$('mine').children.length").await, 2);
+
+        // One more is the third, and the next ends the oldest: that of the page.
+        sign_in_at("A tablet").await;
+        page.until("$('mine').children.length === 3").await;
+        assert!(page.value::<bool>("shown('inside')").await);
+        sign_in_at("A television").await;
+        page.until("shown('banner')").await;
+        let banner = page.text("banner-text").await;
+        assert!(banner.starts_with("The session was revoked"), "{banner}");
+    })
+    .await;
+}
+
+const TAB: &str = "\u{e004}";
+const ENTER: &str = "\u{e007}";
+
+#[tokio::test]
 async fn times_move_and_saved_is_gone_at_the_next_edit() {
     let accounts = Accounts::start(&[]).await;
     in_browser(async move |browser: Browser| {

@@ -89,6 +89,70 @@ async fn a_visitor_sees_a_renewal_within_ten_seconds() {
 }
 
 #[tokio::test]
+async fn p37_a_changed_role_is_in_the_next_request() {
+    let demo = Demo::start(&[]).await;
+    in_browser(async move |browser: Browser| {
+        let page = demo.open(&browser).await;
+        sign_in(&page, "normal").await;
+        page.until("text('role') === 'reader'").await;
+        assert_eq!(page.text("change-role").await, "Change to editor");
+        page.look_at("demo-role-reader", "#change-role").await;
+        page.run::<()>("document.getElementById('change-role').focus()").await;
+        page.press("\u{e007}").await;
+        page.until("text('role') === 'editor'").await;
+        assert_eq!(page.text("change-role").await, "Change to reader");
+        assert_eq!(page.value::<String>("document.activeElement.id").await, "change-role");
+        page.look_at("demo-role-editor", "#change-role").await;
+        // It is the role of the user: another sign-in has it, too.
+        page.click("#leave").await;
+        page.until("shown('ended')").await;
+        sign_in(&page, "normal").await;
+        page.until("text('role') === 'editor'").await;
+    })
+    .await;
+}
+
+/// The seconds until the idle timeout, as the server says; asking is no activity.
+async fn idle_left(url: &str, token: &str) -> u64 {
+    let check = reqwest::Client::new().get(format!("{url}/auth/session")).bearer_auth(token);
+    let answer: serde_json::Value =
+        check.send().await.expect("a response").json().await.expect("JSON");
+    answer["idle_expires_in"].as_u64().unwrap_or_else(|| panic!("{answer}"))
+}
+
+/// What counts as activity under each value of `SESSION_ACTIVITY`.
+#[tokio::test]
+async fn p17_the_demo_counts_requests_as_its_setting_says() {
+    for (setting, unmarked_counts) in [(None, true), (Some("requests"), true), (Some("declared"), false)] {
+        let settings = setting.map(|value| ("SESSION_ACTIVITY", value));
+        let example = Example::start("demo", settings.as_slice());
+        let url = &example.url;
+        let client = reqwest::Client::new();
+        let sign_in = client.post(format!("{url}/login")).json(&json!({ "user": "ada" }));
+        let grant: serde_json::Value =
+            sign_in.send().await.expect("a response").json().await.expect("JSON");
+        let token = grant["access_token"].as_str().expect("a token");
+        let full = grant["idle_expires_in"].as_u64().expect("seconds");
+        for (header, counts) in [
+            (None, unmarked_counts),
+            (Some("user"), true),
+            (Some("background"), false),
+        ] {
+            while idle_left(url, token).await > full - 2 {
+                tokio::task::yield_now().await;
+            }
+            let mut request = client.get(format!("{url}/items")).bearer_auth(token);
+            if let Some(header) = header {
+                request = request.header("session-activity", header);
+            }
+            assert!(request.send().await.expect("a response").status().is_success());
+            let left = idle_left(url, token).await;
+            assert_eq!(left > full - 2, counts, "{setting:?} {header:?}: {left} s of {full} s");
+        }
+    }
+}
+
+#[tokio::test]
 async fn each_kind_of_request_says_what_it_did() {
     let demo = Demo::start(&[]).await;
     in_browser(async move |browser: Browser| {
