@@ -16,6 +16,9 @@
 //! | [`AUDIT_DROPPED`] | counter, records | | audit records and activity entries that a sink did not receive or keep |
 //! | [`LIVE_SESSIONS`] | gauge, sessions | | sessions that this node keeps in memory: with the memory store all of them, with another one those that it has served lately. One that has expired counts until its place is taken |
 //!
+//! A request of an active session takes 14 to 26 instructions more with the feature, and 36 with the
+//! recorder of Prometheus (`cargo bench --bench instructions`).
+//!
 //! Each label has a bounded number of values, none of which comes from a client, a user or an account.
 //!
 //! ```

@@ -130,6 +130,12 @@ async fn p17_a_class_of_a_closure_or_of_an_outer_layer_stands() {
         let request = get("").extension(outer).body(()).expect("a request");
         let class = class_of(closure(RequestClass::User), request).await;
         assert_eq!(class, Some(outer), "an outer layer has assigned it");
+        for (path, expected) in [("/open", PUBLIC), ("/poll", BACKGROUND)] {
+            let layer = ClassifyLayer::new(rules().compile().expect("legal rules"));
+            let request = get("").uri(path).extension(outer).body(()).expect("a request");
+            let class = class_of(layer.activity(Activity::Declared), request).await;
+            assert_eq!(class, expected, "a rule names another: {outer:?} {path}");
+        }
     }
     let both = rules().compile().expect("legal rules").otherwise(Methods::reads_are_background());
     let layer = ClassifyLayer::new(both).activity(Activity::Declared);

@@ -145,12 +145,12 @@ async fn p35_p37_a_change_counts_for_a_long_token_of_another_issuer_and_of_an_ea
         keys.add_issuer_key("https://idp.example", public).expect("a free kid");
         keys
     };
-    let adopted = LegacyTokens::adopt(|_| None);
+    let earlier = LegacyTokens::adopt(|_| None);
     for (name, keys, legacy, is_kept) in [
         ("own tokens alone", JwtKeys::new(own()), None, false),
         ("another issuer", with_issuer(), None, true),
         ("issuers whose keys are not here yet", JwtKeys::verify_only(), None, true),
-        ("an earlier system", JwtKeys::new(own()), Some(adopted), true),
+        ("an earlier system", JwtKeys::new(own()), Some(earlier), true),
     ] {
         let store = Arc::new(MemoryStore::new());
         let stack = TestStack::with_keys(keys, patient(), |it| {

@@ -125,6 +125,32 @@ fn refresh_token(grant: &Grant) -> &str {
     grant.refresh_token().expect("refresh tokens are on")
 }
 
+async fn assert_rejections_are_counted(
+    exported: &Exported,
+    client: &Client,
+    token: &str,
+    revoked: &str,
+) {
+    let forged = forge(r#"{"alg":"HS256","typ":"JWT"}"#, &payload(token), &[8; 32]);
+    for (request, status) in [
+        (Request::get("/"), 401),
+        (get("/", "a.b.c"), 401),
+        (get("/", &forged), 401),
+        (get("/", revoked), 401),
+    ] {
+        assert_eq!(client.send(request).await.status().as_u16(), status);
+    }
+    exported.assert_counted(
+        REJECTIONS,
+        &[
+            ("code=\"missing_token\",cause=\"none\"", 1),
+            ("code=\"invalid_token\",cause=\"malformed\"", 1),
+            ("code=\"invalid_token\",cause=\"signature\"", 1),
+            ("code=\"session_revoked\",cause=\"tombstone\"", 1),
+        ],
+    );
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn prometheus_reads_every_metric() {
     let exported = PrometheusBuilder::new().install_recorder().expect("the first recorder");
@@ -193,25 +219,7 @@ async fn prometheus_reads_every_metric() {
         ],
     );
 
-    // Rejections.
-    let forged = forge(r#"{"alg":"HS256","typ":"JWT"}"#, &payload(token), &[8; 32]);
-    for (request, status) in [
-        (Request::get("/"), 401),
-        (get("/", "a.b.c"), 401),
-        (get("/", &forged), 401),
-        (get("/", next.access_token()), 401),
-    ] {
-        assert_eq!(client.send(request).await.status().as_u16(), status);
-    }
-    exported.assert_counted(
-        REJECTIONS,
-        &[
-            ("code=\"missing_token\",cause=\"none\"", 1),
-            ("code=\"invalid_token\",cause=\"malformed\"", 1),
-            ("code=\"invalid_token\",cause=\"signature\"", 1),
-            ("code=\"session_revoked\",cause=\"tombstone\"", 1),
-        ],
-    );
+    assert_rejections_are_counted(&exported, &client, token, next.access_token()).await;
 
     // What the store was asked for, and what a sink has lost.
     for operation in ["begin", "rotate", "refresh_state", "revoke", "change_claims"] {

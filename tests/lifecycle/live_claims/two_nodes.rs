@@ -143,22 +143,22 @@ async fn no_node_serves_a_role_after_its_change(address: String) {
             });
         }
         // A refresh and a sign-in mint while the other node changes the role.
-        let (refresher, started) = (Arc::clone(&race), Arc::clone(&start));
+        let (refresher, at_start) = (Arc::clone(&race), Arc::clone(&start));
         tasks.spawn(async move {
             let grant = refresher.grant.lock().expect("no panic").take().expect("it is put back");
-            started.wait().await;
+            at_start.wait().await;
             let next = refreshed(&refresher.nodes[1].stack, &grant).await;
             for node in [1, 0] {
                 refresher.request(node, next.access_token()).await;
             }
             *refresher.grant.lock().expect("no panic") = Some(next);
         });
-        let (starter, started) = (Arc::clone(&race), Arc::clone(&start));
+        let (visitor, at_start) = (Arc::clone(&race), Arc::clone(&start));
         tasks.spawn(async move {
-            started.wait().await;
-            let other = starter.nodes[1].sign_in().await;
+            at_start.wait().await;
+            let other = visitor.nodes[1].sign_in().await;
             for node in [1, 0] {
-                starter.request(node, other.access_token()).await;
+                visitor.request(node, other.access_token()).await;
             }
         });
         start.wait().await;
