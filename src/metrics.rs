@@ -9,7 +9,7 @@
 //! | [`RENEWALS`] | counter | `outcome` | responses whose token was due: `renewed`; `shared`, for the successor that another response has brought; `limited` by the renewal limiter; `withheld`, for a response that may carry no token; `denied` by the claims source; `ended`, for a session that has ended meanwhile; `failed` |
 //! | [`REJECTIONS`] | counter | `code`, `cause` | responses in place of the handler's, by the [code](crate::RejectionKind::code) that the client sees, and the [cause](crate::rejection::RejectionCause::as_str) that it does not (`none` for most codes) |
 //! | [`REFRESHES`] | counter | `outcome` | exchanges of a refresh token: `first`, `repeated` with the same successors, `reused`, `refused`, `unavailable` |
-//! | [`STORE_DURATION`] | histogram, seconds | `operation`, `outcome` | answers of the session store that something has waited for, by the method of the store; `ok` or `error`. What the node knows itself is not among them |
+//! | [`STORE_DURATION`] | histogram, seconds | `operation`, `outcome` | answers of the session store, and of the renewal limiter, that something has waited for, by method: `ok`, `error`, or `abandoned` where a time limit has passed or the request was cancelled. What the node knows itself is not among them |
 //! | [`STORE_BREAKER_OPEN`] | gauge, 0 or 1 | `store` | whether a store that has failed is not asked |
 //! | [`CACHE_LOOKUPS`] | counter | `cache`, `result` | `token`: whether a token was verified before; `session`: whether a request was answered from what the node knows of a shared store. `hit` or `miss` |
 //! | [`OPEN_STREAMS`] | gauge, streams | | response bodies, sockets and tasks that wait for the end of their session; a [`watch`](crate::Session::watch) counts as two |
@@ -146,8 +146,7 @@ recording! {
         counter!(REFRESHES, "outcome" => outcome).increment(1);
     }
 
-    fn record_store_answer(operation: &'static str, is_ok: bool, seconds: f64) {
-        let outcome = if is_ok { "ok" } else { "error" };
+    fn record_store_answer(operation: &'static str, outcome: &'static str, seconds: f64) {
         histogram!(STORE_DURATION, "operation" => operation, "outcome" => outcome).record(seconds);
     }
 

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use super::{
     AccountPolicies, ActiveUser, BulkRevocation, ClaimsChange, ClaimsChanges, LifecycleQueries,
     LifecycleStore, ListQuery, OpenTicket, OverridesChange, Page, RefreshQuery, RefreshState,
-    Revocations, Rotated, Rotation, SessionRecord, SessionStore, SignIn, SignInOutcome,
-    StoredSession, TicketUse, Tombstone, Touch, TouchOutcome,
+    RenewalDecision, RenewalLimiter, RenewalRequest, Revocations, Rotated, Rotation, SessionRecord,
+    SessionStore, SignIn, SignInOutcome, StoredSession, TicketUse, Tombstone, Touch, TouchOutcome,
 };
 use crate::{
     audit::{ActivityEntry, AuditRecord},
@@ -35,12 +35,31 @@ where
     match answer.try_ready() {
         Ok(answer) => MaybeReady::ready(answer),
         Err(pending) => MaybeReady::new(async move {
-            let stopwatch = Stopwatch::start();
+            let mut measurement = Measurement::start(operation);
             let answer = pending.await;
-            let seconds = stopwatch.elapsed().as_secs_f64();
-            metrics::record_store_answer(operation, answer.is_ok(), seconds);
+            measurement.outcome = if answer.is_ok() { "ok" } else { "error" };
             answer
         }),
+    }
+}
+
+/// Records how long an answer took, also if nothing waits for it any longer.
+struct Measurement {
+    operation: &'static str,
+    outcome: &'static str,
+    stopwatch: Stopwatch,
+}
+
+impl Measurement {
+    fn start(operation: &'static str) -> Self {
+        Self { operation, outcome: "abandoned", stopwatch: Stopwatch::start() }
+    }
+}
+
+impl Drop for Measurement {
+    fn drop(&mut self) {
+        let seconds = self.stopwatch.elapsed().as_secs_f64();
+        metrics::record_store_answer(self.operation, self.outcome, seconds);
     }
 }
 
@@ -195,5 +214,56 @@ where
 
     fn append_activity(&self, entries: Arc<[ActivityEntry]>) -> MaybeReady<()> {
         measured("append_activity", self.0.append_activity(entries))
+    }
+}
+
+#[deny(clippy::missing_trait_methods, reason = "it forwards every method")]
+impl<S> RenewalLimiter for MeasuredStore<S>
+where
+    S: RenewalLimiter + ?Sized,
+{
+    fn acquire(&self, request: RenewalRequest) -> MaybeReady<RenewalDecision> {
+        measured("acquire", self.0.acquire(request))
+    }
+
+    fn release(&self, request: RenewalRequest, until: Timestamp) -> MaybeReady<()> {
+        measured("release", self.0.release(request, until))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ::metrics::with_local_recorder;
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+    use crate::{metrics::STORE_DURATION, store::StoreError};
+
+    #[test]
+    fn an_answer_is_measured_however_it_ends() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        with_local_recorder(&recorder, || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            runtime.expect("a runtime").block_on(async {
+                let answer = measured("get", MaybeReady::ready(Ok(1)));
+                assert!(answer.is_ready(), "nothing to measure");
+                measured("get", MaybeReady::new(async { Ok(1) })).await.expect("an answer");
+                let failed = MaybeReady::<u8>::new(async { Err(StoreError::new("away")) });
+                measured("get", failed).await.expect_err("a failure");
+                let mut never = measured("get", MaybeReady::<u8>::new(std::future::pending()));
+                let polled = std::future::poll_fn(|cx| {
+                    std::task::Poll::Ready(std::pin::Pin::new(&mut never).poll(cx).is_pending())
+                });
+                assert!(polled.await);
+                drop(never);
+                // It was never begun.
+                drop(measured("get", MaybeReady::<u8>::new(std::future::pending())));
+            });
+        });
+        let shown = recorder.handle().render();
+        for outcome in ["ok", "error", "abandoned"] {
+            let count = format!("_count{{operation=\"get\",outcome=\"{outcome}\"}} 1\n");
+            assert!(shown.contains(&format!("{STORE_DURATION}{count}")), "{outcome}: {shown}");
+        }
     }
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use http::Method;
 
 use super::{error::BuildError, settings::SlidingSessionsBuilder};
+#[cfg(feature = "metrics")]
+use crate::store::{MeasuredStore, RenewalLimiter};
 use crate::{
     audit::{AuditQueue, AuditSink, TracingSink},
     layers::{ActivityLayer, AuthenticateLayer, ClassifyLayer, RenewLayer},
@@ -89,7 +91,6 @@ impl SlidingSessionsBuilder {
     fn stores(&mut self) -> (Arc<dyn SessionStore>, Option<Arc<dyn LifecycleStore>>) {
         #[cfg(feature = "metrics")]
         {
-            use crate::store::MeasuredStore;
             if let Some(store) = self.store.take() {
                 self.store = Some(Arc::new(MeasuredStore::new(store)));
             }
@@ -212,6 +213,8 @@ impl SlidingSessionsBuilder {
 
     fn renew_layer(&mut self, profiles: Arc<Profiles>, audit_queue: AuditQueue) -> RenewLayer {
         let limiter = self.renewal_limiter.take();
+        #[cfg(feature = "metrics")]
+        let limiter = limiter.map(|it| Arc::new(MeasuredStore::new(it)) as Arc<dyn RenewalLimiter>);
         let mut layer = RenewLayer::new(Arc::clone(self.verifier.keys()), profiles)
             .delivery(self.delivery.clone())
             .with_renewal_limiter(limiter.unwrap_or_else(|| Arc::new(MemoryLimiter::new())))
