@@ -24,7 +24,12 @@ pub(crate) enum Form {
 
 impl Form {
     /// Nothing can be added to a body that is compressed as a whole, or that has a length.
+    #[inline(always)]
     pub(crate) fn from_headers(headers: &HeaderMap) -> Self {
+        if headers.is_empty() { Self::Raw } else { Self::find(headers) }
+    }
+
+    fn find(headers: &HeaderMap) -> Self {
         let mut form = Self::Raw;
         for (name, value) in headers {
             if name == CONTENT_TYPE {

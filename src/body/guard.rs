@@ -1,6 +1,7 @@
 //! Ends a response body with its session.
 
 use std::{
+    mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -20,7 +21,7 @@ const FRAMES_PER_LOOK: u8 = 16;
 /// What a response body belongs to: a session.
 pub(crate) trait StreamOwner: Send + Sync {
     /// Begins to wait for its end. `None` if it never ends.
-    fn open_stream(self: Arc<Self>) -> Option<Box<dyn StreamEnd + Send>>;
+    fn open_stream(self: Arc<Self>) -> Option<Box<Armed>>;
 }
 
 /// Waits for the end of a stream.
@@ -50,22 +51,36 @@ pub(crate) trait LastFrame {
 }
 
 /// Ends a body with its session. Until it has to wait, that costs no allocation and no timer.
-pub(super) struct Guard {
-    state: State,
-    place: Place,
-}
-
-enum State {
+///
+/// A request pays for every byte of it, since its response is moved several times: the variants share
+/// the niche of [`Form`] with the body that contains them.
+#[derive(Default)]
+pub(crate) enum Guard {
     /// Nothing ends the body.
+    #[default]
     Off,
     /// The body has not waited yet.
-    Idle(Arc<dyn StreamOwner>),
+    Idle { owner: Arc<dyn StreamOwner>, place: Place },
     /// The session has no end to wait for.
     Endless,
     /// Its timer is not `Sync`, but a body that others box must be.
-    Armed(SyncWrapper<Box<dyn StreamEnd + Send>>),
+    Armed(SyncWrapper<Box<Armed>>),
     /// The session has ended. The body goes on to the end of its message.
-    Ending(Box<dyn LastFrame + Send + Sync>),
+    Ending(Box<Ending>),
+}
+
+/// A stream that waits for its end: in one allocation, with the place in the body.
+pub(crate) struct Armed<E = dyn StreamEnd + Send>
+where
+    E: ?Sized,
+{
+    place: Place,
+    end: E,
+}
+
+pub(crate) struct Ending {
+    place: Place,
+    last: Box<dyn LastFrame + Send + Sync>,
 }
 
 /// What a guarded body returns.
@@ -75,19 +90,30 @@ pub(super) enum Guarded {
     Last(Result<Frame<Bytes>, BoxError>),
 }
 
-impl Guard {
-    pub(super) const fn off() -> Self {
-        Self { state: State::Off, place: Place::new(Form::Raw) }
+impl<E> Armed<E> {
+    /// Waits for `end`.
+    pub(crate) const fn new(end: E) -> Self {
+        Self { place: Place::new(Form::Raw), end }
     }
+}
 
+impl Armed {
+    /// Whether the session is to be looked at before the next frame.
+    fn is_due(&self) -> bool {
+        self.end.has_changed() || self.place.frames.is_multiple_of(FRAMES_PER_LOOK)
+    }
+}
+
+impl Guard {
+    /// Ends a body of `form` with `owner`.
     #[inline(always)]
-    pub(super) fn new(form: Form, owner: Arc<dyn StreamOwner>) -> Self {
-        Self { state: State::Idle(owner), place: Place::new(form) }
+    pub(crate) const fn new(form: Form, owner: Arc<dyn StreamOwner>) -> Self {
+        Self::Idle { owner, place: Place::new(form) }
     }
 
     /// Whether a last frame is due.
     pub(super) const fn is_ending(&self) -> bool {
-        matches!(self.state, State::Ending(_))
+        matches!(self, Self::Ending(_))
     }
 
     #[inline]
@@ -100,33 +126,30 @@ impl Guard {
         B: Body<Data = Bytes>,
         B::Error: Into<BoxError>,
     {
-        if let State::Armed(end) = &mut self.state
-            && (end.get_mut().has_changed() || self.place.frames.is_multiple_of(FRAMES_PER_LOOK))
+        if let Self::Armed(armed) = self
+            && armed.get_mut().is_due()
         {
             self.poll_end(cx);
         }
         loop {
-            if let State::Ending(last) = &self.state
-                && let Some(last) = self.place.last_frame(&**last)
+            if let Self::Ending(ending) = self
+                && let Some(last) = ending.place.last_frame(&*ending.last)
             {
                 return Poll::Ready(Guarded::Last(last));
             }
-            let frame = match body.as_mut().poll_frame(cx) {
-                Poll::Ready(frame) => frame.map(|frame| frame.map_err(Into::into)),
-                Poll::Pending => {
-                    if let State::Ending(last) = &self.state {
-                        // Within a message.
-                        return Poll::Ready(Guarded::Last(Err(last.error())));
-                    }
-                    self.arm(&*body);
-                    self.poll_end(cx);
-                    if !self.is_ending() {
-                        return Poll::Pending;
-                    }
-                    continue;
-                }
-            };
-            return Poll::Ready(Guarded::Inner(self.pass_on(frame, &*body)));
+            if let Poll::Ready(frame) = body.as_mut().poll_frame(cx) {
+                let frame = frame.map(|frame| frame.map_err(Into::into));
+                return Poll::Ready(Guarded::Inner(self.pass_on(frame, &*body)));
+            }
+            if let Self::Ending(ending) = self {
+                // Within a message.
+                return Poll::Ready(Guarded::Last(Err(ending.last.error())));
+            }
+            self.arm(&*body);
+            self.poll_end(cx);
+            if !self.is_ending() {
+                return Poll::Pending;
+            }
         }
     }
 
@@ -136,7 +159,7 @@ impl Guard {
         mut frame: Option<Result<Frame<Bytes>, BoxError>>,
         body: &B,
     ) -> Option<Result<Frame<Bytes>, BoxError>> {
-        if let State::Off = self.state {
+        if let Self::Off = self {
             return frame;
         }
         let data = match &mut frame {
@@ -150,11 +173,16 @@ impl Guard {
             }
             Some(Err(_)) | None => None,
         };
+        let place = match self {
+            Self::Off | Self::Endless => return frame,
+            Self::Idle { place, .. } => place,
+            Self::Armed(armed) => &mut armed.get_mut().place,
+            Self::Ending(ending) => &mut ending.place,
+        };
         // Trailers, an error and the end are the last of a body.
-        let is_last = data.is_none_or(|data| self.place.advance(data));
-        if is_last {
-            self.state = State::Off;
-        } else if self.place.frames == FRAMES_PER_LOOK {
+        if data.is_none_or(|data| place.advance(data)) {
+            *self = Self::Off;
+        } else if place.frames == FRAMES_PER_LOOK {
             self.arm(body);
         }
         frame
@@ -162,25 +190,27 @@ impl Guard {
 
     /// Begins to wait for the end of the session.
     fn arm<B: Body>(&mut self, body: &B) {
-        if !matches!(self.state, State::Idle(_)) {
+        if !matches!(self, Self::Idle { .. }) {
             return;
         }
-        if body.size_hint().exact().is_some() {
-            // It has a length: nothing can be added.
-            self.place.form = Form::Raw;
-        }
-        if let State::Idle(owner) = std::mem::replace(&mut self.state, State::Endless)
-            && let Some(end) = owner.open_stream()
+        if let Self::Idle { owner, mut place } = mem::replace(self, Self::Endless)
+            && let Some(mut armed) = owner.open_stream()
         {
-            self.state = State::Armed(SyncWrapper::new(end));
+            if body.size_hint().exact().is_some() {
+                // It has a length: nothing can be added.
+                place.form = Form::Raw;
+            }
+            armed.place = place;
+            *self = Self::Armed(SyncWrapper::new(armed));
         }
     }
 
     fn poll_end(&mut self, cx: &mut Context<'_>) {
-        if let State::Armed(end) = &mut self.state
-            && let Poll::Ready(last) = end.get_mut().poll_end(cx)
-        {
-            self.state = State::Ending(last);
+        if let Self::Armed(armed) = self {
+            let Armed { place, end } = &mut **armed.get_mut();
+            if let Poll::Ready(last) = end.poll_end(cx) {
+                *self = Self::Ending(Box::new(Ending { place: *place, last }));
+            }
         }
     }
 }
@@ -206,5 +236,20 @@ impl Place {
             Form::EventStream => Frame::data(last.event()),
         };
         Some(Ok(frame))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::Full;
+
+    use super::*;
+    use crate::body::SessionBody;
+
+    #[test]
+    fn it_is_small() {
+        assert_eq!(size_of::<Guard>(), 24);
+        let body = size_of::<Full<Bytes>>();
+        assert_eq!(size_of::<SessionBody<Full<Bytes>>>(), body + size_of::<Guard>());
     }
 }

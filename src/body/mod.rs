@@ -10,7 +10,6 @@ mod place;
 use std::{
     fmt,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -19,10 +18,10 @@ use http::HeaderName;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use self::guard::{Guard, Guarded};
+use self::guard::Guarded;
 pub(crate) use self::{
     form::{Form, is_media_type},
-    guard::{LastFrame, StreamEnd, StreamOwner},
+    guard::{Armed, Guard, LastFrame, StreamEnd, StreamOwner},
 };
 
 /// The response header, and the trailer, with the
@@ -51,13 +50,13 @@ pin_project! {
 
 impl<B> SessionBody<B> {
     pub(crate) const fn inner(body: B) -> Self {
-        Self { kind: Kind::Inner { body, guard: Guard::off() } }
+        Self::guarded(body, Guard::Off)
     }
 
-    /// A body that ends with the session `owner`.
+    /// A body that `guard` ends.
     #[inline(always)]
-    pub(crate) fn guarded(body: B, form: Form, owner: Arc<dyn StreamOwner>) -> Self {
-        Self { kind: Kind::Inner { body, guard: Guard::new(form, owner) } }
+    pub(crate) const fn guarded(body: B, guard: Guard) -> Self {
+        Self { kind: Kind::Inner { body, guard } }
     }
 
     /// The inner one of two bodies, of which the outer one guards nothing.

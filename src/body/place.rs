@@ -11,7 +11,7 @@ const HEADER: usize = 5;
 
 /// The place in a body, in 8 bytes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// Of gRPC the bytes that are left of the message, or the part of its length that was read; of
     /// server-sent events the last four bytes.
     number: u32,

@@ -132,7 +132,8 @@
 //! A revocation reaches the streams of its own node at once, those of others when they read of it: within
 //! the `sync_interval` of a [`SqlStore`](super::several_nodes). Activity is not sent to other nodes: at
 //! the deadline that it knows a stream asks the store, which learns of activities elsewhere at most
-//! [`activity_delay`](crate::store::SessionStore::activity_delay) later, so it waits for that long.
+//! [`activity_delay`](crate::store::SessionStore::activity_delay) later (0.6 s), so it waits for that long,
+//! and ends within a second of its deadline.
 //!
 //! # What you may notice
 //!

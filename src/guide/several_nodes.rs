@@ -67,7 +67,7 @@
 //! |---|---|---|
 //! | sign-out, revocation, account policy | when the call returns | at most `sync_interval` later (1 s) |
 //! | a refresh token was used | when the call returns | when the call returns |
-//! | activity | at once | after the next write: at most a touch interval and a `sync_interval` later |
+//! | activity | at once | after the next write: at most a touch interval and 0.2 s later |
 //! | a key was rotated or removed | at once | each node has its own `JwtKeys`: call it on each |
 //!
 //! A node reads the changes of the others every

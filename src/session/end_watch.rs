@@ -25,6 +25,9 @@ use crate::{
 /// How long a store may fail before a stream ends whose session cannot be checked.
 const OUTAGE_LIMIT: Duration = Duration::from_secs(30);
 
+/// How long a new stream waits before it asks a store which has no answer at hand: most are over by then.
+const FIRST_QUESTION_AFTER: Duration = Duration::from_millis(250);
+
 /// How long after a failure the store is asked again; and how often it is asked if it has nothing that
 /// tells of revocations.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
@@ -154,8 +157,7 @@ impl EndWatch {
         }
     }
 
-    /// Asks the store. A stream that is new waits before it asks a store which has no answer at hand:
-    /// most are over by then.
+    /// Asks the store; where it has no answer at hand, a new stream waits first.
     fn ask(&mut self, failed_since: Option<Timestamp>, lead: Duration) -> Option<Outlook> {
         let Some(store) = self.enforcement.store() else {
             return self.decide(StoreAnswer::NotAsked, None, lead);
@@ -165,7 +167,7 @@ impl EndWatch {
             Err(pending) => {
                 let clock = &*self.enforcement.clock;
                 self.step = if matches!(self.step, Step::New) {
-                    Step::Sleeping(clock.sleep_until(clock.now() + RETRY_INTERVAL))
+                    Step::Sleeping(clock.sleep_until(clock.now() + FIRST_QUESTION_AFTER))
                 } else {
                     let answer = Timed::new(pending, clock, REQUEST_TIME_LIMIT);
                     Step::Asking(Box::new(Asking { answer, failed_since }))

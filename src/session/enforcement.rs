@@ -267,10 +267,20 @@ impl Enforcement {
 
     /// The scope whose cutoff revoked the session of `token`, if one did: one atomic load where no
     /// cutoff is as late as the session.
-    #[inline]
+    #[inline(always)]
     fn revoked_by(&self, token: &VerifiedToken) -> Option<CutoffScope> {
         let revocations = self.revocations.as_ref()?;
-        let (session, epoch) = (token.session_key(), self.epoch(token));
+        let epoch = self.epoch(token);
+        if revocations.has_since(epoch) { Self::find_cutoff(revocations, token, epoch) } else { None }
+    }
+
+    #[cold]
+    fn find_cutoff(
+        revocations: &Revocations,
+        token: &VerifiedToken,
+        epoch: Timestamp,
+    ) -> Option<CutoffScope> {
+        let session = token.session_key();
         let cutoff = revocations.revoked_by(session, epoch, || *token.scopes())?;
         if token.claims().epoch.is_none() {
             // No store began the session, so its tombstone was not folded.
@@ -282,7 +292,7 @@ impl Enforcement {
     /// When the session of `token` began, for comparison with revocation cutoffs. A cutoff lies after
     /// its revocation by the skew; a token without `epoch` is compared with the cutoff less the skew,
     /// so that another issuer may sign the user in again at once.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn epoch(&self, token: &VerifiedToken) -> Timestamp {
         let claims = token.claims();
         claims.epoch.unwrap_or_else(|| claims.auth_time + self.profiles.widest_clock_skew())

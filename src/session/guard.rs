@@ -6,27 +6,26 @@ use std::{
     time::Duration,
 };
 
-use http::Response;
+use http::HeaderMap;
 
 use super::{
     Inner, Session,
     end_watch::{EndWatch, Outlook},
 };
-use crate::body::{Form, LastFrame, SessionBody, StreamEnd, StreamOwner};
+use crate::body::{Armed, Form, Guard, LastFrame, StreamEnd, StreamOwner};
 
 impl Session {
-    /// The response to a request of this session: its body ends with the session.
+    /// Ends the body of the response with `headers` to a request of this session.
     #[inline(always)]
-    pub(crate) fn guard<B>(self, response: Response<B>) -> Response<SessionBody<B>> {
-        let form = Form::from_headers(response.headers());
-        response.map(|body| SessionBody::guarded(body, form, self.0))
+    pub(crate) fn into_guard(self, headers: &HeaderMap) -> Guard {
+        Guard::new(Form::from_headers(headers), self.0)
     }
 }
 
 impl StreamOwner for Inner {
-    fn open_stream(self: Arc<Self>) -> Option<Box<dyn StreamEnd + Send>> {
+    fn open_stream(self: Arc<Self>) -> Option<Box<Armed>> {
         // The session is dropped here: a stream keeps a part of it.
-        EndWatch::new(&Session(self)).map(|watch| Box::new(watch) as _)
+        EndWatch::new(&Session(self)).map(|watch| Box::new(Armed::new(watch)) as _)
     }
 }
 

@@ -248,15 +248,21 @@ impl Session {
 
     /// The class of the request, determined once.
     pub(crate) fn class<B>(&self, request: &Request<B>) -> RequestClass {
+        self.known_class().unwrap_or_else(|| {
+            let class = RequestClass::from_request(request);
+            self.set_class(class);
+            class
+        })
+    }
+
+    /// The class of the request, if it was determined before.
+    #[inline]
+    pub(crate) fn known_class(&self) -> Option<RequestClass> {
         match self.0.class.load(Ordering::Relaxed) {
-            BACKGROUND => RequestClass::Background,
-            PUBLIC => RequestClass::Public,
-            USER => RequestClass::User,
-            _ => {
-                let class = RequestClass::from_request(request);
-                self.set_class(class);
-                class
-            }
+            BACKGROUND => Some(RequestClass::Background),
+            PUBLIC => Some(RequestClass::Public),
+            USER => Some(RequestClass::User),
+            _ => None,
         }
     }
 

@@ -13,7 +13,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::{
-    body::SessionBody,
+    body::{Guard, SessionBody},
     layers::{
         activity::{ActivityService, PendingEntry},
         authenticate,
@@ -87,35 +87,52 @@ where
 
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
+        let mut this = self.project();
         if this.slow_path.is_none() {
-            let inner = this.inner.as_pin_mut().expect("there is one, or a slow_path");
+            let inner = this.inner.as_mut().as_pin_mut().expect("there is one, or a slow_path");
             let mut response = ready!(inner.poll(cx))?;
-            let pending = this.renewal.as_ref().and_then(|renewal| renewal.finish(&mut response));
-            let Some(pending) = pending else {
-                let mut response = match this.renewal.take() {
-                    Some(renewal) => renewal.guard(response),
-                    None => response.map(SessionBody::inner),
-                };
+            if let Some(renewal) = this.renewal
+                && let Some(pending) = renewal.finish(&mut response)
+            {
+                let awaiting_token = awaiting_token(response, renewal.clone(), pending);
+                *this.slow_path = Some(SlowPath::AwaitingToken(awaiting_token));
+            } else {
                 finish(&mut response, this.entry.as_deref_mut(), this.completion);
-                return Poll::Ready(Ok(response));
-            };
-            let renewal = this.renewal.take().expect("the pending is its");
-            *this.slow_path =
-                Some(SlowPath::AwaitingToken(awaiting_token(response, renewal, pending)));
+                let guard = match this.renewal.take() {
+                    Some(renewal) => renewal.into_guard(response.headers()),
+                    None => Guard::Off,
+                };
+                // Last, in place: a response is 170 bytes and more, and each move of it counts.
+                return Poll::Ready(Ok(response.map(|body| SessionBody::guarded(body, guard))));
+            }
         }
-        let mut response = match this.slow_path {
-            Some(SlowPath::AwaitingToken(awaiting_token)) => {
-                let response = ready!(awaiting_token.as_mut().poll_response(cx));
-                awaiting_token.as_ref().guard(response)
-            }
-            Some(SlowPath::Layered(future)) => {
-                ready!(future.as_mut().poll(cx))?.map(SessionBody::flat)
-            }
-            None => unreachable!("it was set above"),
-        };
+        let slow_path = this.slow_path.as_mut().expect("it was set above");
+        let mut response = ready!(slow_path.poll(cx))?;
         finish(&mut response, this.entry.as_deref_mut(), this.completion);
         Poll::Ready(Ok(response))
+    }
+}
+
+impl<S, ReqBody, ResBody> SlowPath<S, ReqBody, ResBody>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+{
+    #[cold]
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Response<SessionBody<ResBody>>, S::Error>> {
+        match self {
+            Self::AwaitingToken(awaiting_token) => {
+                let response = ready!(awaiting_token.as_mut().poll_response(cx));
+                let guard = awaiting_token.as_ref().guard(response.headers());
+                Poll::Ready(Ok(response.map(|body| SessionBody::guarded(body, guard))))
+            }
+            Self::Layered(future) => {
+                let response = ready!(future.as_mut().poll(cx))?;
+                Poll::Ready(Ok(response.map(SessionBody::flat)))
+            }
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+pub(super) use self::entry::EXPIRED_KEPT_FOR;
 use self::{entry::Entry, write_schedule::WriteSchedule};
 use crate::{
     identity::StoreKey,
@@ -227,7 +228,7 @@ impl Drop for UnwrittenBatch<'_> {
 }
 
 /// Returns the touch interval: how much time may pass between two writes of a session's activity.
-pub(super) fn touch_interval(idle: Duration) -> Duration {
+fn touch_interval(idle: Duration) -> Duration {
     (idle / INTERVALS_PER_IDLE).min(MAX_INTERVAL)
 }
 

@@ -192,7 +192,7 @@ impl Revocations {
         epoch: Timestamp,
         scopes: impl FnOnce() -> Scopes,
     ) -> Option<CutoffScope> {
-        if epoch.as_millis() > self.latest.load(Relaxed) {
+        if !self.has_since(epoch) {
             return None;
         }
         let scopes = scopes();
@@ -200,6 +200,12 @@ impl Revocations {
             Some(_) => Some(CutoffScope::Session),
             None => self.find_cutoff(session, epoch, scopes),
         }
+    }
+
+    /// Whether any cutoff or folded tombstone is as late as `epoch`: one atomic load.
+    #[inline(always)]
+    pub(crate) fn has_since(&self, epoch: Timestamp) -> bool {
+        epoch.as_millis() <= self.latest.load(Relaxed)
     }
 
     /// As [`revoked_by`](Self::revoked_by), but for folded tombstones: those are of sessions that a

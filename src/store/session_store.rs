@@ -47,7 +47,8 @@ pub trait SessionStore: Send + Sync + 'static {
 
     /// How long an activity on another node may be unknown to this one, of a session with the idle
     /// timeout `idle`: a stream that is open at its idle deadline waits for that long before it asks
-    /// the store. Default: zero, for stores that write each activity at once.
+    /// the store, at most 750 ms if it is to end within a second. Default: zero, for stores that write
+    /// each activity at once.
     fn activity_delay(&self, idle: Duration) -> Duration {
         let _ = idle;
         Duration::ZERO

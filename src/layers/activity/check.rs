@@ -166,11 +166,12 @@ impl ActivitySettings {
         let now = session.now(&*self.enforcement.clock);
         let token = session.token();
         if class == RequestClass::User {
-            let (claims, policy) = (token.claims(), self.enforcement.policy(token));
+            // Not as a pair: the policy, which may be an owned one, would be moved.
+            let policy = self.enforcement.policy(token);
             let is_active = is_new
                 || session.was_authenticated_by(&self.enforcement)
                 || matches!(
-                    rules::status(claims, None, &policy, now),
+                    rules::status(token.claims(), None, &policy, now),
                     SessionStatus::Active { .. }
                 );
             if is_active && policy.records_activity() {

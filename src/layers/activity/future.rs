@@ -13,7 +13,10 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{check::PendingAnswer, entry::PendingEntry, settings::ActivitySettings};
-use crate::{body::SessionBody, session::Session};
+use crate::{
+    body::{Guard, SessionBody},
+    session::Session,
+};
 
 const NOT_POLLED_AGAIN: &str = "the future is not polled after completion";
 
@@ -90,10 +93,13 @@ where
                     if let Some(entry) = entry {
                         entry.record(&response);
                     }
-                    return Poll::Ready(Ok(match session.take() {
-                        Some(session) => session.guard(response),
-                        None => response.map(SessionBody::inner),
-                    }));
+                    let guard = match session.take() {
+                        Some(session) => session.into_guard(response.headers()),
+                        None => Guard::Off,
+                    };
+                    return Poll::Ready(Ok(
+                        response.map(|body| SessionBody::guarded(body, guard))
+                    ));
                 }
                 StateProjection::Answer { response } => {
                     return Poll::Ready(Ok(*response.take().expect(NOT_POLLED_AGAIN)));

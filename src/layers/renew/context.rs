@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::{
-    HeaderName, HeaderValue, Request, Response, StatusCode,
+    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode,
     header::{IF_MODIFIED_SINCE, IF_NONE_MATCH},
 };
 
@@ -13,7 +13,7 @@ use super::{
     shared_cache::is_for_shared_caches,
 };
 use crate::{
-    body::SessionBody,
+    body::Guard,
     metrics,
     rejection::remove_forwarded_error,
     request_class::RequestClass,
@@ -25,11 +25,10 @@ use crate::{
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
-/// What a response is renewed with: the session and the class of its request.
+/// What a response is renewed with: the session, which knows the class of its request.
 #[derive(Clone)]
 pub(crate) struct RenewalContext {
     pub(super) session: Session,
-    class: RequestClass,
     pub(super) settings: Arc<RenewSettings>,
 }
 
@@ -45,7 +44,8 @@ impl RenewalContext {
         settings: &Arc<RenewSettings>,
     ) -> Self {
         let settings = Arc::clone(settings);
-        let context = Self { class: session.class(request), session, settings };
+        session.class(request);
+        let context = Self { session, settings };
         if is_conditional && (context.session.has_new_claims() || context.is_overdue()) {
             request.headers_mut().remove(IF_NONE_MATCH);
             request.headers_mut().remove(IF_MODIFIED_SINCE);
@@ -53,12 +53,18 @@ impl RenewalContext {
         context
     }
 
-    /// The response, whose body ends with the session.
+    /// The class of the request, which was determined before the handler.
     #[inline(always)]
-    pub(crate) fn guard<B>(self, response: Response<B>) -> Response<SessionBody<B>> {
-        match self.class {
-            RequestClass::Public => response.map(SessionBody::inner),
-            RequestClass::User | RequestClass::Background => self.session.guard(response),
+    fn class(&self) -> RequestClass {
+        self.session.known_class().unwrap_or(RequestClass::Background)
+    }
+
+    /// Ends the body of the response with `headers` with the session.
+    #[inline(always)]
+    pub(crate) fn into_guard(self, headers: &HeaderMap) -> Guard {
+        match self.class() {
+            RequestClass::Public => Guard::Off,
+            RequestClass::User | RequestClass::Background => self.session.into_guard(headers),
         }
     }
 
@@ -67,7 +73,7 @@ impl RenewalContext {
         let (session, settings) = (&self.session, &self.settings);
         let policy = session.policy(&settings.profiles);
         let now = session.now(&*settings.clock);
-        self.class == RequestClass::User
+        self.class() == RequestClass::User
             && rules::is_renewal_overdue(session.session_claims(), &policy, now)
     }
 
@@ -77,14 +83,14 @@ impl RenewalContext {
         remove_forwarded_error(response);
         let session = &self.session;
         let may_be_due = session.may_renew()
-            && (self.class == RequestClass::User
+            && (self.class() == RequestClass::User
                 || session.has_replaced_claims()
                 || session.has_new_claims());
-        let pending = if may_be_due { self.pending_renewal(response) } else { None };
-        if pending.is_none() {
-            self.add_session_expires(response);
+        if may_be_due && let Some(pending) = self.pending_renewal(response) {
+            return Some(pending);
         }
-        pending
+        self.add_session_expires(response);
+        None
     }
 
     /// The renewal of `response`, if one is due.
@@ -100,7 +106,7 @@ impl RenewalContext {
         let (times, reason) = match replaced {
             Some(claims) => (now_or_never()?, RenewalReason::Replaced(claims)),
             None if session.has_new_claims() => (now_or_never()?, RenewalReason::StaleClaims),
-            None if self.class == RequestClass::User => {
+            None if self.class() == RequestClass::User => {
                 (rules::renewal_times(claims, &policy, now)?, RenewalReason::Due)
             }
             // An inner renewal layer took the replaced claims.
@@ -127,7 +133,7 @@ impl RenewalContext {
 
     /// The `seen` claim: a mint of class `User` is activity, a mint of another class is not.
     fn seen(&self) -> Seen {
-        match self.class {
+        match self.class() {
             RequestClass::User => Seen::AtMint,
             _ => Seen::Earlier(self.session.last_activity()),
         }

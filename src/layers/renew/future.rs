@@ -7,14 +7,14 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::Response;
+use http::{HeaderMap, Response};
 use pin_project_lite::pin_project;
 
 use super::{
     RenewalContext,
     pending::{Minted, PendingRenewal},
 };
-use crate::body::SessionBody;
+use crate::body::Guard;
 
 pin_project! {
     /// The response future of [`RenewService`](super::RenewService).
@@ -69,9 +69,9 @@ where
         Poll::Ready(response)
     }
 
-    /// The response, whose body ends with the session.
-    pub(crate) fn guard<R>(self: Pin<&Self>, response: Response<R>) -> Response<SessionBody<R>> {
-        self.get_ref().renewal.clone().guard(response)
+    /// Ends the body of the response with `headers` with the session.
+    pub(crate) fn guard(self: Pin<&Self>, headers: &HeaderMap) -> Guard {
+        self.get_ref().renewal.clone().into_guard(headers)
     }
 }
 

@@ -13,12 +13,25 @@ use crate::{
     clock::Clock,
     identity::StoreKey,
     maybe_ready::StoreError,
-    store::node_cache::{CachedTouch, Stored, Unwritten},
+    store::node_cache::{CachedTouch, EXPIRED_KEPT_FOR, Stored, Unwritten},
     time::Timestamp,
 };
 
 /// How many activities are written at once.
 const PIECE: usize = 500;
+
+/// How often activities that are due are written. The first activity after a touch interval is due at
+/// once, and of those in an interval it moves the deadline most.
+const WRITE_INTERVAL: Duration = Duration::from_millis(200);
+
+/// How long a step of the background task may take that is in time for other nodes.
+const STEP_TIME: Duration = Duration::from_millis(200);
+
+/// How long after an activity another node can rely on reading of it: what writes it has been sent and
+/// has ended, and so has what the cache of that node remembers from before. With the time limit of the
+/// reading that follows, a stream ends within a second of its idle deadline.
+pub(in crate::store) const ACTIVITY_DELAY: Duration =
+    WRITE_INTERVAL.saturating_add(STEP_TIME).saturating_add(EXPIRED_KEPT_FOR);
 
 /// How often expired rows are removed, unless there are many.
 const CLEANUP_INTERVAL: Duration = Duration::from_secs(60);
@@ -196,10 +209,12 @@ pub(in crate::store) async fn flush<S: SharedStore>(store: &S) -> Result<(), Sto
     write_activities(store, Timestamp::MAX).await
 }
 
-/// Reads the changes of other nodes, then writes the activities that are due: first of all when the
-/// store is back after an outage.
-async fn sync_and_write<S: SharedStore>(store: &S) -> Result<(), StoreError> {
-    store.sync().await?;
+/// Reads the changes of other nodes if that `is_due`, then writes the activities that are due: first of
+/// all when the store is back after an outage.
+async fn keep_up<S: SharedStore>(store: &S, is_due: bool) -> Result<(), StoreError> {
+    if is_due {
+        store.sync().await?;
+    }
     write_activities(store, store.node().clock.now()).await
 }
 
@@ -210,22 +225,33 @@ pub(in crate::store) async fn keep_up_to_date<S: SharedStore>(
     clock: Arc<dyn Clock>,
     every: Duration,
 ) {
-    let mut clean_at = clock.now() + CLEANUP_INTERVAL;
-    let mut has_warned = false;
+    // So that each reading ends within `every` of the one before.
+    let between = every.saturating_sub(STEP_TIME).max(every / 2);
+    let mut synced_at = clock.now();
+    let mut clean_at = synced_at + CLEANUP_INTERVAL;
+    let mut has_failed = false;
     loop {
-        clock.sleep_until(clock.now() + every).await;
+        clock.sleep_until(clock.now() + between.min(WRITE_INTERVAL)).await;
         let Some(store) = store.upgrade() else { return };
-        if let Err(error) = sync_and_write(&*store).await {
-            if !has_warned {
+        let now = clock.now();
+        // A clock that was set back does not delay the next reading.
+        let is_due = now < synced_at || now >= synced_at + between;
+        if is_due {
+            synced_at = now;
+        } else if has_failed {
+            continue;
+        }
+        if let Err(error) = keep_up(&*store, is_due).await {
+            if !has_failed {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(error, "the session store is not up to date");
             }
-            has_warned = true;
+            has_failed = true;
             continue;
         }
-        has_warned = false;
-        let (node, now) = (store.node(), clock.now());
-        if now >= clean_at {
+        has_failed = false;
+        let node = store.node();
+        if is_due && now >= clean_at {
             // By the clock of the store: that of this node may be ahead.
             let store_now = node.store_clock.store_time(now);
             node.revocations.remove_expired(store_now - GRACE);

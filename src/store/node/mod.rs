@@ -19,12 +19,12 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use self::store_clock::StoreClock;
 pub(super) use self::{
-    activity::{GRACE, Known, Row, SharedStore, flush, get, keep_up_to_date, touch, touch_cached},
+    activity::{ACTIVITY_DELAY, GRACE, Known, Row, SharedStore, flush, get, keep_up_to_date, touch, touch_cached},
     change::Change,
 };
 use super::{
     AccountPolicies, ClaimsChanges, Revocations, StoredSession, Tombstone, Touch, TouchOutcome,
-    node_cache::{NodeCache, touch_interval},
+    node_cache::NodeCache,
 };
 use crate::{clock::Clock, identity::StoreKey, maybe_ready::StoreError, time::Timestamp};
 
@@ -37,7 +37,7 @@ const SESSION_LOCKS: usize = 1024;
 /// What a node knows of the store that it shares with others.
 pub(super) struct NodeState {
     pub(super) clock: Arc<dyn Clock>,
-    /// How often the node reads the changes of others.
+    /// How late the node may read the changes of others.
     pub(super) sync_interval: Duration,
     pub(super) revocations: Arc<Revocations>,
     pub(super) account_policies: Arc<AccountPolicies>,
@@ -77,13 +77,6 @@ impl NodeState {
         let limit = self.sync_interval.saturating_mul(STALE_AFTER);
         let synced_at = self.synced_at.load(Relaxed).checked_sub(1).map(Timestamp::from_millis);
         synced_at.is_some_and(|at| at <= now && now <= at + limit)
-    }
-
-    /// How long an activity on another node may be unknown to this one.
-    pub(super) fn activity_delay(&self, idle: Duration) -> Duration {
-        // Of activities in a touch interval the first moves the deadline most; it is written at the
-        // next sync.
-        touch_interval(idle).min(self.sync_interval)
     }
 
     /// The changes that the store had at `asked_at` are applied; they count if the clock of this node is

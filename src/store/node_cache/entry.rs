@@ -15,9 +15,13 @@ use crate::{
     time::Timestamp,
 };
 
-/// How long the answer of the store that a session has expired, or is unknown, is not asked for
-/// again.
+/// How long the answer of the store to a touch that a session has expired, or is unknown, is not asked
+/// for again.
 const FRESH: Duration = Duration::from_secs(1);
+
+/// As [`FRESH`], to a reading: a stream asks once more when activities of other nodes must have been
+/// written.
+pub(in crate::store) const EXPIRED_KEPT_FOR: Duration = Duration::from_millis(200);
 
 pub(super) struct Entry {
     /// The last activity that this node knows of; the epoch if it knows of none.
@@ -73,7 +77,7 @@ impl Entry {
     pub(super) fn touch(&self, touch: Touch, generation: u32) -> (CachedTouch, Option<Timestamp>) {
         // Read before the word: what `remember` has stored after a reading counts with it.
         let is_current = self.generation.load(Acquire) == generation;
-        let is_fresh = self.is_fresh(touch.now);
+        let is_fresh = self.is_read_within(FRESH, touch.now);
         let Some(millis) = self.last_seen() else { return (CachedTouch::Ended, None) };
         let last_seen = Timestamp::from_millis(millis);
         let assumed = if millis == 0 { touch.unknown_activity } else { touch.token_activity };
@@ -127,7 +131,7 @@ impl Entry {
 
     pub(super) fn get(&self, now: Timestamp, generation: u32) -> Option<StoredSession> {
         let is_current = self.generation.load(Acquire) == generation;
-        let is_fresh = self.is_fresh(now);
+        let is_fresh = self.is_read_within(EXPIRED_KEPT_FOR, now);
         let Some(millis) = self.last_seen() else { return Some(StoredSession::Ended) };
         let last_seen = Timestamp::from_millis(millis);
         if !is_current || !is_fresh && now >= last_seen + self.idle() {
@@ -192,12 +196,12 @@ impl Entry {
     }
 
     pub(super) fn is_expired(&self, now: Timestamp) -> bool {
-        !self.is_fresh(now) && self.word.is_expired(now, || self.idle())
+        !self.is_read_within(FRESH, now) && self.word.is_expired(now, || self.idle())
     }
 
-    fn is_fresh(&self, now: Timestamp) -> bool {
+    fn is_read_within(&self, span: Duration, now: Timestamp) -> bool {
         let read_at = Timestamp::from_millis(self.read_at.load(Acquire));
-        read_at <= now && now < read_at + FRESH
+        read_at <= now && now < read_at + span
     }
 
     fn idle(&self) -> Duration {

@@ -51,8 +51,9 @@ impl SqlStoreBuilder {
         self
     }
 
-    /// Sets how often this node reads the changes of other nodes, with one statement; 1 s by
-    /// default, at least 10 ms.
+    /// Sets how late this node may read the changes of other nodes: it reads them with one statement,
+    /// 0.2 s earlier (or in half the time, if that is less), so that there is time for the statement.
+    /// 1 s by default, at least 10 ms.
     pub fn sync_interval(mut self, interval: Duration) -> Self {
         self.sync_interval = interval.max(Duration::from_millis(10));
         self

@@ -2,8 +2,8 @@
 //!
 //! One implementation for both; [`database`] has the differences. A method that writes is one
 //! [`Transaction`]. It publishes its [`Change`](change::Change)s for other nodes in the same
-//! transaction; each node reads the change feed ([`feed_reader`]) once per sync interval ([`sync`]). The touch of a
-//! request is answered from the node cache and written once per touch interval ([`activity`]).
+//! transaction; each node reads the change feed ([`feed_reader`]) within each sync interval ([`sync`]). The
+//! touch of a request is answered from the node cache and written once per touch interval ([`activity`]).
 
 mod account_policies;
 mod activity;
@@ -100,7 +100,7 @@ const CALLS_PER_USER: usize = 2;
 /// A request waits for a statement that reads its session, unless this node has read it before. One
 /// statement reads every session that waits: after a restart each user's first request does.
 /// Activities are written in the background, one per session and touch interval (a sixtieth of the
-/// idle timeout, at most a minute), many in one statement. A write that fails is repeated, and no
+/// idle timeout, at most a minute), many in one statement, every 200 ms. A write that fails is repeated, and no
 /// request is rejected for it. Call [`flush`](SessionStore::flush) at shutdown: after a crash a
 /// session may expire earlier, by at most the touch interval.
 ///
@@ -263,8 +263,8 @@ impl SessionStore for SqlStore {
         Some(Arc::clone(&self.0.claims_changes))
     }
 
-    fn activity_delay(&self, idle: Duration) -> Duration {
-        self.0.activity_delay(idle)
+    fn activity_delay(&self, _: Duration) -> Duration {
+        node::ACTIVITY_DELAY
     }
 
     fn set_max_clock_skew(&self, skew: Duration) {

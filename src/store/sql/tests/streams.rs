@@ -19,6 +19,7 @@ use crate::{
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
+const ABSOLUTE: Duration = Duration::from_secs(7200);
 
 /// A node of a service.
 struct Node {
@@ -29,15 +30,23 @@ struct Node {
 
 impl Node {
     async fn on(database: &TestDatabase) -> Self {
-        let clock = clock();
+        Self::with(database, NOW, IDLE).await
+    }
+
+    /// A node that starts at `now`. Its background task waits.
+    async fn with(database: &TestDatabase, now: Timestamp, idle: Duration) -> Self {
+        let clock = ManualClock::new(now);
         let store = database.node(&clock).await;
-        let policy = Policy::builder().idle_timeout(IDLE).build().expect("a legal configuration");
+        let policy = Policy::builder().idle_timeout(idle).absolute_timeout(ABSOLUTE).build();
         let keys = JwtKeys::hs256([7; 32]).expect("32 bytes");
-        let sessions = SlidingSessions::builder(keys, policy)
+        let sessions = SlidingSessions::builder(keys, policy.expect("a legal configuration"))
             .lifecycle_store(store.clone())
             .clock(clock.clone())
             .build()
             .expect("a legal configuration");
+        while clock.waiting_timers() == 0 {
+            tokio::task::yield_now().await;
+        }
         Self { store, sessions, clock }
     }
 
@@ -125,32 +134,105 @@ async fn p20_a_stream_ends_earlier_when_its_node_reads_of_a_shorter_timeout() {
     }
 }
 
+/// The time limit of a reading is left of the second.
+const BEFORE_READING: Duration = Duration::from_millis(750);
+
+#[tokio::test]
+async fn p18_a_stream_ends_within_a_second_of_its_deadline() {
+    for database in TestDatabase::all().await {
+        // With the shorter one a touch interval is shorter than a sync interval.
+        for idle in [IDLE, Duration::from_secs(20)] {
+            let node = Node::with(&database, NOW, idle).await;
+            let mut ended = node.request(&node.start().await).await.ended();
+            assert!(poll(&mut ended).is_pending());
+            node.clock.set(NOW + idle);
+            assert!(poll(&mut ended).is_pending(), "there may have been activity elsewhere");
+            node.clock.advance(BEFORE_READING);
+            assert_eq!(reason(ended).await, RejectionKind::SessionExpiredIdle);
+            node.stop().await;
+        }
+
+        let node = Node::on(&database).await;
+        let token = node.start().await;
+        let session = node.request(&token).await;
+        let mut ended = session.ended();
+        assert!(poll(&mut ended).is_pending());
+        while node.clock.now() + IDLE / 2 < NOW + ABSOLUTE {
+            node.clock.advance(IDLE / 2);
+            session.touch().await.expect("the session is active");
+        }
+        assert!(poll(&mut ended).is_pending());
+        node.clock.set(NOW + ABSOLUTE);
+        assert_eq!(reason(ended).await, RejectionKind::SessionExpiredAbsolute, "at its deadline");
+        node.stop().await;
+
+        let (node, other) = (Node::on(&database).await, Node::on(&database).await);
+        let token = other.start().await;
+        let mut ended = node.request(&token).await.ended();
+        assert!(poll(&mut ended).is_pending());
+        other.request(&token).await.sign_out().await.expect("it is revoked");
+        node.clock.advance(BEFORE_READING + Duration::from_millis(50));
+        assert_eq!(reason(ended).await, RejectionKind::SessionRevoked);
+        node.stop().await;
+        other.stop().await;
+        database.remove().await;
+    }
+}
+
+/// A stream that opens where the node does not know the session at hand.
+#[tokio::test]
+async fn p18_a_new_stream_of_an_ended_session_ends_within_a_second() {
+    for database in TestDatabase::all().await {
+        let node = Node::on(&database).await;
+        let session = node.request(&node.start().await).await;
+        node.clock.advance(IDLE * 2);
+        let mut ended = session.ended();
+        assert!(poll(&mut ended).is_pending(), "most are over before they ask");
+        node.clock.advance(BEFORE_READING);
+        assert_eq!(reason(ended).await, RejectionKind::SessionExpiredIdle);
+        node.stop().await;
+        database.remove().await;
+    }
+}
+
 #[tokio::test]
 async fn p36_activity_on_another_node_moves_the_deadline_of_a_stream() {
     for database in TestDatabase::all().await {
-        let (node, other) = (Node::on(&database).await, Node::on(&database).await);
-        let token = other.start().await;
-        let session = node.request(&token).await;
-        let ended = tokio::spawn(reason(session.ended()));
-        tokio::task::yield_now().await;
-        let last = IDLE.checked_sub(Duration::from_millis(1)).expect("longer");
-        other.clock.advance(last);
-        other.request(&token).await;
-        other.store.flush().await.expect("the activity is written");
-        let delay = node.store.activity_delay(IDLE);
-        node.clock.advance(IDLE + delay);
-        let seen = StoredSession::Active(NOW + last);
-        let session = session.token().session_key();
-        while node.store.0.node_cache.get(&session, node.clock.now()) != Some(seen) {
+        for idle in [IDLE, Duration::from_secs(20)] {
+            let last = NOW + idle - Duration::from_millis(1);
+            let node = Node::with(&database, NOW, idle).await;
+            let other = Node::with(&database, last, idle).await;
+            let token = node.start().await;
+            let session = node.request(&token).await;
+            let ended = tokio::spawn(reason(session.ended()));
             tokio::task::yield_now().await;
+            other.request(&token).await;
+            let session = session.token().keys();
+            // The node reads of it too early.
+            node.clock.set(NOW + idle + Duration::from_millis(199));
+            let read = node.store.get(session).await.expect("the store answers");
+            assert_eq!(read, StoredSession::Active(NOW));
+            // The background task writes it.
+            other.clock.advance(Duration::from_millis(200));
+            let reader = Node::with(&database, last, idle).await;
+            let seen = StoredSession::Active(last);
+            while reader.store.get(session).await.expect("the store answers") != seen {
+                reader.store.0.node_cache.invalidate();
+            }
+            let delay = node.store.activity_delay(idle);
+            node.clock.set(NOW + idle + delay);
+            while node.store.0.node_cache.get(&session.session, node.clock.now()) != Some(seen) {
+                tokio::task::yield_now().await;
+            }
+            // Answered after the stream, which has its next deadline then.
+            node.store.get(keys("unknown")).await.expect("the store answers");
+            assert!(!ended.is_finished(), "the session is active");
+            node.clock.set(last + idle + delay);
+            assert_eq!(ended.await.expect("no panic"), RejectionKind::SessionExpiredIdle);
+            for node in [node, other, reader] {
+                node.stop().await;
+            }
         }
-        // Answered after the stream, which has its next deadline then.
-        node.store.get(keys("unknown")).await.expect("the store answers");
-        assert!(!ended.is_finished(), "the session is active");
-        node.clock.set(NOW + last + IDLE + delay);
-        assert_eq!(ended.await.expect("no panic"), RejectionKind::SessionExpiredIdle);
-        node.stop().await;
-        other.stop().await;
         database.remove().await;
     }
 }
