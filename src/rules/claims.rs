@@ -86,6 +86,7 @@ impl SessionClaims {
 
     /// The last activity that the token itself proves: `seen`, else the later of `iat` and the
     /// sign-in; at most `now`.
+    #[inline]
     #[must_use]
     pub fn proven_activity(&self, now: Timestamp) -> Timestamp {
         self.seen.unwrap_or(self.iat.max(self.auth_time)).min(now)

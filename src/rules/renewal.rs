@@ -23,6 +23,7 @@ pub(crate) struct TokenTimes {
 ///
 /// `None` if the policy does not renew, if more of the token is left than the threshold, or if the
 /// successor would expire no later: renewals end at the absolute deadline (P1).
+#[inline]
 #[must_use]
 pub(crate) fn renewal_times(
     claims: &SessionClaims,

@@ -155,6 +155,7 @@ pub(crate) enum InvalidTime {
 }
 
 /// The last activity of a session: the later of what a store returned and what the token proves.
+#[inline]
 #[must_use]
 pub(crate) fn last_activity(
     claims: &SessionClaims,

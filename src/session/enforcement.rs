@@ -271,7 +271,11 @@ impl Enforcement {
     fn revoked_by(&self, token: &VerifiedToken) -> Option<CutoffScope> {
         let revocations = self.revocations.as_ref()?;
         let epoch = self.epoch(token);
-        if revocations.has_since(epoch) { Self::find_cutoff(revocations, token, epoch) } else { None }
+        if revocations.has_since(epoch) {
+            Self::find_cutoff(revocations, token, epoch)
+        } else {
+            None
+        }
     }
 
     #[cold]

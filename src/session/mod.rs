@@ -3,6 +3,7 @@
 mod audit;
 mod builder;
 mod caller;
+mod class;
 mod end_watch;
 mod ended;
 mod ended_cookie;
@@ -30,7 +31,6 @@ use std::{
     },
 };
 
-use http::Request;
 use serde::{Deserialize, Serialize};
 
 use self::live_claims::Answer;
@@ -53,7 +53,6 @@ pub(crate) use self::{
 use crate::{
     clock::Clock,
     policy::{Policy, Profiles},
-    request_class::RequestClass,
     rules::{Deadlines, SessionClaims, TokenTimes},
     store::Renewed,
     time::Timestamp,
@@ -104,7 +103,7 @@ impl Session {
             origin,
             is_optional,
             now: AtomicU64::new(0),
-            class: AtomicU8::new(UNCLASSED),
+            class: AtomicU8::new(class::UNKNOWN),
             last_activity: AtomicU64::new(0),
             authenticated_by,
             checked_by: OnceLock::new(),
@@ -234,6 +233,7 @@ impl Session {
     }
 
     /// When the request arrived: the first layer reads its clock, the others use that reading.
+    #[inline]
     pub(crate) fn now(&self, clock: &dyn Clock) -> Timestamp {
         self.arrived_at().unwrap_or_else(|| {
             let now = clock.now();
@@ -242,39 +242,12 @@ impl Session {
         })
     }
 
+    #[inline]
     pub(crate) fn set_now(&self, now: Timestamp) {
         self.0.now.store(now.as_millis(), Ordering::Relaxed);
     }
 
-    /// The class of the request, determined once.
-    pub(crate) fn class<B>(&self, request: &Request<B>) -> RequestClass {
-        self.known_class().unwrap_or_else(|| {
-            let class = RequestClass::from_request(request);
-            self.set_class(class);
-            class
-        })
-    }
-
-    /// The class of the request, if it was determined before.
     #[inline]
-    pub(crate) fn known_class(&self) -> Option<RequestClass> {
-        match self.0.class.load(Ordering::Relaxed) {
-            BACKGROUND => Some(RequestClass::Background),
-            PUBLIC => Some(RequestClass::Public),
-            USER => Some(RequestClass::User),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn set_class(&self, class: RequestClass) {
-        let number = match class {
-            RequestClass::User => USER,
-            RequestClass::Background => BACKGROUND,
-            RequestClass::Public => PUBLIC,
-        };
-        self.0.class.store(number, Ordering::Relaxed);
-    }
-
     pub(crate) fn set_last_activity(&self, at: Timestamp) {
         self.0.last_activity.store(at.as_millis(), Ordering::Relaxed);
     }
@@ -367,11 +340,6 @@ impl Session {
         self.0.replaced_claims.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
-
-const UNCLASSED: u8 = 0;
-const USER: u8 = 1;
-const BACKGROUND: u8 = 2;
-const PUBLIC: u8 = 3;
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -97,9 +97,7 @@ where
                         Some(session) => session.into_guard(response.headers()),
                         None => Guard::Off,
                     };
-                    return Poll::Ready(Ok(
-                        response.map(|body| SessionBody::guarded(body, guard))
-                    ));
+                    return Poll::Ready(Ok(response.map(|body| SessionBody::guarded(body, guard))));
                 }
                 StateProjection::Answer { response } => {
                     return Poll::Ready(Ok(*response.take().expect(NOT_POLLED_AGAIN)));

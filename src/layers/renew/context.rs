@@ -17,8 +17,9 @@ use crate::{
     metrics,
     rejection::remove_forwarded_error,
     request_class::RequestClass,
-    rules,
+    rules::{self, TokenTimes},
     session::Session,
+    time::Timestamp,
     token::Seen,
     transport::{TokenInBody, TokenOrigin},
 };
@@ -82,11 +83,9 @@ impl RenewalContext {
     pub(crate) fn finish<B>(&self, response: &mut Response<B>) -> Option<PendingRenewal> {
         remove_forwarded_error(response);
         let session = &self.session;
-        let may_be_due = session.may_renew()
-            && (self.class() == RequestClass::User
-                || session.has_replaced_claims()
-                || session.has_new_claims());
-        if may_be_due && let Some(pending) = self.pending_renewal(response) {
+        if session.may_renew()
+            && let Some(pending) = self.pending_renewal(response)
+        {
             return Some(pending);
         }
         self.add_session_expires(response);
@@ -94,25 +93,59 @@ impl RenewalContext {
     }
 
     /// The renewal of `response`, if one is due.
+    #[inline(always)]
     fn pending_renewal<B>(&self, response: &Response<B>) -> Option<PendingRenewal> {
-        let (session, settings) = (&self.session, &self.settings);
-        let replaced = session.take_replaced_claims();
-        let claims = session.session_claims();
-        let policy = session.policy(&settings.profiles);
-        let now = settings.clock.now();
+        let session = &self.session;
+        if (session.has_replaced_claims() || session.has_new_claims())
+            && let Some(reason) = self.take_claims()
+        {
+            return self.renewal_with_claims(response, reason);
+        }
+        if self.class() != RequestClass::User {
+            return None;
+        }
+        let policy = session.policy(&self.settings.profiles);
+        let now = self.settings.clock.now();
+        let times = rules::renewal_times(session.session_claims(), &policy, now)?;
+        self.renewal(response, now, times, RenewalReason::Due)
+    }
+
+    /// The claims that the presented token does not have; none if an inner renewal layer took those that
+    /// the handler has set.
+    #[cold]
+    fn take_claims(&self) -> Option<RenewalReason> {
+        let replaced = self.session.take_replaced_claims().map(RenewalReason::Replaced);
+        replaced.or_else(|| self.session.has_new_claims().then_some(RenewalReason::StaleClaims))
+    }
+
+    /// The renewal of a response with claims that the presented token does not have, due or not.
+    #[cold]
+    fn renewal_with_claims<B>(
+        &self,
+        response: &Response<B>,
+        reason: RenewalReason,
+    ) -> Option<PendingRenewal> {
+        let session = &self.session;
+        let policy = session.policy(&self.settings.profiles);
+        let now = self.settings.clock.now();
+        let times = rules::successor_times(session.session_claims(), &policy, now);
         // An adopted token may be active past the absolute deadline.
-        let now_or_never =
-            || Some(rules::successor_times(claims, &policy, now)).filter(|it| it.exp > now);
-        let (times, reason) = match replaced {
-            Some(claims) => (now_or_never()?, RenewalReason::Replaced(claims)),
-            None if session.has_new_claims() => (now_or_never()?, RenewalReason::StaleClaims),
-            None if self.class() == RequestClass::User => {
-                (rules::renewal_times(claims, &policy, now)?, RenewalReason::Due)
-            }
-            // An inner renewal layer took the replaced claims.
-            None => return None,
-        };
-        // Checked last: most tokens are not due.
+        if times.exp <= now {
+            return None;
+        }
+        self.renewal(response, now, times, reason)
+    }
+
+    /// A renewal with these times, if `response` may carry a token. Most tokens are not due: this is
+    /// checked last.
+    #[cold]
+    fn renewal<B>(
+        &self,
+        response: &Response<B>,
+        now: Timestamp,
+        times: TokenTimes,
+        reason: RenewalReason,
+    ) -> Option<PendingRenewal> {
         if !self.is_renewable(response) {
             metrics::count_renewal("withheld");
             tracing::debug!(
@@ -122,8 +155,8 @@ impl RenewalContext {
             return None;
         }
         Some(PendingRenewal {
-            session: session.clone(),
-            settings: Arc::clone(settings),
+            session: self.session.clone(),
+            settings: Arc::clone(&self.settings),
             now,
             times,
             seen: self.seen(),

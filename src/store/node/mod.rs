@@ -19,7 +19,10 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use self::store_clock::StoreClock;
 pub(super) use self::{
-    activity::{ACTIVITY_DELAY, GRACE, Known, Row, SharedStore, flush, get, keep_up_to_date, touch, touch_cached},
+    activity::{
+        ACTIVITY_DELAY, GRACE, Known, Row, SharedStore, flush, get, keep_up_to_date, touch,
+        touch_cached,
+    },
     change::Change,
 };
 use super::{
