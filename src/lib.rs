@@ -176,7 +176,7 @@
 //! | `aws_lc_rs` | no | the same algorithms, four to nine times faster, and RSA signing; needs a C compiler |
 //! | `sqlite` | no | `store::SqlStore` in a SQLite file; needs a C compiler and Rust 1.94 |
 //! | `postgres` | no | `store::SqlStore` in Postgres, over TLS; needs Rust 1.94 |
-//! | `redis` | no | `store::RedisLimiter`: one limit of renewals for all nodes |
+//! | `redis` | no | `store::RedisStore` and `RedisLimiter`: sessions, and one limit of renewals, for all nodes |
 //! | `metrics` | no | `metrics`: counters, gauges and histograms through the facade of that name |
 //! | `conformance` | no | `store::conformance`: the tests that every store passes, for your own |
 //!

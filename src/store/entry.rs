@@ -54,7 +54,7 @@ impl SessionWord {
     }
 
     /// Moves the last activity forward. Returns `false` if the word is a tombstone.
-    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    #[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
     pub(super) fn raise(&self, to: Timestamp) -> bool {
         let mut word = self.0.load(Relaxed);
         while word & TOMBSTONE == 0 && word < instant(to) {

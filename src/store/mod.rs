@@ -1,5 +1,5 @@
-//! What the layers and the lifecycle remember between requests: store traits, the memory store and
-//! the SQL store.
+//! What the layers and the lifecycle remember between requests: store traits, the memory store, the
+//! SQL store and the Redis store.
 //!
 //! | trait | what it remembers |
 //! |---|---|
@@ -32,9 +32,9 @@ mod lifecycle_store;
 #[cfg(feature = "metrics")]
 mod measured;
 pub(crate) mod memory;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
 mod node;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
 mod node_cache;
 mod open_ticket;
 mod page;
@@ -58,7 +58,7 @@ mod user_limit;
 #[cfg(feature = "metrics")]
 pub(crate) use self::measured::MeasuredStore;
 #[cfg(feature = "redis")]
-pub use self::redis::{RedisLimiter, RedisLimiterBuilder};
+pub use self::redis::{RedisLimiter, RedisLimiterBuilder, RedisStore, RedisStoreBuilder};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use self::sql::{DatabasePool, SqlStore, SqlStoreBuilder};
 pub use self::{

@@ -11,7 +11,7 @@ use std::{
 pub(super) use self::entry::EXPIRED_KEPT_FOR;
 use self::{entry::Entry, write_schedule::WriteSchedule};
 use crate::{
-    identity::StoreKey,
+    identity::{SessionKeys, StoreKey},
     metrics,
     store::{
         StoredSession, Touch,
@@ -67,7 +67,7 @@ pub(super) struct Stored {
 /// An activity that is to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Unwritten {
-    pub(super) session: StoreKey,
+    pub(super) keys: SessionKeys,
     pub(super) last_seen: Timestamp,
     pub(super) idle: Duration,
     /// How long a row without a record is kept after that.
@@ -97,12 +97,12 @@ impl NodeCache {
         self.generation.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn touch(&self, session: &StoreKey, touch: Touch) -> CachedTouch {
+    pub(super) fn touch(&self, keys: SessionKeys, touch: Touch) -> CachedTouch {
         let generation = self.generation();
-        let touched = self.table.get(session, |entry| entry.touch(touch, generation));
+        let touched = self.table.get(&keys.session, |entry| entry.touch(touch, generation));
         let Some((outcome, write_at)) = touched else { return CachedTouch::Ask };
         if let Some(at) = write_at {
-            self.schedule.add(at, *session);
+            self.schedule.add(at, keys);
         }
         outcome
     }
@@ -127,11 +127,11 @@ impl NodeCache {
 
     /// Records an activity of a session that the store knows. Returns `false` if it is a tombstone
     /// here.
-    pub(super) fn record(&self, session: &StoreKey, touch: Touch) -> bool {
-        let recorded = self.table.get(session, |entry| entry.record(touch));
+    pub(super) fn record(&self, keys: SessionKeys, touch: Touch) -> bool {
+        let recorded = self.table.get(&keys.session, |entry| entry.record(touch));
         let Some((is_active, write_at)) = recorded else { return true };
         if let Some(at) = write_at {
-            self.schedule.add(at, *session);
+            self.schedule.add(at, keys);
         }
         is_active
     }
@@ -191,9 +191,9 @@ impl NodeCache {
     pub(super) fn take_due(&self, now: Timestamp, limit: usize) -> UnwrittenBatch<'_> {
         let mut rows = Vec::new();
         while rows.len() < limit
-            && let Some(session) = self.schedule.take(now)
+            && let Some(keys) = self.schedule.take(now)
         {
-            let unwritten = self.table.get(&session, |entry| entry.take_unwritten(session));
+            let unwritten = self.table.get(&keys.session, |entry| entry.take_unwritten(keys));
             rows.extend(unwritten.flatten());
         }
         UnwrittenBatch { node_cache: self, rows, is_written: false }
@@ -219,16 +219,16 @@ impl Drop for UnwrittenBatch<'_> {
             return;
         }
         for row in &self.rows {
-            let is_due = self.node_cache.table.get(&row.session, |entry| entry.put_back(row));
+            let is_due = self.node_cache.table.get(&row.keys.session, |entry| entry.put_back(row));
             if is_due.unwrap_or(false) {
-                self.node_cache.schedule.add(row.last_seen, row.session);
+                self.node_cache.schedule.add(row.last_seen, row.keys);
             }
         }
     }
 }
 
 /// Returns the touch interval: how much time may pass between two writes of a session's activity.
-fn touch_interval(idle: Duration) -> Duration {
+pub(super) fn touch_interval(idle: Duration) -> Duration {
     (idle / INTERVALS_PER_IDLE).min(MAX_INTERVAL)
 }
 

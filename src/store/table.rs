@@ -120,7 +120,7 @@ impl<V> Table<V> {
     }
 
     /// Removes an entry that is not pinned, if it is to be removed.
-    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    #[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
     pub(in crate::store) fn remove_if(&self, key: &StoreKey, is_removed: impl FnOnce(&V) -> bool) {
         let removed = self.parts[self.part_of(key)].remove_if(key, |_, entry| is_removed(entry));
         drop(removed.and_then(|_| self.room_of_removed(1)));

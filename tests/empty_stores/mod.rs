@@ -4,12 +4,17 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "redis")]
+use tower_sliding_session::store::RedisStore;
 use tower_sliding_session::store::{LifecycleStore, MemoryStore};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
-use tower_sliding_session::{
-    ManualClock, Timestamp,
-    store::{SqlStore, SqlStoreBuilder},
-};
+use tower_sliding_session::store::{SqlStore, SqlStoreBuilder};
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
+use tower_sliding_session::{ManualClock, Timestamp};
+
+/// When the sessions of every test binary that uses this module begin.
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
+const BEGIN: Timestamp = Timestamp::from_secs(1_800_000_000);
 
 pub(crate) type Store = Arc<dyn LifecycleStore>;
 
@@ -38,9 +43,23 @@ pub(crate) async fn pgbouncer() -> Store {
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 async fn migrated(store: SqlStoreBuilder) -> Store {
-    // `BEGIN` of every test binary that uses this module.
-    let clock = ManualClock::new(Timestamp::from_secs(1_800_000_000));
-    let store = store.clock(clock).connect().await.expect("the database is reachable");
+    let store =
+        store.clock(ManualClock::new(BEGIN)).connect().await.expect("the database is reachable");
     store.migrate().await.expect("the tables are created");
     Arc::new(store)
+}
+
+/// A store in a namespace of its own.
+#[cfg(feature = "redis")]
+pub(crate) async fn redis(urls: &[String]) -> Store {
+    let store = match urls {
+        [url] => RedisStore::at(url.clone()),
+        urls => RedisStore::cluster(urls),
+    };
+    let store = store
+        .namespace(uuid::Uuid::new_v4().simple().to_string())
+        // As long as a busy machine takes.
+        .time_limit(std::time::Duration::from_secs(30))
+        .clock(ManualClock::new(BEGIN));
+    Arc::new(store.connect().await.expect("the server runs"))
 }

@@ -5,6 +5,9 @@ mod empty_stores;
 #[cfg(feature = "postgres")]
 #[path = "../postgres_server/mod.rs"]
 mod postgres_server;
+#[cfg(feature = "redis")]
+#[path = "../redis_server/mod.rs"]
+mod redis_server;
 
 use tower_sliding_session::{
     MaybeReady,
@@ -36,6 +39,20 @@ async fn postgres_conforms() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn postgres_behind_a_pooler_conforms() {
     lifecycle_store(empty_stores::pgbouncer).await;
+}
+
+#[cfg(feature = "redis")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_conforms() {
+    let server = redis_server::RedisServer::start();
+    lifecycle_store(async || empty_stores::redis(&[server.url()]).await).await;
+}
+
+#[cfg(feature = "redis")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_cluster_conforms() {
+    let cluster = redis_server::RedisCluster::start();
+    lifecycle_store(async || empty_stores::redis(&cluster.urls()).await).await;
 }
 
 /// A store that loses tombstones.

@@ -11,7 +11,7 @@ use tokio::sync::OwnedMutexGuard;
 use super::{NodeState, StoredSession, Touch, TouchOutcome};
 use crate::{
     clock::Clock,
-    identity::StoreKey,
+    identity::{SessionKeys, StoreKey},
     maybe_ready::StoreError,
     store::node_cache::{CachedTouch, EXPIRED_KEPT_FOR, Stored, Unwritten},
     time::Timestamp,
@@ -53,7 +53,7 @@ pub(in crate::store) trait SharedStore: Send + Sync + 'static {
     /// need not start again; `lock` is held until then.
     fn read(
         self: &Arc<Self>,
-        session: StoreKey,
+        keys: SessionKeys,
         now: Timestamp,
         lock: OwnedMutexGuard<()>,
     ) -> impl Future<Output = Result<Known, StoreError>> + Send;
@@ -84,10 +84,10 @@ pub(in crate::store) enum Row {
 /// Returns the answer to a touch that this node knows.
 pub(in crate::store) fn touch_cached(
     node: &NodeState,
-    session: &StoreKey,
+    keys: SessionKeys,
     touch: Touch,
 ) -> Option<TouchOutcome> {
-    match node.node_cache.touch(session, touch) {
+    match node.node_cache.touch(keys, touch) {
         CachedTouch::Ended => Some(TouchOutcome::Ended),
         CachedTouch::Active(before) => Some(TouchOutcome::Active(before)),
         CachedTouch::Idle(last_activity) => Some(TouchOutcome::Idle(last_activity)),
@@ -123,12 +123,12 @@ impl NodeState {
     }
 
     /// Returns the answer to a touch of which the store knows this, and nothing is cached.
-    fn touch_known(&self, session: StoreKey, touch: Touch, known: Known) -> TouchOutcome {
+    fn touch_known(&self, keys: SessionKeys, touch: Touch, known: Known) -> TouchOutcome {
         let stored = match known {
             Known::Ended => return TouchOutcome::Ended,
             Known::Nothing if touch.known_only => return TouchOutcome::Unknown,
             Known::Nothing => None,
-            Known::Active(at) => Some(self.node_cache.last_seen(&session, at)),
+            Known::Active(at) => Some(self.node_cache.last_seen(&keys.session, at)),
         };
         let last_activity = match stored {
             Some(at) => at.max(touch.token_activity),
@@ -137,7 +137,7 @@ impl NodeState {
         if touch.now >= last_activity + touch.idle {
             return TouchOutcome::Idle(last_activity);
         }
-        if self.node_cache.record(&session, touch) {
+        if self.node_cache.record(keys, touch) {
             TouchOutcome::Active(stored)
         } else {
             TouchOutcome::Ended
@@ -147,41 +147,41 @@ impl NodeState {
 
 pub(in crate::store) async fn touch<S: SharedStore>(
     store: &Arc<S>,
-    session: StoreKey,
+    keys: SessionKeys,
     touch: Touch,
 ) -> Result<TouchOutcome, StoreError> {
     store.sync_if_stale().await?;
     let node = store.node();
-    let lock = node.lock_of(&session).await;
+    let lock = node.lock_of(&keys.session).await;
     // Of concurrent requests of a session the first reads the store, and the others find its answer
     // in the cache.
-    if let Some(outcome) = touch_cached(node, &session, touch) {
+    if let Some(outcome) = touch_cached(node, keys, touch) {
         return Ok(outcome);
     }
-    let known = store.read(session, touch.now, lock).await?;
-    if let Some(outcome) = touch_cached(node, &session, touch) {
+    let known = store.read(keys, touch.now, lock).await?;
+    if let Some(outcome) = touch_cached(node, keys, touch) {
         return Ok(outcome);
     }
     // The cache has no room, or was invalidated since.
-    Ok(node.touch_known(session, touch, known))
+    Ok(node.touch_known(keys, touch, known))
 }
 
 pub(in crate::store) async fn get<S: SharedStore>(
     store: &Arc<S>,
-    session: StoreKey,
+    keys: SessionKeys,
 ) -> Result<StoredSession, StoreError> {
     store.sync_if_stale().await?;
     let node = store.node();
-    let lock = node.lock_of(&session).await;
+    let lock = node.lock_of(&keys.session).await;
     let now = node.clock.now();
-    if let Some(stored) = node.node_cache.get(&session, now) {
+    if let Some(stored) = node.node_cache.get(&keys.session, now) {
         return Ok(stored);
     }
-    let known = store.read(session, now, lock).await?;
+    let known = store.read(keys, now, lock).await?;
     // The cache may know of a later activity, or of a tombstone that is committed since.
-    Ok(node.node_cache.get(&session, now).unwrap_or(match known {
+    Ok(node.node_cache.get(&keys.session, now).unwrap_or(match known {
         Known::Nothing => StoredSession::Unknown,
-        Known::Active(at) => StoredSession::Active(node.node_cache.last_seen(&session, at)),
+        Known::Active(at) => StoredSession::Active(node.node_cache.last_seen(&keys.session, at)),
         Known::Ended => StoredSession::Ended,
     }))
 }

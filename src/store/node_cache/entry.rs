@@ -10,7 +10,7 @@ use std::{
 
 use super::{CachedTouch, Stored, Unwritten, touch_interval};
 use crate::{
-    identity::StoreKey,
+    identity::SessionKeys,
     store::{StoredSession, Touch, entry::SessionWord},
     time::Timestamp,
 };
@@ -158,14 +158,14 @@ impl Entry {
     }
 
     /// Takes the activity to write it. Until the outcome is known, it counts as written.
-    pub(super) fn take_unwritten(&self, session: StoreKey) -> Option<Unwritten> {
+    pub(super) fn take_unwritten(&self, keys: SessionKeys) -> Option<Unwritten> {
         self.is_scheduled.store(false, Relaxed);
         let millis = self.last_seen()?;
         let written = self.written.fetch_max(millis, Relaxed);
         let presented = self.presented.load(Relaxed);
         let presented_written = self.presented_written.fetch_max(presented, Relaxed);
         (written < millis || presented_written < presented).then(|| Unwritten {
-            session,
+            keys,
             last_seen: Timestamp::from_millis(millis),
             idle: self.idle(),
             kept_for: Duration::from_millis(self.kept_for.load(Relaxed)),

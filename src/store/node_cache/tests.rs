@@ -10,6 +10,14 @@ fn session() -> StoreKey {
     StoreKey::session(None, "s")
 }
 
+fn keys() -> SessionKeys {
+    keys_of(session())
+}
+
+fn keys_of(session: StoreKey) -> SessionKeys {
+    SessionKeys::new(session, StoreKey::user(None, None, "ada"))
+}
+
 fn touch(now: u64) -> Touch {
     Touch::new(at(now), at(0), IDLE)
 }
@@ -40,31 +48,31 @@ fn written(node_cache: &NodeCache, now: u64) -> Vec<Timestamp> {
 #[test]
 fn p24_the_last_activity_of_a_touch_interval_is_written_at_its_end() {
     let node_cache = node_cache();
-    assert_eq!(node_cache.touch(&session(), touch(1000)), active(1000));
+    assert_eq!(node_cache.touch(keys(), touch(1000)), active(1000));
     assert_eq!(written(&node_cache, 9999), [], "this activity is written already");
-    assert_eq!(node_cache.touch(&session(), touch(1008)), active(1000));
-    assert_eq!(node_cache.touch(&session(), touch(1005)), active(1008));
+    assert_eq!(node_cache.touch(keys(), touch(1008)), active(1000));
+    assert_eq!(node_cache.touch(keys(), touch(1005)), active(1008));
     assert_eq!(written(&node_cache, 1009), []);
-    assert_eq!(node_cache.touch(&session(), touch(1009)), active(1008));
+    assert_eq!(node_cache.touch(keys(), touch(1009)), active(1008));
     assert_eq!(written(&node_cache, 1010), [at(1009)]);
     assert_eq!(written(&node_cache, 9999), []);
-    assert_eq!(node_cache.touch(&session(), touch(1500)), active(1009));
+    assert_eq!(node_cache.touch(keys(), touch(1500)), active(1009));
     assert_eq!(written(&node_cache, 1500), [at(1500)], "the interval has ended");
 }
 
 #[test]
 fn p23_a_write_that_fails_is_due_again() {
     let node_cache = node_cache();
-    node_cache.touch(&session(), touch(1020));
+    node_cache.touch(keys(), touch(1020));
     let batch = node_cache.take_due(at(1020), 10);
     assert_eq!(batch.rows.len(), 1);
     assert_eq!(written(&node_cache, 9999), [], "it is being written");
     drop(batch);
     assert_eq!(written(&node_cache, 1020), [at(1020)]);
     // There is another touch while the write fails.
-    node_cache.touch(&session(), touch(1040));
+    node_cache.touch(keys(), touch(1040));
     let batch = node_cache.take_due(at(1040), 10);
-    node_cache.touch(&session(), touch(1100));
+    node_cache.touch(keys(), touch(1100));
     drop(batch);
     assert_eq!(written(&node_cache, 1100), [at(1100)]);
     assert_eq!(written(&node_cache, 9999), []);
@@ -76,7 +84,7 @@ fn a_batch_has_at_most_its_limit() {
     for sid in ["a", "b", "c"] {
         let session = StoreKey::session(None, sid);
         node_cache.remember(session, stored(&node_cache, Some(1000), 1000));
-        node_cache.touch(&session, touch(1100));
+        node_cache.touch(keys_of(session), touch(1100));
     }
     for count in [2, 1, 0] {
         let batch = node_cache.take_due(at(1100), 2);
@@ -90,13 +98,13 @@ fn a_session_that_the_store_does_not_know_is_written_at_once() {
     let node_cache = NodeCache::new();
     node_cache.remember(session(), stored(&node_cache, None, 1000));
     assert_eq!(node_cache.get(&session(), at(1000)), Some(StoredSession::Unknown));
-    assert_eq!(node_cache.touch(&session(), touch(1000)), CachedTouch::Idle(at(0)));
-    assert_eq!(node_cache.touch(&session(), touch(1001)), CachedTouch::Ask);
+    assert_eq!(node_cache.touch(keys(), touch(1000)), CachedTouch::Idle(at(0)));
+    assert_eq!(node_cache.touch(keys(), touch(1001)), CachedTouch::Ask);
     assert_eq!(node_cache.get(&session(), at(1001)), None);
     let token = |now| Touch::new(at(now), at(900), IDLE);
-    assert_eq!(node_cache.touch(&session(), token(1001).known_only()), CachedTouch::Ask);
-    assert_eq!(node_cache.touch(&session(), token(1001)), CachedTouch::Active(None));
-    assert_eq!(node_cache.touch(&session(), token(1002)), active(1001));
+    assert_eq!(node_cache.touch(keys(), token(1001).known_only()), CachedTouch::Ask);
+    assert_eq!(node_cache.touch(keys(), token(1001)), CachedTouch::Active(None));
+    assert_eq!(node_cache.touch(keys(), token(1002)), active(1001));
     assert_eq!(node_cache.get(&session(), at(1002)), Some(StoredSession::Active(at(1002))));
     assert_eq!(written(&node_cache, 1001), [at(1002)]);
 }
@@ -105,23 +113,23 @@ fn a_session_that_the_store_does_not_know_is_written_at_once() {
 fn p23_a_cached_session_is_rejected_only_as_the_store_has_answered_within_a_second() {
     let node_cache = node_cache();
     assert_eq!(node_cache.get(&session(), at(1599)), Some(StoredSession::Active(at(1000))));
-    assert_eq!(node_cache.touch(&session(), touch(1600)), CachedTouch::Ask);
+    assert_eq!(node_cache.touch(keys(), touch(1600)), CachedTouch::Ask);
     assert_eq!(node_cache.get(&session(), at(1600)), None);
     node_cache.remember(session(), stored(&node_cache, Some(1000), 1600));
-    assert_eq!(node_cache.touch(&session(), touch(1600)), CachedTouch::Idle(at(1000)));
+    assert_eq!(node_cache.touch(keys(), touch(1600)), CachedTouch::Idle(at(1000)));
     assert_eq!(node_cache.get(&session(), at(1600)), Some(StoredSession::Active(at(1000))));
-    assert_eq!(node_cache.touch(&session(), touch(1601)), CachedTouch::Ask);
+    assert_eq!(node_cache.touch(keys(), touch(1601)), CachedTouch::Ask);
     assert_eq!(node_cache.get(&session(), at(1601)), None);
     let newer = Touch { token_activity: at(1500), ..touch(1600) };
-    assert_eq!(node_cache.touch(&session(), newer), active(1000), "another token may be active");
+    assert_eq!(node_cache.touch(keys(), newer), active(1000), "another token may be active");
 }
 
 #[test]
 fn p23_an_invalidated_entry_answers_nothing() {
     let node_cache = node_cache();
-    node_cache.touch(&session(), touch(1001));
+    node_cache.touch(keys(), touch(1001));
     node_cache.invalidate();
-    assert_eq!(node_cache.touch(&session(), touch(1001)), CachedTouch::Ask);
+    assert_eq!(node_cache.touch(keys(), touch(1001)), CachedTouch::Ask);
     assert_eq!(node_cache.get(&session(), at(1001)), None);
     assert_eq!(written(&node_cache, 1010), [at(1001)], "the activity was admitted");
 }
@@ -129,12 +137,12 @@ fn p23_an_invalidated_entry_answers_nothing() {
 #[test]
 fn p04_a_tombstone_is_final() {
     let node_cache = node_cache();
-    node_cache.touch(&session(), touch(1001));
+    node_cache.touch(keys(), touch(1001));
     node_cache.end(session(), at(9000), at(1001));
-    assert!(!node_cache.record(&session(), touch(2000)));
+    assert!(!node_cache.record(keys(), touch(2000)));
     node_cache.record_written(&session(), at(2000));
     assert!(!node_cache.remember(session(), stored(&node_cache, Some(3000), 3000)));
-    assert_eq!(node_cache.touch(&session(), touch(1001)), CachedTouch::Ended);
+    assert_eq!(node_cache.touch(keys(), touch(1001)), CachedTouch::Ended);
     assert_eq!(node_cache.get(&session(), at(1001)), Some(StoredSession::Ended));
     assert_eq!(written(&node_cache, 9999), []);
 }
@@ -145,7 +153,7 @@ fn an_answer_read_before_an_invalidation_admits_nothing() {
     let stored = stored(&node_cache, Some(1000), 1000);
     node_cache.invalidate();
     assert!(node_cache.remember(session(), stored));
-    assert_eq!(node_cache.touch(&session(), touch(1001)), CachedTouch::Ask);
+    assert_eq!(node_cache.touch(keys(), touch(1001)), CachedTouch::Ask);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use crate::{identity::StoreKey, time::Timestamp};
+use crate::{identity::SessionKeys, time::Timestamp};
 
 /// The sessions with an activity to write, the earliest first. A session is in it once; its lock is
 /// taken once per session and touch interval.
@@ -14,20 +14,20 @@ pub(super) struct WriteSchedule(Mutex<Due>);
 
 #[derive(Default)]
 struct Due {
-    sessions: BTreeMap<(Timestamp, u64), StoreKey>,
+    sessions: BTreeMap<(Timestamp, u64), SessionKeys>,
     added: u64,
 }
 
 impl WriteSchedule {
-    pub(super) fn add(&self, at: Timestamp, session: StoreKey) {
+    pub(super) fn add(&self, at: Timestamp, keys: SessionKeys) {
         let mut due = self.due();
         let number = due.added;
         due.added += 1;
-        due.sessions.insert((at, number), session);
+        due.sessions.insert((at, number), keys);
     }
 
     /// Takes a session that is due at `now`.
-    pub(super) fn take(&self, now: Timestamp) -> Option<StoreKey> {
+    pub(super) fn take(&self, now: Timestamp) -> Option<SessionKeys> {
         let mut due = self.due();
         let first = due.sessions.first_entry()?;
         (first.key().0 <= now).then(|| first.remove())

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use redis::{Cmd, Value};
+use redis::{Cmd, ToRedisArgs, Value};
 use tokio::sync::watch;
 
 use super::{
@@ -77,54 +77,72 @@ impl Connection {
     }
 
     /// Runs `script`. It does nothing if the server comes to it after the time limit, when its caller
-    /// has given up; its first argument is that deadline.
-    pub(super) async fn run_in_time(
+    /// has given up: its first argument is that deadline, and it answers the server's time, negative, if
+    /// it is after that.
+    pub(super) async fn run_in_time<K: ToRedisArgs>(
         &self,
         script: &Script,
-        keys: &[String],
-        args: &[i64],
-    ) -> Result<i64, Failure> {
+        keys: &[K],
+        args: Vec<Vec<u8>>,
+    ) -> Result<Value, Failure> {
+        self.run_within(None, script, keys, args).await
+    }
+
+    /// As [`run_in_time`](Self::run_in_time), with another time limit if that is shorter.
+    pub(super) async fn run_within<K: ToRedisArgs>(
+        &self,
+        limit: Option<Duration>,
+        script: &Script,
+        keys: &[K],
+        args: Vec<Vec<u8>>,
+    ) -> Result<Value, Failure> {
+        let time_limit = self.0.target.time_limit;
+        let limit = limit.map_or(time_limit, |limit| limit.min(time_limit));
         let server = self.server()?;
+        let mut args = [vec![Vec::new()], args].concat();
         for _ in 0..2 {
-            let deadline = server.time.after(self.0.target.time_limit);
-            let args = [&[deadline], args].concat();
+            let deadline = server.time.after(limit);
+            args[0] = deadline.to_string().into_bytes();
             let answer = self.run_on(&server, script, keys, &args).await?;
-            if answer >= 0 {
-                return Ok(answer);
+            let first = answer.as_sequence().and_then(|answers| answers.first()).unwrap_or(&answer);
+            match *first {
+                // The server was late, or its clock was set. If it was set, the next deadline is right.
+                Value::Int(time) if time < 0 => server.time.set(time.saturating_neg()),
+                _ => return Ok(answer),
             }
-            // The server was late, or its clock was set. If it was set, the next deadline is right.
-            server.time.set(-answer);
         }
         Err(Failure::new(FailureKind::TimedOut, "Redis came to the command too late"))
     }
 
     /// Runs `script`, which may run late without harm.
-    pub(super) async fn run(
+    pub(super) async fn run<K: ToRedisArgs, A: ToRedisArgs>(
         &self,
         script: &Script,
-        keys: &[String],
-        args: &[i64],
-    ) -> Result<i64, Failure> {
+        keys: &[K],
+        args: &[A],
+    ) -> Result<Value, Failure> {
         let server = self.server()?;
         self.run_on(&server, script, keys, args).await
     }
 
-    async fn run_on(
+    /// Sends a command.
+    pub(super) async fn query(&self, command: &Cmd) -> Result<Value, Failure> {
+        let server = self.server()?;
+        self.send(&server, command).await
+    }
+
+    async fn run_on<K: ToRedisArgs, A: ToRedisArgs>(
         &self,
         server: &Server,
         script: &Script,
-        keys: &[String],
-        args: &[i64],
-    ) -> Result<i64, Failure> {
-        let answer = match self.send(server, &script.by_digest(keys, args)).await {
+        keys: &[K],
+        args: &[A],
+    ) -> Result<Value, Failure> {
+        match self.send(server, &script.by_digest(keys, args)).await {
             Err(failure) if failure.kind == FailureKind::UnknownScript => {
                 self.send(server, &script.by_text(keys, args)).await
             }
             answer => answer,
-        };
-        match answer? {
-            Value::Int(answer) => Ok(answer),
-            _ => Err(Failure::unexpected_answer()),
         }
     }
 

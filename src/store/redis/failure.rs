@@ -52,6 +52,11 @@ impl Failure {
         Self::new(FailureKind::TimedOut, "Redis did not answer in time")
     }
 
+    /// A value is not of the form that this crate writes.
+    pub(super) fn malformed() -> Self {
+        Self::new(FailureKind::Answered, "a value in Redis is malformed")
+    }
+
     /// The answer is not of the form that the command has.
     pub(super) fn unexpected_answer() -> Self {
         Self::new(FailureKind::Answered, "Redis gave an answer of another type")

@@ -2,7 +2,7 @@
 
 use base64_simd::URL_SAFE_NO_PAD;
 
-use crate::identity::StoreKey;
+use crate::identity::{Scope, StoreKey};
 
 /// Names the keys of one namespace.
 #[derive(Clone, Debug)]
@@ -17,17 +17,94 @@ impl Keys {
 
     /// The grant that blocks renewals of a session.
     pub(super) fn session_grant(&self, user: StoreKey, session: StoreKey) -> String {
-        format!("{}:g{}", self.user(user), text(session))
+        format!("{}:g{}", self.of(user), text(session))
     }
 
     /// The grant that blocks renewals of a user.
     pub(super) fn user_grant(&self, user: StoreKey) -> String {
-        format!("{}:r", self.user(user))
+        format!("{}:r", self.of(user))
     }
 
-    /// What all keys of a user begin with: the hash tag puts them into one slot of a cluster.
-    fn user(&self, user: StoreKey) -> String {
-        format!("{}:{{{}}}", self.namespace, text(user))
+    /// The value of a session.
+    pub(super) fn session(&self, user: StoreKey, session: StoreKey) -> Vec<u8> {
+        self.of_two(user, ":s", session)
+    }
+
+    /// The tombstones of a user.
+    pub(super) fn tombstones(&self, user: StoreKey) -> Vec<u8> {
+        format!("{}:e", self.of(user)).into_bytes()
+    }
+
+    /// The tickets of a session.
+    pub(super) fn tickets(&self, user: StoreKey, session: StoreKey) -> Vec<u8> {
+        self.of_two(user, ":t", session)
+    }
+
+    /// A ticket.
+    pub(super) fn ticket(&self, user: StoreKey, ticket: StoreKey) -> Vec<u8> {
+        self.of_two(user, ":k", ticket)
+    }
+
+    /// The sessions of a scope, and the longest life of one of them.
+    pub(super) fn list(&self, scope: Scope) -> [Vec<u8>; 2] {
+        let of = self.of(scope.key());
+        [format!("{of}:l").into_bytes(), format!("{of}:m").into_bytes()]
+    }
+
+    /// The lease of the sign-in of a subject that is limited.
+    pub(super) fn lease(&self, subject: StoreKey) -> Vec<u8> {
+        format!("{}:x", self.of(subject)).into_bytes()
+    }
+
+    /// The user of a session that has a record.
+    pub(super) fn user_of(&self, session: StoreKey) -> Vec<u8> {
+        let mut key = format!("{}:d:", self.namespace).into_bytes();
+        key.extend(session.as_bytes());
+        key
+    }
+
+    /// A log, of whoever's key it is.
+    pub(super) fn log(&self, log: char, owner: StoreKey) -> Vec<u8> {
+        format!("{}:{log}", self.of(owner)).into_bytes()
+    }
+
+    /// All rows of a log.
+    pub(super) fn whole_log(&self, log: char) -> Vec<u8> {
+        format!("{}:{{{log}}}:{log}", self.namespace).into_bytes()
+    }
+
+    /// What is kept of the changes of the feed; the feed; its sequence number; the marker.
+    pub(super) fn kept(&self) -> Vec<u8> {
+        self.global('c')
+    }
+
+    pub(super) fn feed(&self) -> Vec<u8> {
+        self.global('f')
+    }
+
+    pub(super) fn sequence(&self) -> Vec<u8> {
+        self.global('q')
+    }
+
+    pub(super) fn marker(&self) -> Vec<u8> {
+        self.global('m')
+    }
+
+    fn global(&self, name: char) -> Vec<u8> {
+        format!("{}:{{g}}:{name}", self.namespace).into_bytes()
+    }
+
+    /// What all keys of a user, or another scope, begin with: the hash tag puts them into one slot of
+    /// a cluster.
+    fn of(&self, key: StoreKey) -> String {
+        format!("{}:{{{}}}", self.namespace, text(key))
+    }
+
+    fn of_two(&self, user: StoreKey, kind: &str, key: StoreKey) -> Vec<u8> {
+        let mut name = self.of(user).into_bytes();
+        name.extend(kind.as_bytes());
+        name.extend(key.as_bytes());
+        name
     }
 }
 

@@ -2,12 +2,10 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use redis::Value;
+
 use super::{
-    connection::Connection,
-    failure::Failure,
-    keys::Keys,
-    script::Script,
-    target::{Target, TargetSettings},
+    connection::Connection, endpoint::Endpoint, failure::Failure, keys::Keys, script::Script,
 };
 use crate::{
     maybe_ready::{MaybeReady, StoreError},
@@ -15,11 +13,8 @@ use crate::{
     time::Timestamp,
 };
 
-static ACQUIRE: Script = Script::new(include_str!("acquire.lua"));
-static RELEASE: Script = Script::new(include_str!("release.lua"));
-
-/// Less than a request waits, so that the connection notices a server that does not answer.
-const TIME_LIMIT: Duration = Duration::from_millis(200);
+static ACQUIRE: Script = Script::new(include_str!("scripts/acquire.lua"));
+static RELEASE: Script = Script::new(include_str!("scripts/release.lua"));
 
 /// Redis refuses to keep a key much longer.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -102,10 +97,10 @@ impl RenewalLimiter for RedisLimiter {
         let user_until = if request.limits_user { until(request.min_interval) } else { UNLIMITED };
         let args = [id(request), millis(request.now), until(request.session_interval), user_until];
         MaybeReady::new(async move {
-            let answer = limiter.connection.run_in_time(&ACQUIRE, &keys, &args);
-            match answer.await? {
-                GRANTED => Ok(RenewalDecision::Granted),
-                DENIED => Ok(RenewalDecision::Denied),
+            let args = args.iter().map(|arg| arg.to_string().into_bytes()).collect();
+            match limiter.connection.run_in_time(&ACQUIRE, &keys, args).await? {
+                Value::Int(GRANTED) => Ok(RenewalDecision::Granted),
+                Value::Int(DENIED) => Ok(RenewalDecision::Denied),
                 _ => Err(Failure::unexpected_answer().into()),
             }
         })
@@ -140,37 +135,31 @@ impl fmt::Debug for RedisLimiter {
 
 /// Builds a [`RedisLimiter`]; created by [`RedisLimiter::at`].
 #[must_use]
-pub struct RedisLimiterBuilder {
-    settings: TargetSettings,
-    namespace: String,
-}
+pub struct RedisLimiterBuilder(Endpoint);
 
 impl RedisLimiterBuilder {
     fn new(addresses: impl IntoIterator<Item = impl Into<String>>, is_cluster: bool) -> Self {
-        let addresses = addresses.into_iter().map(Into::into).collect();
-        let (root_certificate, time_limit) = (None, TIME_LIMIT);
-        let settings = TargetSettings { addresses, is_cluster, root_certificate, time_limit };
-        Self { settings, namespace: "tss".to_owned() }
+        Self(Endpoint::new(addresses, is_cluster, false))
     }
 
     /// Sets what every key begins with; `tss` by default. All nodes of one app use the same, and no
     /// other app: at least one of `a-z`, `A-Z`, `0-9`, `_`, `-`, `.` and `:`, at most 64.
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
-        self.namespace = namespace.into();
+        self.0.namespace = namespace.into();
         self
     }
 
     /// Sets how long the server may take to accept a connection, and to answer a command; 200 ms by
     /// default. A request waits for at most 250 ms in any case.
     pub fn time_limit(mut self, limit: Duration) -> Self {
-        self.settings.time_limit = limit;
+        self.0.settings.time_limit = limit;
         self
     }
 
     /// Sets the certificate, in PEM, that the certificates of the servers are signed with; by default
     /// those of the system. It counts for `rediss://`.
     pub fn root_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
-        self.settings.root_certificate = Some(pem.into());
+        self.0.settings.root_certificate = Some(pem.into());
         self
     }
 
@@ -179,14 +168,8 @@ impl RedisLimiterBuilder {
     /// # Errors
     /// As [`RedisLimiter::connect`], and if the namespace has other characters or another length.
     pub async fn connect(self) -> Result<RedisLimiter, StoreError> {
-        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte);
-        if !(1..=64).contains(&self.namespace.len()) || !self.namespace.bytes().all(is_allowed) {
-            return Err(StoreError::new(
-                "a namespace has 1 to 64 of `a-z`, `A-Z`, `0-9`, `_`, `-`, `.` and `:`",
-            ));
-        }
-        let connection = Connection::open(Target::new(self.settings)?).await?;
-        Ok(RedisLimiter { connection, keys: Arc::new(Keys::new(&self.namespace)) })
+        let (connection, keys) = self.0.connect().await?;
+        Ok(RedisLimiter { connection, keys: Arc::new(keys) })
     }
 }
 
@@ -194,7 +177,7 @@ impl RedisLimiterBuilder {
 impl fmt::Debug for RedisLimiterBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisLimiterBuilder")
-            .field("namespace", &self.namespace)
+            .field("namespace", &self.0.namespace)
             .finish_non_exhaustive()
     }
 }

@@ -7,7 +7,8 @@ const OLDEST: (u32, u32) = (7, 0);
 pub(super) struct ServerInfo<'a>(&'a str);
 
 impl<'a> ServerInfo<'a> {
-    pub(super) const SECTIONS: [&'static str; 3] = ["server", "replication", "memory"];
+    pub(super) const SECTIONS: [&'static str; 4] =
+        ["server", "replication", "memory", "persistence"];
 
     pub(super) fn new(info: &'a str) -> Self {
         Self(info)
@@ -29,6 +30,12 @@ impl<'a> ServerInfo<'a> {
     pub(super) fn evicts(&self) -> bool {
         self.field("maxmemory").is_some_and(|limit| limit != "0")
             && self.field("maxmemory_policy").is_some_and(|policy| policy != "noeviction")
+    }
+
+    /// Whether the server writes every command to its disk, so that a restart loses nothing that it has
+    /// answered, but for the last second before a power failure.
+    pub(super) fn is_persistent(&self) -> bool {
+        self.field("aof_enabled") == Some("1")
     }
 
     /// The server's clock, in milliseconds since 1970.
@@ -74,5 +81,11 @@ mod tests {
         assert!(!evicts("maxmemory:0\r\nmaxmemory_policy:volatile-lru\r\n"));
         assert!(!evicts("maxmemory:9\r\nmaxmemory_policy:noeviction\r\n"));
         assert!(evicts("maxmemory:9\r\nmaxmemory_policy:volatile-lru\r\n"));
+    }
+
+    #[test]
+    fn a_server_that_forgets_at_a_restart_is_noticed() {
+        assert!(ServerInfo::new("aof_enabled:1\r\n").is_persistent());
+        assert!(!ServerInfo::new("aof_enabled:0\r\n").is_persistent());
     }
 }

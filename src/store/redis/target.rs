@@ -31,11 +31,14 @@ pub(super) struct TargetSettings {
     pub(super) root_certificate: Option<Vec<u8>>,
     /// How long a server may take to accept a connection, and to answer a command.
     pub(super) time_limit: Duration,
+    /// Whether what is written must outlast a restart.
+    pub(super) is_kept: bool,
 }
 
 /// A server or a cluster.
 pub(super) struct Target {
     client: AnyClient,
+    is_kept: bool,
     pub(super) time_limit: Duration,
 }
 
@@ -54,7 +57,8 @@ pub(super) enum Link {
 
 impl Target {
     pub(super) fn new(settings: TargetSettings) -> Result<Self, StoreError> {
-        let TargetSettings { addresses, is_cluster, root_certificate, time_limit } = settings;
+        let TargetSettings { addresses, is_cluster, root_certificate, time_limit, is_kept } =
+            settings;
         if addresses.iter().any(|address| address.starts_with("rediss:")) {
             choose_crypto_provider();
         }
@@ -79,7 +83,8 @@ impl Target {
             }
             .map(AnyClient::Server)
         };
-        Ok(Self { client: client.map_err(|_| StoreError::new(MALFORMED))?, time_limit })
+        let client = client.map_err(|_| StoreError::new(MALFORMED))?;
+        Ok(Self { client, is_kept, time_limit })
     }
 
     pub(super) const fn is_cluster(&self) -> bool {
@@ -125,6 +130,11 @@ impl Target {
         if info.evicts() {
             tracing::warn!(
                 "Redis evicts keys when its memory is full: set `maxmemory-policy noeviction`"
+            );
+        }
+        if self.is_kept && !info.is_persistent() {
+            tracing::warn!(
+                "Redis forgets sessions and revocations at a restart: set `appendonly yes`"
             );
         }
         let time = info.time().ok_or_else(Failure::unexpected_answer)?;

@@ -4,6 +4,7 @@ use super::*;
 
 mod cluster;
 mod limiter;
+mod nodes;
 mod outage;
 #[path = "../../../tests/redis_server/mod.rs"]
 mod redis_server;

@@ -14,9 +14,9 @@ impl Inner {
     pub(super) async fn write_activities(&self, rows: &[Unwritten]) -> Result<(), StoreError> {
         let mut rows: Vec<_> = rows.iter().collect();
         // Nodes that write the same sessions lock their rows in the same order.
-        rows.sort_unstable_by_key(|row| *row.session.as_bytes());
+        rows.sort_unstable_by_key(|row| *row.keys.session.as_bytes());
         let args = rows.iter().fold(Args::new(), |args, row| {
-            let args = args.key(row.session).time(row.last_seen).span(row.idle);
+            let args = args.key(row.keys.session).time(row.last_seen).span(row.idle);
             args.span(row.kept_for).int(row.presented.into())
         });
         let limit = self.activity_limit();

@@ -216,25 +216,23 @@ impl SqlStore {
 
 impl SessionStore for SqlStore {
     fn touch(&self, keys: SessionKeys, touch: Touch) -> MaybeReady<TouchOutcome> {
-        let session = keys.session;
         if self.0.is_up_to_date()
-            && let Some(touched) = node::touch_cached(&self.0, &session, touch)
+            && let Some(touched) = node::touch_cached(&self.0, keys, touch)
         {
             return MaybeReady::ready(Ok(touched));
         }
         let store = Arc::clone(&self.0);
-        MaybeReady::new(async move { node::touch(&store, session, touch).await })
+        MaybeReady::new(async move { node::touch(&store, keys, touch).await })
     }
 
     fn get(&self, keys: SessionKeys) -> MaybeReady<StoredSession> {
-        let session = keys.session;
         if self.0.is_up_to_date()
-            && let Some(peeked) = self.0.node_cache.get(&session, self.0.clock.now())
+            && let Some(peeked) = self.0.node_cache.get(&keys.session, self.0.clock.now())
         {
             return MaybeReady::ready(Ok(peeked));
         }
         let store = Arc::clone(&self.0);
-        MaybeReady::new(async move { node::get(&store, session).await })
+        MaybeReady::new(async move { node::get(&store, keys).await })
     }
 
     fn write_tombstone(&self, tombstone: Tombstone) -> MaybeReady<bool> {

@@ -9,7 +9,7 @@ use super::{
     feed_reader::{ChangePosition, read_after, read_all},
 };
 use crate::{
-    identity::StoreKey,
+    identity::SessionKeys,
     maybe_ready::StoreError,
     store::{
         node::{Change, Known, NodeState, SharedStore},
@@ -42,11 +42,11 @@ impl SharedStore for Inner {
 
     async fn read(
         self: &Arc<Self>,
-        session: StoreKey,
+        keys: SessionKeys,
         now: Timestamp,
         lock: OwnedMutexGuard<()>,
     ) -> Result<Known, StoreError> {
-        self.read_session(session, now, lock).await
+        self.read_session(keys.session, now, lock).await
     }
 
     async fn write(&self, rows: &[Unwritten]) -> Result<(), StoreError> {

@@ -1,0 +1,113 @@
+//! The settings of the Redis store.
+
+use std::{
+    fmt,
+    sync::{Arc, OnceLock, atomic::AtomicU64},
+    time::Duration,
+};
+
+use dashmap::DashMap;
+use tokio::sync::{Mutex, RwLock};
+
+use super::{CALLS_PER_USER, Inner, LISTS_PER_USER, RedisStore, endpoint::Endpoint};
+use crate::{
+    clock::{Clock, SystemClock},
+    maybe_ready::StoreError,
+    store::{
+        UserLimit,
+        node::{NodeState, SharedStore as _, keep_up_to_date},
+    },
+};
+
+/// Builds a [`RedisStore`]; created by [`RedisStore::at`].
+#[must_use]
+pub struct RedisStoreBuilder {
+    endpoint: Endpoint,
+    clock: Arc<dyn Clock>,
+    sync_interval: Duration,
+}
+
+impl RedisStoreBuilder {
+    pub(super) fn new(endpoint: Endpoint) -> Self {
+        let sync_interval = Duration::from_secs(1);
+        Self { endpoint, clock: Arc::new(SystemClock), sync_interval }
+    }
+
+    /// Sets the clock; the system's by default. It must be the clock of the layers.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Sets how often this node reads the changes of other nodes, with one command; 1 s by default, at
+    /// least 10 ms.
+    pub fn sync_interval(mut self, interval: Duration) -> Self {
+        self.sync_interval = interval.max(Duration::from_millis(10));
+        self
+    }
+
+    /// Sets what every key begins with; `tss` by default. All nodes of one app use the same, and no
+    /// other app: at least one of `a-z`, `A-Z`, `0-9`, `_`, `-`, `.` and `:`, at most 64.
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.endpoint.namespace = namespace.into();
+        self
+    }
+
+    /// Sets how long the server may take to accept a connection, and to answer a command; 200 ms by
+    /// default. A request waits for at most 250 ms in any case.
+    pub fn time_limit(mut self, limit: Duration) -> Self {
+        self.endpoint.settings.time_limit = limit;
+        self
+    }
+
+    /// Sets the certificate, in PEM, that the certificates of the servers are signed with; by default
+    /// those of the system. It counts for `rediss://`.
+    pub fn root_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.endpoint.settings.root_certificate = Some(pem.into());
+        self
+    }
+
+    /// Connects, and reads all revocation cutoffs and account policies; panics outside of a Tokio
+    /// runtime.
+    ///
+    /// # Errors
+    /// As [`RedisStore::connect`]; if the namespace has other characters or another length; and if the
+    /// server runs no scripts, or forbids this user what the store needs.
+    pub async fn connect(self) -> Result<RedisStore, StoreError> {
+        let (connection, keys) = self.endpoint.connect().await?;
+        let (random, _) = uuid::Uuid::new_v4().as_u64_pair();
+        let store = Arc::new(Inner {
+            node: NodeState::new(Arc::clone(&self.clock), self.sync_interval),
+            connection,
+            keys,
+            position: Mutex::default(),
+            readings_begun: AtomicU64::new(0),
+            readings_done: AtomicU64::new(0),
+            counting: RwLock::default(),
+            changing_claims: Mutex::default(),
+            lists: UserLimit::new(LISTS_PER_USER),
+            calls: UserLimit::new(CALLS_PER_USER),
+            limited_sign_ins: UserLimit::new(1),
+            unplaced: DashMap::default(),
+            rows: AtomicU64::new(0),
+            random,
+            task: OnceLock::new(),
+        });
+        store.check_scripts().await?;
+        store.sync().await?;
+        let task = keep_up_to_date(Arc::downgrade(&store), self.clock, self.sync_interval);
+        let task = tokio::spawn(task).abort_handle();
+        drop(store.task.set(task));
+        Ok(RedisStore(store))
+    }
+}
+
+/// Hides the address, which may contain a password.
+impl fmt::Debug for RedisStoreBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStoreBuilder")
+            .field("namespace", &self.endpoint.namespace)
+            .field("sync_interval", &self.sync_interval)
+            .finish_non_exhaustive()
+    }
+}

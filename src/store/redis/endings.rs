@@ -1,0 +1,296 @@
+//! How sessions end: the feed first, then the tombstone; and what happens when a user has many.
+
+use std::time::Duration;
+
+use super::{
+    Inner,
+    answer::{Args, array, bytes, int, strings},
+    bytes::Reader,
+    failure::{Failure, FailureKind},
+    feed::{Kept, Published},
+    kept_change::{self, FeedChange},
+    record::{Record, Stored},
+    script::Script,
+};
+use crate::{
+    audit::AuditRecord,
+    identity::{Scope, Scopes, SessionKeys, StoreKey},
+    maybe_ready::StoreError,
+    store::{
+        FoldedTombstones, Tombstone,
+        node::{Change, GRACE, STALE_AFTER},
+        tombstone::{MAX_PER_USER, MAX_UNFOLDED},
+    },
+    time::Timestamp,
+};
+
+static END: Script =
+    Script::new(concat!(include_str!("scripts/append.lua"), include_str!("scripts/end.lua")));
+static FOLD: Script = Script::new(include_str!("scripts/fold.lua"));
+static UNPIN: Script = Script::new(include_str!("scripts/unpin.lua"));
+
+/// The most ended sessions whose user is not known.
+const MAX_UNPLACED: usize = 4096;
+
+/// The most exemptions in one step.
+const PIECE: usize = 500;
+
+/// The length of the name of a field of a session among the tombstones of its user.
+const SESSION_FIELD: usize = 16;
+
+impl Inner {
+    /// Returns whether the session had no tombstone; only then writes `audit`.
+    pub(super) async fn revoke(
+        &self,
+        tombstone: Tombstone,
+        audit: Option<AuditRecord>,
+    ) -> Result<bool, StoreError> {
+        let user_of_audit = audit.as_ref().and_then(|audit| audit.subject.user);
+        let owner = tombstone.user.or(user_of_audit).unwrap_or(tombstone.session);
+        let _in_flight = self.calls.acquire(owner).await;
+        self.sync_stale().await?;
+        self.end(tombstone, audit).await
+    }
+
+    pub(super) async fn end(
+        &self,
+        tombstone: Tombstone,
+        audit: Option<AuditRecord>,
+    ) -> Result<bool, StoreError> {
+        if self.is_folded(&tombstone) {
+            return Ok(false);
+        }
+        let Tombstone { session, at, .. } = tombstone;
+        let user = match tombstone.user {
+            Some(user) => Some(user),
+            None => self.user_of(session).await?,
+        };
+        let Some(user) = user else { return self.end_unplaced(tombstone, audit).await };
+        let keys = SessionKeys::new(session, user);
+        let stored = self.stored(keys).await?;
+        let mut until = tombstone.until;
+        let mut record = None;
+        match stored {
+            Some(Stored::Tombstone { until: before }) if until <= before => return Ok(false),
+            Some(Stored::Record(found)) => {
+                until = until.max(found.session.ends_at);
+                record = Some(found);
+            }
+            Some(_) | None => self.check_room(user, at).await?,
+        }
+        let change = FeedChange::from(Change::Revoked { session, until });
+        self.publish(&[change], &[], &[kept_change::exemption(session)]).await?;
+        let (is_first, many) = self.write_tombstone(keys, until, at, audit).await?;
+        self.apply_feed(&[change]);
+        if let Some(record) = record {
+            // What is left over is removed with age.
+            drop(self.unlist(&record.session).await);
+            if many > MAX_PER_USER as u64 {
+                self.fold_or_warn(record.session.scopes, at).await;
+            }
+        }
+        Ok(is_first)
+    }
+
+    /// Returns whether the session had no tombstone, and how many of its user can be folded.
+    async fn write_tombstone(
+        &self,
+        keys: SessionKeys,
+        until: Timestamp,
+        at: Timestamp,
+        audit: Option<AuditRecord>,
+    ) -> Result<(bool, u64), Failure> {
+        let row = audit.map(|audit| self.audit_row(&audit));
+        if let Some(row) = &row {
+            self.index_row(row).await?;
+        }
+        let log = row.as_ref().map_or_else(|| self.keys.log('a', keys.user), |row| row.log.clone());
+        let script_keys = [
+            self.keys.session(keys.user, keys.session),
+            self.keys.tombstones(keys.user),
+            self.keys.log('a', keys.user),
+        ];
+        // The row is in the same step if it is in the slot of the user.
+        let is_here = log == script_keys[2];
+        let args = Args::new().key(keys.session).time(until).time(at).span(GRACE);
+        let mut args = args.number(MAX_UNFOLDED as u64);
+        if let Some(row) = row.as_ref().filter(|_| is_here) {
+            args = row.add_to(args);
+        }
+        let answer = self.connection.run(&END, &script_keys, &args.finish()).await?;
+        let mut answer = array(answer)?.into_iter();
+        let is_first = int(&answer.next().ok_or_else(Failure::unexpected_answer)?)?;
+        if is_first < 0 {
+            return Err(too_many());
+        }
+        let many = int(&answer.next().ok_or_else(Failure::unexpected_answer)?)?;
+        let removed = answer.map(bytes).collect::<Result<Vec<_>, _>>()?;
+        self.unindex_audit(removed).await?;
+        if is_first == 1
+            && let Some(row) = row.filter(|_| !is_here)
+        {
+            self.append_row(&row).await?;
+        }
+        Ok((is_first == 1, many.unsigned_abs()))
+    }
+
+    /// Fails if the user has as many tombstones that cannot be folded as may be kept.
+    async fn check_room(&self, user: StoreKey, now: Timestamp) -> Result<(), Failure> {
+        let mut command = redis::cmd("HLEN");
+        command.arg(self.keys.tombstones(user));
+        let count = int(&self.connection.query(&command).await?)?;
+        if count < i64::try_from(MAX_UNFOLDED).unwrap_or(i64::MAX) {
+            return Ok(());
+        }
+        let kept = self.tombstones_of(user).await?;
+        let others = kept.iter().filter(|kept| !kept.is_begun && now < kept.until).count();
+        if others < MAX_UNFOLDED { Ok(()) } else { Err(too_many()) }
+    }
+
+    /// Ends a session whose user is not known: in the slot of the feed.
+    async fn end_unplaced(
+        &self,
+        tombstone: Tombstone,
+        audit: Option<AuditRecord>,
+    ) -> Result<bool, StoreError> {
+        let Tombstone { session, until, .. } = tombstone;
+        let before = self.unplaced.get(&session).map(|until| *until);
+        if before.is_none() && self.unplaced.len() >= MAX_UNPLACED {
+            return Err(too_many().into());
+        }
+        if before.is_some_and(|before| until <= before) {
+            return Ok(false);
+        }
+        let change = FeedChange::RevokedUnplaced { session, until };
+        let kept = self.kept(&[change.field()]).await?.pop().unwrap_or_default();
+        let had_none = kept.is_empty();
+        let published = self.publish(&[change], &[Kept::new(change, kept)], &[]).await?;
+        if published == Published::Changed {
+            return Err(StoreError::new("the session was ended at the same time"));
+        }
+        let is_first = had_none && published == Published::Done;
+        self.apply_feed(&[change]);
+        if let Some(audit) = audit.filter(|_| is_first) {
+            self.append_audit_records(&[audit]).await?;
+        }
+        Ok(is_first)
+    }
+
+    /// Folds the tombstones of a user. The session that was the reason has ended whether or not it
+    /// succeeds; the next one is a reason, too.
+    async fn fold_or_warn(&self, scopes: Scopes, now: Timestamp) {
+        if let Err(error) = self.fold(scopes, now).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "the tombstones of a user were not folded");
+        }
+    }
+
+    /// Folds the tombstones of a user, of sessions that began here. Exempts the user's other sessions
+    /// that have a record.
+    async fn fold(&self, scopes: Scopes, now: Timestamp) -> Result<(), StoreError> {
+        let user = scopes.user;
+        let kept = self.tombstones_of(user).await?;
+        let kept: Vec<_> = kept.into_iter().filter(|kept| kept.is_begun).collect();
+        if kept.len() <= MAX_PER_USER {
+            return Ok(());
+        }
+        // Later than any exemption of a session that has ended.
+        let at = (self.revocations.latest_exemption())
+            .map_or(now, |latest| now.max(latest + Duration::from_millis(1)));
+        let each = kept.iter().map(|it| FoldedTombstones::new(it.epoch, it.epoch, at, it.until));
+        let Some(folded) = each.reduce(FoldedTombstones::merge) else { return Ok(()) };
+        // First, so that sessions which begin from now on have later epochs: the list below has all
+        // others.
+        let folded = self.announce_fold(user, folded, now).await?;
+        let (mut exemptions, mut after) = (Vec::new(), None);
+        loop {
+            let (records, next) = self.list_piece(Scope::User(user), after).await?;
+            exemptions.extend(records.iter().filter_map(|record| exemption(self, record, folded)));
+            after = next;
+            if after.is_none() {
+                break;
+            }
+        }
+        self.publish_exemptions(&exemptions).await?;
+        self.apply_feed(&exemptions);
+        let mut changes = vec![FeedChange::from(Change::Folded { user, folded })];
+        let folded = kept.iter().map(|kept| Change::TombstoneFolded { session: kept.session });
+        changes.extend(folded.map(FeedChange::from));
+        self.publish_and_keep(&changes, 1, &[]).await?;
+        self.apply_feed(&changes);
+        let mut keys = vec![self.keys.tombstones(user)];
+        keys.extend(kept.iter().map(|kept| self.keys.session(user, kept.session)));
+        let args = Args::new().life(self.sync_interval.saturating_mul(STALE_AFTER));
+        let args = kept.iter().fold(args, |args, kept| args.key(kept.session));
+        self.connection.run(&UNPIN, &keys, &args.finish()).await?;
+        Ok(())
+    }
+
+    async fn announce_fold(
+        &self,
+        user: StoreKey,
+        folded: FoldedTombstones,
+        now: Timestamp,
+    ) -> Result<FoldedTombstones, Failure> {
+        let FoldedTombstones { first, last, at, until } = folded;
+        let args = Args::new().time(first).time(last).time(at).time(until).time(now).finish();
+        let answer = self.connection.run(&FOLD, &[self.keys.tombstones(user)], &args).await?;
+        let answer = bytes(answer)?;
+        let mut answer = Reader::new(&answer);
+        let (first, last) = (answer.time()?, answer.time()?);
+        Ok(FoldedTombstones::new(first, last, answer.time()?, answer.time()?))
+    }
+
+    /// Publishes exemptions, and keeps them.
+    pub(super) async fn publish_exemptions(
+        &self,
+        exemptions: &[FeedChange],
+    ) -> Result<(), StoreError> {
+        for piece in exemptions.chunks(PIECE) {
+            self.publish_and_keep(piece, piece.len(), &[]).await?;
+        }
+        Ok(())
+    }
+
+    async fn tombstones_of(&self, user: StoreKey) -> Result<Vec<KeptTombstone>, Failure> {
+        let mut command = redis::cmd("HGETALL");
+        command.arg(self.keys.tombstones(user));
+        let mut fields = strings(self.connection.query(&command).await?)?.into_iter();
+        let mut kept = Vec::new();
+        while let (Some(field), Some(value)) = (fields.next(), fields.next()) {
+            if field.len() != SESSION_FIELD {
+                continue;
+            }
+            let session = Reader::new(&field).key()?;
+            let mut value = Reader::new(&value);
+            let is_begun = value.byte()? == 1;
+            let (epoch, until) = (value.time()?, value.time()?);
+            kept.push(KeptTombstone { session, is_begun, epoch, until });
+        }
+        Ok(kept)
+    }
+}
+
+/// A tombstone among those of its user.
+struct KeptTombstone {
+    session: StoreKey,
+    is_begun: bool,
+    epoch: Timestamp,
+    until: Timestamp,
+}
+
+/// The exemption from a fold that a session of the user needs which is not revoked.
+fn exemption(store: &Inner, record: &Record, folded: FoldedTombstones) -> Option<FeedChange> {
+    let session = &record.session;
+    let is_reached = (folded.first..=folded.last).contains(&session.epoch);
+    let is_revoked =
+        store.revocations.revoked_by(session.key, session.epoch, || session.scopes).is_some();
+    (is_reached && !is_revoked).then(|| {
+        let FoldedTombstones { at, until, .. } = folded;
+        Change::Exempt { session: session.key, at, until }.into()
+    })
+}
+
+fn too_many() -> Failure {
+    Failure::new(FailureKind::Answered, "too many sessions of the user have ended")
+}

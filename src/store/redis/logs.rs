@@ -1,0 +1,297 @@
+//! The logs: the rows of a user are a sorted set in the user's slot, in their order; the rows of a
+//! subject, of an account and of everything are lists of where to find them.
+//!
+//! A row begins with its instant and its number, 24 bytes by which it is ordered and found.
+
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+
+use super::{
+    Inner,
+    answer::{Args, array, bytes, strings},
+    bytes::{Reader, Writer},
+    failure::Failure,
+    join_all::join_all,
+    script::Script,
+};
+use crate::{
+    identity::{Scope, StoreKey},
+    maybe_ready::StoreError,
+    store::{Cursor, ListQuery, Page},
+    time::Timestamp,
+};
+
+static LOG: Script =
+    Script::new(concat!(include_str!("scripts/append.lua"), include_str!("scripts/log.lua")));
+
+/// Rows this much older than the newest of their user are removed.
+const MAX_AGE: Duration = Duration::from_secs(90 * 24 * 3600);
+
+/// How many rows of one class a log keeps of each user.
+const MAX_ROWS: u64 = 1000;
+
+/// How many rows are written or read at the same time.
+const PIECE: usize = 64;
+
+/// The length of what a row begins with.
+const PREFIX: usize = 24;
+
+/// The owner of rows about no user, subject or account.
+const NOBODY: StoreKey = StoreKey::from_bytes([0; 16]);
+
+/// A log.
+#[derive(Clone, Copy)]
+pub(super) struct Log {
+    /// The names of the rows' keys, one for each class.
+    pub(super) classes: &'static [char],
+    /// The name of the lists' keys.
+    pub(super) list: char,
+}
+
+/// Whom a row is about.
+#[derive(Clone, Copy, Default)]
+pub(super) struct About {
+    pub(super) user: Option<StoreKey>,
+    pub(super) subject: Option<StoreKey>,
+    pub(super) account: Option<StoreKey>,
+}
+
+impl About {
+    fn owner(self) -> StoreKey {
+        self.user.or(self.subject).or(self.account).unwrap_or(NOBODY)
+    }
+}
+
+/// A row to append.
+pub(super) struct LogRow {
+    /// The key of the rows of its user.
+    pub(super) log: Vec<u8>,
+    row: Vec<u8>,
+    at: Timestamp,
+    /// The keys of the lists that it is in, and what is in them.
+    lists: Vec<Vec<u8>>,
+    place: Vec<u8>,
+}
+
+impl LogRow {
+    /// Adds the arguments of `append.lua`.
+    pub(super) fn add_to(&self, args: Args) -> Args {
+        args.number(MAX_ROWS).bytes(self.oldest()).life(MAX_AGE).bytes(self.row.clone())
+    }
+
+    fn oldest(&self) -> Vec<u8> {
+        (self.at - MAX_AGE).as_millis().to_be_bytes().to_vec()
+    }
+}
+
+impl Inner {
+    /// Makes a row of a class of `log` of what is packed.
+    pub(super) fn log_row(
+        &self,
+        log: Log,
+        class: usize,
+        about: About,
+        at: Timestamp,
+        packed: Vec<u8>,
+    ) -> LogRow {
+        let number = self.rows.fetch_add(1, Relaxed);
+        let prefix = Writer::new().bytes(&at.as_millis().to_be_bytes());
+        let prefix = prefix.bytes(&number.to_be_bytes()).bytes(&self.random.to_be_bytes()).finish();
+        let owner = about.owner();
+        let class_index = u8::try_from(class).unwrap_or_default();
+        let place = Writer::new().bytes(&prefix).byte(class_index).key(owner).finish();
+        LogRow {
+            log: self.keys.log(log.classes[class], owner),
+            row: [prefix, packed].concat(),
+            at,
+            lists: self.log_lists(log, about),
+            place,
+        }
+    }
+
+    /// The keys of the lists that rows about somebody are in.
+    fn log_lists(&self, log: Log, about: About) -> Vec<Vec<u8>> {
+        let scopes = [about.subject, about.account].into_iter().flatten();
+        let lists = scopes.map(|scope| self.keys.log(log.list, scope));
+        lists.chain([self.keys.whole_log(log.list)]).collect()
+    }
+
+    /// Puts a row into its lists. A list may name rows that are not written, or removed.
+    pub(super) async fn index_row(&self, row: &LogRow) -> Result<(), Failure> {
+        let args = Args::new().number(u32::MAX.into()).bytes(row.oldest()).life(MAX_AGE);
+        let args = args.bytes(row.place.clone()).finish();
+        let adds = row
+            .lists
+            .iter()
+            .map(|list| self.connection.run(&LOG, std::slice::from_ref(list), &args));
+        join_all(adds).await.into_iter().try_for_each(|added| added.map(drop))
+    }
+
+    /// Writes a row that is in its lists. Returns the rows that were removed for it.
+    pub(super) async fn write_row(&self, row: &LogRow) -> Result<Vec<Vec<u8>>, Failure> {
+        let args = row.add_to(Args::new()).finish();
+        strings(self.connection.run(&LOG, std::slice::from_ref(&row.log), &args).await?)
+    }
+
+    /// Appends rows, and takes those that are removed for them out of their lists.
+    pub(super) async fn append_rows(
+        &self,
+        log: Log,
+        rows: &[LogRow],
+        about: impl Fn(&[u8]) -> Result<About, Failure>,
+    ) -> Result<(), StoreError> {
+        for piece in rows.chunks(PIECE) {
+            let appends = piece.iter().map(|row| async {
+                self.index_row(row).await?;
+                self.write_row(row).await
+            });
+            for removed in join_all(appends).await {
+                self.unindex_rows(log, removed?, &about).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes removed rows out of the lists that they are in.
+    pub(super) async fn unindex_rows(
+        &self,
+        log: Log,
+        removed: Vec<Vec<u8>>,
+        about: impl Fn(&[u8]) -> Result<About, Failure>,
+    ) -> Result<(), Failure> {
+        let mut commands = Vec::new();
+        for row in removed {
+            let (prefix, packed) = row.split_at_checked(PREFIX).ok_or_else(Failure::malformed)?;
+            let about = about(packed)?;
+            for list in self.log_lists(log, about) {
+                let mut command = redis::cmd("ZREM");
+                command.arg(list);
+                for class in 0..log.classes.len() {
+                    let class = u8::try_from(class).unwrap_or_default();
+                    let place = Writer::new().bytes(prefix).byte(class).key(about.owner());
+                    command.arg(place.finish());
+                }
+                commands.push(command);
+            }
+        }
+        let removals = commands.iter().map(|command| self.connection.query(command));
+        join_all(removals).await.into_iter().try_for_each(|removed| removed.map(drop))
+    }
+
+    /// Returns a page of the rows of `scope`; `unpack` reads what follows a row's instant and number.
+    pub(super) async fn log_page<T>(
+        &self,
+        log: Log,
+        scope: Scope,
+        query: &ListQuery,
+        unpack: impl Fn(Timestamp, &[u8]) -> Result<T, Failure>,
+    ) -> Result<Page<T>, StoreError> {
+        let _in_flight = self.lists.acquire(scope.key()).await;
+        let wanted = query.limit() as usize + 1;
+        let mut before = query.cursor().map_or_else(
+            || b"+".to_vec(),
+            |cursor| {
+                let at = cursor.at.to_be_bytes();
+                [b"(", &at[..], &cursor.id.to_be_bytes()].concat()
+            },
+        );
+        let mut rows = Vec::new();
+        loop {
+            let found = match scope {
+                Scope::User(user) => self.own_rows(log, user, &before, wanted).await?,
+                Scope::Subject(key) | Scope::Account(key) => {
+                    let list = self.keys.log(log.list, key);
+                    self.listed_rows(log, list, &before, wanted).await?
+                }
+                Scope::Everything(_) => {
+                    let list = self.keys.whole_log(log.list);
+                    self.listed_rows(log, list, &before, wanted).await?
+                }
+            };
+            rows.extend(found.rows);
+            match found.next {
+                Some(next) if rows.len() < wanted => before = [b"(", &next[..]].concat(),
+                _ => break,
+            }
+        }
+        rows.truncate(wanted);
+        let mut items = Vec::new();
+        for row in &rows {
+            let mut reader = Reader::new(row);
+            let at = u64::from_be_bytes(array_of(reader.bytes(8)?)?);
+            let id = u128::from_be_bytes(array_of(reader.bytes(16)?)?);
+            let packed = row.get(PREFIX..).unwrap_or_default();
+            items.push((Cursor::new(at, id), unpack(Timestamp::from_millis(at), packed)?));
+        }
+        let page = Page::new(items, query, |(cursor, _)| *cursor);
+        Ok(Page { items: page.items.into_iter().map(|(_, item)| item).collect(), next: page.next })
+    }
+
+    /// Returns the rows of a user, of all classes, the latest first.
+    async fn own_rows(
+        &self,
+        log: Log,
+        user: StoreKey,
+        before: &[u8],
+        count: usize,
+    ) -> Result<Found, Failure> {
+        let mut rows = Vec::new();
+        for class in log.classes {
+            rows.extend(self.latest(self.keys.log(*class, user), before, count).await?);
+        }
+        rows.sort_unstable_by(|one, other| other.cmp(one));
+        Ok(Found { rows, next: None })
+    }
+
+    /// Returns the rows that a list names and that are still there.
+    async fn listed_rows(
+        &self,
+        log: Log,
+        list: Vec<u8>,
+        before: &[u8],
+        count: usize,
+    ) -> Result<Found, Failure> {
+        let places = self.latest(list, before, count).await?;
+        let next = places.last().filter(|_| places.len() == count).cloned();
+        let mut commands = Vec::new();
+        for place in &places {
+            let mut reader = Reader::new(place);
+            let prefix = reader.bytes(PREFIX)?;
+            let class =
+                log.classes.get(usize::from(reader.byte()?)).ok_or_else(Failure::malformed)?;
+            let mut command = redis::cmd("ZRANGEBYLEX");
+            command.arg(self.keys.log(*class, reader.key()?));
+            command.arg([b"[", prefix].concat()).arg([b"[", prefix, &[0xff; 2]].concat());
+            command.arg("LIMIT").arg(0).arg(1);
+            commands.push(command);
+        }
+        let mut rows = Vec::new();
+        for piece in commands.chunks(PIECE) {
+            for found in join_all(piece.iter().map(|it| self.connection.query(it))).await {
+                rows.extend(array(found?)?.into_iter().map(bytes).collect::<Result<Vec<_>, _>>()?);
+            }
+        }
+        Ok(Found { rows, next })
+    }
+
+    /// Returns members of a sorted set of equal scores before one, the last first.
+    pub(super) async fn latest(
+        &self,
+        key: Vec<u8>,
+        before: &[u8],
+        count: usize,
+    ) -> Result<Vec<Vec<u8>>, Failure> {
+        let mut command = redis::cmd("ZREVRANGEBYLEX");
+        command.arg(key).arg(before).arg("-").arg("LIMIT").arg(0).arg(count);
+        strings(self.connection.query(&command).await?)
+    }
+}
+
+struct Found {
+    rows: Vec<Vec<u8>>,
+    /// Where to go on, if there may be more.
+    next: Option<Vec<u8>>,
+}
+
+fn array_of<const N: usize>(bytes: &[u8]) -> Result<[u8; N], Failure> {
+    bytes.try_into().map_err(|_| Failure::malformed())
+}
