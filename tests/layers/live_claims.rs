@@ -159,9 +159,9 @@ async fn p35_p37_a_change_counts_for_a_long_token_of_another_issuer_and_of_an_ea
         });
         let changed = stack.sessions.claims_changed(stack.sessions.everything()).await;
         changed.expect("the store answers");
-        let changes = store.claims_changes().expect("the store supports them");
-        changes.remove_expired(BEGIN + LATER);
-        let number = changes.number_of(&Scopes::new(None, None, "ada"));
+        let numbers = store.claims_changes().expect("the store supports them");
+        numbers.remove_expired(BEGIN + LATER);
+        let number = numbers.number_of(&Scopes::new(None, None, "ada"));
         assert_eq!(number.is_some(), is_kept, "{name}");
     }
 }
