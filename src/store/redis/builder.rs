@@ -9,7 +9,9 @@ use std::{
 use dashmap::DashMap;
 use tokio::sync::{Mutex, RwLock};
 
-use super::{CALLS_PER_USER, Inner, LISTS_PER_USER, RedisStore, endpoint::Endpoint};
+use super::{
+    CALLS_PER_USER, Inner, LISTS_PER_USER, RedisStore, endpoint::Endpoint, push::wait_for_changes,
+};
 use crate::{
     clock::{Clock, SystemClock},
     maybe_ready::StoreError,
@@ -91,13 +93,14 @@ impl RedisStoreBuilder {
             unplaced: DashMap::default(),
             rows: AtomicU64::new(0),
             random,
-            task: OnceLock::new(),
+            tasks: OnceLock::new(),
         });
         store.check_scripts().await?;
         store.sync().await?;
         let task = keep_up_to_date(Arc::downgrade(&store), self.clock, self.sync_interval);
-        let task = tokio::spawn(task).abort_handle();
-        drop(store.task.set(task));
+        let push = wait_for_changes(Arc::downgrade(&store), store.connection.open_another().await?);
+        let tasks = [tokio::spawn(task).abort_handle(), tokio::spawn(push).abort_handle()];
+        drop(store.tasks.set(tasks));
         Ok(RedisStore(store))
     }
 }

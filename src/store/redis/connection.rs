@@ -67,6 +67,16 @@ impl Connection {
         Ok(Self(Arc::new(Shared { target, server, unanswered: AtomicU32::new(0) })))
     }
 
+    /// Opens another connection to the same server or cluster.
+    pub(super) async fn open_another(&self) -> Result<Self, StoreError> {
+        Self::open(self.0.target.clone()).await
+    }
+
+    /// How long a command may block the server's answer on a connection of its own.
+    pub(super) fn longest_block(&self) -> Duration {
+        self.0.target.time_limit / 2
+    }
+
     /// Whether a command would be sent: no server is known to be lost.
     pub(super) fn is_connected(&self) -> bool {
         self.0.server.borrow().is_some()

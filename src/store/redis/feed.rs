@@ -34,7 +34,7 @@ const PIECE: usize = 500;
 /// What a node has read.
 pub(super) struct Position {
     /// The id of the last entry.
-    id: Vec<u8>,
+    pub(super) id: Vec<u8>,
     /// Its number: they are counted without a gap.
     seq: i64,
     /// The random name of the store.

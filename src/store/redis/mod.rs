@@ -49,6 +49,7 @@ mod lifecycle;
 mod limiter;
 mod lists;
 mod logs;
+mod push;
 mod record;
 mod rotation;
 mod script;
@@ -108,7 +109,8 @@ const CALLS_PER_USER: usize = 2;
 /// the idle timeout, at most a minute). A write that fails is repeated, and no request is rejected for it.
 /// Call [`flush`](SessionStore::flush) at shutdown.
 ///
-/// A revocation is effective on this node when the call returns, and on every other node within the
+/// A revocation is effective on this node when the call returns, and on every other node as soon as it
+/// has heard of it: each waits for changes on a connection of its own, and reads them in any case within the
 /// [`sync_interval`](RedisStoreBuilder::sync_interval). A node that could not read the changes for three
 /// intervals reads them before it admits a request, and returns an error if it cannot. It returns an
 /// error, too, while its clock is further from that of Redis than the `max_clock_skew` of the policies.
@@ -156,7 +158,7 @@ struct Inner {
     /// Numbers the rows of the logs of this node, beside a random number.
     rows: AtomicU64,
     random: u64,
-    task: OnceLock<AbortHandle>,
+    tasks: OnceLock<[AbortHandle; 2]>,
 }
 
 impl RedisStore {
@@ -255,7 +257,7 @@ impl Deref for Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        if let Some(task) = self.task.get() {
+        for task in self.tasks.get().into_iter().flatten() {
             task.abort();
         }
     }

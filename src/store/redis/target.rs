@@ -36,12 +36,14 @@ pub(super) struct TargetSettings {
 }
 
 /// A server or a cluster.
+#[derive(Clone)]
 pub(super) struct Target {
     client: AnyClient,
     is_kept: bool,
     pub(super) time_limit: Duration,
 }
 
+#[derive(Clone)]
 #[expect(clippy::large_enum_variant, reason = "there is one for each connection")]
 enum AnyClient {
     Server(Client),

@@ -128,3 +128,29 @@ async fn a_feed_that_was_trimmed_is_read_from_what_is_kept() {
     let revocations = other.revocations().expect("it has them");
     assert_eq!(revocations.cutoff_of(&scopes().user), Some(NOW));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p22_a_revocation_is_pushed_to_other_nodes() {
+    let (server, cluster) = (RedisServer::start(), redis_server::RedisCluster::start());
+    let in_cluster = async || {
+        let store = RedisStore::cluster(cluster.urls()).time_limit(BOUND);
+        let store = store.clock(ManualClock::new(NOW)).connect().await;
+        store.expect("the cluster accepts connections")
+    };
+    for (one, other) in
+        [(node(&server).await, node(&server).await), (in_cluster().await, in_cluster().await)]
+    {
+        let session = begin(&one, "s").await;
+        assert_eq!(touched(&other, &session).await, TouchOutcome::Active(Some(NOW)));
+        let tombstone = Tombstone::new(session.key, NOW, NOW + DAY);
+        let tombstone = tombstone.of_user(scopes().user, Some(NOW));
+        assert!(one.revoke(tombstone, audit("session_ended")).await.expect("it ends"));
+        // No time passes on its clock: it does not read by itself.
+        let pushed = async {
+            while touched(&other, &session).await != TouchOutcome::Ended {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(BOUND, pushed).await.expect("it is told");
+    }
+}

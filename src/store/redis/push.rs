@@ -1,0 +1,52 @@
+//! Push: a connection of its own waits for the next entry of the feed.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use redis::Value;
+
+use super::{Inner, connection::Connection};
+
+/// The longest wait: whoever cuts the connection silently is noticed by the missing answer.
+const LONGEST_BLOCK: Duration = Duration::from_millis(250);
+
+/// The pause after a failure, and how much longer it may be.
+const PAUSE: Duration = Duration::from_millis(50);
+const JITTER_MILLIS: u64 = 50;
+
+/// Reads the changes of other nodes as soon as they are published, until the store is dropped. The
+/// background task reads them once in a sync interval in any case.
+pub(super) async fn wait_for_changes(store: Weak<Inner>, connection: Connection) {
+    let block = connection.longest_block().min(LONGEST_BLOCK).as_millis().max(1);
+    let block = u64::try_from(block).unwrap_or(1);
+    loop {
+        let Some(upgraded) = store.upgrade() else { return };
+        let (feed, position) = (upgraded.keys.feed(), upgraded.read_to().await);
+        // Not held while the server waits.
+        drop(upgraded);
+        let mut command = redis::cmd("XREAD");
+        command.arg("COUNT").arg(1).arg("BLOCK").arg(block).arg("STREAMS").arg(feed).arg(position);
+        let is_done = match connection.query(&command).await {
+            Ok(Value::Nil) => true,
+            Ok(_) => {
+                let Some(upgraded) = store.upgrade() else { return };
+                upgraded.sync_now().await.is_ok()
+            }
+            Err(_) => false,
+        };
+        if !is_done {
+            let (random, _) = uuid::Uuid::new_v4().as_u64_pair();
+            tokio::time::sleep(PAUSE + Duration::from_millis(random % JITTER_MILLIS)).await;
+        }
+    }
+}
+
+impl Inner {
+    /// The id of the last entry of the feed that this node has read.
+    async fn read_to(self: &Arc<Self>) -> Vec<u8> {
+        let position = self.position.lock().await;
+        position.as_ref().map_or_else(|| b"0-0".to_vec(), |position| position.id.clone())
+    }
+}
