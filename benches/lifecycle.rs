@@ -1,12 +1,16 @@
-//! The cost of the lifecycle with 10,000 active sessions: refreshes, tickets and sign-outs per second, SQL
-//! statements per refresh, per ticket and per request. Prints one line for each store; of the sign-outs the
+//! The cost of the lifecycle with 10,000 active sessions: refreshes and sign-outs per second, the time to
+//! issue a ticket and to use it, SQL statements per refresh, per ticket and per request. Prints one line for each store; of the sign-outs the
 //! median, the least and the most of five rounds. Postgres is the server at
 //! `TEST_POSTGRES_URL`, or one that is started here.
 
 #[path = "../tests/postgres_server/mod.rs"]
 mod postgres_server;
 
-use std::{convert::Infallible, sync::Arc, time::Instant};
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use http::{Request, Response};
 use tokio::task::JoinSet;
@@ -35,7 +39,8 @@ async fn main() {
     println!("{SESSIONS} active sessions; {TASKS} concurrent refresh tasks");
     println!(
         "store\trefreshes/s\tstatements/refresh\tstatements/{REQUESTS} requests of one user\t\
-         tickets/s\tstatements/ticket\tsign-outs/s of {SIGN_OUT_TASKS} tasks\tstatements/sign-out"
+         us to issue a ticket\tus to use it\tstatements/ticket\t\
+         sign-outs/s of {SIGN_OUT_TASKS} tasks\tstatements/sign-out"
     );
     measure("memory", Arc::new(MemoryStore::new()), || 0).await;
     for (name, address) in
@@ -101,15 +106,21 @@ async fn measure(name: &str, store: Arc<dyn LifecycleStore>, statements: impl Fn
     let response = service.ready().await.expect("always ready").call(request).await;
     let mut response = response.expect("infallible");
     let session: Session = response.extensions_mut().remove().expect("the handler's");
-    let (before, watch) = (statements(), self::watch());
+    let before = statements();
+    let (mut issued, mut used) = (Duration::ZERO, Duration::ZERO);
     for _ in 0..TICKETS {
+        let watch = self::watch();
         let ticket = sessions.ticket(&session).path("/").await.expect("the store answers");
+        issued += watch.elapsed();
         let request = Request::get(format!("/?ticket={}", ticket.as_str())).body(());
         let request = request.expect("a valid request");
+        let watch = self::watch();
         let response = service.ready().await.expect("always ready").call(request).await;
+        used += watch.elapsed();
         assert!(response.expect("infallible").status().is_success());
     }
-    let tickets = to_f64(TICKETS) / watch.elapsed().as_secs_f64();
+    let micros = |total: Duration| total.as_secs_f64() * 1e6 / to_f64(TICKETS);
+    let (issued, used) = (micros(issued), micros(used));
     let a_ticket =
         to_f64(usize::try_from(statements() - before).expect("a small number")) / to_f64(TICKETS);
     let mut sign_outs = Vec::new();
@@ -130,7 +141,7 @@ async fn measure(name: &str, store: Arc<dyn LifecycleStore>, statements: impl Fn
     let a_sign_out = to_f64(usize::try_from(statements() - before).expect("a small number"))
         / to_f64(ROUNDS * SIGN_OUTS);
     println!(
-        "{name}\t{a_second:.0}\t{a_refresh:.2}\t{requests}\t{tickets:.0}\t{a_ticket:.2}\t\
+        "{name}\t{a_second:.0}\t{a_refresh:.2}\t{requests}\t{issued:.0}\t{used:.0}\t{a_ticket:.2}\t\
          {median:.0} ({least:.0} to {most:.0})\t{a_sign_out:.2}"
     );
 }

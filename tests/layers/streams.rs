@@ -436,12 +436,20 @@ async fn p36_a_renewal_moves_the_deadline_where_activity_is_not_recorded() {
     // Its response carries the successor.
     let (_second, mut renewed) = streams.open_with(with(&token), &[], None).await;
     assert_open(&mut renewed);
+    // Opened with the old token, which is not renewed again.
+    let mut background = with(&token);
+    let class = "background".parse().expect("a value");
+    background.headers_mut().insert("session-activity", class);
+    let (_third, mut later) = streams.open_with(background, &[], None).await;
+    assert_open(&mut later);
     streams.stack.at(renewal + LIFETIME - MILLI);
     assert_open(&mut earlier);
     assert_open(&mut renewed);
+    assert_open(&mut later);
     streams.stack.at(renewal + LIFETIME);
     assert_eq!(error(&mut earlier), IDLE_ERROR);
     assert_eq!(error(&mut renewed), IDLE_ERROR);
+    assert_eq!(error(&mut later), IDLE_ERROR);
     streams.assert_nothing_is_left();
 }
 

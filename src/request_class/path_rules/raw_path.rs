@@ -1,6 +1,6 @@
 //! Paths that two readers could read differently.
 
-/// What a byte means to the scan of a path. The order counts: see [`is_plain`].
+/// What a byte means to the scan of a path.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Meaning {
     /// Stands for itself.
@@ -45,32 +45,23 @@ pub(super) fn is_unambiguous(path: &str) -> bool {
     if rest.first() != Some(&b'/') {
         return false;
     }
-    if is_plain(rest) {
-        return true;
-    }
-    while let [byte, after @ ..] = rest {
-        rest = match MEANINGS[usize::from(*byte)] {
-            Meaning::Plain => after,
+    // Most characters stand for themselves.
+    while let Some(at) = rest.iter().position(|byte| meaning_of(*byte) != Meaning::Plain) {
+        let after = &rest[at + 1..];
+        rest = match meaning_of(rest[at]) {
             Meaning::Slash if begins_segment(after) => after,
-            Meaning::Percent => match strip_escaped(rest) {
+            Meaning::Percent => match strip_escaped(&rest[at..]) {
                 Some(after) => after,
                 None => return false,
             },
-            Meaning::Slash | Meaning::Refused => return false,
+            Meaning::Plain | Meaning::Slash | Meaning::Refused => return false,
         };
     }
     true
 }
 
-/// Whether `path` needs no closer look, as most: it has only slashes and characters that stand for
-/// themselves, and no segment that is empty or begins with a dot. Without a branch for each character
-/// it takes a third of the time.
-#[expect(clippy::needless_bitwise_bool, reason = "a branch for each character takes longer")]
-fn is_plain(path: &[u8]) -> bool {
-    let meanings = path.iter().fold(0, |all, byte| all | MEANINGS[usize::from(*byte)] as u8);
-    let is_odd = |pair: &[u8]| (pair[0] == b'/') & ((pair[1] == b'/') | (pair[1] == b'.'));
-    let has_odd_segment = path.windows(2).fold(false, |found, pair| found | is_odd(pair));
-    meanings <= Meaning::Slash as u8 && !has_odd_segment
+const fn meaning_of(byte: u8) -> Meaning {
+    MEANINGS[byte as usize]
 }
 
 /// Whether nothing follows a slash, or a segment that is neither empty nor `.` nor `..`.
