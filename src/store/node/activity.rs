@@ -46,8 +46,27 @@ pub(in crate::store) trait SharedStore: Send + Sync + 'static {
     /// Reads and applies the changes of other nodes since the last reading.
     fn sync(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Syncs if the last reading is too old to rely on.
-    fn sync_if_stale(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Syncs if the last reading is too old to rely on. Of many callers one starts a reading, which goes
+    /// on if the caller is cut off by its time limit: under more load than the node bears a reading
+    /// takes longer than that, and without one every request fails.
+    fn sync_if_stale(self: &Arc<Self>) -> impl Future<Output = Result<(), StoreError>> + Send {
+        async {
+            if self.node().is_up_to_date() {
+                return Ok(());
+            }
+            let lock = Arc::clone(&self.node().syncing).lock_owned().await;
+            // Another caller may have synced while this one waited.
+            if self.node().is_up_to_date() {
+                return Ok(());
+            }
+            let store = Arc::clone(self);
+            let syncing = tokio::spawn(async move {
+                let _lock = lock;
+                store.sync().await
+            });
+            syncing.await.map_err(StoreError::new)?
+        }
+    }
 
     /// Reads a session into the cache. It goes on if the request is cancelled, so that the next one
     /// need not start again; `lock` is held until then.
@@ -204,9 +223,9 @@ pub(in crate::store) async fn write_activities<S: SharedStore>(
 }
 
 /// Writes every activity that is not written yet.
-pub(in crate::store) async fn flush<S: SharedStore>(store: &S) -> Result<(), StoreError> {
+pub(in crate::store) async fn flush<S: SharedStore>(store: &Arc<S>) -> Result<(), StoreError> {
     store.sync_if_stale().await?;
-    write_activities(store, Timestamp::MAX).await
+    write_activities(&**store, Timestamp::MAX).await
 }
 
 /// Reads the changes of other nodes if that `is_due`, then writes the activities that are due: first of

@@ -51,6 +51,8 @@ pub(super) struct NodeState {
     /// The instant of the last successful reading of changes in milliseconds, plus one; zero before
     /// the first.
     synced_at: AtomicU64,
+    /// Held while a request's reading of changes is under way.
+    pub(super) syncing: Arc<Mutex<()>>,
     locks: Box<[Arc<Mutex<()>>]>,
     /// Held while activities are written.
     writing: Mutex<()>,
@@ -68,6 +70,7 @@ impl NodeState {
             node_cache: NodeCache::new(),
             store_clock: StoreClock::default(),
             synced_at: AtomicU64::new(0),
+            syncing: Arc::default(),
             locks: std::iter::repeat_with(Arc::default).take(SESSION_LOCKS).collect(),
             writing: Mutex::default(),
             hasher: RandomState::default(),

@@ -1,5 +1,7 @@
 //! Account policies and claims numbers: kept in the slot of the feed.
 
+use std::sync::Arc;
+
 use super::{
     Inner,
     feed::{ATTEMPTS, Kept, Published},
@@ -11,7 +13,7 @@ use crate::{
     policy::TimeoutOverrides,
     store::{
         ClaimsChange, OverridesChange,
-        node::{Change, STALE_AFTER},
+        node::{Change, STALE_AFTER, SharedStore as _},
     },
     time::Timestamp,
 };
@@ -26,12 +28,12 @@ impl Inner {
     }
 
     pub(super) async fn replace_overrides(
-        &self,
+        self: &Arc<Self>,
         change: OverridesChange,
     ) -> Result<bool, StoreError> {
         let OverridesChange { account, old, new, audit } = change;
         let _in_flight = self.calls.acquire(account).await;
-        self.sync_stale().await?;
+        self.sync_if_stale().await?;
         let kept = self.kept(&[kept_change::overrides(account)]).await?.concat();
         let (present, version) = read_overrides(&kept)?;
         if present != old {
@@ -52,11 +54,14 @@ impl Inner {
         Ok(true)
     }
 
-    pub(super) async fn raise_claims(&self, change: ClaimsChange) -> Result<Timestamp, StoreError> {
+    pub(super) async fn raise_claims(
+        self: &Arc<Self>,
+        change: ClaimsChange,
+    ) -> Result<Timestamp, StoreError> {
         let ClaimsChange { scope, now, until, audit } = change;
         let _in_flight = self.calls.acquire(scope.key()).await;
         let _changing = self.changing_claims.lock().await;
-        self.sync_stale().await?;
+        self.sync_if_stale().await?;
         // A node that has not read the change yet goes on minting tokens for this long.
         let until = until + self.sync_interval.saturating_mul(STALE_AFTER);
         for _ in 0..ATTEMPTS {

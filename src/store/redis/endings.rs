@@ -1,5 +1,7 @@
 //! How sessions end: the feed first, then the tombstone; and what happens when a user has many.
 
+use std::sync::Arc;
+
 use std::time::Duration;
 
 use super::{
@@ -18,7 +20,7 @@ use crate::{
     maybe_ready::StoreError,
     store::{
         FoldedTombstones, Tombstone,
-        node::{Change, GRACE, STALE_AFTER},
+        node::{Change, GRACE, STALE_AFTER, SharedStore as _},
         tombstone::{MAX_PER_USER, MAX_UNFOLDED},
     },
     time::Timestamp,
@@ -41,14 +43,14 @@ const SESSION_FIELD: usize = 16;
 impl Inner {
     /// Returns whether the session had no tombstone; only then writes `audit`.
     pub(super) async fn revoke(
-        &self,
+        self: &Arc<Self>,
         tombstone: Tombstone,
         audit: Option<AuditRecord>,
     ) -> Result<bool, StoreError> {
         let user_of_audit = audit.as_ref().and_then(|audit| audit.subject.user);
         let owner = tombstone.user.or(user_of_audit).unwrap_or(tombstone.session);
         let _in_flight = self.calls.acquire(owner).await;
-        self.sync_stale().await?;
+        self.sync_if_stale().await?;
         self.end(tombstone, audit).await
     }
 

@@ -98,19 +98,6 @@ impl Inner {
         self.sync_from(&mut position).await
     }
 
-    /// Syncs if the last reading is too old to rely on.
-    pub(super) async fn sync_stale(&self) -> Result<(), StoreError> {
-        if self.is_up_to_date() {
-            return Ok(());
-        }
-        let mut position = self.position.lock().await;
-        // Another request may have synced while this one waited.
-        if self.is_up_to_date() {
-            return Ok(());
-        }
-        self.sync_from(&mut position).await
-    }
-
     async fn sync_from(&self, position: &mut Option<Position>) -> Result<(), StoreError> {
         let number = self.readings_begun.fetch_add(1, Relaxed) + 1;
         let asked_at = self.clock.now();

@@ -1,6 +1,8 @@
 //! The lists of sessions: of a user, a subject, an account and everything. A list says where sessions
 //! are; the record of each decides.
 
+use std::sync::Arc;
+
 use std::collections::HashSet;
 
 use super::{
@@ -15,7 +17,9 @@ use super::{
 use crate::{
     identity::{Scope, SessionKeys, StoreKey},
     maybe_ready::StoreError,
-    store::{ActiveUser, Cursor, ListQuery, Page, SessionRecord, node::GRACE},
+    store::{
+        ActiveUser, Cursor, ListQuery, Page, SessionRecord, node::GRACE, node::SharedStore as _,
+    },
     time::Timestamp,
 };
 
@@ -76,13 +80,13 @@ impl Inner {
     }
 
     pub(super) async fn sessions_page(
-        &self,
+        self: &Arc<Self>,
         scope: Scope,
         query: ListQuery,
         now: Timestamp,
     ) -> Result<Page<SessionRecord>, StoreError> {
         let _in_flight = self.lists.acquire(scope.key()).await;
-        self.sync_stale().await?;
+        self.sync_if_stale().await?;
         let mut after = query.cursor().map(|cursor| {
             let key = StoreKey::from_bytes(cursor.id.to_be_bytes());
             place_before(Timestamp::from_millis(cursor.at), key)
@@ -104,24 +108,24 @@ impl Inner {
     }
 
     pub(super) async fn session_record(
-        &self,
+        self: &Arc<Self>,
         session: StoreKey,
         now: Timestamp,
     ) -> Result<Option<SessionRecord>, StoreError> {
-        self.sync_stale().await?;
+        self.sync_if_stale().await?;
         let record = self.record_of(session).await?.map(|record| record.session);
         let record = record.filter(|session| self.is_active(session, now));
         Ok(record.map(|session| self.up_to_date(session)))
     }
 
     pub(super) async fn active_users_of(
-        &self,
+        self: &Arc<Self>,
         account: StoreKey,
         limit: u32,
         now: Timestamp,
     ) -> Result<Vec<ActiveUser>, StoreError> {
         let _in_flight = self.lists.acquire(account).await;
-        self.sync_stale().await?;
+        self.sync_if_stale().await?;
         let (mut users, mut seen, mut after) = (Vec::new(), HashSet::new(), None);
         while users.len() < limit as usize {
             let (records, next) = self.list_piece(Scope::Account(account), after).await?;

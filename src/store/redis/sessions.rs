@@ -38,10 +38,6 @@ impl SharedStore for Inner {
         self.sync_now().await
     }
 
-    async fn sync_if_stale(&self) -> Result<(), StoreError> {
-        self.sync_stale().await
-    }
-
     async fn read(
         self: &Arc<Self>,
         keys: SessionKeys,

@@ -1,5 +1,7 @@
 //! Changes of claims: `tss_claims_changes`.
 
+use std::sync::Arc;
+
 use super::{
     Inner, Transaction, audit_log,
     change_feed::ChangeFeed,
@@ -18,7 +20,7 @@ use crate::{
 
 impl Inner {
     pub(super) async fn change_claims(
-        &self,
+        self: &Arc<Self>,
         mut change: ClaimsChange,
     ) -> Result<Timestamp, StoreError> {
         let _in_flight = self.calls.acquire(change.scope.key()).await;

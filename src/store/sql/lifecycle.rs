@@ -18,7 +18,7 @@ use crate::{
 };
 
 impl Inner {
-    async fn adopt(&self, record: SessionRecord) -> Result<(), StoreError> {
+    async fn adopt(self: &Arc<Self>, record: SessionRecord) -> Result<(), StoreError> {
         let _adopting = self.adopting.lock().await;
         self.sync_if_stale().await?;
         self.commit(&Adopt(&record)).await
@@ -26,7 +26,7 @@ impl Inner {
 
     /// Returns whether `audit` was written: the session had no tombstone.
     pub(super) async fn revoke(
-        &self,
+        self: &Arc<Self>,
         tombstone: Tombstone,
         audit: Option<AuditRecord>,
     ) -> Result<bool, StoreError> {
@@ -58,7 +58,7 @@ impl Inner {
         }
     }
 
-    async fn revoke_all(&self, revocation: BulkRevocation) -> Result<u64, StoreError> {
+    async fn revoke_all(self: &Arc<Self>, revocation: BulkRevocation) -> Result<u64, StoreError> {
         let _in_flight = self.calls.acquire(revocation.scope.key()).await;
         self.sync_if_stale().await?;
         let revoked = self.commit_alone(&revocation).await?;
@@ -66,7 +66,7 @@ impl Inner {
         Ok(revoked.count)
     }
 
-    async fn set_overrides(&self, change: OverridesChange) -> Result<bool, StoreError> {
+    async fn set_overrides(self: &Arc<Self>, change: OverridesChange) -> Result<bool, StoreError> {
         let _in_flight = self.calls.acquire(change.account).await;
         self.sync_if_stale().await?;
         let change = self.commit_and_publish(&change).await?;

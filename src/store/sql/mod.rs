@@ -246,7 +246,7 @@ impl SessionStore for SqlStore {
 
     fn flush(&self) -> MaybeReady<()> {
         let store = Arc::clone(&self.0);
-        MaybeReady::new(async move { node::flush(&*store).await })
+        MaybeReady::new(async move { node::flush(&store).await })
     }
 
     fn revocations(&self) -> Option<Arc<Revocations>> {

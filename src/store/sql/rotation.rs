@@ -1,5 +1,7 @@
 //! Refresh rotation: the columns of `tss_sessions` that tell which refresh token may be exchanged.
 
+use std::sync::Arc;
+
 use super::{
     ATTEMPTS, Inner,
     activity_limit::ActivityLimit,
@@ -87,7 +89,7 @@ fn state(row: &Row, query: RefreshQuery) -> Result<RefreshState, Failure> {
 
 impl Inner {
     pub(super) async fn refresh_state(
-        &self,
+        self: &Arc<Self>,
         query: RefreshQuery,
     ) -> Result<RefreshState, StoreError> {
         let _in_flight = self.calls.acquire(query.scopes.user).await;
@@ -110,7 +112,10 @@ impl Inner {
         })
     }
 
-    pub(super) async fn rotate(&self, rotation: Rotation) -> Result<Rotated, StoreError> {
+    pub(super) async fn rotate(
+        self: &Arc<Self>,
+        rotation: Rotation,
+    ) -> Result<Rotated, StoreError> {
         let _in_flight = self.calls.acquire(rotation.query.scopes.user).await;
         self.sync_if_stale().await?;
         for _ in 0..ATTEMPTS {

@@ -1,5 +1,7 @@
 //! How a session begins, and ends others of its subject in the same transaction.
 
+use std::sync::Arc;
+
 use super::{
     Inner, Transaction, audit_log,
     change_feed::ChangeFeed,
@@ -144,7 +146,10 @@ impl Begin<'_> {
 }
 
 impl Inner {
-    pub(super) async fn begin(&self, mut sign_in: SignIn) -> Result<SignInOutcome, StoreError> {
+    pub(super) async fn begin(
+        self: &Arc<Self>,
+        mut sign_in: SignIn,
+    ) -> Result<SignInOutcome, StoreError> {
         let _in_flight = self.calls.acquire(sign_in.record.scopes.user).await;
         self.sync_if_stale().await?;
         sign_in.replaces.take_if(|replaced| self.is_folded(&replaced.tombstone));

@@ -28,18 +28,6 @@ impl SharedStore for Inner {
         self.sync_from(&mut position).await
     }
 
-    async fn sync_if_stale(&self) -> Result<(), StoreError> {
-        if self.is_up_to_date() {
-            return Ok(());
-        }
-        let mut position = self.position.lock().await;
-        // Another request may have synced while this one waited.
-        if self.is_up_to_date() {
-            return Ok(());
-        }
-        self.sync_from(&mut position).await
-    }
-
     async fn read(
         self: &Arc<Self>,
         keys: SessionKeys,

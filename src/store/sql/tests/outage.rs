@@ -115,6 +115,36 @@ async fn p23_what_a_request_has_read_is_kept_when_it_is_cut_off() {
     }
 }
 
+/// Under more load than a node bears a reading of the changes takes longer than a request may wait. If
+/// each request started it again, every request would fail.
+#[tokio::test]
+async fn p39_a_reading_of_changes_goes_on_when_its_request_is_cut_off() {
+    for database in TestDatabase::all().await {
+        let clock = clock();
+        let store = database.node(&clock).await;
+        store.0.task.get().expect("it exists").abort();
+        begin(&store, "s").await;
+        clock.advance(4 * store.0.sync_interval);
+        assert!(!store.0.is_up_to_date());
+        let before = store.statements();
+        let at = clock.now();
+        let mut touched = pin!(store.touch(keys("s"), touch(at)));
+        while store.statements() == before {
+            let polled = poll_fn(|cx| Poll::Ready(touched.as_mut().poll(cx))).await;
+            assert!(polled.is_pending(), "{store:?}");
+            tokio::task::yield_now().await;
+        }
+        touched.set(MaybeReady::ready(Ok(TouchOutcome::Unknown)));
+        // The reading holds this lock.
+        drop(store.0.syncing.lock().await);
+        let touched = store.touch(keys("s"), touch(at)).try_ready();
+        let touched = touched.expect("the answer is at hand").expect("the store answers");
+        assert_eq!(touched, TouchOutcome::Active(Some(NOW)));
+        assert_eq!(store.statements() - before, 1, "{store:?}");
+        database.remove().await;
+    }
+}
+
 /// A database of its own, which can be closed while the server runs.
 #[cfg(feature = "postgres")]
 #[tokio::test]

@@ -1,0 +1,78 @@
+//! P39: more requests than the machine bears, a database that stops answering, nodes that restart: no
+//! active session is rejected, and no session is admitted after its end. Every answer is compared with
+//! what the client knows of its session.
+//!
+//! Runs by the system's clock: the load is real. `SATURATION_SECONDS` is the time of each level of load, 6
+//! by default.
+
+#[path = "../postgres_server/mod.rs"]
+mod postgres_server;
+
+mod answers;
+mod client;
+mod link;
+mod load;
+mod node;
+mod session;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{task::JoinSet, time::sleep};
+
+use self::{answers::Answers, link::Link, load::Load, node::Nodes};
+
+const NODES: usize = 4;
+const USERS: usize = 400;
+
+/// How many times what the machine bears.
+const LEVELS: [u32; 3] = [1, 2, 4];
+
+/// How long the database does not answer, and how often: longer than a request waits for it, and shorter
+/// than the idle timeout.
+const PAUSE: Duration = Duration::from_millis(1500);
+const BETWEEN_RESTARTS: Duration = Duration::from_secs(2);
+const BETWEEN_PAUSES: Duration = Duration::from_millis(2500);
+
+fn seconds() -> Duration {
+    let seconds = std::env::var("SATURATION_SECONDS");
+    Duration::from_secs(seconds.map_or(6, |text| text.parse().expect("a number of seconds")))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn p39_overload_signs_nobody_out_and_lets_nobody_in() {
+    let link = Link::to(postgres_server::url()).await;
+    let nodes = Nodes::start(NODES, &link.url).await;
+    let answers = Arc::new(Answers::default());
+    let load = Load::sign_in(USERS, &nodes, &answers).await;
+    let bearable = load.bearable_rate(Duration::from_secs(3)).await;
+    println!("the machine bears {bearable:.0} requests a second");
+    for level in LEVELS {
+        let mut faults = JoinSet::new();
+        faults.spawn(pause_again_and_again(link.clone()));
+        faults.spawn(restart_one_after_the_other(Arc::clone(&nodes)));
+        load.offer(bearable * f64::from(level), seconds()).await;
+        faults.shutdown().await;
+        link.resume();
+        println!("{level} times: {}", answers.take_summary());
+    }
+    load.finish().await;
+    answers.assert_no_violation();
+}
+
+async fn pause_again_and_again(link: Link) {
+    loop {
+        sleep(BETWEEN_PAUSES).await;
+        link.pause();
+        sleep(PAUSE).await;
+        link.resume();
+    }
+}
+
+async fn restart_one_after_the_other(nodes: Arc<Nodes>) {
+    loop {
+        for node in 0..NODES {
+            sleep(BETWEEN_RESTARTS).await;
+            nodes.restart(node).await;
+        }
+    }
+}
