@@ -118,7 +118,9 @@ impl OverridesChange {
 
 impl fmt::Debug for AccountPolicies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AccountPolicies").field("len", &self.len.load(Relaxed)).finish()
+        f.debug_struct("AccountPolicies")
+            .field("len", &self.len.load(Relaxed))
+            .finish_non_exhaustive()
     }
 }
 

@@ -32,11 +32,12 @@ impl RedisServer {
 
     /// Starts a server with further settings, such as `--maxmemory 1mb`.
     pub(crate) fn start_with(settings: &[&str]) -> Self {
-        // The port is free until something else takes it, and then the server does not start.
-        let port = free_port();
         let settings: Vec<_> = settings.iter().map(|&setting| setting.to_owned()).collect();
         let directory = TemporaryDirectory::new();
-        let (process, log) = spawn(port, &settings, &directory);
+        // A port is free until something else takes it, and then the server does not start.
+        let mut ports = std::iter::repeat_with(free_port).take(ATTEMPTS);
+        let started = ports.find_map(|port| Some((port, spawn(port, &settings, &directory)?)));
+        let (port, (process, log)) = started.expect("Redis starts");
         Self { port, tls_port: None, settings, process, log, directory }
     }
 
@@ -78,7 +79,8 @@ impl RedisServer {
 
     /// Starts a killed server again, empty, on the same port.
     pub(crate) fn restart(&mut self) {
-        (self.process, self.log) = spawn(self.port, &self.settings, &self.directory);
+        let started = spawn(self.port, &self.settings, &self.directory);
+        (self.process, self.log) = started.expect("Redis starts");
     }
 
     /// Stops the process where it is; the kernel still accepts connections for it.
@@ -106,17 +108,20 @@ impl RedisServer {
     }
 }
 
+/// On how many ports a server is started until one stays free.
+const ATTEMPTS: usize = 10;
+
 fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("it is bound").port()
 }
 
-/// Starts a server, and waits until it accepts connections.
+/// Starts a server, and waits until it accepts connections. `None` if it stops before.
 fn spawn(
     port: u16,
     settings: &[String],
     directory: &TemporaryDirectory,
-) -> (Child, BufReader<ChildStdout>) {
+) -> Option<(Child, BufReader<ChildStdout>)> {
     let mut process = Command::new("redis-server")
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
         .args(["--save", "", "--appendonly", "no", "--dir", directory.path()])
@@ -128,9 +133,12 @@ fn spawn(
     let mut line = String::new();
     while !line.contains("Ready to accept connections") {
         line.clear();
-        assert!(log.read_line(&mut line).expect("the log is text") > 0, "Redis did not start");
+        if log.read_line(&mut line).expect("the log is text") == 0 {
+            process.wait().expect("it has stopped");
+            return None;
+        }
     }
-    (process, log)
+    Some((process, log))
 }
 
 impl Drop for RedisServer {

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicUsize, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -25,7 +25,7 @@ use crate::{
 const IN_FLIGHT: usize = 2_000;
 
 /// Every so many requests of a user are a sign-out and a new sign-in.
-const REQUESTS_PER_SESSION: u64 = 10;
+const REQUESTS_PER_SESSION: usize = 10;
 
 /// Every so many users are silent for longer than the idle timeout now and then.
 const USERS_PER_SILENT: usize = 20;
@@ -38,7 +38,7 @@ pub(crate) struct Load {
 
 struct User {
     number: usize,
-    requests: AtomicU64,
+    requests: AtomicUsize,
     sessions: Mutex<Sessions>,
 }
 
@@ -60,7 +60,7 @@ impl Load {
             let sessions = Sessions { current, ended: None, silent_until: None };
             signed_in.push(Arc::new(User {
                 number,
-                requests: AtomicU64::new(0),
+                requests: AtomicUsize::new(0),
                 sessions: Mutex::new(sessions),
             }));
         }
@@ -121,14 +121,13 @@ impl User {
 
     async fn act(&self, client: &Client) {
         let request = self.requests.fetch_add(1, Relaxed);
-        let node =
-            (request as usize).wrapping_mul(7).wrapping_add(self.number) % client.nodes.count();
+        let node = request.wrapping_mul(7).wrapping_add(self.number) % client.nodes.count();
         let (current, ended) = {
             let mut sessions = self.sessions();
             if sessions.silent_until.is_some_and(|until| Instant::now() < until) {
                 return;
             }
-            let is_silent = self.number % USERS_PER_SILENT == 0
+            let is_silent = self.number.is_multiple_of(USERS_PER_SILENT)
                 && sessions.silent_until.take().is_none()
                 && request % REQUESTS_PER_SESSION == REQUESTS_PER_SESSION / 2;
             if is_silent {

@@ -5,6 +5,8 @@
 //! Runs by the system's clock: the load is real. `SATURATION_SECONDS` is the time of each level of load, 6
 //! by default.
 
+#![expect(clippy::disallowed_methods, reason = "the load is real, and so is its time")]
+
 #[path = "../postgres_server/mod.rs"]
 mod postgres_server;
 

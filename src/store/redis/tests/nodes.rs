@@ -49,9 +49,9 @@ async fn touched(node: &RedisStore, record: &SessionRecord) -> TouchOutcome {
 async fn p22_what_one_node_ends_another_rejects_when_it_has_read_the_feed() {
     let server = RedisServer::start();
     let (one, other) = (node(&server).await, node(&server).await);
-    let [session, cut_off, exempt] =
+    let [session, revoked, exempt] =
         [begin(&one, "s").await, begin(&one, "cut off").await, begin(&one, "exempt").await];
-    for record in [&session, &cut_off, &exempt] {
+    for record in [&session, &revoked, &exempt] {
         assert_eq!(touched(&other, record).await, TouchOutcome::Active(Some(NOW)));
     }
     let tombstone = Tombstone::new(session.key, NOW, NOW + DAY).of_user(scopes().user, Some(NOW));
@@ -66,7 +66,7 @@ async fn p22_what_one_node_ends_another_rejects_when_it_has_read_the_feed() {
     for node in [&other, &late] {
         assert_eq!(touched(node, &session).await, TouchOutcome::Ended);
         let revocations = node.revocations().expect("it has them");
-        for (record, is_revoked) in [(&cut_off, true), (&exempt, false)] {
+        for (record, is_revoked) in [(&revoked, true), (&exempt, false)] {
             let revoked_by = revocations.revoked_by(record.key, record.epoch, scopes);
             assert_eq!(revoked_by.is_some(), is_revoked, "{}", record.sid);
         }
