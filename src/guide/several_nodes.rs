@@ -71,7 +71,10 @@
 //! | a key was rotated or removed | at once | each node has its own `JwtKeys`: call it on each |
 //!
 //! A node reads the changes of the others every
-//! [`sync_interval`](crate::store::SqlStoreBuilder::sync_interval). A node whose last reading is
+//! [`sync_interval`](crate::store::SqlStoreBuilder::sync_interval), and at once when Postgres pushes them:
+//! each node listens on one more connection. A transaction pooler delivers no notifications; then the
+//! log and [`describe`](crate::SlidingSessions::describe) say that nothing is pushed, until
+//! [`listen_address`](crate::store::SqlStoreBuilder::listen_address) leads to the server itself. A node whose last reading is
 //! older than three intervals admits nothing from its cache: it asks the database first.
 //!
 //! Each reading also compares the clock of the node with that of Postgres. If they are further apart

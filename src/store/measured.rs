@@ -109,6 +109,10 @@ where
         self.0.claims_changes()
     }
 
+    fn describe(&self) -> Option<String> {
+        self.0.describe()
+    }
+
     fn activity_delay(&self, idle: Duration) -> Duration {
         self.0.activity_delay(idle)
     }

@@ -27,17 +27,23 @@ mod claims_changes;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod entry;
+#[cfg(feature = "postgres")]
+mod jitter;
 mod lifecycle_queries;
 mod lifecycle_store;
 #[cfg(feature = "metrics")]
 mod measured;
 pub(crate) mod memory;
+#[cfg(feature = "postgres")]
+mod monotonic;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
 mod node;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
 mod node_cache;
 mod open_ticket;
 mod page;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
+mod race;
 #[cfg(feature = "redis")]
 mod redis;
 mod refresh_rotation;

@@ -73,6 +73,12 @@ pub trait SessionStore: Send + Sync + 'static {
         None
     }
 
+    /// Describes the store in words, for an operator: which database it is, and how this node reads the
+    /// changes of other nodes. The wording may change with any version.
+    fn describe(&self) -> Option<String> {
+        None
+    }
+
     /// Sets how far the clocks of the nodes may be apart: the largest `max_clock_skew` of the
     /// policies. A layer calls this once, when it is made. A store that several nodes share fails
     /// on a node whose clock is further from its own.
@@ -127,6 +133,10 @@ where
 
     fn activity_delay(&self, idle: Duration) -> Duration {
         (**self).activity_delay(idle)
+    }
+
+    fn describe(&self) -> Option<String> {
+        (**self).describe()
     }
 
     fn set_max_clock_skew(&self, skew: Duration) {

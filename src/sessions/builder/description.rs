@@ -24,6 +24,14 @@ impl SlidingSessionsBuilder {
             };
             let _ = writeln!(text, "Sessions of a subject: at most {max}; one more {what}.");
         }
+        let described = match (&self.lifecycle_store, &self.store) {
+            (Some(store), _) => store.describe(),
+            (None, Some(store)) => store.describe(),
+            (None, None) => None,
+        };
+        if let Some(store) = described {
+            let _ = writeln!(text, "Store: {store}.");
+        }
         if let Some(warning) = self.warn_of_overrides() {
             let _ = writeln!(text, "Warning: {warning}.");
         }

@@ -13,7 +13,10 @@ use crate::{
     clock::Clock,
     identity::{SessionKeys, StoreKey},
     maybe_ready::StoreError,
-    store::node_cache::{CachedTouch, EXPIRED_KEPT_FOR, Stored, Unwritten},
+    store::{
+        node_cache::{CachedTouch, EXPIRED_KEPT_FOR, Stored, Unwritten},
+        race::{First, race},
+    },
     time::Timestamp,
 };
 
@@ -35,6 +38,9 @@ pub(in crate::store) const ACTIVITY_DELAY: Duration =
 
 /// How often expired rows are removed, unless there are many.
 const CLEANUP_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How long a node waits for more after a push.
+const PUSH_PAUSE: Duration = Duration::from_millis(5);
 
 /// How long what has expired is kept: the clock of another node may be behind by the largest skew.
 pub(in crate::store) const GRACE: Duration = Duration::from_secs(120);
@@ -249,12 +255,20 @@ pub(in crate::store) async fn keep_up_to_date<S: SharedStore>(
     let mut synced_at = clock.now();
     let mut clean_at = synced_at + CLEANUP_INTERVAL;
     let mut has_failed = false;
+    let Some(pushed) = store.upgrade().map(|store| Arc::clone(&store.node().pushed)) else {
+        return;
+    };
     loop {
-        clock.sleep_until(clock.now() + between.min(WRITE_INTERVAL)).await;
+        let interval = clock.sleep_until(clock.now() + between.min(WRITE_INTERVAL));
+        let is_pushed = matches!(race(interval, pushed.notified()).await, First::Right(()));
+        if is_pushed {
+            // What is pushed meanwhile is read by one reading.
+            tokio::time::sleep(PUSH_PAUSE).await;
+        }
         let Some(store) = store.upgrade() else { return };
         let now = clock.now();
         // A clock that was set back does not delay the next reading.
-        let is_due = now < synced_at || now >= synced_at + between;
+        let is_due = is_pushed || now < synced_at || now >= synced_at + between;
         if is_due {
             synced_at = now;
         } else if has_failed {

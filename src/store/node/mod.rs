@@ -15,7 +15,7 @@ use std::{
 };
 
 use foldhash::fast::RandomState;
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 
 use self::store_clock::StoreClock;
 pub(super) use self::{
@@ -48,6 +48,8 @@ pub(super) struct NodeState {
     pub(super) claims_changes: Arc<ClaimsChanges>,
     pub(super) node_cache: NodeCache,
     pub(super) store_clock: StoreClock,
+    /// Told when another node has published changes.
+    pushed: Arc<Notify>,
     /// The instant of the last successful reading of changes in milliseconds, plus one; zero before
     /// the first.
     synced_at: AtomicU64,
@@ -69,6 +71,7 @@ impl NodeState {
             claims_changes: Arc::default(),
             node_cache: NodeCache::new(),
             store_clock: StoreClock::default(),
+            pushed: Arc::default(),
             synced_at: AtomicU64::new(0),
             syncing: Arc::default(),
             locks: std::iter::repeat_with(Arc::default).take(SESSION_LOCKS).collect(),
@@ -84,6 +87,12 @@ impl NodeState {
         let limit = self.sync_interval.saturating_mul(STALE_AFTER);
         let synced_at = self.synced_at.load(Relaxed).checked_sub(1).map(Timestamp::from_millis);
         synced_at.is_some_and(|at| at <= now && now <= at + limit)
+    }
+
+    /// Lets the node read the changes of others now: a store that pushes has heard of some.
+    #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "a file pushes nothing"))]
+    pub(super) fn sync_soon(&self) {
+        self.pushed.notify_one();
     }
 
     /// The changes that the store had at `asked_at` are applied; they count if the clock of this node is

@@ -45,7 +45,8 @@ impl SqlStoreBuilder {
         }
     }
 
-    /// Sets the clock; the system's by default. It must be the clock of the layers.
+    /// Sets the clock; the system's by default. It must be the clock of the layers. By a clock that does
+    /// not show the time of day nothing is pushed: a test decides when a node reads.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
@@ -80,6 +81,15 @@ impl SqlStoreBuilder {
         self
     }
 
+    /// Sets the address at which this node listens for notifications of Postgres, on one connection; by
+    /// default that of the store. Behind a transaction pooler, which delivers none, an address that leads
+    /// to the server: without one, changes of other nodes are read every
+    /// [`sync_interval`](Self::sync_interval) and not pushed.
+    pub fn listen_address(mut self, address: impl Into<String>) -> Self {
+        self.settings.listen_address = Some(address.into());
+        self
+    }
+
     /// Sets the schema of the tables in Postgres, which must exist; by default the first of the
     /// connection's `search_path`.
     pub fn schema(mut self, name: impl Into<String>) -> Self {
@@ -108,6 +118,9 @@ impl SqlStoreBuilder {
     /// If the database cannot be reached, the feature for it is not enabled, or a schema or prefix is
     /// not possible; also if a SQLite file shall have a schema or a pooler.
     pub async fn connect(self) -> Result<SqlStore, StoreError> {
+        #[cfg(feature = "postgres")]
+        let listen_options = super::connect::listen_options(&self.source, &self.settings)?
+            .filter(|_| self.clock.is_time_of_day());
         let database = Database::connect(self.source, self.settings, self.before_statement).await?;
         let schema_is_current = schema::is_current(&database).await;
         let publishers = Semaphore::new(database.publishers());
@@ -124,12 +137,20 @@ impl SqlStoreBuilder {
             adopting: Mutex::default(),
             session_reads: SessionReads::default(),
             task: OnceLock::new(),
+            #[cfg(feature = "postgres")]
+            push: OnceLock::new(),
         });
         // Fails before the first migration; requests get errors until a reading succeeds.
         drop(store.sync().await);
         let task = keep_up_to_date(Arc::downgrade(&store), self.clock, self.sync_interval);
         let task = tokio::spawn(task).abort_handle();
         drop(store.task.set(task));
+        #[cfg(feature = "postgres")]
+        if let Some(options) = listen_options {
+            let push = super::push::Push::start(&store, options);
+            push.started().await;
+            drop(store.push.set(push));
+        }
         Ok(SqlStore(store))
     }
 }

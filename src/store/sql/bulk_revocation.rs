@@ -3,8 +3,9 @@
 use super::{
     Transaction, audit_log,
     change_feed::ChangeFeed,
-    database::{Lock, Tx},
+    database::Tx,
     failure::Failure,
+    locks::Lock,
     sessions::{active, column},
     value::Args,
 };

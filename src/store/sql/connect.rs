@@ -48,12 +48,14 @@ pub(super) struct Settings {
     pub(super) pool_size: u32,
     /// Whether a transaction pooler is between this node and Postgres.
     pub(super) pooler: bool,
+    /// The address for the connection that listens, if it is another one.
+    pub(super) listen_address: Option<String>,
     pub(super) names: TableNames,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { pool_size: 10, pooler: false, names: TableNames::default() }
+        Self { pool_size: 10, pooler: false, listen_address: None, names: TableNames::default() }
     }
 }
 
@@ -84,8 +86,8 @@ pub(super) async fn open(source: Source, settings: &Settings) -> Result<AnyPools
 }
 
 fn refuse_settings_of_postgres(settings: &Settings) -> Result<(), StoreError> {
-    if settings.pooler || settings.names.schema.is_some() {
-        return Err(StoreError::new("a SQLite file has no schema and no pooler"));
+    if settings.pooler || settings.listen_address.is_some() || settings.names.schema.is_some() {
+        return Err(StoreError::new("a SQLite file has no schema, pooler or address to listen at"));
     }
     Ok(())
 }
@@ -169,14 +171,8 @@ const BEGIN_WITH_TIME_LIMITS: &str = "BEGIN ISOLATION LEVEL READ COMMITTED;
 
 #[cfg(feature = "postgres")]
 async fn postgres(address: &str, settings: &Settings) -> Result<AnyPools, Failure> {
-    let options: PgConnectOptions = address.parse()?;
-    let options = options.application_name("tower-sliding-session").disable_statement_logging();
-    // A pooler refuses most parameters of a connection.
-    let (options, begin) = if settings.pooler {
-        (options.extra_float_digits(None), BEGIN_WITH_TIME_LIMITS)
-    } else {
-        (with_time_limits(options), BEGIN_POSTGRES)
-    };
+    let options = postgres_options(address, settings.pooler)?;
+    let begin = if settings.pooler { BEGIN_WITH_TIME_LIMITS } else { BEGIN_POSTGRES };
     let size = settings.pool_size.max(MIN_POOL_SIZE);
     let for_requests = size / 3;
     // A connection that is lost is noticed by the statement that it is used for.
@@ -199,6 +195,36 @@ async fn postgres(address: &str, settings: &Settings) -> Result<AnyPools, Failur
         prepares: !settings.pooler,
         is_read_only: Some(IS_READ_ONLY),
     }))
+}
+
+#[cfg(feature = "postgres")]
+fn postgres_options(address: &str, pooler: bool) -> Result<PgConnectOptions, Failure> {
+    let options: PgConnectOptions = address.parse()?;
+    let options = options.application_name("tower-sliding-session").disable_statement_logging();
+    // A pooler refuses most parameters of a connection.
+    Ok(if pooler { options.extra_float_digits(None) } else { with_time_limits(options) })
+}
+
+/// Where to listen for notifications of Postgres; `None` for a file.
+#[cfg(feature = "postgres")]
+pub(super) fn listen_options(
+    source: &Source,
+    settings: &Settings,
+) -> Result<Option<PgConnectOptions>, Failure> {
+    Ok(match (source, &settings.listen_address) {
+        #[cfg(feature = "sqlite")]
+        (Source::Pool(DatabasePool(AnyPool::Sqlite(_))), _) => None,
+        (Source::Address(address), _)
+            if DatabaseKind::from_address(address)? == DatabaseKind::Sqlite =>
+        {
+            None
+        }
+        (_, Some(address)) => Some(postgres_options(address, false)?),
+        (Source::Address(address), None) => Some(postgres_options(address, settings.pooler)?),
+        (Source::Pool(DatabasePool(AnyPool::Postgres(pool))), None) => {
+            Some((*pool.connect_options()).clone())
+        }
+    })
 }
 
 /// A standby is in recovery; a primary may be read-only too, before or after it is demoted.

@@ -13,6 +13,8 @@ use sqlx::postgres::Postgres;
 #[cfg(feature = "sqlite")]
 use sqlx::sqlite::Sqlite;
 
+#[cfg(feature = "postgres")]
+use super::pools::Pools;
 use super::{
     activity_limit::ActivityLimit,
     connect::{self, Settings, Source},
@@ -23,11 +25,7 @@ use super::{
     table_names::TableNames,
     value::{Args, Row, Sql},
 };
-use crate::{identity::StoreKey, time::Timestamp};
-
-/// Makes the keys of this crate's advisory locks differ from those of an app that hashes names, too.
-#[cfg(feature = "postgres")]
-const POSTGRES_LOCK_SEED: &str = "8391540620385125";
+use crate::time::Timestamp;
 
 /// Called with the number of each statement before it is sent.
 pub(super) type BeforeStatement = Arc<dyn Fn(u64) + Send + Sync>;
@@ -56,7 +54,7 @@ impl Meter {
 pub(super) struct Tx {
     link: Link,
     meter: Arc<Meter>,
-    names: Arc<TableNames>,
+    pub(super) names: Arc<TableNames>,
     /// When it began, by the store's clock: for retention, never for an answer.
     pub(super) begun: Timestamp,
     pub(super) activity_limit: ActivityLimit,
@@ -67,15 +65,6 @@ enum Link {
     Sqlite(Connection<Sqlite>),
     #[cfg(feature = "postgres")]
     Postgres(Connection<Postgres>),
-}
-
-/// How a transaction excludes others.
-#[derive(Clone, Copy)]
-pub(super) enum Lock {
-    /// Waits for [`Lock::Alone`], and lets others like it pass.
-    WithOthers,
-    /// Waits for both.
-    Alone,
 }
 
 impl Database {
@@ -116,6 +105,16 @@ impl Database {
             AnyPools::Sqlite(_) => FeedOrder::Commits,
             #[cfg(feature = "postgres")]
             AnyPools::Postgres(_) => FeedOrder::Transactions,
+        }
+    }
+
+    /// The pools of Postgres, and the names of the tables.
+    #[cfg(feature = "postgres")]
+    pub(super) fn postgres(&self) -> Option<(&Pools<Postgres>, &TableNames)> {
+        match &self.pools {
+            #[cfg(feature = "sqlite")]
+            AnyPools::Sqlite(_) => None,
+            AnyPools::Postgres(pools) => Some((pools, &self.names)),
         }
     }
 
@@ -311,60 +310,6 @@ impl Tx {
             #[cfg(feature = "postgres")]
             Link::Postgres(tx) => tx.execute(&sql, &args).await?.rows_affected(),
         })
-    }
-
-    /// Locks the store until the end of the transaction. SQLite runs one writing transaction at a
-    /// time and needs no lock.
-    #[cfg_attr(
-        not(feature = "postgres"),
-        expect(clippy::unused_async, reason = "only Postgres locks")
-    )]
-    pub(super) async fn lock(&mut self, lock: Lock) -> Result<(), Failure> {
-        match self.link {
-            #[cfg(feature = "sqlite")]
-            Link::Sqlite(_) => {
-                let _ = lock;
-                Ok(())
-            }
-            #[cfg(feature = "postgres")]
-            Link::Postgres(_) => {
-                let shared = if matches!(lock, Lock::WithOthers) { "_shared" } else { "" };
-                // Of these tables alone, which may not exist yet: apps that share a database do not
-                // wait for each other.
-                let sql = format!(
-                    "SELECT pg_advisory_xact_lock{shared}(hashtextextended(
-                        COALESCE($1, current_schema()) || '.' || $2, {POSTGRES_LOCK_SEED}))"
-                );
-                let args = self.names.identify(Args::new());
-                self.execute(sql, args).await.map(drop)
-            }
-        }
-    }
-
-    /// Locks `key` until the end of the transaction, against others that lock it. SQLite needs no
-    /// lock.
-    #[cfg_attr(
-        not(feature = "postgres"),
-        expect(clippy::unused_async, reason = "only Postgres locks")
-    )]
-    pub(super) async fn lock_key(&mut self, key: StoreKey) -> Result<(), Failure> {
-        match self.link {
-            #[cfg(feature = "sqlite")]
-            Link::Sqlite(_) => {
-                let _ = key;
-                Ok(())
-            }
-            #[cfg(feature = "postgres")]
-            Link::Postgres(_) => {
-                let sql = format!(
-                    "SELECT pg_advisory_xact_lock(hashtextextended(
-                        COALESCE($1, current_schema()) || '.' || $2 || encode($3, 'hex'),
-                        {POSTGRES_LOCK_SEED}))"
-                );
-                let args = self.names.identify(Args::new()).key(key);
-                self.execute(sql, args).await.map(drop)
-            }
-        }
     }
 
     pub(super) async fn commit(self) -> Result<(), Failure> {

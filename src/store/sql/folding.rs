@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::{
     Transaction,
     change_feed::ChangeFeed,
-    database::{Lock, Tx},
+    database::Tx,
     failure::Failure,
+    locks::Lock,
     value::{Args, malformed},
 };
 use crate::{

@@ -27,8 +27,11 @@ mod feed_reader;
 mod folding;
 mod lifecycle;
 mod lists;
+mod locks;
 mod logs;
 mod pools;
+#[cfg(feature = "postgres")]
+mod push;
 mod revocation;
 mod rotation;
 mod schema;
@@ -90,7 +93,10 @@ const CALLS_PER_USER: usize = 2;
 /// and shared by several nodes.
 ///
 /// A revocation is effective on this node when the call returns, and on every other node within
-/// the [`sync_interval`](SqlStoreBuilder::sync_interval). A node that could not read the change
+/// the [`sync_interval`](SqlStoreBuilder::sync_interval). Postgres pushes it there at once, by a
+/// notification on one more connection of each node; where none is heard, as behind a transaction
+/// pooler, the log and [`describe`](SessionStore::describe) say so. A connection that is silent is noticed
+/// within 7 s. A node that could not read the change
 /// feed for three intervals reads the database before it admits a request, and returns an error if
 /// it cannot. It returns an error, too, while its clock is further from that of Postgres than the
 /// `max_clock_skew` of the policies: each reading of the change feed compares them, and a clock that
@@ -154,6 +160,9 @@ struct Inner {
     adopting: Mutex<()>,
     session_reads: SessionReads,
     task: OnceLock<AbortHandle>,
+    /// None for a file, and where the clock is not that of the system: then others read when they do.
+    #[cfg(feature = "postgres")]
+    push: OnceLock<push::Push>,
 }
 
 impl SqlStore {
@@ -265,6 +274,10 @@ impl SessionStore for SqlStore {
         node::ACTIVITY_DELAY
     }
 
+    fn describe(&self) -> Option<String> {
+        Some(self.0.describe())
+    }
+
     fn set_max_clock_skew(&self, skew: Duration) {
         self.0.store_clock.set_max_skew(skew);
     }
@@ -306,7 +319,38 @@ impl Inner {
     /// Commits a transaction that publishes changes.
     async fn commit_and_publish<S: Transaction>(&self, step: &S) -> Result<S::Answer, StoreError> {
         let _publishing = self.publish().await;
-        self.commit(step).await
+        let answer = self.commit(step).await?;
+        self.announce();
+        Ok(answer)
+    }
+
+    /// Describes the database and how changes of other nodes are read.
+    fn describe(&self) -> String {
+        let interval = self.sync_interval;
+        let read = format!("changes of other nodes are read every {interval:?}");
+        #[cfg(feature = "postgres")]
+        match self.push.get().map(push::Push::state) {
+            Some(push::PushState::Pushed) => {
+                return format!("{:?}; {read}, and pushed", self.database);
+            }
+            Some(_) => {
+                return format!(
+                    "{:?}; {read}, and not pushed: no notification of Postgres is heard",
+                    self.database
+                );
+            }
+            None => {}
+        }
+        format!("{:?}; {read}", self.database)
+    }
+
+    /// Tells other nodes that changes are committed, if the database can.
+    #[cfg_attr(not(feature = "postgres"), expect(clippy::unused_self, reason = "of Postgres"))]
+    fn announce(&self) {
+        #[cfg(feature = "postgres")]
+        if let Some(push) = self.push.get() {
+            push.announce();
+        }
     }
 
     async fn publish(&self) -> Option<SemaphorePermit<'_>> {

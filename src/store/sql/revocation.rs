@@ -46,7 +46,9 @@ impl Inner {
             return self.commit_and_publish(revoke).await;
         }
         let _publishing = self.publish().await;
-        Ok(revoke.run_alone(&self.database, self.clock.now()).await?)
+        let revoked = revoke.run_alone(&self.database, self.clock.now()).await?;
+        self.announce();
+        Ok(revoked)
     }
 }
 

@@ -2,8 +2,9 @@
 
 use super::{
     Transaction,
-    database::{Database, Lock, Tx},
+    database::{Database, Tx},
     failure::Failure,
+    locks::Lock,
     value::Args,
 };
 

@@ -2,8 +2,9 @@
 
 use super::{
     Transaction,
-    database::{Lock, Tx},
+    database::Tx,
     failure::Failure,
+    locks::Lock,
     value::{Args, Row, malformed},
 };
 use crate::{

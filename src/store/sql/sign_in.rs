@@ -5,8 +5,9 @@ use std::sync::Arc;
 use super::{
     Inner, Transaction, audit_log,
     change_feed::ChangeFeed,
-    database::{Lock, Tx},
+    database::Tx,
     failure::Failure,
+    locks::Lock,
     revocation::Revoke,
     rotation::is_revoked,
     sessions::{RECORD, insert, not_ended, read_label, record},

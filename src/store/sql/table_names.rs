@@ -1,8 +1,6 @@
 //! The names of the tables: `tss_..`, or in a schema and with a prefix of the app's choice.
 
-#[cfg(feature = "postgres")]
-use super::value::Args;
-use super::value::Sql;
+use super::value::{Args, Sql};
 use crate::maybe_ready::StoreError;
 
 /// The prefix of the tables in the statements of this store, and by default in the database.
@@ -44,7 +42,6 @@ impl TableNames {
     }
 
     /// Adds the schema, null for the connection's own, and the prefix.
-    #[cfg(feature = "postgres")]
     pub(super) fn identify(&self, args: Args) -> Args {
         args.maybe_text(self.schema.as_deref()).text(self.prefix.as_deref().unwrap_or(PREFIX))
     }

@@ -20,6 +20,10 @@ mod pooler;
 #[cfg(feature = "postgres")]
 #[path = "../../../tests/postgres_server/mod.rs"]
 mod postgres_server;
+#[cfg(feature = "postgres")]
+mod primary_address;
+#[cfg(feature = "postgres")]
+mod push;
 mod restart;
 mod session_limit;
 mod streams;

@@ -2,7 +2,7 @@
 
 use super::*;
 #[cfg(feature = "postgres")]
-use crate::store::sql::{SqlStoreBuilder, database::Lock};
+use crate::store::sql::{SqlStoreBuilder, locks::Lock};
 use crate::store::{DatabasePool, ListQuery, Rotated, SessionStore as _, StoredSession};
 
 /// A pool of the app on the database of a test.

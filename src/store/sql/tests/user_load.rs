@@ -153,7 +153,9 @@ async fn a_pool_has_at_most_its_size() {
     run(base, format!("CREATE DATABASE {name}")).await;
     let (server, _) = base.rsplit_once('/').expect("an address names its database");
     let address = format!("{server}/{name}");
-    let migrated = SqlStore::connect(&address).await.expect("the database is reachable");
+    // By this clock it does not listen, on one more connection.
+    let migrated = SqlStore::at(&address).clock(clock()).connect().await;
+    let migrated = migrated.expect("the database is reachable");
     migrated.migrate().await.expect("the migration succeeds");
     migrated.0.database.close().await;
     for (store, size) in [
