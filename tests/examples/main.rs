@@ -6,6 +6,8 @@ mod client;
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
 mod accounts;
 mod axum;
+#[cfg(feature = "redis")]
+mod cluster;
 mod cookies;
 mod custom_stack;
 #[cfg(feature = "conformance")]
