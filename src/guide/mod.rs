@@ -16,11 +16,13 @@
 //! | [`roles_that_change`] | How does a role that was taken away stop working at once? |
 //! | [`testing`] | How do I test timeouts without waiting? |
 //! | [`observability`] | What is logged, and why was this request rejected? |
+//! | [`deployment`] | Which store, what does it survive, and what does its server need? |
 //! | [`several_nodes`] | What changes with a database and more than one process? |
 
 pub mod browser;
 pub mod client;
 pub mod cookies_and_cors;
+pub mod deployment;
 pub mod grpc;
 pub mod long_lived_connections;
 pub mod migrating;

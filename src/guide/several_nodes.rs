@@ -2,7 +2,8 @@
 //!
 //! With [`MemoryStore`](crate::store::MemoryStore), the default, each process knows its own
 //! sessions, and a restart forgets them. With several processes, or to keep sign-outs through a
-//! restart, use [`SqlStore`](crate::store::SqlStore) on Postgres (feature `postgres`). On SQLite
+//! restart, use [`SqlStore`](crate::store::SqlStore) on Postgres (feature `postgres`), or `RedisStore`
+//! (feature `redis`); [`deployment`](super::deployment) compares them. On SQLite
 //! (feature `sqlite`) the processes are on one machine.
 //!
 //! Every node has the same keys, the same policies and the same database. Here two nodes share a
@@ -74,8 +75,8 @@
 //! [`sync_interval`](crate::store::SqlStoreBuilder::sync_interval), and at once when Postgres pushes them:
 //! each node listens on one more connection. A transaction pooler delivers no notifications; then the
 //! log and [`describe`](crate::SlidingSessions::describe) say that nothing is pushed, until
-//! [`listen_address`](crate::store::SqlStoreBuilder::listen_address) leads to the server itself. A node whose last reading is
-//! older than three intervals admits nothing from its cache: it asks the database first.
+//! [`listen_address`](crate::store::SqlStoreBuilder::listen_address) leads to the server itself. A node
+//! whose last reading is older than three intervals admits nothing from its cache: it asks the database first.
 //!
 //! Each reading also compares the clock of the node with that of Postgres. If they are further apart
 //! than the `max_clock_skew` of the policies, the node answers as in an outage and logs a warning,

@@ -86,6 +86,9 @@ impl Kept {
     }
 }
 
+/// The rights of a user of Redis that the store needs.
+pub(super) const RIGHTS: &str = "+@read +@write +@scripting +@connection +info +time";
+
 impl Inner {
     /// Reads and applies what other nodes have published before the call.
     pub(super) async fn sync_now(&self) -> Result<(), StoreError> {
@@ -127,7 +130,7 @@ impl Inner {
                 let reason = StoreError::from(failure);
                 Err(StoreError::new(format!(
                     "Redis refuses a script ({}): the store needs EVAL, EVALSHA and, within its \
-                     namespace, `+@read +@write +@scripting +@stream +@connection +info`",
+                     namespace, `{RIGHTS}`",
                     reason.source().map(ToString::to_string).unwrap_or_default()
                 )))
             }

@@ -46,6 +46,26 @@ async fn touched(node: &RedisStore, record: &SessionRecord) -> TouchOutcome {
 }
 
 #[tokio::test]
+async fn the_rights_that_the_error_names_suffice() {
+    let server = RedisServer::start();
+    let connect = async |rights: &[&str]| {
+        let user = ["ACL", "SETUSER", "app", "reset", "on", ">pass", "~tss:*"];
+        server.command(&[&user, rights].concat());
+        let address = server.url().replacen("://", "://app:pass@", 1);
+        RedisStore::at(address).time_limit(BOUND).clock(ManualClock::new(NOW)).connect().await
+    };
+    let rights: Vec<_> = feed::RIGHTS.split(' ').collect();
+    let store = connect(&rights).await.expect("the rights suffice");
+    let record = begin(&store, "s").await;
+    assert_eq!(touched(&store, &record).await, TouchOutcome::Active(Some(NOW)));
+    store.flush().await.expect("activities are written");
+    let tombstone = Tombstone::new(record.key, NOW, NOW + DAY).of_user(record.scopes.user, None);
+    assert!(store.revoke(tombstone, audit("session_ended")).await.expect("it ends"));
+    let error = connect(&rights[..rights.len() - 1]).await.expect_err("`TIME` is not allowed");
+    assert!(format!("{error:?}").contains(feed::RIGHTS), "{error:?}");
+}
+
+#[tokio::test]
 async fn p22_what_one_node_ends_another_rejects_when_it_has_read_the_feed() {
     let server = RedisServer::start();
     let (one, other) = (node(&server).await, node(&server).await);

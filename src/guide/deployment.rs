@@ -1,0 +1,59 @@
+//! Deployment: which store, what it survives, and what its server needs.
+//!
+//! # Which store
+//!
+//! | you run | use |
+//! |---|---|
+//! | one process; a restart may forget who has signed out | [`MemoryStore`](crate::store::MemoryStore), the default |
+//! | processes on one machine | [`SqlStore`](crate::store::SqlStore) on a SQLite file (feature `sqlite`) |
+//! | several machines, and revocations must outlive every failure | `SqlStore` on Postgres (feature `postgres`) |
+//! | several machines with a Redis or Valkey at hand | `RedisStore` (feature `redis`), with its limits below |
+//!
+//! The limiter of renewals is chosen by itself: `RedisLimiter` with any store.
+//! `cargo run --example cluster --features redis` shows four nodes and what each sees.
+//!
+//! # What survives what
+//!
+//! | event | memory | SQLite, Postgres | Redis |
+//! |---|---|---|---|
+//! | a node restarts | sessions are judged by their tokens, revocations are lost | nothing is lost but the activity of a touch interval | the same |
+//! | the server stops and starts with its data | | as an outage ([`several_nodes`](super::several_nodes)) | the same, with `appendonly yes` |
+//! | the server starts without its data | | never, with durable storage | active sessions go on by their tokens. Nodes that run go on rejecting what they know to have ended; **a node that starts later does not know it**, and refresh tokens continue from what they carry |
+//! | a replica takes over | | nothing is lost with synchronous replication | the last writes may be lost: a revocation among them holds on the nodes that have heard of it |
+//!
+//! So where a revoked session must stay revoked through any failure, keep sessions in Postgres. A token is
+//! valid for its [`token_lifetime`](crate::policy::PolicyBuilder::token_lifetime) at most, which bounds what
+//! a lost revocation of an access token costs.
+//!
+//! # Redis and Valkey
+//!
+//! | setting of the server | why |
+//! |---|---|
+//! | Redis 7.0 or Valkey 7.2 at least, with scripts | each step is one script; a service that forbids them cannot serve, and says so at the first call |
+//! | `maxmemory-policy noeviction` | another policy removes tombstones: ended sessions would be admitted. The store warns at the start |
+//! | `appendonly yes` | without it a restart loses all sessions. The store warns at the start |
+//! | `cluster-require-full-coverage no` | otherwise one lost primary is a loss of all users |
+//! | rights: `+@read +@write +@scripting +@connection +info +time`, on `~tss:*` | `CONFIG` is not needed; without one of them `connect` fails and names them |
+//!
+//! Keys begin with the namespace of the builder, `tss` unless you set another; services that
+//! share a server each need one. A session with its record, its places in lists and its row in the audit log
+//! takes about 3 KB, so plan 3 GB for a million sessions, and twice that while the server writes its log
+//! anew. A node opens one connection for commands and one on which changes are pushed.
+//!
+//! # Postgres
+//!
+//! A node opens at most ten connections and one to listen on. Behind a transaction pooler set
+//! [`pooler(true)`](crate::store::SqlStoreBuilder::pooler), and name the server itself with
+//! [`listen_address`](crate::store::SqlStoreBuilder::listen_address): a pooler delivers no notifications, and
+//! without them a revocation reaches other nodes within the `sync_interval` (1 s).
+//!
+//! # Clocks
+//!
+//! Nodes may differ from the store's clock by `max_clock_skew` (5 s). One that differs more answers as in an
+//! outage until its clock is right, and harms nobody else. Run NTP or chrony on every machine.
+//!
+//! # Overload
+//!
+//! A request that needs an answer of the store waits 250 ms for it, a sign-in, refresh or sign-out 5 s; then
+//! the answer is 503 with `Retry-After`, never a 401. Requests of sessions that the node knows need no
+//! answer, so they go on. Clients repeat a 503 and stay signed in ([`client`](super::client)).
