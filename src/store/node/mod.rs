@@ -25,7 +25,6 @@ pub(super) use self::{
     },
     change::Change,
 };
-pub(super) use super::node_cache::touch_interval;
 use super::{
     AccountPolicies, ClaimsChanges, Revocations, StoredSession, Tombstone, Touch, TouchOutcome,
     node_cache::NodeCache,

@@ -20,9 +20,7 @@ use crate::{
     maybe_ready::StoreError,
     store::{
         RefreshQuery, RefreshState, ReplacedSession, SessionLimit, SessionRecord, SignIn,
-        SignInOutcome, SignedIn,
-        node::{GRACE, touch_interval},
-        node_cache,
+        SignInOutcome, SignedIn, node::GRACE, node_cache, node_cache::touch_interval,
         session_limit::CountedSession,
     },
     time::Timestamp,

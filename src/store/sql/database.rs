@@ -110,6 +110,10 @@ impl Database {
 
     /// The pools of Postgres, and the names of the tables.
     #[cfg(feature = "postgres")]
+    #[cfg_attr(
+        not(feature = "sqlite"),
+        expect(clippy::unnecessary_wraps, reason = "a file has none")
+    )]
     pub(super) fn postgres(&self) -> Option<(&Pools<Postgres>, &TableNames)> {
         match &self.pools {
             #[cfg(feature = "sqlite")]
