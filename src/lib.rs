@@ -199,6 +199,7 @@ pub mod extract;
 #[cfg(any(doc, doctest))]
 pub mod guide;
 pub mod identity;
+mod jitter;
 pub mod layers;
 pub mod lifecycle;
 mod maybe_ready;

@@ -36,7 +36,7 @@
 //! | `x-refreshed-token` | the access token to use from now on (the name is a setting) |
 //! | `Session-Expires` | `idle=1140, absolute=42000, renewable`: seconds from now (RFC 9651); off by default |
 //! | `WWW-Authenticate` | the challenge of a 401 (RFC 6750, RFC 9470) |
-//! | `Retry-After` | seconds to wait after a 503 |
+//! | `Retry-After` | seconds to wait after a 503: 1 to 3 at random, so that clients do not come back all at once |
 //! | `session-error` | the code of a rejection; what a handler forwards from another service is removed from the response to an authenticated request |
 //!
 //! The ready-made route `GET /session` (feature `axum-router`) says whether the session goes on: its

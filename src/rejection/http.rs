@@ -1,7 +1,7 @@
 //! Rejections over HTTP: problem details (RFC 9457) and a challenge (RFC 6750), or the response of the
 //! application.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
 use http::{
@@ -18,8 +18,13 @@ use super::{
 };
 use crate::{
     body::{SESSION_ERROR, SessionBody},
+    jitter::jitter,
     request_class::RequestHead,
 };
+
+/// How many seconds a client waits after a 503 at least, and how much longer at random.
+const RETRY_AFTER_SECONDS: u64 = 1;
+const RETRY_JITTER: Duration = Duration::from_secs(3);
 
 /// The response that `make` makes, unless a store failed; by default the problem details.
 pub(super) fn response<B>(
@@ -55,7 +60,8 @@ pub(super) fn error_response<B>(
     *response.status_mut() = rejection.kind().status();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     if rejection.kind() == RejectionKind::StoreUnavailable {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        let seconds = RETRY_AFTER_SECONDS + jitter(RETRY_JITTER).as_secs();
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     complete(rejection, response)
 }

@@ -27,8 +27,6 @@ mod claims_changes;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod entry;
-#[cfg(feature = "postgres")]
-mod jitter;
 mod lifecycle_queries;
 mod lifecycle_store;
 #[cfg(feature = "metrics")]

@@ -268,7 +268,7 @@ async fn p16_p23_a_failing_store_is_a_503_and_never_a_401() {
         let response = stack.send(request).await;
         assert_eq!(rejected(&response), Some(RejectionKind::StoreUnavailable));
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(response.headers()["retry-after"], "1");
+        assert!(response.headers().contains_key("retry-after"));
         assert!(!response.headers().contains_key("www-authenticate"));
         assert!(!text(response).await.contains("db.internal"));
     }

@@ -101,7 +101,8 @@ async fn an_http_rejection_is_problem_details_with_a_challenge() {
         assert_eq!(header("content-type").as_deref(), Some("application/problem+json"));
         assert_eq!(header("cache-control").as_deref(), Some("no-store"));
         assert_eq!(header("www-authenticate").as_deref(), challenge, "{code}");
-        assert_eq!(header("retry-after").as_deref(), (status == 503).then_some("1"), "{code}");
+        let seconds = header("retry-after").map(|text| text.parse::<u64>().expect("seconds"));
+        assert_eq!(seconds.is_some_and(|seconds| (1..=3).contains(&seconds)), status == 503);
         let rejection = *response.extensions().get::<Rejection>().expect("in the extensions");
         assert_eq!((rejection.kind(), rejection.code()), (kind, code));
         let problem: serde_json::Value =
@@ -176,4 +177,15 @@ async fn a_successful_response_carries_no_rejection() {
     let response = stack.get(&token).await;
     assert!(response.extensions().get::<Rejection>().is_none());
     assert_eq!(text(response).await, "ok");
+}
+
+#[tokio::test]
+async fn p39_clients_of_a_failed_store_come_back_at_different_times() {
+    let mut seconds = std::collections::BTreeSet::new();
+    for _ in 0..100 {
+        let (stack, request) = refused(RejectionKind::StoreUnavailable).await;
+        let response = stack.send(request).await;
+        seconds.insert(response.headers()["retry-after"].to_str().expect("text").to_owned());
+    }
+    assert_eq!(seconds.into_iter().collect::<Vec<_>>(), ["1", "2", "3"]);
 }

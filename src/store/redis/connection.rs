@@ -17,7 +17,7 @@ use super::{
     server_time::ServerTime,
     target::{Link, Target},
 };
-use crate::maybe_ready::StoreError;
+use crate::{jitter::jitter, maybe_ready::StoreError};
 
 /// A connection on which this many commands in a row got no answer is replaced: the server may be
 /// paused, or a network drops every packet.
@@ -30,7 +30,7 @@ const UNANSWERED_IN_CLUSTER: u32 = 5;
 /// The pause between two attempts to connect, and how much longer it may be: nodes that lost the
 /// server at the same time do not come back at the same time.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
-const RETRY_JITTER_MILLIS: u64 = 150;
+const RETRY_JITTER: Duration = Duration::from_millis(150);
 
 /// A connection that many callers share. While the server is lost, every command fails at once, and one
 /// task tries to connect again. Clones share the connection; it closes with the last of them.
@@ -217,9 +217,7 @@ async fn reconnect(shared: Weak<Shared>, number: u64) {
             ),
         }
         drop(shared);
-        let (random, _) = uuid::Uuid::new_v4().as_u64_pair();
-        let jitter = Duration::from_millis(random % RETRY_JITTER_MILLIS);
-        tokio::time::sleep(RETRY_PAUSE + jitter).await;
+        tokio::time::sleep(RETRY_PAUSE + jitter(RETRY_JITTER)).await;
     }
 }
 

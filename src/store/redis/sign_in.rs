@@ -17,6 +17,7 @@ use crate::{
     audit::AuditRecord,
     clock::Stopwatch,
     identity::{Scope, SessionKeys, StoreKey},
+    jitter::jitter,
     maybe_ready::StoreError,
     store::{
         RefreshQuery, RefreshState, ReplacedSession, SessionLimit, SessionRecord, SignIn,
@@ -35,7 +36,7 @@ const LEASE: Duration = Duration::from_secs(5);
 
 /// The pause between two attempts to get the lease, and how much longer it may be.
 const LEASE_PAUSE: Duration = Duration::from_millis(2);
-const LEASE_JITTER_MILLIS: u64 = 8;
+const LEASE_JITTER: Duration = Duration::from_millis(8);
 
 /// Where a record comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -237,9 +238,7 @@ impl Inner {
             if self.connection.query(&command).await? == Value::Okay {
                 return Ok(lease);
             }
-            let (random, _) = uuid::Uuid::new_v4().as_u64_pair();
-            let jitter = Duration::from_millis(random % LEASE_JITTER_MILLIS);
-            tokio::time::sleep(LEASE_PAUSE + jitter).await;
+            tokio::time::sleep(LEASE_PAUSE + jitter(LEASE_JITTER)).await;
         }
         Err(StoreError::new("another sign-in of the subject takes too long"))
     }

@@ -20,7 +20,7 @@ use super::{
     failure::Failure,
     value::{Args, Row, Sql, malformed},
 };
-use crate::store::{jitter::jitter, monotonic::after};
+use crate::{jitter::jitter, store::monotonic::after};
 
 /// A node sends one notification in this time, however many changes it publishes.
 const SEND_INTERVAL: Duration = Duration::from_millis(10);

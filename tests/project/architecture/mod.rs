@@ -30,7 +30,7 @@ const TIERS: &[&[&str]] = &[
     &["store", "token"],
     &["audit", "rejection", "request_class", "transport", "body"],
     &["rules", "policy", "identity", "maybe_ready", "ready_service", "clock"],
-    &["time", "metrics"],
+    &["time", "metrics", "jitter"],
 ];
 
 /// The module whose children never import each other.
