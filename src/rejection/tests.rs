@@ -1,6 +1,9 @@
 use std::{pin::Pin, task::Context, time::Duration};
 
-use ::http::{HeaderValue, Request, header::CONTENT_TYPE};
+use ::http::{
+    HeaderValue, Request,
+    header::{CONTENT_TYPE, RETRY_AFTER},
+};
 use bytes::Bytes;
 use http_body::Body;
 
@@ -47,13 +50,15 @@ const CLIENTS: [&str; 4] = [
     "application/connect+proto",
 ];
 
-/// Everything that a client receives of `rejection`, and its `Display`.
+/// Everything that a client receives of `rejection`, and its `Display`, but how long it shall wait: that is
+/// random.
 fn answer(rejection: Rejection, content_type: &'static str) -> String {
     type TestBody = SessionBody<String>;
     let mut request = Request::new(());
     request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     let response = rejection.into_response::<String>(RequestHead::new(&request), None);
-    let (parts, mut body) = response.into_parts();
+    let (mut parts, mut body) = response.into_parts();
+    parts.headers.remove(RETRY_AFTER);
     assert_eq!(parts.extensions.get(), Some(&rejection), "the extensions contain the rejection");
     let mut cx = Context::from_waker(std::task::Waker::noop());
     let mut bytes = Bytes::new();
