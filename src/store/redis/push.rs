@@ -8,13 +8,14 @@ use std::{
 use redis::Value;
 
 use super::{Inner, connection::Connection};
+use crate::jitter::jitter;
 
 /// The longest wait: whoever cuts the connection silently is noticed by the missing answer.
 const LONGEST_BLOCK: Duration = Duration::from_millis(250);
 
 /// The pause after a failure, and how much longer it may be.
 const PAUSE: Duration = Duration::from_millis(50);
-const JITTER_MILLIS: u64 = 50;
+const JITTER: Duration = Duration::from_millis(50);
 
 /// Reads the changes of other nodes as soon as they are published, until the store is dropped. The
 /// background task reads them once in a sync interval in any case.
@@ -37,8 +38,7 @@ pub(super) async fn wait_for_changes(store: Weak<Inner>, connection: Connection)
             Err(_) => false,
         };
         if !is_done {
-            let (random, _) = uuid::Uuid::new_v4().as_u64_pair();
-            tokio::time::sleep(PAUSE + Duration::from_millis(random % JITTER_MILLIS)).await;
+            tokio::time::sleep(PAUSE + jitter(JITTER)).await;
         }
     }
 }
