@@ -17,43 +17,43 @@ impl Keys {
 
     /// The grant that blocks renewals of a session.
     pub(super) fn session_grant(&self, user: StoreKey, session: StoreKey) -> String {
-        format!("{}:g{}", self.of(user), text(session))
+        format!("{}:g{}", self.slot_prefix(user), text(session))
     }
 
     /// The grant that blocks renewals of a user.
     pub(super) fn user_grant(&self, user: StoreKey) -> String {
-        format!("{}:r", self.of(user))
+        format!("{}:r", self.slot_prefix(user))
     }
 
     /// The value of a session.
     pub(super) fn session(&self, user: StoreKey, session: StoreKey) -> Vec<u8> {
-        self.of_two(user, ":s", session)
+        self.key_of_two(user, ":s", session)
     }
 
     /// The tombstones of a user.
     pub(super) fn tombstones(&self, user: StoreKey) -> Vec<u8> {
-        format!("{}:e", self.of(user)).into_bytes()
+        format!("{}:e", self.slot_prefix(user)).into_bytes()
     }
 
     /// The tickets of a session.
     pub(super) fn tickets(&self, user: StoreKey, session: StoreKey) -> Vec<u8> {
-        self.of_two(user, ":t", session)
+        self.key_of_two(user, ":t", session)
     }
 
     /// A ticket.
     pub(super) fn ticket(&self, user: StoreKey, ticket: StoreKey) -> Vec<u8> {
-        self.of_two(user, ":k", ticket)
+        self.key_of_two(user, ":k", ticket)
     }
 
     /// The sessions of a scope, and the longest life of one of them.
     pub(super) fn list(&self, scope: Scope) -> [Vec<u8>; 2] {
-        let of = self.of(scope.key());
-        [format!("{of}:l").into_bytes(), format!("{of}:m").into_bytes()]
+        let prefix = self.slot_prefix(scope.key());
+        [format!("{prefix}:l").into_bytes(), format!("{prefix}:m").into_bytes()]
     }
 
     /// The lease of the sign-in of a subject that is limited.
     pub(super) fn lease(&self, subject: StoreKey) -> Vec<u8> {
-        format!("{}:x", self.of(subject)).into_bytes()
+        format!("{}:x", self.slot_prefix(subject)).into_bytes()
     }
 
     /// The user of a session that has a record.
@@ -65,7 +65,7 @@ impl Keys {
 
     /// A log, of whoever's key it is.
     pub(super) fn log(&self, log: char, owner: StoreKey) -> Vec<u8> {
-        format!("{}:{log}", self.of(owner)).into_bytes()
+        format!("{}:{log}", self.slot_prefix(owner)).into_bytes()
     }
 
     /// All rows of a log.
@@ -96,12 +96,12 @@ impl Keys {
 
     /// What all keys of a user, or another scope, begin with: the hash tag puts them into one slot of
     /// a cluster.
-    fn of(&self, key: StoreKey) -> String {
+    fn slot_prefix(&self, key: StoreKey) -> String {
         format!("{}:{{{}}}", self.namespace, text(key))
     }
 
-    fn of_two(&self, user: StoreKey, kind: &str, key: StoreKey) -> Vec<u8> {
-        let mut name = self.of(user).into_bytes();
+    fn key_of_two(&self, user: StoreKey, kind: &str, key: StoreKey) -> Vec<u8> {
+        let mut name = self.slot_prefix(user).into_bytes();
         name.extend(kind.as_bytes());
         name.extend(key.as_bytes());
         name
