@@ -18,7 +18,7 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_sliding_session::{
     PathRules, Policy, RejectionKind, Session, SessionBody,
     layers::{ActivityLayer, StreamActivityLayer, stream_activity::ActivityBody},
-    store::{MemoryStore, SessionStore as _},
+    store::{MemoryStore, SessionStore as _, Tombstone},
 };
 
 use crate::test_stack::{
@@ -628,4 +628,43 @@ async fn p18_a_request_that_is_still_read_at_the_end_is_rejected() {
         drop(response);
         streams.assert_nothing_is_left();
     }
+}
+
+/// It hears of the end although there is always another message at hand.
+#[tokio::test]
+async fn p18_an_upload_that_never_waits_again_ends_with_its_session() {
+    let streams = Streams::new();
+    let grant = streams.stack.sessions.start("ada").await.expect("the session starts");
+    // Background data is no activity: no touch tells of the end.
+    let (frames, request) = upload(grant.access_token(), Some("background"));
+    let mut body = request_body(&streams, StreamActivityLayer::new(), request).await;
+    assert_open(&mut body);
+    (0..3).for_each(|_| send(&frames, b"message"));
+    assert_eq!(data(&mut body), "message");
+    streams.stack.sessions.revoke(grant.session_id()).await.expect("the session is revoked");
+    assert_eq!(error(&mut body), "the stream ended with its session: session_revoked");
+    assert_over(&mut body);
+    streams.assert_nothing_is_left();
+}
+
+/// A store without `revocations` tells nobody: it is asked once a second.
+#[tokio::test]
+async fn p18_a_store_that_tells_of_no_revocation_is_asked_every_second() {
+    let store = Arc::new(FaultyStore::new(StoreBehavior::Ready));
+    assert!(store.revocations().is_none());
+    let policy = Policy::builder().idle_timeout(IDLE).build().expect("a legal configuration");
+    let shared = Arc::clone(&store);
+    let stack = TestStack::with(policy, |builder| builder.store(shared));
+    let streams = Streams { stack, store: Arc::default() };
+    let token = streams.stack.sign_in().await;
+    let (_frames, mut body) = streams.open_with(with(&token), &[], None).await;
+    assert_open(&mut body);
+    let sid = crate::test_stack::claims(&token)["sid"].as_str().expect("a string").to_owned();
+    let session = tower_sliding_session::identity::StoreKey::session(None, &sid);
+    let tombstone = Tombstone::new(session, BEGIN, BEGIN + 2 * IDLE);
+    assert!(store.write_tombstone(tombstone).try_ready().expect("ready").expect("it answers"));
+    streams.stack.at(Duration::from_millis(999));
+    assert_open(&mut body);
+    streams.stack.at(Duration::from_secs(1));
+    assert_eq!(error(&mut body), "the stream ended with its session: session_revoked");
 }

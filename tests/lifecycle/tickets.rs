@@ -388,6 +388,46 @@ async fn p38_the_layer_alone_takes_a_ticket() {
     }
 }
 
+/// No layer after it judges the session.
+#[tokio::test]
+async fn p38_the_layer_alone_judges_the_session_of_a_ticket() {
+    let store = Arc::new(MemoryStore::new());
+    let as_store: Store = Arc::clone(&store) as _;
+    let stack = stack(&as_store);
+    let ticket = ticket_for(&stack, ada(&stack).await.access_token(), "/events").await;
+    let scope = stack.sessions.user_scope(Some("acme"), "ada");
+    stack.sessions.revoke_all(scope, Exempt::None).await.expect("it is revoked");
+    let keys = Arc::new(JwtKeys::hs256(crate::test_stack::SECRET).expect("a secret"));
+    let layer =
+        AuthenticateLayer::new(TokenVerifier::new(keys), Profiles::new(Policy::long_lived()))
+            .clock(stack.clock.clone())
+            .store(Arc::clone(&store))
+            .tickets(store);
+    let seen = service_fn(async |_: Request<()>| Ok::<_, std::convert::Infallible>(ok()));
+    let Ok(answer) = layer.layer(seen).oneshot(get(format!("/events?ticket={ticket}"))).await;
+    assert_eq!(rejected(&answer), Some(RejectionKind::SessionRevoked));
+}
+
+/// A ticket is not longer than any other token, whoever signed it.
+#[tokio::test]
+async fn p15_a_ticket_that_is_too_long_is_not_verified() {
+    let store: Store = Arc::new(MemoryStore::new());
+    let stack = stack(&store);
+    let grant = ada(&stack).await;
+    let ticket = ticket_for(&stack, grant.access_token(), "/events").await;
+    for (padding, expected) in
+        [(1, InvalidTokenReason::TicketUsed), (8_000, InvalidTokenReason::TooLong)]
+    {
+        let payload =
+            payload(&ticket).replacen('{', &format!("{{\"x\":{:?},", "a".repeat(padding)), 1);
+        let payload = payload.replace("\"jti\":\"", "\"jti\":\"other");
+        let header = r#"{"alg":"HS256","typ":"tk+jwt"}"#;
+        let padded = forge(header, &payload, &crate::test_stack::SECRET);
+        let answer = stack.send(get(format!("/events?ticket={padded}"))).await;
+        assert_eq!((rejected(&answer), reason(&answer)), (INVALID, Some(expected)));
+    }
+}
+
 #[tokio::test]
 async fn p38_a_store_that_forgets_refuses_its_tickets() {
     let store: Store = Arc::new(MemoryStore::new());

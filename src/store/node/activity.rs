@@ -267,12 +267,11 @@ pub(in crate::store) async fn keep_up_to_date<S: SharedStore>(
         }
         let Some(store) = store.upgrade() else { return };
         let now = clock.now();
-        // A clock that was set back does not delay the next reading.
-        let is_due = is_pushed || now < synced_at || now >= synced_at + between;
+        // A clock that was set back does not delay the next reading. After a failure a node reads before
+        // it writes, and does not wait for the next interval.
+        let is_due = is_pushed || has_failed || now < synced_at || now >= synced_at + between;
         if is_due {
             synced_at = now;
-        } else if has_failed {
-            continue;
         }
         if let Err(error) = keep_up(&*store, is_due).await {
             if !has_failed {

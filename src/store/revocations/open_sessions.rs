@@ -210,6 +210,14 @@ impl Revocations {
     }
 }
 
+impl OpenSessions {
+    /// Removes a session of which no stream is open. Another may have been opened since the last one
+    /// closed: its number is looked at under the lock of the entry.
+    fn remove_unused(&self, session: &StoreKey) {
+        self.sessions.remove_if(session, |entry, ()| entry.0.streams.load(Acquire) == 0);
+    }
+}
+
 impl OpenSession {
     pub(crate) fn new(key: StoreKey, scopes: Scopes, epoch: Timestamp) -> Self {
         Self {
@@ -336,12 +344,36 @@ impl OpenStream {
         };
         drop(removed);
         let Some(revocations) = revocations else { return };
-        let OpenSessions { sessions, streams } = &revocations.open_sessions;
+        let open_sessions = &revocations.open_sessions;
         if self.session.streams.fetch_sub(1, AcqRel) == 1 {
-            // Under the lock of the entry: another stream may have been opened since.
-            sessions.remove_if(&self.session.key, |entry, ()| entry.0.streams.load(Acquire) == 0);
+            open_sessions.remove_unused(&self.session.key);
         }
-        streams.fetch_sub(1, Relaxed);
+        open_sessions.streams.fetch_sub(1, Relaxed);
         metrics::remove_open_stream();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The last stream has closed, and another was opened before its entry is removed.
+    #[test]
+    fn p18_an_entry_stays_while_a_stream_is_open() {
+        let revocations = Revocations::default();
+        let key = StoreKey::session(None, "s");
+        let open =
+            || revocations.open_stream(key, Scopes::new(None, None, "ada"), Timestamp::EPOCH);
+        let mut stream = open();
+        revocations.open_sessions.remove_unused(&key);
+        revocations.recheck_session(&key);
+        assert!(stream.take_change());
+        let second = open();
+        stream.close(Some(&revocations));
+        revocations.open_sessions.remove_unused(&key);
+        revocations.recheck_session(&key);
+        assert!(second.is_changed());
+        second.close(Some(&revocations));
+        assert!(revocations.open_sessions.sessions.is_empty());
     }
 }

@@ -252,3 +252,41 @@ async fn p38_one_of_two_nodes_uses_a_ticket_and_a_restart_opens_none() {
         database.remove().await;
     }
 }
+
+/// Transactions that open a ticket at the same time do not see each other's, and leave more rows.
+#[tokio::test]
+async fn p38_of_more_tickets_than_32_the_newest_are_open() {
+    for database in TestDatabase::all().await {
+        let store = database.node(&clock()).await;
+        let until = NOW + Duration::from_secs(30);
+        for number in 0..34 {
+            let sql = "INSERT INTO tss_tickets (ticket, session, until) VALUES ($1, $2, $3)";
+            let args = Args::new().key(key(&number.to_string())).key(key("s")).time(until);
+            store.0.database.execute(sql, args).await.map_err(StoreError::from).expect("a row");
+        }
+        for (name, expected) in [("0", false), ("1", false), ("2", true), ("33", true)] {
+            let used = TicketUse::new(key(name), scopes().user, NOW);
+            let was_open = store.use_ticket(used).await.expect("the store answers");
+            assert_eq!(was_open, expected, "{name} {store:?}");
+        }
+        database.remove().await;
+    }
+}
+
+#[tokio::test]
+async fn p31_a_session_has_rows_for_32_tickets() {
+    for database in TestDatabase::all().await {
+        let store = database.node(&clock()).await;
+        let until = NOW + Duration::from_secs(30);
+        for number in 0..100 {
+            let ticket = key(&number.to_string());
+            let ticket = OpenTicket::new(ticket, key("s"), scopes().user, NOW, until);
+            store.open_ticket(ticket).await.expect("the store answers");
+        }
+        let sql = "SELECT COUNT(*) FROM tss_tickets";
+        let rows = store.0.database.fetch(sql, Args::new()).await.map_err(StoreError::from);
+        let count = rows.expect("the store answers")[0].int(0).map_err(StoreError::from);
+        assert_eq!(count.expect("a number"), 32, "{store:?}");
+        database.remove().await;
+    }
+}

@@ -2,6 +2,10 @@
 
 use std::{
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     task::{Context, Poll, Waker},
 };
 
@@ -10,6 +14,7 @@ use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use super::*;
 use crate::{
+    clock::Sleep,
     policy::{Policy, TimeoutOverrides},
     rejection::RejectionKind,
     session::{Session, SessionEnded},
@@ -252,6 +257,77 @@ async fn p18_a_stream_ends_after_a_gap_in_the_feed() {
         assert_eq!(reason(ended).await, RejectionKind::SessionRevoked);
         node.stop().await;
         other.stop().await;
+        database.remove().await;
+    }
+}
+
+/// The clock of the system: it is set back, and timers run on.
+#[derive(Clone)]
+struct SetBack {
+    running: ManualClock,
+    by: Arc<AtomicU64>,
+}
+
+impl Clock for SetBack {
+    fn now(&self) -> Timestamp {
+        self.running.now() - Duration::from_secs(self.by.load(Relaxed))
+    }
+
+    fn sleep_until(&self, deadline: Timestamp) -> Sleep {
+        self.running.sleep_until(deadline + Duration::from_secs(self.by.load(Relaxed)))
+    }
+
+    fn is_time_of_day(&self) -> bool {
+        false
+    }
+}
+
+#[tokio::test]
+async fn p18_a_clock_that_is_set_back_delays_no_reading() {
+    for database in TestDatabase::all().await {
+        let clock = SetBack { running: ManualClock::new(NOW), by: Arc::default() };
+        let node = database.node(&clock).await;
+        let other = database.node(&clock.running).await;
+        while clock.running.waiting_timers() < 2 {
+            tokio::task::yield_now().await;
+        }
+        clock.by.store(3600, Relaxed);
+        other.write_tombstone(tombstone(key("s"), NOW + DAY)).await.expect("the store answers");
+        clock.running.advance(Duration::from_millis(200));
+        let is_known = async {
+            while node.0.node_cache.get(&key("s"), clock.now()) != Some(StoredSession::Ended) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, is_known).await.expect("the node reads of it");
+        database.remove().await;
+    }
+}
+
+#[tokio::test]
+async fn p22_after_an_outage_a_node_reads_at_once_and_before_it_writes() {
+    for database in TestDatabase::all().await {
+        let clock = ManualClock::new(NOW);
+        let (node, other) =
+            (database.node(&clock).await, database.node(&ManualClock::new(NOW)).await);
+        while clock.waiting_timers() == 0 {
+            tokio::task::yield_now().await;
+        }
+        database.run("ALTER TABLE tss_changes RENAME TO elsewhere").await;
+        let failed_at = node.statements();
+        clock.advance(SYNC);
+        while node.statements() == failed_at || clock.waiting_timers() == 0 {
+            tokio::task::yield_now().await;
+        }
+        database.run("ALTER TABLE elsewhere RENAME TO tss_changes").await;
+        other.write_tombstone(tombstone(key("s"), NOW + DAY)).await.expect("the store answers");
+        clock.advance(Duration::from_millis(200));
+        let is_known = async {
+            while node.0.node_cache.get(&key("s"), clock.now()) != Some(StoredSession::Ended) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, is_known).await.expect("the node reads of it");
         database.remove().await;
     }
 }
