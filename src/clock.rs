@@ -77,11 +77,11 @@ impl Clock for SystemClock {
 }
 
 /// Measures how much time passes, whatever happens to the system's clock.
-#[cfg(any(feature = "redis", feature = "metrics"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis", feature = "metrics"))]
 #[derive(Clone, Copy)]
 pub(crate) struct Stopwatch(std::time::Instant);
 
-#[cfg(any(feature = "redis", feature = "metrics"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis", feature = "metrics"))]
 impl Stopwatch {
     #[expect(clippy::disallowed_methods, reason = "only this file reads a clock")]
     pub(crate) fn start() -> Self {

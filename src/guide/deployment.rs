@@ -33,7 +33,7 @@
 //! | `maxmemory-policy noeviction` | another policy removes tombstones: ended sessions would be admitted. The store warns at the start |
 //! | `appendonly yes` | without it a restart loses all sessions. The store warns at the start |
 //! | `cluster-require-full-coverage no` | otherwise one lost primary is a loss of all users |
-//! | rights: `+@read +@write +@scripting +@connection +info +time`, on `~tss:*` | `CONFIG` is not needed; without one of them `connect` fails and names them |
+//! | rights: `+@read +@write +@scripting +@connection +info +time`, on `~tss:*`, in a cluster `+cluster\|slots` | `CONFIG` is not needed; without one of them `connect` fails and names them |
 //!
 //! Keys begin with the namespace of the builder, `tss` unless you set another; services that
 //! share a server each need one. A session with its record, its places in lists and its row in the audit log
@@ -51,6 +51,16 @@
 //!
 //! Nodes may differ from the store's clock by `max_clock_skew` (5 s). One that differs more answers as in an
 //! outage until its clock is right, and harms nobody else. Run NTP or chrony on every machine.
+//!
+//! # A server that fails
+//!
+//! A node stops asking a server after three calls in a row that got no answer within 240 ms, were refused
+//! or lost their connection, and a single Redis server at once when its connection is lost. From then
+//! on its requests are answered at once, by the failure policy of each check. Every 100 to 250 ms the node opens
+//! a new connection, and when a server answers on it that can be written to, it asks again. In a Redis cluster
+//! this goes by primary: users of another one notice nothing. The metric
+//! [`STORE_BREAKER_OPEN`](crate::metrics::STORE_BREAKER_OPEN) shows it. A server that takes 200 ms for
+//! each answer is slow, and is asked; a request that needs two answers of it gets a 503.
 //!
 //! # Overload
 //!

@@ -22,6 +22,12 @@
 
 mod account_policies;
 mod attempts;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
+#[cfg_attr(
+    not(any(feature = "postgres", feature = "redis")),
+    expect(dead_code, reason = "a file has no breaker")
+)]
+mod breaker;
 mod bulk_revocation;
 mod claims_changes;
 #[cfg(any(test, feature = "conformance"))]

@@ -5,6 +5,9 @@
 mod client;
 #[path = "../servers/hyper_server.rs"]
 mod hyper_server;
+#[cfg(feature = "redis")]
+#[path = "../redis_server/mod.rs"]
+mod redis_server;
 #[path = "../test_stack/mod.rs"]
 mod test_stack;
 
@@ -23,7 +26,7 @@ use tower_sliding_session::{
     audit::{AuditRecord, AuditSink},
     metrics::{
         AUDIT_DROPPED, CACHE_LOOKUPS, LIVE_SESSIONS, OPEN_STREAMS, REFRESHES, REJECTIONS, RENEWALS,
-        STORE_DURATION,
+        STORE_BREAKER_OPEN, STORE_DURATION,
     },
     store::{SqlStore, StoreError},
     token::{ClaimsSource, ClaimsUpdate, VerifiedToken},
@@ -151,6 +154,44 @@ async fn assert_rejections_are_counted(
     );
 }
 
+/// Two stores, one after the other killed: the metric is of both.
+#[cfg(feature = "redis")]
+async fn assert_breaker_is_shown(exported: &Exported) {
+    use tower_sliding_session::{
+        Timestamp,
+        identity::StoreKey,
+        store::{RedisLimiter, RenewalLimiter as _, RenewalRequest},
+    };
+    let mut servers = [redis_server::RedisServer::start(), redis_server::RedisServer::start()];
+    let mut limiters = Vec::new();
+    for server in &servers {
+        limiters.push(RedisLimiter::connect(&server.url()).await.expect("the server runs"));
+    }
+    let labels = "store=\"redis\"";
+    exported.assert_counted(STORE_BREAKER_OPEN, &[(labels, 0)]);
+    for (server, limiter) in servers.iter_mut().zip(&limiters) {
+        server.kill();
+        let request = RenewalRequest::new(
+            StoreKey::session(None, "s"),
+            StoreKey::user(None, None, "ada"),
+            Timestamp::from_secs(1),
+            MINUTE,
+        );
+        while limiter.acquire(request).await.is_ok() {}
+        exported.assert_counted(STORE_BREAKER_OPEN, &[(labels, 1)]);
+    }
+    servers[0].restart();
+    while !format!("{:?}", limiters[0]).contains("is_connected: true") {
+        tokio::task::yield_now().await;
+    }
+    exported.assert_counted(STORE_BREAKER_OPEN, &[(labels, 1)]);
+    drop(limiters.pop());
+    while exported.value(STORE_BREAKER_OPEN, labels) > 0.5 {
+        tokio::task::yield_now().await;
+    }
+    assert!(exported.0.render().contains(&format!("# HELP {STORE_BREAKER_OPEN} ")));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn prometheus_reads_every_metric() {
     let exported = PrometheusBuilder::new().install_recorder().expect("the first recorder");
@@ -232,6 +273,9 @@ async fn prometheus_reads_every_metric() {
     queue.flush().await;
     assert!(queue.dropped() > 0);
     exported.assert_counted(AUDIT_DROPPED, &[("", u32::try_from(queue.dropped()).expect("few"))]);
+
+    #[cfg(feature = "redis")]
+    assert_breaker_is_shown(&exported).await;
 
     // Nobody's name, session or token is a label, and each metric is described.
     let text = exported.0.render();

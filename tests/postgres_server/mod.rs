@@ -61,8 +61,31 @@ impl Server {
 
     /// Restarts it as a standby: in recovery, and read-only.
     pub(crate) fn demote(&mut self) {
+        self.command("demote");
+    }
+
+    /// Stops its processes, as a machine that hangs; connections stay open.
+    pub(crate) fn pause(&mut self) {
+        self.command("pause");
+    }
+
+    pub(crate) fn resume(&mut self) {
+        self.command("resume");
+    }
+
+    /// Kills its processes.
+    pub(crate) fn kill(&mut self) {
+        self.command("kill");
+    }
+
+    /// Starts it again after it was killed, at the same address.
+    pub(crate) fn start_again(&mut self) {
+        self.command("start");
+    }
+
+    fn command(&mut self, command: &str) {
         let input = self.process.stdin.as_mut().expect("its input is piped");
-        input.write_all(b"demote\n").expect("the script reads its input");
+        input.write_all(format!("{command}\n").as_bytes()).expect("the script reads its input");
         self.wait_until_ready();
     }
 

@@ -12,6 +12,7 @@ use super::{NodeState, StoredSession, Touch, TouchOutcome};
 use crate::{
     clock::Clock,
     identity::{SessionKeys, StoreKey},
+    jitter::jitter,
     maybe_ready::StoreError,
     store::{
         node_cache::{CachedTouch, EXPIRED_KEPT_FOR, Stored, Unwritten},
@@ -243,6 +244,13 @@ async fn keep_up<S: SharedStore>(store: &S, is_due: bool) -> Result<(), StoreErr
     write_activities(store, store.node().clock.now()).await
 }
 
+/// How long the background task waits: up to a quarter less than the interval, at random, so that nodes
+/// that one event has put in step do not stay in step.
+fn pause(between: Duration) -> Duration {
+    let longest = between.min(WRITE_INTERVAL);
+    longest.saturating_sub(jitter(longest / 4))
+}
+
 /// Syncs, writes activities and removes what has expired until the store is dropped. Goes on through
 /// an outage, in which requests get errors.
 pub(in crate::store) async fn keep_up_to_date<S: SharedStore>(
@@ -259,7 +267,7 @@ pub(in crate::store) async fn keep_up_to_date<S: SharedStore>(
         return;
     };
     loop {
-        let interval = clock.sleep_until(clock.now() + between.min(WRITE_INTERVAL));
+        let interval = clock.sleep_until(clock.now() + pause(between));
         let is_pushed = matches!(race(interval, pushed.notified()).await, First::Right(()));
         if is_pushed {
             // What is pushed meanwhile is read by one reading.
@@ -293,5 +301,20 @@ pub(in crate::store) async fn keep_up_to_date<S: SharedStore>(
                 clean_at = now + CLEANUP_INTERVAL;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p39_nodes_do_not_poll_in_step() {
+        let mut pauses: Vec<_> = (0..100).map(|_| pause(Duration::from_millis(800))).collect();
+        pauses.sort_unstable();
+        assert!(pauses[0] >= Duration::from_millis(150) && pauses[99] <= WRITE_INTERVAL);
+        pauses.dedup();
+        assert!(pauses.len() > 9);
+        assert!(pause(Duration::from_millis(1)) > Duration::ZERO);
     }
 }

@@ -55,8 +55,8 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// Sets how long the server may take to accept a connection, and to answer a command; 200 ms by
-    /// default. A request waits for at most 250 ms in any case.
+    /// Sets how long the server may take to answer a command; 240 ms by default. A
+    /// request waits for at most 250 ms in any case.
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.endpoint.settings.time_limit = limit;
         self

@@ -1,48 +1,40 @@
 //! The connection to a server or a cluster, and its replacement when that is lost.
 
 use std::{
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicU32, Ordering::Relaxed},
-    },
+    sync::{Arc, PoisonError, RwLock, Weak},
     time::Duration,
 };
 
 use redis::{Cmd, ToRedisArgs, Value};
-use tokio::sync::watch;
+use tokio::sync::Mutex;
 
 use super::{
     failure::{Failure, FailureKind},
+    primaries::{Primaries, SlotMap},
     script::Script,
     server_time::ServerTime,
-    target::{Link, Target},
+    target::{Connected, Link, Target},
 };
-use crate::{jitter::jitter, maybe_ready::StoreError};
+use crate::{
+    clock::Stopwatch,
+    maybe_ready::StoreError,
+    store::breaker::{Breaker, Probe, StoreKind},
+};
 
-/// A connection on which this many commands in a row got no answer is replaced: the server may be
-/// paused, or a network drops every packet.
-const UNANSWERED: u32 = 3;
+/// The client of a cluster is made anew at most this often, whatever servers are lost.
+const RENEWAL_PAUSE: Duration = Duration::from_millis(500);
 
-/// A connection to a cluster is replaced after this many commands without an answer, whatever other
-/// nodes answer meanwhile: its client learns nothing of a node that is silent.
-const UNANSWERED_IN_CLUSTER: u32 = 5;
-
-/// The pause between two attempts to connect, and how much longer it may be: nodes that lost the
-/// server at the same time do not come back at the same time.
-const RETRY_PAUSE: Duration = Duration::from_millis(100);
-const RETRY_JITTER: Duration = Duration::from_millis(150);
-
-/// A connection that many callers share. While the server is lost, every command fails at once, and one
-/// task tries to connect again. Clones share the connection; it closes with the last of them.
+/// A connection that many callers share. While a server is lost, its commands fail at once, and one
+/// task looks for it on new connections. Clones share the connection; it closes with the last of them.
 #[derive(Clone)]
 pub(super) struct Connection(Arc<Shared>);
 
 struct Shared {
     target: Target,
-    /// `None` while the server is lost.
-    server: watch::Sender<Option<Server>>,
-    /// Commands that got no answer: in a row, or in a cluster at all.
-    unanswered: AtomicU32,
+    /// Replaced as a whole.
+    server: RwLock<Server>,
+    /// Held while another connection is made: since when the present one is used.
+    renewed: Mutex<Stopwatch>,
 }
 
 /// The server at the end of a connection.
@@ -50,21 +42,87 @@ struct Shared {
 struct Server {
     link: Link,
     time: Arc<ServerTime>,
-    /// Which connection this is, counted from the first.
-    number: u64,
+    primaries: Primaries,
 }
 
 impl Server {
-    async fn connect(target: &Target, number: u64) -> Result<Self, StoreError> {
-        let (link, time) = target.connect().await?;
-        Ok(Self { link, time: Arc::new(ServerTime::new(time)), number })
+    /// Servers that `known` has keep their breakers.
+    fn new(connected: Connected, shared: &Weak<Shared>, known: Option<&Primaries>) -> Self {
+        let Connected { link, time, slots } = connected;
+        let breaker = |address: Option<&str>| {
+            Breaker::new(StoreKind::Redis, probe(Weak::clone(shared), address))
+        };
+        let primaries = match (slots, known) {
+            (Some(slots), known) => {
+                let map = SlotMap::new(slots, known, |address| breaker(Some(address)));
+                Primaries::Cluster(Arc::new(map))
+            }
+            (None, Some(known)) => known.clone(),
+            (None, None) => Primaries::Server(breaker(None)),
+        };
+        Self { link, time: Arc::new(ServerTime::new(time)), primaries }
+    }
+}
+
+/// Looks for the server, or the primary of a cluster at this address, on a new connection.
+fn probe(shared: Weak<Shared>, address: Option<&str>) -> Probe {
+    let address: Option<Arc<str>> = address.map(Arc::from);
+    Box::new(move || {
+        let (shared, address) = (Weak::clone(&shared), address.clone());
+        Box::pin(async move {
+            let Some(shared) = shared.upgrade() else { return false };
+            match shared.renew().await {
+                Ok(()) => match address {
+                    Some(address) => shared.answers(&address).await,
+                    None => true,
+                },
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::debug!(error, "Redis cannot be reached yet");
+                    false
+                }
+            }
+        })
+    })
+}
+
+impl Shared {
+    fn server(&self) -> Server {
+        self.server.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Replaces the connection, unless that to a cluster is new.
+    async fn renew(self: &Arc<Self>) -> Result<(), StoreError> {
+        let mut renewed = self.renewed.lock().await;
+        if self.target.is_cluster() && renewed.elapsed() < RENEWAL_PAUSE {
+            return Ok(());
+        }
+        let connected = self.target.connect().await?;
+        let known = self.server().primaries;
+        let server = Server::new(connected, &Arc::downgrade(self), Some(&known));
+        *self.server.write().unwrap_or_else(PoisonError::into_inner) = server;
+        *renewed = Stopwatch::start();
+        Ok(())
+    }
+
+    /// Whether the primary at `address` answers, or the cluster has replaced it.
+    async fn answers(&self, address: &str) -> bool {
+        let mut server = self.server();
+        match server.primaries.slot_at(address) {
+            Some(slot) => server.link.ping(slot).await.is_ok(),
+            None => true,
+        }
     }
 }
 
 impl Connection {
     pub(super) async fn open(target: Target) -> Result<Self, StoreError> {
-        let (server, _) = watch::channel(Some(Server::connect(&target, 0).await?));
-        Ok(Self(Arc::new(Shared { target, server, unanswered: AtomicU32::new(0) })))
+        let connected = target.connect().await?;
+        Ok(Self(Arc::new_cyclic(|shared| Shared {
+            target,
+            server: RwLock::new(Server::new(connected, shared, None)),
+            renewed: Mutex::new(Stopwatch::start()),
+        })))
     }
 
     /// Opens another connection to the same server or cluster.
@@ -77,13 +135,9 @@ impl Connection {
         self.0.target.time_limit / 2
     }
 
-    /// Whether a command would be sent: no server is known to be lost.
+    /// Whether every command would be sent: no server is known to be lost.
     pub(super) fn is_connected(&self) -> bool {
-        self.0.server.borrow().is_some()
-    }
-
-    fn server(&self) -> Result<Server, Failure> {
-        self.0.server.borrow().clone().ok_or_else(Failure::not_connected)
+        self.0.server().primaries.are_asked()
     }
 
     /// Runs `script`. It does nothing if the server comes to it after the time limit, when its caller
@@ -108,7 +162,7 @@ impl Connection {
     ) -> Result<Value, Failure> {
         let time_limit = self.0.target.time_limit;
         let limit = limit.map_or(time_limit, |limit| limit.min(time_limit));
-        let server = self.server()?;
+        let server = self.0.server();
         let mut args = [vec![Vec::new()], args].concat();
         for _ in 0..2 {
             let deadline = server.time.after(limit);
@@ -131,13 +185,13 @@ impl Connection {
         keys: &[K],
         args: &[A],
     ) -> Result<Value, Failure> {
-        let server = self.server()?;
+        let server = self.0.server();
         self.run_on(&server, script, keys, args).await
     }
 
     /// Sends a command.
     pub(super) async fn query(&self, command: &Cmd) -> Result<Value, Failure> {
-        let server = self.server()?;
+        let server = self.0.server();
         self.send(&server, command).await
     }
 
@@ -157,80 +211,39 @@ impl Connection {
     }
 
     async fn send(&self, server: &Server, command: &Cmd) -> Result<Value, Failure> {
+        let Some(breaker) = server.primaries.breaker_of(command) else {
+            return server.link.clone().send(command).await.map_err(Failure::from);
+        };
+        let Some(mut call) = breaker.ask() else { return Err(Failure::not_connected()) };
         let answer = server.link.clone().send(command).await.map_err(Failure::from);
-        if self.is_lost(answer.as_ref().err().map(|failure| failure.kind)) {
-            self.replace(server.number);
+        match answer.as_ref().err().map(|failure| failure.kind) {
+            None | Some(FailureKind::Answered | FailureKind::UnknownScript) => {
+                breaker.answer();
+                call.end();
+            }
+            Some(FailureKind::TimedOut) => {
+                call.wait();
+                call.end();
+            }
+            // The client of a cluster replaces a connection to one of its servers.
+            Some(FailureKind::Lost) if self.0.target.is_cluster() => call.fail(),
+            Some(FailureKind::Lost) => call.lose(),
         }
         answer
-    }
-
-    /// Whether the connection is to be replaced after an answer, or a failure of this kind.
-    fn is_lost(&self, failure: Option<FailureKind>) -> bool {
-        let Shared { target, unanswered, .. } = &*self.0;
-        match failure {
-            // The client of a cluster replaces the connection to a node that it has lost.
-            Some(FailureKind::Lost | FailureKind::TimedOut) if target.is_cluster() => {
-                unanswered.fetch_add(1, Relaxed) + 1 == UNANSWERED_IN_CLUSTER
-            }
-            Some(FailureKind::Lost) => true,
-            Some(FailureKind::TimedOut) => unanswered.fetch_add(1, Relaxed) + 1 >= UNANSWERED,
-            None | Some(FailureKind::Answered | FailureKind::UnknownScript) => {
-                if !target.is_cluster() && unanswered.load(Relaxed) > 0 {
-                    unanswered.store(0, Relaxed);
-                }
-                false
-            }
-        }
-    }
-
-    /// Connects again in a task, unless the connection of this number is replaced already. It is closed
-    /// at once, but in a cluster used meanwhile: other nodes may answer.
-    fn replace(&self, number: u64) {
-        let is_current = |server: &Server| server.number == number;
-        let is_replaced = if self.0.target.is_cluster() {
-            self.0.server.borrow().as_ref().is_some_and(is_current)
-        } else {
-            let close = |server: &mut Option<Server>| server.take_if(|it| is_current(it)).is_some();
-            self.0.server.send_if_modified(close)
-        };
-        if is_replaced {
-            tracing::warn!("Redis does not answer any more; connecting again");
-            tokio::spawn(reconnect(Arc::downgrade(&self.0), number + 1));
-        }
-    }
-}
-
-/// Connects again and again until a server can serve, or nobody needs it any more.
-async fn reconnect(shared: Weak<Shared>, number: u64) {
-    loop {
-        let Some(shared) = shared.upgrade() else { return };
-        match Server::connect(&shared.target, number).await {
-            Ok(server) => {
-                shared.unanswered.store(0, Relaxed);
-                shared.server.send_replace(Some(server));
-                tracing::info!("connected to Redis again");
-                return;
-            }
-            Err(error) => tracing::debug!(
-                error = &error as &dyn std::error::Error,
-                "Redis cannot be reached yet"
-            ),
-        }
-        drop(shared);
-        tokio::time::sleep(RETRY_PAUSE + jitter(RETRY_JITTER)).await;
     }
 }
 
 #[cfg(test)]
 impl Connection {
-    /// Completes once a server is connected.
+    /// Completes once every server is asked.
     pub(super) async fn connected(&self) {
-        let mut server = self.0.server.subscribe();
-        server.wait_for(Option::is_some).await.expect("the sender lives");
+        while !self.is_connected() {
+            self.0.server().primaries.wait_until_asked().await;
+        }
     }
 
     /// Sets what this node takes for the server's time.
     pub(super) fn set_server_time(&self, millis: i64) {
-        self.0.server.borrow().as_ref().expect("it is connected").time.set(millis);
+        self.0.server().time.set(millis);
     }
 }

@@ -1,16 +1,11 @@
 //! Where a store or limiter is in Redis: a server or a cluster, and a namespace there.
 
-use std::time::Duration;
-
 use super::{
     connection::Connection,
     keys::Keys,
     target::{Target, TargetSettings},
 };
-use crate::maybe_ready::StoreError;
-
-/// Less than a request waits, so that the connection notices a server that does not answer.
-const TIME_LIMIT: Duration = Duration::from_millis(200);
+use crate::{maybe_ready::StoreError, store::breaker::ANSWER_TIME_LIMIT};
 
 pub(super) struct Endpoint {
     pub(super) settings: TargetSettings,
@@ -24,7 +19,7 @@ impl Endpoint {
         is_kept: bool,
     ) -> Self {
         let addresses = addresses.into_iter().map(Into::into).collect();
-        let (root_certificate, time_limit) = (None, TIME_LIMIT);
+        let (root_certificate, time_limit) = (None, ANSWER_TIME_LIMIT);
         let settings =
             TargetSettings { addresses, is_cluster, root_certificate, time_limit, is_kept };
         Self { settings, namespace: "tss".to_owned() }

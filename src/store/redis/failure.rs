@@ -45,7 +45,7 @@ impl Failure {
 
     /// The server has been lost, and none is connected yet.
     pub(super) fn not_connected() -> Self {
-        Self::new(FailureKind::Lost, "Redis is not connected; the connection is being replaced")
+        Self::new(FailureKind::Lost, "Redis does not answer; it is looked for on new connections")
     }
 
     pub(super) fn not_in_time() -> Self {

@@ -49,6 +49,7 @@ mod lifecycle;
 mod limiter;
 mod lists;
 mod logs;
+mod primaries;
 mod push;
 mod record;
 mod rotation;

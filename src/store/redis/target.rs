@@ -7,11 +7,11 @@ use redis::{
     aio::MultiplexedConnection,
     cluster::ClusterClient,
     cluster_async::ClusterConnection,
-    cluster_routing::{RoutingInfo, SingleNodeRoutingInfo},
+    cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, Slot, SlotAddr},
 };
 
-use super::{failure::Failure, server_info::ServerInfo};
-use crate::maybe_ready::StoreError;
+use super::{failure::Failure, primaries::SlotRange, server_info::ServerInfo};
+use crate::{maybe_ready::StoreError, store::breaker::PROBE_TIME_LIMIT};
 
 /// Commands in flight on a connection, and waiting to be written.
 const IN_FLIGHT: usize = 4096;
@@ -57,6 +57,15 @@ pub(super) enum Link {
     Cluster(ClusterConnection),
 }
 
+/// What a new connection leads to.
+pub(super) struct Connected {
+    pub(super) link: Link,
+    /// The time of the server's clock, or of one of the cluster, in milliseconds since 1970.
+    pub(super) time: i64,
+    /// Which primary of a cluster serves which slots.
+    pub(super) slots: Option<Vec<SlotRange>>,
+}
+
 impl Target {
     pub(super) fn new(settings: TargetSettings) -> Result<Self, StoreError> {
         let TargetSettings { addresses, is_cluster, root_certificate, time_limit, is_kept } =
@@ -93,34 +102,40 @@ impl Target {
         matches!(self.client, AnyClient::Cluster(_))
     }
 
-    /// Connects, and asks the server, or one of the cluster, whether it can serve. Returns the time of
-    /// its clock, too.
-    pub(super) async fn connect(&self) -> Result<(Link, i64), StoreError> {
+    /// Connects, and asks the server, or one of the cluster, whether it can serve.
+    pub(super) async fn connect(&self) -> Result<Connected, StoreError> {
+        // The client of a cluster waits for every node that it knows, and one may be silent.
+        let limit = PROBE_TIME_LIMIT.max(self.time_limit * 5);
+        let connecting = tokio::time::timeout(limit, self.try_to_connect());
+        connecting.await.map_err(|_| Failure::not_in_time())?
+    }
+
+    async fn try_to_connect(&self) -> Result<Connected, StoreError> {
         let mut info = redis::cmd("INFO");
         info.arg(&ServerInfo::SECTIONS);
-        let (link, info) = match &self.client {
+        let (link, info, slots) = match &self.client {
             AnyClient::Server(client) => {
                 let config = AsyncConnectionConfig::new()
-                    .set_connection_timeout(Some(self.time_limit))
+                    .set_connection_timeout(Some(PROBE_TIME_LIMIT.max(self.time_limit)))
                     .set_response_timeout(Some(self.time_limit))
                     .set_concurrency_limit(IN_FLIGHT)
                     .set_pipeline_buffer_size(WRITE_BUFFER);
                 let connection = client.get_multiplexed_async_connection_with_config(&config).await;
                 let mut connection = connection.map_err(Failure::from)?;
                 let info = info.query_async(&mut connection).await;
-                (Link::Server(connection), info)
+                (Link::Server(connection), info, None)
             }
             AnyClient::Cluster(client) => {
-                // It waits for every node that it knows, and one may be silent.
-                let limit = self.time_limit * 5;
-                let connecting = tokio::time::timeout(limit, client.get_async_connection());
-                let connection = connecting.await.map_err(|_| Failure::not_in_time())?;
-                let mut connection = connection.map_err(Failure::from)?;
-                let one = RoutingInfo::SingleNode(SingleNodeRoutingInfo::RandomPrimary);
-                let info = connection.route_command(info, one).await;
+                let mut connection = client.get_async_connection().await.map_err(Failure::from)?;
+                let one = || RoutingInfo::SingleNode(SingleNodeRoutingInfo::RandomPrimary);
+                let info = connection.route_command(info, one()).await;
+                let mut slots = redis::cmd("CLUSTER");
+                slots.arg("SLOTS");
+                let slots = connection.route_command(slots, one()).await.map_err(Failure::from)?;
                 (
                     Link::Cluster(connection),
                     info.and_then(|info| Ok(redis::from_redis_value(info)?)),
+                    Some(SlotRange::from_answer(&slots)?),
                 )
             }
         };
@@ -140,11 +155,24 @@ impl Target {
             );
         }
         let time = info.time().ok_or_else(Failure::unexpected_answer)?;
-        Ok((link, time))
+        Ok(Connected { link, time, slots })
     }
 }
 
 impl Link {
+    /// Asks the primary of a slot whether it answers.
+    pub(super) async fn ping(&mut self, slot: Slot) -> RedisResult<Value> {
+        let ping = redis::cmd("PING");
+        match self {
+            Self::Server(connection) => ping.query_async(connection).await,
+            Self::Cluster(connection) => {
+                let primary = Route::with_slot(slot, SlotAddr::Master);
+                let one = SingleNodeRoutingInfo::SpecificNode(primary);
+                connection.route_command(ping, RoutingInfo::SingleNode(one)).await
+            }
+        }
+    }
+
     pub(super) async fn send(&mut self, command: &Cmd) -> RedisResult<Value> {
         match self {
             Self::Server(connection) => command.query_async(connection).await,

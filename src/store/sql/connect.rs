@@ -1,12 +1,17 @@
 //! Opens the pools of an address.
 
 use std::time::Duration;
+#[cfg(feature = "postgres")]
+use std::{iter, sync::Arc};
 
 use sqlx::ConnectOptions as _;
-#[cfg(feature = "postgres")]
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 #[cfg(feature = "sqlite")]
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+#[cfg(feature = "postgres")]
+use sqlx::{
+    Connection as _, Row as _,
+    postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions},
+};
 use tokio::sync::Semaphore;
 
 #[cfg(feature = "postgres")]
@@ -21,6 +26,8 @@ use super::{
 #[cfg(feature = "sqlite")]
 use crate::maybe_ready::LIFECYCLE_TIME_LIMIT;
 use crate::maybe_ready::StoreError;
+#[cfg(feature = "postgres")]
+use crate::store::breaker::{Breaker, PROBE_TIME_LIMIT, Probe, StoreKind};
 
 /// How long a statement waits for a connection, including a new one.
 const CONNECTION_TIME_LIMIT: Duration = Duration::from_secs(2);
@@ -79,6 +86,7 @@ pub(super) async fn open(source: Source, settings: &Settings) -> Result<AnyPools
             always_begins: true,
             prepares: !settings.pooler,
             is_read_only: Some(IS_READ_ONLY),
+            breaker: Some(breaker((*pool.connect_options()).clone(), vec![pool.clone()])),
             publishers: (pool.options().get_max_connections() as usize / 2).max(1),
             ..Pools::of_app(pool)
         })),
@@ -142,6 +150,7 @@ async fn sqlite(address: &str) -> Result<AnyPools, Failure> {
         always_begins: false,
         prepares: true,
         is_read_only: None,
+        breaker: None,
     }))
 }
 
@@ -181,7 +190,8 @@ async fn postgres(address: &str, settings: &Settings) -> Result<AnyPools, Failur
         pool.max_connections(size).test_before_acquire(false)
     };
     let requests = pool(for_requests).connect_with(options.clone()).await?;
-    let lifecycle = pool(size - for_requests).connect_lazy_with(options);
+    let lifecycle = pool(size - for_requests).connect_lazy_with(options.clone());
+    let breaker = breaker(options, vec![requests.clone(), lifecycle.clone()]);
     Ok(AnyPools::Postgres(Pools {
         request_reads: requests.clone(),
         request_writes: requests,
@@ -194,6 +204,7 @@ async fn postgres(address: &str, settings: &Settings) -> Result<AnyPools, Failur
         always_begins: settings.pooler,
         prepares: !settings.pooler,
         is_read_only: Some(IS_READ_ONLY),
+        breaker: Some(breaker),
     }))
 }
 
@@ -225,6 +236,33 @@ pub(super) fn listen_options(
             Some((*pool.connect_options()).clone())
         }
     })
+}
+
+/// A breaker that looks for a primary on a connection of its own. When there is one, the idle connections
+/// of `pools` are closed: they may lead to a server that is gone.
+#[cfg(feature = "postgres")]
+fn breaker(options: PgConnectOptions, pools: Vec<PgPool>) -> Arc<Breaker> {
+    let probe: Probe = Box::new(move || {
+        let (options, pools) = (options.clone(), pools.clone());
+        Box::pin(async move {
+            let is_primary = tokio::time::timeout(PROBE_TIME_LIMIT, is_primary(&options)).await;
+            let is_primary = matches!(is_primary, Ok(Ok(true)));
+            if is_primary {
+                for idle in pools.iter().flat_map(|pool| iter::from_fn(|| pool.try_acquire())) {
+                    idle.detach();
+                }
+            }
+            is_primary
+        })
+    });
+    Breaker::new(StoreKind::Sql, probe)
+}
+
+#[cfg(feature = "postgres")]
+async fn is_primary(options: &PgConnectOptions) -> sqlx::Result<bool> {
+    let mut connection = PgConnection::connect_with(options).await?;
+    let row = sqlx::raw_sql(IS_READ_ONLY).fetch_one(&mut connection).await?;
+    Ok(!row.try_get::<bool, _>(0)?)
 }
 
 /// A standby is in recovery; a primary may be read-only too, before or after it is demoted.

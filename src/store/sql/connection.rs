@@ -1,6 +1,6 @@
 //! One connection of a pool, and what a failed or cancelled statement does to it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use sqlx::{
     ColumnIndex, Connection as _, Database, Decode, Encode, Executor, IntoArguments, Pool,
@@ -11,7 +11,13 @@ use super::{
     failure::Failure,
     value::{Args, Sql},
 };
-use crate::maybe_ready::LIFECYCLE_TIME_LIMIT;
+use crate::{
+    maybe_ready::LIFECYCLE_TIME_LIMIT,
+    store::{
+        breaker::Breaker,
+        race::{First, race},
+    },
+};
 
 /// How long the server may work on one statement. Nobody waits longer for an answer.
 pub(super) const STATEMENT_TIME_LIMIT: Duration = LIFECYCLE_TIME_LIMIT;
@@ -33,6 +39,7 @@ where
     in_transaction: bool,
     /// Whether a statement stays prepared on the connection.
     prepares: bool,
+    breaker: Option<Arc<Breaker>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,9 +60,13 @@ where
     Option<Vec<u8>>: Encode<'static, DB> + Type<DB>,
     Option<String>: Encode<'static, DB> + Type<DB>,
 {
-    pub(super) async fn acquire(pool: &Pool<DB>, prepares: bool) -> Result<Self, Failure> {
-        let pooled = pool.acquire().await.map_err(Failure::from_connecting)?;
-        Ok(Self { pooled: Some(pooled), state: State::Idle, in_transaction: false, prepares })
+    pub(super) async fn acquire(
+        pool: &Pool<DB>,
+        prepares: bool,
+        breaker: Option<Arc<Breaker>>,
+    ) -> Result<Self, Failure> {
+        let pooled = Some(pool.acquire().await.map_err(Failure::from_connecting)?);
+        Ok(Self { pooled, state: State::Idle, in_transaction: false, prepares, breaker })
     }
 
     pub(super) async fn fetch(&mut self, sql: &Sql, args: &Args) -> Result<Vec<DB::Row>, Failure> {
@@ -116,6 +127,9 @@ where
     fn receive<T>(&mut self, answer: sqlx::Result<T>) -> Result<T, Failure> {
         let answer = answer.map_err(Failure::from);
         let is_lost = answer.as_ref().is_err_and(Failure::is_connection_lost);
+        if let Some(breaker) = self.breaker.as_ref().filter(|_| !is_lost) {
+            breaker.answer();
+        }
         self.state = if is_lost { State::Lost } else { State::Idle };
         answer
     }
@@ -134,25 +148,37 @@ where
             // A caller gave up. Its statement goes on, so its place in the pool stays taken until
             // the end: the pool must not open a connection for each statement that is too slow.
             let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-            drop(runtime.spawn(return_when_answered(pooled, self.in_transaction)));
+            let breaker = self.breaker.take();
+            drop(runtime.spawn(return_when_answered(pooled, self.in_transaction, breaker)));
         }
     }
 }
 
 /// Returns a connection to its pool when its statement has ended and no transaction is open; closes
-/// it if that takes too long.
-async fn return_when_answered<DB>(mut pooled: PoolConnection<DB>, in_transaction: bool)
-where
+/// it if that takes too long, or if the server does not answer others either.
+async fn return_when_answered<DB>(
+    mut pooled: PoolConnection<DB>,
+    in_transaction: bool,
+    breaker: Option<Arc<Breaker>>,
+) where
     DB: Database,
     for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
 {
-    let answer = if in_transaction {
-        // If none is open, Postgres answers with a warning, SQLite with an error.
-        in_time(sqlx::raw_sql("ROLLBACK").execute(&mut *pooled)).await.map(drop)
-    } else {
-        in_time(pooled.ping()).await
+    let answer = async {
+        if in_transaction {
+            // If none is open, Postgres answers with a warning, SQLite with an error.
+            in_time(sqlx::raw_sql("ROLLBACK").execute(&mut *pooled)).await.map(drop)
+        } else {
+            in_time(pooled.ping()).await
+        }
     };
-    if answer.is_err() {
+    let outage = async {
+        match breaker {
+            Some(breaker) => breaker.opened().await,
+            None => std::future::pending().await,
+        }
+    };
+    if !matches!(race(answer, outage).await, First::Left(Ok(()))) {
         pooled.close_on_drop();
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -139,6 +140,20 @@ impl Database {
         }
     }
 
+    /// Runs the attempts of a call, unless no server answers at present.
+    pub(super) async fn ask<T>(
+        &self,
+        is_for_request: bool,
+        call: Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + '_>>,
+    ) -> Result<T, Failure> {
+        match &self.pools {
+            #[cfg(feature = "sqlite")]
+            AnyPools::Sqlite(pools) => pools.ask(is_for_request, call).await,
+            #[cfg(feature = "postgres")]
+            AnyPools::Postgres(pools) => pools.ask(is_for_request, call).await,
+        }
+    }
+
     /// How often a transaction may be attempted.
     pub(super) fn attempts(&self) -> Attempts {
         match &self.pools {
@@ -247,6 +262,13 @@ impl Database {
             #[cfg(feature = "postgres")]
             AnyPools::Postgres(pools) => pools.publishers,
         }
+    }
+
+    /// Completes when no outage is known.
+    #[cfg(all(test, feature = "postgres"))]
+    pub(super) async fn recovered(&self) {
+        let (pools, _) = self.postgres().expect("only a server has outages");
+        pools.breaker.as_ref().expect("a server has a breaker").closed().await;
     }
 
     #[cfg(test)]

@@ -16,6 +16,8 @@ enum FailureKind {
     Conflict,
     /// The server on this connection does not serve any more, and has not committed.
     ConnectionLost,
+    /// No connection could be opened: another one cannot either.
+    Unreachable,
 }
 
 /// Postgres rolled back one of several conflicting transactions: `serialization_failure` and
@@ -55,9 +57,13 @@ impl FailureKind {
 }
 
 impl Failure {
-    /// A connection could not be opened: another one cannot either.
     pub(super) fn from_connecting(error: sqlx::Error) -> Self {
-        Self::from(error).not_to_be_repeated()
+        Self { kind: FailureKind::Unreachable, ..Self::from(error) }
+    }
+
+    /// The server was not asked.
+    pub(super) fn from_outage() -> Self {
+        StoreError::new("the database does not answer").into()
     }
 
     /// The server is read-only or in recovery: no primary, or no longer.
@@ -74,6 +80,11 @@ impl Failure {
     /// Whether the transaction may succeed if it is repeated at once.
     pub(super) fn is_conflict(&self) -> bool {
         self.kind == FailureKind::Conflict
+    }
+
+    /// Whether no server serves: on this connection, or at all.
+    pub(super) fn is_unreachable(&self) -> bool {
+        matches!(self.kind, FailureKind::ConnectionLost | FailureKind::Unreachable)
     }
 
     /// Whether the connection must be dropped. Another connection may lead to another server.

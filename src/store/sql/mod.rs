@@ -298,7 +298,7 @@ impl fmt::Debug for SqlStore {
 
 /// A change that is made in one transaction.
 trait Transaction: Sync {
-    type Answer;
+    type Answer: Send;
 
     /// Runs the statements. Called again in a new transaction if the first one conflicts with
     /// another.
@@ -308,12 +308,15 @@ trait Transaction: Sync {
 impl Inner {
     async fn commit<S: Transaction>(&self, step: &S) -> Result<S::Answer, StoreError> {
         let mut attempts = self.database.attempts();
-        loop {
-            match self.attempt(step).await {
-                Err(failure) if attempts.allow(&failure) => {}
-                answer => return Ok(answer?),
+        let call = Box::pin(async {
+            loop {
+                match self.attempt(step).await {
+                    Err(failure) if attempts.allow(&failure) => {}
+                    answer => return answer,
+                }
             }
-        }
+        });
+        Ok(self.database.ask(false, call).await?)
     }
 
     /// Commits a transaction that publishes changes.

@@ -1,5 +1,7 @@
 //! The connections of a node, by what they are for.
 
+use std::{pin::Pin, sync::Arc};
+
 use sqlx::{
     ColumnIndex, Database, Decode, Encode, Executor, IntoArguments, Pool, Type,
     database::HasStatementCache,
@@ -11,6 +13,10 @@ use super::{
     connection::Connection,
     failure::Failure,
     value::{Args, Sql},
+};
+use crate::store::{
+    breaker::{ANSWER_TIME_LIMIT, Breaker},
+    race::{First, race},
 };
 
 /// What a statement is for. One purpose does not take the connections of another.
@@ -50,6 +56,8 @@ pub(super) struct Pools<DB: Database> {
     pub(super) prepares: bool,
     /// Selects whether the server is read-only or in recovery.
     pub(super) is_read_only: Option<&'static str>,
+    /// None for a file.
+    pub(super) breaker: Option<Arc<Breaker>>,
 }
 
 impl<DB: Database> Pools<DB> {
@@ -68,6 +76,7 @@ impl<DB: Database> Pools<DB> {
             always_begins: false,
             prepares: true,
             is_read_only: None,
+            breaker: None,
         }
     }
 }
@@ -119,11 +128,39 @@ where
     }
 
     async fn acquire(&self, pool: &Pool<DB>, begins: bool) -> Result<Connection<DB>, Failure> {
-        let mut connection = Connection::acquire(pool, self.prepares).await?;
+        let mut connection = Connection::acquire(pool, self.prepares, self.breaker.clone()).await?;
         if begins {
             connection.begin(self.begin).await?;
         }
         Ok(connection)
+    }
+
+    /// Runs the attempts of a call, unless no server answers at present. What a request waits for is
+    /// short, so a server that does not answer it in time is silent; its caller may wait on.
+    pub(super) async fn ask<T>(
+        &self,
+        is_for_request: bool,
+        call: Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + '_>>,
+    ) -> Result<T, Failure> {
+        let Some(breaker) = &self.breaker else { return call.await };
+        let Some(mut asked) = breaker.ask() else { return Err(Failure::from_outage()) };
+        let silence = async {
+            if is_for_request {
+                loop {
+                    tokio::time::sleep(ANSWER_TIME_LIMIT).await;
+                    asked.wait();
+                }
+            }
+            std::future::pending::<()>().await;
+        };
+        // An outage ends every call that waits: others may wait for what it holds.
+        let answer = race(call, race(breaker.opened(), silence)).await;
+        let First::Left(answer) = answer else { return Err(Failure::from_outage()) };
+        match &answer {
+            Err(failure) if failure.is_unreachable() => asked.fail(),
+            _ => asked.end(),
+        }
+        answer
     }
 
     /// How often a transaction may be attempted.
@@ -145,12 +182,15 @@ where
             Purpose::List => &self.lists,
         };
         let mut attempts = Attempts::new(pool);
-        loop {
-            match self.read(pool, sql, args).await {
-                Err(failure) if attempts.allow(&failure) => {}
-                rows => return rows,
+        let call = Box::pin(async {
+            loop {
+                match self.read(pool, sql, args).await {
+                    Err(failure) if attempts.allow(&failure) => {}
+                    rows => return rows,
+                }
             }
-        }
+        });
+        self.ask(purpose == Purpose::Request, call).await
     }
 
     async fn read(&self, pool: &Pool<DB>, sql: &Sql, args: &Args) -> Result<Vec<DB::Row>, Failure> {
@@ -176,12 +216,15 @@ where
         args: &Args,
     ) -> Result<Vec<DB::Row>, Failure> {
         let mut attempts = self.attempts();
-        loop {
-            match self.write_rows(sql, args).await {
-                Err(failure) if attempts.allow(&failure) => {}
-                rows => return rows,
+        let call = Box::pin(async {
+            loop {
+                match self.write_rows(sql, args).await {
+                    Err(failure) if attempts.allow(&failure) => {}
+                    rows => return rows,
+                }
             }
-        }
+        });
+        self.ask(false, call).await
     }
 
     async fn write_rows(&self, sql: &Sql, args: &Args) -> Result<Vec<DB::Row>, Failure> {
@@ -205,12 +248,15 @@ where
             Purpose::Lifecycle | Purpose::List => &self.lifecycle_writes,
         };
         let mut attempts = Attempts::new(pool);
-        loop {
-            match self.write(pool, sql, args).await {
-                Err(failure) if attempts.allow(&failure) => {}
-                result => return result,
+        let call = Box::pin(async {
+            loop {
+                match self.write(pool, sql, args).await {
+                    Err(failure) if attempts.allow(&failure) => {}
+                    result => return result,
+                }
             }
-        }
+        });
+        self.ask(purpose == Purpose::Request, call).await
     }
 
     async fn write(

@@ -25,6 +25,8 @@ mod primary_address;
 #[cfg(feature = "postgres")]
 mod push;
 mod restart;
+#[cfg(feature = "postgres")]
+mod server_outage;
 mod session_limit;
 mod streams;
 #[cfg(feature = "postgres")]

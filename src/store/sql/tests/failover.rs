@@ -76,6 +76,7 @@ async fn fails_over(demote: impl AsyncFnOnce(&mut Server)) {
     let other = connect(in_schema(new, &schema), &clock).await;
     other.write_tombstone(tombstone(key("ended"), NOW + DAY)).await.expect("the store answers");
     address.lead_to(new);
+    store.0.database.recovered().await;
     begun().await.expect("the first sign-in succeeds");
     let ended = store.touch(keys("ended"), touch(NOW)).await.expect("the first reading succeeds");
     assert_eq!(ended, TouchOutcome::Ended);
@@ -109,6 +110,8 @@ async fn p23_a_pool_leaves_a_server_that_does_not_answer() {
     store.migrate().await.expect("the migration succeeds");
     fill_pools(&store).await;
     address.silence();
+    while store.get(keys("lost")).await.is_ok() {}
+    store.0.database.recovered().await;
     // As many calls as there are connections in each pool.
     let scopes = |number: usize| Scopes::new(None, None, &number.to_string());
     let record =

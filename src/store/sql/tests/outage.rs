@@ -173,6 +173,7 @@ async fn p23_the_store_recovers_from_an_outage() {
     assert_eq!(ended, TouchOutcome::Ended);
 
     run(base, format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await;
+    store.0.database.recovered().await;
     let rotated = store.rotate(rotation("s", 0, "first")).await;
     assert_eq!(rotated.expect("the store recovers"), Rotated::Done, "no token was consumed");
     store

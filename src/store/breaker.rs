@@ -1,0 +1,293 @@
+//! A breaker: a node stops asking a server that does not answer, and looks for it on new connections.
+//!
+//! Without it each request would wait for its time limit, and hold a connection meanwhile. A server that
+//! answers late is asked: only no answer at all, a refused connection or a lost one is a failure.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use tokio::{sync::watch, time::sleep};
+
+use crate::{clock::Stopwatch, jitter::jitter, metrics};
+
+/// The breaker opens after this many failures with no answer between them.
+const FAILURES: u32 = 3;
+
+/// A call that is not answered for this long has failed, unless the server has answered another one
+/// meanwhile. Less than the 250 ms that a request waits, so that it is noticed; a server that takes
+/// 200 ms for each answer is slow, not lost.
+pub(super) const ANSWER_TIME_LIMIT: Duration = Duration::from_millis(240);
+
+/// The pause before a server is looked for again, and how much longer it may be: nodes that lost it at
+/// the same time do not come back at the same time.
+const PROBE_PAUSE: Duration = Duration::from_millis(100);
+const PROBE_JITTER: Duration = Duration::from_millis(150);
+
+/// How long a server may take to accept a connection and answer on it. Longer than an answer on one
+/// that is open: it takes several round trips.
+pub(super) const PROBE_TIME_LIMIT: Duration = Duration::from_secs(1);
+
+/// Looks for the server on a new connection, for a limited time; whether one that can serve answers on it.
+pub(super) type Probe = Box<dyn Fn() -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync>;
+
+/// What a breaker guards, in the log and in the metric.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum StoreKind {
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    Sql,
+    #[cfg(feature = "redis")]
+    Redis,
+}
+
+/// How many breakers of each kind are open: a process may have several.
+static OPEN: Mutex<[usize; 2]> = Mutex::new([0; 2]);
+
+impl StoreKind {
+    const fn name(self) -> &'static str {
+        match self {
+            #[cfg(any(feature = "sqlite", feature = "postgres"))]
+            Self::Sql => "sql",
+            #[cfg(feature = "redis")]
+            Self::Redis => "redis",
+        }
+    }
+
+    /// Counts breakers that have opened and closed, and sets the metric.
+    fn count(self, opened: usize, closed: usize) {
+        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = &mut open[self as usize];
+        *open = (*open + opened).saturating_sub(closed);
+        metrics::set_breaker_open(self.name(), *open > 0);
+    }
+}
+
+/// Whether a server is asked.
+pub(super) struct Breaker {
+    store: StoreKind,
+    /// Since the last answer.
+    failures: AtomicU32,
+    answers: AtomicU64,
+    is_open: watch::Sender<bool>,
+    probe: Probe,
+    this: Weak<Self>,
+}
+
+impl Breaker {
+    pub(super) fn new(store: StoreKind, probe: Probe) -> Arc<Self> {
+        store.count(0, 0);
+        Arc::new_cyclic(|this| Self {
+            store,
+            failures: AtomicU32::new(0),
+            answers: AtomicU64::new(0),
+            is_open: watch::Sender::new(false),
+            probe,
+            this: Weak::clone(this),
+        })
+    }
+
+    /// Begins a call; `None` if no server answers at present.
+    pub(super) fn ask(&self) -> Option<Call<'_>> {
+        if self.is_open() {
+            return None;
+        }
+        let answers = self.answers.load(Relaxed);
+        Some(Call { breaker: self, answers, begun: Stopwatch::start(), is_over: false })
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        *self.is_open.borrow()
+    }
+
+    /// The server has answered a call, be it with an error.
+    pub(super) fn answer(&self) {
+        self.answers.fetch_add(1, Relaxed);
+        if self.failures.load(Relaxed) > 0 {
+            self.failures.store(0, Relaxed);
+        }
+    }
+
+    fn fail(&self) {
+        if self.failures.fetch_add(1, Relaxed) + 1 >= FAILURES {
+            self.open();
+        }
+    }
+
+    fn open(&self) {
+        if self.is_open.send_if_modified(|is_open| !std::mem::replace(is_open, true)) {
+            self.store.count(1, 0);
+            tracing::warn!(
+                store = self.store.name(),
+                "the store does not answer; looking for it on new connections"
+            );
+            drop(tokio::spawn(look_for_server(Weak::clone(&self.this))));
+        }
+    }
+
+    fn close(&self) {
+        self.failures.store(0, Relaxed);
+        if self.is_open.send_if_modified(|is_open| std::mem::replace(is_open, false)) {
+            self.store.count(0, 1);
+            tracing::info!(store = self.store.name(), "the store answers again");
+        }
+    }
+
+    /// Completes when the server is not asked any more.
+    #[cfg(any(test, feature = "sqlite", feature = "postgres"))]
+    pub(super) async fn opened(&self) {
+        let _ = self.is_open.subscribe().wait_for(|is_open| *is_open).await;
+    }
+
+    #[cfg(test)]
+    pub(super) async fn closed(&self) {
+        let _ = self.is_open.subscribe().wait_for(|is_open| !is_open).await;
+    }
+}
+
+impl Drop for Breaker {
+    fn drop(&mut self) {
+        if self.is_open() {
+            self.store.count(0, 1);
+        }
+    }
+}
+
+/// A call that is not answered yet. One that is dropped after it has waited for the time limit was not
+/// answered: its caller gave up.
+pub(super) struct Call<'a> {
+    breaker: &'a Breaker,
+    /// The answers to all calls when this one began to wait.
+    answers: u64,
+    begun: Stopwatch,
+    is_over: bool,
+}
+
+impl Call<'_> {
+    /// The server has answered, as far as this call is concerned.
+    pub(super) fn end(mut self) {
+        self.is_over = true;
+    }
+
+    /// No server could be reached, or none that can serve.
+    pub(super) fn fail(mut self) {
+        self.is_over = true;
+        self.breaker.fail();
+    }
+
+    /// The only connection is lost.
+    #[cfg(feature = "redis")]
+    pub(super) fn lose(mut self) {
+        self.is_over = true;
+        self.breaker.open();
+    }
+
+    /// It has waited for the time limit, and may go on. That is a failure unless the server has answered
+    /// another call meanwhile.
+    pub(super) fn wait(&mut self) {
+        let answers = self.breaker.answers.load(Relaxed);
+        if std::mem::replace(&mut self.answers, answers) == answers {
+            self.breaker.fail();
+        }
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        if !self.is_over && self.begun.elapsed() >= ANSWER_TIME_LIMIT {
+            self.wait();
+        }
+    }
+}
+
+/// Looks for the server until it answers, or nobody needs it any more.
+async fn look_for_server(breaker: Weak<Breaker>) {
+    loop {
+        let Some(open) = breaker.upgrade() else { return };
+        if (open.probe)().await {
+            return open.close();
+        }
+        drop(open);
+        sleep(PROBE_PAUSE + jitter(PROBE_JITTER)).await;
+    }
+}
+
+#[cfg(all(test, any(feature = "postgres", feature = "redis")))]
+mod tests {
+    use super::*;
+
+    #[cfg(feature = "postgres")]
+    const STORE: StoreKind = StoreKind::Sql;
+    #[cfg(not(feature = "postgres"))]
+    const STORE: StoreKind = StoreKind::Redis;
+
+    /// A server that is there or not.
+    fn breaker() -> (Arc<Breaker>, watch::Sender<bool>) {
+        let (server, is_there) = watch::channel(false);
+        let probe: Probe = Box::new(move || {
+            let is_there = *is_there.borrow();
+            Box::pin(async move { is_there })
+        });
+        (Breaker::new(STORE, probe), server)
+    }
+
+    fn ask(breaker: &Breaker) -> Call<'_> {
+        breaker.ask().expect("the server is asked")
+    }
+
+    #[tokio::test]
+    async fn p23_a_server_is_not_asked_after_three_failures_in_a_row_until_it_is_found() {
+        let (breaker, server) = breaker();
+        for _ in 0..9 {
+            ask(&breaker).fail();
+            ask(&breaker).fail();
+            breaker.answer();
+        }
+        ask(&breaker).fail();
+        ask(&breaker).fail();
+        ask(&breaker).fail();
+        assert!(breaker.ask().is_none());
+        breaker.opened().await;
+        server.send_replace(true);
+        breaker.closed().await;
+        ask(&breaker).fail();
+        ask(&breaker).fail();
+        assert!(breaker.ask().is_some(), "it counts anew");
+    }
+
+    #[tokio::test]
+    async fn p23_a_server_that_answers_others_is_not_silent() {
+        let (breaker, _server) = breaker();
+        let mut calls: Vec<_> = (0..9).map(|_| ask(&breaker)).collect();
+        breaker.answer();
+        for call in &mut calls {
+            call.wait();
+        }
+        assert!(breaker.ask().is_some(), "one answer came since they began to wait");
+        for call in &mut calls[..2] {
+            call.wait();
+        }
+        assert!(breaker.ask().is_some(), "two have waited again");
+        calls[2].wait();
+        assert!(breaker.ask().is_none(), "three have");
+        calls.into_iter().for_each(Call::end);
+    }
+
+    #[tokio::test]
+    async fn p23_a_call_that_its_caller_gives_up_counts_if_it_has_waited() {
+        let (breaker, _server) = breaker();
+        for _ in 0..9 {
+            drop(ask(&breaker));
+        }
+        assert!(breaker.ask().is_some());
+        let calls: Vec<_> = (0..3).map(|_| ask(&breaker)).collect();
+        sleep(ANSWER_TIME_LIMIT).await;
+        drop(calls);
+        assert!(breaker.ask().is_none());
+    }
+}

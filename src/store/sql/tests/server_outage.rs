@@ -1,0 +1,121 @@
+//! A real server that is paused, or killed and started again.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
+
+use tokio::time::timeout;
+
+use super::{postgres_server::Server, *};
+use crate::{
+    clock::SystemClock,
+    store::{SessionStore as _, TouchOutcome},
+};
+
+/// How long a request waits for its store.
+const LIMIT: Duration = Duration::from_millis(250);
+
+const TASKS: usize = 20;
+
+/// What requests were answered: how many were admitted, and how many could not be checked.
+#[derive(Default)]
+struct Answers {
+    admitted: usize,
+    unavailable: usize,
+}
+
+/// Requests of sessions that this node has not read, one after the other, until `stop`.
+async fn request(store: SqlStore, task: usize, stop: Arc<AtomicBool>) -> Answers {
+    let mut answers = Answers::default();
+    for number in 0.. {
+        if stop.load(Relaxed) {
+            break;
+        }
+        let now = SystemClock.now();
+        let touch = Touch::new(now, now, IDLE);
+        let touched = store.touch(keys(&format!("{task} {number}")), touch);
+        match timeout(LIMIT, touched).await {
+            Ok(Ok(TouchOutcome::Active(_))) => answers.admitted += 1,
+            Ok(Err(_)) | Err(_) => answers.unavailable += 1,
+            Ok(Ok(outcome)) => panic!("an active session is {outcome:?}"),
+        }
+        tokio::task::yield_now().await;
+    }
+    answers
+}
+
+async fn is_admitted(store: &SqlStore, sid: &str) -> bool {
+    let now = SystemClock.now();
+    let touched = timeout(LIMIT, store.touch(keys(sid), Touch::new(now, now, IDLE))).await;
+    matches!(touched, Ok(Ok(TouchOutcome::Active(_))))
+}
+
+/// Requests go on while a server is harmed for 3 s and helped again.
+async fn survives(harm: fn(&mut Server), help: fn(&mut Server)) {
+    let mut server = Server::start();
+    let store = SqlStore::connect(&server.url).await.expect("the server is reachable");
+    store.migrate().await.expect("the migration succeeds");
+    let now = SystemClock.now();
+    let revoked = tombstone(key("revoked"), now + DAY);
+    store.write_tombstone(revoked).await.expect("the store answers");
+    let stop = Arc::new(AtomicBool::new(false));
+    let tasks =
+        (0..TASKS).map(|task| tokio::spawn(request(store.clone(), task, Arc::clone(&stop))));
+    let tasks: Vec<_> = tasks.collect();
+    assert!(is_admitted(&store, "before").await);
+
+    // Commands of the server block.
+    let mut server = tokio::task::spawn_blocking(move || {
+        harm(&mut server);
+        server
+    })
+    .await
+    .expect("the server is harmed");
+    let begun = SystemClock.now();
+    while SystemClock.now().since(begun) < Duration::from_secs(3) {
+        assert!(!is_admitted(&store, "revoked").await);
+        tokio::task::yield_now().await;
+    }
+    // The server is not asked any more.
+    let asked = SystemClock.now();
+    assert!(!is_admitted(&store, "meanwhile").await);
+    let took = SystemClock.now().since(asked);
+    assert!(took < LIMIT / 2, "{took:?}");
+    let server = tokio::task::spawn_blocking(move || {
+        help(&mut server);
+        server
+    })
+    .await
+    .expect("the server is helped");
+    let helped = SystemClock.now();
+    while !is_admitted(&store, "after").await {
+        tokio::task::yield_now().await;
+        assert!(
+            SystemClock.now().since(helped) <= Duration::from_secs(2),
+            "it recovers within 2 s"
+        );
+    }
+    let recovered = SystemClock.now().since(helped);
+    assert!(!is_admitted(&store, "revoked").await);
+    stop.store(true, Relaxed);
+    let (mut admitted, mut unavailable) = (0, 0);
+    for task in tasks {
+        let answers = task.await.expect("no request is answered that its session has ended");
+        admitted += answers.admitted;
+        unavailable += answers.unavailable;
+    }
+    println!("{admitted} admitted, {unavailable} unavailable, recovered after {recovered:?}");
+    assert!(admitted > 0 && unavailable > 0);
+    drop(server);
+}
+
+#[tokio::test]
+async fn p23_a_server_that_was_paused_is_used_again_within_2_s() {
+    survives(Server::pause, Server::resume).await;
+}
+
+#[tokio::test]
+async fn p23_a_server_that_was_killed_is_used_again_within_2_s() {
+    survives(Server::kill, Server::start_again).await;
+}
