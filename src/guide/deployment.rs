@@ -36,9 +36,10 @@
 //! | rights: `+@read +@write +@scripting +@connection +info +time`, on `~tss:*`, in a cluster `+cluster\|slots` | `CONFIG` is not needed; without one of them `connect` fails and names them |
 //!
 //! Keys begin with the namespace of the builder, `tss` unless you set another; services that
-//! share a server each need one. A session with its record, its places in lists and its row in the audit log
-//! takes about 3 KB, so plan 3 GB for a million sessions, and twice that while the server writes its log
-//! anew. A node opens one connection for commands and one on which changes are pushed.
+//! share a server each need one. A session takes at most 450 bytes, one with an account 600: plan 0.6 GB for
+//! a million, and twice that while the server writes its log anew. The key table of
+//! [`RedisStore`](crate::store::RedisStore) says what each part takes. A list of all sessions and an audit log
+//! in Redis are settings, off by default; every audit record goes to the sinks in any case. A node opens one connection for commands and one on which changes are pushed.
 //!
 //! # Postgres
 //!

@@ -151,6 +151,14 @@ impl Revocations {
         (latest > 0).then(|| Timestamp::from_millis(latest))
     }
 
+    /// Returns the latest epoch that any cutoff or folded tombstone reaches: a session that begins later
+    /// may be a millisecond later.
+    #[cfg(feature = "redis")]
+    pub(super) fn latest_reached(&self) -> Option<Timestamp> {
+        let latest = self.latest.load(Relaxed);
+        (latest > 0).then(|| Timestamp::from_millis(latest))
+    }
+
     /// Returns the cutoff of a scope.
     #[must_use]
     pub fn cutoff_of(&self, scope: &StoreKey) -> Option<Timestamp> {

@@ -57,6 +57,8 @@ pub(crate) async fn redis(urls: &[String]) -> Store {
         urls => RedisStore::cluster(urls),
     };
     let store = store
+        .list_everything(true)
+        .audit_log(true)
         .namespace(uuid::Uuid::new_v4().simple().to_string())
         // As long as a busy machine takes.
         .time_limit(std::time::Duration::from_secs(30))

@@ -21,12 +21,18 @@ use crate::{
 const AUDIT: Log = Log { classes: &['a', 'b'], list: 'i' };
 const ACTIVITY: Log = Log { classes: &['v'], list: 'w' };
 
+const NO_LOG: &str = "no audit log is kept: see `RedisStoreBuilder::audit_log`";
+
 impl Inner {
-    pub(super) fn audit_row(&self, record: &AuditRecord) -> LogRow {
+    /// The row of an audit record, if the store keeps them.
+    pub(super) fn audit_row(&self, record: &AuditRecord) -> Option<LogRow> {
+        if !self.keeps_audit_log {
+            return None;
+        }
         let AuditSubject { user, subject, account, .. } = record.subject;
         let class = usize::from(record.event.is_repeatable());
         let about = About { user, subject, account };
-        self.log_row(AUDIT, class, about, record.at, pack_audit(record))
+        Some(self.log_row(AUDIT, class, about, record.at, pack_audit(record)))
     }
 
     pub(super) async fn append_row(&self, row: &LogRow) -> Result<(), Failure> {
@@ -42,7 +48,7 @@ impl Inner {
         &self,
         records: &[AuditRecord],
     ) -> Result<(), StoreError> {
-        let rows: Vec<_> = records.iter().map(|record| self.audit_row(record)).collect();
+        let rows: Vec<_> = records.iter().filter_map(|record| self.audit_row(record)).collect();
         self.append_rows(AUDIT, &rows, about_audit).await
     }
 
@@ -69,6 +75,9 @@ impl Inner {
         scope: Scope,
         query: ListQuery,
     ) -> Result<Page<AuditRecord>, StoreError> {
+        if !self.keeps_audit_log {
+            return Err(StoreError::new(NO_LOG));
+        }
         self.log_page(AUDIT, scope, &query, unpack_audit).await
     }
 

@@ -27,12 +27,15 @@ pub struct RedisStoreBuilder {
     endpoint: Endpoint,
     clock: Arc<dyn Clock>,
     sync_interval: Duration,
+    lists_everything: bool,
+    keeps_audit_log: bool,
 }
 
 impl RedisStoreBuilder {
     pub(super) fn new(endpoint: Endpoint) -> Self {
         let sync_interval = Duration::from_secs(1);
-        Self { endpoint, clock: Arc::new(SystemClock), sync_interval }
+        let clock = Arc::new(SystemClock);
+        Self { endpoint, clock, sync_interval, lists_everything: false, keeps_audit_log: false }
     }
 
     /// Sets the clock; the system's by default. It must be the clock of the layers.
@@ -45,6 +48,25 @@ impl RedisStoreBuilder {
     /// least 10 ms.
     pub fn sync_interval(mut self, interval: Duration) -> Self {
         self.sync_interval = interval.max(Duration::from_millis(10));
+        self
+    }
+
+    /// Keeps a list of all sessions, of about 150 bytes for each; off by default. Without it
+    /// [`sessions`](crate::store::LifecycleQueries::sessions) and the logs of
+    /// [everything](crate::identity::Scope::Everything) are errors, and a
+    /// [revocation](crate::store::LifecycleStore::revoke_all) of everything, which reaches every session
+    /// all the same, counts none.
+    pub const fn list_everything(mut self, lists: bool) -> Self {
+        self.lists_everything = lists;
+        self
+    }
+
+    /// Keeps the audit log in Redis, too: some 330 bytes for the first row of a user and 120 for each
+    /// further one, for 90 days; off by default. Without it the
+    /// [audit log](crate::store::LifecycleQueries::audit_log) of the store is an error. Every
+    /// [sink](crate::audit::AuditSink) receives every record in any case, `tracing` among them.
+    pub const fn audit_log(mut self, keeps: bool) -> Self {
+        self.keeps_audit_log = keeps;
         self
     }
 
@@ -91,6 +113,8 @@ impl RedisStoreBuilder {
             calls: UserLimit::new(CALLS_PER_USER),
             limited_sign_ins: UserLimit::new(1),
             unplaced: DashMap::default(),
+            lists_everything: self.lists_everything,
+            keeps_audit_log: self.keeps_audit_log,
             rows: AtomicU64::new(0),
             random,
             tasks: OnceLock::new(),

@@ -4,92 +4,189 @@ use std::{collections::HashSet, time::Duration};
 
 use super::{
     Inner,
+    failure::Failure,
     kept_change::{self, FeedChange},
     lists::After,
-    record::{Record, Stored},
+    record::Stored,
 };
 use crate::{
-    identity::{SessionKeys, StoreKey},
+    clock::Stopwatch,
+    identity::{Scope, SessionKeys, StoreKey},
     maybe_ready::StoreError,
-    store::{BulkRevocation, CallerSession, Exempt, RevocationCutoff, node::Change},
+    store::{BulkRevocation, CallerSession, Exempt, RevocationCutoff, SessionRecord, node::Change},
     time::Timestamp,
 };
 
-/// The active sessions of a scope.
-#[derive(Default)]
-struct Counted {
-    exempt: Vec<StoreKey>,
-    revoked: Vec<StoreKey>,
-    /// The latest epoch of those that are revoked.
-    latest: Timestamp,
+/// How long the sessions of a scope are counted one by one.
+const COUNTING_TIME: Duration = Duration::from_secs(2);
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+/// A cutoff that is raised.
+struct Raised<'a> {
+    revocation: &'a BulkRevocation,
+    exempt: HashSet<[u8; 16]>,
+    cutoff: RevocationCutoff,
+    /// The cutoff of the scope before.
+    before: Option<Timestamp>,
 }
 
 impl Inner {
+    /// Raises the cutoff, and counts afterwards: however many sessions there are, they end.
     pub(super) async fn revoke_scope(&self, revocation: BulkRevocation) -> Result<u64, StoreError> {
         let _in_flight = self.calls.acquire(revocation.scope.key()).await;
-        let _counting = self.counting.write().await;
-        self.sync_now().await?;
-        let BulkRevocation { scope, cutoff, ref audit, .. } = revocation;
-        let Counted { mut exempt, revoked, latest } = self.count_active(&revocation).await?;
-        exempt.extend(self.unrecorded_exempt(&revocation).await?);
-        // A session that began after an earlier cutoff, or was exempt from it, may be later than
-        // this cutoff.
-        let exempt_until = self.revocations.latest_exemption();
-        let latest = exempt_until.map_or(latest, |at| latest.max(at + Duration::from_millis(1)));
-        let until = cutoff.until + latest.since(cutoff.at);
-        let at = cutoff.at.max(latest);
-        let exempt = exempt.into_iter();
-        let exemptions: Vec<_> =
-            exempt.map(|session| Change::Exempt { session, at, until }.into()).collect();
-        self.publish_exemptions(&exemptions).await?;
-        self.apply_feed(&exemptions);
-        let cutoff = RevocationCutoff::new(at, until);
-        let change = FeedChange::from(Change::Cutoff { scope: scope.key(), cutoff });
-        let had_exemption = |session: &&StoreKey| self.revocations.exempt_until(session).is_some();
-        let removed: Vec<_> =
-            revoked.iter().filter(had_exemption).map(|it| kept_change::exemption(*it)).collect();
-        self.publish_and_keep(&[change], 1, &removed).await?;
-        self.apply_feed(&[change]);
-        for session in &revoked {
-            self.revocations.remove_exemption(session);
-        }
-        let count = revoked.len() as u64;
-        self.append_audit_records(&[audit.clone().with_revoked_count(count)]).await?;
+        let raised = self.raise_cutoff(&revocation).await?;
+        let count = self.count_revoked(&raised).await?;
+        let audit = revocation.audit.clone().with_revoked_count(count);
+        self.append_audit_records(&[audit]).await?;
         Ok(count)
     }
 
-    async fn count_active(&self, revocation: &BulkRevocation) -> Result<Counted, StoreError> {
-        let (mut counted, mut after) = (Counted::default(), None::<After>);
-        let (sessions, user) = match &revocation.exempt {
-            Exempt::None => (HashSet::new(), None),
-            Exempt::Sessions(keys) => (keys.iter().copied().collect(), None),
-            Exempt::User(user) => (HashSet::new(), Some(*user)),
-            Exempt::Caller(caller) => (HashSet::from([caller.key]), None),
-            Exempt::UserOfCaller(caller) => (HashSet::new(), Some(caller.scopes.user)),
-        };
+    async fn raise_cutoff<'a>(
+        &self,
+        revocation: &'a BulkRevocation,
+    ) -> Result<Raised<'a>, StoreError> {
+        let _counting = self.counting.write().await;
+        self.sync_now().await?;
+        let BulkRevocation { scope, cutoff, .. } = *revocation;
+        let exempt = self.exempt_sessions(revocation).await?;
+        // A session that began after a cutoff, or was exempt from it, may be later than this cutoff.
+        let exempt_until = self.revocations.latest_exemption().map(|until| until + MILLISECOND);
+        let latest = self.latest_epoch(scope).await?.max(exempt_until);
+        let at = latest.map_or(cutoff.at, |latest| cutoff.at.max(latest));
+        let until = cutoff.until + at.since(cutoff.at);
+        let exemption = |session: &StoreKey| Change::Exempt { session: *session, at, until }.into();
+        let exemptions: Vec<FeedChange> = exempt.iter().map(exemption).collect();
+        self.publish_exemptions(&exemptions).await?;
+        self.apply_feed(&exemptions);
+        let cutoff = RevocationCutoff::new(at, until);
+        let before = self.revocations.cutoff_of(&scope.key());
+        let change = FeedChange::from(Change::Cutoff { scope: scope.key(), cutoff });
+        self.publish_and_keep(&[change], 1, &[]).await?;
+        self.apply_feed(&[change]);
+        let exempt = exempt.iter().map(|session| *session.as_bytes()).collect();
+        Ok(Raised { revocation, exempt, cutoff, before })
+    }
+
+    /// Counts the sessions that the cutoff has revoked, one by one for a while; of the rest, those that
+    /// the list has. Removes exemptions from earlier cutoffs.
+    async fn count_revoked(&self, raised: &Raised<'_>) -> Result<u64, StoreError> {
+        let scope = raised.revocation.scope;
+        if matches!(scope, Scope::Everything(_)) && !self.lists_everything {
+            return Ok(0);
+        }
+        let (counting, mut count, mut after) = (Stopwatch::start(), 0, None::<After>);
         loop {
-            let (records, next) = self.list_piece(revocation.scope, after).await?;
-            for Record { session, .. } in records {
-                if !self.is_active(&session, revocation.now) {
-                    continue;
-                }
-                if sessions.contains(&session.key) || user == Some(session.scopes.user) {
-                    counted.exempt.push(session.key);
-                } else {
-                    counted.revoked.push(session.key);
-                    counted.latest = counted.latest.max(session.epoch);
-                }
+            let (records, next) = self.list_piece(scope, after).await?;
+            let revoked = records.iter().filter(|it| self.has_revoked(raised, &it.session));
+            let revoked: Vec<_> = revoked.map(|record| record.session.key).collect();
+            count += revoked.len() as u64;
+            self.remove_exemptions(&revoked).await?;
+            let Some(next) = next else { return Ok(count) };
+            if counting.elapsed() > COUNTING_TIME {
+                return Ok(count + self.count_after(scope, &next).await?);
             }
-            after = next;
-            if after.is_none() {
-                return Ok(counted);
+            after = Some(next);
+        }
+    }
+
+    /// Whether a session was active until the cutoff was raised.
+    fn has_revoked(&self, raised: &Raised<'_>, session: &SessionRecord) -> bool {
+        let Raised { revocation, cutoff, before, exempt } = raised;
+        let SessionRecord { key, epoch, ends_at, scopes, .. } = session;
+        let last_seen = self.node_cache.last_seen(key, session.last_seen);
+        let now = revocation.now;
+        let scope = revocation.scope.key();
+        let cutoff_before = |other: StoreKey| {
+            if other == scope { *before } else { self.revocations.cutoff_of(&other) }
+        };
+        let exempt_until = self.revocations.exempt_until(key);
+        let revokes = |at: Timestamp| *epoch <= at && exempt_until.is_none_or(|until| until < at);
+        *epoch <= cutoff.at
+            && now < last_seen + session.idle
+            && now < *ends_at
+            && !exempt.contains(key.as_bytes())
+            && !self.unplaced.contains_key(key)
+            && self.revocations.folded_with(key, *epoch, &scopes.user).is_none()
+            && !scopes.keys().filter_map(cutoff_before).any(revokes)
+    }
+
+    async fn remove_exemptions(&self, revoked: &[StoreKey]) -> Result<(), Failure> {
+        let had_exemption = |key: &&StoreKey| self.revocations.exempt_until(key).is_some();
+        let had: Vec<_> = revoked.iter().filter(had_exemption).collect();
+        if had.is_empty() {
+            return Ok(());
+        }
+        let fields: Vec<_> = had.iter().map(|key| kept_change::exemption(**key)).collect();
+        self.publish(&[], &[], &fields).await?;
+        for session in had {
+            self.revocations.remove_exemption(session);
+        }
+        Ok(())
+    }
+
+    /// Returns the active sessions of the scope that the revocation exempts.
+    async fn exempt_sessions(
+        &self,
+        revocation: &BulkRevocation,
+    ) -> Result<Vec<StoreKey>, StoreError> {
+        let (sessions, user) = match &revocation.exempt {
+            Exempt::None => (Vec::new(), None),
+            Exempt::Sessions(sessions) => (sessions.clone(), None),
+            Exempt::User(user) => (Vec::new(), Some(*user)),
+            Exempt::Caller(caller) => (vec![caller.key], None),
+            Exempt::UserOfCaller(caller) => (Vec::new(), Some(caller.scopes.user)),
+        };
+        let mut exempt = Vec::new();
+        let is_exempt = |record: &SessionRecord| {
+            revocation.scope.contains(&record.scopes) && self.is_active(record, revocation.now)
+        };
+        if let Some(user) = user {
+            let (records, _) = self.list_piece(Scope::User(user), None).await?;
+            let records = records.into_iter().map(|record| record.session);
+            exempt.extend(records.filter(is_exempt).map(|session| session.key));
+        }
+        for session in sessions {
+            let user = match revocation.scope {
+                Scope::User(user) => Some(user),
+                _ => self.user_of(session).await?,
+            };
+            let Some(user) = user else { continue };
+            match self.stored(SessionKeys::new(session, user)).await? {
+                Some(Stored::Record(record)) if is_exempt(&record.session) => exempt.push(session),
+                Some(Stored::Activity { last_seen, idle })
+                    if self.may_be_exempt(revocation, session, user, last_seen, idle) =>
+                {
+                    exempt.push(session);
+                }
+                _ => {}
             }
         }
+        exempt.extend(self.unrecorded_caller(revocation).await?);
+        Ok(exempt)
+    }
+
+    /// Whether a session without a record is exempt that is named: if it is active, and no earlier cutoff
+    /// can have revoked it. Redis cannot tell whether it is in the scope, but its token can.
+    fn may_be_exempt(
+        &self,
+        revocation: &BulkRevocation,
+        session: StoreKey,
+        user: StoreKey,
+        last_seen: Timestamp,
+        idle: Duration,
+    ) -> bool {
+        let last_seen = self.node_cache.last_seen(&session, last_seen);
+        let mut scopes = [user, revocation.scope.key()].into_iter();
+        revocation.now < last_seen + idle
+            && !self.unplaced.contains_key(&session)
+            && scopes
+                .all(|scope| self.revocations.cutoff_of(&scope).is_none_or(|at| at < last_seen))
     }
 
     /// Returns the caller's session if it is exempt, is active and has no record: its activity may not
     /// be written yet.
-    async fn unrecorded_exempt(
+    async fn unrecorded_caller(
         &self,
         revocation: &BulkRevocation,
     ) -> Result<Option<StoreKey>, StoreError> {

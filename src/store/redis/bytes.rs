@@ -1,25 +1,29 @@
-//! How values are packed into strings. Numbers are doubles where a script reads them: those are exact
-//! for milliseconds up to 2^53.
+//! How values are packed into strings. Instants and spans are milliseconds of 48 bits, which scripts
+//! count with exactly.
 
 use std::time::Duration;
+
+use uuid::{Uuid, fmt::Urn};
 
 use super::failure::Failure;
 use crate::{identity::StoreKey, time::Timestamp};
 
-/// The latest instant, and the longest duration, in milliseconds that a script can count with.
-const MAX_EXACT: u64 = (1 << 53) - 1;
+/// The latest instant, and the longest duration, in milliseconds: later than the year 9999.
+const MAX_MILLIS: u64 = (1 << 48) - 1;
+
+/// What a name begins with that is not its length in one byte.
+const ABSENT: u8 = 250;
+const LONG: u8 = 251;
+/// An identifier of 32 hexadecimal digits, in half as many bytes; and one with hyphens.
+const SIMPLE: u8 = 252;
+const HYPHENATED: u8 = 253;
 
 pub(super) fn exact_millis(at: Timestamp) -> u64 {
-    at.as_millis().min(MAX_EXACT)
+    at.as_millis().min(MAX_MILLIS)
 }
 
 pub(super) fn exact_span(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(MAX_EXACT).min(MAX_EXACT)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "at most MAX_EXACT")]
-fn double(millis: u64) -> [u8; 8] {
-    (millis as f64).to_le_bytes()
+    u64::try_from(span.as_millis()).unwrap_or(MAX_MILLIS).min(MAX_MILLIS)
 }
 
 /// Writes a packed value.
@@ -46,13 +50,16 @@ impl Writer {
         self
     }
 
-    pub(super) fn time(mut self, at: Timestamp) -> Self {
-        self.0.extend(double(exact_millis(at)));
-        self
+    pub(super) fn time(self, at: Timestamp) -> Self {
+        self.millis(exact_millis(at))
     }
 
-    pub(super) fn span(mut self, span: Duration) -> Self {
-        self.0.extend(double(exact_span(span)));
+    pub(super) fn span(self, span: Duration) -> Self {
+        self.millis(exact_span(span))
+    }
+
+    fn millis(mut self, millis: u64) -> Self {
+        self.0.extend(&millis.to_le_bytes()[..6]);
         self
     }
 
@@ -83,6 +90,32 @@ impl Writer {
         }
     }
 
+    /// A text of less than 64 KiB as short as it can be; a longer one is cut.
+    pub(super) fn name(mut self, name: &str) -> Self {
+        if let Ok(id) = Uuid::try_parse(name) {
+            let mut buffer = Uuid::encode_buffer();
+            for kind in [SIMPLE, HYPHENATED] {
+                if *id_text(kind, id, &mut buffer) == *name {
+                    return self.byte(kind).bytes(id.as_bytes());
+                }
+            }
+        }
+        match u8::try_from(name.len()) {
+            Ok(length) if length < ABSENT => {
+                self.0.push(length);
+                self.bytes(name.as_bytes())
+            }
+            _ => self.byte(LONG).text(name),
+        }
+    }
+
+    pub(super) fn maybe_name(self, name: Option<&str>) -> Self {
+        match name {
+            Some(name) => self.name(name),
+            None => self.byte(ABSENT),
+        }
+    }
+
     pub(super) fn bytes(mut self, bytes: &[u8]) -> Self {
         self.0.extend(bytes);
         self
@@ -90,6 +123,13 @@ impl Writer {
 
     pub(super) fn finish(self) -> Vec<u8> {
         self.0
+    }
+}
+
+fn id_text(kind: u8, id: Uuid, buffer: &mut [u8; Urn::LENGTH]) -> &str {
+    match kind {
+        SIMPLE => id.simple().encode_lower(buffer),
+        _ => id.hyphenated().encode_lower(buffer),
     }
 }
 
@@ -124,17 +164,20 @@ impl<'a> Reader<'a> {
         Ok(u16::from_le_bytes(self.array()?))
     }
 
+    /// A length in 3 bytes.
+    pub(super) fn u24(&mut self) -> Result<usize, Failure> {
+        let [a, b, c] = self.array()?;
+        Ok(usize::from(a) | usize::from(b) << 8 | usize::from(c) << 16)
+    }
+
     pub(super) fn u32(&mut self) -> Result<u32, Failure> {
         Ok(u32::from_le_bytes(self.array()?))
     }
 
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a cast of a double stays in the range"
-    )]
     fn millis(&mut self) -> Result<u64, Failure> {
-        Ok(f64::from_le_bytes(self.array()?) as u64)
+        let mut bytes = [0; 8];
+        bytes[..6].copy_from_slice(self.bytes(6)?);
+        Ok(u64::from_le_bytes(bytes))
     }
 
     pub(super) fn time(&mut self) -> Result<Timestamp, Failure> {
@@ -157,6 +200,26 @@ impl<'a> Reader<'a> {
         let length = self.u16()?;
         let bytes = self.bytes(length.into())?;
         String::from_utf8(bytes.to_vec()).map_err(|_| Failure::malformed())
+    }
+
+    pub(super) fn name(&mut self) -> Result<String, Failure> {
+        self.maybe_name()?.ok_or_else(Failure::malformed)
+    }
+
+    pub(super) fn maybe_name(&mut self) -> Result<Option<String>, Failure> {
+        let kind = self.byte()?;
+        Ok(Some(match kind {
+            ABSENT => return Ok(None),
+            LONG => self.text()?,
+            SIMPLE | HYPHENATED => {
+                let id = Uuid::from_bytes(self.array()?);
+                id_text(kind, id, &mut Uuid::encode_buffer()).to_owned()
+            }
+            length => {
+                let bytes = self.bytes(length.into())?;
+                String::from_utf8(bytes.to_vec()).map_err(|_| Failure::malformed())?
+            }
+        }))
     }
 
     pub(super) fn maybe_text(&mut self) -> Result<Option<String>, Failure> {

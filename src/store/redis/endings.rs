@@ -26,8 +26,11 @@ use crate::{
     time::Timestamp,
 };
 
-static END: Script =
-    Script::new(concat!(include_str!("scripts/append.lua"), include_str!("scripts/end.lua")));
+static END: Script = Script::new(concat!(
+    include_str!("scripts/append.lua"),
+    include_str!("scripts/user.lua"),
+    include_str!("scripts/end.lua")
+));
 static FOLD: Script = Script::new(include_str!("scripts/fold.lua"));
 static UNPIN: Script = Script::new(include_str!("scripts/unpin.lua"));
 
@@ -36,6 +39,11 @@ const MAX_UNPLACED: usize = 4096;
 
 /// The most exemptions in one step.
 const PIECE: usize = 500;
+
+/// Kinds of tombstones: of a session that did not begin in this store, and of one that did. `unpin.lua`
+/// writes a third: of one that is folded.
+const NOT_BEGUN: u8 = 0;
+const BEGUN: u8 = 1;
 
 /// The length of the name of a field of a session among the tombstones of its user.
 const SESSION_FIELD: usize = 16;
@@ -69,29 +77,49 @@ impl Inner {
         };
         let Some(user) = user else { return self.end_unplaced(tombstone, audit).await };
         let keys = SessionKeys::new(session, user);
-        let stored = self.stored(keys).await?;
-        let mut until = tombstone.until;
-        let mut record = None;
-        match stored {
-            Some(Stored::Tombstone { until: before }) if until <= before => return Ok(false),
+        let Some(ending) = self.prepare_end(keys, &tombstone).await? else { return Ok(false) };
+        self.publish_end(&ending).await?;
+        let (is_first, many) = self.write_tombstone(keys, ending.until, at, audit).await?;
+        self.finish_end(ending, many).await;
+        Ok(is_first)
+    }
+
+    /// Returns how a session ends; `None` if it has ended for that long.
+    pub(super) async fn prepare_end(
+        &self,
+        keys: SessionKeys,
+        tombstone: &Tombstone,
+    ) -> Result<Option<Ending>, StoreError> {
+        let Tombstone { session, at, .. } = *tombstone;
+        let (mut until, mut record) = (tombstone.until, None);
+        match self.stored(keys).await? {
+            Some(Stored::Tombstone { until: before }) if until <= before => return Ok(None),
             Some(Stored::Record(found)) => {
                 until = until.max(found.session.ends_at);
                 record = Some(found);
             }
-            Some(_) | None => self.check_room(user, at).await?,
+            Some(_) | None => self.check_room(keys.user, at).await?,
         }
-        let change = FeedChange::from(Change::Revoked { session, until });
-        self.publish(&[change], &[], &[kept_change::exemption(session)]).await?;
-        let (is_first, many) = self.write_tombstone(keys, until, at, audit).await?;
-        self.apply_feed(&[change]);
-        if let Some(record) = record {
+        Ok(Some(Ending { session, at, until, record }))
+    }
+
+    /// Tells other nodes that a session ends.
+    pub(super) async fn publish_end(&self, ending: &Ending) -> Result<(), Failure> {
+        let exemption = kept_change::exemption(ending.session);
+        self.publish(&[ending.change()], &[], &[exemption]).await.map(drop)
+    }
+
+    /// Applies to this node that a session has ended, whose tombstone is written; `many` of its user can be
+    /// folded.
+    pub(super) async fn finish_end(&self, ending: Ending, many: u64) {
+        self.apply_feed(&[ending.change()]);
+        if let Some(record) = ending.record {
             // What is left over is removed with age.
             drop(self.unlist(&record.session).await);
             if many > MAX_PER_USER as u64 {
-                self.fold_or_warn(record.session.scopes, at).await;
+                self.fold_or_warn(record.session.scopes, ending.at).await;
             }
         }
-        Ok(is_first)
     }
 
     /// Returns whether the session had no tombstone, and how many of its user can be folded.
@@ -102,18 +130,15 @@ impl Inner {
         at: Timestamp,
         audit: Option<AuditRecord>,
     ) -> Result<(bool, u64), Failure> {
-        let row = audit.map(|audit| self.audit_row(&audit));
+        let row = audit.and_then(|audit| self.audit_row(&audit));
         if let Some(row) = &row {
             self.index_row(row).await?;
         }
         let log = row.as_ref().map_or_else(|| self.keys.log('a', keys.user), |row| row.log.clone());
-        let script_keys = [
-            self.keys.session(keys.user, keys.session),
-            self.keys.tombstones(keys.user),
-            self.keys.log('a', keys.user),
-        ];
+        let own_log = self.keys.log('a', keys.user);
         // The row is in the same step if it is in the slot of the user.
-        let is_here = log == script_keys[2];
+        let is_here = log == own_log;
+        let script_keys = [&self.keys.session(keys)[..], &[own_log]].concat();
         let args = Args::new().key(keys.session).time(until).time(at).span(GRACE);
         let mut args = args.number(MAX_UNFOLDED as u64);
         if let Some(row) = row.as_ref().filter(|_| is_here) {
@@ -145,7 +170,7 @@ impl Inner {
             return Ok(());
         }
         let kept = self.tombstones_of(user).await?;
-        let others = kept.iter().filter(|kept| !kept.is_begun && now < kept.until).count();
+        let others = kept.iter().filter(|it| it.kind == NOT_BEGUN && now < it.until).count();
         if others < MAX_UNFOLDED { Ok(()) } else { Err(too_many()) }
     }
 
@@ -192,7 +217,7 @@ impl Inner {
     async fn fold(&self, scopes: Scopes, now: Timestamp) -> Result<(), StoreError> {
         let user = scopes.user;
         let kept = self.tombstones_of(user).await?;
-        let kept: Vec<_> = kept.into_iter().filter(|kept| kept.is_begun).collect();
+        let kept: Vec<_> = kept.into_iter().filter(|kept| kept.kind == BEGUN).collect();
         if kept.len() <= MAX_PER_USER {
             return Ok(());
         }
@@ -220,11 +245,11 @@ impl Inner {
         changes.extend(folded.map(FeedChange::from));
         self.publish_and_keep(&changes, 1, &[]).await?;
         self.apply_feed(&changes);
-        let mut keys = vec![self.keys.tombstones(user)];
-        keys.extend(kept.iter().map(|kept| self.keys.session(user, kept.session)));
-        let args = Args::new().life(self.sync_interval.saturating_mul(STALE_AFTER));
+        let keys = [self.keys.tombstones(user)];
+        let args = Args::new().time(now + self.sync_interval.saturating_mul(STALE_AFTER));
         let args = kept.iter().fold(args, |args, kept| args.key(kept.session));
         self.connection.run(&UNPIN, &keys, &args.finish()).await?;
+        self.forget_users_of(kept.iter().map(|kept| kept.session)).await?;
         Ok(())
     }
 
@@ -265,18 +290,32 @@ impl Inner {
             }
             let session = Reader::new(&field).key()?;
             let mut value = Reader::new(&value);
-            let is_begun = value.byte()? == 1;
-            let (epoch, until) = (value.time()?, value.time()?);
-            kept.push(KeptTombstone { session, is_begun, epoch, until });
+            let (kind, epoch, until) = (value.byte()?, value.time()?, value.time()?);
+            kept.push(KeptTombstone { session, kind, epoch, until });
         }
         Ok(kept)
+    }
+}
+
+/// How a session ends.
+pub(super) struct Ending {
+    session: StoreKey,
+    at: Timestamp,
+    /// Until when its tombstone stands.
+    pub(super) until: Timestamp,
+    record: Option<Box<Record>>,
+}
+
+impl Ending {
+    fn change(&self) -> FeedChange {
+        Change::Revoked { session: self.session, until: self.until }.into()
     }
 }
 
 /// A tombstone among those of its user.
 struct KeptTombstone {
     session: StoreKey,
-    is_begun: bool,
+    kind: u8,
     epoch: Timestamp,
     until: Timestamp,
 }
@@ -293,6 +332,6 @@ fn exemption(store: &Inner, record: &Record, folded: FoldedTombstones) -> Option
     })
 }
 
-fn too_many() -> Failure {
+pub(super) fn too_many() -> Failure {
     Failure::new(FailureKind::Answered, "too many sessions of the user have ended")
 }

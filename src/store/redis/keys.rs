@@ -2,7 +2,7 @@
 
 use base64_simd::URL_SAFE_NO_PAD;
 
-use crate::identity::{Scope, StoreKey};
+use crate::identity::{Scope, SessionKeys, StoreKey};
 
 /// Names the keys of one namespace.
 #[derive(Clone, Debug)]
@@ -25,9 +25,16 @@ impl Keys {
         format!("{}:r", self.slot_prefix(user))
     }
 
-    /// The value of a session.
-    pub(super) fn session(&self, user: StoreKey, session: StoreKey) -> Vec<u8> {
-        self.key_of_two(user, ":s", session)
+    /// What is known of a session: the records of its user, the tombstones of its user, and its
+    /// activity if it has no record.
+    pub(super) fn session(&self, keys: SessionKeys) -> [Vec<u8>; 3] {
+        let SessionKeys { user, session } = keys;
+        [self.records(user), self.tombstones(user), self.key_of_two(user, ":s", session)]
+    }
+
+    /// The records of a user.
+    pub(super) fn records(&self, user: StoreKey) -> Vec<u8> {
+        self.slot_prefix(user).into_bytes()
     }
 
     /// The tombstones of a user.
@@ -56,11 +63,20 @@ impl Keys {
         format!("{}:x", self.slot_prefix(subject)).into_bytes()
     }
 
-    /// The user of a session that has a record.
-    pub(super) fn user_of(&self, session: StoreKey) -> Vec<u8> {
-        let mut key = format!("{}:d:", self.namespace).into_bytes();
-        key.extend(session.as_bytes());
-        key
+    /// The bucket that says which user a session is of.
+    pub(super) fn users_by_session(&self, session: StoreKey) -> Vec<u8> {
+        self.bucket('d', session)
+    }
+
+    /// The bucket that says which users a subject is.
+    pub(super) fn users_by_subject(&self, subject: StoreKey) -> Vec<u8> {
+        self.bucket('b', subject)
+    }
+
+    /// One of 4,096 hashes, by the first 12 bits of a key.
+    fn bucket(&self, kind: char, key: StoreKey) -> Vec<u8> {
+        let [first, second, ..] = *key.as_bytes();
+        format!("{}:{kind}:{first:02x}{:x}", self.namespace, second >> 4).into_bytes()
     }
 
     /// A log, of whoever's key it is.

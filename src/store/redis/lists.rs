@@ -1,17 +1,21 @@
-//! The lists of sessions: of a user, a subject, an account and everything. A list says where sessions
-//! are; the record of each decides.
+//! Where sessions are. The sessions of a user are together; a bucket says which user a session is of, and
+//! another which users a subject is; those of an account, and of everything, are in lists. All of them
+//! only say where to look: the record of each session decides.
 
-use std::sync::Arc;
-
-use std::collections::HashSet;
+use std::{
+    cmp::Reverse,
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{
     Inner,
-    answer::Args,
+    answer::{Args, array, int, maybe_bytes},
     bytes::{Reader, Writer},
-    failure::Failure,
+    failure::{Failure, FailureKind},
     join_all::join_all,
-    record::Record,
+    record::{Record, unpack_records},
     script::Script,
 };
 use crate::{
@@ -24,48 +28,144 @@ use crate::{
 };
 
 static INDEX: Script = Script::new(include_str!("scripts/index.lua"));
+static PLACE: Script = Script::new(include_str!("scripts/place.lua"));
 
 /// How many sessions of a list are read at the same time.
 const PIECE: usize = 250;
+
+/// The length of what a bucket says of one user: its key, and the second until which it counts.
+const PLACE_LENGTH: usize = 20;
+
+const NO_LIST: &str = "no list of all sessions is kept: see `RedisStoreBuilder::list_everything`";
 
 /// Where to go on in a list.
 pub(super) type After = Vec<u8>;
 
 impl Inner {
-    /// Puts a session into the lists of its scopes, and keeps its user for whoever knows only the
-    /// session.
+    /// Lets a session be found by each of its scopes, and by whoever knows only the session.
     pub(super) async fn list(
         &self,
         session: &SessionRecord,
         now: Timestamp,
     ) -> Result<(), Failure> {
         let life = session.ends_at.since(session.auth_time.min(now)) + GRACE;
-        let args = Args::new().bytes(place(session)).life(life).time(now).finish();
-        let lists: Vec<_> = scopes_of(session).map(|scope| self.keys.list(scope)).collect();
+        let args = Args::new().bytes(place(session)).life(life).time(now).time(session.epoch);
+        let args = args.finish();
+        let lists: Vec<_> = self.lists_of(session).map(|scope| self.keys.list(scope)).collect();
         let adds = lists.iter().map(|keys| self.connection.run(&INDEX, keys, &args));
-        let mut command = redis::cmd("SET");
-        command.arg(self.keys.user_of(session.key)).arg(session.scopes.user.as_bytes());
-        command.arg("PX").arg(Args::new().life(life).finish());
-        self.connection.query(&command).await?;
+        let (user, until) = (session.scopes.user, session.ends_at + GRACE);
+        let by_session = self.keys.users_by_session(session.key);
+        self.place(by_session, session.key, user, now, until).await?;
+        let subject = session.scopes.subject;
+        let by_subject = self.keys.users_by_subject(subject);
+        self.place(by_subject, subject, user, now, until).await?;
         join_all(adds).await.into_iter().try_for_each(|added| added.map(drop))
+    }
+
+    /// Says in a bucket that a session or subject is, or may be, the one of `user` until an instant.
+    pub(super) async fn place(
+        &self,
+        bucket: Vec<u8>,
+        key: StoreKey,
+        user: StoreKey,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<(), Failure> {
+        // Four bytes: what lasts longer lasts for ever.
+        let (until_secs, now_secs) = (until.as_secs(), now.as_secs());
+        let (last, latest) = (u32::MAX.into(), u64::from(u32::MAX - 1));
+        let args = Args::new().key(key).key(user).number(until_secs.min(last));
+        let args = args.number(now_secs.min(latest));
+        let args = args.life(until.since(now.min(until))).finish();
+        self.connection.run(&PLACE, &[bucket], &args).await.map(drop)
+    }
+
+    /// Returns the users that a bucket says for a session or subject, the latest last.
+    pub(super) async fn users_in(
+        &self,
+        bucket: Vec<u8>,
+        key: StoreKey,
+    ) -> Result<Vec<StoreKey>, Failure> {
+        let mut command = redis::cmd("HGET");
+        command.arg(bucket).arg(key.as_bytes());
+        let users = maybe_bytes(self.connection.query(&command).await?)?.unwrap_or_default();
+        users.chunks(PLACE_LENGTH).map(|user| Reader::new(user).key()).collect()
+    }
+
+    /// Returns the users that a subject is, in all accounts.
+    pub(super) async fn subject_users(&self, subject: StoreKey) -> Result<Vec<StoreKey>, Failure> {
+        self.users_in(self.keys.users_by_subject(subject), subject).await
+    }
+
+    /// Fails if there is no list of everything.
+    pub(super) fn check_everything(&self) -> Result<(), Failure> {
+        if self.lists_everything {
+            return Ok(());
+        }
+        Err(Failure::new(FailureKind::Answered, NO_LIST))
     }
 
     /// Takes a session that has ended out of the lists of its scopes.
     pub(super) async fn unlist(&self, session: &SessionRecord) -> Result<(), Failure> {
-        let commands: Vec<_> = scopes_of(session)
-            .map(|scope| {
-                let [list, _] = self.keys.list(scope);
-                let mut command = redis::cmd("ZREM");
-                command.arg(list).arg(place(session));
-                command
-            })
-            .collect();
+        let removal = |scope| {
+            let [list, _] = self.keys.list(scope);
+            let mut command = redis::cmd("ZREM");
+            command.arg(list).arg(place(session));
+            command
+        };
+        let commands: Vec<_> = self.lists_of(session).map(removal).collect();
         let removals = commands.iter().map(|command| self.connection.query(command));
         join_all(removals).await.into_iter().try_for_each(|removed| removed.map(drop))
     }
 
-    /// Returns the records of some sessions of a list, the latest sign-in first, and where to go on.
+    /// Forgets which user sessions are of whose tombstones are folded.
+    pub(super) async fn forget_users_of(
+        &self,
+        sessions: impl Iterator<Item = StoreKey>,
+    ) -> Result<(), Failure> {
+        let removal = |session: StoreKey| {
+            let mut command = redis::cmd("HDEL");
+            command.arg(self.keys.users_by_session(session)).arg(session.as_bytes());
+            command
+        };
+        let commands: Vec<_> = sessions.map(removal).collect();
+        let removals = commands.iter().map(|command| self.connection.query(command));
+        join_all(removals).await.into_iter().try_for_each(|removed| removed.map(drop))
+    }
+
+    /// The scopes of a session that have a list.
+    fn lists_of(&self, session: &SessionRecord) -> impl Iterator<Item = Scope> + use<> {
+        let everything = self.lists_everything.then_some(session.scopes.everything);
+        let account = session.scopes.account.map(Scope::Account);
+        account.into_iter().chain(everything.map(Scope::Everything))
+    }
+
+    /// Returns the records of some sessions of a scope, the latest sign-in first, and where to go on.
     pub(super) async fn list_piece(
+        &self,
+        scope: Scope,
+        after: Option<After>,
+    ) -> Result<(Vec<Record>, Option<After>), Failure> {
+        let users = match scope {
+            Scope::User(user) => vec![user],
+            Scope::Subject(subject) => self.subject_users(subject).await?,
+            Scope::Account(_) => return self.listed_piece(scope, after).await,
+            Scope::Everything(_) => {
+                self.check_everything()?;
+                return self.listed_piece(scope, after).await;
+            }
+        };
+        let records = self.records_of_users(&users).await?.into_values().flatten();
+        let is_next = |record: &Record| {
+            let place = place(&record.session);
+            after.as_ref().is_none_or(|after| place[..] < after[..])
+        };
+        let mut records: Vec<_> = records.filter(is_next).collect();
+        records.sort_by_cached_key(|record| Reverse(place(&record.session)));
+        Ok((records, None))
+    }
+
+    async fn listed_piece(
         &self,
         scope: Scope,
         after: Option<After>,
@@ -74,9 +174,69 @@ impl Inner {
         let [list, _] = self.keys.list(scope);
         let places = self.latest(list, &before, PIECE).await?;
         let keys = places.iter().map(|place| keys_of(place)).collect::<Result<Vec<_>, _>>()?;
-        let records = self.records_of(&keys).await?;
+        let users: Vec<_> = keys.iter().map(|keys| keys.user).collect();
+        let mut of_users = self.records_of_users(&users).await?;
+        let records = keys.iter().filter_map(|keys| {
+            let of_user = of_users.get_mut(keys.user.as_bytes())?;
+            let at = of_user.iter().position(|record| record.session.key == keys.session)?;
+            Some(of_user.swap_remove(at))
+        });
+        let records = records.collect();
         let next = places.last().filter(|_| places.len() == PIECE).cloned();
         Ok((records, next))
+    }
+
+    /// Returns the latest epoch of the sessions of a scope that are listed, or an instant that is as late.
+    pub(super) async fn latest_epoch(&self, scope: Scope) -> Result<Option<Timestamp>, Failure> {
+        match scope {
+            Scope::User(_) | Scope::Subject(_) => {
+                let (records, _) = self.list_piece(scope, None).await?;
+                Ok(records.iter().map(|record| record.session.epoch).max())
+            }
+            Scope::Everything(_) if !self.lists_everything => {
+                let reached = self.revocations.latest_reached();
+                Ok(reached.map(|reached| reached + Duration::from_millis(1)))
+            }
+            Scope::Account(_) | Scope::Everything(_) => {
+                let [_, of_list] = self.keys.list(scope);
+                let mut command = redis::cmd("HGET");
+                command.arg(of_list).arg("epoch");
+                let epoch = maybe_bytes(self.connection.query(&command).await?)?;
+                let epoch = epoch.and_then(|epoch| std::str::from_utf8(&epoch).ok()?.parse().ok());
+                Ok(epoch.map(Timestamp::from_millis))
+            }
+        }
+    }
+
+    /// Returns how many sessions a list has after a place in its order.
+    pub(super) async fn count_after(&self, scope: Scope, place: &After) -> Result<u64, Failure> {
+        let [list, _] = self.keys.list(scope);
+        let mut command = redis::cmd("ZLEXCOUNT");
+        command.arg(list).arg("-").arg([b"(", &place[..]].concat());
+        Ok(int(&self.connection.query(&command).await?)?.unsigned_abs())
+    }
+
+    /// Returns the records of users, by the users.
+    async fn records_of_users(
+        &self,
+        users: &[StoreKey],
+    ) -> Result<HashMap<[u8; 16], Vec<Record>>, Failure> {
+        let users: HashSet<_> = users.iter().map(StoreKey::as_bytes).collect();
+        if users.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let mut command = redis::cmd("MGET");
+        for user in &users {
+            command.arg(self.keys.records(StoreKey::from_bytes(**user)));
+        }
+        let values = array(self.connection.query(&command).await?)?;
+        let mut records = HashMap::new();
+        for (user, value) in users.into_iter().zip(values) {
+            if let Some(value) = maybe_bytes(value)? {
+                records.insert(*user, unpack_records(StoreKey::from_bytes(*user), &value)?);
+            }
+        }
+        Ok(records)
     }
 
     pub(super) async fn sessions_page(
@@ -142,14 +302,6 @@ impl Inner {
         users.truncate(limit as usize);
         Ok(users)
     }
-}
-
-fn scopes_of(session: &SessionRecord) -> impl Iterator<Item = Scope> + use<> {
-    let scopes = session.scopes;
-    let account = scopes.account.map(Scope::Account);
-    [Scope::User(scopes.user), Scope::Subject(scopes.subject), Scope::Everything(scopes.everything)]
-        .into_iter()
-        .chain(account)
 }
 
 /// What is in a list for a session: its sign-in and key, which order it, and its user.

@@ -1,13 +1,18 @@
-//! The logs: the rows of a user are a sorted set in the user's slot, in their order; the rows of a
-//! subject, of an account and of everything are lists of where to find them.
+//! The logs: the rows of a user are a list in the user's slot; the rows of an
+//! account and of everything are lists of where to find them, those of a subject are the rows of its
+//! users.
 //!
 //! A row begins with its instant and its number, 24 bytes by which it is ordered and found.
 
-use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::atomic::Ordering::Relaxed,
+    time::Duration,
+};
 
 use super::{
     Inner,
-    answer::{Args, array, bytes, strings},
+    answer::{Args, strings},
     bytes::{Reader, Writer},
     failure::Failure,
     join_all::join_all,
@@ -20,6 +25,7 @@ use crate::{
     time::Timestamp,
 };
 
+static INDEX_ROW: Script = Script::new(include_str!("scripts/index_row.lua"));
 static LOG: Script =
     Script::new(concat!(include_str!("scripts/append.lua"), include_str!("scripts/log.lua")));
 
@@ -67,6 +73,7 @@ pub(super) struct LogRow {
     pub(super) log: Vec<u8>,
     row: Vec<u8>,
     at: Timestamp,
+    about: About,
     /// The keys of the lists that it is in, and what is in them.
     lists: Vec<Vec<u8>>,
     place: Vec<u8>,
@@ -75,7 +82,12 @@ pub(super) struct LogRow {
 impl LogRow {
     /// Adds the arguments of `append.lua`.
     pub(super) fn add_to(&self, args: Args) -> Args {
-        args.number(MAX_ROWS).bytes(self.oldest()).life(MAX_AGE).bytes(self.row.clone())
+        self.add_row_to(args.number(MAX_ROWS).bytes(self.oldest()).life(MAX_AGE))
+    }
+
+    /// Adds the row to those of `append.lua`.
+    pub(super) fn add_row_to(&self, args: Args) -> Args {
+        args.bytes(self.row.clone())
     }
 
     fn oldest(&self) -> Vec<u8> {
@@ -103,6 +115,7 @@ impl Inner {
             log: self.keys.log(log.classes[class], owner),
             row: [prefix, packed].concat(),
             at,
+            about,
             lists: self.log_lists(log, about),
             place,
         }
@@ -110,19 +123,22 @@ impl Inner {
 
     /// The keys of the lists that rows about somebody are in.
     fn log_lists(&self, log: Log, about: About) -> Vec<Vec<u8>> {
-        let scopes = [about.subject, about.account].into_iter().flatten();
-        let lists = scopes.map(|scope| self.keys.log(log.list, scope));
-        lists.chain([self.keys.whole_log(log.list)]).collect()
+        let of_account = about.account.map(|account| self.keys.log(log.list, account));
+        let whole = self.lists_everything.then(|| self.keys.whole_log(log.list));
+        of_account.into_iter().chain(whole).collect()
     }
 
     /// Puts a row into its lists. A list may name rows that are not written, or removed.
     pub(super) async fn index_row(&self, row: &LogRow) -> Result<(), Failure> {
-        let args = Args::new().number(u32::MAX.into()).bytes(row.oldest()).life(MAX_AGE);
-        let args = args.bytes(row.place.clone()).finish();
+        let args = Args::new().bytes(row.oldest()).life(MAX_AGE).bytes(row.place.clone()).finish();
         let adds = row
             .lists
             .iter()
-            .map(|list| self.connection.run(&LOG, std::slice::from_ref(list), &args));
+            .map(|list| self.connection.run(&INDEX_ROW, std::slice::from_ref(list), &args));
+        if let (Some(user), Some(subject)) = (row.about.user, row.about.subject) {
+            let bucket = self.keys.users_by_subject(subject);
+            self.place(bucket, subject, user, row.at, row.at + MAX_AGE).await?;
+        }
         join_all(adds).await.into_iter().try_for_each(|added| added.map(drop))
     }
 
@@ -197,12 +213,18 @@ impl Inner {
         let mut rows = Vec::new();
         loop {
             let found = match scope {
-                Scope::User(user) => self.own_rows(log, user, &before, wanted).await?,
-                Scope::Subject(key) | Scope::Account(key) => {
+                Scope::User(user) => self.own_rows(log, &[user], &before, wanted).await?,
+                Scope::Subject(subject) => {
+                    let mut owners = self.subject_users(subject).await?;
+                    owners.push(subject);
+                    self.own_rows(log, &owners, &before, wanted).await?
+                }
+                Scope::Account(key) => {
                     let list = self.keys.log(log.list, key);
                     self.listed_rows(log, list, &before, wanted).await?
                 }
                 Scope::Everything(_) => {
+                    self.check_everything()?;
                     let list = self.keys.whole_log(log.list);
                     self.listed_rows(log, list, &before, wanted).await?
                 }
@@ -226,20 +248,37 @@ impl Inner {
         Ok(Page { items: page.items.into_iter().map(|(_, item)| item).collect(), next: page.next })
     }
 
-    /// Returns the rows of a user, of all classes, the latest first.
+    /// Returns the rows of users, of all classes, the latest first.
     async fn own_rows(
         &self,
         log: Log,
-        user: StoreKey,
+        owners: &[StoreKey],
         before: &[u8],
         count: usize,
     ) -> Result<Found, Failure> {
+        let logs = owners.iter().flat_map(|owner| {
+            let classes = log.classes.iter();
+            classes.map(|class| self.keys.log(*class, *owner)).collect::<Vec<_>>()
+        });
         let mut rows = Vec::new();
-        for class in log.classes {
-            rows.extend(self.latest(self.keys.log(*class, user), before, count).await?);
+        for found in join_all(logs.map(|key| self.rows_of(key))).await {
+            rows.extend(found?);
+        }
+        if let Some(before) = before.strip_prefix(b"(") {
+            rows.retain(|row| row[..] < *before);
         }
         rows.sort_unstable_by(|one, other| other.cmp(one));
+        // A row whose command was sent twice is there twice.
+        rows.dedup();
+        rows.truncate(count);
         Ok(Found { rows, next: None })
+    }
+
+    /// Returns all rows of a log.
+    async fn rows_of(&self, log: Vec<u8>) -> Result<Vec<Vec<u8>>, Failure> {
+        let mut command = redis::cmd("LRANGE");
+        command.arg(log).arg(0).arg(-1);
+        strings(self.connection.query(&command).await?)
     }
 
     /// Returns the rows that a list names and that are still there.
@@ -252,24 +291,25 @@ impl Inner {
     ) -> Result<Found, Failure> {
         let places = self.latest(list, before, count).await?;
         let next = places.last().filter(|_| places.len() == count).cloned();
-        let mut commands = Vec::new();
+        let mut logs = HashMap::<Vec<u8>, HashSet<&[u8]>>::new();
         for place in &places {
             let mut reader = Reader::new(place);
             let prefix = reader.bytes(PREFIX)?;
-            let class =
-                log.classes.get(usize::from(reader.byte()?)).ok_or_else(Failure::malformed)?;
-            let mut command = redis::cmd("ZRANGEBYLEX");
-            command.arg(self.keys.log(*class, reader.key()?));
-            command.arg([b"[", prefix].concat()).arg([b"[", prefix, &[0xff; 2]].concat());
-            command.arg("LIMIT").arg(0).arg(1);
-            commands.push(command);
+            let class = usize::from(reader.byte()?);
+            let class = log.classes.get(class).ok_or_else(Failure::malformed)?;
+            logs.entry(self.keys.log(*class, reader.key()?)).or_default().insert(prefix);
         }
-        let mut rows = Vec::new();
-        for piece in commands.chunks(PIECE) {
-            for found in join_all(piece.iter().map(|it| self.connection.query(it))).await {
-                rows.extend(array(found?)?.into_iter().map(bytes).collect::<Result<Vec<_>, _>>()?);
+        let (logs, mut rows) = (logs.into_iter().collect::<Vec<_>>(), Vec::new());
+        for piece in logs.chunks(PIECE) {
+            let found = join_all(piece.iter().map(|(log, _)| self.rows_of(log.clone()))).await;
+            for (found, (_, named)) in found.into_iter().zip(piece) {
+                let is_named =
+                    |row: &Vec<u8>| row.get(..PREFIX).is_some_and(|it| named.contains(it));
+                rows.extend(found?.into_iter().filter(is_named));
             }
         }
+        rows.sort_unstable_by(|one, other| other.cmp(one));
+        rows.dedup();
         Ok(Found { rows, next })
     }
 

@@ -6,29 +6,11 @@
 //! not run after its caller gave up gets a deadline in the server's time; all others only raise what they
 //! find, and each may run twice.
 //!
-//! | key | type | holds | life |
-//! |---|---|---|---|
-//! | `tss:{U}:sS` | string | a session: its record, or its last activity alone, or its tombstone ([`record`]) | until its absolute deadline; an activity alone until its token has expired |
-//! | `tss:{U}:e` | hash | the tombstones of the user: of each until when, and the epoch; `f`, what of them is folded | the longest of them |
-//! | `tss:{U}:tS` | list | the tickets of a session, at most 32 | 30 s + 2 min |
-//! | `tss:{U}:kT` | string | a ticket: until when it is open; or whose use has closed it | 30 s + 2 min |
-//! | `tss:{U}:a`, `:b`, `:v` | sorted set | rows of the user: of the audit log, of what a client can repeat there, and of the activity log, at most 1,000 each | 90 days after the last |
-//! | `tss:{U}:l`, `:m` | sorted set, string | the sessions of a user, and how long the longest of them lives; of a subject, an account and everything of an issuer alike | the longest of them |
-//! | `tss:{B}:i`, `:w` | sorted set | where the rows of a subject's audit and activity log are; of an account's alike; `tss:{i}:i` and `tss:{w}:w` of everything's | 90 days after the last |
-//! | `tss:{B}:x` | string | the lease of a sign-in under `max_sessions` | 5 s at most |
-//! | `tss:d:S` | string | the user of a session with a record: `revoke(sid)` knows only the session | until its absolute deadline |
-//! | `tss:{g}:f` | stream | the feed: changes of the last time, at most about 100,000 | |
-//! | `tss:{g}:c` | hash | the latest of each change that a node needs which starts now: cutoffs, exemptions, folded tombstones, claims numbers, overrides | a field until it has expired |
-//! | `tss:{g}:q`, `:m` | string | the number of the last entry of the feed; the random name of the store | |
-//! | `tss:{U}:gS` | string | the grant that blocks renewals of a session: until when, and its id | interval + 1 s |
-//! | `tss:{U}:r` | string | the same for the user | interval + 1 s |
-//!
-//! `tss` is the namespace; `U` is the key of the user, `S` that of the session, `T` of the ticket and `B` of
-//! the subject: in base64url within braces and in the grants, 16 bytes elsewhere. What expires is kept for
-//! two minutes longer: the clock of a node may be behind.
+//! The keys are documented at [`RedisStore`]; `keys.rs` names them.
 //!
 //! A session ends in two slots, so the order matters: its entry in the feed first, then its tombstone. The
-//! node that stops in between has not answered, and the others reject the session already. A session is in
+//! node that stops in between has not answered, and the others reject the session already. Only a step-up
+//! publishes afterwards: while the new session has not begun, its user needs the old one. A session is in
 //! the lists before its record is written, and a list only says where to look.
 
 mod account_policies;
@@ -120,6 +102,39 @@ const CALLS_PER_USER: usize = 2;
 /// everysec`. So it does not count as [durable](SessionStore::is_durable), and unknown sessions are judged
 /// by their tokens.
 ///
+/// # Keys, and what a session costs
+///
+/// A session of a user needs at most 450 bytes of `used_memory` with all that a sign-in writes by
+/// default: some 425 with a `sid` and a `sub` that are UUIDs and 20,000 sessions, some 390 with a million.
+/// A further session of the same user needs half of that, a refreshed one some 50 bytes more.
+///
+/// | key | type | holds | life | bytes |
+/// |---|---|---|---|---|
+/// | `tss:{U}` | string | the records of a user, at most 1,000 | the longest of them | 295 with one, 140 for each further one; the label, the account and longer names as they are |
+/// | `tss:d:xyz` | hash | of each session its user, in 4,096 buckets: `revoke(sid)` knows only the session | until the absolute deadline | 45 to 70 |
+/// | `tss:b:xyz` | hash | of each subject its users, in 4,096 buckets | until the last absolute deadline | 45 to 70 |
+/// | `tss:{A}:l`, `:m` | sorted set, hash | the sessions of an account; the longest life and the latest epoch of one | the longest of them | 150 with the account in the record |
+/// | `tss:{I}:l`, `:m` | sorted set, hash | the same of everything of an issuer, with [`list_everything`](RedisStoreBuilder::list_everything) | the longest of them | 150 |
+/// | `tss:{U}:a`, `:b` | list | the audit log of a user, with [`audit_log`](RedisStoreBuilder::audit_log); what a client can repeat in it: at most 1,000 rows each | 90 days after the last | 330 with one row, 120 for each further one |
+/// | `tss:{U}:v` | list | the activity log of a user, at most 1,000 rows | 90 days after the last | 330 with one row, 120 for each further one |
+/// | `tss:{A}:i`, `:w` | sorted set | where the rows of an account's audit and activity log are; `tss:{i}:i` and `tss:{w}:w` those of everything | 90 days after the last | 150 a row |
+/// | `tss:{U}:sS` | string | the activity of a session that has no record, such as one of another issuer | until its token has expired | 190 |
+/// | `tss:{U}:e` | hash | the tombstones of a user, at most 64 that can be folded and 1,024 others; `f`, what is folded | the longest of them | 190 with one, 35 for each further one |
+/// | `tss:{U}:tS`, `:kT` | list, string | the tickets of a session, at most 32; a ticket | 30 s + 2 min | 300 |
+/// | `tss:{U}:gS`, `:r` | string | the grants that block renewals of a session and of a user | interval + 1 s | 193 each |
+/// | `tss:{B}:x` | string | the lease of a sign-in under `max_sessions` | 5 s at most | 150 |
+/// | `tss:{g}:f` | stream | the feed: changes of the last time, at most about 100,000 | | 110 a change |
+/// | `tss:{g}:c` | hash | the latest of each change that a node needs which starts now: cutoffs, exemptions, folded tombstones, claims numbers, overrides | a field until it has expired | 150 a field |
+/// | `tss:{g}:q`, `:m` | string | the number of the last entry of the feed; the random name of the store | | |
+///
+/// `tss` is the namespace; `U` is the key of the user, `S` that of the session, `T` of the ticket, `B` of
+/// the subject, `A` of the account and `I` of the issuer: in base64url within braces, 16 bytes elsewhere;
+/// `xyz` are the first 12 bits of the key. What expires is kept for two minutes longer: the clock of a
+/// node may be behind.
+///
+/// Of a user who has 1,000 sessions with a record, the least active one loses its record to the next: it
+/// goes on, and is judged by its token. A limit of `max_sessions` counts at most 1,000.
+///
 /// Clones share one store. The background tasks and the connections end with the last of them.
 ///
 /// ```no_run
@@ -156,6 +171,9 @@ struct Inner {
     limited_sign_ins: UserLimit,
     /// Ended sessions whose user is not known, until when.
     unplaced: DashMap<StoreKey, Timestamp, RandomState>,
+    /// Whether there is a list of everything, and an audit log.
+    lists_everything: bool,
+    keeps_audit_log: bool,
     /// Numbers the rows of the logs of this node, beside a random number.
     rows: AtomicU64,
     random: u64,

@@ -1,5 +1,6 @@
-//! The value of a session: its record, its last activity alone, or its tombstone. The scripts in
-//! `scripts/` read and write the first part of it at fixed places.
+//! What Redis keeps of a session: its record among those of its user, its last activity alone, or its
+//! tombstone. `scripts/user.lua` says where. The scripts read and write the first 35 bytes of a record at
+//! fixed places, and the activity, which is its first 16.
 
 use std::time::Duration;
 
@@ -8,21 +9,26 @@ use super::{
     failure::Failure,
 };
 use crate::{
-    identity::{Scopes, StoreKey},
+    identity::{Scopes, SessionKeys, StoreKey},
     store::{
         RefreshedSession, SessionLabel, SessionRecord, SuccessorIds, TokenExchange, node::Row,
     },
     time::Timestamp,
 };
 
+/// What `read` in `user.lua` begins its answer with.
 const RECORD: u8 = 1;
 const ACTIVITY: u8 = 2;
 const TOMBSTONE: u8 = 3;
 
+/// What an entry among the records of a user begins with.
+const ENTRY: u8 = 0xff;
+
 const BEGUN: u8 = 1;
 const ADOPTED: u8 = 2;
+const IN_ACCOUNT: u8 = 4;
 
-/// The value of a session.
+/// What is known of a session.
 pub(super) enum Stored {
     Record(Box<Record>),
     /// Known by its activity only.
@@ -52,10 +58,10 @@ impl Record {
     pub(super) fn pack(&self) -> Vec<u8> {
         let SessionRecord { sid, sub, tenant, profile, scopes, .. } = &self.session;
         let flags = if self.is_begun { BEGUN } else { 0 }
-            | if self.session.is_adopted { ADOPTED } else { 0 };
+            | if self.session.is_adopted { ADOPTED } else { 0 }
+            | if scopes.account.is_some() { IN_ACCOUNT } else { 0 };
         let exchange = self.refreshed.exchange.as_ref().map(pack_exchange).unwrap_or_default();
-        Writer::new()
-            .byte(RECORD)
+        let writer = Writer::new()
             .time(self.session.last_seen)
             .span(self.session.idle)
             .u32(self.refreshed.presented)
@@ -66,28 +72,27 @@ impl Record {
             .u16(u16::try_from(exchange.len()).unwrap_or(u16::MAX))
             .bytes(&exchange)
             .time(self.session.auth_time)
-            .key(scopes.user)
             .key(scopes.subject)
-            .maybe_key(scopes.account)
-            .key(scopes.everything)
-            .text(sid)
-            .text(sub)
-            .maybe_text(tenant.as_deref())
-            .maybe_text(profile.as_deref())
-            .maybe_text(self.session.label.as_ref().map(SessionLabel::as_json))
+            .key(scopes.everything);
+        let writer = scopes.account.into_iter().fold(writer, Writer::key);
+        writer
+            .name(sid)
+            .name(sub)
+            .maybe_name(tenant.as_deref())
+            .maybe_name(profile.as_deref())
+            .maybe_name(self.session.label.as_ref().map(SessionLabel::as_json))
             .finish()
     }
 }
 
 impl Stored {
-    pub(super) fn unpack(key: StoreKey, value: &[u8]) -> Result<Self, Failure> {
+    /// Reads what `read` in `user.lua` answers.
+    pub(super) fn unpack(keys: SessionKeys, value: &[u8]) -> Result<Self, Failure> {
         let mut value = Reader::new(value);
-        let state = value.byte()?;
-        let at = value.time()?;
-        match state {
-            RECORD => Ok(Self::Record(Box::new(read_record(key, at, &mut value)?))),
-            ACTIVITY => Ok(Self::Activity { last_seen: at, idle: value.span()? }),
-            TOMBSTONE => Ok(Self::Tombstone { until: at }),
+        match value.byte()? {
+            RECORD => Ok(Self::Record(Box::new(read_record(keys, value)?))),
+            ACTIVITY => Ok(Self::Activity { last_seen: value.time()?, idle: value.span()? }),
+            TOMBSTONE => Ok(Self::Tombstone { until: value.time()? }),
             _ => Err(Failure::malformed()),
         }
     }
@@ -112,27 +117,34 @@ impl Stored {
     }
 }
 
-fn read_record(
-    key: StoreKey,
-    last_seen: Timestamp,
-    value: &mut Reader<'_>,
-) -> Result<Record, Failure> {
-    let idle = value.span()?;
+/// Reads the records of a user.
+pub(super) fn unpack_records(user: StoreKey, value: &[u8]) -> Result<Vec<Record>, Failure> {
+    let (mut value, mut records) = (Reader::new(value), Vec::new());
+    while !value.is_empty() {
+        if value.byte()? != ENTRY {
+            return Err(Failure::malformed());
+        }
+        let session = value.key()?;
+        let record = value.u24().and_then(|length| value.bytes(length))?;
+        records.push(read_record(SessionKeys::new(session, user), Reader::new(record))?);
+    }
+    Ok(records)
+}
+
+fn read_record(keys: SessionKeys, mut value: Reader<'_>) -> Result<Record, Failure> {
+    let (last_seen, idle) = (value.time()?, value.span()?);
     let (presented, generation) = (value.u32()?, value.u32()?);
     let (epoch, ends_at, flags) = (value.time()?, value.time()?, value.byte()?);
     let length = value.u16()?;
     let exchange = value.bytes(length.into())?;
     let exchange = if exchange.is_empty() { None } else { Some(unpack_exchange(exchange)?) };
     let auth_time = value.time()?;
-    let scopes = Scopes {
-        user: value.key()?,
-        subject: value.key()?,
-        account: value.maybe_key()?,
-        everything: value.key()?,
-    };
-    let (sid, sub) = (value.text()?, value.text()?);
-    let (tenant, profile) = (value.maybe_text()?, value.maybe_text()?);
-    let label = value.maybe_text()?.map(SessionLabel::from_json).transpose();
+    let (subject, everything) = (value.key()?, value.key()?);
+    let account = if flags & IN_ACCOUNT == 0 { None } else { Some(value.key()?) };
+    let scopes = Scopes { user: keys.user, subject, account, everything };
+    let (sid, sub) = (value.name()?, value.name()?);
+    let (tenant, profile) = (value.maybe_name()?, value.maybe_name()?);
+    let label = value.maybe_name()?.map(SessionLabel::from_json).transpose();
     let session = SessionRecord {
         tenant,
         profile,
@@ -140,7 +152,7 @@ fn read_record(
         is_adopted: flags & ADOPTED != 0,
         last_seen,
         label: label.map_err(|_| Failure::malformed())?,
-        ..SessionRecord::new(key, sid, sub, scopes, auth_time, idle, ends_at)
+        ..SessionRecord::new(keys.session, sid, sub, scopes, auth_time, idle, ends_at)
     };
     let refreshed = RefreshedSession { last_seen, generation, exchange, presented };
     Ok(Record { session, refreshed, is_begun: flags & BEGUN != 0 })
@@ -149,7 +161,7 @@ fn read_record(
 pub(super) fn pack_exchange(exchange: &TokenExchange) -> Vec<u8> {
     let writer = Writer::new().time(exchange.at);
     match &exchange.successors {
-        Some(successors) => writer.byte(1).text(&successors.access).text(&successors.refresh),
+        Some(successors) => writer.byte(1).name(&successors.access).name(&successors.refresh),
         None => writer.byte(0),
     }
     .finish()
@@ -160,7 +172,7 @@ fn unpack_exchange(bytes: &[u8]) -> Result<TokenExchange, Failure> {
     let at = reader.time()?;
     let successors = match reader.byte()? {
         0 => None,
-        _ => Some(SuccessorIds::new(reader.text()?, reader.text()?)),
+        _ => Some(SuccessorIds::new(reader.name()?, reader.name()?)),
     };
     Ok(TokenExchange::new(at, successors))
 }

@@ -7,7 +7,7 @@ use super::{
     feed::ATTEMPTS,
     record::{Record, Stored, pack_exchange},
     script::Script,
-    sign_in::Origin,
+    sign_in::Beginning,
 };
 use crate::{
     clock::Clock as _,
@@ -17,7 +17,8 @@ use crate::{
     time::Timestamp,
 };
 
-static ROTATE: Script = Script::new(include_str!("scripts/rotate.lua"));
+static ROTATE: Script =
+    Script::new(concat!(include_str!("scripts/user.lua"), include_str!("scripts/rotate.lua")));
 
 /// What an exchange found.
 enum Exchanged {
@@ -83,7 +84,7 @@ impl Inner {
             };
             match self.known_state(query, found) {
                 RefreshState::Unknown(_) => {
-                    self.put(&rotation.record, Origin::Token, None).await?;
+                    self.put(&rotation.record, Beginning::of_token()).await?;
                 }
                 state => return Ok(Rotated::Refused(state)),
             }
@@ -93,9 +94,10 @@ impl Inner {
 
     async fn rotate(&self, rotation: &Rotation) -> Result<Exchanged, Failure> {
         let Rotation { query, exchange, is_activity, .. } = rotation;
-        let keys = [self.keys.session(query.scopes.user, query.session)];
+        let session = SessionKeys::new(query.session, query.scopes.user);
+        let keys = self.keys.session(session);
         let activity = if *is_activity { exchange.at } else { Timestamp::EPOCH };
-        let args = Args::new().number(rotation.next_generation().into());
+        let args = Args::new().key(query.session).number(rotation.next_generation().into());
         let args = args.bytes(pack_exchange(exchange)).time(activity).bytes(self.skew());
         let answer = self.connection.run_in_time(&ROTATE, &keys, args.finish()).await?;
         let mut answer = array(answer)?.into_iter();
@@ -105,7 +107,7 @@ impl Inner {
         // A Lua table ends before its first nil.
         let found = answer.next().filter(|value| matches!(value, redis::Value::BulkString(_)));
         let found = found.map(bytes).transpose()?;
-        let found = found.map(|value| Stored::unpack(query.session, &value)).transpose()?;
+        let found = found.map(|value| Stored::unpack(session, &value)).transpose()?;
         Ok(Exchanged::Refused(found))
     }
 
@@ -117,7 +119,7 @@ impl Inner {
         if let RefreshState::Unknown(_) = self.state_of(query).await?
             && self.record_of(record.key).await?.is_none()
         {
-            self.put(&record, Origin::Token, None).await?;
+            self.put(&record, Beginning::of_token()).await?;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The values of sessions: reading them for requests, and writing activities.
+//! What is known of a session: reading it for requests, and writing activities.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::{
     Inner,
-    answer::{Args, array, maybe_bytes},
+    answer::{Args, int, maybe_bytes},
     failure::Failure,
     join_all::join_all,
     record::{Record, Stored},
@@ -24,7 +24,13 @@ use crate::{
     time::Timestamp,
 };
 
-static TOUCH: Script = Script::new(include_str!("scripts/touch.lua"));
+static TOUCH: Script =
+    Script::new(concat!(include_str!("scripts/user.lua"), include_str!("scripts/touch.lua")));
+static READ: Script =
+    Script::new(concat!(include_str!("scripts/user.lua"), include_str!("scripts/read.lua")));
+
+/// What `touch.lua` answers for a session without a record.
+const ACTIVITY_ALONE: i64 = 2;
 
 /// How many activities are written at the same time.
 const PIECE: usize = 64;
@@ -58,10 +64,14 @@ impl SharedStore for Inner {
         let skew = self.skew();
         for piece in rows.chunks(PIECE) {
             let writes = piece.iter().map(|row| async {
-                let keys = [self.keys.session(row.keys.user, row.keys.session)];
-                let args = Args::new().time(row.last_seen).span(row.idle).life(row.kept_for);
-                let args = args.number(row.presented.into()).bytes(skew.clone()).finish();
-                self.connection.run(&TOUCH, &keys, &args).await
+                let keys = self.keys.session(row.keys);
+                let args = Args::new().key(row.keys.session).time(row.last_seen).span(row.idle);
+                let args = args.life(row.kept_for).number(row.presented.into());
+                let args = args.bytes(skew.clone()).finish();
+                match int(&self.connection.run(&TOUCH, &keys, &args).await?)? {
+                    ACTIVITY_ALONE => self.place_activity(row).await,
+                    _ => Ok(()),
+                }
             });
             for written in join_all(writes).await {
                 written?;
@@ -76,6 +86,14 @@ impl SharedStore for Inner {
 }
 
 impl Inner {
+    /// Lets a session that is known by its activity alone be found by whoever knows only the session.
+    async fn place_activity(&self, row: &Unwritten) -> Result<(), Failure> {
+        let SessionKeys { session, user } = row.keys;
+        let now = self.now();
+        let bucket = self.keys.users_by_session(session);
+        self.place(bucket, session, user, now, now + row.kept_for).await
+    }
+
     async fn read_into_cache(&self, keys: SessionKeys, now: Timestamp) -> Result<Known, Failure> {
         let generation = self.node_cache.generation();
         let stored = self.stored(keys).await?;
@@ -84,12 +102,11 @@ impl Inner {
         Ok(self.remember(keys.session, unplaced.or(row), now, generation))
     }
 
-    /// Returns the value of a session.
+    /// Returns what is known of a session.
     pub(super) async fn stored(&self, keys: SessionKeys) -> Result<Option<Stored>, Failure> {
-        let mut command = redis::cmd("GET");
-        command.arg(self.keys.session(keys.user, keys.session));
-        let value = maybe_bytes(self.connection.query(&command).await?)?;
-        value.map(|value| Stored::unpack(keys.session, &value)).transpose()
+        let args = Args::new().key(keys.session).finish();
+        let value = self.connection.run(&READ, &self.keys.session(keys), &args).await?;
+        maybe_bytes(value)?.map(|value| Stored::unpack(keys, &value)).transpose()
     }
 
     /// Returns the record of a session, whatever the user is; `None` if it has ended.
@@ -98,33 +115,9 @@ impl Inner {
         Ok(self.stored(SessionKeys::new(session, user)).await?.and_then(Stored::record))
     }
 
-    /// Returns the user of a session that has or had a record.
+    /// Returns the user of a session that Redis knows.
     pub(super) async fn user_of(&self, session: StoreKey) -> Result<Option<StoreKey>, Failure> {
-        let mut command = redis::cmd("GET");
-        command.arg(self.keys.user_of(session));
-        let user = maybe_bytes(self.connection.query(&command).await?)?;
-        let user =
-            user.map(|user| user.try_into().map_err(|_| Failure::malformed())).transpose()?;
-        Ok(user.map(StoreKey::from_bytes))
-    }
-
-    /// Returns the records of sessions that have one, in their order.
-    pub(super) async fn records_of(&self, keys: &[SessionKeys]) -> Result<Vec<Record>, Failure> {
-        if keys.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut command = redis::cmd("MGET");
-        for key in keys {
-            command.arg(self.keys.session(key.user, key.session));
-        }
-        let values = array(self.connection.query(&command).await?)?;
-        let mut records = Vec::new();
-        for (keys, value) in keys.iter().zip(values) {
-            if let Some(value) = maybe_bytes(value)? {
-                records.extend(Stored::unpack(keys.session, &value)?.record());
-            }
-        }
-        Ok(records)
+        Ok(self.users_in(self.keys.users_by_session(session), session).await?.pop())
     }
 
     /// Whether a session with a record is active.

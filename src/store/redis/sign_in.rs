@@ -7,6 +7,7 @@ use redis::Value;
 use super::{
     Inner,
     answer::{Args, array, bytes, int},
+    endings::{Ending, too_many},
     failure::Failure,
     lists::After,
     logs::LogRow,
@@ -22,13 +23,16 @@ use crate::{
     store::{
         RefreshQuery, RefreshState, ReplacedSession, SessionLimit, SessionRecord, SignIn,
         SignInOutcome, SignedIn, node::GRACE, node_cache, node_cache::touch_interval,
-        session_limit::CountedSession,
+        session_limit::CountedSession, tombstone::MAX_UNFOLDED,
     },
     time::Timestamp,
 };
 
-static BEGIN: Script =
-    Script::new(concat!(include_str!("scripts/append.lua"), include_str!("scripts/begin.lua")));
+static BEGIN: Script = Script::new(concat!(
+    include_str!("scripts/append.lua"),
+    include_str!("scripts/user.lua"),
+    include_str!("scripts/begin.lua")
+));
 static RELEASE_LEASE: Script = Script::new(include_str!("scripts/release_lease.lua"));
 
 /// How long the limited sign-ins of a subject wait for one of another node that does not end.
@@ -38,13 +42,49 @@ const LEASE: Duration = Duration::from_secs(5);
 const LEASE_PAUSE: Duration = Duration::from_millis(2);
 const LEASE_JITTER: Duration = Duration::from_millis(8);
 
+/// The most records of one user. For one more the record of the least active session is removed: the
+/// session goes on without, judged by its token.
+const MAX_RECORDS: u32 = 1000;
+
+/// What `begin.lua` answers where no record has begun.
+const ENDED: i64 = 0;
+const PRESENT: i64 = 2;
+const FULL: i64 = 3;
+
 /// Where a record comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Origin {
+enum Origin {
     /// A sign-in.
     Begun,
     /// A token of a session without a record.
     Token,
+}
+
+/// How a record begins.
+#[derive(Clone, Copy)]
+pub(super) struct Beginning<'a> {
+    origin: Origin,
+    /// Of the log of its user.
+    row: Option<&'a LogRow>,
+    lease: Option<&'a Lease>,
+    replaced: Option<Replaced<'a>>,
+}
+
+/// A session that ends in the same step.
+#[derive(Clone, Copy)]
+struct Replaced<'a> {
+    session: StoreKey,
+    ending: &'a Ending,
+    /// Of the log of its user.
+    row: Option<&'a LogRow>,
+}
+
+/// What `begin.lua` has done.
+pub(super) struct Begun {
+    epoch: Timestamp,
+    /// Whether the session that is replaced had no tombstone, and how many of its user can be folded.
+    is_first: bool,
+    many: u64,
 }
 
 /// The lease of a subject, under which its sign-ins are limited: on one node at a time.
@@ -52,6 +92,13 @@ pub(super) struct Lease {
     key: Vec<u8>,
     nonce: Vec<u8>,
     since: Stopwatch,
+}
+
+impl Beginning<'_> {
+    /// Of a session without a record.
+    pub(super) const fn of_token() -> Self {
+        Self { origin: Origin::Token, row: None, lease: None, replaced: None }
+    }
 }
 
 impl Inner {
@@ -64,26 +111,34 @@ impl Inner {
                 limit = None;
             }
         }
+        if let Some(limit) = limit {
+            return self.begin_in_turn(record, audit, replaces, limit).await;
+        }
+        if let Some(replaced) = &replaces {
+            self.label_as_before(&mut record, replaced).await?;
+        }
+        let (epoch, ends) =
+            self.begin_unlimited(&mut record, &audit, None, replaces.as_ref()).await?;
+        let ended = replaces.filter(|_| ends).map(|replaced| replaced.audit);
+        Ok(SignInOutcome::Begun(SignedIn { epoch, ended: ended.into_iter().collect() }))
+    }
+
+    /// Begins a session under a limit, one of the subject after the other.
+    async fn begin_in_turn(
+        &self,
+        mut record: SessionRecord,
+        audit: AuditRecord,
+        replaces: Option<ReplacedSession>,
+        mut limit: SessionLimit,
+    ) -> Result<SignInOutcome, StoreError> {
+        // Sessions without a record are not counted.
+        limit.max = limit.max.min(MAX_RECORDS);
         let mut ended = Vec::new();
-        let epoch = match limit {
-            None => {
-                if let Some(replaced) = &replaces {
-                    self.label_as_before(&mut record, replaced).await?;
-                }
-                self.begin_unlimited(&mut record, &audit, None).await?
-            }
-            Some(limit) => {
-                let _local = self.limited_sign_ins.acquire(record.scopes.subject).await;
-                let lease = self.lease(record.scopes.subject).await?;
-                let begun =
-                    self.begin_limited(&mut record, &audit, limit, &lease, &mut ended).await;
-                self.release(&lease).await;
-                match begun? {
-                    Some(epoch) => epoch,
-                    None => return Ok(SignInOutcome::Refused),
-                }
-            }
-        };
+        let _local = self.limited_sign_ins.acquire(record.scopes.subject).await;
+        let lease = self.lease(record.scopes.subject).await?;
+        let begun = self.begin_limited(&mut record, &audit, limit, &lease, &mut ended).await;
+        self.release(&lease).await;
+        let Some(epoch) = begun? else { return Ok(SignInOutcome::Refused) };
         if let Some(replaced) = replaces
             && self.end(replaced.tombstone, Some(replaced.audit.clone())).await?
         {
@@ -126,7 +181,8 @@ impl Inner {
                 ended.push(audit);
             }
         }
-        self.begin_unlimited(record, audit, Some(lease)).await.map(Some)
+        let (epoch, _) = self.begin_unlimited(record, audit, Some(lease), None).await?;
+        Ok(Some(epoch))
     }
 
     /// Returns the sessions of a subject that may be active: another node writes an activity at most a
@@ -155,12 +211,14 @@ impl Inner {
     }
 
     /// Begins a session. Its epoch becomes later than every cutoff that was raised before the call.
+    /// Returns it, and whether the session that is replaced had no tombstone.
     async fn begin_unlimited(
         &self,
         record: &mut SessionRecord,
         audit: &AuditRecord,
         lease: Option<&Lease>,
-    ) -> Result<Timestamp, StoreError> {
+        replaces: Option<&ReplacedSession>,
+    ) -> Result<(Timestamp, bool), StoreError> {
         let _counting = self.counting.read().await;
         self.sync_now().await?;
         let generation = self.node_cache.generation();
@@ -169,14 +227,37 @@ impl Inner {
             record.epoch = record.epoch.max(cutoff + Duration::from_millis(1));
         }
         let row = self.audit_row(audit);
-        self.index_row(&row).await?;
-        let is_here = row.log == self.keys.log('a', record.scopes.user);
-        let epoch =
-            self.put(record, Origin::Begun, Some((&row, lease)).filter(|_| is_here)).await?;
-        let epoch =
-            epoch.ok_or_else(|| StoreError::new("the session was revoked before it began"))?;
-        if !is_here {
-            self.append_row(&row).await?;
+        let ending = match replaces {
+            Some(before) => self.end_of_replaced(before, record.scopes.user).await?,
+            None => None,
+        };
+        let ended_row = ending.as_ref().and(replaces).and_then(|it| self.audit_row(&it.audit));
+        for row in row.iter().chain(&ended_row) {
+            self.index_row(row).await?;
+        }
+        let log = self.keys.log('a', record.scopes.user);
+        let is_here = |row: &&LogRow| row.log == log;
+        let beginning = Beginning {
+            origin: Origin::Begun,
+            row: row.as_ref().filter(is_here),
+            lease,
+            replaced: ending.as_ref().zip(replaces).map(|(ending, before)| Replaced {
+                session: before.query.session,
+                ending,
+                row: ended_row.as_ref().filter(is_here),
+            }),
+        };
+        let begun = self.put(record, beginning).await?;
+        let Begun { epoch, is_first, many } =
+            begun.ok_or_else(|| StoreError::new("the session was revoked before it began"))?;
+        let elsewhere = row.iter().chain(ended_row.as_ref().filter(|_| is_first));
+        for row in elsewhere.filter(|row| row.log != log) {
+            self.append_row(row).await?;
+        }
+        if let Some(ending) = ending {
+            // Afterwards: if the session had not begun, its user needs the one that it replaces.
+            self.publish_end(&ending).await?;
+            self.finish_end(ending, many).await;
         }
         record.epoch = epoch;
         // The first request finds it in the cache.
@@ -184,42 +265,68 @@ impl Inner {
         let stored =
             node_cache::Stored { last_seen: Some(last_seen), idle, generation, read_at: last_seen };
         self.node_cache.remember(key, stored);
-        Ok(epoch)
+        Ok((epoch, is_first))
     }
 
-    /// Writes the record of a session, unless it has one; returns its epoch, or `None` if it has ended.
+    /// Returns how the session ends that another one of `user` replaces; `None` if it has ended.
+    async fn end_of_replaced(
+        &self,
+        replaced: &ReplacedSession,
+        user: StoreKey,
+    ) -> Result<Option<Ending>, StoreError> {
+        if self.is_folded(&replaced.tombstone) {
+            return Ok(None);
+        }
+        self.prepare_end(SessionKeys::new(replaced.query.session, user), &replaced.tombstone).await
+    }
+
+    /// Writes the record of a session, unless it has one, and ends the session that it replaces. `None` if
+    /// it has ended.
     pub(super) async fn put(
         &self,
         record: &SessionRecord,
-        origin: Origin,
-        row: Option<(&LogRow, Option<&Lease>)>,
-    ) -> Result<Option<Timestamp>, StoreError> {
-        let now = if origin == Origin::Begun { record.last_seen } else { self.now() };
+        beginning: Beginning<'_>,
+    ) -> Result<Option<Begun>, StoreError> {
+        let Beginning { origin, row, lease, replaced } = beginning;
+        let begins = origin == Origin::Begun;
+        let now = if begins { record.last_seen } else { self.now() };
         self.list(record, now).await?;
         let user = record.scopes.user;
-        let keys = [
-            self.keys.session(user, record.key),
-            self.keys.tombstones(user),
-            self.keys.log('a', user),
-        ];
-        let begins = origin == Origin::Begun;
-        let packed = Record::new(record.clone(), begins).pack();
+        // Of a session that replaces none the fourth key is not used.
+        let other = replaced.map_or(record.key, |replaced| replaced.session);
+        let [.., alone] = self.keys.session(SessionKeys::new(other, user));
+        let keys =
+            [&self.keys.session(record.keys())[..], &[alone, self.keys.log('a', user)]].concat();
         let life = record.ends_at.since(now.min(record.ends_at)) + GRACE;
-        let mut args = Args::new().number(begins.into()).time(now).bytes(packed).life(life);
-        let mut limit = None;
-        if let Some((row, lease)) = row {
+        let mut args = Args::new().number(begins.into()).time(now).span(GRACE);
+        args = args.number(MAX_RECORDS.into()).number(MAX_UNFOLDED as u64).key(record.key);
+        args = args.bytes(Record::new(record.clone(), begins).pack()).life(life);
+        args = match replaced {
+            Some(replaced) => args.key(replaced.session).time(replaced.ending.until),
+            None => args.bytes(Vec::new()).number(0),
+        };
+        if let Some(row) = row {
             args = row.add_to(args);
-            limit = lease.map(Lease::left);
+            if let Some(row) = replaced.and_then(|replaced| replaced.row) {
+                args = row.add_row_to(args);
+            }
         }
+        let limit = lease.map(Lease::left);
         let answer = self.connection.run_within(limit, &BEGIN, &keys, args.finish()).await?;
         let mut answer = array(answer)?.into_iter();
-        if int(&answer.next().ok_or_else(Failure::unexpected_answer)?)? == 0 {
-            return Ok(None);
+        let mut number = || int(&answer.next().ok_or_else(Failure::unexpected_answer)?);
+        let state = number()?;
+        match state {
+            ENDED => return Ok(None),
+            FULL => return Err(too_many().into()),
+            _ => {}
         }
-        let epoch = int(&answer.next().ok_or_else(Failure::unexpected_answer)?)?;
-        let removed = answer.filter(|value| matches!(value, Value::BulkString(_)));
-        self.unindex_audit(removed.map(bytes).collect::<Result<_, _>>()?).await?;
-        Ok(Some(Timestamp::from_millis(epoch.unsigned_abs())))
+        let epoch = Timestamp::from_millis(number()?.unsigned_abs());
+        // A record that is there already is that of this command, which was sent twice.
+        let is_first = number()? == 1 || (state == PRESENT && replaced.is_some());
+        let many = number()?.unsigned_abs();
+        self.unindex_audit(answer.map(bytes).collect::<Result<_, _>>()?).await?;
+        Ok(Some(Begun { epoch, is_first, many }))
     }
 
     /// Waits until no other node signs in under a limit.

@@ -4,10 +4,12 @@ use super::*;
 
 mod cluster;
 mod limiter;
+mod memory;
 mod nodes;
 mod outage;
 #[path = "../../../tests/redis_server/mod.rs"]
 mod redis_server;
+mod sign_in;
 mod tls;
 
 use self::redis_server::RedisServer;

@@ -1,46 +1,80 @@
--- Begins the record of a session, unless it has one or has ended. Sent twice, it does the same once.
--- KEYS: the session, the tombstones of its user, the log of its user.
--- ARGV: deadline (server time), whether the session begins (1) or is adopted (0), now, the record, its
--- life, then as log.lua.
--- Answers { 1, epoch, rows removed.. }, { 2, epoch } if there was a record, { 0 } if it has ended; or
--- { the server's time, negative } if it is after the deadline.
+-- Begins the record of a session, unless it has one or has ended; and ends the session that it replaces.
+-- Sent twice, it does the same once.
+-- KEYS: as user.lua, the activity of the session that is replaced, the log of the user.
+-- ARGV: deadline (server time), whether the session begins (1) or is adopted (0), now, the skew, the most
+-- records of a user, the most tombstones that cannot be folded, the session, its record, its life; the
+-- session that is replaced ('': none), until when its tombstone stands; then as log.lua, if rows are
+-- written: of the sign-in, and of the end of the session that is replaced, if this ends it.
+-- Answers { 1, epoch, whether the tombstone is the first, how many can be folded, rows removed.. },
+-- { 2, epoch, 0, 0 } if there was a record, { 0 } if it has ended, { 3 } if there are too many tombstones;
+-- or { the server's time, negative } if it is after the deadline.
 local time = redis.call('TIME')
 local server_now = time[1] * 1000 + math.floor(time[2] / 1000)
 if server_now > tonumber(ARGV[1]) then
   return { -server_now }
 end
-local begins, now, record = ARGV[2] == '1', tonumber(ARGV[3]), ARGV[4]
-local value = redis.call('GET', KEYS[1])
-local state = value and string.byte(value) or 0
-if state == 3 then
+local begins, now, skew = ARGV[2] == '1', tonumber(ARGV[3]), tonumber(ARGV[4])
+local most, session, record = tonumber(ARGV[5]), ARGV[7], ARGV[8]
+if redis.call('HEXISTS', KEYS[2], session) == 1 then
   return { 0 }
 end
-if state == 1 then
-  return { 2, struct.unpack('<d', value, 26) }
+local present = find(redis.call('GET', KEYS[1]), session)
+if present then
+  return { 2, (struct.unpack('<I6', present, 21)), 0, 0 }
 end
-local epoch = struct.unpack('<d', record, 26)
+local epoch = struct.unpack('<I6', record, 21)
 local folded = redis.call('HGET', KEYS[2], 'f')
 if folded then
-  local first, last, _, ends = struct.unpack('<dddd', folded)
+  local first, last, _, ends = struct.unpack('<I6I6I6I6', folded)
   if now < ends and epoch <= last then
     if begins then
       epoch = last + 1
-      record = string.sub(record, 1, 25) .. struct.pack('<d', epoch) .. string.sub(record, 34)
+      record = string.sub(record, 1, 20) .. struct.pack('<I6', epoch) .. string.sub(record, 27)
     elseif epoch >= first then
       return { 0 }
     end
   end
 end
-if state == 2 then
-  local seen, seen_before = struct.unpack('<d', record, 2), struct.unpack('<d', value, 2)
-  local presented_before = string.sub(value, 18, 21)
-  record = string.sub(record, 1, 1) .. struct.pack('<d', math.max(seen, seen_before))
-    .. string.sub(record, 10, 17) .. presented_before .. string.sub(record, 22)
+local is_first, many, replaced = 0, 0, ARGV[10]
+if replaced ~= '' then
+  is_first, many = write_tombstone(replaced, KEYS[4], tonumber(ARGV[11]), now, skew, tonumber(ARGV[6]))
+  if is_first < 0 then
+    return { 3 }
+  end
 end
-redis.call('SET', KEYS[1], record, 'PX', ARGV[5])
-local answer = { 1, epoch }
-if #ARGV >= 9 then
-  for _, row in ipairs(append(KEYS[3], tonumber(ARGV[6]), ARGV[7], ARGV[8], ARGV, 9)) do
+local activity = redis.call('GET', KEYS[3])
+if activity then
+  local seen_before, _, presented_before = struct.unpack('<I6I6I4', activity)
+  local seen, idle, presented = struct.unpack('<I6I6I4', record)
+  record = struct.pack('<I6I6I4', math.max(seen, seen_before), idle, math.max(presented, presented_before))
+    .. string.sub(record, 17)
+  redis.call('DEL', KEYS[3])
+end
+-- Records that have expired are removed, and of too many the least active one: a session without a record
+-- goes on.
+local records = redis.call('GET', KEYS[1]) or ''
+local at, count, least, least_at, least_length = 1, 0, math.huge, 0, 0
+while at <= #records do
+  local length = struct.unpack('<I3', records, at + 17)
+  local seen, _, _, _, _, ends = struct.unpack('<I6I6I4I4I6I6', records, at + 20)
+  if ends + skew <= now then
+    records = without(records, at, length)
+  else
+    if seen < least then
+      least, least_at, least_length = seen, at, length
+    end
+    at, count = at + 20 + length, count + 1
+  end
+end
+if count >= most then
+  records = without(records, least_at, least_length)
+end
+local life = math.max(tonumber(ARGV[9]), redis.call('PTTL', KEYS[1]))
+redis.call('SET', KEYS[1], records .. entry(session, record), 'PX', string.format('%.0f', life))
+local answer = { 1, epoch, is_first, many }
+if #ARGV >= 15 then
+  local rows = { ARGV[15], is_first == 1 and ARGV[16] or nil }
+  for _, row in ipairs(append(KEYS[5], tonumber(ARGV[12]), ARGV[13], ARGV[14], rows, 1)) do
     answer[#answer + 1] = row
   end
 end

@@ -1,34 +1,40 @@
 -- Exchanges a refresh token, unless the session has ended or has reached its successor. Sent twice, it
 -- does the same once.
--- KEYS: the session. ARGV: deadline (server time), next generation, the exchange, its activity (0: none),
--- the skew (-1: any).
--- Answers { 1 } if it is exchanged, { 0, the session } if not; or { the server's time, negative } if it is
--- after the deadline.
+-- KEYS: as user.lua. ARGV: deadline (server time), the session, next generation, the exchange, its
+-- activity (0: none), the skew (-1: any).
+-- Answers { 1 } if it is exchanged, { 0, what is known of the session } if not; or { the server's time,
+-- negative } if it is after the deadline.
 local time = redis.call('TIME')
 local server_now = time[1] * 1000 + math.floor(time[2] / 1000)
 if server_now > tonumber(ARGV[1]) then
   return { -server_now }
 end
-local value = redis.call('GET', KEYS[1])
-if not value or string.byte(value) ~= 1 then
-  return { 0, value }
+local session, next_generation, exchange = ARGV[2], tonumber(ARGV[3]), ARGV[4]
+if redis.call('HEXISTS', KEYS[2], session) == 1 then
+  return { 0, read(session) }
 end
-local next_generation, exchange = tonumber(ARGV[2]), ARGV[3]
-local generation = struct.unpack('<I4', value, 22)
-local length = struct.unpack('<I2', value, 43)
-if generation == next_generation and string.sub(value, 45, 44 + length) == exchange then
+local records = redis.call('GET', KEYS[1])
+local record, at = find(records, session)
+if not record then
+  return { 0, read(session) }
+end
+local generation = struct.unpack('<I4', record, 17)
+local length = struct.unpack('<I2', record, 34)
+if generation == next_generation and string.sub(record, 36, 35 + length) == exchange then
   return { 1 }
 end
 if generation >= next_generation then
-  return { 0, value }
+  return { 0, '\1' .. record }
 end
-local seen, skew = tonumber(ARGV[4]), tonumber(ARGV[5])
+local seen, skew = tonumber(ARGV[5]), tonumber(ARGV[6])
 if skew >= 0 then
   seen = math.min(seen, server_now + skew)
 end
-seen = math.max(seen, (struct.unpack('<d', value, 2)))
-local record = string.sub(value, 1, 1) .. struct.pack('<d', seen) .. string.sub(value, 10, 21)
-  .. struct.pack('<I4', next_generation) .. string.sub(value, 26, 42)
-  .. struct.pack('<I2', #exchange) .. exchange .. string.sub(value, 45 + length)
-redis.call('SET', KEYS[1], record, 'KEEPTTL')
+seen = math.max(seen, (struct.unpack('<I6', record)))
+local exchanged = struct.pack('<I6', seen) .. string.sub(record, 7, 16)
+  .. struct.pack('<I4', next_generation) .. string.sub(record, 21, 33)
+  .. struct.pack('<I2', #exchange) .. exchange .. string.sub(record, 36 + length)
+records = string.sub(records, 1, at - 1) .. entry(session, exchanged)
+  .. string.sub(records, at + 20 + #record)
+redis.call('SET', KEYS[1], records, 'KEEPTTL')
 return { 1 }

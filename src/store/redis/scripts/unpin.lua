@@ -1,10 +1,10 @@
 -- Removes tombstones that are folded, a while later: another node may not have read of it yet.
--- KEYS: the tombstones of the user, the sessions. ARGV: how long they stay in ms, the sessions.
+-- KEYS: the tombstones of the user. ARGV: until when they stay, the sessions.
 for i = 2, #ARGV do
-  redis.call('HDEL', KEYS[1], ARGV[i])
-  local value = redis.call('GET', KEYS[i])
-  if value and string.byte(value) == 3 and redis.call('PTTL', KEYS[i]) > tonumber(ARGV[1]) then
-    redis.call('PEXPIRE', KEYS[i], ARGV[1])
+  local value = redis.call('HGET', KEYS[1], ARGV[i])
+  if value then
+    local _, epoch, ends = struct.unpack('<BI6I6', value)
+    redis.call('HSET', KEYS[1], ARGV[i], struct.pack('<BI6I6', 2, epoch, math.min(ends, tonumber(ARGV[1]))))
   end
 end
 return 1

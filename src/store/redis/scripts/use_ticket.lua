@@ -7,7 +7,7 @@ if server_now > tonumber(ARGV[1]) then
   return -server_now
 end
 local value = redis.call('GET', KEYS[1])
-if value and #value == 8 and tonumber(ARGV[2]) < struct.unpack('<d', value) then
+if value and #value == 6 and tonumber(ARGV[2]) < struct.unpack('<I6', value) then
   redis.call('SET', KEYS[1], ARGV[3], 'KEEPTTL')
   return 1
 end

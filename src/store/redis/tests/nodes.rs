@@ -12,36 +12,36 @@ use crate::{
     },
 };
 
-const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
-const IDLE: Duration = Duration::from_secs(600);
-const DAY: Duration = Duration::from_secs(86_400);
+pub(super) const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+pub(super) const IDLE: Duration = Duration::from_secs(600);
+pub(super) const DAY: Duration = Duration::from_secs(86_400);
 
-fn scopes() -> Scopes {
+pub(super) fn scopes() -> Scopes {
     Scopes::new(None, Some("acme"), "ada")
 }
 
-fn record(sid: &str) -> SessionRecord {
+pub(super) fn record(sid: &str) -> SessionRecord {
     let key = StoreKey::session(None, sid);
     SessionRecord::new(key, sid, "ada", scopes(), NOW, IDLE, NOW + DAY)
 }
 
-fn audit(event: &str) -> AuditRecord {
+pub(super) fn audit(event: &str) -> AuditRecord {
     let subject = AuditSubject::from_scope(Scope::User(scopes().user));
     AuditRecord::new(NOW, AuditEvent::from_stored(event, "{}"), subject)
 }
 
-async fn node(server: &RedisServer) -> RedisStore {
+pub(super) async fn node(server: &RedisServer) -> RedisStore {
     let store = RedisStore::at(server.url()).time_limit(BOUND).clock(ManualClock::new(NOW));
     store.connect().await.expect("the server accepts connections")
 }
 
-async fn begin(node: &RedisStore, sid: &str) -> SessionRecord {
+pub(super) async fn begin(node: &RedisStore, sid: &str) -> SessionRecord {
     let record = record(sid);
     node.begin(SignIn::new(record.clone(), audit("session_started"))).await.expect("it begins");
     record
 }
 
-async fn touched(node: &RedisStore, record: &SessionRecord) -> TouchOutcome {
+pub(super) async fn touched(node: &RedisStore, record: &SessionRecord) -> TouchOutcome {
     node.touch(record.keys(), Touch::new(NOW, NOW, IDLE)).await.expect("the server answers")
 }
 

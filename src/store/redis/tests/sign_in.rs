@@ -1,0 +1,129 @@
+//! Sign-ins and step-ups: one step each.
+
+use super::{nodes::*, *};
+use crate::{
+    audit::{AuditEvent, SessionEndCause},
+    clock::ManualClock,
+    identity::{Scope, Scopes, SessionKeys},
+    store::{
+        LifecycleQueries as _, LifecycleStore as _, ListQuery, RefreshQuery, ReplacedSession,
+        SessionRecord, SignIn,
+    },
+};
+
+fn replaced(record: &SessionRecord) -> ReplacedSession {
+    let SessionRecord { key, epoch, scopes, .. } = *record;
+    let tombstone = Tombstone::new(key, NOW, NOW + DAY).of_user(scopes.user, Some(epoch));
+    let ended = AuditEvent::SessionEnded { cause: SessionEndCause::Replaced };
+    let audit = crate::audit::AuditRecord::new(
+        NOW,
+        ended,
+        crate::audit::AuditSubject::from_session(key, &scopes),
+    );
+    ReplacedSession::new(RefreshQuery::new(key, epoch, scopes), tombstone, audit)
+}
+
+#[tokio::test]
+async fn p04_a_step_up_ends_the_session_that_it_replaces_in_the_same_step() {
+    let server = RedisServer::start();
+    let rights = |keys: &[&str]| {
+        let user = ["ACL", "SETUSER", "app", "reset", "on", ">pass", "+@all"];
+        server.command(&[&user, keys].concat());
+    };
+    rights(&["~*"]);
+    let address = server.url().replacen("://", "://app:pass@", 1);
+    let stops = RedisStore::at(address).time_limit(BOUND).audit_log(true);
+    let stops = stops.clock(ManualClock::new(NOW)).connect().await.expect("the server runs");
+    let other = RedisStore::at(server.url()).time_limit(BOUND).audit_log(true);
+    let other = other.clock(ManualClock::new(NOW)).connect().await.expect("the server runs");
+    let before = begin(&stops, "before").await;
+    // It may write what belongs to users, and not publish: as if it was killed after the step.
+    rights(&["~tss:{??*}*", "~tss:[bd]:*", "~tss:{g}:[fqm]"]);
+    let after = record("after");
+    let mut step_up = SignIn::new(after.clone(), audit("session_started"));
+    step_up.replaces = Some(replaced(&before));
+    stops.begin(step_up.clone()).await.expect_err("it cannot publish");
+    let user = Scope::User(before.scopes.user);
+    let listed = other.sessions(user, ListQuery::first(10), NOW).await.expect("the server answers");
+    let sids: Vec<_> = listed.items.iter().map(|session| &*session.sid).collect();
+    assert_eq!(sids, ["after"]);
+    let stored = other.get(before.keys()).await.expect("the server answers");
+    assert_eq!(stored, StoredSession::Ended);
+    let log = other.audit_log(user, ListQuery::first(10)).await.expect("the server answers");
+    let names: Vec<_> = log.items.iter().map(|row| row.event.name()).collect();
+    assert_eq!(names, ["session_ended", "session_started", "session_started"]);
+    // Sent again, it changes nothing.
+    rights(&["~*"]);
+    stops.begin(step_up).await.expect("it has begun");
+    let log = other.audit_log(user, ListQuery::first(10)).await.expect("the server answers");
+    assert_eq!(log.items.len(), 3);
+}
+
+#[tokio::test]
+async fn p23_a_step_up_that_fails_leaves_the_session_as_it_is() {
+    let server = RedisServer::start();
+    let (one, other) = (node(&server).await, node(&server).await);
+    let before = begin(&one, "before").await;
+    let mut step_up = SignIn::new(record("after"), audit("session_started"));
+    step_up.replaces = Some(replaced(&before));
+    server.command(&["CONFIG", "SET", "maxmemory", "1"]);
+    one.begin(step_up.clone()).await.expect_err("the server has no memory");
+    server.command(&["CONFIG", "SET", "maxmemory", "0"]);
+    other.0.sync_now().await.expect("the server answers");
+    assert_eq!(touched(&other, &before).await, TouchOutcome::Active(Some(NOW)));
+    let begun = one.begin(step_up).await.expect("it begins").begun().expect("no limit");
+    assert_eq!(begun.ended.len(), 1);
+    other.0.sync_now().await.expect("the server answers");
+    assert_eq!(touched(&other, &before).await, TouchOutcome::Ended);
+}
+
+#[tokio::test]
+async fn p31_a_user_has_at_most_a_thousand_records_and_no_session_ends_for_it() {
+    let server = RedisServer::start();
+    let (one, other) = (node(&server).await, node(&server).await);
+    let begun = |number: u64| {
+        let at = NOW + Duration::from_millis(number);
+        SessionRecord { last_seen: at, auth_time: at, epoch: at, ..record(&number.to_string()) }
+    };
+    for number in 0..1_002 {
+        let sign_in = SignIn::new(begun(number), audit("session_started"));
+        one.begin(sign_in).await.expect("it begins").begun().expect("no limit");
+    }
+    let bob = SessionRecord {
+        scopes: Scopes::new(None, None, "bob"),
+        sub: "bob".to_owned(),
+        ..record("bob's")
+    };
+    let sign_in = SignIn::new(bob.clone(), audit("session_started"));
+    one.begin(sign_in).await.expect("it begins");
+    let first = begun(0);
+    let stored = other.stored_record(&first).await;
+    assert!(stored.is_none(), "the least active session has no record");
+    assert!(other.stored_record(&begun(2)).await.is_some());
+    assert!(other.stored_record(&bob).await.is_some());
+    let records = server.command(&["STRLEN", &key_of_records(&first)]);
+    let bytes: usize = records.parse().expect("a number");
+    assert!(bytes < 1_001 * 160, "{bytes} bytes");
+    // Its token decides, and the activity is kept.
+    let at = first.last_seen;
+    let touch = Touch::new(at, at, IDLE);
+    assert_eq!(
+        other.touch(first.keys(), touch).await.expect("it answers"),
+        TouchOutcome::Active(None)
+    );
+}
+
+fn key_of_records(record: &SessionRecord) -> String {
+    let key = keys::Keys::new("tss").records(record.scopes.user);
+    String::from_utf8(key).expect("the key is text")
+}
+
+impl RedisStore {
+    async fn stored_record(&self, record: &SessionRecord) -> Option<Box<super::record::Record>> {
+        let keys = SessionKeys::new(record.key, record.scopes.user);
+        match self.0.stored(keys).await.map_err(StoreError::from).expect("the server answers") {
+            Some(super::record::Stored::Record(record)) => Some(record),
+            _ => None,
+        }
+    }
+}
