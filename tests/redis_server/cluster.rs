@@ -49,6 +49,10 @@ impl RedisCluster {
         self.servers.iter().map(RedisServer::url).collect()
     }
 
+    pub(crate) fn servers(&self) -> &[RedisServer] {
+        &self.servers
+    }
+
     /// A server that is a primary now.
     pub(crate) fn primary(&mut self) -> &mut RedisServer {
         let primary = |server: &&mut RedisServer| server.command(&["ROLE"]).starts_with("master");

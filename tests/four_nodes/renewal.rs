@@ -3,21 +3,21 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::task::JoinSet;
-use tower_sliding_session::store::RedisLimiter;
+use tower_sliding_session::store::{RedisLimiter, RedisLimiterBuilder};
 
 use crate::{
-    redis_server::RedisServer,
+    node::NODES,
+    redis_server::{RedisCluster, RedisServer},
     test_stack::{HOUR, MILLI, TestStack, patient, rejected, renewed},
 };
 
-const NODES: usize = 4;
 const REQUESTS: usize = 1000;
 
-async fn nodes(server: &RedisServer) -> Vec<Arc<TestStack>> {
+async fn nodes(limiter: impl Fn() -> RedisLimiterBuilder) -> Vec<Arc<TestStack>> {
     let mut nodes = Vec::new();
     for _ in 0..NODES {
         // As long as a busy machine takes.
-        let limiter = RedisLimiter::at(server.url()).time_limit(Duration::from_secs(30));
+        let limiter = limiter().time_limit(Duration::from_secs(30));
         let limiter = limiter.connect().await.expect("the server runs");
         let node = TestStack::with(patient(), |builder| builder.renewal_limiter(limiter));
         nodes.push(Arc::new(node));
@@ -48,16 +48,19 @@ async fn renewals(nodes: &[Arc<TestStack>], users: usize) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn p06_a_thousand_requests_to_four_nodes_mint_one_token_per_user() {
+    let (server, cluster) = (RedisServer::start(), RedisCluster::start());
     for users in [1, 100] {
-        let server = RedisServer::start();
-        assert_eq!(renewals(&nodes(&server).await, users).await, users);
+        let here = nodes(|| RedisLimiter::at(server.url()).namespace(format!("{users}"))).await;
+        assert_eq!(renewals(&here, users).await, users);
+        let in_cluster = || RedisLimiter::at_cluster(cluster.urls()).namespace(format!("{users}"));
+        assert_eq!(renewals(&nodes(in_cluster).await, users).await, users);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn p23_while_the_limiter_is_lost_each_node_limits_by_itself() {
     let mut server = RedisServer::start();
-    let nodes = nodes(&server).await;
+    let nodes = nodes(|| RedisLimiter::at(server.url())).await;
     server.kill();
     let minted = renewals(&nodes, 1).await;
     assert!((1..=NODES).contains(&minted), "{minted} tokens");
