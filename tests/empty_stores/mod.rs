@@ -49,9 +49,15 @@ async fn migrated(store: SqlStoreBuilder) -> Store {
     Arc::new(store)
 }
 
+/// A store in a namespace of its own, of a server that the process shares.
+#[cfg(feature = "redis")]
+pub(crate) async fn redis() -> Store {
+    redis_at(&[crate::redis_server::shared_url().to_owned()]).await
+}
+
 /// A store in a namespace of its own.
 #[cfg(feature = "redis")]
-pub(crate) async fn redis(urls: &[String]) -> Store {
+pub(crate) async fn redis_at(urls: &[String]) -> Store {
     let store = match urls {
         [url] => RedisStore::at(url.clone()),
         urls => RedisStore::cluster(urls),

@@ -387,6 +387,10 @@ pub(crate) async fn p40_each_sign_out_of_an_unknown_session_is_logged_once(store
         }
         stack.sessions.revoke(one.session_id()).await.expect("the session is revoked");
     }
+    // By its `sid` alone, before a token names its user.
+    let three = ada(&elsewhere).await;
+    stack.sessions.revoke(three.session_id()).await.expect("the session is revoked");
+    signs_out_by_token(&three).await;
     // Nothing is left to end, and the token still verifies.
     let over = ada(&elsewhere).await;
     stack.at(100 * DAY);
@@ -394,7 +398,8 @@ pub(crate) async fn p40_each_sign_out_of_an_unknown_session_is_logged_once(store
     let rows = security_log(&stack).await;
     let ended: Vec<_> = rows.iter().filter(|row| row.event.name() == "session_ended").collect();
     let sessions = ended.iter().map(|row| row.subject.session).collect::<Vec<_>>();
-    let expected = [&one, &two].map(|it| Some(stack.sessions.session_key(it.session_id())));
+    let expected = [&one, &two, &three].map(|it| Some(stack.sessions.session_key(it.session_id())));
     assert_eq!(sessions, expected);
-    assert!(ended.iter().all(|row| row.subject.user.is_some()), "the token names the user");
+    let users = ended.iter().map(|row| row.subject.user.is_some());
+    assert_eq!(users.collect::<Vec<_>>(), [true, true, false], "a token names the user");
 }

@@ -10,6 +10,9 @@ mod empty_stores;
 #[cfg(feature = "postgres")]
 #[path = "../postgres_server/mod.rs"]
 mod postgres_server;
+#[cfg(feature = "redis")]
+#[path = "../redis_server/mod.rs"]
+mod redis_server;
 #[path = "../test_stack/mod.rs"]
 mod test_stack;
 
@@ -309,3 +312,5 @@ lifecycle!(memory, 1000);
 lifecycle!(sqlite, 200);
 #[cfg(feature = "postgres")]
 lifecycle!(postgres, 200);
+#[cfg(feature = "redis")]
+lifecycle!(redis, 200);

@@ -6,6 +6,7 @@ use std::{
     io::{BufRead as _, BufReader},
     net::TcpListener,
     process::{Child, ChildStdout, Command, Stdio},
+    sync::OnceLock,
 };
 
 mod cluster;
@@ -108,6 +109,23 @@ impl RedisServer {
     }
 }
 
+/// The address of a server that the tests of this process share; it stops with the process.
+pub(crate) fn shared_url() -> &'static str {
+    static SERVER: OnceLock<(String, Child, BufReader<ChildStdout>)> = OnceLock::new();
+    let serve = format!("{}/tests/redis_server/serve", env!("CARGO_MANIFEST_DIR"));
+    let start = || {
+        let mut ports = std::iter::repeat_with(free_port).take(ATTEMPTS);
+        let started = ports.find_map(|port| {
+            let port = port.to_string();
+            // Its input is closed when this process exits, even by a signal.
+            let (process, log) = ready(Command::new(&serve).arg(&port).stdin(Stdio::piped()))?;
+            Some((format!("redis://127.0.0.1:{port}"), process, log))
+        });
+        started.expect("Redis starts")
+    };
+    &SERVER.get_or_init(start).0
+}
+
 /// On how many ports a server is started until one stays free.
 const ATTEMPTS: usize = 10;
 
@@ -116,19 +134,21 @@ fn free_port() -> u16 {
     listener.local_addr().expect("it is bound").port()
 }
 
-/// Starts a server, and waits until it accepts connections. `None` if it stops before.
+/// Starts a server.
 fn spawn(
     port: u16,
     settings: &[String],
     directory: &TemporaryDirectory,
 ) -> Option<(Child, BufReader<ChildStdout>)> {
-    let mut process = Command::new("redis-server")
-        .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
-        .args(["--save", "", "--appendonly", "no", "--dir", directory.path()])
-        .args(settings)
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("redis-server is installed");
+    let mut server = Command::new("redis-server");
+    server.args(["--port", &port.to_string(), "--bind", "127.0.0.1"]);
+    server.args(["--save", "", "--appendonly", "no", "--dir", directory.path()]);
+    ready(server.args(settings))
+}
+
+/// Waits until a server accepts connections. `None` if it stops before.
+fn ready(server: &mut Command) -> Option<(Child, BufReader<ChildStdout>)> {
+    let mut process = server.stdout(Stdio::piped()).spawn().expect("redis-server is installed");
     let mut log = BufReader::new(process.stdout.take().expect("it is piped"));
     let mut line = String::new();
     while !line.contains("Ready to accept connections") {

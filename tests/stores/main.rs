@@ -44,15 +44,14 @@ async fn postgres_behind_a_pooler_conforms() {
 #[cfg(feature = "redis")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis_conforms() {
-    let server = redis_server::RedisServer::start();
-    lifecycle_store(async || empty_stores::redis(&[server.url()]).await).await;
+    lifecycle_store(empty_stores::redis).await;
 }
 
 #[cfg(feature = "redis")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_cluster_conforms() {
     let cluster = redis_server::RedisCluster::start();
-    lifecycle_store(async || empty_stores::redis(&cluster.urls()).await).await;
+    lifecycle_store(async || empty_stores::redis_at(&cluster.urls()).await).await;
 }
 
 /// A store that loses tombstones.

@@ -79,9 +79,16 @@ impl Inner {
         let keys = SessionKeys::new(session, user);
         let Some(ending) = self.prepare_end(keys, &tombstone).await? else { return Ok(false) };
         self.publish_end(&ending).await?;
+        if ending.record.is_none() {
+            // Whoever ends it again may not know its user.
+            let bucket = self.keys.users_by_session(session);
+            self.place(bucket, session, user, at, ending.until + GRACE).await?;
+        }
+        let was_unplaced = self.unplaced.contains_key(&session);
+        let audit = audit.filter(|_| !was_unplaced);
         let (is_first, many) = self.write_tombstone(keys, ending.until, at, audit).await?;
         self.finish_end(ending, many).await;
-        Ok(is_first)
+        Ok(is_first && !was_unplaced)
     }
 
     /// Returns how a session ends; `None` if it has ended for that long.
