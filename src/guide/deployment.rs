@@ -22,8 +22,9 @@
 //! |---|---|---|---|
 //! | a node restarts | sessions are judged by their tokens, revocations are lost | nothing is lost but the activity of a touch interval | the same |
 //! | the server stops and starts with its data | | as an outage ([`several_nodes`](super::several_nodes)) | the same, with `appendonly yes` |
-//! | the server starts without its data | | never, with durable storage | active sessions go on by their tokens. Nodes that run go on rejecting what they know to have ended; **a node that starts later does not know it**, and refresh tokens continue from what they carry |
-//! | a replica takes over | | nothing is lost with synchronous replication | the last writes may be lost: a revocation among them holds on the nodes that have heard of it |
+//! | the server starts without its data, or with old data | | never, with durable storage | active sessions go on by their tokens. The nodes that run write back the revocations and account policies that they know |
+//! | a replica takes over that lacks the last writes | | nothing is lost with synchronous replication | the same; and each revocation is written once more after 30 s |
+//! | the server has lost its data, and no node runs | | never, with durable storage | **revocations are lost**, unless [`OnDataLoss::EndAll`](#when-redis-loses-data) is set |
 //!
 //! So where a revoked session must stay revoked through any failure, keep sessions in Postgres. A token is
 //! valid for its [`token_lifetime`](crate::policy::PolicyBuilder::token_lifetime) at most, which bounds what
@@ -44,6 +45,26 @@
 //! a million, and twice that while the server writes its log anew. The key table of
 //! [`RedisStore`](crate::store::RedisStore) says what each part takes. A list of all sessions and an audit log
 //! in Redis are settings, off by default; every audit record goes to the sinks in any case. A node opens one connection for commands and one on which changes are pushed.
+//!
+//! ## When Redis loses data
+//!
+//! A server that restarts without its log, an old copy of its data, `FLUSHALL`, a replica that takes over and
+//! lacks writes, keys that were evicted: each node notices by itself, by the random id of the store, by its
+//! position in the feed of changes, and by the identity of the server behind each new connection. It then
+//! reads everything again and writes back what it knows and Redis lacks: tombstones, cutoffs, exemptions,
+//! numbers of claims and account policies. It knows what it has heard of since it started, and the endings
+//! among the last 100,000 changes before. It holds at most 1,088 tombstones of a user and some million in
+//! all. Other nodes hear of what is written back at once.
+//!
+//! Meanwhile refreshes get a 503 for two `sync_interval`s, so that no refresh token that was used before is
+//! exchanged again. Requests go on: of a session that Redis does not know, or whose last activity it may have
+//! lost, the token tells until when it may have been active, so nobody is signed out. A node that starts on a
+//! Redis that was empty until just now waits in `connect` for two intervals and half a second: those that
+//! remember are first.
+//!
+//! If no node runs that remembers, an empty Redis looks like the first start of the app. What then becomes of
+//! tokens from before, the builder's `on_data_loss` says: `OnDataLoss::Trust`, the default, lets them in until
+//! they expire; `OnDataLoss::EndAll` ends every session that began before, also at a first start.
 //!
 //! # Postgres
 //!

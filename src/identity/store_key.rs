@@ -57,6 +57,9 @@ impl StoreKey {
         Self::digest(b't', &[iss, Some(id)])
     }
 
+    /// The key of everything of every issuer: no digest has it.
+    pub(crate) const EVERY_SESSION: Self = Self([0; 16]);
+
     /// Creates a key from the bytes that a store has written.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {

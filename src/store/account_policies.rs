@@ -74,6 +74,13 @@ impl AccountPolicies {
         }
     }
 
+    /// Returns the overrides that have a version, and those.
+    #[cfg(feature = "redis")]
+    pub(super) fn all_versions(&self) -> Vec<(StoreKey, TimeoutOverrides, u64)> {
+        let versioned = self.by_account.iter().filter(|it| it.version > 0);
+        versioned.map(|it| (*it.key(), it.overrides, it.version)).collect()
+    }
+
     /// Returns the overrides of `account`, if it has any. Computes the key only if some account
     /// has.
     #[inline]

@@ -110,6 +110,12 @@ impl ClaimsChanges {
         scopes.keys().filter_map(|scope| self.numbers.get(&scope).map(|it| it.number)).max()
     }
 
+    /// Returns the number of each scope that has one, and until when it is kept.
+    #[cfg(feature = "redis")]
+    pub(super) fn all_numbers(&self) -> Vec<(StoreKey, Timestamp, Timestamp)> {
+        self.numbers.iter().map(|it| (*it.key(), it.number, it.until)).collect()
+    }
+
     /// Returns how many scopes have a number.
     pub(super) fn len(&self) -> usize {
         self.numbers.len()

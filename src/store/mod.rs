@@ -68,7 +68,9 @@ mod user_limit;
 #[cfg(feature = "metrics")]
 pub(crate) use self::measured::MeasuredStore;
 #[cfg(feature = "redis")]
-pub use self::redis::{RedisLimiter, RedisLimiterBuilder, RedisStore, RedisStoreBuilder};
+pub use self::redis::{
+    OnDataLoss, RedisLimiter, RedisLimiterBuilder, RedisStore, RedisStoreBuilder,
+};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use self::sql::{DatabasePool, SqlStore, SqlStoreBuilder};
 pub use self::{

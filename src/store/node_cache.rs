@@ -4,7 +4,7 @@ mod entry;
 mod write_schedule;
 
 use std::{
-    sync::atomic::{AtomicU32, Ordering::Relaxed},
+    sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
 
@@ -36,6 +36,9 @@ pub(super) struct NodeCache {
     table: Table<Entry>,
     /// Entries of an earlier generation answer nothing.
     generation: AtomicU32,
+    /// When the store has lost data, in milliseconds; zero before the first time. It may have lost any
+    /// activity before.
+    doubted_before: AtomicU64,
     schedule: WriteSchedule,
 }
 
@@ -84,6 +87,7 @@ impl NodeCache {
         Self {
             table: Table::new(CAPACITY),
             generation: AtomicU32::new(0),
+            doubted_before: AtomicU64::new(0),
             schedule: WriteSchedule::default(),
         }
     }
@@ -97,9 +101,22 @@ impl NodeCache {
         self.generation.fetch_add(1, Relaxed);
     }
 
+    /// The store has lost data at `at`: of a session that was active before, it may lack later activity. As
+    /// of one that it does not know, the token tells until when it may have been active.
+    pub(super) fn doubt_before(&self, at: Timestamp) {
+        self.doubted_before.fetch_max(at.as_millis(), Relaxed);
+    }
+
+    /// Whether the store may lack later activity of a session that it knows to have been active then.
+    pub(super) fn doubts(&self, last_seen: Timestamp) -> bool {
+        last_seen.as_millis() < self.doubted_before.load(Relaxed)
+    }
+
     pub(super) fn touch(&self, keys: SessionKeys, touch: Touch) -> CachedTouch {
         let generation = self.generation();
-        let touched = self.table.get(&keys.session, |entry| entry.touch(touch, generation));
+        let doubted_before = self.doubted_before.load(Relaxed);
+        let touched =
+            self.table.get(&keys.session, |entry| entry.touch(touch, generation, doubted_before));
         let Some((outcome, write_at)) = touched else { return CachedTouch::Ask };
         if let Some(at) = write_at {
             self.schedule.add(at, keys);
@@ -111,7 +128,8 @@ impl NodeCache {
     /// another node since.
     pub(super) fn get(&self, session: &StoreKey, now: Timestamp) -> Option<StoredSession> {
         let generation = self.generation();
-        self.table.get(session, |entry| entry.get(now, generation)).flatten()
+        let doubted_before = self.doubted_before.load(Relaxed);
+        self.table.get(session, |entry| entry.get(now, generation, doubted_before)).flatten()
     }
 
     /// Returns the later of `stored` and the activity that this node has not written yet.

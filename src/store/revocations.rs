@@ -1,6 +1,8 @@
 //! The bulk revocations that this node knows: a cutoff per scope, the tombstones of each user that were
 //! folded into one, and the sessions exempt from either.
 
+#[cfg(feature = "redis")]
+mod held;
 mod open_sessions;
 
 use std::{
@@ -227,7 +229,8 @@ impl Revocations {
         let revokes = |at: Timestamp| {
             epoch <= at && self.exempt_until(&session).is_none_or(|until| until < at)
         };
-        let mut scopes = scopes.cutoff_keys();
+        let all = (CutoffScope::Issuer, StoreKey::EVERY_SESSION);
+        let mut scopes = scopes.cutoff_keys().chain([all]);
         scopes.find(|(_, scope)| self.cutoff_of(scope).is_some_and(revokes)).map(|(kind, _)| kind)
     }
 

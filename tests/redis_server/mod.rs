@@ -10,9 +10,12 @@ use std::{
 };
 
 mod cluster;
+mod proxy;
 mod temporary_directory;
 
-pub(crate) use self::{cluster::RedisCluster, temporary_directory::TemporaryDirectory};
+pub(crate) use self::{
+    cluster::RedisCluster, proxy::Proxy, temporary_directory::TemporaryDirectory,
+};
 
 /// A server on a port of its own, without persistence; killed when it is dropped.
 pub(crate) struct RedisServer {
@@ -78,7 +81,15 @@ impl RedisServer {
         self.process.wait().expect("it was killed");
     }
 
-    /// Starts a killed server again, empty, on the same port.
+    /// Makes the server a replica of another one, and waits until it has all of its data.
+    pub(crate) fn replicate(&self, primary: &Self) {
+        self.command(&["REPLICAOF", "127.0.0.1", &primary.port.to_string()]);
+        while !self.command(&["ROLE"]).contains("connected") {
+            std::thread::yield_now();
+        }
+    }
+
+    /// Starts a killed server again, on the same port: with what it has saved (`SAVE`), or empty.
     pub(crate) fn restart(&mut self) {
         let started = spawn(self.port, &self.settings, &self.directory);
         (self.process, self.log) = started.expect("Redis starts");

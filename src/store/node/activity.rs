@@ -130,7 +130,9 @@ impl NodeState {
         read_at: Timestamp,
         generation: u32,
     ) -> Known {
-        match row {
+        // What this node has heard of stays true, whatever the store says after a loss of data.
+        let held = self.held_tombstones.until(&session).map(|until| Row::Ended { until });
+        match held.or(row) {
             None => {
                 let stored = Stored { last_seen: None, idle: Duration::ZERO, generation, read_at };
                 self.node_cache.remember(session, stored);
@@ -157,6 +159,9 @@ impl NodeState {
             Known::Active(at) => Some(self.node_cache.last_seen(&keys.session, at)),
         };
         let last_activity = match stored {
+            Some(at) if self.node_cache.doubts(at) => {
+                at.max(touch.token_activity).max(touch.unknown_activity)
+            }
             Some(at) => at.max(touch.token_activity),
             None => touch.unknown_activity,
         };
@@ -294,8 +299,7 @@ pub(in crate::store) async fn keep_up_to_date<S: SharedStore>(
         if is_due && now >= clean_at {
             // By the clock of the store: that of this node may be ahead.
             let store_now = node.store_clock.store_time(now);
-            node.revocations.remove_expired(store_now - GRACE);
-            node.claims_changes.remove_expired(store_now - GRACE);
+            node.remove_expired(store_now - GRACE);
             // If there may be more to remove, the next interval goes on.
             if !store.clean(store_now).await.unwrap_or(true) {
                 clean_at = now + CLEANUP_INTERVAL;

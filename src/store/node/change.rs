@@ -10,8 +10,8 @@ use crate::{
 /// A change that every node applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Change {
-    /// A session has a tombstone.
-    Revoked { session: StoreKey, until: Timestamp },
+    /// A session has a tombstone; `user` if the store knows it.
+    Revoked { session: StoreKey, user: Option<StoreKey>, until: Timestamp },
     /// A session is exempt from cutoffs at or before `at`.
     Exempt { session: StoreKey, at: Timestamp, until: Timestamp },
     /// A scope has a revocation cutoff.
@@ -24,4 +24,6 @@ pub(in crate::store) enum Change {
     TombstoneFolded { session: StoreKey },
     /// The claims of a scope have changed.
     Claims { scope: StoreKey, number: Timestamp, until: Timestamp },
+    /// The store of this id has lost data, as a node has found at `at`.
+    Lost { id: StoreKey, at: Timestamp },
 }

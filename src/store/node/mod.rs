@@ -3,6 +3,8 @@
 
 pub(super) mod activity;
 mod change;
+mod data_loss;
+mod held_tombstones;
 mod store_clock;
 
 use std::{
@@ -17,6 +19,8 @@ use std::{
 use foldhash::fast::RandomState;
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 
+#[cfg(feature = "redis")]
+pub(super) use self::data_loss::LossSign;
 use self::store_clock::StoreClock;
 pub(super) use self::{
     activity::{
@@ -25,6 +29,7 @@ pub(super) use self::{
     },
     change::Change,
 };
+use self::{data_loss::DataLoss, held_tombstones::HeldTombstones};
 use super::{
     AccountPolicies, ClaimsChanges, Revocations, StoredSession, Tombstone, Touch, TouchOutcome,
     node_cache::NodeCache,
@@ -46,6 +51,8 @@ pub(super) struct NodeState {
     pub(super) account_policies: Arc<AccountPolicies>,
     pub(super) claims_changes: Arc<ClaimsChanges>,
     pub(super) node_cache: NodeCache,
+    pub(super) held_tombstones: HeldTombstones,
+    data_loss: DataLoss,
     pub(super) store_clock: StoreClock,
     /// Told when another node has published changes.
     pushed: Arc<Notify>,
@@ -69,6 +76,8 @@ impl NodeState {
             account_policies: Arc::default(),
             claims_changes: Arc::default(),
             node_cache: NodeCache::new(),
+            held_tombstones: HeldTombstones::default(),
+            data_loss: DataLoss::default(),
             store_clock: StoreClock::default(),
             pushed: Arc::default(),
             synced_at: AtomicU64::new(0),
@@ -122,7 +131,8 @@ impl NodeState {
     pub(super) fn apply(&self, changes: &[Change]) {
         for change in changes {
             match *change {
-                Change::Revoked { session, until } => {
+                Change::Revoked { session, user, until } => {
+                    self.held_tombstones.hold(session, user, until);
                     if !self.node_cache.end(session, until, self.clock.now()) {
                         // What a concurrent request has read before must not be cached.
                         self.node_cache.invalidate();
@@ -139,12 +149,30 @@ impl NodeState {
                     self.revocations.recheck_account(&account);
                 }
                 Change::Folded { user, folded } => self.revocations.add_folded(user, folded),
-                Change::TombstoneFolded { session } => self.node_cache.remove_tombstone(&session),
+                Change::TombstoneFolded { session } => {
+                    self.held_tombstones.remove(&session);
+                    self.node_cache.remove_tombstone(&session);
+                }
                 Change::Claims { scope, number, until } => {
                     self.claims_changes.raise(scope, number, until);
                 }
+                Change::Lost { at, .. } => self.hear_of_loss(at),
             }
         }
+    }
+
+    /// Nothing that was read before counts.
+    fn distrust(&self) {
+        self.synced_at.store(0, Relaxed);
+        self.node_cache.invalidate();
+        self.revocations.recheck_all();
+    }
+
+    /// Removes what is kept until `now` or less.
+    fn remove_expired(&self, now: Timestamp) {
+        self.revocations.remove_expired(now);
+        self.claims_changes.remove_expired(now);
+        self.held_tombstones.remove_expired(now);
     }
 
     /// Applies everything that the store keeps: changes may have been missed.

@@ -73,15 +73,24 @@ impl Entry {
         }
     }
 
-    /// Returns the answer, and when the activity is to be written, unless that is scheduled.
-    pub(super) fn touch(&self, touch: Touch, generation: u32) -> (CachedTouch, Option<Timestamp>) {
+    /// Returns the answer, and when the activity is to be written, unless that is scheduled. Of a last
+    /// activity before `doubted_before` the store may lack later ones.
+    pub(super) fn touch(
+        &self,
+        touch: Touch,
+        generation: u32,
+        doubted_before: u64,
+    ) -> (CachedTouch, Option<Timestamp>) {
         // Read before the word: what `remember` has stored after a reading counts with it.
         let is_current = self.generation.load(Acquire) == generation;
         let is_fresh = self.is_read_within(FRESH, touch.now);
         let Some(millis) = self.last_seen() else { return (CachedTouch::Ended, None) };
         let last_seen = Timestamp::from_millis(millis);
         let assumed = if millis == 0 { touch.unknown_activity } else { touch.token_activity };
-        let last_activity = last_seen.max(assumed);
+        let mut last_activity = last_seen.max(assumed);
+        if millis < doubted_before {
+            last_activity = last_activity.max(touch.unknown_activity);
+        }
         if !is_current || touch.known_only && millis == 0 {
             return (CachedTouch::Ask, None);
         }
@@ -129,7 +138,12 @@ impl Entry {
         self.written.fetch_max(at.as_millis(), Relaxed);
     }
 
-    pub(super) fn get(&self, now: Timestamp, generation: u32) -> Option<StoredSession> {
+    pub(super) fn get(
+        &self,
+        now: Timestamp,
+        generation: u32,
+        doubted_before: u64,
+    ) -> Option<StoredSession> {
         let is_current = self.generation.load(Acquire) == generation;
         let is_fresh = self.is_read_within(EXPIRED_KEPT_FOR, now);
         let Some(millis) = self.last_seen() else { return Some(StoredSession::Ended) };
@@ -137,7 +151,10 @@ impl Entry {
         if !is_current || !is_fresh && now >= last_seen + self.idle() {
             return None;
         }
+        // One that has expired as far as the store knows is as one that it has lost.
+        let is_lost = millis < doubted_before && now >= last_seen + self.idle();
         Some(match millis {
+            _ if is_lost => StoredSession::Unknown,
             0 => StoredSession::Unknown,
             _ => StoredSession::Active(last_seen),
         })
@@ -146,7 +163,13 @@ impl Entry {
     pub(super) fn remember(&self, stored: Stored) -> bool {
         let last_seen = stored.last_seen.unwrap_or(Timestamp::EPOCH);
         let is_active = self.word.raise(last_seen);
-        self.written.fetch_max(last_seen.as_millis(), Relaxed);
+        if self.generation.load(Acquire) == stored.generation {
+            self.written.fetch_max(last_seen.as_millis(), Relaxed);
+        } else {
+            // The store may have lost what was written before.
+            self.written.store(last_seen.as_millis(), Relaxed);
+            self.presented_written.store(0, Relaxed);
+        }
         self.idle.store(millis(stored.idle), Relaxed);
         self.read_at.store(stored.read_at.as_millis(), Release);
         self.generation.store(stored.generation, Release);

@@ -49,7 +49,7 @@ impl Inner {
         if published == Published::Changed {
             return Ok(false);
         }
-        self.apply_feed(&[change]);
+        self.apply_own(&[change]);
         self.append_audit_records(&[audit]).await?;
         Ok(true)
     }
@@ -78,7 +78,7 @@ impl Inner {
                 [Kept::latest_claims(number, latest), Kept::new(change.merge(&before)?, before)];
             // Two changes with one number would be one, and a token minted between them stale.
             if self.publish(&[change], &kept, &[]).await? == Published::Done {
-                self.apply_feed(&[change]);
+                self.apply_own(&[change]);
                 self.append_audit_records(&[audit]).await?;
                 return Ok(number);
             }

@@ -10,7 +10,8 @@ use dashmap::DashMap;
 use tokio::sync::{Mutex, RwLock};
 
 use super::{
-    CALLS_PER_USER, Inner, LISTS_PER_USER, RedisStore, endpoint::Endpoint, push::wait_for_changes,
+    CALLS_PER_USER, Inner, LISTS_PER_USER, OnDataLoss, RedisStore, assertions::Assertions,
+    endpoint::Endpoint, push::wait_for_changes, server_watch::ServerWatch,
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -29,13 +30,20 @@ pub struct RedisStoreBuilder {
     sync_interval: Duration,
     lists_everything: bool,
     keeps_audit_log: bool,
+    on_data_loss: OnDataLoss,
 }
 
 impl RedisStoreBuilder {
     pub(super) fn new(endpoint: Endpoint) -> Self {
         let sync_interval = Duration::from_secs(1);
-        let clock = Arc::new(SystemClock);
-        Self { endpoint, clock, sync_interval, lists_everything: false, keeps_audit_log: false }
+        Self {
+            endpoint,
+            clock: Arc::new(SystemClock),
+            sync_interval,
+            lists_everything: false,
+            keeps_audit_log: false,
+            on_data_loss: OnDataLoss::default(),
+        }
     }
 
     /// Sets the clock; the system's by default. It must be the clock of the layers.
@@ -70,6 +78,13 @@ impl RedisStoreBuilder {
         self
     }
 
+    /// Sets what becomes of the sessions from before when Redis has lost everything while no node ran;
+    /// [`OnDataLoss::Trust`] by default. All nodes of one app use the same.
+    pub fn on_data_loss(mut self, on_data_loss: OnDataLoss) -> Self {
+        self.on_data_loss = on_data_loss;
+        self
+    }
+
     /// Sets what every key begins with; `tss` by default. All nodes of one app use the same, and no
     /// other app: at least one of `a-z`, `A-Z`, `0-9`, `_`, `-`, `.` and `:`, at most 64.
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
@@ -92,7 +107,8 @@ impl RedisStoreBuilder {
     }
 
     /// Connects, and reads all revocation cutoffs and account policies; panics outside of a Tokio
-    /// runtime.
+    /// runtime. If Redis was empty until just now, waits for two sync intervals: nodes that run may have to
+    /// write back what it has lost.
     ///
     /// # Errors
     /// As [`RedisStore::connect`]; if the namespace has other characters or another length; and if the
@@ -107,6 +123,8 @@ impl RedisStoreBuilder {
             position: Mutex::default(),
             readings_begun: AtomicU64::new(0),
             readings_done: AtomicU64::new(0),
+            servers: ServerWatch::default(),
+            assertions: Assertions::default(),
             counting: RwLock::default(),
             changing_claims: Mutex::default(),
             lists: UserLimit::new(LISTS_PER_USER),
@@ -121,6 +139,7 @@ impl RedisStoreBuilder {
         });
         store.check_scripts().await?;
         store.sync().await?;
+        store.settle(self.on_data_loss).await?;
         let task = keep_up_to_date(Arc::downgrade(&store), self.clock, self.sync_interval);
         let push = wait_for_changes(Arc::downgrade(&store), store.connection.open_another().await?);
         let tasks = [tokio::spawn(task).abort_handle(), tokio::spawn(push).abort_handle()];

@@ -58,12 +58,12 @@ impl Inner {
         let exemption = |session: &StoreKey| Change::Exempt { session: *session, at, until }.into();
         let exemptions: Vec<FeedChange> = exempt.iter().map(exemption).collect();
         self.publish_exemptions(&exemptions).await?;
-        self.apply_feed(&exemptions);
+        self.apply_own(&exemptions);
         let cutoff = RevocationCutoff::new(at, until);
         let before = self.revocations.cutoff_of(&scope.key());
         let change = FeedChange::from(Change::Cutoff { scope: scope.key(), cutoff });
         self.publish_and_keep(&[change], 1, &[]).await?;
-        self.apply_feed(&[change]);
+        self.apply_own(&[change]);
         let exempt = exempt.iter().map(|session| *session.as_bytes()).collect();
         Ok(Raised { revocation, exempt, cutoff, before })
     }

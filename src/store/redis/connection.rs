@@ -1,7 +1,10 @@
 //! The connection to a server or a cluster, and its replacement when that is lost.
 
 use std::{
-    sync::{Arc, PoisonError, RwLock, Weak},
+    sync::{
+        Arc, PoisonError, RwLock, Weak,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -35,6 +38,8 @@ struct Shared {
     server: RwLock<Server>,
     /// Held while another connection is made: since when the present one is used.
     renewed: Mutex<Stopwatch>,
+    /// How often the connection was replaced.
+    number: AtomicU64,
 }
 
 /// The server at the end of a connection.
@@ -100,6 +105,8 @@ impl Shared {
         let connected = self.target.connect().await?;
         let known = self.server().primaries;
         let server = Server::new(connected, &Arc::downgrade(self), Some(&known));
+        // Before anybody uses it.
+        self.number.fetch_add(1, Relaxed);
         *self.server.write().unwrap_or_else(PoisonError::into_inner) = server;
         *renewed = Stopwatch::start();
         Ok(())
@@ -122,6 +129,7 @@ impl Connection {
             target,
             server: RwLock::new(Server::new(connected, shared, None)),
             renewed: Mutex::new(Stopwatch::start()),
+            number: AtomicU64::new(0),
         })))
     }
 
@@ -193,6 +201,17 @@ impl Connection {
     pub(super) async fn query(&self, command: &Cmd) -> Result<Value, Failure> {
         let server = self.0.server();
         self.send(&server, command).await
+    }
+
+    /// Sends a command to the server, or to every primary of the cluster.
+    pub(super) async fn query_servers(&self, command: &Cmd) -> Result<Value, Failure> {
+        let mut link = self.0.server().link;
+        Ok(link.send_to_all(command).await?)
+    }
+
+    /// Which connection this is, counted from the first: another one may lead to another server.
+    pub(super) fn number(&self) -> u64 {
+        self.0.number.load(Relaxed)
     }
 
     async fn run_on<K: ToRedisArgs, A: ToRedisArgs>(

@@ -48,6 +48,24 @@ const BEGUN: u8 = 1;
 /// The length of the name of a field of a session among the tombstones of its user.
 const SESSION_FIELD: usize = 16;
 
+/// How many tombstones of a user that cannot be folded a step may find.
+#[derive(Clone, Copy)]
+pub(super) enum Room {
+    /// As many as are kept of a user.
+    OfUser,
+    /// With those that could be folded before Redis lost the records of their sessions.
+    OfHeld,
+}
+
+impl Room {
+    const fn of_unfolded(self) -> u64 {
+        match self {
+            Self::OfUser => MAX_UNFOLDED as u64,
+            Self::OfHeld => (MAX_UNFOLDED + MAX_PER_USER) as u64,
+        }
+    }
+}
+
 impl Inner {
     /// Returns whether the session had no tombstone; only then writes `audit`.
     pub(super) async fn revoke(
@@ -86,7 +104,8 @@ impl Inner {
         }
         let was_unplaced = self.unplaced.contains_key(&session);
         let audit = audit.filter(|_| !was_unplaced);
-        let (is_first, many) = self.write_tombstone(keys, ending.until, at, audit).await?;
+        let (is_first, many) =
+            self.write_tombstone(keys, ending.until, at, audit, Room::OfUser).await?;
         self.finish_end(ending, many).await;
         Ok(is_first && !was_unplaced)
     }
@@ -97,7 +116,7 @@ impl Inner {
         keys: SessionKeys,
         tombstone: &Tombstone,
     ) -> Result<Option<Ending>, StoreError> {
-        let Tombstone { session, at, .. } = *tombstone;
+        let at = tombstone.at;
         let (mut until, mut record) = (tombstone.until, None);
         match self.stored(keys).await? {
             Some(Stored::Tombstone { until: before }) if until <= before => return Ok(None),
@@ -107,19 +126,19 @@ impl Inner {
             }
             Some(_) | None => self.check_room(keys.user, at).await?,
         }
-        Ok(Some(Ending { session, at, until, record }))
+        Ok(Some(Ending { keys, at, until, record }))
     }
 
     /// Tells other nodes that a session ends.
     pub(super) async fn publish_end(&self, ending: &Ending) -> Result<(), Failure> {
-        let exemption = kept_change::exemption(ending.session);
+        let exemption = kept_change::exemption(ending.keys.session);
         self.publish(&[ending.change()], &[], &[exemption]).await.map(drop)
     }
 
     /// Applies to this node that a session has ended, whose tombstone is written; `many` of its user can be
     /// folded.
     pub(super) async fn finish_end(&self, ending: Ending, many: u64) {
-        self.apply_feed(&[ending.change()]);
+        self.apply_own(&[ending.change()]);
         if let Some(record) = ending.record {
             // What is left over is removed with age.
             drop(self.unlist(&record.session).await);
@@ -130,12 +149,13 @@ impl Inner {
     }
 
     /// Returns whether the session had no tombstone, and how many of its user can be folded.
-    async fn write_tombstone(
+    pub(super) async fn write_tombstone(
         &self,
         keys: SessionKeys,
         until: Timestamp,
         at: Timestamp,
         audit: Option<AuditRecord>,
+        room: Room,
     ) -> Result<(bool, u64), Failure> {
         let row = audit.and_then(|audit| self.audit_row(&audit));
         if let Some(row) = &row {
@@ -147,7 +167,7 @@ impl Inner {
         let is_here = log == own_log;
         let script_keys = [&self.keys.session(keys)[..], &[own_log]].concat();
         let args = Args::new().key(keys.session).time(until).time(at).span(GRACE);
-        let mut args = args.number(MAX_UNFOLDED as u64);
+        let mut args = args.number(room.of_unfolded());
         if let Some(row) = row.as_ref().filter(|_| is_here) {
             args = row.add_to(args);
         }
@@ -203,7 +223,7 @@ impl Inner {
             return Err(StoreError::new("the session was ended at the same time"));
         }
         let is_first = had_none && published == Published::Done;
-        self.apply_feed(&[change]);
+        self.apply_own(&[change]);
         if let Some(audit) = audit.filter(|_| is_first) {
             self.append_audit_records(&[audit]).await?;
         }
@@ -246,12 +266,12 @@ impl Inner {
             }
         }
         self.publish_exemptions(&exemptions).await?;
-        self.apply_feed(&exemptions);
+        self.apply_own(&exemptions);
         let mut changes = vec![FeedChange::from(Change::Folded { user, folded })];
         let folded = kept.iter().map(|kept| Change::TombstoneFolded { session: kept.session });
         changes.extend(folded.map(FeedChange::from));
         self.publish_and_keep(&changes, 1, &[]).await?;
-        self.apply_feed(&changes);
+        self.apply_own(&changes);
         let keys = [self.keys.tombstones(user)];
         let args = Args::new().time(now + self.sync_interval.saturating_mul(STALE_AFTER));
         let args = kept.iter().fold(args, |args, kept| args.key(kept.session));
@@ -306,7 +326,7 @@ impl Inner {
 
 /// How a session ends.
 pub(super) struct Ending {
-    session: StoreKey,
+    keys: SessionKeys,
     at: Timestamp,
     /// Until when its tombstone stands.
     pub(super) until: Timestamp,
@@ -315,7 +335,8 @@ pub(super) struct Ending {
 
 impl Ending {
     fn change(&self) -> FeedChange {
-        Change::Revoked { session: self.session, until: self.until }.into()
+        let SessionKeys { session, user } = self.keys;
+        Change::Revoked { session, user: Some(user), until: self.until }.into()
     }
 }
 

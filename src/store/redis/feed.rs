@@ -13,8 +13,9 @@ use super::{
 };
 use crate::{
     clock::Clock as _,
+    identity::StoreKey,
     maybe_ready::StoreError,
-    store::node::{Change, GRACE},
+    store::node::{Change, GRACE, LossSign},
     time::Timestamp,
 };
 
@@ -31,29 +32,46 @@ pub(super) const ATTEMPTS: usize = 16;
 /// The most entries that one command reads.
 const PIECE: usize = 500;
 
+/// The id of the last entry of a feed without any.
+pub(super) const NO_ENTRY: &[u8] = b"0-0";
+
 /// What a node has read.
 pub(super) struct Position {
     /// The id of the last entry.
     pub(super) id: Vec<u8>,
     /// Its number: they are counted without a gap.
     seq: i64,
-    /// The random name of the store.
+    /// The random id of the store, and when it was made.
     marker: Vec<u8>,
+}
+
+impl Position {
+    /// The random id of the store.
+    pub(super) fn store_id(&self) -> StoreKey {
+        let id = self.marker.first_chunk().copied().unwrap_or_default();
+        StoreKey::from_bytes(id)
+    }
+
+    /// When the store was made, by its clock.
+    pub(super) fn made_at(&self) -> Option<Timestamp> {
+        let made_at = self.marker.get(16..)?.first_chunk().copied()?;
+        Some(Timestamp::from_millis(u64::from_be_bytes(made_at)))
+    }
 }
 
 /// What `sync.lua` answers.
-struct Reading {
-    store_now: Timestamp,
-    seq: i64,
+pub(super) struct Reading {
+    pub(super) store_now: Timestamp,
+    pub(super) seq: i64,
     marker: Vec<u8>,
     last: Vec<u8>,
-    entries: Vec<Entry>,
+    pub(super) entries: Vec<Entry>,
 }
 
-struct Entry {
-    id: Vec<u8>,
-    seq: i64,
-    changes: Vec<FeedChange>,
+pub(super) struct Entry {
+    pub(super) id: Vec<u8>,
+    pub(super) seq: i64,
+    pub(super) changes: Vec<FeedChange>,
 }
 
 /// What is to be kept, if what was kept before is still the same.
@@ -104,28 +122,38 @@ impl Inner {
     async fn sync_from(&self, position: &mut Option<Position>) -> Result<(), StoreError> {
         let number = self.readings_begun.fetch_add(1, Relaxed) + 1;
         let asked_at = self.clock.now();
+        self.look_at_servers().await;
         let store_now = loop {
-            let from = position.as_ref().map_or(&b"0-0"[..], |position| &position.id);
+            let from = position.as_ref().map_or(NO_ENTRY, |position| &position.id);
             let reading = self.read_feed(from).await?;
             let store_now = reading.store_now;
             let Some(last) = position else {
-                *position = Some(self.read_all(&reading).await?);
+                let all = self.read_all(&reading).await?;
+                self.hold_past_endings(&reading).await?;
+                *position = Some(all);
                 break store_now;
             };
             match self.apply_entries(last, reading) {
                 Progress::Done => break store_now,
                 Progress::More => {}
-                Progress::Lost => *position = None,
+                Progress::Behind => *position = None,
+                Progress::Lost => {
+                    self.note_loss(LossSign::Certain);
+                    *position = None;
+                }
             }
         };
+        if let Some(position) = position {
+            self.recover(position, store_now).await?;
+        }
         self.finish_sync(asked_at, Some(store_now).filter(|_| self.clock.is_time_of_day()))?;
         self.readings_done.store(number, Relaxed);
-        Ok(())
+        self.assert_due().await
     }
 
     /// Fails if the server runs no scripts, or not for this user.
     pub(super) async fn check_scripts(&self) -> Result<(), StoreError> {
-        match self.read_feed(b"0-0").await {
+        match self.read_feed(NO_ENTRY).await {
             Err(failure) if failure.kind == FailureKind::Answered => {
                 let reason = StoreError::from(failure);
                 Err(StoreError::new(format!(
@@ -138,9 +166,10 @@ impl Inner {
         }
     }
 
-    async fn read_feed(&self, from: &[u8]) -> Result<Reading, Failure> {
+    pub(super) async fn read_feed(&self, from: &[u8]) -> Result<Reading, Failure> {
         let keys = [self.keys.feed(), self.keys.sequence(), self.keys.marker()];
         let marker = uuid::Uuid::new_v4().as_bytes().to_vec();
+        // The script adds when it is made.
         let args = Args::new().bytes(from.to_vec()).number(PIECE as u64).bytes(marker);
         let answer = self.connection.run(&SYNC, &keys, &args.finish()).await?;
         let [time, seq, marker, last, entries] =
@@ -161,17 +190,24 @@ impl Inner {
             tracing::warn!("Redis has lost data, or is another server: reading everything again");
             return Progress::Lost;
         }
+        // Others have taken the numbers of entries that were lost.
+        let is_replaced = reading.seq == position.seq && reading.last != position.id;
+        if is_replaced && reading.last != NO_ENTRY {
+            return Progress::Lost;
+        }
         for entry in reading.entries {
-            if entry.seq != position.seq + 1 {
+            if entry.seq <= position.seq {
                 return Progress::Lost;
+            }
+            if entry.seq > position.seq + 1 {
+                return Progress::Behind;
             }
             self.apply_feed(&entry.changes);
             (position.id, position.seq) = (entry.id, entry.seq);
         }
         match is_whole {
             false => Progress::More,
-            // The feed was trimmed behind what this node has read.
-            true if position.seq < reading.seq => Progress::Lost,
+            true if position.seq < reading.seq => Progress::Behind,
             true => Progress::Done,
         }
     }
@@ -188,6 +224,11 @@ impl Inner {
                     continue;
                 }
                 for change in FeedChange::unpack(&value)? {
+                    if let FeedChange::Known(Change::Lost { at, .. }) = change
+                        && self.is_past_loss(at, self.time_of_change(reading.store_now))
+                    {
+                        continue;
+                    }
                     if change.is_applied_last() { &mut last } else { &mut changes }.push(change);
                 }
             }
@@ -237,13 +278,13 @@ impl Inner {
     }
 
     /// Publishes changes in this order, and keeps those of the first `kept_count` with what was kept
-    /// before.
+    /// before. Publishes nothing if that is the same.
     pub(super) async fn publish_and_keep(
         &self,
         changes: &[FeedChange],
         kept_count: usize,
         removed: &[Vec<u8>],
-    ) -> Result<(), StoreError> {
+    ) -> Result<Published, StoreError> {
         let own = &changes[..kept_count.min(changes.len())];
         let fields: Vec<_> = own.iter().map(FeedChange::field).collect();
         for _ in 0..ATTEMPTS {
@@ -251,8 +292,9 @@ impl Inner {
             for (change, before) in own.iter().zip(self.kept(&fields).await?) {
                 kept.push(Kept::new(change.merge(&before)?, before));
             }
-            if self.publish(changes, &kept, removed).await? != Published::Changed {
-                return Ok(());
+            let published = self.publish(changes, &kept, removed).await?;
+            if published != Published::Changed {
+                return Ok(published);
             }
         }
         Err(StoreError::new("what Redis keeps of the feed changed too often"))
@@ -288,7 +330,7 @@ impl Inner {
                 FeedChange::Known(change) => self.apply(&[change]),
                 FeedChange::RevokedUnplaced { session, until } => {
                     self.unplaced.insert(session, until);
-                    self.apply(&[Change::Revoked { session, until }]);
+                    self.apply(&[Change::Revoked { session, user: None, until }]);
                 }
             }
         }
@@ -296,6 +338,7 @@ impl Inner {
 
     /// Removes what is kept and has expired. Returns whether there may be more: never, it looks at all.
     pub(super) async fn remove_expired(&self, now: Timestamp) -> Result<bool, StoreError> {
+        self.servers.look_again();
         self.unplaced.retain(|_, until| now < *until + GRACE);
         let mut cursor = b"0".to_vec();
         loop {
@@ -325,7 +368,9 @@ enum Progress {
     Done,
     /// There may be more entries.
     More,
-    /// Changes are missing: everything must be read again.
+    /// The feed was trimmed behind what this node has read: everything must be read again.
+    Behind,
+    /// The store has lost data.
     Lost,
 }
 

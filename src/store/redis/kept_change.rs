@@ -20,6 +20,7 @@ const TOMBSTONE_FOLDED: u8 = 5;
 const CLAIMS: u8 = 6;
 /// A session of a user who is not known has a tombstone.
 const REVOKED_UNPLACED: u8 = 7;
+const LOST: u8 = 8;
 
 /// A change of the feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,8 +60,9 @@ impl FeedChange {
                 (REVOKED_UNPLACED, session, [time(until), none, none, none])
             }
             Self::Known(change) => match change {
-                Change::Revoked { session, until } => {
-                    (REVOKED, session, [time(until), none, none, none])
+                Change::Revoked { session, user, until } => {
+                    let (first, last) = user.map_or((none, none), halves);
+                    (REVOKED, session, [time(until), first, last, none])
                 }
                 Change::Exempt { session, at, until } => {
                     (EXEMPT, session, [time(at), time(until), none, none])
@@ -84,6 +86,7 @@ impl FeedChange {
                 Change::Claims { scope, number, until } => {
                     (CLAIMS, scope, [time(number), time(until), none, none])
                 }
+                Change::Lost { id, at } => (LOST, id, [time(at), none, none, none]),
             },
         }
     }
@@ -107,7 +110,11 @@ impl FeedChange {
     fn read(kind: u8, key: StoreKey, numbers: [u64; 4]) -> Option<Self> {
         let [one, two, three, four] = numbers.map(Timestamp::from_millis);
         let change = match kind {
-            REVOKED => Change::Revoked { session: key, until: one },
+            REVOKED => {
+                let user = whole([numbers[1], numbers[2]]);
+                Change::Revoked { session: key, user, until: one }
+            }
+            LOST => Change::Lost { id: key, at: one },
             EXEMPT => Change::Exempt { session: key, at: one, until: two },
             CUTOFF => Change::Cutoff { scope: key, cutoff: RevocationCutoff::new(one, two) },
             OVERRIDES => {
@@ -142,8 +149,16 @@ impl FeedChange {
                 let (at, until) = (cutoff.at.max(before.at), cutoff.until.max(before.until));
                 Change::Cutoff { scope, cutoff: RevocationCutoff::new(at, until) }
             }
-            (Change::Claims { scope, number, until }, Change::Claims { until: u, .. }) => {
-                Change::Claims { scope, number, until: until.max(u) }
+            (
+                Change::Claims { scope, number, until },
+                Change::Claims { number: n, until: u, .. },
+            ) => Change::Claims { scope, number: number.max(n), until: until.max(u) },
+            (
+                Change::TimeoutOverrides { version, .. },
+                Change::TimeoutOverrides { version: before_version, .. },
+            ) if version <= before_version => before,
+            (Change::Lost { id, at }, Change::Lost { at: a, .. }) => {
+                Change::Lost { id, at: at.max(a) }
             }
             (Change::Folded { user, folded }, Change::Folded { folded: before, .. }) => {
                 Change::Folded { user, folded: folded.merge(before) }
@@ -163,7 +178,11 @@ impl FeedChange {
                 | Change::Folded { folded: FoldedTombstones { until, .. }, .. }
                 | Change::Claims { until, .. },
             ) => Some(until),
-            Self::Known(Change::TimeoutOverrides { .. } | Change::TombstoneFolded { .. }) => None,
+            Self::Known(
+                Change::TimeoutOverrides { .. }
+                | Change::TombstoneFolded { .. }
+                | Change::Lost { .. },
+            ) => None,
         }
     }
 
@@ -174,12 +193,30 @@ impl FeedChange {
     }
 }
 
+/// A key as two numbers; none is zero.
+fn halves(key: StoreKey) -> ([u8; 8], [u8; 8]) {
+    let mut halves = key.as_bytes().chunks_exact(8).map(|half| half.try_into().unwrap_or_default());
+    (halves.next().unwrap_or_default(), halves.next().unwrap_or_default())
+}
+
+/// The key of two numbers, unless both are zero.
+fn whole(halves: [u64; 2]) -> Option<StoreKey> {
+    let [first, last] = halves.map(u128::from);
+    let key = (first << 64) | last;
+    (key != 0).then(|| StoreKey::from_bytes(key.to_be_bytes()))
+}
+
 /// The field of the latest claims number of all scopes.
 pub(super) const LATEST_CLAIMS: &[u8] = b"n";
 
 /// The field of the exemption of a session.
 pub(super) fn exemption(session: StoreKey) -> Vec<u8> {
     field(EXEMPT, session)
+}
+
+/// The field of the latest loss of data of the store of this id.
+pub(super) fn loss(id: StoreKey) -> Vec<u8> {
+    field(LOST, id)
 }
 
 /// The field of the overrides of an account.

@@ -15,6 +15,7 @@
 
 mod account_policies;
 mod answer;
+mod assertions;
 mod audit_log;
 mod builder;
 mod bulk_revocation;
@@ -31,6 +32,8 @@ mod lifecycle;
 mod limiter;
 mod lists;
 mod logs;
+mod new_store;
+mod past_endings;
 mod primaries;
 mod push;
 mod record;
@@ -38,12 +41,14 @@ mod rotation;
 mod script;
 mod server_info;
 mod server_time;
+mod server_watch;
 mod sessions;
 mod sign_in;
 mod target;
 #[cfg(test)]
 mod tests;
 mod tickets;
+mod write_back;
 
 use std::{
     fmt,
@@ -59,11 +64,15 @@ use tokio::{
     task::AbortHandle,
 };
 
+use self::{
+    assertions::Assertions, connection::Connection, endpoint::Endpoint, feed::Position, keys::Keys,
+    server_watch::ServerWatch,
+};
 pub use self::{
     builder::RedisStoreBuilder,
     limiter::{RedisLimiter, RedisLimiterBuilder},
+    new_store::OnDataLoss,
 };
-use self::{connection::Connection, endpoint::Endpoint, feed::Position, keys::Keys};
 use super::{
     AccountPolicies, ClaimsChanges, Revocations, SessionStore, StoredSession, Tombstone, Touch,
     TouchOutcome, UserLimit,
@@ -99,8 +108,12 @@ const CALLS_PER_USER: usize = 2;
 /// error, too, while its clock is further from that of Redis than the `max_clock_skew` of the policies.
 ///
 /// Redis may lose what it has answered: in a failover, or at a power failure with `appendfsync
-/// everysec`. So it does not count as [durable](SessionStore::is_durable), and unknown sessions are judged
-/// by their tokens.
+/// everysec`. Each node holds what it has heard of: tombstones (at most 1,088 of a user and 1,048,576 in
+/// all), cutoffs, exemptions, numbers of claims and account policies, until they expire. When it finds
+/// that Redis has lost data, it writes back what is missing, and refreshes fail for two sync intervals; and each
+/// change of its own it asserts once more after 30 s. What no node holds, [`OnDataLoss`] decides. So the
+/// store does not count as [durable](SessionStore::is_durable), and unknown sessions are judged by their
+/// tokens.
 ///
 /// # Keys, and what a session costs
 ///
@@ -125,7 +138,7 @@ const CALLS_PER_USER: usize = 2;
 /// | `tss:{B}:x` | string | the lease of a sign-in under `max_sessions` | 5 s at most | 150 |
 /// | `tss:{g}:f` | stream | the feed: changes of the last time, at most about 100,000 | | 110 a change |
 /// | `tss:{g}:c` | hash | the latest of each change that a node needs which starts now: cutoffs, exemptions, folded tombstones, claims numbers, overrides | a field until it has expired | 150 a field |
-/// | `tss:{g}:q`, `:m` | string | the number of the last entry of the feed; the random name of the store | | |
+/// | `tss:{g}:q`, `:m` | string | the number of the last entry of the feed; the random id of the store, and when it was made | | |
 ///
 /// `tss` is the namespace; `U` is the key of the user, `S` that of the session, `T` of the ticket, `B` of
 /// the subject, `A` of the account and `I` of the issuer: in base64url within braces, 16 bytes elsewhere;
@@ -160,6 +173,8 @@ struct Inner {
     /// How many readings of the feed were begun, and which of them succeeded last.
     readings_begun: AtomicU64,
     readings_done: AtomicU64,
+    servers: ServerWatch,
+    assertions: Assertions,
     /// Held by a bulk revocation alone, and by every sign-in: none begins while sessions are counted.
     counting: RwLock<()>,
     /// Held while the claims of a scope change.

@@ -22,14 +22,19 @@ const JITTER: Duration = Duration::from_millis(50);
 pub(super) async fn wait_for_changes(store: Weak<Inner>, connection: Connection) {
     let block = connection.longest_block().min(LONGEST_BLOCK).as_millis().max(1);
     let block = u64::try_from(block).unwrap_or(1);
+    let mut is_done = true;
     loop {
         let Some(upgraded) = store.upgrade() else { return };
+        if !is_done {
+            // A server that was lost may have lost data: the sooner it gets it back, the better.
+            drop(upgraded.sync_now().await);
+        }
         let (feed, position) = (upgraded.keys.feed(), upgraded.read_to().await);
         // Not held while the server waits.
         drop(upgraded);
         let mut command = redis::cmd("XREAD");
         command.arg("COUNT").arg(1).arg("BLOCK").arg(block).arg("STREAMS").arg(feed).arg(position);
-        let is_done = match connection.query(&command).await {
+        is_done = match connection.query(&command).await {
             Ok(Value::Nil) => true,
             Ok(_) => {
                 let Some(upgraded) = store.upgrade() else { return };

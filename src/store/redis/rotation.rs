@@ -30,6 +30,7 @@ impl Inner {
     pub(super) async fn state(&self, query: RefreshQuery) -> Result<RefreshState, StoreError> {
         let _in_flight = self.calls.acquire(query.scopes.user).await;
         self.sync_now().await?;
+        self.check_refresh()?;
         self.state_of(query).await
     }
 
@@ -68,6 +69,7 @@ impl Inner {
         let query = rotation.query;
         let _in_flight = self.calls.acquire(query.scopes.user).await;
         self.sync_now().await?;
+        self.check_refresh()?;
         for _ in 0..ATTEMPTS {
             if let state @ RefreshState::Revoked = self.known_state(query, None) {
                 return Ok(Rotated::Refused(state));

@@ -1,5 +1,7 @@
 //! What a server says of itself, and whether it can serve.
 
+use redis::Cmd;
+
 /// The oldest Redis whose commands suffice; every Valkey has them.
 const OLDEST: (u32, u32) = (7, 0);
 
@@ -7,8 +9,14 @@ const OLDEST: (u32, u32) = (7, 0);
 pub(super) struct ServerInfo<'a>(&'a str);
 
 impl<'a> ServerInfo<'a> {
-    pub(super) const SECTIONS: [&'static str; 4] =
-        ["server", "replication", "memory", "persistence"];
+    const SECTIONS: [&'static str; 5] = ["server", "replication", "memory", "persistence", "stats"];
+
+    /// The command that asks for it.
+    pub(super) fn command() -> Cmd {
+        let mut info = redis::cmd("INFO");
+        info.arg(&Self::SECTIONS);
+        info
+    }
 
     pub(super) fn new(info: &'a str) -> Self {
         Self(info)
@@ -42,6 +50,16 @@ impl<'a> ServerInfo<'a> {
     pub(super) fn time(&self) -> Option<i64> {
         let micros: i64 = self.field("server_time_usec")?.parse().ok()?;
         Some(micros / 1000)
+    }
+
+    /// A random name, another one after each start.
+    pub(super) fn run_id(&self) -> Option<&'a str> {
+        self.field("run_id")
+    }
+
+    /// How many keys the server has removed since its start because its memory was full.
+    pub(super) fn evicted_keys(&self) -> u64 {
+        self.field("evicted_keys").and_then(|count| count.parse().ok()).unwrap_or_default()
     }
 
     fn version(&self) -> Option<(u32, u32)> {

@@ -56,8 +56,7 @@ impl SharedStore for Inner {
             drop(lock);
             known
         });
-        let known = reading.await.map_err(|_| StoreError::new("the runtime is shutting down"))?;
-        Ok(known?)
+        reading.await.map_err(|_| StoreError::new("the runtime is shutting down"))?
     }
 
     async fn write(&self, rows: &[Unwritten]) -> Result<(), StoreError> {
@@ -94,9 +93,19 @@ impl Inner {
         self.place(bucket, session, user, now, now + row.kept_for).await
     }
 
-    async fn read_into_cache(&self, keys: SessionKeys, now: Timestamp) -> Result<Known, Failure> {
-        let generation = self.node_cache.generation();
-        let stored = self.stored(keys).await?;
+    async fn read_into_cache(
+        &self,
+        keys: SessionKeys,
+        now: Timestamp,
+    ) -> Result<Known, StoreError> {
+        let mut generation = self.node_cache.generation();
+        let mut stored = self.stored(keys).await?;
+        // What a server says that was started anew or replaced counts with what it has lost.
+        if !self.has_same_servers() {
+            self.sync_now().await?;
+            generation = self.node_cache.generation();
+            stored = self.stored(keys).await?;
+        }
         let row = stored.map(|stored| stored.row());
         let unplaced = self.unplaced.get(&keys.session).map(|until| Row::Ended { until: *until });
         Ok(self.remember(keys.session, unplaced.or(row), now, generation))

@@ -222,7 +222,8 @@ impl Inner {
         let _counting = self.counting.read().await;
         self.sync_now().await?;
         let generation = self.node_cache.generation();
-        let cutoffs = record.scopes.keys().filter_map(|scope| self.revocations.cutoff_of(&scope));
+        let scopes = record.scopes.keys().chain([StoreKey::EVERY_SESSION]);
+        let cutoffs = scopes.filter_map(|scope| self.revocations.cutoff_of(&scope));
         if let Some(cutoff) = cutoffs.max() {
             record.epoch = record.epoch.max(cutoff + Duration::from_millis(1));
         }

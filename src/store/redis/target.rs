@@ -7,7 +7,9 @@ use redis::{
     aio::MultiplexedConnection,
     cluster::ClusterClient,
     cluster_async::ClusterConnection,
-    cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, Slot, SlotAddr},
+    cluster_routing::{
+        MultipleNodeRoutingInfo, Route, RoutingInfo, SingleNodeRoutingInfo, Slot, SlotAddr,
+    },
 };
 
 use super::{failure::Failure, primaries::SlotRange, server_info::ServerInfo};
@@ -111,8 +113,7 @@ impl Target {
     }
 
     async fn try_to_connect(&self) -> Result<Connected, StoreError> {
-        let mut info = redis::cmd("INFO");
-        info.arg(&ServerInfo::SECTIONS);
+        let info = ServerInfo::command();
         let (link, info, slots) = match &self.client {
             AnyClient::Server(client) => {
                 let config = AsyncConnectionConfig::new()
@@ -160,6 +161,18 @@ impl Target {
 }
 
 impl Link {
+    /// Sends a command to the server, or to every primary of the cluster.
+    pub(super) async fn send_to_all(&mut self, command: &Cmd) -> RedisResult<Value> {
+        match self {
+            Self::Server(connection) => command.query_async(connection).await,
+            Self::Cluster(connection) => {
+                let primaries = (MultipleNodeRoutingInfo::AllMasters, None);
+                let all = RoutingInfo::MultiNode(primaries);
+                connection.route_command(command.clone(), all).await
+            }
+        }
+    }
+
     /// Asks the primary of a slot whether it answers.
     pub(super) async fn ping(&mut self, slot: Slot) -> RedisResult<Value> {
         let ping = redis::cmd("PING");

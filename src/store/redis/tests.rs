@@ -2,7 +2,9 @@ use std::time::Duration;
 
 use super::*;
 
+mod clocks;
 mod cluster;
+mod data_loss;
 mod limiter;
 mod memory;
 mod nodes;

@@ -11,48 +11,57 @@ use crate::{
 };
 
 /// The columns of `tss_changes` that a change has values for; its place in the feed is beside them.
-pub(super) const COLUMNS: &str = "item, recorded_at, kind, key, at, until, idle, absolute";
-pub(super) const COLUMN_COUNT: usize = 8;
+pub(super) const COLUMNS: &str =
+    "item, recorded_at, kind, key, at, until, idle, absolute, user_key";
+pub(super) const COLUMN_COUNT: usize = 9;
 
 /// Adds the values of [`COLUMNS`].
 pub(super) fn add_to(args: Args, change: Change, item: i64, recorded_at: Timestamp) -> Args {
     let args = args.int(item).time(recorded_at);
-    match change {
-        Change::Revoked { session, until } => {
-            args.int(0).key(session).maybe_time(None).time(until).int(0).int(0)
+    let (args, user) = match change {
+        Change::Revoked { session, user, until } => {
+            let args = args.int(0).key(session).maybe_time(None).time(until);
+            (args.int(0).int(0), user)
         }
         Change::Exempt { session, at, until } => {
-            args.int(1).key(session).time(at).time(until).int(0).int(0)
+            (args.int(1).key(session).time(at).time(until).int(0).int(0), None)
         }
         Change::Cutoff { scope, cutoff: RevocationCutoff { at, until } } => {
-            args.int(2).key(scope).time(at).time(until).int(0).int(0)
+            (args.int(2).key(scope).time(at).time(until).int(0).int(0), None)
         }
-        Change::TimeoutOverrides { account, overrides, version } => (args.int(3).key(account))
-            .count(version)
-            .maybe_time(None)
-            .maybe_span(overrides.idle)
-            .maybe_span(overrides.absolute),
+        Change::TimeoutOverrides { account, overrides, version } => {
+            let args = args.int(3).key(account).count(version).maybe_time(None);
+            (args.maybe_span(overrides.idle).maybe_span(overrides.absolute), None)
+        }
         // The columns of two durations have two instants.
         Change::Folded { user, folded: FoldedTombstones { first, last, at, until } } => {
-            args.int(4).key(user).time(at).time(until).time(first).time(last)
+            (args.int(4).key(user).time(at).time(until).time(first).time(last), None)
         }
         Change::TombstoneFolded { session } => {
-            args.int(5).key(session).maybe_time(None).maybe_time(None).int(0).int(0)
+            let args = args.int(5).key(session).maybe_time(None).maybe_time(None);
+            (args.int(0).int(0), None)
         }
         Change::Claims { scope, number, until } => {
-            args.int(6).key(scope).time(number).time(until).int(0).int(0)
+            (args.int(6).key(scope).time(number).time(until).int(0).int(0), None)
         }
-    }
+        Change::Lost { id, at } => {
+            (args.int(7).key(id).time(at).maybe_time(None).int(0).int(0), None)
+        }
+    };
+    args.maybe_key(user)
 }
 
 /// Returns `None` for a kind that a later version of this crate has written.
 ///
 /// `at` is the position of the first of [`COLUMNS`].
 pub(super) fn read(row: &Row, at: usize) -> Result<Option<Change>, Failure> {
-    let [kind, key, instant, until, idle, absolute] = std::array::from_fn(|n| at + 2 + n);
+    let [kind, key, instant, until, idle, absolute, user] = std::array::from_fn(|n| at + 2 + n);
     let key = row.key(key)?;
     Ok(Some(match row.int(kind)? {
-        0 => Change::Revoked { session: key, until: row.time(until)? },
+        0 => {
+            let user = row.maybe_key(user)?;
+            Change::Revoked { session: key, user, until: row.time(until)? }
+        }
         1 => Change::Exempt { session: key, at: row.time(instant)?, until: row.time(until)? },
         2 => {
             let cutoff = RevocationCutoff { at: row.time(instant)?, until: row.time(until)? };
@@ -72,6 +81,7 @@ pub(super) fn read(row: &Row, at: usize) -> Result<Option<Change>, Failure> {
         }
         5 => Change::TombstoneFolded { session: key },
         6 => Change::Claims { scope: key, number: row.time(instant)?, until: row.time(until)? },
+        7 => Change::Lost { id: key, at: row.time(instant)? },
         _ => return Ok(None),
     }))
 }

@@ -38,7 +38,11 @@ impl Inner {
             return Ok(false);
         }
         let revoked = self.commit_revocation(&Revoke { tombstone, audit }).await?;
-        self.apply(&[Change::Revoked { session, until }]);
+        let user = match revoked.change {
+            Some(Change::Revoked { user, .. }) => user,
+            _ => user,
+        };
+        self.apply(&[Change::Revoked { session, user, until }]);
         if let Some(user) = revoked.many_of {
             self.fold(user, at).await;
         }

@@ -92,11 +92,12 @@ impl Revoke {
                 columns = audit_log::COLUMNS
             );
         }
-        let values = numbered(args.len() + 1, change::COLUMN_COUNT);
+        let values = numbered(args.len() + 1, change::COLUMN_COUNT - 1);
+        let user = args.len() + change::COLUMN_COUNT;
         let args = change::add_to(args, self.change(), 1, now);
         let sql = format!(
             "WITH written AS ({written}){audited},
-                published AS (INSERT INTO tss_changes ({columns}) SELECT {values} FROM written)
+                published AS (INSERT INTO tss_changes ({columns}) SELECT {values}, COALESCE(user_key, ${user}) FROM written)
             SELECT user_key, is_begun, times_ended, others FROM written",
             written = tombstone_statement(),
             columns = change::COLUMNS
@@ -116,8 +117,8 @@ impl Revoke {
     }
 
     fn change(&self) -> Change {
-        let Tombstone { session, until, .. } = self.tombstone;
-        Change::Revoked { session, until }
+        let Tombstone { session, user, until, .. } = self.tombstone;
+        Change::Revoked { session, user, until }
     }
 
     /// Reads a row of [`tombstone_statement`].
@@ -126,7 +127,11 @@ impl Revoke {
         let is_many = is_begun && row.count(3)? >= MAX_PER_USER as u64;
         Ok(Revoked {
             is_first: self.audit.is_some() && row.int(2)? == 1,
-            change: Some(self.change()),
+            change: Some(Change::Revoked {
+                session: self.tombstone.session,
+                user,
+                until: self.tombstone.until,
+            }),
             many_of: user.filter(|_| is_many),
         })
     }

@@ -113,7 +113,7 @@ pub(super) const VERSIONS: &[&[&str]] = &[&[
         recorded_at BIGINT NOT NULL,
         kind BIGINT NOT NULL,
         key {BLOB} NOT NULL,
-        at BIGINT, until BIGINT, idle BIGINT, absolute BIGINT,
+        at BIGINT, until BIGINT, idle BIGINT, absolute BIGINT, user_key {BLOB},
         PRIMARY KEY (seq, item))",
     "CREATE INDEX tss_changes_recorded_at ON tss_changes (recorded_at)",
 ]];

@@ -12,7 +12,7 @@ async fn published(node: &SqlStore, sid: &str) -> Tx {
     let tx = node.0.database.begin(NOW, node.0.activity_limit()).await.map_err(StoreError::from);
     let mut tx = tx.expect("the transaction begins");
     let feed = ChangeFeed::open(&mut tx).await.map_err(StoreError::from);
-    let change = Change::Revoked { session: key(sid), until: NOW + DAY };
+    let change = Change::Revoked { session: key(sid), user: None, until: NOW + DAY };
     let published = feed.expect("the feed is there").publish(&mut tx, &[change]).await;
     published.map_err(StoreError::from).expect("the change is published");
     tx
@@ -130,8 +130,9 @@ async fn more_changes_than_one_statement_reads_are_all_applied() {
         let (store, other) = (database.node(&clock()).await, database.node(&clock()).await);
         let sid = |number: usize| format!("s{number}");
         let until = NOW + DAY;
-        let changes: Vec<_> =
-            (0..1201).map(|n| Change::Revoked { session: key(&sid(n)), until }).collect();
+        let changes: Vec<_> = (0..1201)
+            .map(|n| Change::Revoked { session: key(&sid(n)), user: None, until })
+            .collect();
         let mut tx = store
             .0
             .database

@@ -1,0 +1,103 @@
+//! What this node has changed and asserts once more: Redis may lose in a failover what it has answered.
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use super::{Inner, kept_change::FeedChange};
+use crate::{
+    clock::Clock as _,
+    maybe_ready::StoreError,
+    store::node::{Change, LossSign},
+    time::Timestamp,
+};
+
+/// How long after a change it is asserted once more: replicas have it by then, or have been promoted
+/// without it.
+const AFTER: Duration = Duration::from_secs(30);
+
+/// The most changes that wait: those of 30 s. Of more the oldest are not asserted.
+const CAPACITY: usize = 1 << 16;
+
+/// The changes of this node in the last 30 s, the oldest first.
+#[derive(Default)]
+pub(super) struct Assertions(Mutex<VecDeque<(Timestamp, Change)>>);
+
+impl Assertions {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<(Timestamp, Change)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, at: Timestamp, change: Change) {
+        let mut waiting = self.lock();
+        if waiting.len() >= CAPACITY {
+            waiting.pop_front();
+        }
+        waiting.push_back((at, change));
+    }
+
+    /// Takes the changes that are due at `now`.
+    fn take_due(&self, now: Timestamp) -> Vec<(Timestamp, Change)> {
+        let mut waiting = self.lock();
+        let due = waiting.iter().take_while(|(at, _)| *at + AFTER <= now).count();
+        waiting.drain(..due).collect()
+    }
+
+    fn put_back(&self, due: Vec<(Timestamp, Change)>) {
+        let mut waiting = self.lock();
+        for change in due.into_iter().rev() {
+            waiting.push_front(change);
+        }
+    }
+}
+
+impl Inner {
+    /// Applies changes that this node has made, and asserts them later.
+    pub(super) fn apply_own(&self, changes: &[FeedChange]) {
+        let now = self.clock.now();
+        for change in changes {
+            match *change {
+                FeedChange::Known(Change::TombstoneFolded { .. }) => {}
+                FeedChange::Known(change) => self.assertions.add(now, change),
+                FeedChange::RevokedUnplaced { session, until } => {
+                    self.assertions.add(now, Change::Revoked { session, user: None, until });
+                }
+            }
+        }
+        self.apply_feed(changes);
+    }
+
+    /// Asserts the changes of this node that are 30 s old, unless they have been replaced.
+    pub(super) async fn assert_due(&self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let due = self.assertions.take_due(now);
+        if due.is_empty() {
+            return Ok(());
+        }
+        let changes = due.iter().map(|(_, change)| *change).filter(|it| self.holds(it)).collect();
+        match self.write_back(changes, self.store_clock.store_time(now)).await {
+            Ok(is_missing) => {
+                if is_missing {
+                    // What else is lost, only a comparison of everything tells.
+                    self.note_loss(LossSign::Suspected);
+                }
+                Ok(())
+            }
+            Err(error) => {
+                self.assertions.put_back(due);
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether a change still holds: tombstones are folded, and the exemption of a session ends with it.
+    fn holds(&self, change: &Change) -> bool {
+        match change {
+            Change::Revoked { session, .. } => self.held_tombstones.until(session).is_some(),
+            Change::Exempt { session, .. } => self.revocations.exempt_until(session).is_some(),
+            _ => true,
+        }
+    }
+}

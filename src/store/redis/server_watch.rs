@@ -1,0 +1,135 @@
+//! Which servers are behind the connection, and whether they may have lost data.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use redis::Value;
+
+use super::{Inner, server_info::ServerInfo};
+use crate::store::node::LossSign;
+
+/// The servers as they were when they were looked at.
+#[derive(Default)]
+pub(super) struct ServerWatch {
+    /// The connection on which they were looked at, counted from 1; zero if they are to be looked at
+    /// again.
+    connection: AtomicU64,
+    servers: Mutex<Option<Servers>>,
+}
+
+/// One server, or the primaries of a cluster.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Servers {
+    /// Each has another after a restart.
+    run_ids: BTreeSet<String>,
+    evicted_keys: u64,
+    /// Whether all of them write every command to their disk.
+    are_persistent: bool,
+}
+
+impl ServerWatch {
+    /// Lets the next reading look at the servers again: keys may have been evicted, or a primary of a
+    /// cluster replaced.
+    pub(super) fn look_again(&self) {
+        self.connection.store(0, Relaxed);
+    }
+}
+
+impl Servers {
+    fn read(answer: &Value) -> Self {
+        let mut servers = Self { are_persistent: true, ..Self::default() };
+        for text in texts(answer) {
+            let info = ServerInfo::new(&text);
+            servers.run_ids.extend(info.run_id().map(str::to_owned));
+            servers.evicted_keys += info.evicted_keys();
+            servers.are_persistent &= info.is_persistent();
+        }
+        servers
+    }
+
+    /// What says that the servers have lost data since `before`.
+    fn sign_since(&self, before: &Self) -> Option<LossSign> {
+        if !self.run_ids.is_subset(&before.run_ids) {
+            // Without its log a server that was started anew has lost some activity at least.
+            let sign = if self.are_persistent { LossSign::Suspected } else { LossSign::Certain };
+            return Some(sign);
+        }
+        (self.evicted_keys > before.evicted_keys).then(|| {
+            tracing::warn!(
+                "Redis has evicted keys, sessions and revocations perhaps: set \
+                 `maxmemory-policy noeviction`"
+            );
+            LossSign::Suspected
+        })
+    }
+}
+
+/// The texts of an answer: one, or one of each server.
+fn texts(answer: &Value) -> Vec<String> {
+    match answer {
+        Value::BulkString(bytes) => vec![String::from_utf8_lossy(bytes).into_owned()],
+        Value::VerbatimString { text, .. } => vec![text.clone()],
+        Value::Array(values) => values.iter().flat_map(texts).collect(),
+        Value::Map(pairs) => pairs.iter().flat_map(|(_, value)| texts(value)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+impl Inner {
+    /// Whether the servers are those that were looked at last. If not, they may have lost data.
+    pub(super) fn has_same_servers(&self) -> bool {
+        self.connection.number() + 1 == self.servers.connection.load(Relaxed)
+    }
+
+    /// Looks at the servers if they may be others, and notes what says that they have lost data.
+    pub(super) async fn look_at_servers(&self) {
+        if self.has_same_servers() {
+            return;
+        }
+        let connection = self.connection.number() + 1;
+        let answer = self.connection.query_servers(&ServerInfo::command()).await;
+        // Where one of a cluster does not answer, the next minute tells.
+        self.servers.connection.store(connection, Relaxed);
+        let Ok(answer) = answer else { return };
+        let servers = Servers::read(&answer);
+        let mut before = self.servers.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        let sign = before.as_ref().and_then(|before| servers.sign_since(before));
+        *before = Some(servers);
+        drop(before);
+        if let Some(sign) = sign {
+            self.note_loss(sign);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn servers(run_ids: &[&str], evicted: u64, aof: u8) -> Servers {
+        let info = |id: &&str| {
+            let text = format!("run_id:{id}\r\nevicted_keys:{evicted}\r\naof_enabled:{aof}\r\n");
+            (Value::Int(0), Value::BulkString(text.into_bytes()))
+        };
+        Servers::read(&Value::Map(run_ids.iter().map(info).collect()))
+    }
+
+    #[test]
+    fn p22_another_server_may_have_lost_data_and_one_without_its_log_has() {
+        let before = servers(&["a", "b"], 1, 1);
+        for (now, sign) in [
+            (servers(&["b", "a"], 1, 1), None),
+            (servers(&["b"], 1, 1), None),
+            (servers(&["a", "c"], 1, 1), Some(LossSign::Suspected)),
+            (servers(&["a", "c"], 1, 0), Some(LossSign::Certain)),
+            (servers(&["a", "b"], 2, 1), Some(LossSign::Suspected)),
+        ] {
+            assert_eq!(now.sign_since(&before), sign, "{now:?}");
+        }
+    }
+}

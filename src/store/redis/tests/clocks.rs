@@ -1,0 +1,1 @@
+//! Nodes whose clocks differ, and nodes that were cut off.
