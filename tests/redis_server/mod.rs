@@ -145,13 +145,18 @@ fn free_port() -> u16 {
     listener.local_addr().expect("it is bound").port()
 }
 
+/// The server under test, such as `valkey-server`.
+fn server_program() -> String {
+    std::env::var("TEST_REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned())
+}
+
 /// Starts a server.
 fn spawn(
     port: u16,
     settings: &[String],
     directory: &TemporaryDirectory,
 ) -> Option<(Child, BufReader<ChildStdout>)> {
-    let mut server = Command::new("redis-server");
+    let mut server = Command::new(server_program());
     server.args(["--port", &port.to_string(), "--bind", "127.0.0.1"]);
     server.args(["--save", "", "--appendonly", "no", "--dir", directory.path()]);
     ready(server.args(settings))
@@ -159,7 +164,10 @@ fn spawn(
 
 /// Waits until a server accepts connections. `None` if it stops before.
 fn ready(server: &mut Command) -> Option<(Child, BufReader<ChildStdout>)> {
-    let mut process = server.stdout(Stdio::piped()).spawn().expect("redis-server is installed");
+    let mut process = server
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the server is installed: Debian's `redis-server`, or run tests/run");
     let mut log = BufReader::new(process.stdout.take().expect("it is piped"));
     let mut line = String::new();
     while !line.contains("Ready to accept connections") {
