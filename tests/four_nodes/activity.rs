@@ -14,15 +14,22 @@ use crate::{
 
 const SYNC: Duration = Duration::from_secs(1);
 const TOUCH_INTERVAL: Duration = Duration::from_secs(20);
+const STREAMS_END_WITHIN: Duration = Duration::from_millis(750);
+const EXPIRED: RejectionKind = RejectionKind::SessionExpiredIdle;
+
+/// How long the test waits for what comes by itself.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn p33_activity_on_one_node_keeps_the_session_alive_on_all() {
+async fn p36_activity_on_one_node_keeps_the_session_and_its_streams_alive_on_all() {
     for store in SharedStore::all() {
         let clock = ManualClock::new(BEGIN);
         let nodes = Node::four(&store, clock.clone(), SYNC).await;
         let token = nodes[0].sign_in("ada").await;
+        let mut streams = Vec::new();
         for node in &nodes {
-            node.get(&token).await.expect("each node knows the session");
+            let session = node.get(&token).await.expect("each node knows the session");
+            streams.push(tokio::spawn(session.ended()));
         }
         // The first activity after a touch interval is written at once, the last of it at its end.
         let last = BEGIN + 15 * MINUTE + TOUCH_INTERVAL - MILLI;
@@ -47,12 +54,18 @@ async fn p33_activity_on_one_node_keeps_the_session_alive_on_all() {
         for (number, node) in nodes.iter().enumerate() {
             let answer = node.poll(&token).await.err();
             assert_eq!(answer, None, "{} node {number}", store.name());
+            assert!(!streams[number].is_finished(), "{} node {number}", store.name());
         }
         clock.set(last + IDLE);
         for (number, node) in nodes.iter().enumerate() {
             let answer = node.poll(&token).await.err();
-            let expected = Some(RejectionKind::SessionExpiredIdle);
-            assert_eq!(answer, expected, "{} node {number}", store.name());
+            assert_eq!(answer, Some(EXPIRED), "{} node {number}", store.name());
+        }
+        // The time limit of a reading is left of the second.
+        clock.advance(STREAMS_END_WITHIN);
+        for stream in streams {
+            let ended = tokio::time::timeout(PATIENCE, stream).await.expect("it ends");
+            assert_eq!(ended.expect("no panic"), EXPIRED, "{}", store.name());
         }
     }
 }

@@ -5,7 +5,7 @@ pub(crate) mod mints;
 pub(crate) mod races;
 pub(crate) mod requests;
 pub(crate) mod scopes;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
 mod two_nodes;
 
 use std::{

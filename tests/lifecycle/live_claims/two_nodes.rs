@@ -10,15 +10,21 @@ use std::{
 
 use tokio::{sync::Barrier, task::JoinSet};
 use tower_sliding_session::{
-    Grant, JwtKeys, ManualClock, Policy, SlidingSessions, Timestamp,
-    identity::Scopes,
-    store::{SessionStore as _, SqlStore},
+    Grant, JwtKeys, ManualClock, Policy, SlidingSessions, Timestamp, identity::Scopes,
     token::ClaimsSource,
 };
 
+#[cfg(feature = "redis")]
+use tower_sliding_session::store::RedisStore;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+use tower_sliding_session::store::SqlStore;
+
 use super::{BOUND, Roles, Says, get, races::Rounds, role_of};
+#[cfg(feature = "redis")]
+use crate::redis_server::RedisServer;
 use crate::{
     client::refreshed,
+    empty_stores::Store,
     test_stack::{BEGIN, MILLI, MINUTE, SECRET, TestStack, rejected, renewed, text},
 };
 
@@ -29,18 +35,18 @@ const REQUESTERS: usize = 2;
 /// One process of the service.
 struct Node {
     stack: TestStack,
-    store: Arc<SqlStore>,
+    store: Store,
     /// Of the store alone: no time limit of a request passes when it reads changes.
     store_clock: ManualClock,
 }
 
 impl Node {
-    async fn start(address: &str, source: impl ClaimsSource) -> Self {
+    async fn start<C>(connect: &C, source: impl ClaimsSource) -> Self
+    where
+        C: AsyncFn(ManualClock) -> Store,
+    {
         let [clock, store_clock] = [ManualClock::new(BEGIN), ManualClock::new(BEGIN)];
-        let store = SqlStore::at(address).clock(store_clock.clone()).sync_interval(SYNC);
-        let store = store.connect().await;
-        let store = Arc::new(store.expect("the database is reachable"));
-        store.migrate().await.expect("the tables are created");
+        let store = connect(store_clock.clone()).await;
         let keys = JwtKeys::hs256(SECRET).expect("a secret of at least 32 bytes");
         let sessions = SlidingSessions::builder(keys, Policy::long_lived())
             .clock(clock.clone())
@@ -119,9 +125,9 @@ impl Race {
     }
 }
 
-async fn no_node_serves_a_role_after_its_change(address: String) {
+async fn no_node_serves_a_role_after_its_change(connect: impl AsyncFn(ManualClock) -> Store) {
     let written = Arc::new(AtomicU32::new(0));
-    let node = async || Node::start(&address, Rounds::new(&written)).await;
+    let node = async || Node::start(&connect, Rounds::new(&written)).await;
     let nodes = [node().await, node().await];
     let grant = nodes[0].sign_in().await;
     let race = Arc::new(Race {
@@ -181,9 +187,9 @@ async fn no_node_serves_a_role_after_its_change(address: String) {
 
 /// A mint of the other node reads the old role before the change, and answers after that node has read
 /// the change.
-async fn a_mint_in_flight_on_the_other_node_is_stale(address: String) {
+async fn a_mint_in_flight_on_the_other_node_is_stale(connect: impl AsyncFn(ManualClock) -> Store) {
     let roles = Roles::new();
-    let node = async || Node::start(&address, roles.clone()).await;
+    let node = async || Node::start(&connect, roles.clone()).await;
     let [changing, other] = [node().await, node().await];
     for is_refresh in [true, false] {
         roles.set("editor");
@@ -211,32 +217,64 @@ async fn a_mint_in_flight_on_the_other_node_is_stale(address: String) {
     }
 }
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+async fn sql(address: &str, clock: ManualClock) -> Store {
+    let store = SqlStore::at(address).clock(clock).sync_interval(SYNC).connect().await;
+    let store = store.expect("the database is reachable");
+    store.migrate().await.expect("the tables are created");
+    Arc::new(store)
+}
+
 #[cfg(feature = "sqlite")]
 fn file() -> String {
     let name = uuid::Uuid::new_v4().simple().to_string();
     format!("{}/{name}.db", env!("CARGO_TARGET_TMPDIR"))
 }
 
+#[cfg(feature = "redis")]
+async fn redis(server: &RedisServer, clock: ManualClock) -> Store {
+    let store = RedisStore::at(server.url()).time_limit(BOUND).clock(clock).sync_interval(SYNC);
+    Arc::new(store.connect().await.expect("the server runs"))
+}
+
 #[cfg(feature = "sqlite")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p37_no_node_serves_a_role_after_its_change_on_sqlite() {
-    no_node_serves_a_role_after_its_change(file()).await;
+    let file = file();
+    no_node_serves_a_role_after_its_change(async |clock| sql(&file, clock).await).await;
 }
 
 #[cfg(feature = "postgres")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p37_no_node_serves_a_role_after_its_change_on_postgres() {
-    no_node_serves_a_role_after_its_change(crate::postgres_server::schema()).await;
+    let schema = crate::postgres_server::schema();
+    no_node_serves_a_role_after_its_change(async |clock| sql(&schema, clock).await).await;
+}
+
+#[cfg(feature = "redis")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p37_no_node_serves_a_role_after_its_change_on_redis() {
+    let server = RedisServer::start();
+    no_node_serves_a_role_after_its_change(async |clock| redis(&server, clock).await).await;
 }
 
 #[cfg(feature = "sqlite")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p37_a_mint_in_flight_on_another_node_is_stale_on_sqlite() {
-    a_mint_in_flight_on_the_other_node_is_stale(file()).await;
+    let file = file();
+    a_mint_in_flight_on_the_other_node_is_stale(async |clock| sql(&file, clock).await).await;
 }
 
 #[cfg(feature = "postgres")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p37_a_mint_in_flight_on_another_node_is_stale_on_postgres() {
-    a_mint_in_flight_on_the_other_node_is_stale(crate::postgres_server::schema()).await;
+    let schema = crate::postgres_server::schema();
+    a_mint_in_flight_on_the_other_node_is_stale(async |clock| sql(&schema, clock).await).await;
+}
+
+#[cfg(feature = "redis")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p37_a_mint_in_flight_on_another_node_is_stale_on_redis() {
+    let server = RedisServer::start();
+    a_mint_in_flight_on_the_other_node_is_stale(async |clock| redis(&server, clock).await).await;
 }
