@@ -222,6 +222,10 @@ impl Enforcement {
         cutoff: Option<CutoffScope>,
         policy: &Policy,
     ) -> Option<Rejection> {
+        let is_of_time = matches!(status, SessionStatus::Invalid(_) | SessionStatus::Expired(_));
+        if is_of_time && cutoff.is_none() && self.has_wrong_clock(check.now) {
+            return Some(RejectionKind::StoreUnavailable.into());
+        }
         if let SessionStatus::Invalid(time) = status {
             return Some(Rejection::invalid_token(time.into()));
         }
@@ -251,6 +255,12 @@ impl Enforcement {
         let idle = Timeouts::effective(token.claims(), &self.policy(token)).idle;
         let now = self.store.as_ref().map_or(now, |store| store.correct_time(now));
         self.attempts.record(token.session_key(), now, idle);
+    }
+
+    /// Whether the store has found the clock of this node to be wrong: then no instant of a token can be
+    /// judged by `now`.
+    fn has_wrong_clock(&self, now: Timestamp) -> bool {
+        self.store.as_ref().is_some_and(|store| store.correct_time(now) != now)
     }
 
     /// The later of `last_activity` and of the attempts that follow it.

@@ -9,6 +9,7 @@ mod redis_server;
 mod test_stack;
 
 mod activity;
+mod clocks;
 mod node;
 mod push;
 mod renewal;

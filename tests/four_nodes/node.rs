@@ -20,6 +20,22 @@ pub(crate) struct Node {
 }
 
 impl Node {
+    pub(crate) async fn new(
+        store: &SharedStore,
+        clock: impl Clock + Clone,
+        sync_interval: Duration,
+    ) -> Self {
+        let store = store.connect(clock.clone(), sync_interval).await;
+        let policy = Policy::builder().idle_timeout(IDLE).build();
+        let keys = JwtKeys::hs256(SECRET).expect("a secret of at least 32 bytes");
+        let sessions = SlidingSessions::builder(keys, policy.expect("a legal configuration"))
+            .lifecycle_store(store)
+            .clock(clock)
+            .build()
+            .expect("a legal configuration");
+        Self { sessions }
+    }
+
     pub(crate) async fn four(
         store: &SharedStore,
         clock: impl Clock + Clone,
@@ -27,15 +43,7 @@ impl Node {
     ) -> Vec<Self> {
         let mut nodes = Vec::new();
         for _ in 0..NODES {
-            let store = store.connect(clock.clone(), sync_interval).await;
-            let policy = Policy::builder().idle_timeout(IDLE).build();
-            let keys = JwtKeys::hs256(SECRET).expect("a secret of at least 32 bytes");
-            let sessions = SlidingSessions::builder(keys, policy.expect("a legal configuration"))
-                .lifecycle_store(store)
-                .clock(clock.clone())
-                .build()
-                .expect("a legal configuration");
-            nodes.push(Self { sessions });
+            nodes.push(Self::new(store, clock.clone(), sync_interval).await);
         }
         nodes
     }
