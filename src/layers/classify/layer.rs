@@ -64,7 +64,7 @@ impl ClassifyLayer {
         }
     }
 
-    /// An outer layer may have assigned a class: it stands where nothing names another.
+    /// An outer layer may have assigned a class: only `Background` and `Public` replace it.
     fn declared_class<B>(&self, request: &Request<B>) -> RequestClass {
         let named = named_or_declared(&*self.classify, RequestHead::new(request));
         let assigned = || request.extensions().get().copied();
