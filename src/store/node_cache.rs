@@ -200,7 +200,6 @@ impl NodeCache {
         self.table.remove_if(session, |entry| entry.last_seen().is_none());
     }
 
-    #[cfg(test)]
     pub(super) fn is_tombstone(&self, session: &StoreKey) -> bool {
         self.table.get(session, |entry| entry.last_seen().is_none()).unwrap_or(false)
     }

@@ -27,7 +27,7 @@ pub(crate) fn url() -> &'static str {
 /// installed.
 pub(crate) fn pooler_url() -> &'static str {
     static POOLER: OnceLock<Server> = OnceLock::new();
-    &POOLER.get_or_init(|| Server::run(Command::new(script("pgbouncer")).arg(url()))).url
+    &POOLER.get_or_init(|| Server::start_script(Command::new(script("pgbouncer")).arg(url()))).url
 }
 
 /// The path of a script beside this file.
@@ -45,12 +45,12 @@ pub(crate) struct Server {
 impl Server {
     /// A Postgres of one test alone.
     pub(crate) fn start() -> Self {
-        Self::run(&mut Command::new(script("serve")))
+        Self::start_script(&mut Command::new(script("serve")))
     }
 
     /// Runs a script, which stops when its input is closed: when this process exits, even by a
     /// signal.
-    fn run(script: &mut Command) -> Self {
+    fn start_script(script: &mut Command) -> Self {
         let script = script.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = script.spawn().expect("the script starts");
         let output = BufReader::new(process.stdout.take().expect("its output is piped"));
@@ -83,6 +83,11 @@ impl Server {
         self.command("start");
     }
 
+    /// Runs a statement.
+    pub(crate) fn run(&self, sql: &str) {
+        run(&self.url, sql);
+    }
+
     fn command(&mut self, command: &str) {
         let input = self.process.stdin.as_mut().expect("its input is piped");
         input.write_all(format!("{command}\n").as_bytes()).expect("the script reads its input");
@@ -108,12 +113,14 @@ impl Drop for Server {
 /// Creates a schema, and returns its name.
 pub(crate) fn new_schema() -> String {
     let name = format!("test_{}", uuid::Uuid::new_v4().simple());
-    let created = Command::new("psql")
-        .args([url(), "--quiet", "--command", &format!("CREATE SCHEMA {name}")])
-        .status()
-        .expect("psql comes with Postgres");
-    assert!(created.success(), "the schema is created");
+    run(url(), &format!("CREATE SCHEMA {name}"));
     name
+}
+
+fn run(url: &str, sql: &str) {
+    let mut psql = Command::new("psql");
+    let psql = psql.args([url, "--quiet", "--command", sql]).stdout(Stdio::null());
+    assert!(psql.status().expect("psql comes with Postgres").success(), "{sql}");
 }
 
 /// The address of a new, empty schema.

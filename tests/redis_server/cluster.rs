@@ -59,6 +59,18 @@ impl RedisCluster {
         self.servers.iter_mut().find(primary).expect("there are primaries")
     }
 
+    /// Waits until replicas have taken the place of primaries that are lost.
+    pub(crate) fn wait_for_failover(&mut self) {
+        // A replica at first, which runs.
+        let witness = self.servers.last().expect("there are servers");
+        let serves = |node: &&str| node.contains("master") && !node.contains("fail");
+        while witness.command(&["CLUSTER", "NODES"]).lines().filter(serves).count() < PRIMARIES
+            || !witness.command(&["CLUSTER", "INFO"]).contains("cluster_state:ok")
+        {
+            std::thread::yield_now();
+        }
+    }
+
     /// Every server knows the whole cluster, and every replica is in step.
     fn wait_for_replicas(&self) {
         let is_ready = |server: &RedisServer| {

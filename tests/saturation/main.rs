@@ -12,6 +12,7 @@ mod postgres_server;
 
 mod answers;
 mod client;
+#[path = "../faults/link.rs"]
 mod link;
 mod load;
 mod node;

@@ -181,8 +181,12 @@ pub(in crate::store) async fn touch<S: SharedStore>(
     keys: SessionKeys,
     touch: Touch,
 ) -> Result<TouchOutcome, StoreError> {
-    store.sync_if_stale().await?;
     let node = store.node();
+    if node.node_cache.is_tombstone(&keys.session) {
+        // An end is final: no reading is needed, and none may succeed.
+        return Ok(TouchOutcome::Ended);
+    }
+    store.sync_if_stale().await?;
     let lock = node.lock_of(&keys.session).await;
     // Of concurrent requests of a session the first reads the store, and the others find its answer
     // in the cache.
@@ -201,8 +205,11 @@ pub(in crate::store) async fn get<S: SharedStore>(
     store: &Arc<S>,
     keys: SessionKeys,
 ) -> Result<StoredSession, StoreError> {
-    store.sync_if_stale().await?;
     let node = store.node();
+    if node.node_cache.is_tombstone(&keys.session) {
+        return Ok(StoredSession::Ended);
+    }
+    store.sync_if_stale().await?;
     let lock = node.lock_of(&keys.session).await;
     let now = node.clock.now();
     if let Some(stored) = node.node_cache.get(&keys.session, now) {
