@@ -36,6 +36,8 @@ mod max_sessions;
 mod open_sessions;
 mod outage;
 mod races;
+#[cfg(feature = "redis")]
+mod redis_operations;
 mod refusals;
 mod restart;
 mod reuse;
