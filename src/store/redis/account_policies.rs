@@ -69,15 +69,16 @@ impl Inner {
             let mut kept = self.kept(&fields).await?.into_iter();
             let (latest, before) =
                 (kept.next().unwrap_or_default(), kept.next().unwrap_or_default());
-            let number = <[u8; 8]>::try_from(&latest[..]).map_or(now, |latest| {
-                let latest = Timestamp::from_millis(u64::from_be_bytes(latest));
+            let number = latest.first_chunk().map_or(now, |latest| {
+                let latest = Timestamp::from_millis(u64::from_be_bytes(*latest));
                 now.max(latest + std::time::Duration::from_millis(1))
             });
             let change = FeedChange::from(Change::Claims { scope: scope.key(), number, until });
             let kept =
                 [Kept::latest_claims(number, latest), Kept::new(change.merge(&before)?, before)];
-            // Two changes with one number would be one, and a token minted between them stale.
-            if self.publish(&[change], &kept, &[]).await? == Published::Done {
+            // Two changes with one number would be one, and a token minted between them stale. What is
+            // there already is what this command has written, which the client has sent twice.
+            if self.publish(&[change], &kept, &[]).await? != Published::Changed {
                 self.apply_own(&[change]);
                 self.append_audit_records(&[audit]).await?;
                 return Ok(number);

@@ -61,7 +61,7 @@ impl Inner {
             match *change {
                 FeedChange::Known(Change::TombstoneFolded { .. }) => {}
                 FeedChange::Known(change) => self.assertions.add(now, change),
-                FeedChange::RevokedUnplaced { session, until } => {
+                FeedChange::RevokedUnplaced { session, until, .. } => {
                     self.assertions.add(now, Change::Revoked { session, user: None, until });
                 }
             }

@@ -40,6 +40,8 @@ struct Shared {
     renewed: Mutex<Stopwatch>,
     /// How often the connection was replaced.
     number: AtomicU64,
+    #[cfg(test)]
+    sends_twice: std::sync::atomic::AtomicBool,
 }
 
 /// The server at the end of a connection.
@@ -130,6 +132,8 @@ impl Connection {
             server: RwLock::new(Server::new(connected, shared, None)),
             renewed: Mutex::new(Stopwatch::start()),
             number: AtomicU64::new(0),
+            #[cfg(test)]
+            sends_twice: std::sync::atomic::AtomicBool::new(false),
         })))
     }
 
@@ -231,10 +235,10 @@ impl Connection {
 
     async fn send(&self, server: &Server, command: &Cmd) -> Result<Value, Failure> {
         let Some(breaker) = server.primaries.breaker_of(command) else {
-            return server.link.clone().send(command).await.map_err(Failure::from);
+            return self.deliver(server, command).await;
         };
         let Some(mut call) = breaker.ask() else { return Err(Failure::not_connected()) };
-        let answer = server.link.clone().send(command).await.map_err(Failure::from);
+        let answer = self.deliver(server, command).await;
         match answer.as_ref().err().map(|failure| failure.kind) {
             None | Some(FailureKind::Answered | FailureKind::UnknownScript) => {
                 breaker.answer();
@@ -250,10 +254,24 @@ impl Connection {
         }
         answer
     }
+
+    async fn deliver(&self, server: &Server, command: &Cmd) -> Result<Value, Failure> {
+        #[cfg(test)]
+        if self.0.sends_twice.load(Relaxed) {
+            server.link.clone().send(command).await.map_err(Failure::from)?;
+        }
+        server.link.clone().send(command).await.map_err(Failure::from)
+    }
 }
 
 #[cfg(test)]
 impl Connection {
+    /// Sends every command twice from now on, and takes the second answer: as the client of a cluster
+    /// does that has lost the first one.
+    pub(super) fn send_twice(&self) {
+        self.0.sends_twice.store(true, Relaxed);
+    }
+
     /// Completes once every server is asked.
     pub(super) async fn connected(&self) {
         while !self.is_connected() {

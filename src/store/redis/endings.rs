@@ -9,7 +9,6 @@ use super::{
     answer::{Args, array, bytes, int, strings},
     bytes::Reader,
     failure::{Failure, FailureKind},
-    feed::{Kept, Published},
     kept_change::{self, FeedChange},
     record::{Record, Stored},
     script::Script,
@@ -33,9 +32,6 @@ static END: Script = Script::new(concat!(
 ));
 static FOLD: Script = Script::new(include_str!("scripts/fold.lua"));
 static UNPIN: Script = Script::new(include_str!("scripts/unpin.lua"));
-
-/// The most ended sessions whose user is not known.
-const MAX_UNPLACED: usize = 4096;
 
 /// The most exemptions in one step.
 const PIECE: usize = 500;
@@ -167,7 +163,9 @@ impl Inner {
         let is_here = log == own_log;
         let script_keys = [&self.keys.session(keys)[..], &[own_log]].concat();
         let args = Args::new().key(keys.session).time(until).time(at).span(GRACE);
-        let mut args = args.number(room.of_unfolded());
+        // The same command is the first one again, if a client sends it twice.
+        let (nonce, _) = uuid::Uuid::new_v4().as_u64_pair();
+        let mut args = args.number(room.of_unfolded()).number((nonce >> 32).max(1));
         if let Some(row) = row.as_ref().filter(|_| is_here) {
             args = row.add_to(args);
         }
@@ -199,35 +197,6 @@ impl Inner {
         let kept = self.tombstones_of(user).await?;
         let others = kept.iter().filter(|it| it.kind == NOT_BEGUN && now < it.until).count();
         if others < MAX_UNFOLDED { Ok(()) } else { Err(too_many()) }
-    }
-
-    /// Ends a session whose user is not known: in the slot of the feed.
-    async fn end_unplaced(
-        &self,
-        tombstone: Tombstone,
-        audit: Option<AuditRecord>,
-    ) -> Result<bool, StoreError> {
-        let Tombstone { session, until, .. } = tombstone;
-        let before = self.unplaced.get(&session).map(|until| *until);
-        if before.is_none() && self.unplaced.len() >= MAX_UNPLACED {
-            return Err(too_many().into());
-        }
-        if before.is_some_and(|before| until <= before) {
-            return Ok(false);
-        }
-        let change = FeedChange::RevokedUnplaced { session, until };
-        let kept = self.kept(&[change.field()]).await?.pop().unwrap_or_default();
-        let had_none = kept.is_empty();
-        let published = self.publish(&[change], &[Kept::new(change, kept)], &[]).await?;
-        if published == Published::Changed {
-            return Err(StoreError::new("the session was ended at the same time"));
-        }
-        let is_first = had_none && published == Published::Done;
-        self.apply_own(&[change]);
-        if let Some(audit) = audit.filter(|_| is_first) {
-            self.append_audit_records(&[audit]).await?;
-        }
-        Ok(is_first)
     }
 
     /// Folds the tombstones of a user. The session that was the reason has ended whether or not it

@@ -98,8 +98,11 @@ impl Kept {
     }
 
     /// The latest claims number of all scopes.
+    ///
+    /// The number is followed by a nonce: if it is there already, the same command has written it.
     pub(super) fn latest_claims(number: Timestamp, before: Vec<u8>) -> Self {
-        let value = number.as_millis().to_be_bytes().to_vec();
+        let (nonce, _) = uuid::Uuid::new_v4().as_u64_pair();
+        let value = [number.as_millis(), nonce].map(u64::to_be_bytes).concat();
         Self { field: LATEST_CLAIMS.to_vec(), before, value }
     }
 }
@@ -328,8 +331,8 @@ impl Inner {
         for change in changes {
             match *change {
                 FeedChange::Known(change) => self.apply(&[change]),
-                FeedChange::RevokedUnplaced { session, until } => {
-                    self.unplaced.insert(session, until);
+                FeedChange::RevokedUnplaced { session, until, caller, .. } => {
+                    self.hold_unplaced(session, until, caller);
                     self.apply(&[Change::Revoked { session, user: None, until }]);
                 }
             }
@@ -339,7 +342,7 @@ impl Inner {
     /// Removes what is kept and has expired. Returns whether there may be more: never, it looks at all.
     pub(super) async fn remove_expired(&self, now: Timestamp) -> Result<bool, StoreError> {
         self.servers.look_again();
-        self.unplaced.retain(|_, until| now < *until + GRACE);
+        self.unplaced.retain(|_, ended| now < ended.until + GRACE);
         let mut cursor = b"0".to_vec();
         loop {
             let (next, fields) = self.scan_kept(cursor).await?;

@@ -30,6 +30,10 @@ pub(super) enum FeedChange {
     RevokedUnplaced {
         session: StoreKey,
         until: Timestamp,
+        /// Who has ended it: the beginning of the actor's key.
+        caller: u32,
+        /// Of the command that has written it, which a client may send twice.
+        nonce: u32,
     },
 }
 
@@ -40,6 +44,11 @@ impl From<Change> for FeedChange {
 }
 
 impl FeedChange {
+    /// A session whose user is not known, which nobody ends at the moment.
+    pub(super) const fn revoked_unplaced(session: StoreKey, until: Timestamp) -> Self {
+        Self::RevokedUnplaced { session, until, caller: 0, nonce: 0 }
+    }
+
     /// The name of the field that keeps the latest change of this kind and key.
     pub(super) fn field(&self) -> Vec<u8> {
         let (kind, key, ..) = self.parts();
@@ -56,8 +65,9 @@ impl FeedChange {
         let none = [0; 8];
         let time = |at: Timestamp| at.as_millis().to_be_bytes();
         match *self {
-            Self::RevokedUnplaced { session, until } => {
-                (REVOKED_UNPLACED, session, [time(until), none, none, none])
+            Self::RevokedUnplaced { session, until, caller, nonce } => {
+                let by = (u64::from(caller) << 32 | u64::from(nonce)).to_be_bytes();
+                (REVOKED_UNPLACED, session, [time(until), by, none, none])
             }
             Self::Known(change) => match change {
                 Change::Revoked { session, user, until } => {
@@ -131,7 +141,12 @@ impl FeedChange {
             }
             TOMBSTONE_FOLDED => Change::TombstoneFolded { session: key },
             CLAIMS => Change::Claims { scope: key, number: one, until: two },
-            REVOKED_UNPLACED => return Some(Self::RevokedUnplaced { session: key, until: one }),
+            REVOKED_UNPLACED => {
+                let half =
+                    |number: u64| u32::try_from(number & u64::from(u32::MAX)).unwrap_or_default();
+                let (caller, nonce) = (half(numbers[1] >> 32), half(numbers[1]));
+                return Some(Self::RevokedUnplaced { session: key, until: one, caller, nonce });
+            }
             _ => return None,
         };
         Some(Self::Known(change))
@@ -140,7 +155,11 @@ impl FeedChange {
     /// The change with what is kept of an earlier one: the later instants count.
     pub(super) fn merge(self, before: &[u8]) -> Result<Self, Failure> {
         let before = Self::unpack(before)?.into_iter().next();
-        let (Self::Known(own), Some(Self::Known(before))) = (self, before) else { return Ok(self) };
+        let (own, before) = match (self, before) {
+            (Self::Known(own), Some(Self::Known(before))) => (own, before),
+            (own, Some(before)) if own.until() <= before.until() => return Ok(before),
+            (own, _) => return Ok(own),
+        };
         Ok(Self::Known(match (own, before) {
             (Change::Exempt { session, at, until }, Change::Exempt { at: a, until: u, .. }) => {
                 Change::Exempt { session, at: at.max(a), until: until.max(u) }

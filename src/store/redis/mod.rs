@@ -48,6 +48,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 mod tickets;
+mod unplaced;
 mod write_back;
 
 use std::{
@@ -185,7 +186,7 @@ struct Inner {
     calls: UserLimit,
     limited_sign_ins: UserLimit,
     /// Ended sessions whose user is not known, until when.
-    unplaced: DashMap<StoreKey, Timestamp, RandomState>,
+    unplaced: DashMap<StoreKey, unplaced::Ended, RandomState>,
     /// Whether there is a list of everything, and an audit log.
     lists_everything: bool,
     keeps_audit_log: bool,

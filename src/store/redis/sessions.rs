@@ -107,7 +107,7 @@ impl Inner {
             stored = self.stored(keys).await?;
         }
         let row = stored.map(|stored| stored.row());
-        let unplaced = self.unplaced.get(&keys.session).map(|until| Row::Ended { until: *until });
+        let unplaced = self.unplaced_until(keys.session).map(|until| Row::Ended { until });
         Ok(self.remember(keys.session, unplaced.or(row), now, generation))
     }
 

@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use redis::Value;
-
 use super::{
     Inner,
-    answer::{Args, array, bytes, int},
+    answer::{Args, array, bytes, int, maybe_bytes},
     endings::{Ending, too_many},
     failure::Failure,
     lists::After,
@@ -341,9 +339,11 @@ impl Inner {
         while waiting.elapsed() < LEASE {
             let lease = lease(Stopwatch::start());
             let mut command = redis::cmd("SET");
-            command.arg(&lease.key).arg(&lease.nonce).arg("NX").arg("PX");
+            command.arg(&lease.key).arg(&lease.nonce).arg("NX").arg("GET").arg("PX");
             command.arg(Args::new().life(LEASE).finish());
-            if self.connection.query(&command).await? == Value::Okay {
+            // A client may send it twice.
+            let holder = maybe_bytes(self.connection.query(&command).await?)?;
+            if holder.is_none_or(|holder| holder == lease.nonce) {
                 return Ok(lease);
             }
             tokio::time::sleep(LEASE_PAUSE + jitter(LEASE_JITTER)).await;

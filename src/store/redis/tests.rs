@@ -11,6 +11,7 @@ mod nodes;
 mod outage;
 #[path = "../../../tests/redis_server/mod.rs"]
 mod redis_server;
+mod resent;
 mod sign_in;
 mod tls;
 

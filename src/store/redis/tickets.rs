@@ -29,6 +29,9 @@ impl Inner {
                 command.arg(self.keys.ticket(user, ticket));
             }
             self.connection.query(&command).await?;
+            let mut command = redis::cmd("LTRIM");
+            command.arg(&list[0]).arg(-i64::from(MAX_PER_SESSION)).arg(-1);
+            self.connection.query(&command).await?;
         }
         let mut command = redis::cmd("SET");
         command.arg(self.keys.ticket(user, ticket)).arg(Writer::new().time(until).finish());

@@ -93,7 +93,7 @@ impl Inner {
                     tombstones.push(Lost { keys: SessionKeys::new(session, user), until });
                 }
                 Change::Revoked { session, user: None, until } => {
-                    kept.push(FeedChange::RevokedUnplaced { session, until });
+                    kept.push(FeedChange::revoked_unplaced(session, until));
                 }
                 Change::Revoked { .. } => {}
                 change => {
@@ -162,7 +162,7 @@ impl Inner {
     async fn raise_latest_claims(&self, number: Timestamp) -> Result<(), StoreError> {
         for _ in 0..ATTEMPTS {
             let latest = self.kept(&[LATEST_CLAIMS.to_vec()]).await?.concat();
-            let present = <[u8; 8]>::try_from(&latest[..]).map_or(0, u64::from_be_bytes);
+            let present = latest.first_chunk().map_or(0, |latest| u64::from_be_bytes(*latest));
             if number.as_millis() <= present {
                 return Ok(());
             }

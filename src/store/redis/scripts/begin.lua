@@ -37,7 +37,7 @@ if folded then
 end
 local is_first, many, replaced = 0, 0, ARGV[10]
 if replaced ~= '' then
-  is_first, many = write_tombstone(replaced, KEYS[4], tonumber(ARGV[11]), now, skew, tonumber(ARGV[6]))
+  is_first, many = write_tombstone(replaced, KEYS[4], tonumber(ARGV[11]), now, skew, tonumber(ARGV[6]), 0)
   if is_first < 0 then
     return { 3 }
   end

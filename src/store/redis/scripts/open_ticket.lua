@@ -1,10 +1,8 @@
--- Adds a ticket to those of its session.
+-- Adds a ticket to those of its session. Sent twice, it does the same once.
 -- KEYS: the tickets of the session. ARGV: the ticket, the most, their life in ms.
--- Answers the tickets that are too many.
-local surplus = {}
-redis.call('RPUSH', KEYS[1], ARGV[1])
-while redis.call('LLEN', KEYS[1]) > tonumber(ARGV[2]) do
-  surplus[#surplus + 1] = redis.call('LPOP', KEYS[1])
+-- Answers the tickets that are too many; they stay in the list until they are removed.
+if not redis.call('LPOS', KEYS[1], ARGV[1]) then
+  redis.call('RPUSH', KEYS[1], ARGV[1])
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
-return surplus
+return redis.call('LRANGE', KEYS[1], 0, -1 - tonumber(ARGV[2]))

@@ -41,10 +41,28 @@ local function lengthen(key, life)
   end
 end
 
--- Writes the tombstone of a session, and removes what else is known of it. Removes tombstones that have
--- expired. It only raises what it finds. Answers whether it is the first (1 or 0) and how many can be
--- folded; or -1 if there are too many that cannot.
-local function write_tombstone(session, activity, ends, now, skew, most)
+-- How many tombstones of the user can be folded, and how many cannot. Removes those that have expired.
+local function count_tombstones(now, skew)
+  local counts = { [0] = 0, 0, 0 }
+  local tombstones = redis.call('HGETALL', KEYS[2])
+  for i = 1, #tombstones, 2 do
+    if #tombstones[i] == 16 then
+      local kind, _, ends = struct.unpack('<BI6I6', tombstones[i + 1])
+      if ends + (kind == 2 and 0 or skew) <= now then
+        redis.call('HDEL', KEYS[2], tombstones[i])
+      elseif ends > now then
+        counts[kind] = counts[kind] + 1
+      end
+    end
+  end
+  return counts[1], counts[0]
+end
+
+-- Writes the tombstone of a session, and removes what else is known of it. It only raises what it finds.
+-- Answers whether it is the first (1 or 0; 2 if the same command has written it, by its nonce) and how
+-- many can be folded; or -1 if there are too many that cannot.
+local function write_tombstone(session, activity, ends, now, skew, most, nonce)
+  local before = redis.call('HGET', KEYS[2], session)
   local begun, epoch = 0, 0
   local records = redis.call('GET', KEYS[1])
   local record, at = find(records, session)
@@ -53,33 +71,25 @@ local function write_tombstone(session, activity, ends, now, skew, most)
     ends = math.max(ends, (struct.unpack('<I6', record, 27)))
     begun = string.byte(record, 33) % 2
   end
-  local before = redis.call('HGET', KEYS[2], session)
-  local folded = 0
+  local foldable = 0
   if before then
-    local kind, epoch_before, ends_before = struct.unpack('<BI6I6', before)
+    local kind, epoch_before, ends_before, nonce_before = struct.unpack('<BI6I6I4', before)
+    if nonce == nonce_before then
+      return 2, (count_tombstones(now, skew))
+    end
     if ends <= ends_before then
       return 0, 0
     end
-    begun, epoch = kind, epoch_before
+    begun, epoch, nonce = kind, epoch_before, nonce_before
   else
-    local unfolded = 0
-    local others = redis.call('HGETALL', KEYS[2])
-    for i = 1, #others, 2 do
-      if #others[i] == 16 then
-        local kind, _, other_ends = struct.unpack('<BI6I6', others[i + 1])
-        if other_ends + (kind == 2 and 0 or skew) <= now then
-          redis.call('HDEL', KEYS[2], others[i])
-        elseif other_ends > now then
-          folded = folded + (kind == 1 and 1 or 0)
-          unfolded = unfolded + (kind == 0 and 1 or 0)
-        end
-      end
-    end
-    if begun == 0 and unfolded >= most then
+    local unfoldable
+    foldable, unfoldable = count_tombstones(now, skew)
+    if begun == 0 and unfoldable >= most then
       return -1, 0
     end
+    foldable = foldable + begun
   end
-  redis.call('HSET', KEYS[2], session, struct.pack('<BI6I6', begun, epoch, ends))
+  redis.call('HSET', KEYS[2], session, struct.pack('<BI6I6I4', begun, epoch, ends, nonce))
   lengthen(KEYS[2], math.max(ends - now, 0) + skew)
   if record then
     local rest = without(records, at, #record)
@@ -90,5 +100,5 @@ local function write_tombstone(session, activity, ends, now, skew, most)
     end
   end
   redis.call('DEL', activity)
-  return before and 0 or 1, folded + begun
+  return before and 0 or 1, foldable
 end
