@@ -4,7 +4,7 @@
 //! must not keep a session past its idle timeout on every node.
 
 use super::{Inner, value::Args};
-use crate::{clock::Clock as _, time::Timestamp};
+use crate::{clock::Clock as _, maybe_ready::LIFECYCLE_TIME_LIMIT, time::Timestamp};
 
 /// Limits the activities that a statement writes.
 #[derive(Clone, Copy)]
@@ -22,12 +22,26 @@ impl ActivityLimit {
         format!("CASE WHEN {at} < {limit} THEN {at} ELSE {limit} END")
     }
 
+    /// An expression for the store's time in milliseconds; zero where a file has no clock of its own.
+    pub(super) const fn store_now(&self) -> &'static str {
+        self.store_now
+    }
+
     pub(super) fn add_to(&self, args: Args) -> Args {
         args.time(self.argument)
     }
 }
 
 impl Inner {
+    /// When the caller of a statement that is sent now has given up, by the store's clock.
+    pub(super) fn deadline(&self) -> Timestamp {
+        if self.clock.is_time_of_day() {
+            self.store_clock.store_time(self.clock.now()) + LIFECYCLE_TIME_LIMIT
+        } else {
+            Timestamp::MAX
+        }
+    }
+
     /// The limit by the store's clock: that of the server, or of a file that of its machine, which
     /// this node's clock shows.
     pub(super) fn activity_limit(&self) -> ActivityLimit {

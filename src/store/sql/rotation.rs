@@ -31,14 +31,16 @@ const STATE: &str = "SELECT s.sid, s.ended_until, s.last_seen, s.exempt_until,
     LEFT JOIN tss_sessions AS s ON s.key = $1";
 
 /// Exchanges the refresh token of a generation below `$2`, unless the session is revoked. One
-/// statement: of concurrent exchanges one succeeds.
+/// statement: of concurrent exchanges one succeeds. After the deadline `$13` it does nothing: its caller has
+/// given up, and would present a token that has been exchanged for longer than its grace.
 fn exchange_statement(limit: ActivityLimit) -> String {
-    let last_seen = limit.apply("$6", "$12");
+    let (last_seen, store_now) = (limit.apply("$6", "$12"), limit.store_now());
     format!(
         "UPDATE tss_sessions SET generation = $2, exchanged_at = $3,
             access_jti = $4, refresh_jti = $5,
             last_seen = CASE WHEN last_seen < {last_seen} THEN {last_seen} ELSE last_seen END
         WHERE key = $1 AND ended_until IS NULL AND sid IS NOT NULL AND generation < $2
+            AND {store_now} <= $13
             AND NOT EXISTS (SELECT 1 FROM tss_revocations AS m WHERE m.scope IN ($7, $8, $9, $10)
                 AND m.at >= $11 AND m.at > tss_sessions.exempt_until)"
     )
@@ -157,7 +159,7 @@ impl Inner {
             .maybe_text(successors.map(|it| it.refresh.as_str()))
             .time(activity);
         let limit = self.activity_limit();
-        let args = limit.add_to(scopes(args, *query).time(query.epoch));
+        let args = limit.add_to(scopes(args, *query).time(query.epoch)).time(self.deadline());
         let sql = exchange_statement(limit);
         Ok(self.database.execute_for(Purpose::Lifecycle, sql, args).await? > 0)
     }

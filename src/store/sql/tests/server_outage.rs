@@ -10,7 +10,8 @@ use tokio::time::timeout;
 use super::{postgres_server::Server, *};
 use crate::{
     clock::SystemClock,
-    store::{SessionStore as _, TouchOutcome},
+    maybe_ready::LIFECYCLE_TIME_LIMIT,
+    store::{LifecycleStore as _, RefreshState, Rotated, SessionStore as _, TouchOutcome},
 };
 
 /// How long a request waits for its store.
@@ -118,4 +119,27 @@ async fn p23_a_server_that_was_paused_is_used_again_within_2_s() {
 #[tokio::test]
 async fn p23_a_server_that_was_killed_is_used_again_within_2_s() {
     survives(Server::kill, Server::start_again).await;
+}
+
+/// The server comes to an exchange when its caller has given up, and the client repeats it later than the
+/// grace.
+#[tokio::test]
+async fn p23_an_exchange_that_is_executed_too_late_consumes_no_token() {
+    let mut server = Server::start();
+    let store = SqlStore::connect(&server.url).await.expect("the server is reachable");
+    store.migrate().await.expect("the migration succeeds");
+    begin(&store, "s").await;
+    begin(&store, "other").await;
+    let exchanged = store.rotate(rotation("other", 0, "first")).await;
+    assert_eq!(exchanged.expect("the server answers"), Rotated::Done, "it is in time");
+    server.pause();
+    store.rotate(rotation("s", 0, "late")).await.expect_err("the server is paused");
+    tokio::time::sleep(LIFECYCLE_TIME_LIMIT).await;
+    server.resume();
+    store.0.database.recovered().await;
+    let state = store.refresh_state(query("s")).await.expect("the server answers");
+    let RefreshState::Known(recorded) = state else { panic!("{state:?}") };
+    assert_eq!(recorded.generation, 0);
+    let exchanged = store.rotate(rotation("s", 0, "repeated")).await;
+    assert_eq!(exchanged.expect("the server answers"), Rotated::Done);
 }
