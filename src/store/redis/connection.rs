@@ -116,11 +116,7 @@ impl Shared {
 
     /// Whether the primary at `address` answers, or the cluster has replaced it.
     async fn answers(&self, address: &str) -> bool {
-        let mut server = self.server();
-        match server.primaries.slot_at(address) {
-            Some(slot) => server.link.ping(slot).await.is_ok(),
-            None => true,
-        }
+        !self.server().primaries.has_primary(address) || self.target.answers(address).await
     }
 }
 

@@ -24,8 +24,6 @@ pub(super) struct SlotMap {
 
 struct Primary {
     address: String,
-    /// One of its slots.
-    slot: Slot,
     breaker: Arc<Breaker>,
 }
 
@@ -54,11 +52,10 @@ impl Primaries {
         self.breakers().all(|breaker| !breaker.is_open())
     }
 
-    /// A slot of the primary at `address`.
-    pub(super) fn slot_at(&self, address: &str) -> Option<Slot> {
-        let Self::Cluster(map) = self else { return None };
-        let primary = map.primaries.iter().find(|primary| primary.address == address)?;
-        Some(primary.slot)
+    /// Whether a slot is served by the node of a cluster at `address`.
+    pub(super) fn has_primary(&self, address: &str) -> bool {
+        let Self::Cluster(map) = self else { return false };
+        map.primaries.iter().any(|it| it.address == address)
     }
 
     #[cfg(test)]
@@ -82,13 +79,12 @@ impl SlotMap {
             _ => &[],
         };
         for SlotRange { slots, address } in ranges {
-            let Some(&slot) = slots.first() else { continue };
             let place = map.primaries.iter().position(|it| it.address == address);
             let place = place.unwrap_or_else(|| {
                 let known = known.iter().find(|it| it.address == address);
                 let known = known.map(|it| Arc::clone(&it.breaker));
                 let breaker = known.unwrap_or_else(|| breaker(&address));
-                map.primaries.push(Primary { address, slot, breaker });
+                map.primaries.push(Primary { address, breaker });
                 map.primaries.len() - 1
             });
             map.slots.extend(slots.into_iter().map(|slot| (slot, place)));

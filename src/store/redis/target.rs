@@ -3,13 +3,11 @@
 use std::time::Duration;
 
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, RedisResult, TlsCertificates, Value,
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, RedisResult, TlsCertificates, Value,
     aio::MultiplexedConnection,
     cluster::ClusterClient,
     cluster_async::ClusterConnection,
-    cluster_routing::{
-        MultipleNodeRoutingInfo, Route, RoutingInfo, SingleNodeRoutingInfo, Slot, SlotAddr,
-    },
+    cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo, SingleNodeRoutingInfo},
 };
 
 use super::{failure::Failure, primaries::SlotRange, server_info::ServerInfo};
@@ -49,7 +47,8 @@ pub(super) struct Target {
 #[expect(clippy::large_enum_variant, reason = "there is one for each connection")]
 enum AnyClient {
     Server(Client),
-    Cluster(ClusterClient),
+    /// And the client of one of its nodes.
+    Cluster(ClusterClient, Client),
 }
 
 /// A connection to a server, or connections to the nodes of a cluster.
@@ -77,6 +76,11 @@ impl Target {
         }
         let certificates = root_certificate
             .map(|root_cert| TlsCertificates { client_tls: None, root_cert: Some(root_cert) });
+        let address = addresses.first().cloned().unwrap_or_default();
+        let server = match certificates.clone() {
+            Some(certificates) => Client::build_with_tls(address, certificates),
+            None => Client::open(address),
+        };
         let client = if is_cluster {
             let mut builder = ClusterClient::builder(addresses)
                 .retries(CLUSTER_RETRIES)
@@ -87,21 +91,39 @@ impl Target {
             if let Some(certificates) = certificates {
                 builder = builder.certs(certificates);
             }
-            builder.build().map(AnyClient::Cluster)
+            let cluster = builder.build();
+            cluster.and_then(|cluster| Ok(AnyClient::Cluster(cluster, server?)))
         } else {
-            let address = addresses.into_iter().next().unwrap_or_default();
-            match certificates {
-                Some(certificates) => Client::build_with_tls(address, certificates),
-                None => Client::open(address),
-            }
-            .map(AnyClient::Server)
+            server.map(AnyClient::Server)
         };
         let client = client.map_err(|_| StoreError::new(MALFORMED))?;
         Ok(Self { client, is_kept, time_limit })
     }
 
     pub(super) const fn is_cluster(&self) -> bool {
-        matches!(self.client, AnyClient::Cluster(_))
+        matches!(self.client, AnyClient::Cluster(..))
+    }
+
+    /// Whether the node of the cluster at `address` answers on a connection of its own. Not on those of
+    /// the cluster's client: while it looks for a lost node, calls to others wait.
+    pub(super) async fn answers(&self, address: &str) -> bool {
+        let AnyClient::Cluster(_, any_node) = &self.client else { return true };
+        let Some(client) = client_of(any_node, address) else { return false };
+        match self.connect_to(&client).await {
+            Ok(mut connection) => {
+                redis::cmd("PING").query_async::<Value>(&mut connection).await.is_ok()
+            }
+            Err(_) => false,
+        }
+    }
+
+    async fn connect_to(&self, client: &Client) -> RedisResult<MultiplexedConnection> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(PROBE_TIME_LIMIT.max(self.time_limit)))
+            .set_response_timeout(Some(self.time_limit))
+            .set_concurrency_limit(IN_FLIGHT)
+            .set_pipeline_buffer_size(WRITE_BUFFER);
+        client.get_multiplexed_async_connection_with_config(&config).await
     }
 
     /// Connects, and asks the server, or one of the cluster, whether it can serve.
@@ -116,17 +138,11 @@ impl Target {
         let info = ServerInfo::command();
         let (link, info, slots) = match &self.client {
             AnyClient::Server(client) => {
-                let config = AsyncConnectionConfig::new()
-                    .set_connection_timeout(Some(PROBE_TIME_LIMIT.max(self.time_limit)))
-                    .set_response_timeout(Some(self.time_limit))
-                    .set_concurrency_limit(IN_FLIGHT)
-                    .set_pipeline_buffer_size(WRITE_BUFFER);
-                let connection = client.get_multiplexed_async_connection_with_config(&config).await;
-                let mut connection = connection.map_err(Failure::from)?;
+                let mut connection = self.connect_to(client).await.map_err(Failure::from)?;
                 let info = info.query_async(&mut connection).await;
                 (Link::Server(connection), info, None)
             }
-            AnyClient::Cluster(client) => {
+            AnyClient::Cluster(client, _) => {
                 let mut connection = client.get_async_connection().await.map_err(Failure::from)?;
                 let one = || RoutingInfo::SingleNode(SingleNodeRoutingInfo::RandomPrimary);
                 let info = connection.route_command(info, one()).await;
@@ -173,25 +189,27 @@ impl Link {
         }
     }
 
-    /// Asks the primary of a slot whether it answers.
-    pub(super) async fn ping(&mut self, slot: Slot) -> RedisResult<Value> {
-        let ping = redis::cmd("PING");
-        match self {
-            Self::Server(connection) => ping.query_async(connection).await,
-            Self::Cluster(connection) => {
-                let primary = Route::with_slot(slot, SlotAddr::Master);
-                let one = SingleNodeRoutingInfo::SpecificNode(primary);
-                connection.route_command(ping, RoutingInfo::SingleNode(one)).await
-            }
-        }
-    }
-
     pub(super) async fn send(&mut self, command: &Cmd) -> RedisResult<Value> {
         match self {
             Self::Server(connection) => command.query_async(connection).await,
             Self::Cluster(connection) => command.query_async(connection).await,
         }
     }
+}
+
+/// The client of the node at `address`, reached as `any_node` is.
+fn client_of(any_node: &Client, address: &str) -> Option<Client> {
+    let (at_host, at_port) = address.rsplit_once(':')?;
+    let info = any_node.get_connection_info().clone();
+    let mut addr = info.addr().clone();
+    match &mut addr {
+        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
+            at_host.clone_into(host);
+            *port = at_port.parse().ok()?;
+        }
+        _ => return None,
+    }
+    Client::open(info.set_addr(addr)).ok()
 }
 
 /// rustls panics unless the process has chosen its cryptography.
