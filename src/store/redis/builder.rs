@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, RwLock};
 
 use super::{
     CALLS_PER_USER, Inner, LISTS_PER_USER, OnDataLoss, RedisStore, assertions::Assertions,
-    endpoint::Endpoint, push::wait_for_changes, server_watch::ServerWatch,
+    endpoint::Endpoint, push::wait_for_changes, server_watch::ServerWatch, unpublished_ending,
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -126,6 +126,7 @@ impl RedisStoreBuilder {
             servers: ServerWatch::default(),
             assertions: Assertions::default(),
             counting: RwLock::default(),
+            publishing: unpublished_ending::permits(),
             changing_claims: Mutex::default(),
             lists: UserLimit::new(LISTS_PER_USER),
             calls: UserLimit::new(CALLS_PER_USER),

@@ -295,7 +295,7 @@ impl Inner {
 
 /// How a session ends.
 pub(super) struct Ending {
-    keys: SessionKeys,
+    pub(super) keys: SessionKeys,
     at: Timestamp,
     /// Until when its tombstone stands.
     pub(super) until: Timestamp,
@@ -303,7 +303,7 @@ pub(super) struct Ending {
 }
 
 impl Ending {
-    fn change(&self) -> FeedChange {
+    pub(super) fn change(&self) -> FeedChange {
         let SessionKeys { session, user } = self.keys;
         Change::Revoked { session, user: Some(user), until: self.until }.into()
     }

@@ -10,8 +10,9 @@
 //!
 //! A session ends in two slots, so the order matters: its entry in the feed first, then its tombstone. The
 //! node that stops in between has not answered, and the others reject the session already. Only a step-up
-//! publishes afterwards: while the new session has not begun, its user needs the old one. A session is in
-//! the lists before its record is written, and a list only says where to look.
+//! publishes afterwards: while the new session has not begun, its user needs the old one. It publishes until
+//! that succeeds; a node that has not heard of it ends the session when it writes an activity. A session is
+//! in the lists before its record is written, and a list only says where to look.
 
 mod account_policies;
 mod answer;
@@ -49,6 +50,7 @@ mod target;
 mod tests;
 mod tickets;
 mod unplaced;
+mod unpublished_ending;
 mod write_back;
 
 use std::{
@@ -61,7 +63,7 @@ use std::{
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
 use tokio::{
-    sync::{Mutex, RwLock},
+    sync::{Mutex, RwLock, Semaphore},
     task::AbortHandle,
 };
 
@@ -178,6 +180,8 @@ struct Inner {
     assertions: Assertions,
     /// Held by a bulk revocation alone, and by every sign-in: none begins while sessions are counted.
     counting: RwLock<()>,
+    /// Held by each ending that is published in the background.
+    publishing: Arc<Semaphore>,
     /// Held while the claims of a scope change.
     changing_claims: Mutex<()>,
     /// The lists, and the other calls to the lifecycle, of each user; the limited sign-ins of each

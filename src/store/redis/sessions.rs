@@ -29,7 +29,8 @@ static TOUCH: Script =
 static READ: Script =
     Script::new(concat!(include_str!("scripts/user.lua"), include_str!("scripts/read.lua")));
 
-/// What `touch.lua` answers for a session without a record.
+/// What `touch.lua` answers for a session that has ended, and for one without a record.
+const ENDED: i64 = 0;
 const ACTIVITY_ALONE: i64 = 2;
 
 /// How many activities are written at the same time.
@@ -68,7 +69,8 @@ impl SharedStore for Inner {
                 let args = args.life(row.kept_for).number(row.presented.into());
                 let args = args.bytes(skew.clone()).finish();
                 match int(&self.connection.run(&TOUCH, &keys, &args).await?)? {
-                    ACTIVITY_ALONE => self.place_activity(row).await,
+                    ENDED => self.end_in_cache(row.keys).await,
+                    ACTIVITY_ALONE => Ok(self.place_activity(row).await?),
                     _ => Ok(()),
                 }
             });
@@ -91,6 +93,13 @@ impl Inner {
         let now = self.now();
         let bucket = self.keys.users_by_session(session);
         self.place(bucket, session, user, now, now + row.kept_for).await
+    }
+
+    /// Ends a session whose end was never published, on this node.
+    async fn end_in_cache(&self, keys: SessionKeys) -> Result<(), StoreError> {
+        self.read_into_cache(keys, self.now()).await?;
+        self.revocations.recheck_session(&keys.session);
+        Ok(())
     }
 
     async fn read_into_cache(

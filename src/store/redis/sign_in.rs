@@ -1,6 +1,6 @@
 //! How a session begins, and ends others of its subject.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     Inner,
@@ -11,6 +11,7 @@ use super::{
     logs::LogRow,
     record::{Record, Stored},
     script::Script,
+    unpublished_ending::UnpublishedEnding,
 };
 use crate::{
     audit::AuditRecord,
@@ -100,7 +101,10 @@ impl Beginning<'_> {
 }
 
 impl Inner {
-    pub(super) async fn begin_session(&self, sign_in: SignIn) -> Result<SignInOutcome, StoreError> {
+    pub(super) async fn begin_session(
+        self: &Arc<Self>,
+        sign_in: SignIn,
+    ) -> Result<SignInOutcome, StoreError> {
         let SignIn { mut record, audit, replaces, mut limit } = sign_in;
         let _in_flight = self.calls.acquire(record.scopes.user).await;
         if let (Some(_), Some(replaced)) = (&limit, &replaces) {
@@ -123,7 +127,7 @@ impl Inner {
 
     /// Begins a session under a limit, one of the subject after the other.
     async fn begin_in_turn(
-        &self,
+        self: &Arc<Self>,
         mut record: SessionRecord,
         audit: AuditRecord,
         replaces: Option<ReplacedSession>,
@@ -137,8 +141,9 @@ impl Inner {
         let begun = self.begin_limited(&mut record, &audit, limit, &lease, &mut ended).await;
         self.release(&lease).await;
         let Some(epoch) = begun? else { return Ok(SignInOutcome::Refused) };
+        // It has ended already, or was never known: the new session has begun whether or not this fails.
         if let Some(replaced) = replaces
-            && self.end(replaced.tombstone, Some(replaced.audit.clone())).await?
+            && let Ok(true) = self.end(replaced.tombstone, Some(replaced.audit.clone())).await
         {
             ended.push(replaced.audit);
         }
@@ -162,7 +167,7 @@ impl Inner {
 
     /// Begins a session under a limit; `None` if it is refused.
     async fn begin_limited(
-        &self,
+        self: &Arc<Self>,
         record: &mut SessionRecord,
         audit: &AuditRecord,
         limit: SessionLimit,
@@ -211,7 +216,7 @@ impl Inner {
     /// Begins a session. Its epoch becomes later than every cutoff that was raised before the call.
     /// Returns it, and whether the session that is replaced had no tombstone.
     async fn begin_unlimited(
-        &self,
+        self: &Arc<Self>,
         record: &mut SessionRecord,
         audit: &AuditRecord,
         lease: Option<&Lease>,
@@ -246,17 +251,25 @@ impl Inner {
                 row: ended_row.as_ref().filter(is_here),
             }),
         };
+        // Afterwards: if the session had not begun, its user needs the one that it replaces.
+        let unpublished = ending.as_ref().map(|ending| UnpublishedEnding::new(self, ending.keys));
         let begun = self.put(record, beginning).await?;
-        let Begun { epoch, is_first, many } =
-            begun.ok_or_else(|| StoreError::new("the session was revoked before it began"))?;
+        let Some(Begun { epoch, is_first, many }) = begun else {
+            if let Some(unpublished) = unpublished {
+                unpublished.settle();
+            }
+            return Err(StoreError::new("the session was revoked before it began"));
+        };
+        if let (Some(ending), Some(unpublished)) = (ending, unpublished) {
+            self.publish_replaced(ending, unpublished, many).await;
+        }
         let elsewhere = row.iter().chain(ended_row.as_ref().filter(|_| is_first));
         for row in elsewhere.filter(|row| row.log != log) {
-            self.append_row(row).await?;
-        }
-        if let Some(ending) = ending {
-            // Afterwards: if the session had not begun, its user needs the one that it replaces.
-            self.publish_end(&ending).await?;
-            self.finish_end(ending, many).await;
+            let appended = self.append_row(row).await;
+            // A user whose session was replaced has no other than the new one.
+            if replaces.is_none() {
+                appended?;
+            }
         }
         record.epoch = epoch;
         // The first request finds it in the cache.
@@ -324,7 +337,8 @@ impl Inner {
         // A record that is there already is that of this command, which was sent twice.
         let is_first = number()? == 1 || (state == PRESENT && replaced.is_some());
         let many = number()?.unsigned_abs();
-        self.unindex_audit(answer.map(bytes).collect::<Result<_, _>>()?).await?;
+        // What is left over is removed with age: the session has begun.
+        drop(self.unindex_audit(answer.map(bytes).collect::<Result<_, _>>()?).await);
         Ok(Some(Begun { epoch, is_first, many }))
     }
 

@@ -3,7 +3,7 @@
 use super::{nodes::*, *};
 use crate::{
     audit::{AuditEvent, SessionEndCause},
-    clock::ManualClock,
+    clock::{Clock as _, ManualClock},
     identity::{Scope, Scopes, SessionKeys},
     store::{
         LifecycleQueries as _, LifecycleStore as _, ListQuery, RefreshQuery, ReplacedSession,
@@ -42,7 +42,9 @@ async fn p04_a_step_up_ends_the_session_that_it_replaces_in_the_same_step() {
     let after = record("after");
     let mut step_up = SignIn::new(after.clone(), audit("session_started"));
     step_up.replaces = Some(replaced(&before));
-    stops.begin(step_up.clone()).await.expect_err("it cannot publish");
+    let begun = stops.begin(step_up.clone()).await.expect("both have happened").begun();
+    assert_eq!(begun.expect("no limit").ended.len(), 1);
+    assert_eq!(touched(&stops, &before).await, TouchOutcome::Ended);
     let user = Scope::User(before.scopes.user);
     let listed = other.sessions(user, ListQuery::first(10), NOW).await.expect("the server answers");
     let sids: Vec<_> = listed.items.iter().map(|session| &*session.sid).collect();
@@ -57,6 +59,75 @@ async fn p04_a_step_up_ends_the_session_that_it_replaces_in_the_same_step() {
     stops.begin(step_up).await.expect("it has begun");
     let log = other.audit_log(user, ListQuery::first(10)).await.expect("the server answers");
     assert_eq!(log.items.len(), 3);
+}
+
+#[tokio::test]
+async fn p23_a_session_ends_whose_end_could_not_be_published() {
+    let server = RedisServer::start();
+    let (one, clock) = (node(&server).await, ManualClock::new(NOW));
+    let other = RedisStore::at(server.url()).time_limit(BOUND).clock(clock.clone());
+    let other = other.connect().await.expect("the server runs");
+    let before = begin(&one, "before").await;
+    assert_eq!(touched(&other, &before).await, TouchOutcome::Active(Some(NOW)));
+    // As a node does that is killed after the step.
+    let SessionKeys { session, user } = before.keys();
+    let keys = SessionKeys::new(session, user);
+    let written = one.0.write_tombstone(keys, NOW + DAY, NOW, None, endings::Room::OfUser).await;
+    assert!(written.map_err(StoreError::from).expect("the server answers").0);
+    clock.advance(Duration::from_secs(60));
+    let now = clock.now();
+    other.0.sync_now().await.expect("the server answers");
+    let touch = Touch::new(now, NOW, IDLE);
+    let mut stream = other.0.revocations.open_stream(before.key, before.scopes, before.epoch);
+    assert_eq!(
+        other.touch(before.keys(), touch).await.expect("it is cached"),
+        TouchOutcome::Active(Some(NOW))
+    );
+    other.flush().await.expect("the server answers");
+    assert_eq!(other.touch(before.keys(), touch).await.expect("ok"), TouchOutcome::Ended);
+    assert!(stream.take_change());
+    stream.close(Some(&other.0.revocations));
+}
+
+#[tokio::test]
+async fn p23_a_step_up_is_published_until_that_succeeds_and_the_caller_need_not_wait() {
+    for is_cancelled in [false, true] {
+        let server = RedisServer::start();
+        let rights = |keys: &[&str]| {
+            let user = ["ACL", "SETUSER", "app", "reset", "on", ">pass", "+@all"];
+            server.command(&[&user, keys].concat());
+        };
+        rights(&["~*"]);
+        let address = server.url().replacen("://", "://app:pass@", 1);
+        let stops = RedisStore::at(address).time_limit(BOUND).clock(ManualClock::new(NOW));
+        let stops = stops.connect().await.expect("the server runs");
+        let other = node(&server).await;
+        let before = begin(&stops, "before").await;
+        assert_eq!(touched(&other, &before).await, TouchOutcome::Active(Some(NOW)));
+        let mut step_up = SignIn::new(record("after"), audit("session_started"));
+        step_up.replaces = Some(replaced(&before));
+        if is_cancelled {
+            // The caller goes while the server runs the step.
+            let unpublished = unpublished_ending::UnpublishedEnding::new(&stops.0, before.keys());
+            drop(unpublished);
+            tokio::task::yield_now().await;
+            let keys = before.keys();
+            let room = endings::Room::OfUser;
+            let written = other.0.write_tombstone(keys, NOW + DAY, NOW, None, room).await;
+            written.map_err(StoreError::from).expect("the server answers");
+        } else {
+            rights(&["~tss:{??*}*", "~tss:[bd]:*", "~tss:{g}:[fqm]"]);
+            stops.begin(step_up).await.expect("both have happened");
+            rights(&["~*"]);
+        }
+        let heard = async {
+            while touched(&other, &before).await != TouchOutcome::Ended {
+                other.0.sync_now().await.expect("the server answers");
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(BOUND, heard).await.expect("it is published");
+    }
 }
 
 #[tokio::test]
