@@ -24,7 +24,7 @@
 //! | the server stops and starts with its data | | as an outage ([`several_nodes`](super::several_nodes)) | the same, with `appendonly yes` |
 //! | the server starts without its data, or with old data | | never, with durable storage | active sessions go on by their tokens. The nodes that run write back the revocations and account policies that they know |
 //! | a replica takes over that lacks the last writes | | nothing is lost with synchronous replication | the same; and each revocation is written once more after 30 s |
-//! | the server has lost its data, and no node runs | | never, with durable storage | **revocations are lost**, unless [`OnDataLoss::EndAll`](#when-redis-loses-data) is set |
+//! | the server has lost its data, and no node runs | | never, with durable storage | **revocations are lost**, unless [`OnDataLoss::EndAll`](#when-the-store-loses-data) is set |
 //!
 //! So where a revoked session must stay revoked through any failure, keep sessions in Postgres. A token is
 //! valid for its [`token_lifetime`](crate::policy::PolicyBuilder::token_lifetime) at most, which bounds what
@@ -49,7 +49,7 @@
 //! [`RedisStore`](crate::store::RedisStore) says what each part takes. A list of all sessions and an audit log
 //! in Redis are settings, off by default; every audit record goes to the sinks in any case. A node opens one connection for commands and one on which changes are pushed.
 //!
-//! ## When Redis loses data
+//! ## When the store loses data
 //!
 //! A server that restarts without its log, an old copy of its data, `FLUSHALL`, a replica that takes over and
 //! lacks writes, keys that were evicted: each node notices by itself, by the random id of the store, by its
@@ -64,6 +64,11 @@
 //! lost, the token tells until when it may have been active, so nobody is signed out. A node that starts on a
 //! Redis that was empty until just now waits in `connect` for two intervals and half a second: those that
 //! remember are first.
+//!
+//! The same holds for Postgres and SQLite: an older copy that is restored while nodes run, tables that are made
+//! anew, and a standby that takes over without the last commits are found by the id of the tables, by the
+//! position in the feed and by the last change that a node has read. What a copy lacks that was restored while
+//! no node ran, nobody can know: revoke everything after it, or accept the sessions that had ended since.
 //!
 //! If no node runs that remembers, an empty Redis looks like the first start of the app. What then becomes of
 //! tokens from before, the builder's `on_data_loss` says: `OnDataLoss::Trust`, the default, lets them in until

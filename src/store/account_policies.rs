@@ -75,7 +75,7 @@ impl AccountPolicies {
     }
 
     /// Returns the overrides that have a version, and those.
-    #[cfg(feature = "redis")]
+    #[cfg(any(feature = "redis", feature = "sqlite", feature = "postgres"))]
     pub(super) fn all_versions(&self) -> Vec<(StoreKey, TimeoutOverrides, u64)> {
         let versioned = self.by_account.iter().filter(|it| it.version > 0);
         versioned.map(|it| (*it.key(), it.overrides, it.version)).collect()

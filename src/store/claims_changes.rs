@@ -111,7 +111,7 @@ impl ClaimsChanges {
     }
 
     /// Returns the number of each scope that has one, and until when it is kept.
-    #[cfg(feature = "redis")]
+    #[cfg(any(feature = "redis", feature = "sqlite", feature = "postgres"))]
     pub(super) fn all_numbers(&self) -> Vec<(StoreKey, Timestamp, Timestamp)> {
         self.numbers.iter().map(|it| (*it.key(), it.number, it.until)).collect()
     }

@@ -1,7 +1,7 @@
 //! The bulk revocations that this node knows: a cutoff per scope, the tombstones of each user that were
 //! folded into one, and the sessions exempt from either.
 
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "redis", feature = "sqlite", feature = "postgres"))]
 mod held;
 mod open_sessions;
 
@@ -155,6 +155,7 @@ impl Revocations {
 
     /// Returns the latest epoch that any cutoff or folded tombstone reaches: a session that begins later
     /// may be a millisecond later.
+    #[cfg(any(feature = "redis", feature = "sqlite", feature = "postgres"))]
     #[cfg(feature = "redis")]
     pub(super) fn latest_reached(&self) -> Option<Timestamp> {
         let latest = self.latest.load(Relaxed);

@@ -24,6 +24,4 @@ pub(in crate::store) enum Change {
     TombstoneFolded { session: StoreKey },
     /// The claims of a scope have changed.
     Claims { scope: StoreKey, number: Timestamp, until: Timestamp },
-    /// The store of this id has lost data, as a node has found at `at`.
-    Lost { id: StoreKey, at: Timestamp },
 }

@@ -1,26 +1,25 @@
 //! What a node does when the store has lost data: it writes back what it holds, and trusts nothing that it
 //! has read before.
 
-use std::sync::{
-    Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicU64, Ordering::Relaxed},
+use std::{
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 
-#[cfg(feature = "redis")]
-use super::Change;
-use super::NodeState;
-#[cfg(feature = "redis")]
-use crate::maybe_ready::StoreError;
-#[cfg(feature = "redis")]
-use crate::store::RevocationCutoff;
-use crate::time::Timestamp;
+use super::{Change, NodeState, SharedStore};
+use crate::{jitter::jitter, maybe_ready::StoreError, store::RevocationCutoff, time::Timestamp};
 
 /// How many sync intervals refreshes fail after a loss: as long as other nodes may take to write back.
 const REFRESHES_WAIT: u32 = 2;
 
+/// The longest pause before a node writes back: of many nodes the first writes most.
+const JITTER: Duration = Duration::from_millis(20);
+
 /// What says that the store has lost data, the surest last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "SQL looks for no loss"))]
 pub(in crate::store) enum LossSign {
     /// Another node has said so.
     Announced,
@@ -55,17 +54,17 @@ impl NodeState {
     }
 
     /// What says that the store has lost data, and is not dealt with yet.
-    #[cfg(feature = "redis")]
     pub(in crate::store) fn loss_sign(&self) -> Option<LossSign> {
         *self.data_loss.lock()
     }
 
     /// This node has written back what it holds. Whatever it has read meanwhile may lack what others write
     /// back.
-    #[cfg(feature = "redis")]
     pub(in crate::store) fn end_loss(&self) {
-        *self.data_loss.lock() = None;
-        self.node_cache.invalidate();
+        let sign = self.data_loss.lock().take();
+        if sign.is_some() {
+            self.node_cache.invalidate();
+        }
     }
 
     /// The store has lost data, as was found at `at`: nothing that was read of it before counts, and what
@@ -81,7 +80,6 @@ impl NodeState {
     }
 
     /// Fails for a while after a loss of data.
-    #[cfg(feature = "redis")]
     pub(in crate::store) fn check_refresh(&self) -> Result<(), StoreError> {
         let until = self.data_loss.refreshes_fail_until.load(Relaxed);
         let now = self.clock.now();
@@ -98,7 +96,7 @@ impl NodeState {
     }
 
     /// Another node has found a loss at `at`, unless this one knows of it.
-    pub(super) fn hear_of_loss(&self, at: Timestamp) {
+    pub(in crate::store) fn hear_of_loss(&self, at: Timestamp) {
         if !self.is_known_loss(at) {
             self.begin_loss(at);
             self.note_loss(LossSign::Announced);
@@ -107,10 +105,10 @@ impl NodeState {
 
     /// Whether a loss that was found at `at` is long past at `now`. If so, what the store says of the
     /// activity until then is a lower bound.
-    #[cfg(feature = "redis")]
     pub(in crate::store) fn is_past_loss(&self, at: Timestamp, now: Timestamp) -> bool {
         let is_past = at + self.sync_interval.saturating_mul(REFRESHES_WAIT) <= now;
         if is_past {
+            self.data_loss.found_at.fetch_max(at.as_millis(), Relaxed);
             self.node_cache.doubt_before(at);
         }
         is_past
@@ -126,7 +124,6 @@ impl NodeState {
 
     /// Returns what this node holds, in an order in which it can be applied: no cutoff before the exemption
     /// of a session.
-    #[cfg(feature = "redis")]
     pub(in crate::store) fn held_changes(&self) -> Vec<Change> {
         let exemptions = self.revocations.all_exemptions().into_iter();
         let exempt =
@@ -148,4 +145,30 @@ impl NodeState {
         changes.extend(self.held_tombstones.changes());
         changes
     }
+}
+
+/// Writes back what this node holds if the store may have lost data, as of `at`. Returns whether a loss is
+/// to be announced; after that the caller [ends](NodeState::end_loss) it.
+pub(in crate::store) async fn recover<S: SharedStore>(
+    store: &S,
+    at: Timestamp,
+) -> Result<bool, StoreError> {
+    let node = store.node();
+    let Some(sign) = node.loss_sign() else { return Ok(false) };
+    if sign == LossSign::Certain {
+        node.begin_loss(at);
+    }
+    tokio::time::sleep(jitter(JITTER)).await;
+    let is_missing = store.write_back(&node.held_changes(), at).await?;
+    let is_found = sign == LossSign::Certain || sign == LossSign::Suspected && is_missing;
+    if is_found {
+        if sign == LossSign::Suspected {
+            node.begin_loss(at);
+        }
+        tracing::warn!(
+            "the session store has lost data; this node has written back the endings, cutoffs and \
+             account policies that it knows"
+        );
+    }
+    Ok(is_found)
 }

@@ -3,7 +3,6 @@
 use dashmap::{DashMap, Entry};
 use foldhash::fast::RandomState;
 
-#[cfg(any(feature = "redis", test))]
 use super::Change;
 use crate::{
     identity::StoreKey,
@@ -94,7 +93,6 @@ impl HeldTombstones {
     }
 
     /// Returns them as changes.
-    #[cfg(any(feature = "redis", test))]
     pub(in crate::store) fn changes(&self) -> Vec<Change> {
         let change = |session, Held { user, until }| Change::Revoked { session, user, until };
         self.sessions.iter().map(|held| change(*held.key(), *held.value())).collect()

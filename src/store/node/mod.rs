@@ -19,17 +19,15 @@ use std::{
 use foldhash::fast::RandomState;
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 
-#[cfg(feature = "redis")]
-pub(super) use self::data_loss::LossSign;
-use self::store_clock::StoreClock;
 pub(super) use self::{
     activity::{
         ACTIVITY_DELAY, GRACE, Known, Row, SharedStore, flush, get, keep_up_to_date, touch,
         touch_cached,
     },
     change::Change,
+    data_loss::{LossSign, recover},
 };
-use self::{data_loss::DataLoss, held_tombstones::HeldTombstones};
+use self::{data_loss::DataLoss, held_tombstones::HeldTombstones, store_clock::StoreClock};
 use super::{
     AccountPolicies, ClaimsChanges, Revocations, StoredSession, Tombstone, Touch, TouchOutcome,
     node_cache::NodeCache,
@@ -156,7 +154,6 @@ impl NodeState {
                 Change::Claims { scope, number, until } => {
                     self.claims_changes.raise(scope, number, until);
                 }
-                Change::Lost { at, .. } => self.hear_of_loss(at),
             }
         }
     }
@@ -166,6 +163,19 @@ impl NodeState {
         self.synced_at.store(0, Relaxed);
         self.node_cache.invalidate();
         self.revocations.recheck_all();
+    }
+
+    /// Holds tombstones that were published before this node started.
+    pub(super) fn hold_past_endings(&self, endings: &[Change]) {
+        for ending in endings {
+            match *ending {
+                Change::Revoked { session, user, until } => {
+                    self.held_tombstones.hold(session, user, until);
+                }
+                Change::TombstoneFolded { session } => self.held_tombstones.remove(&session),
+                _ => {}
+            }
+        }
     }
 
     /// Removes what is kept until `now` or less.

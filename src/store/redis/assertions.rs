@@ -59,7 +59,7 @@ impl Inner {
         let now = self.clock.now();
         for change in changes {
             match *change {
-                FeedChange::Known(Change::TombstoneFolded { .. }) => {}
+                FeedChange::Known(Change::TombstoneFolded { .. }) | FeedChange::Lost { .. } => {}
                 FeedChange::Known(change) => self.assertions.add(now, change),
                 FeedChange::RevokedUnplaced { session, until, .. } => {
                     self.assertions.add(now, Change::Revoked { session, user: None, until });
@@ -76,8 +76,9 @@ impl Inner {
         if due.is_empty() {
             return Ok(());
         }
-        let changes = due.iter().map(|(_, change)| *change).filter(|it| self.holds(it)).collect();
-        match self.write_back(changes, self.store_clock.store_time(now)).await {
+        let changes = due.iter().map(|(_, change)| *change).filter(|it| self.holds(it));
+        let changes: Vec<_> = changes.collect();
+        match self.write_changes_back(&changes, self.store_clock.store_time(now)).await {
             Ok(is_missing) => {
                 if is_missing {
                     // What else is lost, only a comparison of everything tells.

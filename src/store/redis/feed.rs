@@ -15,7 +15,7 @@ use crate::{
     clock::Clock as _,
     identity::StoreKey,
     maybe_ready::StoreError,
-    store::node::{Change, GRACE, LossSign},
+    store::node::{Change, GRACE, LossSign, recover},
     time::Timestamp,
 };
 
@@ -132,7 +132,7 @@ impl Inner {
             let store_now = reading.store_now;
             let Some(last) = position else {
                 let all = self.read_all(&reading).await?;
-                self.hold_past_endings(&reading).await?;
+                self.read_past_endings(&reading).await?;
                 *position = Some(all);
                 break store_now;
             };
@@ -147,7 +147,11 @@ impl Inner {
             }
         };
         if let Some(position) = position {
-            self.recover(position, store_now).await?;
+            let at = self.time_of_change(store_now);
+            if recover(self, at).await? {
+                self.announce_loss(position.store_id(), at).await?;
+            }
+            self.end_loss();
         }
         self.finish_sync(asked_at, Some(store_now).filter(|_| self.clock.is_time_of_day()))?;
         self.readings_done.store(number, Relaxed);
@@ -227,7 +231,7 @@ impl Inner {
                     continue;
                 }
                 for change in FeedChange::unpack(&value)? {
-                    if let FeedChange::Known(Change::Lost { at, .. }) = change
+                    if let FeedChange::Lost { at, .. } = change
                         && self.is_past_loss(at, self.time_of_change(reading.store_now))
                     {
                         continue;
@@ -331,6 +335,7 @@ impl Inner {
         for change in changes {
             match *change {
                 FeedChange::Known(change) => self.apply(&[change]),
+                FeedChange::Lost { at, .. } => self.hear_of_loss(at),
                 FeedChange::RevokedUnplaced { session, until, caller, .. } => {
                     self.hold_unplaced(session, until, caller);
                     self.apply(&[Change::Revoked { session, user: None, until }]);

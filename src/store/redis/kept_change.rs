@@ -35,6 +35,11 @@ pub(super) enum FeedChange {
         /// Of the command that has written it, which a client may send twice.
         nonce: u32,
     },
+    /// The store of this id has lost data, as a node has found at `at`.
+    Lost {
+        id: StoreKey,
+        at: Timestamp,
+    },
 }
 
 impl From<Change> for FeedChange {
@@ -65,6 +70,7 @@ impl FeedChange {
         let none = [0; 8];
         let time = |at: Timestamp| at.as_millis().to_be_bytes();
         match *self {
+            Self::Lost { id, at } => (LOST, id, [time(at), none, none, none]),
             Self::RevokedUnplaced { session, until, caller, nonce } => {
                 let by = (u64::from(caller) << 32 | u64::from(nonce)).to_be_bytes();
                 (REVOKED_UNPLACED, session, [time(until), by, none, none])
@@ -96,7 +102,6 @@ impl FeedChange {
                 Change::Claims { scope, number, until } => {
                     (CLAIMS, scope, [time(number), time(until), none, none])
                 }
-                Change::Lost { id, at } => (LOST, id, [time(at), none, none, none]),
             },
         }
     }
@@ -124,7 +129,6 @@ impl FeedChange {
                 let user = whole([numbers[1], numbers[2]]);
                 Change::Revoked { session: key, user, until: one }
             }
-            LOST => Change::Lost { id: key, at: one },
             EXEMPT => Change::Exempt { session: key, at: one, until: two },
             CUTOFF => Change::Cutoff { scope: key, cutoff: RevocationCutoff::new(one, two) },
             OVERRIDES => {
@@ -141,6 +145,7 @@ impl FeedChange {
             }
             TOMBSTONE_FOLDED => Change::TombstoneFolded { session: key },
             CLAIMS => Change::Claims { scope: key, number: one, until: two },
+            LOST => return Some(Self::Lost { id: key, at: one }),
             REVOKED_UNPLACED => {
                 let half =
                     |number: u64| u32::try_from(number & u64::from(u32::MAX)).unwrap_or_default();
@@ -176,9 +181,6 @@ impl FeedChange {
                 Change::TimeoutOverrides { version, .. },
                 Change::TimeoutOverrides { version: before_version, .. },
             ) if version <= before_version => before,
-            (Change::Lost { id, at }, Change::Lost { at: a, .. }) => {
-                Change::Lost { id, at: at.max(a) }
-            }
             (Change::Folded { user, folded }, Change::Folded { folded: before, .. }) => {
                 Change::Folded { user, folded: folded.merge(before) }
             }
@@ -197,11 +199,8 @@ impl FeedChange {
                 | Change::Folded { folded: FoldedTombstones { until, .. }, .. }
                 | Change::Claims { until, .. },
             ) => Some(until),
-            Self::Known(
-                Change::TimeoutOverrides { .. }
-                | Change::TombstoneFolded { .. }
-                | Change::Lost { .. },
-            ) => None,
+            Self::Lost { .. }
+            | Self::Known(Change::TimeoutOverrides { .. } | Change::TombstoneFolded { .. }) => None,
         }
     }
 

@@ -6,13 +6,13 @@ use super::{
     feed::{NO_ENTRY, Reading},
     kept_change::FeedChange,
 };
-use crate::store::node::Change;
+use crate::store::node::{Change, NodeState};
 
 impl Inner {
     /// Holds the tombstones that the feed still has, up to where `reading` was: some 100,000 at most. What is
     /// kept has none of them, for a session is looked up when it is needed; but if Redis loses it, somebody
     /// must know.
-    pub(super) async fn hold_past_endings(&self, reading: &Reading) -> Result<(), Failure> {
+    pub(super) async fn read_past_endings(&self, reading: &Reading) -> Result<(), Failure> {
         let now = self.time_of_change(reading.store_now);
         let mut from = NO_ENTRY.to_vec();
         loop {
@@ -20,17 +20,13 @@ impl Inner {
             let Some(last) = piece.entries.last() else { return Ok(()) };
             from.clone_from(&last.id);
             let is_last = piece.seq <= last.seq || reading.seq <= last.seq;
-            for change in piece.entries.iter().flat_map(|entry| &entry.changes) {
-                match *change {
-                    FeedChange::Known(Change::Revoked { session, user, until }) if now < until => {
-                        self.held_tombstones.hold(session, user, until);
-                    }
-                    FeedChange::Known(Change::TombstoneFolded { session }) => {
-                        self.held_tombstones.remove(&session);
-                    }
-                    _ => {}
-                }
-            }
+            let known = |change: &FeedChange| match *change {
+                FeedChange::Known(Change::Revoked { until, .. }) if until <= now => None,
+                FeedChange::Known(change) => Some(change),
+                _ => None,
+            };
+            let endings = piece.entries.iter().flat_map(|entry| &entry.changes).filter_map(known);
+            NodeState::hold_past_endings(self, &endings.collect::<Vec<_>>());
             if is_last {
                 return Ok(());
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{
     Inner,
     endings::Room,
-    feed::{ATTEMPTS, Kept, Position, Published},
+    feed::{ATTEMPTS, Kept, Published},
     join_all::join_all,
     kept_change::{self, FeedChange, LATEST_CLAIMS},
     record::Stored,
@@ -16,15 +16,12 @@ use crate::{
     identity::{SessionKeys, StoreKey},
     jitter::jitter,
     maybe_ready::StoreError,
-    store::node::{Change, LossSign},
+    store::node::Change,
     time::Timestamp,
 };
 
 /// The most changes in one step.
 const PIECE: usize = 100;
-
-/// The longest pause before a node writes back: of many nodes the first writes most.
-const JITTER: Duration = Duration::from_millis(20);
 
 /// A tombstone to write back.
 struct Lost {
@@ -33,45 +30,22 @@ struct Lost {
 }
 
 impl Inner {
-    /// Writes back what this node holds if Redis may have lost data, and announces a loss.
-    pub(super) async fn recover(
-        &self,
-        position: &Position,
-        store_now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let Some(sign) = self.loss_sign() else { return Ok(()) };
-        let at = self.time_of_change(store_now);
-        if sign == LossSign::Certain {
-            self.begin_loss(at);
-        }
-        tokio::time::sleep(jitter(JITTER)).await;
-        let is_missing = self.write_back(self.held_changes(), at).await?;
-        if sign == LossSign::Suspected && is_missing {
-            self.begin_loss(at);
-        }
-        if sign == LossSign::Certain || sign == LossSign::Suspected && is_missing {
-            tracing::warn!(
-                "Redis has lost data; this node has written back the endings, cutoffs and account \
-                 policies that it knows"
-            );
-            self.announce_loss(position.store_id(), at).await?;
-        }
-        self.end_loss();
-        Ok(())
-    }
-
     /// Announces a loss in the feed, unless another node has.
-    async fn announce_loss(&self, id: StoreKey, at: Timestamp) -> Result<(), StoreError> {
-        let change = FeedChange::from(Change::Lost { id, at });
+    pub(super) async fn announce_loss(
+        &self,
+        id: StoreKey,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let change = FeedChange::Lost { id, at };
         for _ in 0..ATTEMPTS {
             let before = self.kept(&[kept_change::loss(id)]).await?.concat();
             let announced = FeedChange::unpack(&before)?;
-            if let Some(FeedChange::Known(Change::Lost { at: announced, .. })) = announced.first()
+            if let Some(FeedChange::Lost { at: announced, .. }) = announced.first()
                 && at.since(*announced) < self.sync_interval
             {
                 return Ok(());
             }
-            let kept = Kept::new(change.merge(&before)?, before);
+            let kept = Kept::new(change, before);
             if self.publish(&[change], &[kept], &[]).await? != Published::Changed {
                 return Ok(());
             }
@@ -81,14 +55,14 @@ impl Inner {
 
     /// Writes what Redis lacks of `changes` and is needed at `now`, and publishes it. Returns whether it
     /// lacked any.
-    pub(super) async fn write_back(
+    pub(super) async fn write_changes_back(
         &self,
-        changes: Vec<Change>,
+        changes: &[Change],
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let (mut kept, mut tombstones, mut number) = (Vec::new(), Vec::new(), None);
         for change in changes {
-            match change {
+            match *change {
                 Change::Revoked { session, user: Some(user), until } if now < until => {
                     tombstones.push(Lost { keys: SessionKeys::new(session, user), until });
                 }

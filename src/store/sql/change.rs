@@ -15,12 +15,16 @@ pub(super) const COLUMNS: &str =
     "item, recorded_at, kind, key, at, until, idle, absolute, user_key";
 pub(super) const COLUMN_COUNT: usize = 9;
 
+/// Kinds of changes.
+pub(super) const REVOKED: i64 = 0;
+pub(super) const TOMBSTONE_FOLDED: i64 = 5;
+
 /// Adds the values of [`COLUMNS`].
 pub(super) fn add_to(args: Args, change: Change, item: i64, recorded_at: Timestamp) -> Args {
     let args = args.int(item).time(recorded_at);
     let (args, user) = match change {
         Change::Revoked { session, user, until } => {
-            let args = args.int(0).key(session).maybe_time(None).time(until);
+            let args = args.int(REVOKED).key(session).maybe_time(None).time(until);
             (args.int(0).int(0), user)
         }
         Change::Exempt { session, at, until } => {
@@ -38,14 +42,11 @@ pub(super) fn add_to(args: Args, change: Change, item: i64, recorded_at: Timesta
             (args.int(4).key(user).time(at).time(until).time(first).time(last), None)
         }
         Change::TombstoneFolded { session } => {
-            let args = args.int(5).key(session).maybe_time(None).maybe_time(None);
+            let args = args.int(TOMBSTONE_FOLDED).key(session).maybe_time(None).maybe_time(None);
             (args.int(0).int(0), None)
         }
         Change::Claims { scope, number, until } => {
             (args.int(6).key(scope).time(number).time(until).int(0).int(0), None)
-        }
-        Change::Lost { id, at } => {
-            (args.int(7).key(id).time(at).maybe_time(None).int(0).int(0), None)
         }
     };
     args.maybe_key(user)
@@ -58,7 +59,7 @@ pub(super) fn read(row: &Row, at: usize) -> Result<Option<Change>, Failure> {
     let [kind, key, instant, until, idle, absolute, user] = std::array::from_fn(|n| at + 2 + n);
     let key = row.key(key)?;
     Ok(Some(match row.int(kind)? {
-        0 => {
+        REVOKED => {
             let user = row.maybe_key(user)?;
             Change::Revoked { session: key, user, until: row.time(until)? }
         }
@@ -79,9 +80,8 @@ pub(super) fn read(row: &Row, at: usize) -> Result<Option<Change>, Failure> {
             let folded = FoldedTombstones::new(first, last, row.time(instant)?, row.time(until)?);
             Change::Folded { user: key, folded }
         }
-        5 => Change::TombstoneFolded { session: key },
+        TOMBSTONE_FOLDED => Change::TombstoneFolded { session: key },
         6 => Change::Claims { scope: key, number: row.time(instant)?, until: row.time(until)? },
-        7 => Change::Lost { id: key, at: row.time(instant)? },
         _ => return Ok(None),
     }))
 }

@@ -1,7 +1,7 @@
 //! How a node reads the change feed: what is new since its position, or everything.
 
 use super::{
-    change::{self, COLUMNS},
+    change::{self, COLUMNS, REVOKED, TOMBSTONE_FOLDED},
     change_feed::no_head,
     database::Database,
     failure::Failure,
@@ -9,6 +9,7 @@ use super::{
     value::{Args, Row, malformed},
 };
 use crate::{
+    identity::StoreKey,
     policy::TimeoutOverrides,
     store::{FoldedTombstones, RevocationCutoff, node::Change},
     time::Timestamp,
@@ -18,8 +19,36 @@ use crate::{
 const PIECE: usize = 500;
 const PIECE_LIMIT: i64 = 500;
 
-/// What a node has read.
-pub(super) enum ChangePosition {
+/// What a node has read, of which store.
+pub(super) struct ChangePosition {
+    /// Another one after the tables were made anew.
+    store: StoreId,
+    /// When its server was started.
+    server: Option<i64>,
+    /// The last change; it stays where it is until it is trimmed.
+    last: Option<LastChange>,
+    read: ReadTo,
+}
+
+/// What tells one store from another.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct StoreId {
+    /// Random.
+    id: Option<StoreKey>,
+    /// Which table it is in, on Postgres: a dump that is restored makes another.
+    table: Option<i64>,
+}
+
+/// A change that a node has read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct LastChange {
+    seq: i64,
+    item: i64,
+    recorded_at: Timestamp,
+    key: StoreKey,
+}
+
+enum ReadTo {
     /// Every change up to this one.
     Commits { seq: i64, item: i64 },
     /// Every change of the transactions that are committed in this snapshot.
@@ -54,18 +83,39 @@ struct Head {
     trimmed_to: i64,
     seq: i64,
     snapshot: Option<Snapshot>,
+    store: StoreId,
+    /// When a node found that data was lost; the epoch if never.
+    lost_at: Timestamp,
+    /// When the server was started, in microseconds: after a restart or a failover another one.
+    started_at: Option<i64>,
+}
+
+/// Whether changes can be read from a position on.
+enum Follows {
+    Yes,
+    /// Some of the changes after it were removed.
+    Behind,
+    /// The database has lost data, or is another one.
+    Lost,
 }
 
 impl Head {
-    const COLUMN_COUNT: usize = 4;
+    const COLUMN_COUNT: usize = 8;
 
     /// The columns, of `tss_change_seq AS h`.
     fn columns(order: FeedOrder, store_now: &str) -> String {
-        let snapshot = match order {
-            FeedOrder::Commits => "NULL",
-            FeedOrder::Transactions => "CAST(pg_current_snapshot() AS TEXT)",
+        let (snapshot, table, started) = match order {
+            FeedOrder::Commits => ("NULL", "NULL", "NULL"),
+            FeedOrder::Transactions => (
+                "CAST(pg_current_snapshot() AS TEXT)",
+                "CAST(h.tableoid AS BIGINT)",
+                "CAST(EXTRACT(EPOCH FROM pg_postmaster_start_time()) * 1000000 AS BIGINT)",
+            ),
         };
-        format!("{store_now}, h.trimmed_to, h.seq, {snapshot}")
+        format!(
+            "{store_now}, h.trimmed_to, h.seq, {snapshot}, h.store_id, {table}, h.lost_at, \
+            {started}"
+        )
     }
 
     fn read(row: &Row) -> Result<Self, Failure> {
@@ -75,58 +125,105 @@ impl Head {
             trimmed_to: row.int(1)?,
             seq: row.int(2)?,
             snapshot: snapshot.as_deref().map(Snapshot::from_text).transpose()?,
+            store: StoreId { id: row.maybe_key(4)?, table: row.maybe_int(5)? },
+            lost_at: row.time(6)?,
+            started_at: row.maybe_int(7)?,
         })
     }
 
     /// Whether every change after `position` is still there, and the feed is the one it is a position of.
-    fn follows(&self, position: &ChangePosition) -> bool {
-        match (position, &self.snapshot) {
-            (ChangePosition::Commits { seq, .. }, None) => {
-                self.trimmed_to <= *seq && *seq <= self.seq
+    /// `present` is what is there now in the place of the last change.
+    fn follows(&self, position: &ChangePosition, present: Option<LastChange>) -> Follows {
+        let is_trimmed = position.last.is_none_or(|last| last.seq <= self.trimmed_to);
+        let is_there = is_trimmed && present.is_none() || present == position.last;
+        if self.store != position.store || !is_there {
+            return Follows::Lost;
+        }
+        match (&position.read, &self.snapshot) {
+            (ReadTo::Commits { seq, .. }, None) if self.seq < *seq => Follows::Lost,
+            (ReadTo::Commits { seq, .. }, None) if *seq < self.trimmed_to => Follows::Behind,
+            (ReadTo::Transactions(last), Some(snapshot)) if snapshot.end < last.end => {
+                Follows::Lost
             }
-            (ChangePosition::Transactions(last), Some(snapshot)) => {
-                self.trimmed_to < last.horizon && last.end <= snapshot.end
+            (ReadTo::Transactions(last), Some(_)) if last.horizon <= self.trimmed_to => {
+                Follows::Behind
             }
-            _ => false,
+            _ => Follows::Yes,
         }
     }
 
     /// The position behind everything that this head's statement has seen, after `last`.
-    fn position(self, (seq, item): (i64, i64)) -> ChangePosition {
-        match self.snapshot {
-            Some(snapshot) => ChangePosition::Transactions(snapshot),
-            None => ChangePosition::Commits { seq, item },
-        }
+    fn position(self, last: Option<LastChange>, (seq, item): (i64, i64)) -> ChangePosition {
+        let read = match self.snapshot {
+            Some(snapshot) => ReadTo::Transactions(snapshot),
+            None => ReadTo::Commits { seq, item },
+        };
+        ChangePosition { store: self.store, server: self.started_at, last, read }
     }
 }
 
-/// A successful reading: the time of the database, if it has a clock and the node's can be compared
-/// with it.
+impl LastChange {
+    /// Reads it from the first of [`COLUMNS`] on.
+    fn read(row: &Row, seq: i64, at: usize) -> Result<Self, Failure> {
+        let (item, recorded_at) = (row.int(at)?, row.time(at + 1)?);
+        Ok(Self { seq, item, recorded_at, key: row.key(at + 3)? })
+    }
+
+    const fn place(&self) -> (i64, i64) {
+        (self.seq, self.item)
+    }
+}
+
+/// A successful reading.
 pub(super) struct Reading {
+    /// The time of the database, if it has a clock and the node's can be compared with it.
     pub(super) store_now: Option<Timestamp>,
+    /// When a node found that data was lost; the epoch if never.
+    pub(super) lost_at: Timestamp,
+    /// Whether the server is the one of the reading before.
+    pub(super) is_same_server: bool,
+}
+
+/// What came of reading the changes after a position.
+pub(super) enum Changes {
+    Read(Reading),
+    /// Some were removed already: everything must be read again.
+    Removed,
+    /// The database has lost data, or is another one.
+    Lost,
 }
 
 /// Reads the changes after `position`, calls `apply` with each piece of them, and moves the position
-/// behind them. `None` if changes after it were removed already, or the feed is another one: then
-/// everything must be read again.
+/// behind them.
 pub(super) async fn read_after(
     database: &Database,
     position: &mut ChangePosition,
     store_now: &str,
     mut apply: impl FnMut(&[Change]),
-) -> Result<Option<Reading>, Failure> {
-    let mut last = match position {
-        ChangePosition::Commits { seq, item } => (*seq, *item),
-        ChangePosition::Transactions(_) => (0, 0),
+) -> Result<Changes, Failure> {
+    let mut place = match position.read {
+        ReadTo::Commits { seq, item } => (seq, item),
+        ReadTo::Transactions(_) => (0, 0),
     };
     let sql = piece_statement(database.feed_order(), store_now);
     let mut head = None;
     let mut has_more = true;
+    let mut latest = position.last;
     while has_more {
-        let rows = database.fetch(sql.clone(), piece_args(position, last)).await?;
-        let here = Head::read(rows.first().ok_or_else(no_head)?)?;
-        if !here.follows(position) {
-            return Ok(None);
+        let rows = database.fetch(sql.clone(), piece_args(position, place)).await?;
+        let first_row = rows.first().ok_or_else(no_head)?;
+        let here = Head::read(first_row)?;
+        let present = match (position.last, first_row.maybe_time(Head::COLUMN_COUNT)?) {
+            (Some(last), Some(recorded_at)) => {
+                let key = first_row.key(Head::COLUMN_COUNT + 1)?;
+                Some(LastChange { recorded_at, key, ..last })
+            }
+            _ => None,
+        };
+        match here.follows(position, present) {
+            Follows::Yes => {}
+            Follows::Behind => return Ok(Changes::Removed),
+            Follows::Lost => return Ok(Changes::Lost),
         }
         // The position is that of the first piece: what is committed between two pieces is applied, and
         // read again the next time.
@@ -134,18 +231,23 @@ pub(super) async fn read_after(
         let mut changes = Vec::new();
         for row in &rows {
             // Without any change there is a row with the head alone.
-            let Some(seq) = row.maybe_int(Head::COLUMN_COUNT)? else { continue };
-            let first = Head::COLUMN_COUNT + 1;
-            last = (seq, row.int(first)?);
+            let Some(seq) = row.maybe_int(Head::COLUMN_COUNT + 2)? else { continue };
+            let first = Head::COLUMN_COUNT + 3;
+            let change = LastChange::read(row, seq, first)?;
+            place = change.place();
+            if latest.is_none_or(|latest| latest.place() < change.place()) {
+                latest = Some(change);
+            }
             changes.extend(change::read(row, first)?);
         }
         apply(&changes);
         has_more = rows.len() >= PIECE;
     }
     let head = head.ok_or_else(no_head)?;
-    let reading = Reading { store_now: head.store_now };
-    *position = head.position(last);
-    Ok(Some(reading))
+    let is_same_server = head.started_at == position.server;
+    let reading = Reading { store_now: head.store_now, lost_at: head.lost_at, is_same_server };
+    *position = head.position(latest, place);
+    Ok(Changes::Read(reading))
 }
 
 fn piece_statement(order: FeedOrder, store_now: &str) -> String {
@@ -154,44 +256,64 @@ fn piece_statement(order: FeedOrder, store_now: &str) -> String {
         FeedOrder::Commits => ("", "SELECT * FROM tss_changes WHERE (seq, item) > ($1, $2)"),
         FeedOrder::Transactions => (
             "LATERAL",
-            "SELECT * FROM (SELECT * FROM tss_changes WHERE seq >= $4
+            "SELECT * FROM (SELECT * FROM tss_changes WHERE seq >= $6
                 UNION ALL SELECT * FROM tss_changes
-                    WHERE seq = ANY(CAST(string_to_array($5, ',') AS BIGINT[]))) AS new
+                    WHERE seq = ANY(CAST(string_to_array($7, ',') AS BIGINT[]))) AS new
             WHERE (seq, item) > ($1, $2)",
         ),
     };
     format!(
-        "SELECT {head}, n.seq, {COLUMNS} FROM tss_change_seq AS h
+        "SELECT {head}, newest.recorded_at, newest.key, n.seq, {columns} FROM tss_change_seq AS h
+        LEFT JOIN tss_changes AS newest ON newest.seq = $4 AND newest.item = $5
         LEFT JOIN {lateral} ({changes} ORDER BY seq, item LIMIT $3) AS n ON 1 = 1
-        WHERE h.one = 1 ORDER BY n.seq, n.item"
+        WHERE h.one = 1 ORDER BY n.seq, n.item",
+        columns =
+            COLUMNS.split(", ").map(|column| format!("n.{column}")).collect::<Vec<_>>().join(", ")
     )
 }
 
-/// The arguments for the changes after `position` and after `last`.
+/// The arguments for the changes after `position` and after `place`.
 fn piece_args(position: &ChangePosition, (seq, item): (i64, i64)) -> Args {
     let args = Args::new().int(seq).int(item).int(PIECE_LIMIT);
-    match position {
-        ChangePosition::Commits { .. } => args,
-        ChangePosition::Transactions(read) => args.int(read.end).text(&read.in_progress),
+    // No change has the number 0.
+    let (seq, item) = position.last.map_or((0, 0), |last| last.place());
+    let args = args.int(seq).int(item);
+    match &position.read {
+        ReadTo::Commits { .. } => args,
+        ReadTo::Transactions(read) => args.int(read.end).text(&read.in_progress),
     }
 }
 
-/// Reads everything that is kept at `now`, or at the time of the database, as changes, and the
-/// position to go on from.
+/// Everything that a database keeps.
+pub(super) struct Everything {
+    pub(super) changes: Vec<Change>,
+    /// The tombstones that the feed still has.
+    pub(super) past_endings: Vec<Change>,
+    pub(super) reading: Reading,
+    /// Where to go on.
+    pub(super) position: ChangePosition,
+}
+
+/// Reads everything that is kept at `now`, or at the time of the database, as changes.
 pub(super) async fn read_all(
     database: &Database,
     now: Timestamp,
     store_now: &str,
-) -> Result<(Vec<Change>, Reading, ChangePosition), Failure> {
+) -> Result<Everything, Failure> {
     // The position first: a change that is committed meanwhile is applied twice, and none is
     // missed.
     let head = Head::columns(database.feed_order(), store_now);
     let sql = format!("SELECT {head} FROM tss_change_seq AS h WHERE one = 1");
     let rows = database.fetch(sql, Args::new()).await?;
     let head = Head::read(rows.first().ok_or_else(no_head)?)?;
-    let reading = Reading { store_now: head.store_now };
-    let last = (head.seq, i64::MAX);
-    let position = head.position(last);
+    let is_same_server = true;
+    let reading = Reading { store_now: head.store_now, lost_at: head.lost_at, is_same_server };
+    let place = (head.seq, i64::MAX);
+    let sql =
+        format!("SELECT seq, {COLUMNS} FROM tss_changes ORDER BY seq DESC, item DESC LIMIT 1");
+    let rows = database.fetch(sql, Args::new()).await?;
+    let last = rows.first().map(|row| LastChange::read(row, row.int(0)?, 1)).transpose()?;
+    let position = head.position(last, place);
     let now = reading.store_now.unwrap_or(now);
     let mut cutoffs = Vec::new();
     let mut latest = now;
@@ -229,5 +351,20 @@ pub(super) async fn read_all(
         let version = row.count(3)?;
         changes.push(Change::TimeoutOverrides { account: row.key(0)?, overrides, version });
     }
-    Ok((changes, reading, position))
+    let past_endings = read_past_endings(database, now).await?;
+    Ok(Everything { changes, past_endings, reading, position })
+}
+
+/// Reads the tombstones that the feed still has, and are needed at `now`: those of the last hour.
+async fn read_past_endings(database: &Database, now: Timestamp) -> Result<Vec<Change>, Failure> {
+    let sql = format!(
+        "SELECT seq, {COLUMNS} FROM tss_changes WHERE kind IN ({REVOKED}, {TOMBSTONE_FOLDED})
+            AND (until > $1 OR until IS NULL) ORDER BY seq, item LIMIT 100000"
+    );
+    let rows = database.fetch(sql, Args::new().time(now)).await?;
+    let mut endings = Vec::new();
+    for row in rows {
+        endings.extend(change::read(&row, 1)?);
+    }
+    Ok(endings)
 }

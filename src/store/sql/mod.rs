@@ -44,6 +44,7 @@ mod table_names;
 mod tests;
 mod tickets;
 mod value;
+mod write_back;
 
 use std::{
     fmt,
@@ -109,6 +110,14 @@ const CALLS_PER_USER: usize = 2;
 /// idle timeout, at most a minute), many in one statement, every 200 ms. A write that fails is repeated, and no
 /// request is rejected for it. Call [`flush`](SessionStore::flush) at shutdown: after a crash a
 /// session may expire earlier, by at most the touch interval.
+///
+/// A database can lose what it has committed: an older copy is restored, or a standby takes over that
+/// lacks the last commits. Each node holds the tombstones (at most 1,088 of a user and 1,048,576 in all),
+/// cutoffs, exemptions, numbers of claims and account policies that it has heard of, until they expire. It
+/// finds a loss by the random id that [`migrate`](Self::migrate) gives the tables, by its position in the
+/// change feed and by the last change that it has read; it then writes back what is missing, and
+/// refreshes fail for two sync intervals. What was lost while no node ran, no node finds: after restoring a
+/// copy, revoke everything if sessions were ended since. Tables just made by `migrate` are a first start.
 ///
 /// Requests have connections of their own in the pool. Of one user two calls to the lifecycle and one
 /// list are in flight at a time; others wait. A statement that takes longer than 5 s fails.

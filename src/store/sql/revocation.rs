@@ -26,6 +26,8 @@ pub(super) struct Revoke {
     pub(super) tombstone: Tombstone,
     /// Written if the session has no tombstone.
     pub(super) audit: Option<AuditRecord>,
+    /// The most tombstones of the user that cannot be folded.
+    most: usize,
 }
 
 /// What a revocation found.
@@ -66,9 +68,26 @@ impl Transaction for Revoke {
 }
 
 impl Revoke {
+    pub(super) const fn new(tombstone: Tombstone, audit: Option<AuditRecord>) -> Self {
+        Self { tombstone, audit, most: MAX_UNFOLDED }
+    }
+
+    /// Writes a tombstone again that the database may have lost, where there may be those of `more`
+    /// sessions of the user than it keeps otherwise. Returns whether it lacked it.
+    pub(super) async fn write_again(
+        tx: &mut Tx,
+        tombstone: Tombstone,
+        more: usize,
+    ) -> Result<bool, Failure> {
+        let revoke = Self { tombstone, audit: None, most: MAX_UNFOLDED + more };
+        let sql = tombstone_statement(revoke.most);
+        Ok(tx.first(sql, revoke.tombstone_args()).await?.is_some())
+    }
+
     /// Revokes the session in a transaction that publishes the change.
     pub(super) async fn write(&self, tx: &mut Tx) -> Result<Revoked, Failure> {
-        let Some(row) = tx.first(tombstone_statement(), self.tombstone_args()).await? else {
+        let Some(row) = tx.first(tombstone_statement(self.most), self.tombstone_args()).await?
+        else {
             let row = tx.first(ENDED_UNTIL, Args::new().key(self.tombstone.session)).await?;
             return self.unwritten(row.as_ref());
         };
@@ -99,7 +118,7 @@ impl Revoke {
             "WITH written AS ({written}){audited},
                 published AS (INSERT INTO tss_changes ({columns}) SELECT {values}, COALESCE(user_key, ${user}) FROM written)
             SELECT user_key, is_begun, times_ended, others FROM written",
-            written = tombstone_statement(),
+            written = tombstone_statement(self.most),
             columns = change::COLUMNS
         );
         let rows = database.fetch_written(sql, args).await?;
@@ -153,7 +172,7 @@ const ENDED_UNTIL: &str = "SELECT ended_until FROM tss_sessions WHERE key = $1";
 ///
 /// It is kept at least until the end of the session's record: the token of an earlier system may be
 /// valid until then.
-fn tombstone_statement() -> String {
+fn tombstone_statement(most: usize) -> String {
     let others = |user: &str, is_begun: &str| {
         format!(
             "(SELECT COUNT(*) FROM tss_sessions AS other
@@ -168,7 +187,7 @@ fn tombstone_statement() -> String {
     let others = others("tss_sessions.user_key", "tss_sessions.is_begun");
     format!(
         "INSERT INTO tss_sessions (key, ended_until, forget_at, user_key, times_ended)
-        SELECT $1, $2, $2, $3, 1 WHERE {others_before} < {MAX_UNFOLDED}
+        SELECT $1, $2, $2, $3, 1 WHERE {others_before} < {most}
         ON CONFLICT (key) DO UPDATE SET
             ended_until = CASE WHEN excluded.ended_until < tss_sessions.ends_at
                 THEN tss_sessions.ends_at ELSE excluded.ended_until END,

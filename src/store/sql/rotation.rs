@@ -96,6 +96,7 @@ impl Inner {
     ) -> Result<RefreshState, StoreError> {
         let _in_flight = self.calls.acquire(query.scopes.user).await;
         self.sync_if_stale().await?;
+        self.check_refresh()?;
         self.state_of(query).await
     }
 
@@ -120,6 +121,7 @@ impl Inner {
     ) -> Result<Rotated, StoreError> {
         let _in_flight = self.calls.acquire(rotation.query.scopes.user).await;
         self.sync_if_stale().await?;
+        self.check_refresh()?;
         for _ in 0..ATTEMPTS {
             if self.exchange(&rotation).await? {
                 return Ok(self.rotated(&rotation));

@@ -7,6 +7,7 @@ use super::{
     locks::Lock,
     value::Args,
 };
+use crate::identity::StoreKey;
 
 /// The versions of the schema: the statements that migrate to each from the one before. A released
 /// version is never edited.
@@ -101,11 +102,14 @@ pub(super) const VERSIONS: &[&[&str]] = &[&[
     "CREATE TABLE tss_claims_number (one BIGINT NOT NULL PRIMARY KEY, number BIGINT NOT NULL)",
     "INSERT INTO tss_claims_number (one, number) VALUES (1, 0)",
     // A SQLite file: every transaction that publishes changes raises seq. Postgres: only cleanup writes
-    // to it, and the id of a transaction is the seq of its changes.
+    // to it, and the id of a transaction is the seq of its changes. `lost_at` is when a node has found that
+    // data was lost.
     "CREATE TABLE tss_change_seq (
         one BIGINT NOT NULL PRIMARY KEY,
         seq BIGINT NOT NULL,
-        trimmed_to BIGINT NOT NULL)",
+        trimmed_to BIGINT NOT NULL,
+        store_id {BLOB},
+        lost_at BIGINT NOT NULL DEFAULT 0)",
     "INSERT INTO tss_change_seq (one, seq, trimmed_to) VALUES (1, 0, 0)",
     "CREATE TABLE tss_changes (
         seq BIGINT NOT NULL {TRANSACTION},
@@ -152,6 +156,10 @@ impl Transaction for Migrate<'_> {
             for statement in *statements {
                 tx.execute(self.0.definition(statement), Args::new()).await?;
             }
+            // Tables that were made anew are another store.
+            let sql = "UPDATE tss_change_seq SET store_id = $1 WHERE store_id IS NULL";
+            let id = StoreKey::from_bytes(*uuid::Uuid::new_v4().as_bytes());
+            tx.execute(sql, Args::new().key(id)).await?;
             let insert = "INSERT INTO tss_schema (version) VALUES ($1)";
             tx.execute(insert, Args::new().int(version)).await?;
         }

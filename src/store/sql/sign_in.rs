@@ -58,9 +58,8 @@ impl Transaction for Begin<'_> {
         // No cutoff is raised until this session is committed.
         tx.lock(Lock::WithOthers).await?;
         let Some(surplus) = self.surplus(tx).await? else { return Ok(Begun::Refused) };
-        let replaced = replaces.as_ref().map(|ReplacedSession { tombstone, audit, .. }| Revoke {
-            tombstone: *tombstone,
-            audit: Some(audit.clone()),
+        let replaced = replaces.as_ref().map(|ReplacedSession { tombstone, audit, .. }| {
+            Revoke::new(*tombstone, Some(audit.clone()))
         });
         let mut label = record.label.clone();
         if let (None, Some(replaced)) = (&label, &replaced) {
@@ -109,7 +108,7 @@ impl Begin<'_> {
         };
         let end = |session: CountedSession| {
             let (tombstone, audit): (_, AuditRecord) = session.end(audit, limit, record.last_seen);
-            Revoke { tombstone, audit: Some(audit) }
+            Revoke::new(tombstone, Some(audit))
         };
         Ok(Some(surplus.into_iter().map(end).collect()))
     }

@@ -6,13 +6,13 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::{
     Inner,
-    feed_reader::{ChangePosition, read_after, read_all},
+    feed_reader::{ChangePosition, Changes, read_after, read_all},
 };
 use crate::{
     identity::SessionKeys,
     maybe_ready::StoreError,
     store::{
-        node::{Change, Known, NodeState, SharedStore},
+        node::{Change, Known, LossSign, NodeState, SharedStore, recover},
         node_cache::Unwritten,
     },
     time::Timestamp,
@@ -41,6 +41,10 @@ impl SharedStore for Inner {
         self.write_activities(rows).await
     }
 
+    async fn write_back(&self, changes: &[Change], now: Timestamp) -> Result<bool, StoreError> {
+        self.write_changes_back(changes, now).await
+    }
+
     async fn clean(&self, now: Timestamp) -> Result<bool, StoreError> {
         self.remove_expired(now).await
     }
@@ -51,15 +55,41 @@ impl Inner {
         let asked_at = self.clock.now();
         let store_now = self.database.now().filter(|_| self.clock.is_time_of_day());
         let store_now = store_now.unwrap_or("NULL");
+        let mut reading = None;
         if let Some(last) = position {
             let apply = |changes: &[Change]| self.apply(changes);
-            if let Some(reading) = read_after(&self.database, last, store_now, apply).await? {
-                return self.finish_sync(asked_at, reading.store_now);
+            match read_after(&self.database, last, store_now, apply).await? {
+                Changes::Read(read) => reading = Some(read),
+                Changes::Removed => {}
+                Changes::Lost => {
+                    tracing::warn!("the database has lost data, or is another one");
+                    self.note_loss(LossSign::Certain);
+                }
             }
         }
-        let (changes, reading, last) = read_all(&self.database, asked_at, store_now).await?;
-        self.apply_all(&changes);
-        *position = Some(last);
+        let is_first = position.is_none();
+        let reading = if let Some(reading) = reading {
+            reading
+        } else {
+            let all = read_all(&self.database, asked_at, store_now).await?;
+            self.apply_all(&all.changes);
+            self.hold_past_endings(&all.past_endings);
+            *position = Some(all.position);
+            all.reading
+        };
+        if !reading.is_same_server {
+            // It may be a standby that lacks the last commits of this node.
+            self.note_loss(LossSign::Suspected);
+        }
+        let at = reading.store_now.unwrap_or(asked_at);
+        let lost_at = reading.lost_at;
+        if lost_at > Timestamp::EPOCH && !(is_first && self.is_past_loss(lost_at, at)) {
+            self.hear_of_loss(lost_at);
+        }
+        if recover(self, at).await? {
+            self.note_loss_at(at).await?;
+        }
+        self.end_loss();
         self.finish_sync(asked_at, reading.store_now)
     }
 }

@@ -6,6 +6,7 @@ mod claims;
 mod clocks;
 mod cost;
 mod crash;
+mod data_loss;
 mod database;
 #[cfg(feature = "postgres")]
 mod failover;
