@@ -13,6 +13,7 @@ mod outage;
 #[path = "../../../tests/redis_server/mod.rs"]
 mod redis_server;
 mod resent;
+mod revoke_all;
 mod sign_in;
 mod tls;
 
