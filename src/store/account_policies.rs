@@ -46,7 +46,8 @@ impl AccountPolicies {
     }
 
     /// Replaces the overrides of `account` if it has none of this version or a later one. For a store
-    /// that numbers the changes of an account from 1 and applies them in any order.
+    /// that numbers the changes of an account by its clock, each greater than the last one, and applies them
+    /// in any order.
     pub fn raise_overrides(&self, account: StoreKey, overrides: TimeoutOverrides, version: u64) {
         self.replace(account, |present| {
             if version <= present.version { present } else { Versioned { overrides, version } }

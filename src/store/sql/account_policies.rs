@@ -47,11 +47,16 @@ impl Transaction for OverridesChange {
         }
         // Default overrides are kept as a row, so that a node that reads everything again applies
         // them.
-        let sql = "INSERT INTO tss_account_policies (account, idle, absolute, version)
-            VALUES ($1, $2, $3, 1)
+        // Whatever the database loses, the later change has the greater version.
+        let now = tx.now();
+        let sql = format!(
+            "INSERT INTO tss_account_policies (account, idle, absolute, version)
+            VALUES ($1, $2, $3, {now})
             ON CONFLICT (account) DO UPDATE SET idle = excluded.idle, absolute = excluded.absolute,
-                version = tss_account_policies.version + 1
-            RETURNING version";
+                version = CASE WHEN tss_account_policies.version < excluded.version
+                    THEN excluded.version ELSE tss_account_policies.version + 1 END
+            RETURNING version"
+        );
         let args = Args::new().key(self.account);
         let args = args.maybe_span(self.new.idle).maybe_span(self.new.absolute);
         let row = tx.first(sql, args).await?;

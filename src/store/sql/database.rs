@@ -134,9 +134,7 @@ impl Database {
             #[cfg(feature = "sqlite")]
             AnyPools::Sqlite(_) => None,
             #[cfg(feature = "postgres")]
-            AnyPools::Postgres(_) => {
-                Some("CAST(FLOOR(EXTRACT(EPOCH FROM clock_timestamp()) * 1000) AS BIGINT)")
-            }
+            AnyPools::Postgres(_) => Some(POSTGRES_NOW),
         }
     }
 
@@ -282,7 +280,21 @@ impl Database {
     }
 }
 
+/// The time of the server in milliseconds since 1970.
+#[cfg(feature = "postgres")]
+const POSTGRES_NOW: &str = "CAST(FLOOR(EXTRACT(EPOCH FROM clock_timestamp()) * 1000) AS BIGINT)";
+
 impl Tx {
+    /// The time of the server, or of the machine that the file is on, in milliseconds since 1970.
+    pub(super) const fn now(&self) -> &'static str {
+        match self.link {
+            #[cfg(feature = "sqlite")]
+            Link::Sqlite(_) => "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)",
+            #[cfg(feature = "postgres")]
+            Link::Postgres(_) => POSTGRES_NOW,
+        }
+    }
+
     pub(super) const fn feed_order(&self) -> FeedOrder {
         match self.link {
             #[cfg(feature = "sqlite")]

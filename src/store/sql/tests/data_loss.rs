@@ -247,3 +247,28 @@ async fn p22_tables_that_were_just_made_are_a_first_start() {
         database.remove().await;
     }
 }
+
+#[tokio::test]
+async fn p20_the_latest_policy_of_an_account_counts_after_a_loss() {
+    for database in TestDatabase::all().await {
+        let one = quiet_node(&database, &clock()).await;
+        let idle = |secs| TimeoutOverrides::new().idle(Duration::from_secs(secs));
+        let change = |old, new| OverridesChange::new(account(), old, new, audit("policy"));
+        let default = TimeoutOverrides::default();
+        database.copy_rows().await;
+        assert!(one.set_overrides(change(default, idle(900))).await.expect("the store answers"));
+        assert!(one.set_overrides(change(idle(900), idle(800))).await.expect("the store answers"));
+        database.restore_rows().await;
+        // Before the first has found the loss.
+        let other = quiet_node(&database, &clock()).await;
+        assert!(other.set_overrides(change(default, idle(60))).await.expect("the store answers"));
+        for node in [&one, &other, &one] {
+            node.0.sync().await.expect("the store answers");
+        }
+        for node in [&one, &other] {
+            let policies = node.account_policies().expect("it has them");
+            assert_eq!(policies.overrides(|| Some(account())), Some(idle(60)));
+            assert_eq!(node.overrides(account()).await.expect("the store answers"), idle(60));
+        }
+    }
+}
