@@ -57,13 +57,18 @@
 //! reads everything again and writes back what it knows and Redis lacks: tombstones, cutoffs, exemptions,
 //! numbers of claims and account policies. It knows what it has heard of since it started, and the endings
 //! among the last 100,000 changes before. It holds at most 1,088 tombstones of a user and some million in
-//! all. Other nodes hear of what is written back at once.
+//! all. Other nodes hear of what is written back at once. Where data may be lost and the position in the feed
+//! is right, as after a failover, a node compares what it holds with Redis in the background. What it cannot
+//! write, such as the tombstones of users on a lost primary, holds up no other user; it tries that again after
+//! 30 s.
 //!
-//! Meanwhile refreshes get a 503 for two `sync_interval`s, so that no refresh token that was used before is
-//! exchanged again. Requests go on: of a session that Redis does not know, or whose last activity it may have
+//! Meanwhile refreshes get a 503: while the node compares, and for two `sync_interval`s after a loss was found,
+//! so that the revocations are there first. The generations of refresh tokens are not written back, for no node
+//! holds them: a refresh token that was exchanged before the loss, and whose exchange Redis has lost, can be
+//! exchanged again afterwards, and that it was used before is not noticed. Requests go on: of a session that Redis does not know, or whose last activity it may have
 //! lost, the token tells until when it may have been active, so nobody is signed out. A node that starts on a
-//! Redis that was empty until just now waits in `connect` for two intervals and half a second: those that
-//! remember are first.
+//! Redis that was empty until just now waits in `connect` for two intervals and half a second, and then until
+//! no other node writes back, for a minute at most: those that remember are first.
 //!
 //! The same holds for Postgres and SQLite: an older copy that is restored while nodes run, tables that are made
 //! anew, and a standby that takes over without the last commits are found by the id of the tables, by the

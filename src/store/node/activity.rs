@@ -8,7 +8,7 @@ use std::{
 
 use tokio::sync::OwnedMutexGuard;
 
-use super::{Change, NodeState, StoredSession, Touch, TouchOutcome};
+use super::{NodeState, StoredSession, Touch, TouchOutcome};
 use crate::{
     clock::Clock,
     identity::{SessionKeys, StoreKey},
@@ -87,14 +87,6 @@ pub(in crate::store) trait SharedStore: Send + Sync + 'static {
     /// Writes activities of sessions that were active then. Sessions that the store does not know
     /// begin; one with a tombstone keeps it.
     fn write(&self, rows: &[Unwritten]) -> impl Future<Output = Result<(), StoreError>> + Send;
-
-    /// Writes what the store lacks of what a node holds and is needed at `now`, and publishes it. Returns
-    /// whether it lacked any.
-    fn write_back(
-        &self,
-        changes: &[Change],
-        now: Timestamp,
-    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
     /// Removes what has expired, by the store's clock. Returns whether there may be more.
     fn clean(&self, now: Timestamp) -> impl Future<Output = Result<bool, StoreError>> + Send;

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Change, NodeState, SharedStore};
+use super::{Change, NodeState};
 use crate::{jitter::jitter, maybe_ready::StoreError, store::RevocationCutoff, time::Timestamp};
 
 /// How many sync intervals refreshes fail after a loss: as long as other nodes may take to write back.
@@ -32,8 +32,8 @@ pub(in crate::store) enum LossSign {
 /// The losses of data that this node knows of.
 #[derive(Default)]
 pub(in crate::store) struct DataLoss {
-    /// What is not dealt with yet.
-    sign: Mutex<Option<LossSign>>,
+    /// What is not dealt with yet, and how often something was noted.
+    sign: Mutex<(Option<LossSign>, u64)>,
     /// When the last loss was found, in milliseconds; zero before the first.
     found_at: AtomicU64,
     /// Until when refreshes fail, in milliseconds.
@@ -41,7 +41,7 @@ pub(in crate::store) struct DataLoss {
 }
 
 impl DataLoss {
-    fn lock(&self) -> MutexGuard<'_, Option<LossSign>> {
+    fn lock(&self) -> MutexGuard<'_, (Option<LossSign>, u64)> {
         self.sign.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -50,21 +50,44 @@ impl NodeState {
     /// Notes that the store may have lost data, until [`end_loss`](Self::end_loss).
     pub(in crate::store) fn note_loss(&self, sign: LossSign) {
         let mut noted = self.data_loss.lock();
-        *noted = (*noted).max(Some(sign));
+        *noted = (noted.0.max(Some(sign)), noted.1 + 1);
     }
 
     /// What says that the store has lost data, and is not dealt with yet.
     pub(in crate::store) fn loss_sign(&self) -> Option<LossSign> {
-        *self.data_loss.lock()
+        self.data_loss.lock().0
     }
 
     /// This node has written back what it holds. Whatever it has read meanwhile may lack what others write
     /// back.
     pub(in crate::store) fn end_loss(&self) {
-        let sign = self.data_loss.lock().take();
+        let sign = self.data_loss.lock().0.take();
         if sign.is_some() {
             self.node_cache.invalidate();
         }
+    }
+
+    /// Identifies a suspicion that is not dealt with yet.
+    #[cfg(feature = "redis")]
+    pub(in crate::store) fn suspicion(&self) -> Option<u64> {
+        let (sign, count) = *self.data_loss.lock();
+        (sign == Some(LossSign::Suspected)).then_some(count)
+    }
+
+    /// This node has compared what it holds with the store, unless there is another sign since.
+    #[cfg(feature = "redis")]
+    pub(in crate::store) fn end_suspicion(&self, suspicion: u64) {
+        let mut noted = self.data_loss.lock();
+        if *noted == (Some(LossSign::Suspected), suspicion) {
+            noted.0 = None;
+            drop(noted);
+            self.node_cache.invalidate();
+        }
+    }
+
+    /// Of many nodes that find a loss the first writes most.
+    pub(in crate::store) async fn wait_for_turn(&self) {
+        tokio::time::sleep(jitter(JITTER)).await;
     }
 
     /// The store has lost data, as was found at `at`: nothing that was read of it before counts, and what
@@ -79,14 +102,14 @@ impl NodeState {
         self.node_cache.doubt_before(at);
     }
 
-    /// Fails for a while after a loss of data.
+    /// Fails for a while after a loss of data, and while this node compares what it holds with the store.
     pub(in crate::store) fn check_refresh(&self) -> Result<(), StoreError> {
         let until = self.data_loss.refreshes_fail_until.load(Relaxed);
         let now = self.clock.now();
         let longest = self.sync_interval.saturating_mul(REFRESHES_WAIT);
         // A clock that was set back makes no wait longer.
         let until = Timestamp::from_millis(until).min(now + longest);
-        if now < until {
+        if now < until || self.loss_sign().is_some() {
             return Err(StoreError::new(
                 "the session store has lost data; refreshes wait until every node has written back \
                  what it holds",
@@ -145,30 +168,4 @@ impl NodeState {
         changes.extend(self.held_tombstones.changes());
         changes
     }
-}
-
-/// Writes back what this node holds if the store may have lost data, as of `at`. Returns whether a loss is
-/// to be announced; after that the caller [ends](NodeState::end_loss) it.
-pub(in crate::store) async fn recover<S: SharedStore>(
-    store: &S,
-    at: Timestamp,
-) -> Result<bool, StoreError> {
-    let node = store.node();
-    let Some(sign) = node.loss_sign() else { return Ok(false) };
-    if sign == LossSign::Certain {
-        node.begin_loss(at);
-    }
-    tokio::time::sleep(jitter(JITTER)).await;
-    let is_missing = store.write_back(&node.held_changes(), at).await?;
-    let is_found = sign == LossSign::Certain || sign == LossSign::Suspected && is_missing;
-    if is_found {
-        if sign == LossSign::Suspected {
-            node.begin_loss(at);
-        }
-        tracing::warn!(
-            "the session store has lost data; this node has written back the endings, cutoffs and \
-             account policies that it knows"
-        );
-    }
-    Ok(is_found)
 }

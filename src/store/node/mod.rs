@@ -25,7 +25,7 @@ pub(super) use self::{
         touch_cached,
     },
     change::Change,
-    data_loss::{LossSign, recover},
+    data_loss::LossSign,
 };
 use self::{data_loss::DataLoss, held_tombstones::HeldTombstones, store_clock::StoreClock};
 use super::{

@@ -21,7 +21,7 @@ const AFTER: Duration = Duration::from_secs(30);
 /// The most changes that wait: those of 30 s. Of more the oldest are not asserted.
 const CAPACITY: usize = 1 << 16;
 
-/// The changes of this node in the last 30 s, the oldest first.
+/// The changes of this node in the last 30 s, and those that could not be written, the oldest first.
 #[derive(Default)]
 pub(super) struct Assertions(Mutex<VecDeque<(Timestamp, Change)>>);
 
@@ -36,6 +36,18 @@ impl Assertions {
             waiting.pop_front();
         }
         waiting.push_back((at, change));
+    }
+
+    /// Lets a change that could not be written be tried again, if there is room for it.
+    pub(super) fn add_again(&self, at: Timestamp, change: Change) {
+        let mut waiting = self.lock();
+        if waiting.len() < CAPACITY / 2 {
+            waiting.push_back((at, change));
+        }
+    }
+
+    pub(super) fn are_due(&self, now: Timestamp) -> bool {
+        self.lock().front().is_some_and(|(at, _)| *at + AFTER <= now)
     }
 
     /// Takes the changes that are due at `now`.
@@ -59,7 +71,9 @@ impl Inner {
         let now = self.clock.now();
         for change in changes {
             match *change {
-                FeedChange::Known(Change::TombstoneFolded { .. }) | FeedChange::Lost { .. } => {}
+                FeedChange::Known(Change::TombstoneFolded { .. })
+                | FeedChange::Lost { .. }
+                | FeedChange::WritesBack { .. } => {}
                 FeedChange::Known(change) => self.assertions.add(now, change),
                 FeedChange::RevokedUnplaced { session, until, .. } => {
                     self.assertions.add(now, Change::Revoked { session, user: None, until });
@@ -70,6 +84,9 @@ impl Inner {
     }
 
     /// Asserts the changes of this node that are 30 s old, unless they have been replaced.
+    ///
+    /// # Errors
+    /// If the slot of the feed cannot be read or written; the changes stay due.
     pub(super) async fn assert_due(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
         let due = self.assertions.take_due(now);

@@ -10,8 +10,13 @@ use dashmap::DashMap;
 use tokio::sync::{Mutex, RwLock};
 
 use super::{
-    CALLS_PER_USER, Inner, LISTS_PER_USER, OnDataLoss, RedisStore, assertions::Assertions,
-    endpoint::Endpoint, push::wait_for_changes, server_watch::ServerWatch, unpublished_ending,
+    CALLS_PER_USER, Inner, LISTS_PER_USER, OnDataLoss, RedisStore,
+    assertions::Assertions,
+    endpoint::Endpoint,
+    push::wait_for_changes,
+    repairs::{Repairs, make_repairs},
+    server_watch::ServerWatch,
+    unpublished_ending,
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -108,7 +113,7 @@ impl RedisStoreBuilder {
 
     /// Connects, and reads all revocation cutoffs and account policies; panics outside of a Tokio
     /// runtime. If Redis was empty until just now, waits for two sync intervals: nodes that run may have to
-    /// write back what it has lost.
+    /// write back what it has lost; and while one does so, for a minute at most.
     ///
     /// # Errors
     /// As [`RedisStore::connect`]; if the namespace has other characters or another length; and if the
@@ -125,6 +130,7 @@ impl RedisStoreBuilder {
             readings_done: AtomicU64::new(0),
             servers: ServerWatch::default(),
             assertions: Assertions::default(),
+            repairs: Repairs::default(),
             counting: RwLock::default(),
             publishing: unpublished_ending::permits(),
             changing_claims: Mutex::default(),
@@ -143,7 +149,9 @@ impl RedisStoreBuilder {
         store.settle(self.on_data_loss).await?;
         let task = keep_up_to_date(Arc::downgrade(&store), self.clock, self.sync_interval);
         let push = wait_for_changes(Arc::downgrade(&store), store.connection.open_another().await?);
-        let tasks = [tokio::spawn(task).abort_handle(), tokio::spawn(push).abort_handle()];
+        let repairs = make_repairs(Arc::downgrade(&store));
+        let tasks = [tokio::spawn(task), tokio::spawn(push), tokio::spawn(repairs)];
+        let tasks = tasks.map(|task| task.abort_handle());
         drop(store.tasks.set(tasks));
         Ok(RedisStore(store))
     }

@@ -22,6 +22,7 @@ use crate::{
     clock::Stopwatch,
     maybe_ready::StoreError,
     store::breaker::{Breaker, Probe, StoreKind},
+    time::Timestamp,
 };
 
 /// The client of a cluster is made anew at most this often, whatever servers are lost.
@@ -207,6 +208,12 @@ impl Connection {
     pub(super) async fn query_servers(&self, command: &Cmd) -> Result<Value, Failure> {
         let mut link = self.0.server().link;
         Ok(link.send_to_all(command).await?)
+    }
+
+    /// The server's time, carried on by this node's monotonic clock.
+    pub(super) fn server_time(&self) -> Timestamp {
+        let millis = self.0.server().time.after(Duration::ZERO);
+        Timestamp::from_millis(millis.unsigned_abs())
     }
 
     /// Which connection this is, counted from the first: another one may lead to another server.

@@ -15,7 +15,7 @@ use crate::{
     clock::Clock as _,
     identity::StoreKey,
     maybe_ready::StoreError,
-    store::node::{Change, GRACE, LossSign, recover},
+    store::node::{Change, GRACE, LossSign},
     time::Timestamp,
 };
 
@@ -147,15 +147,12 @@ impl Inner {
             }
         };
         if let Some(position) = position {
-            let at = self.time_of_change(store_now);
-            if recover(self, at).await? {
-                self.announce_loss(position.store_id(), at).await?;
-            }
-            self.end_loss();
+            self.recover(position.store_id(), store_now).await?;
         }
         self.finish_sync(asked_at, Some(store_now).filter(|_| self.clock.is_time_of_day()))?;
         self.readings_done.store(number, Relaxed);
-        self.assert_due().await
+        self.repair_soon();
+        Ok(())
     }
 
     /// Fails if the server runs no scripts, or not for this user.
@@ -336,6 +333,7 @@ impl Inner {
             match *change {
                 FeedChange::Known(change) => self.apply(&[change]),
                 FeedChange::Lost { at, .. } => self.hear_of_loss(at),
+                FeedChange::WritesBack { node, until } => self.repairs.hear(node, until),
                 FeedChange::RevokedUnplaced { session, until, caller, .. } => {
                     self.hold_unplaced(session, until, caller);
                     self.apply(&[Change::Revoked { session, user: None, until }]);

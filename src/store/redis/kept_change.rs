@@ -21,6 +21,7 @@ const CLAIMS: u8 = 6;
 /// A session of a user who is not known has a tombstone.
 const REVOKED_UNPLACED: u8 = 7;
 const LOST: u8 = 8;
+const WRITES_BACK: u8 = 9;
 
 /// A change of the feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +40,12 @@ pub(super) enum FeedChange {
     Lost {
         id: StoreKey,
         at: Timestamp,
+    },
+    /// A node writes back what it holds, at most until an instant of the server's clock; or has done so, if
+    /// that is zero.
+    WritesBack {
+        node: StoreKey,
+        until: Timestamp,
     },
 }
 
@@ -71,6 +78,9 @@ impl FeedChange {
         let time = |at: Timestamp| at.as_millis().to_be_bytes();
         match *self {
             Self::Lost { id, at } => (LOST, id, [time(at), none, none, none]),
+            Self::WritesBack { node, until } => {
+                (WRITES_BACK, node, [time(until), none, none, none])
+            }
             Self::RevokedUnplaced { session, until, caller, nonce } => {
                 let by = (u64::from(caller) << 32 | u64::from(nonce)).to_be_bytes();
                 (REVOKED_UNPLACED, session, [time(until), by, none, none])
@@ -146,6 +156,7 @@ impl FeedChange {
             TOMBSTONE_FOLDED => Change::TombstoneFolded { session: key },
             CLAIMS => Change::Claims { scope: key, number: one, until: two },
             LOST => return Some(Self::Lost { id: key, at: one }),
+            WRITES_BACK => return Some(Self::WritesBack { node: key, until: one }),
             REVOKED_UNPLACED => {
                 let half =
                     |number: u64| u32::try_from(number & u64::from(u32::MAX)).unwrap_or_default();
@@ -192,6 +203,7 @@ impl FeedChange {
     pub(super) const fn until(&self) -> Option<Timestamp> {
         match *self {
             Self::RevokedUnplaced { until, .. }
+            | Self::WritesBack { until, .. }
             | Self::Known(
                 Change::Revoked { until, .. }
                 | Change::Exempt { until, .. }

@@ -38,6 +38,7 @@ mod past_endings;
 mod primaries;
 mod push;
 mod record;
+mod repairs;
 mod rotation;
 mod script;
 mod server_info;
@@ -69,7 +70,7 @@ use tokio::{
 
 use self::{
     assertions::Assertions, connection::Connection, endpoint::Endpoint, feed::Position, keys::Keys,
-    server_watch::ServerWatch,
+    repairs::Repairs, server_watch::ServerWatch,
 };
 pub use self::{
     builder::RedisStoreBuilder,
@@ -114,7 +115,8 @@ const CALLS_PER_USER: usize = 2;
 /// everysec`. Each node holds what it has heard of: tombstones (at most 1,088 of a user and 1,048,576 in
 /// all), cutoffs, exemptions, numbers of claims and account policies, until they expire. When it finds
 /// that Redis has lost data, it writes back what is missing, and refreshes fail for two sync intervals; and each
-/// change of its own it asserts once more after 30 s. What no node holds, [`OnDataLoss`] decides. So the
+/// change of its own it asserts once more after 30 s. The generations of refresh tokens no node holds: one
+/// that was exchanged before a loss may be exchanged again after it. What else no node holds, [`OnDataLoss`] decides. So the
 /// store does not count as [durable](SessionStore::is_durable), and unknown sessions are judged by their
 /// tokens.
 ///
@@ -178,6 +180,7 @@ struct Inner {
     readings_done: AtomicU64,
     servers: ServerWatch,
     assertions: Assertions,
+    repairs: Repairs,
     /// Held by a bulk revocation alone, and by every sign-in: none begins while sessions are counted.
     counting: RwLock<()>,
     /// Held by each ending that is published in the background.
@@ -197,7 +200,7 @@ struct Inner {
     /// Numbers the rows of the logs of this node, beside a random number.
     rows: AtomicU64,
     random: u64,
-    tasks: OnceLock<[AbortHandle; 2]>,
+    tasks: OnceLock<[AbortHandle; 3]>,
 }
 
 impl RedisStore {

@@ -5,9 +5,10 @@ use std::{sync::Arc, time::Duration};
 use super::{
     Inner,
     kept_change::{self, FeedChange},
+    repairs::LONGEST_WRITE_BACK,
 };
 use crate::{
-    clock::Clock as _,
+    clock::{Clock as _, Stopwatch},
     identity::StoreKey,
     maybe_ready::StoreError,
     store::{
@@ -42,6 +43,9 @@ pub enum OnDataLoss {
 const OTHERS_WRITE_BACK: u32 = 2;
 const OTHERS_CONNECT: Duration = Duration::from_millis(500);
 
+/// How often a node that starts looks whether others have written back.
+const POLL: Duration = Duration::from_millis(50);
+
 /// How long the cutoff of all sessions from before a store was made is kept: for ever. It costs as much as
 /// any other.
 const FOR_EVER: Timestamp = Timestamp::from_millis(1 << 52);
@@ -62,10 +66,27 @@ impl Inner {
             tokio::time::sleep(left).await;
             self.sync().await?;
         }
+        self.wait_for_writers().await?;
         match on_data_loss {
             OnDataLoss::Trust => Ok(()),
             OnDataLoss::EndAll => self.end_all_before(id, made_at).await,
         }
+    }
+
+    /// Waits until no other node writes back what it holds, for a minute at most.
+    async fn wait_for_writers(&self) -> Result<(), StoreError> {
+        let waited = Stopwatch::start();
+        while self.repairs.has_writers(self.connection.server_time()) {
+            if waited.elapsed() > LONGEST_WRITE_BACK {
+                tracing::warn!(
+                    "other nodes have not written back within a minute what Redis has lost"
+                );
+                return Ok(());
+            }
+            tokio::time::sleep(POLL).await;
+            self.sync().await?;
+        }
+        Ok(())
     }
 
     /// The id of the store, and when it was made by its clock.

@@ -3,15 +3,16 @@
 use std::{
     collections::BTreeSet,
     sync::{
-        Mutex, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use redis::Value;
 
 use super::{Inner, server_info::ServerInfo};
-use crate::store::node::LossSign;
+use crate::{clock::Stopwatch, store::node::LossSign};
 
 /// The servers as they were when they were looked at.
 #[derive(Default)]
@@ -19,6 +20,8 @@ pub(super) struct ServerWatch {
     /// The connection on which they were looked at, counted from 1; zero if they are to be looked at
     /// again.
     connection: AtomicU64,
+    /// Since when one has not answered: readings look again, but once in an interval.
+    incomplete: Mutex<Option<Stopwatch>>,
     servers: Mutex<Option<Servers>>,
 }
 
@@ -37,6 +40,15 @@ impl ServerWatch {
     /// cluster replaced.
     pub(super) fn look_again(&self) {
         self.connection.store(0, Relaxed);
+    }
+
+    fn incomplete(&self) -> MutexGuard<'_, Option<Stopwatch>> {
+        self.incomplete.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a server did not answer when they were looked at that long ago or longer.
+    fn is_incomplete_for(&self, span: Duration) -> bool {
+        self.incomplete().is_some_and(|looked| looked.elapsed() >= span)
     }
 }
 
@@ -88,13 +100,14 @@ impl Inner {
 
     /// Looks at the servers if they may be others, and notes what says that they have lost data.
     pub(super) async fn look_at_servers(&self) {
-        if self.has_same_servers() {
+        if self.has_same_servers() && !self.servers.is_incomplete_for(self.sync_interval) {
             return;
         }
         let connection = self.connection.number() + 1;
         let answer = self.connection.query_servers(&ServerInfo::command()).await;
-        // Where one of a cluster does not answer, the next minute tells.
+        // Where one of a cluster does not answer, requests of the others do not wait for it.
         self.servers.connection.store(connection, Relaxed);
+        *self.servers.incomplete() = answer.is_err().then(Stopwatch::start);
         let Ok(answer) = answer else { return };
         let servers = Servers::read(&answer);
         let mut before = self.servers.servers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -131,5 +144,14 @@ mod tests {
         ] {
             assert_eq!(now.sign_since(&before), sign, "{now:?}");
         }
+    }
+
+    #[test]
+    fn p22_servers_that_did_not_answer_are_looked_at_again_in_the_next_interval() {
+        let watch = ServerWatch::default();
+        assert!(!watch.is_incomplete_for(Duration::ZERO));
+        *watch.incomplete() = Some(Stopwatch::start());
+        assert!(watch.is_incomplete_for(Duration::ZERO));
+        assert!(!watch.is_incomplete_for(Duration::from_secs(3600)));
     }
 }

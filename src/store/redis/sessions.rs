@@ -18,7 +18,7 @@ use crate::{
     maybe_ready::StoreError,
     store::{
         SessionRecord,
-        node::{Change, Known, NodeState, Row, SharedStore},
+        node::{Known, NodeState, Row, SharedStore},
         node_cache::Unwritten,
     },
     time::Timestamp,
@@ -79,10 +79,6 @@ impl SharedStore for Inner {
             }
         }
         Ok(())
-    }
-
-    async fn write_back(&self, changes: &[Change], now: Timestamp) -> Result<bool, StoreError> {
-        self.write_changes_back(changes, now).await
     }
 
     async fn clean(&self, now: Timestamp) -> Result<bool, StoreError> {

@@ -12,6 +12,7 @@ mod nodes;
 mod outage;
 #[path = "../../../tests/redis_server/mod.rs"]
 mod redis_server;
+mod repairs;
 mod resent;
 mod revoke_all;
 mod sign_in;

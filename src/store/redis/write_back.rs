@@ -5,18 +5,20 @@ use std::time::Duration;
 
 use super::{
     Inner,
+    answer::{array, maybe_bytes},
+    bytes::Reader,
     endings::Room,
-    feed::{ATTEMPTS, Kept, Published},
+    failure::Failure,
+    feed::{ATTEMPTS, Kept, Position, Published},
     join_all::join_all,
     kept_change::{self, FeedChange, LATEST_CLAIMS},
-    record::Stored,
 };
 use crate::{
     clock::Clock as _,
     identity::{SessionKeys, StoreKey},
     jitter::jitter,
     maybe_ready::StoreError,
-    store::node::Change,
+    store::node::{Change, LossSign},
     time::Timestamp,
 };
 
@@ -24,12 +26,70 @@ use crate::{
 const PIECE: usize = 100;
 
 /// A tombstone to write back.
+#[derive(Clone, Copy)]
 struct Lost {
     keys: SessionKeys,
     until: Timestamp,
 }
 
+impl Lost {
+    fn change(&self) -> Change {
+        let SessionKeys { session, user, .. } = self.keys;
+        Change::Revoked { session, user: Some(user), until: self.until }
+    }
+}
+
 impl Inner {
+    /// Writes back what this node holds if Redis has lost data; first of all it announces the loss, so that
+    /// no node that starts takes the store for a new one. What Redis may have lost is
+    /// [compared](Self::repair) after the reading.
+    pub(super) async fn recover(
+        &self,
+        id: StoreKey,
+        store_now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let Some(sign) = self.loss_sign() else { return Ok(()) };
+        let at = self.time_of_change(store_now);
+        // It only errs late.
+        self.node_cache.doubt_before(at);
+        if sign == LossSign::Suspected {
+            return Ok(());
+        }
+        if sign == LossSign::Certain {
+            self.begin_loss(at);
+        }
+        self.begin_write_back().await?;
+        if sign == LossSign::Certain {
+            self.announce_loss(id, at).await?;
+        }
+        self.wait_for_turn().await;
+        self.write_changes_back(&self.held_changes(), at).await?;
+        self.end_write_back().await?;
+        if sign == LossSign::Certain {
+            warn_of_loss();
+        }
+        self.end_loss();
+        Ok(())
+    }
+
+    /// Compares what this node holds with what Redis has, which may have lost data, and writes back what is
+    /// missing.
+    pub(super) async fn compare(&self) -> Result<(), StoreError> {
+        let Some(suspicion) = self.suspicion() else { return Ok(()) };
+        let at = self.time_of_change(self.store_clock.store_time(self.clock.now()));
+        self.wait_for_turn().await;
+        if self.write_changes_back(&self.held_changes(), at).await? {
+            self.begin_loss(at);
+            let id = self.position.lock().await.as_ref().map(Position::store_id);
+            if let Some(id) = id {
+                self.announce_loss(id, at).await?;
+            }
+            warn_of_loss();
+        }
+        self.end_suspicion(suspicion);
+        Ok(())
+    }
+
     /// Announces a loss in the feed, unless another node has.
     pub(super) async fn announce_loss(
         &self,
@@ -79,16 +139,21 @@ impl Inner {
             }
         }
         kept.retain(|change| change.until().is_none_or(|until| now < until));
+        let is_exemption = |it: &FeedChange| matches!(it, FeedChange::Known(Change::Exempt { .. }));
+        let (exemptions, kept): (Vec<_>, Vec<_>) = kept.into_iter().partition(is_exemption);
+        // They do not tell of a loss: the node that revokes a scope removes some that others still have.
+        for piece in exemptions.chunks(PIECE) {
+            self.publish_and_keep(piece, piece.len(), &[]).await?;
+        }
         let mut is_missing = false;
         for piece in kept.chunks(PIECE) {
             let published = self.publish_and_keep(piece, piece.len(), &[]).await?;
-            // The node that revokes a scope removes exemptions that others still have.
-            let counts = |it: &FeedChange| !matches!(it, FeedChange::Known(Change::Exempt { .. }));
-            is_missing |= published == Published::Done && piece.iter().any(counts);
+            is_missing |= published == Published::Done;
         }
         if let Some(number) = number {
             self.raise_latest_claims(number).await?;
         }
+        tombstones.sort_unstable_by_key(|lost| *lost.keys.user.as_bytes());
         // Nodes that write back at the same time begin at different ones.
         if !tombstones.is_empty() {
             let count = Duration::from_millis(tombstones.len() as u64);
@@ -101,35 +166,67 @@ impl Inner {
         Ok(is_missing)
     }
 
+    /// Writes the tombstones that Redis lacks. Those of a user that cannot be written are tried again after
+    /// 30 s. Returns whether it has written any.
     async fn write_tombstones(&self, piece: &[Lost], now: Timestamp) -> Result<bool, StoreError> {
-        let stored = join_all(piece.iter().map(|lost| self.stored(lost.keys))).await;
-        let mut lacking = Vec::new();
-        for (lost, stored) in piece.iter().zip(stored) {
-            let is_there =
-                matches!(stored?, Some(Stored::Tombstone { until }) if lost.until <= until);
-            if !is_there {
-                lacking.push(lost);
+        let users: Vec<_> = piece.chunk_by(|it, next| it.keys.user == next.keys.user).collect();
+        let read = join_all(users.iter().map(|lost| self.lacking(lost))).await;
+        let (mut lacking, mut failed) = (Vec::new(), Vec::new());
+        for (lost, read) in users.into_iter().zip(read) {
+            match read {
+                Ok(read) => lacking.extend(read),
+                Err(_) => failed.extend(lost.iter().copied()),
             }
         }
-        if lacking.is_empty() {
-            return Ok(false);
+        let mut is_written = false;
+        if !lacking.is_empty() {
+            // The feed first, as for every ending.
+            let changes: Vec<_> =
+                lacking.iter().map(|lost| FeedChange::from(lost.change())).collect();
+            let exemptions: Vec<_> =
+                lacking.iter().map(|lost| kept_change::exemption(lost.keys.session)).collect();
+            self.publish(&changes, &[], &exemptions).await?;
+            let writes = lacking
+                .iter()
+                .map(|lost| self.write_tombstone(lost.keys, lost.until, now, None, Room::OfHeld));
+            for (lost, written) in lacking.iter().zip(join_all(writes).await) {
+                match written {
+                    Ok(_) => is_written = true,
+                    Err(_) => failed.push(*lost),
+                }
+            }
         }
-        // The feed first, as for every ending.
-        let change = |lost: &&Lost| {
-            let SessionKeys { session, user, .. } = lost.keys;
-            FeedChange::from(Change::Revoked { session, user: Some(user), until: lost.until })
-        };
-        let changes: Vec<_> = lacking.iter().map(change).collect();
-        let exemptions: Vec<_> =
-            lacking.iter().map(|lost| kept_change::exemption(lost.keys.session)).collect();
-        self.publish(&changes, &[], &exemptions).await?;
-        let writes = lacking
-            .iter()
-            .map(|lost| self.write_tombstone(lost.keys, lost.until, now, None, Room::OfHeld));
-        for written in join_all(writes).await {
-            written?;
+        if !failed.is_empty() {
+            // If no slot answers, nothing is skipped.
+            self.kept(&[LATEST_CLAIMS.to_vec()]).await?;
+            tracing::warn!(
+                count = failed.len(),
+                "tombstones could not be written back to Redis; they are tried again"
+            );
+            for lost in failed {
+                self.assertions.add_again(self.clock.now(), lost.change());
+            }
         }
-        Ok(true)
+        Ok(is_written)
+    }
+
+    /// Returns those of the tombstones of one user that Redis lacks.
+    async fn lacking(&self, of_user: &[Lost]) -> Result<Vec<Lost>, Failure> {
+        let Some(first) = of_user.first() else { return Ok(Vec::new()) };
+        let mut command = redis::cmd("HMGET");
+        command.arg(self.keys.tombstones(first.keys.user));
+        for lost in of_user {
+            command.arg(lost.keys.session.as_bytes());
+        }
+        let values = array(self.connection.query(&command).await?)?;
+        let mut lacking = Vec::new();
+        for (lost, value) in of_user.iter().zip(values) {
+            let until = maybe_bytes(value)?.map(|value| until_of(&value)).transpose()?;
+            if until.is_none_or(|until| until < lost.until) {
+                lacking.push(*lost);
+            }
+        }
+        Ok(lacking)
     }
 
     /// Raises the latest claims number of all scopes: a later change has a greater one.
@@ -152,4 +249,18 @@ impl Inner {
     pub(super) fn time_of_change(&self, store_now: Timestamp) -> Timestamp {
         if self.clock.is_time_of_day() { store_now } else { self.clock.now() }
     }
+}
+
+/// Until when a tombstone stands, as the tombstones of a user have it.
+fn until_of(value: &[u8]) -> Result<Timestamp, Failure> {
+    let mut value = Reader::new(value);
+    let (_kind, _epoch) = (value.byte()?, value.time()?);
+    value.time()
+}
+
+fn warn_of_loss() {
+    tracing::warn!(
+        "Redis has lost data; this node has written back the endings, cutoffs and account policies \
+         that it knows"
+    );
 }

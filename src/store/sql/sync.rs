@@ -12,7 +12,7 @@ use crate::{
     identity::SessionKeys,
     maybe_ready::StoreError,
     store::{
-        node::{Change, Known, LossSign, NodeState, SharedStore, recover},
+        node::{Change, Known, LossSign, NodeState, SharedStore},
         node_cache::Unwritten,
     },
     time::Timestamp,
@@ -39,10 +39,6 @@ impl SharedStore for Inner {
 
     async fn write(&self, rows: &[Unwritten]) -> Result<(), StoreError> {
         self.write_activities(rows).await
-    }
-
-    async fn write_back(&self, changes: &[Change], now: Timestamp) -> Result<bool, StoreError> {
-        self.write_changes_back(changes, now).await
     }
 
     async fn clean(&self, now: Timestamp) -> Result<bool, StoreError> {
@@ -86,7 +82,7 @@ impl Inner {
         if lost_at > Timestamp::EPOCH && !(is_first && self.is_past_loss(lost_at, at)) {
             self.hear_of_loss(lost_at);
         }
-        if recover(self, at).await? {
+        if self.recover(at).await? {
             self.note_loss_at(at).await?;
         }
         self.end_loss();

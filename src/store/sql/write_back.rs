@@ -12,7 +12,11 @@ use super::{
 use crate::{
     identity::StoreKey,
     maybe_ready::StoreError,
-    store::{FoldedTombstones, RevocationCutoff, Tombstone, node::Change, tombstone::MAX_PER_USER},
+    store::{
+        FoldedTombstones, RevocationCutoff, Tombstone,
+        node::{Change, LossSign},
+        tombstone::MAX_PER_USER,
+    },
     time::Timestamp,
 };
 
@@ -20,6 +24,28 @@ use crate::{
 const PIECE: usize = 200;
 
 impl Inner {
+    /// Writes back what this node holds if the database may have lost data, as of `at`. Returns whether a
+    /// loss is to be announced; after that the caller [ends](crate::store::node::NodeState::end_loss) it.
+    pub(super) async fn recover(&self, at: Timestamp) -> Result<bool, StoreError> {
+        let Some(sign) = self.loss_sign() else { return Ok(false) };
+        if sign == LossSign::Certain {
+            self.begin_loss(at);
+        }
+        self.wait_for_turn().await;
+        let is_missing = self.write_changes_back(&self.held_changes(), at).await?;
+        let is_found = sign == LossSign::Certain || sign == LossSign::Suspected && is_missing;
+        if is_found {
+            if sign == LossSign::Suspected {
+                self.begin_loss(at);
+            }
+            tracing::warn!(
+                "the session store has lost data; this node has written back the endings, cutoffs and \
+                 account policies that it knows"
+            );
+        }
+        Ok(is_found)
+    }
+
     /// Writes what the database lacks of `changes` and is needed at `now`, and publishes it. Returns
     /// whether it lacked any.
     pub(super) async fn write_changes_back(

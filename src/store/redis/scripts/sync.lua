@@ -4,7 +4,13 @@
 -- Answers the server's time, the sequence number, the marker, the last position, and the entries.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('SET', KEYS[3], ARGV[3] .. struct.pack('>I8', now), 'NX')
+-- A server that takes no write at the moment can be read; a replica cannot: it may be behind.
+if not string.find(redis.call('INFO', 'replication'), 'role:master', 1, true) then
+  return redis.error_reply('READONLY this server is a replica')
+end
+if redis.call('EXISTS', KEYS[3]) == 0 then
+  redis.call('SET', KEYS[3], ARGV[3] .. struct.pack('>I8', now))
+end
 local seq = tonumber(redis.call('GET', KEYS[2]) or '0')
 local entries = redis.call('XRANGE', KEYS[1], '(' .. ARGV[1], '+', 'COUNT', ARGV[2])
 local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)

@@ -24,10 +24,10 @@ async fn node(url: &str) -> RedisStore {
     connect(url, ManualClock::new(NOW)).await
 }
 
-/// Repeats a reading until it succeeds: the connection is replaced meanwhile.
+/// Repeats a reading, and what follows it, until they succeed: the connection is replaced meanwhile.
 async fn synced(node: &RedisStore) {
     let synced = async {
-        while node.0.sync_now().await.is_err() {
+        while node.0.sync_now().await.is_err() || node.0.repair().await.is_err() {
             tokio::task::yield_now().await;
         }
     };
