@@ -204,8 +204,14 @@ impl NodeCache {
         self.table.get(session, |entry| entry.last_seen().is_none()).unwrap_or(false)
     }
 
-    /// Takes at most `limit` activities whose time to be written has come.
-    pub(super) fn take_due(&self, now: Timestamp, limit: usize) -> UnwrittenBatch<'_> {
+    /// Takes at most `limit` activities whose time to be written has come. Those that are not written are
+    /// due again at `again_at`.
+    pub(super) fn take_due(
+        &self,
+        now: Timestamp,
+        again_at: Timestamp,
+        limit: usize,
+    ) -> UnwrittenBatch<'_> {
         let mut rows = Vec::new();
         while rows.len() < limit
             && let Some(keys) = self.schedule.take(now)
@@ -213,7 +219,7 @@ impl NodeCache {
             let unwritten = self.table.get(&keys.session, |entry| entry.take_unwritten(keys));
             rows.extend(unwritten.flatten());
         }
-        UnwrittenBatch { node_cache: self, rows, is_written: false }
+        UnwrittenBatch { node_cache: self, rows, again_at }
     }
 }
 
@@ -221,24 +227,22 @@ impl NodeCache {
 pub(super) struct UnwrittenBatch<'a> {
     node_cache: &'a NodeCache,
     pub(super) rows: Vec<Unwritten>,
-    is_written: bool,
+    again_at: Timestamp,
 }
 
 impl UnwrittenBatch<'_> {
-    pub(super) fn set_written(mut self) {
-        self.is_written = true;
+    /// All are written but those at these places.
+    pub(super) fn set_written(mut self, unwritten: &[usize]) {
+        self.rows = unwritten.iter().map(|&place| self.rows[place]).collect();
     }
 }
 
 impl Drop for UnwrittenBatch<'_> {
     fn drop(&mut self) {
-        if self.is_written {
-            return;
-        }
         for row in &self.rows {
             let is_due = self.node_cache.table.get(&row.keys.session, |entry| entry.put_back(row));
             if is_due.unwrap_or(false) {
-                self.node_cache.schedule.add(row.last_seen, row.keys);
+                self.node_cache.schedule.add(self.again_at, row.keys);
             }
         }
     }

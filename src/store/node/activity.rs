@@ -85,8 +85,12 @@ pub(in crate::store) trait SharedStore: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Known, StoreError>> + Send;
 
     /// Writes activities of sessions that were active then. Sessions that the store does not know
-    /// begin; one with a tombstone keeps it.
-    fn write(&self, rows: &[Unwritten]) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// begin; one with a tombstone keeps it. Returns the places of those that it could not write, if it
+    /// could write others: the servers of a cluster fail one by one.
+    fn write(
+        &self,
+        rows: &[Unwritten],
+    ) -> impl Future<Output = Result<Vec<usize>, StoreError>> + Send;
 
     /// Removes what has expired, by the store's clock. Returns whether there may be more.
     fn clean(&self, now: Timestamp) -> impl Future<Output = Result<bool, StoreError>> + Send;
@@ -232,12 +236,14 @@ pub(in crate::store) async fn write_activities<S: SharedStore>(
     let node = store.node();
     let _lock = node.writing.lock().await;
     loop {
-        let batch = node.node_cache.take_due(now, PIECE);
+        // Behind those that are due already, which a server may take that does not fail.
+        let again_at = node.clock.now() + WRITE_INTERVAL;
+        let batch = node.node_cache.take_due(now, again_at, PIECE);
         if batch.rows.is_empty() {
             return Ok(());
         }
-        store.write(&batch.rows).await?;
-        batch.set_written();
+        let unwritten = store.write(&batch.rows).await?;
+        batch.set_written(&unwritten);
     }
 }
 

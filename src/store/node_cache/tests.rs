@@ -39,9 +39,9 @@ fn active(last_seen: u64) -> CachedTouch {
 
 /// The activities that are written at `now`.
 fn written(node_cache: &NodeCache, now: u64) -> Vec<Timestamp> {
-    let batch = node_cache.take_due(at(now), 10);
+    let batch = node_cache.take_due(at(now), at(now), 10);
     let rows = batch.rows.iter().map(|row| row.last_seen).collect();
-    batch.set_written();
+    batch.set_written(&[]);
     rows
 }
 
@@ -64,14 +64,14 @@ fn p24_the_last_activity_of_a_touch_interval_is_written_at_its_end() {
 fn p23_a_write_that_fails_is_due_again() {
     let node_cache = node_cache();
     node_cache.touch(keys(), touch(1020));
-    let batch = node_cache.take_due(at(1020), 10);
+    let batch = node_cache.take_due(at(1020), at(1020), 10);
     assert_eq!(batch.rows.len(), 1);
     assert_eq!(written(&node_cache, 9999), [], "it is being written");
     drop(batch);
     assert_eq!(written(&node_cache, 1020), [at(1020)]);
     // There is another touch while the write fails.
     node_cache.touch(keys(), touch(1040));
-    let batch = node_cache.take_due(at(1040), 10);
+    let batch = node_cache.take_due(at(1040), at(1040), 10);
     node_cache.touch(keys(), touch(1100));
     drop(batch);
     assert_eq!(written(&node_cache, 1100), [at(1100)]);
@@ -87,10 +87,37 @@ fn a_batch_has_at_most_its_limit() {
         node_cache.touch(keys_of(session), touch(1100));
     }
     for count in [2, 1, 0] {
-        let batch = node_cache.take_due(at(1100), 2);
+        let batch = node_cache.take_due(at(1100), at(1100), 2);
         assert_eq!(batch.rows.len(), count);
-        batch.set_written();
+        batch.set_written(&[]);
     }
+}
+
+/// One server of a cluster fails: its sessions hold up no others.
+#[test]
+fn p33_activities_that_could_not_be_written_are_due_after_the_others() {
+    let node_cache = NodeCache::new();
+    let sids = ["a", "b", "c", "d"];
+    for (sid, millis) in sids.into_iter().zip(1100..) {
+        let session = StoreKey::session(None, sid);
+        node_cache.remember(session, stored(&node_cache, Some(1000), 1000));
+        node_cache.touch(keys_of(session), touch(millis));
+    }
+    let key = |sid| StoreKey::session(None, sid);
+    let due = |now, limit| node_cache.take_due(at(now), at(now + 10), limit);
+    let batch = due(1200, 3);
+    assert_eq!(batch.rows[1].keys.session, key("b"));
+    batch.set_written(&[1]);
+    let batch = due(1200, 3);
+    assert_eq!(batch.rows.iter().map(|row| row.keys.session).collect::<Vec<_>>(), [key("d")]);
+    drop(batch);
+    assert_eq!(due(1209, 3).rows.len(), 0);
+    let batch = due(1210, 3);
+    let mut again: Vec<_> = batch.rows.iter().map(|row| row.keys.session).collect();
+    again.sort_unstable_by_key(|session| *session.as_bytes());
+    let mut expected = [key("b"), key("d")];
+    expected.sort_unstable_by_key(|session| *session.as_bytes());
+    assert_eq!(again, expected);
 }
 
 #[test]

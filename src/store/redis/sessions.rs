@@ -60,8 +60,9 @@ impl SharedStore for Inner {
         reading.await.map_err(|_| StoreError::new("the runtime is shutting down"))?
     }
 
-    async fn write(&self, rows: &[Unwritten]) -> Result<(), StoreError> {
+    async fn write(&self, rows: &[Unwritten]) -> Result<Vec<usize>, StoreError> {
         let skew = self.skew();
+        let (mut unwritten, mut failure, mut place) = (Vec::new(), None, 0);
         for piece in rows.chunks(PIECE) {
             let writes = piece.iter().map(|row| async {
                 let keys = self.keys.session(row.keys);
@@ -75,10 +76,17 @@ impl SharedStore for Inner {
                 }
             });
             for written in join_all(writes).await {
-                written?;
+                if let Err(error) = written {
+                    unwritten.push(place);
+                    failure = Some(error);
+                }
+                place += 1;
             }
         }
-        Ok(())
+        match failure {
+            Some(error) if unwritten.len() == rows.len() => Err(error),
+            _ => Ok(unwritten),
+        }
     }
 
     async fn clean(&self, now: Timestamp) -> Result<bool, StoreError> {

@@ -37,8 +37,9 @@ impl SharedStore for Inner {
         self.read_session(keys.session, now, lock).await
     }
 
-    async fn write(&self, rows: &[Unwritten]) -> Result<(), StoreError> {
-        self.write_activities(rows).await
+    async fn write(&self, rows: &[Unwritten]) -> Result<Vec<usize>, StoreError> {
+        self.write_activities(rows).await?;
+        Ok(Vec::new())
     }
 
     async fn clean(&self, now: Timestamp) -> Result<bool, StoreError> {
