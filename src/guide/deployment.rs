@@ -113,8 +113,9 @@
 //! A node stops asking a server after three calls in a row that got no answer within 240 ms, were refused
 //! or lost their connection, and a single Redis server at once when its connection is lost. From then
 //! on its requests are answered at once, by the failure policy of each check. Every 100 to 250 ms the node opens
-//! a new connection, and when a server answers on it that can be written to, it asks again. In a Redis cluster
-//! this goes by primary: users of another one notice nothing. The metric
+//! a new connection, and every 450 to 600 ms while an earlier one waits; when a server answers on it that
+//! can be written to, it asks again. In a Redis cluster this goes by primary: users of another one notice
+//! nothing. The metric
 //! [`STORE_BREAKER_OPEN`](crate::metrics::STORE_BREAKER_OPEN) shows it. A server that takes 200 ms for
 //! each answer is slow, and is asked; a request that needs two answers of it gets a 503.
 //!

@@ -5,7 +5,7 @@
 
 use std::{
     future::Future,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
@@ -13,9 +13,14 @@ use std::{
     time::Duration,
 };
 
-use tokio::{runtime::Handle, sync::watch, time::sleep};
+use tokio::{runtime::Handle, sync::watch, task::JoinSet, time::sleep};
 
-use crate::{clock::Stopwatch, jitter::jitter, metrics};
+use crate::{
+    clock::Stopwatch,
+    jitter::jitter,
+    metrics,
+    store::race::{First, race},
+};
 
 /// The breaker opens after this many failures with no answer between them.
 const FAILURES: u32 = 3;
@@ -30,9 +35,12 @@ pub(super) const ANSWER_TIME_LIMIT: Duration = Duration::from_millis(240);
 const PROBE_PAUSE: Duration = Duration::from_millis(100);
 const PROBE_JITTER: Duration = Duration::from_millis(150);
 
+/// How much longer the pause is while a probe waits.
+const PENDING_PAUSE: Duration = Duration::from_millis(350);
+
 /// How long a server may take to accept a connection and answer on it. Longer than an answer on one
-/// that is open: it takes several round trips.
-pub(super) const PROBE_TIME_LIMIT: Duration = Duration::from_secs(1);
+/// that is open: it takes several round trips, and a node under too much load is slow itself.
+pub(super) const PROBE_TIME_LIMIT: Duration = Duration::from_secs(3);
 
 /// Looks for the server on a new connection, for a limited time; whether one that can serve answers on it.
 pub(super) type Probe = Box<dyn Fn() -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync>;
@@ -209,15 +217,32 @@ impl Drop for Call<'_> {
     }
 }
 
-/// Looks for the server until it answers, or nobody needs it any more.
+/// Looks for the server until it answers, or nobody needs it any more. A probe that waits does not delay
+/// the next one: the network may have dropped it, or this node has more to do than it can.
 async fn look_for_server(breaker: Weak<Breaker>) {
+    let mut probes = JoinSet::new();
     loop {
         let Some(open) = breaker.upgrade() else { return };
-        if (open.probe)().await {
-            return open.close();
-        }
+        probes.spawn((open.probe)());
         drop(open);
-        sleep(PROBE_PAUSE + jitter(PROBE_JITTER)).await;
+        let mut pause = pin!(sleep(PROBE_PAUSE + jitter(PROBE_JITTER) + PENDING_PAUSE));
+        loop {
+            match race(probes.join_next(), pause.as_mut()).await {
+                First::Left(Some(Ok(true))) => {
+                    if let Some(open) = breaker.upgrade() {
+                        open.close();
+                    }
+                    return;
+                }
+                First::Left(Some(_)) => {}
+                // None waits.
+                First::Left(None) => {
+                    sleep(PROBE_PAUSE + jitter(PROBE_JITTER)).await;
+                    break;
+                }
+                First::Right(()) => break,
+            }
+        }
     }
 }
 
@@ -262,6 +287,18 @@ mod tests {
         ask(&breaker).fail();
         ask(&breaker).fail();
         assert!(breaker.ask().is_some(), "it counts anew");
+    }
+
+    #[tokio::test]
+    async fn p23_a_probe_that_waits_does_not_delay_the_next_one() {
+        let number = AtomicU64::new(0);
+        let probe: Probe = Box::new(move || {
+            let is_lost = number.fetch_add(1, Relaxed) == 0;
+            Box::pin(async move { !is_lost || std::future::pending().await })
+        });
+        let breaker = Breaker::new(STORE, probe);
+        (0..FAILURES).for_each(|_| ask(&breaker).fail());
+        breaker.closed().await;
     }
 
     #[tokio::test]

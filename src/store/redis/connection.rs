@@ -37,7 +37,7 @@ struct Shared {
     target: Target,
     /// Replaced as a whole.
     server: RwLock<Server>,
-    /// Held while another connection is made: since when the present one is used.
+    /// Held while another client of a cluster is made: since when the present one is used.
     renewed: Mutex<Stopwatch>,
     /// How often the connection was replaced.
     number: AtomicU64,
@@ -101,8 +101,9 @@ impl Shared {
 
     /// Replaces the connection, unless that to a cluster is new.
     async fn renew(self: &Arc<Self>) -> Result<(), StoreError> {
-        let mut renewed = self.renewed.lock().await;
-        if self.target.is_cluster() && renewed.elapsed() < RENEWAL_PAUSE {
+        let mut renewed =
+            if self.target.is_cluster() { Some(self.renewed.lock().await) } else { None };
+        if renewed.as_ref().is_some_and(|renewed| renewed.elapsed() < RENEWAL_PAUSE) {
             return Ok(());
         }
         let connected = self.target.connect().await?;
@@ -111,7 +112,9 @@ impl Shared {
         // Before anybody uses it.
         self.number.fetch_add(1, Relaxed);
         *self.server.write().unwrap_or_else(PoisonError::into_inner) = server;
-        *renewed = Stopwatch::start();
+        if let Some(renewed) = &mut renewed {
+            **renewed = Stopwatch::start();
+        }
         Ok(())
     }
 
