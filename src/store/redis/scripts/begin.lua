@@ -51,26 +51,26 @@ if activity then
   redis.call('DEL', KEYS[3])
 end
 -- Records that have expired are removed, and of too many the least active one: a session without a record
--- goes on.
+-- goes on. The pieces that stay are joined once: there may be many that go.
 local records = redis.call('GET', KEYS[1]) or ''
-local at, count, least, least_at, least_length = 1, 0, math.huge, 0, 0
+local kept, at, least, least_at = {}, 1, math.huge, 0
 while at <= #records do
   local length = struct.unpack('<I3', records, at + 17)
   local seen, _, _, _, _, ends = struct.unpack('<I6I6I4I4I6I6', records, at + 20)
-  if ends + skew <= now then
-    records = without(records, at, length)
-  else
+  if ends + skew > now then
+    kept[#kept + 1] = string.sub(records, at, at + 19 + length)
     if seen < least then
-      least, least_at, least_length = seen, at, length
+      least, least_at = seen, #kept
     end
-    at, count = at + 20 + length, count + 1
   end
+  at = at + 20 + length
 end
-if count >= most then
-  records = without(records, least_at, least_length)
+if #kept >= most then
+  table.remove(kept, least_at)
 end
+kept[#kept + 1] = entry(session, record)
 local life = math.max(tonumber(ARGV[9]), redis.call('PTTL', KEYS[1]))
-redis.call('SET', KEYS[1], records .. entry(session, record), 'PX', string.format('%.0f', life))
+redis.call('SET', KEYS[1], table.concat(kept), 'PX', string.format('%.0f', life))
 local answer = { 1, epoch, is_first, many }
 if #ARGV >= 15 then
   local rows = { ARGV[15], is_first == 1 and ARGV[16] or nil }
