@@ -67,8 +67,8 @@
 //! holds them: a refresh token that was exchanged before the loss, and whose exchange Redis has lost, can be
 //! exchanged again afterwards, and that it was used before is not noticed. Requests go on: of a session that Redis does not know, or whose last activity it may have
 //! lost, the token tells until when it may have been active, so nobody is signed out. A node that starts on a
-//! Redis that was empty until just now waits in `connect` for two intervals and half a second, and then until
-//! no other node writes back, for a minute at most: those that remember are first.
+//! Redis that was empty until just now waits in `connect` for two intervals and half a second, 10 s at most, and
+//! then until no other node writes back, for a minute at most: those that remember are first.
 //!
 //! The same holds for Postgres and SQLite: an older copy that is restored while nodes run, tables that are made
 //! anew, and a standby that takes over without the last commits are found by the id of the tables, by the

@@ -43,6 +43,10 @@ pub enum OnDataLoss {
 const OTHERS_WRITE_BACK: u32 = 2;
 const OTHERS_CONNECT: Duration = Duration::from_millis(500);
 
+/// And at most, however long the sync interval is: a node that has lost its connection reads as soon as it has
+/// another one.
+const LONGEST_SPAN: Duration = Duration::from_secs(10);
+
 /// How often a node that starts looks whether others have written back.
 const POLL: Duration = Duration::from_millis(50);
 
@@ -59,6 +63,7 @@ impl Inner {
     ) -> Result<(), StoreError> {
         let Some((id, made_at)) = self.made_at().await else { return Ok(()) };
         let span = self.sync_interval.saturating_mul(OTHERS_WRITE_BACK) + OTHERS_CONNECT;
+        let span = span.min(LONGEST_SPAN);
         let settled_at = made_at + span;
         let left = settled_at.since(self.store_clock.store_time(self.clock.now()));
         if self.clock.is_time_of_day() && !left.is_zero() {
