@@ -110,8 +110,8 @@
 //!
 //! # A server that fails
 //!
-//! A node stops asking a server after three calls in a row that got no answer within 240 ms, were refused
-//! or lost their connection, and a single Redis server at once when its connection is lost. From then
+//! A node stops asking a server after three calls in a row that were refused or lost their connection, or
+//! after two seconds in which no call got an answer within 240 ms, and a single Redis server at once when its connection is lost. From then
 //! on its requests are answered at once, by the failure policy of each check. Every 100 to 250 ms the node opens
 //! a new connection, and every 450 to 600 ms while an earlier one waits; when a server answers on it that
 //! can be written to, it asks again. In a Redis cluster this goes by primary: users of another one notice

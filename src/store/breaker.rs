@@ -30,6 +30,10 @@ const FAILURES: u32 = 3;
 /// 200 ms for each answer is slow, not lost.
 pub(super) const ANSWER_TIME_LIMIT: Duration = Duration::from_millis(240);
 
+/// How long a server must be silent, after the first such call, to count as lost. A node under more load
+/// than it bears waits for its own turn; if it gave up its connections, it would bear even less.
+const SILENCE: Duration = Duration::from_secs(2);
+
 /// The pause before a server is looked for again, and how much longer it may be: nodes that lost it at
 /// the same time do not come back at the same time.
 const PROBE_PAUSE: Duration = Duration::from_millis(100);
@@ -81,6 +85,10 @@ pub(super) struct Breaker {
     store: StoreKind,
     /// Since the last answer.
     failures: AtomicU32,
+    /// When the first of them was, in milliseconds of `running`.
+    failing_since: AtomicU64,
+    running: Stopwatch,
+    silence: Duration,
     answers: AtomicU64,
     is_open: watch::Sender<bool>,
     probe: Probe,
@@ -92,10 +100,17 @@ pub(super) struct Breaker {
 impl Breaker {
     /// Call it within the runtime of the store.
     pub(super) fn new(store: StoreKind, probe: Probe) -> Arc<Self> {
+        Self::with_silence(store, probe, SILENCE)
+    }
+
+    fn with_silence(store: StoreKind, probe: Probe, silence: Duration) -> Arc<Self> {
         store.count(0, 0);
         Arc::new_cyclic(|this| Self {
             store,
             failures: AtomicU32::new(0),
+            failing_since: AtomicU64::new(0),
+            running: Stopwatch::start(),
+            silence,
             answers: AtomicU64::new(0),
             is_open: watch::Sender::new(false),
             probe,
@@ -125,8 +140,15 @@ impl Breaker {
         }
     }
 
-    fn fail(&self) {
-        if self.failures.fetch_add(1, Relaxed) + 1 >= FAILURES {
+    /// A call has failed: one of several, over at least `span`, opens the breaker.
+    fn fail(&self, span: Duration) {
+        let now = u64::try_from(self.running.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let failures = self.failures.fetch_add(1, Relaxed) + 1;
+        if failures == 1 {
+            self.failing_since.store(now, Relaxed);
+        }
+        let failing_for = now.saturating_sub(self.failing_since.load(Relaxed));
+        if failures >= FAILURES && Duration::from_millis(failing_for) >= span {
             self.open();
         }
     }
@@ -189,7 +211,7 @@ impl Call<'_> {
     /// No server could be reached, or none that can serve.
     pub(super) fn fail(mut self) {
         self.is_over = true;
-        self.breaker.fail();
+        self.breaker.fail(Duration::ZERO);
     }
 
     /// The only connection is lost.
@@ -204,7 +226,7 @@ impl Call<'_> {
     pub(super) fn wait(&mut self) {
         let answers = self.breaker.answers.load(Relaxed);
         if std::mem::replace(&mut self.answers, answers) == answers {
-            self.breaker.fail();
+            self.breaker.fail(self.breaker.silence);
         }
     }
 }
@@ -262,7 +284,7 @@ mod tests {
             let is_there = *is_there.borrow();
             Box::pin(async move { is_there })
         });
-        (Breaker::new(STORE, probe), server)
+        (Breaker::with_silence(STORE, probe, Duration::ZERO), server)
     }
 
     fn ask(breaker: &Breaker) -> Call<'_> {
@@ -316,6 +338,16 @@ mod tests {
         assert!(breaker.ask().is_some(), "two have waited again");
         calls[2].wait();
         assert!(breaker.ask().is_none(), "three have");
+        calls.into_iter().for_each(Call::end);
+    }
+
+    /// A node that has too much to do takes long to read the answers that are there.
+    #[tokio::test]
+    async fn p39_a_short_silence_opens_no_breaker() {
+        let breaker = Breaker::new(STORE, Box::new(|| Box::pin(std::future::pending())));
+        let mut calls: Vec<_> = (0..99).map(|_| ask(&breaker)).collect();
+        calls.iter_mut().for_each(Call::wait);
+        assert!(breaker.ask().is_some());
         calls.into_iter().for_each(Call::end);
     }
 

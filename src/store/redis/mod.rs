@@ -151,7 +151,8 @@ const CALLS_PER_USER: usize = 2;
 /// node may be behind.
 ///
 /// Of a user who has 1,000 sessions with a record, the least active one loses its record to the next: it
-/// goes on, and is judged by its token. A limit of `max_sessions` counts at most 1,000.
+/// goes on, and is judged by its token: until more than 64 of the user's later endings are folded, which may end
+/// it. Set `max_sessions` where one user may have so many. A limit of `max_sessions` counts at most 1,000.
 ///
 /// Clones share one store. The background tasks and the connections end with the last of them.
 ///
