@@ -48,6 +48,11 @@ impl Server {
         Self::start_script(&mut Command::new(script("serve")))
     }
 
+    /// A standby of the server at `url`, which replicates what that writes.
+    pub(crate) fn start_standby(url: &str) -> Self {
+        Self::start_script(Command::new(script("serve")).arg(url))
+    }
+
     /// Runs a script, which stops when its input is closed: when this process exits, even by a
     /// signal.
     fn start_script(script: &mut Command) -> Self {
@@ -62,6 +67,11 @@ impl Server {
     /// Restarts it as a standby: in recovery, and read-only.
     pub(crate) fn demote(&mut self) {
         self.command("demote");
+    }
+
+    /// Makes a standby the primary.
+    pub(crate) fn promote(&mut self) {
+        self.command("promote");
     }
 
     /// Stops its processes, as a machine that hangs; connections stay open.

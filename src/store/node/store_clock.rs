@@ -19,6 +19,8 @@ pub(in crate::store) struct StoreClock {
     max_skew: AtomicU64,
     /// What the store's clock shows more than this node's, in milliseconds.
     offset: AtomicI64,
+    /// When this node's clock was compared last, by itself, in milliseconds.
+    compared_at: AtomicU64,
     is_beyond_skew: AtomicBool,
 }
 
@@ -27,6 +29,7 @@ impl Default for StoreClock {
         Self {
             max_skew: AtomicU64::new(DEFAULT_MAX_SKEW_MILLIS),
             offset: AtomicI64::new(0),
+            compared_at: AtomicU64::new(0),
             is_beyond_skew: AtomicBool::new(false),
         }
     }
@@ -57,6 +60,7 @@ impl StoreClock {
         let millis = |at: Timestamp| i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
         let offset = millis(store).saturating_sub(millis(answered));
         self.offset.store(offset, Relaxed);
+        self.compared_at.store(answered.as_millis(), Relaxed);
         self.is_beyond_skew.store(is_beyond_skew, Relaxed);
         if !is_beyond_skew {
             return Ok(());
@@ -69,8 +73,13 @@ impl StoreClock {
         )))
     }
 
-    /// `now`, or the time of the store if this node's clock was wrong at the last reading.
+    /// `now`, or the time of the store if this node's clock was wrong at the last reading, or was set back
+    /// since.
     pub(in crate::store) fn correct_time(&self, now: Timestamp) -> Timestamp {
+        let compared_at = Timestamp::from_millis(self.compared_at.load(Relaxed));
+        if now + self.max_skew() < compared_at {
+            return self.store_time(compared_at);
+        }
         if self.is_beyond_skew.load(Relaxed) { self.store_time(now) } else { now }
     }
 
@@ -119,6 +128,17 @@ mod tests {
         assert_eq!(clock.store_time(at(2000)), at(1400));
         clock.compare(at(1000), at(3000), at(1000)).expect("within 5 s");
         assert_eq!(clock.store_time(at(2000)), at(4000));
+    }
+
+    #[test]
+    fn p33_a_clock_that_is_set_back_by_more_than_the_skew_is_wrong_at_once() {
+        let clock = StoreClock::default();
+        clock.compare(at(90_000), at(91_000), at(90_000)).expect("within 5 s");
+        for (now, corrected) in [(84_999, 91_000), (85_000, 85_000), (95_000, 95_000)] {
+            assert_eq!(clock.correct_time(at(now)), at(corrected), "{now}");
+        }
+        clock.compare(at(84_999), at(85_000), at(84_999)).expect("within 5 s");
+        assert_eq!(clock.correct_time(at(84_999)), at(84_999), "the last reading counts");
     }
 
     fn reason(error: &StoreError) -> String {

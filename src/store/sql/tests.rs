@@ -29,6 +29,8 @@ mod restart;
 #[cfg(feature = "postgres")]
 mod server_outage;
 mod session_limit;
+#[cfg(feature = "postgres")]
+mod standby;
 mod streams;
 #[cfg(feature = "postgres")]
 mod user_load;

@@ -59,7 +59,7 @@ fn bob() -> Scopes {
 }
 
 /// Changes everything that is written back. Returns the number of the claims.
-async fn change_everything(node: &SqlStore) -> Timestamp {
+pub(super) async fn change_everything(node: &SqlStore) -> Timestamp {
     begin(node, "active").await;
     begin(node, "ended").await;
     let old = TimeoutOverrides::default();
@@ -80,7 +80,7 @@ async fn change_everything(node: &SqlStore) -> Timestamp {
 }
 
 /// Asserts that `node` knows all of it.
-async fn knows_everything(node: &SqlStore, number: Timestamp) {
+pub(super) async fn knows_everything(node: &SqlStore, number: Timestamp) {
     for sid in ["ended", "also ended"] {
         let touched = node.touch(keys(sid), touch(NOW)).await.expect("the store answers");
         assert_eq!(touched, TouchOutcome::Ended, "{sid}");

@@ -9,7 +9,7 @@ pub(super) fn in_schema(url: &str, schema: &str) -> String {
     format!("{url}?options[search_path]={schema}")
 }
 
-async fn connect(address: String, clock: &ManualClock) -> SqlStore {
+pub(super) async fn connect(address: String, clock: &ManualClock) -> SqlStore {
     let store = SqlStore::at(address).clock(clock.clone()).sync_interval(SYNC);
     let store = store.connect().await.expect("the database is reachable");
     // Only the test syncs: the background task would race it.
