@@ -2,12 +2,23 @@
 
 use std::time::Duration;
 
-use super::RevocationCutoff;
+use super::{RevocationCutoff, Revocations};
 use crate::{
     audit::AuditRecord,
     identity::{Scope, Scopes, StoreKey},
+    maybe_ready::StoreError,
     time::Timestamp,
 };
+
+/// Why the sessions of a user cannot be exempt.
+pub(super) const UNRECORDED_SESSIONS: &str = "the user may have active sessions that the store has no \
+    record of, and would revoke: exempt the sessions by their keys (`Exempt::Sessions`), or revoke without \
+    an exemption";
+
+/// Why a session that is named cannot be exempt.
+pub(super) const UNRECORDED_SESSION: &str = "the store has no record of an exempt session, and cannot tell \
+    whether an earlier revocation has ended it: let its own request revoke the others \
+    (`Exempt::Caller`), or revoke without the exemption";
 
 /// Revokes all sessions of a scope.
 #[derive(Clone, Debug)]
@@ -36,9 +47,38 @@ impl BulkRevocation {
     ) -> Self {
         Self { scope, exempt: Exempt::None, now, cutoff, audit }
     }
+
+    /// Whether a session that is named, is active and has no record is exempt: if no cutoff of its scopes, of
+    /// which the store knows `own`, has revoked it before.
+    ///
+    /// # Errors
+    /// If a cutoff may have, of a scope that may be its own.
+    pub(super) fn exempts_unrecorded(
+        &self,
+        session: &StoreKey,
+        last_seen: Timestamp,
+        own: &[StoreKey],
+        revocations: &Revocations,
+    ) -> Result<bool, StoreError> {
+        let exempt_until = revocations.exempt_until(session).unwrap_or_default();
+        // It was not active after the cutoff.
+        let may_revoke = |at: Timestamp| last_seen <= at && exempt_until < at;
+        let known = own.iter().copied().chain([self.scope.key(), StoreKey::EVERY_SESSION]);
+        if known.filter_map(|scope| revocations.cutoff_of(&scope)).any(may_revoke) {
+            return Ok(false);
+        }
+        let mut cutoffs = revocations.all_cutoffs().into_iter().map(|(_, cutoff)| cutoff);
+        if cutoffs.any(|cutoff| self.now < cutoff.until && may_revoke(cutoff.at)) {
+            return Err(StoreError::new(UNRECORDED_SESSION));
+        }
+        Ok(true)
+    }
 }
 
 /// The sessions that a bulk revocation does not revoke, of those active at the call.
+///
+/// A revocation fails, and revokes nothing, if a store would have to guess: where sessions of an exempt user
+/// that have lost their record, and where a named session without a record may have been revoked before.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Exempt {
@@ -56,6 +96,15 @@ pub enum Exempt {
 }
 
 impl Exempt {
+    /// The user whose sessions are exempt.
+    pub(super) const fn user(&self) -> Option<StoreKey> {
+        match self {
+            Self::User(user) => Some(*user),
+            Self::UserOfCaller(caller) => Some(caller.scopes.user),
+            Self::None | Self::Sessions(_) | Self::Caller(_) => None,
+        }
+    }
+
     /// The session of the caller, if it is exempt.
     pub(super) const fn caller(&self) -> Option<&CallerSession> {
         match self {

@@ -1,6 +1,7 @@
 //! The bulk revocations that this node knows: a cutoff per scope, the tombstones of each user that were
 //! folded into one, and the sessions exempt from either.
 
+mod folded_tombstones;
 #[cfg(any(feature = "redis", feature = "sqlite", feature = "postgres"))]
 mod held;
 mod open_sessions;
@@ -13,6 +14,7 @@ use std::{
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
 
+pub use self::folded_tombstones::FoldedTombstones;
 use self::open_sessions::OpenSessions;
 pub(crate) use self::open_sessions::{OpenSession, OpenStream, Renewed};
 use crate::{
@@ -35,46 +37,6 @@ impl RevocationCutoff {
     #[must_use]
     pub const fn new(at: Timestamp, until: Timestamp) -> Self {
         Self { at, until }
-    }
-}
-
-/// Many tombstones of one user, folded into one: every session of the user with an epoch from
-/// `first` to `last` has ended, unless it is [exempt](Revocations::exempt).
-///
-/// A store folds tombstones of sessions that [began](super::LifecycleStore::begin) in it alone, and
-/// exempts every other session of the user that did: so no session is revoked that the store does
-/// not know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct FoldedTombstones {
-    /// The earliest epoch of the sessions.
-    pub first: Timestamp,
-    /// The latest epoch of the sessions.
-    pub last: Timestamp,
-    /// Sessions that are exempt from cutoffs at or before this instant are exempt. It is later than
-    /// any exemption of a session that has ended.
-    pub at: Timestamp,
-    /// It is removed at this instant: the latest [`Tombstone::until`](super::Tombstone::until).
-    pub until: Timestamp,
-}
-
-impl FoldedTombstones {
-    /// Creates the tombstone of all sessions with an epoch from `first` to `last` that are not exempt
-    /// at `at`, kept until `until`.
-    #[must_use]
-    pub const fn new(first: Timestamp, last: Timestamp, at: Timestamp, until: Timestamp) -> Self {
-        Self { first, last, at, until }
-    }
-
-    /// Extends the tombstone by another of the same user.
-    #[must_use]
-    pub fn merge(self, other: Self) -> Self {
-        Self {
-            first: self.first.min(other.first),
-            last: self.last.max(other.last),
-            at: self.at.max(other.at),
-            until: self.until.max(other.until),
-        }
     }
 }
 
@@ -127,7 +89,11 @@ impl Revocations {
     /// Revokes the sessions whose tombstones were folded; extends what was folded of `user` before.
     pub fn add_folded(&self, user: StoreKey, folded: FoldedTombstones) {
         let mut entry = self.folded.entry(user).or_insert(folded);
-        *entry = entry.merge(folded);
+        *entry = match *entry {
+            before if before.has_expired_by(folded.at) => folded,
+            before if folded.has_expired_by(before.at) => before,
+            before => before.merge(folded),
+        };
         drop(entry);
         self.latest.fetch_max(folded.last.as_millis(), Relaxed);
     }
@@ -166,6 +132,11 @@ impl Revocations {
     #[must_use]
     pub fn cutoff_of(&self, scope: &StoreKey) -> Option<Timestamp> {
         self.cutoffs.get(scope).map(|cutoff| cutoff.at)
+    }
+
+    /// Returns the cutoff of each scope that has one.
+    pub(super) fn all_cutoffs(&self) -> Vec<(StoreKey, RevocationCutoff)> {
+        self.cutoffs.iter().map(|cutoff| (*cutoff.key(), *cutoff.value())).collect()
     }
 
     /// Returns the folded tombstones of a user.
@@ -381,6 +352,22 @@ mod tests {
         assert_eq!(revoked_by(1500), Some(CutoffScope::Session));
         revocations.remove_expired(at(9000));
         assert_eq!(revoked_by(1500), None);
+    }
+
+    #[test]
+    fn p33_nothing_is_folded_between_an_expired_fold_and_the_next_one() {
+        let late = FoldedTombstones::new(at(130_000), at(131_000), at(129_000), at(200_000));
+        for (earlier, is_left) in [(folded(1000, 2000, 5000), false), (late, true)] {
+            let next = FoldedTombstones::new(at(140_000), at(141_000), at(150_000), at(300_000));
+            for changes in [[earlier, next], [next, earlier]] {
+                let revocations = Revocations::new();
+                for folded in changes {
+                    revocations.add_folded(ada().user, folded);
+                }
+                let whole = if is_left { earlier.merge(next) } else { next };
+                assert_eq!(revocations.folded_of(&ada().user), Some(whole));
+            }
+        }
     }
 
     #[test]

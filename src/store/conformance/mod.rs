@@ -201,6 +201,7 @@ const OF_LIFECYCLE_STORE: &[Rule<dyn LifecycleStore>] = rules! {
         a_caller_without_a_record_is_exempt
         p29_an_exempt_caller_without_a_record_ends_with_the_next_cutoff
         an_exemption_revives_no_session
+        p22_an_exemption_revives_no_session_without_a_record
         p40_an_empty_scope_gets_a_cutoff_and_a_record
         the_layers_see_new_cutoffs
     }

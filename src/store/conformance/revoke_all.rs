@@ -300,3 +300,23 @@ pub(super) async fn the_layers_see_new_cutoffs(store: Store) {
     assert!(!is_revoked("ada 1", BEGIN, ADA));
     assert!(!is_revoked("bob 1", BEGIN, BOB));
 }
+
+/// A session that is known by its activity alone, and that an earlier revocation has ended: whether the store
+/// refuses to exempt it or ignores that.
+pub(super) async fn p22_an_exemption_revives_no_session_without_a_record(store: Store) {
+    for (number, first) in [ADA.user(), ADA.account(), ADA.subject()].into_iter().enumerate() {
+        let (sid, millis) = (format!("touched {number}"), 100 * (number as u64 + 1));
+        let seen = after(millis);
+        store.touch(ADA.keys(&sid), touch(seen, seen)).await.expect("the store answers");
+        store.flush().await.expect("the activity is written");
+        revoke_all(&store, all_of(first, after(millis + 10))).await;
+        for (later, scope) in [ADA.user(), ADA.account(), everything()].into_iter().enumerate() {
+            let at = after(millis + 20 + later as u64);
+            let exempt = Exempt::Sessions(vec![session(&sid)]);
+            let _ = store.revoke_all(BulkRevocation { exempt, ..all_of(scope, at) }).await;
+            let revocations = store.revocations().expect("the store supports bulk revocation");
+            let revoked_by = revocations.revoked_by(session(&sid), seen, || ADA.scopes());
+            assert!(revoked_by.is_some(), "{first:?}, then {scope:?}");
+        }
+    }
+}

@@ -13,13 +13,13 @@ use super::{
 use crate::{
     audit::{ActivityEntry, AuditRecord},
     identity::{Scope, StoreKey},
-    maybe_ready::MaybeReady,
+    maybe_ready::{MaybeReady, StoreError},
     policy::TimeoutOverrides,
     store::{
         ActiveUser, BulkRevocation, CallerSession, ClaimsChange, Exempt, LifecycleQueries,
         LifecycleStore, ListQuery, OpenTicket, OverridesChange, Page, RefreshQuery, RefreshState,
         RefreshedSession, RevocationCutoff, Rotated, Rotation, SessionRecord, SignIn,
-        SignInOutcome, StoredSession, TicketUse, Tombstone,
+        SignInOutcome, StoredSession, TicketUse, Tombstone, bulk_revocation::UNRECORDED_SESSIONS,
     },
     time::Timestamp,
 };
@@ -57,7 +57,7 @@ impl LifecycleStore for MemoryStore {
     }
 
     fn revoke_all(&self, revocation: BulkRevocation) -> MaybeReady<u64> {
-        MaybeReady::ready(Ok(self.revoke_all_now(revocation)))
+        MaybeReady::ready(self.revoke_all_now(revocation))
     }
 
     fn overrides(&self, account: StoreKey) -> MaybeReady<TimeoutOverrides> {
@@ -193,9 +193,15 @@ impl MemoryStore {
         Rotated::Done
     }
 
-    fn revoke_all_now(&self, revocation: BulkRevocation) -> u64 {
-        let BulkRevocation { scope, exempt, now, cutoff, audit } = revocation;
+    fn revoke_all_now(&self, revocation: BulkRevocation) -> Result<u64, StoreError> {
         let mut lifecycle_state = self.lifecycle_state();
+        if revocation.exempt.user().is_some()
+            && !lifecycle_state.records.are_complete(revocation.now)
+        {
+            return Err(StoreError::new(UNRECORDED_SESSIONS));
+        }
+        let unrecorded = self.exempt_unrecorded(&lifecycle_state, &revocation);
+        let BulkRevocation { scope, exempt, now, cutoff, audit } = revocation;
         let caller = exempt.caller().filter(|caller| self.is_unrecorded(&lifecycle_state, caller));
         let caller = caller.filter(|caller| scope.contains(&caller.scopes)).map(|it| it.key);
         let is_exempt = is_exempt(&exempt);
@@ -211,7 +217,8 @@ impl MemoryStore {
         let latest = latest.chain(exempt_until).max().unwrap_or_default();
         let until = cutoff.until + latest.since(cutoff.at);
         let at = cutoff.at.max(latest);
-        for session in exempt.into_iter().map(|(session, _, _)| session).chain(caller) {
+        let exempt = exempt.into_iter().map(|(session, _, _)| session);
+        for session in exempt.chain(caller).chain(unrecorded) {
             self.revocations.exempt(session, at, until);
         }
         self.revocations.insert_cutoff(scope.key(), RevocationCutoff::new(at, until));
@@ -224,7 +231,26 @@ impl MemoryStore {
         self.count_revocation(&mut lifecycle_state, now);
         drop(lifecycle_state);
         self.revocations.recheck_scope(&scope.key(), at);
-        count
+        Ok(count)
+    }
+
+    /// Returns the named sessions that are exempt, are active and have no record, such as after a restart. Of one that a
+    /// revocation may have ended the record was removed.
+    fn exempt_unrecorded(
+        &self,
+        lifecycle_state: &LifecycleState,
+        revocation: &BulkRevocation,
+    ) -> Vec<StoreKey> {
+        let Exempt::Sessions(sessions) = &revocation.exempt else { return Vec::new() };
+        let is_exempt = |session: &&StoreKey| {
+            let StoredSession::Active(at) = self.get_now(session) else { return false };
+            lifecycle_state.records.get(session).is_none()
+                && matches!(
+                    revocation.exempts_unrecorded(session, at, &[], &self.revocations),
+                    Ok(true)
+                )
+        };
+        sessions.iter().filter(is_exempt).copied().collect()
     }
 
     /// Removes expired cutoffs, at some calls.
@@ -311,13 +337,12 @@ impl MemoryStore {
 }
 
 fn is_exempt(exempt: &Exempt) -> impl Fn(&SessionRecord) -> bool {
-    let (sessions, user) = match exempt {
-        Exempt::None => (HashSet::new(), None),
-        Exempt::Sessions(keys) => (keys.iter().copied().collect(), None),
-        Exempt::User(user) => (HashSet::new(), Some(*user)),
-        Exempt::Caller(caller) => (HashSet::from([caller.key]), None),
-        Exempt::UserOfCaller(caller) => (HashSet::new(), Some(caller.scopes.user)),
+    let sessions: HashSet<_> = match exempt {
+        Exempt::Sessions(keys) => keys.iter().copied().collect(),
+        Exempt::Caller(caller) => HashSet::from([caller.key]),
+        Exempt::None | Exempt::User(_) | Exempt::UserOfCaller(_) => HashSet::new(),
     };
+    let user = exempt.user();
     move |record| sessions.contains(&record.key) || user == Some(record.scopes.user)
 }
 

@@ -145,6 +145,16 @@ impl NodeState {
         found_at > 0 && at <= Timestamp::from_millis(found_at) + span
     }
 
+    /// The last epoch of a session whose record may be lost; zero if none is. Every active session that
+    /// began later has one: the clock of its node was ahead by the skew at most, and so was the cutoff that
+    /// it had to be later than.
+    pub(in crate::store) fn latest_lost_epoch(&self) -> Timestamp {
+        match self.data_loss.found_at.load(Relaxed) {
+            0 => Timestamp::EPOCH,
+            at => Timestamp::from_millis(at) + self.store_clock.max_skew().saturating_mul(2),
+        }
+    }
+
     /// Returns what this node holds, in an order in which it can be applied: no cutoff before the exemption
     /// of a session.
     pub(in crate::store) fn held_changes(&self) -> Vec<Change> {

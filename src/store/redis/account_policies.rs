@@ -52,7 +52,7 @@ impl Inner {
             return Ok(false);
         }
         self.apply_own(&[change]);
-        self.append_audit_records(&[audit]).await?;
+        self.append_committed(&audit).await;
         Ok(true)
     }
 
@@ -82,7 +82,7 @@ impl Inner {
             // there already is what this command has written, which the client has sent twice.
             if self.publish(&[change], &kept, &[]).await? != Published::Changed {
                 self.apply_own(&[change]);
-                self.append_audit_records(&[audit]).await?;
+                self.append_committed(&audit).await;
                 return Ok(number);
             }
         }

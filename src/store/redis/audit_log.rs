@@ -35,9 +35,28 @@ impl Inner {
         Some(self.log_row(AUDIT, class, about, record.at, pack_audit(record)))
     }
 
-    pub(super) async fn append_row(&self, row: &LogRow) -> Result<(), Failure> {
-        let removed = self.write_row(row).await?;
-        self.unindex_audit(removed).await
+    /// Appends the record of a change that is made: now, or later if that fails.
+    pub(super) async fn append_committed(&self, audit: &AuditRecord) {
+        if let Some(row) = self.audit_row(audit) {
+            self.append_committed_row(row).await;
+        }
+    }
+
+    /// Appends the row of a change that is made: now, or later if that fails.
+    pub(super) async fn append_committed_row(&self, row: LogRow) {
+        let rows = std::slice::from_ref(&row);
+        if let Err(error) = self.append_rows(AUDIT, rows, about_audit).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "an audit record is appended later");
+            self.late_rows.add(row);
+        }
+    }
+
+    /// Appends the rows that could not be when their changes were made.
+    pub(super) async fn append_late_rows(&self) {
+        for row in self.late_rows.take() {
+            self.append_committed_row(row).await;
+        }
     }
 
     pub(super) async fn unindex_audit(&self, removed: Vec<Vec<u8>>) -> Result<(), Failure> {

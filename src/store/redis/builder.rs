@@ -13,10 +13,10 @@ use super::{
     CALLS_PER_USER, Inner, LISTS_PER_USER, OnDataLoss, RedisStore,
     assertions::Assertions,
     endpoint::Endpoint,
+    late_rows::LateRows,
     push::wait_for_changes,
     repairs::{Repairs, make_repairs},
     server_watch::ServerWatch,
-    unpublished_ending,
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -131,8 +131,9 @@ impl RedisStoreBuilder {
             servers: ServerWatch::default(),
             assertions: Assertions::default(),
             repairs: Repairs::default(),
+            late_rows: LateRows::default(),
             counting: RwLock::default(),
-            publishing: unpublished_ending::permits(),
+            publishing: Arc::default(),
             changing_claims: Mutex::default(),
             lists: UserLimit::new(LISTS_PER_USER),
             calls: UserLimit::new(CALLS_PER_USER),

@@ -1,9 +1,10 @@
 //! Revocation of all sessions of a scope: a cutoff in the slot of the feed.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use super::{
     Inner,
+    answer::int,
     failure::Failure,
     kept_change::{self, FeedChange},
     lists::After,
@@ -13,7 +14,10 @@ use crate::{
     clock::Stopwatch,
     identity::{Scope, SessionKeys, StoreKey},
     maybe_ready::StoreError,
-    store::{BulkRevocation, CallerSession, Exempt, RevocationCutoff, SessionRecord, node::Change},
+    store::{
+        BulkRevocation, CallerSession, Exempt, RevocationCutoff, SessionRecord,
+        bulk_revocation::UNRECORDED_SESSIONS, node::Change,
+    },
     time::Timestamp,
 };
 
@@ -21,6 +25,9 @@ use crate::{
 const COUNTING_TIME: Duration = Duration::from_secs(2);
 
 const MILLISECOND: Duration = Duration::from_millis(1);
+
+/// The field of the tombstones of a user that says that sessions without a record may be active.
+const UNRECORDED: &str = "d";
 
 /// A cutoff that is raised.
 struct Raised<'a> {
@@ -32,13 +39,27 @@ struct Raised<'a> {
 }
 
 impl Inner {
+    /// Revokes a scope. It goes on if the caller is cut off: a cutoff that is raised has an audit record.
+    pub(super) async fn revoke_scope(
+        self: &Arc<Self>,
+        revocation: BulkRevocation,
+    ) -> Result<u64, StoreError> {
+        let store = Arc::clone(self);
+        let revoking = tokio::spawn(async move { store.revoke_and_count(revocation).await });
+        revoking.await.map_err(StoreError::new)?
+    }
+
     /// Raises the cutoff, and counts afterwards: however many sessions there are, they end.
-    pub(super) async fn revoke_scope(&self, revocation: BulkRevocation) -> Result<u64, StoreError> {
+    async fn revoke_and_count(&self, revocation: BulkRevocation) -> Result<u64, StoreError> {
         let _in_flight = self.calls.acquire(revocation.scope.key()).await;
         let raised = self.raise_cutoff(&revocation).await?;
-        let count = self.count_revoked(&raised).await?;
-        let audit = revocation.audit.clone().with_revoked_count(count);
-        self.append_audit_records(&[audit]).await?;
+        let mut count = 0;
+        if let Err(error) = self.count_revoked(&raised, &mut count).await {
+            // They have ended, however many they are.
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "not every session was counted that a cutoff has revoked");
+        }
+        self.append_committed(&revocation.audit.clone().with_revoked_count(count)).await;
         Ok(count)
     }
 
@@ -70,21 +91,22 @@ impl Inner {
 
     /// Counts the sessions that the cutoff has revoked, one by one for a while; of the rest, those that
     /// the list has. Removes exemptions from earlier cutoffs.
-    async fn count_revoked(&self, raised: &Raised<'_>) -> Result<u64, StoreError> {
+    async fn count_revoked(&self, raised: &Raised<'_>, count: &mut u64) -> Result<(), StoreError> {
         let scope = raised.revocation.scope;
         if matches!(scope, Scope::Everything(_)) && !self.lists_everything {
-            return Ok(0);
+            return Ok(());
         }
-        let (counting, mut count, mut after) = (Stopwatch::start(), 0, None::<After>);
+        let (counting, mut after) = (Stopwatch::start(), None::<After>);
         loop {
             let (records, next) = self.list_piece(scope, after).await?;
             let revoked = records.iter().filter(|it| self.has_revoked(raised, &it.session));
             let revoked: Vec<_> = revoked.map(|record| record.session.key).collect();
-            count += revoked.len() as u64;
+            *count += revoked.len() as u64;
             self.remove_exemptions(&revoked).await?;
-            let Some(next) = next else { return Ok(count) };
+            let Some(next) = next else { return Ok(()) };
             if counting.elapsed() > COUNTING_TIME {
-                return Ok(count + self.count_after(scope, &next).await?);
+                *count += self.count_after(scope, &next).await?;
+                return Ok(());
             }
             after = Some(next);
         }
@@ -130,21 +152,23 @@ impl Inner {
         &self,
         revocation: &BulkRevocation,
     ) -> Result<Vec<StoreKey>, StoreError> {
-        let (sessions, user) = match &revocation.exempt {
-            Exempt::None => (Vec::new(), None),
-            Exempt::Sessions(sessions) => (sessions.clone(), None),
-            Exempt::User(user) => (Vec::new(), Some(*user)),
-            Exempt::Caller(caller) => (vec![caller.key], None),
-            Exempt::UserOfCaller(caller) => (Vec::new(), Some(caller.scopes.user)),
+        let sessions = match &revocation.exempt {
+            Exempt::Sessions(sessions) => sessions.clone(),
+            Exempt::Caller(caller) => vec![caller.key],
+            Exempt::None | Exempt::User(_) | Exempt::UserOfCaller(_) => Vec::new(),
         };
         let mut exempt = Vec::new();
         let is_exempt = |record: &SessionRecord| {
             revocation.scope.contains(&record.scopes) && self.is_active(record, revocation.now)
         };
-        if let Some(user) = user {
+        if let Some(user) = revocation.exempt.user() {
             let (records, _) = self.list_piece(Scope::User(user), None).await?;
             let records = records.into_iter().map(|record| record.session);
             exempt.extend(records.filter(is_exempt).map(|session| session.key));
+            // After the records are read: one that was removed since is among them.
+            if self.has_unrecorded(user).await? {
+                return Err(StoreError::new(UNRECORDED_SESSIONS));
+            }
         }
         for session in sessions {
             let user = match revocation.scope {
@@ -152,36 +176,33 @@ impl Inner {
                 _ => self.user_of(session).await?,
             };
             let Some(user) = user else { continue };
-            match self.stored(SessionKeys::new(session, user)).await? {
-                Some(Stored::Record(record)) if is_exempt(&record.session) => exempt.push(session),
-                Some(Stored::Activity { last_seen, idle })
-                    if self.may_be_exempt(revocation, session, user, last_seen, idle) =>
-                {
-                    exempt.push(session);
+            let is_exempt = match self.stored(SessionKeys::new(session, user)).await? {
+                Some(Stored::Record(record)) => is_exempt(&record.session),
+                // Redis cannot tell whether it is in the scope, but its token can.
+                Some(Stored::Activity { last_seen, idle }) => {
+                    let last_seen = self.node_cache.last_seen(&session, last_seen);
+                    revocation.now < last_seen + idle
+                        && !self.unplaced.contains_key(&session)
+                        && revocation.exempts_unrecorded(
+                            &session,
+                            last_seen,
+                            &[user],
+                            &self.revocations,
+                        )?
                 }
-                _ => {}
-            }
+                Some(Stored::Tombstone { .. }) | None => false,
+            };
+            exempt.extend(is_exempt.then_some(session));
         }
         exempt.extend(self.unrecorded_caller(revocation).await?);
         Ok(exempt)
     }
 
-    /// Whether a session without a record is exempt that is named: if it is active, and no earlier cutoff
-    /// can have revoked it. Redis cannot tell whether it is in the scope, but its token can.
-    fn may_be_exempt(
-        &self,
-        revocation: &BulkRevocation,
-        session: StoreKey,
-        user: StoreKey,
-        last_seen: Timestamp,
-        idle: Duration,
-    ) -> bool {
-        let last_seen = self.node_cache.last_seen(&session, last_seen);
-        let mut scopes = [user, revocation.scope.key()].into_iter();
-        revocation.now < last_seen + idle
-            && !self.unplaced.contains_key(&session)
-            && scopes
-                .all(|scope| self.revocations.cutoff_of(&scope).is_none_or(|at| at < last_seen))
+    /// Whether a session of the user may be active that has no record.
+    async fn has_unrecorded(&self, user: StoreKey) -> Result<bool, Failure> {
+        let mut command = redis::cmd("HEXISTS");
+        command.arg(self.keys.tombstones(user)).arg(UNRECORDED);
+        Ok(int(&self.connection.query(&command).await?)? == 1)
     }
 
     /// Returns the caller's session if it is exempt, is active and has no record: its activity may not

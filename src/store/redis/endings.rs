@@ -1,13 +1,10 @@
-//! How sessions end: the feed first, then the tombstone; and what happens when a user has many.
+//! How sessions end: the feed first, then the tombstone.
 
 use std::sync::Arc;
 
-use std::time::Duration;
-
 use super::{
     Inner,
-    answer::{Args, array, bytes, int, strings},
-    bytes::Reader,
+    answer::{Args, array, bytes, int},
     failure::{Failure, FailureKind},
     kept_change::{self, FeedChange},
     record::{Record, Stored},
@@ -15,11 +12,11 @@ use super::{
 };
 use crate::{
     audit::AuditRecord,
-    identity::{Scope, Scopes, SessionKeys, StoreKey},
+    identity::SessionKeys,
     maybe_ready::StoreError,
     store::{
-        FoldedTombstones, Tombstone,
-        node::{Change, GRACE, STALE_AFTER, SharedStore as _},
+        Tombstone,
+        node::{Change, GRACE, SharedStore as _},
         tombstone::{MAX_PER_USER, MAX_UNFOLDED},
     },
     time::Timestamp,
@@ -30,19 +27,8 @@ static END: Script = Script::new(concat!(
     include_str!("scripts/user.lua"),
     include_str!("scripts/end.lua")
 ));
-static FOLD: Script = Script::new(include_str!("scripts/fold.lua"));
-static UNPIN: Script = Script::new(include_str!("scripts/unpin.lua"));
-
-/// The most exemptions in one step.
-const PIECE: usize = 500;
-
-/// Kinds of tombstones: of a session that did not begin in this store, and of one that did. `unpin.lua`
-/// writes a third: of one that is folded.
-const NOT_BEGUN: u8 = 0;
-const BEGUN: u8 = 1;
-
-/// The length of the name of a field of a session among the tombstones of its user.
-const SESSION_FIELD: usize = 16;
+static ROOM: Script =
+    Script::new(concat!(include_str!("scripts/user.lua"), include_str!("scripts/room.lua")));
 
 /// How many tombstones of a user that cannot be folded a step may find.
 #[derive(Clone, Copy)]
@@ -114,15 +100,32 @@ impl Inner {
     ) -> Result<Option<Ending>, StoreError> {
         let at = tombstone.at;
         let (mut until, mut record) = (tombstone.until, None);
-        match self.stored(keys).await? {
+        let (has_room, stored) = self.stored_with_room(keys, at).await?;
+        match stored {
             Some(Stored::Tombstone { until: before }) if until <= before => return Ok(None),
+            _ if !has_room => return Err(too_many().into()),
             Some(Stored::Record(found)) => {
                 until = until.max(found.session.ends_at);
                 record = Some(found);
             }
-            Some(_) | None => self.check_room(keys.user, at).await?,
+            _ => {}
         }
         Ok(Some(Ending { keys, at, until, record }))
+    }
+
+    /// Returns whether there is room for the tombstone of a session, and what is known of it.
+    async fn stored_with_room(
+        &self,
+        keys: SessionKeys,
+        now: Timestamp,
+    ) -> Result<(bool, Option<Stored>), Failure> {
+        let args = Args::new().key(keys.session).time(now).span(GRACE);
+        let args = args.number(Room::OfUser.of_unfolded()).finish();
+        let answer = array(self.connection.run(&ROOM, &self.keys.session(keys), &args).await?)?;
+        let [has_room, known] = answer.try_into().map_err(|_| Failure::unexpected_answer())?;
+        let known = bytes(known)?;
+        let stored = (!known.is_empty()).then(|| Stored::unpack(keys, &known)).transpose()?;
+        Ok((int(&has_room)? == 1, stored))
     }
 
     /// Tells other nodes that a session ends.
@@ -139,7 +142,7 @@ impl Inner {
             // What is left over is removed with age.
             drop(self.unlist(&record.session).await);
             if many > MAX_PER_USER as u64 {
-                self.fold_or_warn(record.session.scopes, ending.at).await;
+                self.fold_or_warn(record.session.scopes.user, ending.at).await;
             }
         }
     }
@@ -181,115 +184,9 @@ impl Inner {
         if is_first == 1
             && let Some(row) = row.filter(|_| !is_here)
         {
-            self.append_row(&row).await?;
+            self.append_committed_row(row).await;
         }
         Ok((is_first == 1, many.unsigned_abs()))
-    }
-
-    /// Fails if the user has as many tombstones that cannot be folded as may be kept.
-    async fn check_room(&self, user: StoreKey, now: Timestamp) -> Result<(), Failure> {
-        let mut command = redis::cmd("HLEN");
-        command.arg(self.keys.tombstones(user));
-        let count = int(&self.connection.query(&command).await?)?;
-        if count < i64::try_from(MAX_UNFOLDED).unwrap_or(i64::MAX) {
-            return Ok(());
-        }
-        let kept = self.tombstones_of(user).await?;
-        let others = kept.iter().filter(|it| it.kind == NOT_BEGUN && now < it.until).count();
-        if others < MAX_UNFOLDED { Ok(()) } else { Err(too_many()) }
-    }
-
-    /// Folds the tombstones of a user. The session that was the reason has ended whether or not it
-    /// succeeds; the next one is a reason, too.
-    async fn fold_or_warn(&self, scopes: Scopes, now: Timestamp) {
-        if let Err(error) = self.fold(scopes, now).await {
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(error, "the tombstones of a user were not folded");
-        }
-    }
-
-    /// Folds the tombstones of a user, of sessions that began here. Exempts the user's other sessions
-    /// that have a record.
-    async fn fold(&self, scopes: Scopes, now: Timestamp) -> Result<(), StoreError> {
-        let user = scopes.user;
-        let kept = self.tombstones_of(user).await?;
-        let kept: Vec<_> = kept.into_iter().filter(|kept| kept.kind == BEGUN).collect();
-        if kept.len() <= MAX_PER_USER {
-            return Ok(());
-        }
-        // Later than any exemption of a session that has ended.
-        let at = (self.revocations.latest_exemption())
-            .map_or(now, |latest| now.max(latest + Duration::from_millis(1)));
-        let each = kept.iter().map(|it| FoldedTombstones::new(it.epoch, it.epoch, at, it.until));
-        let Some(folded) = each.reduce(FoldedTombstones::merge) else { return Ok(()) };
-        // First, so that sessions which begin from now on have later epochs: the list below has all
-        // others.
-        let folded = self.announce_fold(user, folded, now).await?;
-        let (mut exemptions, mut after) = (Vec::new(), None);
-        loop {
-            let (records, next) = self.list_piece(Scope::User(user), after).await?;
-            exemptions.extend(records.iter().filter_map(|record| exemption(self, record, folded)));
-            after = next;
-            if after.is_none() {
-                break;
-            }
-        }
-        self.publish_exemptions(&exemptions).await?;
-        self.apply_own(&exemptions);
-        let mut changes = vec![FeedChange::from(Change::Folded { user, folded })];
-        let folded = kept.iter().map(|kept| Change::TombstoneFolded { session: kept.session });
-        changes.extend(folded.map(FeedChange::from));
-        self.publish_and_keep(&changes, 1, &[]).await?;
-        self.apply_own(&changes);
-        let keys = [self.keys.tombstones(user)];
-        let args = Args::new().time(now + self.sync_interval.saturating_mul(STALE_AFTER));
-        let args = kept.iter().fold(args, |args, kept| args.key(kept.session));
-        self.connection.run(&UNPIN, &keys, &args.finish()).await?;
-        self.forget_users_of(kept.iter().map(|kept| kept.session)).await?;
-        Ok(())
-    }
-
-    async fn announce_fold(
-        &self,
-        user: StoreKey,
-        folded: FoldedTombstones,
-        now: Timestamp,
-    ) -> Result<FoldedTombstones, Failure> {
-        let FoldedTombstones { first, last, at, until } = folded;
-        let args = Args::new().time(first).time(last).time(at).time(until).time(now).finish();
-        let answer = self.connection.run(&FOLD, &[self.keys.tombstones(user)], &args).await?;
-        let answer = bytes(answer)?;
-        let mut answer = Reader::new(&answer);
-        let (first, last) = (answer.time()?, answer.time()?);
-        Ok(FoldedTombstones::new(first, last, answer.time()?, answer.time()?))
-    }
-
-    /// Publishes exemptions, and keeps them.
-    pub(super) async fn publish_exemptions(
-        &self,
-        exemptions: &[FeedChange],
-    ) -> Result<(), StoreError> {
-        for piece in exemptions.chunks(PIECE) {
-            self.publish_and_keep(piece, piece.len(), &[]).await?;
-        }
-        Ok(())
-    }
-
-    async fn tombstones_of(&self, user: StoreKey) -> Result<Vec<KeptTombstone>, Failure> {
-        let mut command = redis::cmd("HGETALL");
-        command.arg(self.keys.tombstones(user));
-        let mut fields = strings(self.connection.query(&command).await?)?.into_iter();
-        let mut kept = Vec::new();
-        while let (Some(field), Some(value)) = (fields.next(), fields.next()) {
-            if field.len() != SESSION_FIELD {
-                continue;
-            }
-            let session = Reader::new(&field).key()?;
-            let mut value = Reader::new(&value);
-            let (kind, epoch, until) = (value.byte()?, value.time()?, value.time()?);
-            kept.push(KeptTombstone { session, kind, epoch, until });
-        }
-        Ok(kept)
     }
 }
 
@@ -307,26 +204,6 @@ impl Ending {
         let SessionKeys { session, user } = self.keys;
         Change::Revoked { session, user: Some(user), until: self.until }.into()
     }
-}
-
-/// A tombstone among those of its user.
-struct KeptTombstone {
-    session: StoreKey,
-    kind: u8,
-    epoch: Timestamp,
-    until: Timestamp,
-}
-
-/// The exemption from a fold that a session of the user needs which is not revoked.
-fn exemption(store: &Inner, record: &Record, folded: FoldedTombstones) -> Option<FeedChange> {
-    let session = &record.session;
-    let is_reached = (folded.first..=folded.last).contains(&session.epoch);
-    let is_revoked =
-        store.revocations.revoked_by(session.key, session.epoch, || session.scopes).is_some();
-    (is_reached && !is_revoked).then(|| {
-        let FoldedTombstones { at, until, .. } = folded;
-        Change::Exempt { session: session.key, at, until }.into()
-    })
 }
 
 pub(super) fn too_many() -> Failure {

@@ -244,6 +244,11 @@ pub(super) fn exemption(session: StoreKey) -> Vec<u8> {
     field(EXEMPT, session)
 }
 
+/// The field of what is folded of a user.
+pub(super) fn folded(user: StoreKey) -> Vec<u8> {
+    field(FOLDED, user)
+}
+
 /// The field of the latest loss of data of the store of this id.
 pub(super) fn loss(id: StoreKey) -> Vec<u8> {
     field(LOST, id)

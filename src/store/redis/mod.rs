@@ -26,9 +26,11 @@ mod endings;
 mod endpoint;
 mod failure;
 mod feed;
+mod folding;
 mod join_all;
 mod kept_change;
 mod keys;
+mod late_rows;
 mod lifecycle;
 mod limiter;
 mod lists;
@@ -64,13 +66,14 @@ use std::{
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
 use tokio::{
-    sync::{Mutex, RwLock, Semaphore},
+    sync::{Mutex, RwLock},
     task::AbortHandle,
 };
 
 use self::{
     assertions::Assertions, connection::Connection, endpoint::Endpoint, feed::Position, keys::Keys,
-    repairs::Repairs, server_watch::ServerWatch,
+    late_rows::LateRows, repairs::Repairs, server_watch::ServerWatch,
+    unpublished_ending::Publishing,
 };
 pub use self::{
     builder::RedisStoreBuilder,
@@ -137,7 +140,7 @@ const CALLS_PER_USER: usize = 2;
 /// | `tss:{U}:v` | list | the activity log of a user, at most 1,000 rows | 90 days after the last | 330 with one row, 120 for each further one |
 /// | `tss:{A}:i`, `:w` | sorted set | where the rows of an account's audit and activity log are; `tss:{i}:i` and `tss:{w}:w` those of everything | 90 days after the last | 150 a row |
 /// | `tss:{U}:sS` | string | the activity of a session that has no record, such as one of another issuer | until its token has expired | 190 |
-/// | `tss:{U}:e` | hash | the tombstones of a user, at most 64 that can be folded and 1,024 others; `f`, what is folded | the longest of them | 190 with one, 35 for each further one |
+/// | `tss:{U}:e` | hash | the tombstones of a user, at most 64 that can be folded and 1,024 others; `f`, what is folded; `d`, until when sessions began that may be active without a record | the longest of them | 190 with one, 35 for each further one |
 /// | `tss:{U}:tS`, `:kT` | list, string | the tickets of a session, at most 32; a ticket | 30 s + 2 min | 300 |
 /// | `tss:{U}:gS`, `:r` | string | the grants that block renewals of a session and of a user | interval + 1 s | 193 each |
 /// | `tss:{B}:x` | string | the lease of a sign-in under `max_sessions` | 5 s at most | 150 |
@@ -151,8 +154,10 @@ const CALLS_PER_USER: usize = 2;
 /// node may be behind.
 ///
 /// Of a user who has 1,000 sessions with a record, the least active one loses its record to the next: it
-/// goes on, and is judged by its token: until more than 64 of the user's later endings are folded, which may end
-/// it. Set `max_sessions` where one user may have so many. A limit of `max_sessions` counts at most 1,000.
+/// goes on, and is judged by its token. While it may be active, the tombstones of sessions that began before
+/// it are not folded, so that at most 1,024 of those can end; and a revocation that exempts all sessions of
+/// the user fails. Set `max_sessions` where one user may have so many. A limit of `max_sessions` counts at
+/// most 1,000.
 ///
 /// Clones share one store. The background tasks and the connections end with the last of them.
 ///
@@ -182,10 +187,11 @@ struct Inner {
     servers: ServerWatch,
     assertions: Assertions,
     repairs: Repairs,
+    late_rows: LateRows,
     /// Held by a bulk revocation alone, and by every sign-in: none begins while sessions are counted.
     counting: RwLock<()>,
     /// Held by each ending that is published in the background.
-    publishing: Arc<Semaphore>,
+    publishing: Arc<Publishing>,
     /// Held while the claims of a scope change.
     changing_claims: Mutex<()>,
     /// The lists, and the other calls to the lifecycle, of each user; the limited sign-ins of each

@@ -60,18 +60,22 @@ pub(super) async fn make_repairs(store: Weak<Inner>) {
 impl Inner {
     /// Lets the background task make the repairs that are due.
     pub(super) fn repair_soon(&self) {
-        if self.assertions.are_due(self.clock.now()) || self.suspicion().is_some() {
+        if self.assertions.are_due(self.clock.now())
+            || self.suspicion().is_some()
+            || !self.late_rows.is_empty()
+        {
             self.repairs.are_due.notify_one();
         }
     }
 
-    /// Asserts what is due, and compares what this node holds with what Redis has, if that may have lost
-    /// data. No request and no reading waits for it.
+    /// Appends audit rows that are late, asserts what is due, and compares what this node holds with what
+    /// Redis has, if that may have lost data. No request and no reading waits for it.
     ///
     /// # Errors
     /// If the slot of the feed cannot be read or written; the next reading tries again.
     pub(super) async fn repair(&self) -> Result<(), StoreError> {
         let _under_way = self.repairs.under_way.lock().await;
+        self.append_late_rows().await;
         self.assert_due().await?;
         self.compare().await
     }

@@ -227,7 +227,8 @@ impl Inner {
         let generation = self.node_cache.generation();
         let scopes = record.scopes.keys().chain([StoreKey::EVERY_SESSION]);
         let cutoffs = scopes.filter_map(|scope| self.revocations.cutoff_of(&scope));
-        if let Some(cutoff) = cutoffs.max() {
+        let folded = self.revocations.folded_of(&record.scopes.user).map(|folded| folded.last);
+        if let Some(cutoff) = cutoffs.max().max(folded) {
             record.epoch = record.epoch.max(cutoff + Duration::from_millis(1));
         }
         let row = self.audit_row(audit);
@@ -263,13 +264,9 @@ impl Inner {
         if let (Some(ending), Some(unpublished)) = (ending, unpublished) {
             self.publish_replaced(ending, unpublished, many).await;
         }
-        let elsewhere = row.iter().chain(ended_row.as_ref().filter(|_| is_first));
+        let elsewhere = row.into_iter().chain(ended_row.filter(|_| is_first));
         for row in elsewhere.filter(|row| row.log != log) {
-            let appended = self.append_row(row).await;
-            // A user whose session was replaced has no other than the new one.
-            if replaces.is_none() {
-                appended?;
-            }
+            self.append_committed_row(row).await;
         }
         record.epoch = epoch;
         // The first request finds it in the cache.
@@ -313,6 +310,7 @@ impl Inner {
         let mut args = Args::new().number(begins.into()).time(now).span(GRACE);
         args = args.number(MAX_RECORDS.into()).number(MAX_UNFOLDED as u64).key(record.key);
         args = args.bytes(Record::new(record.clone(), begins).pack()).life(life);
+        args = args.time(self.revocations.exempt_until(&record.key).unwrap_or_default());
         args = match replaced {
             Some(replaced) => args.key(replaced.session).time(replaced.ending.until),
             None => args.bytes(Vec::new()).number(0),

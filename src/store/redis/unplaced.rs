@@ -69,7 +69,7 @@ impl Inner {
             }
             self.apply_own(&[change]);
             if let Some(audit) = audit.filter(|_| is_first) {
-                self.append_audit_records(&[audit]).await?;
+                self.append_committed(&audit).await;
             }
             return Ok(is_first);
         }

@@ -3,20 +3,29 @@
 //! the server has run the step.
 
 use std::{
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
-use tokio::{runtime::Handle, sync::Semaphore};
+use dashmap::DashMap;
+use foldhash::fast::RandomState;
+use tokio::runtime::Handle;
 
 use super::{Inner, endings::Ending, failure::Failure, kept_change, record::Stored};
 use crate::{
-    clock::Stopwatch, identity::SessionKeys, jitter::jitter, maybe_ready::StoreError,
+    clock::Stopwatch,
+    identity::{SessionKeys, StoreKey},
+    jitter::jitter,
+    maybe_ready::StoreError,
     store::node::Change,
 };
 
-/// The most of them that are published in the background. Of more each node hears with its next write of
-/// an activity of the session.
+/// The most of them that are published in the background, of one user and of all. Of more each node hears
+/// with its next write of an activity of the session.
+const MAX_PER_USER: u32 = 16;
 const MAX: usize = 4096;
 
 /// How long a step may run that the server has received: its deadline is earlier.
@@ -46,9 +55,8 @@ impl Drop for UnpublishedEnding {
             return;
         }
         let Some(store) = self.store.upgrade() else { return };
-        let (Ok(permit), Ok(runtime)) =
-            (Arc::clone(&store.publishing).try_acquire_owned(), Handle::try_current())
-        else {
+        let permit = Publishing::permit(&store.publishing, self.keys.user);
+        let (Some(permit), Ok(runtime)) = (permit, Handle::try_current()) else {
             tracing::warn!("the end of a session is not published in the background");
             return;
         };
@@ -60,8 +68,42 @@ impl Drop for UnpublishedEnding {
     }
 }
 
-pub(super) fn permits() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(MAX))
+/// How many endings of each user are published in the background.
+#[derive(Default)]
+pub(super) struct Publishing {
+    users: DashMap<StoreKey, u32, RandomState>,
+    all: AtomicUsize,
+}
+
+/// The place of an ending that is published in the background.
+pub(super) struct Permit {
+    publishing: Arc<Publishing>,
+    user: StoreKey,
+}
+
+impl Publishing {
+    /// Returns a place for an ending of a user, if there is one.
+    pub(super) fn permit(self: &Arc<Self>, user: StoreKey) -> Option<Permit> {
+        let mut count = self.users.entry(user).or_insert(0);
+        if *count >= MAX_PER_USER || self.all.load(Relaxed) >= MAX {
+            drop(count);
+            self.users.remove_if(&user, |_, count| *count == 0);
+            return None;
+        }
+        *count += 1;
+        self.all.fetch_add(1, Relaxed);
+        drop(count);
+        Some(Permit { publishing: Arc::clone(self), user })
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let Publishing { users, all } = &*self.publishing;
+        all.fetch_sub(1, Relaxed);
+        users.alter(&self.user, |_, count| count - 1);
+        users.remove_if(&self.user, |_, count| *count == 0);
+    }
 }
 
 /// Publishes that a session has ended, until that succeeds or the step that ends it cannot run any more.
@@ -117,5 +159,27 @@ impl Inner {
         self.publish(&[change], &[], &[kept_change::exemption(session)]).await?;
         self.apply_own(&[change]);
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p31_one_user_takes_no_place_of_others() {
+        let publishing = Arc::new(Publishing::default());
+        let user = |number: usize| StoreKey::session(None, &number.to_string());
+        let permit = |number| Publishing::permit(&publishing, user(number));
+        let of_one: Vec<_> = (0..MAX_PER_USER).map(|_| permit(0).expect("a place")).collect();
+        assert!(permit(0).is_none());
+        let others = MAX - of_one.len();
+        let of_others: Vec<_> = (1..=others).map(|it| permit(it).expect("a place")).collect();
+        assert!(permit(others + 1).is_none(), "there is no place for anybody");
+        assert_eq!(publishing.users.len(), others + 1);
+        drop(of_one);
+        assert!(permit(0).is_some() && permit(others + 1).is_some());
+        drop(of_others);
+        assert!(publishing.users.is_empty());
     }
 }

@@ -4,11 +4,6 @@ use super::{FoldedTombstones, RevocationCutoff, Revocations};
 use crate::identity::StoreKey;
 
 impl Revocations {
-    /// Returns the cutoff of each scope that has one.
-    pub(in crate::store) fn all_cutoffs(&self) -> Vec<(StoreKey, RevocationCutoff)> {
-        self.cutoffs.iter().map(|cutoff| (*cutoff.key(), *cutoff.value())).collect()
-    }
-
     /// Returns the folded tombstones of each user that has some.
     pub(in crate::store) fn all_folded(&self) -> Vec<(StoreKey, FoldedTombstones)> {
         self.folded.iter().map(|folded| (*folded.key(), *folded.value())).collect()

@@ -144,7 +144,8 @@ impl Revocations {
     /// Tells the open streams of the sessions that a cutoff at `at` may have revoked.
     pub(in crate::store) fn recheck_scope(&self, scope: &StoreKey, at: Timestamp) {
         self.recheck_if(|session| {
-            session.epoch <= at && session.scopes.keys().any(|key| key == *scope)
+            let mut scopes = session.scopes.keys().chain([StoreKey::EVERY_SESSION]);
+            session.epoch <= at && scopes.any(|key| key == *scope)
         });
     }
 
@@ -356,6 +357,21 @@ impl OpenStream {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::RevocationCutoff;
+
+    #[test]
+    fn p18_a_cutoff_of_every_session_tells_each_open_stream_that_began_before_it() {
+        let revocations = Revocations::default();
+        let at = Timestamp::from_millis;
+        for (epoch, is_told) in [(999, true), (1000, true), (1001, false)] {
+            let (key, ada) = (StoreKey::session(None, "s"), Scopes::new(None, None, "ada"));
+            let mut stream = revocations.open_stream(key, ada, at(epoch));
+            let cutoff = RevocationCutoff::new(at(1000), at(9000));
+            revocations.add_cutoff(StoreKey::EVERY_SESSION, cutoff);
+            assert_eq!(stream.take_change(), is_told, "{epoch}");
+            stream.close(Some(&revocations));
+        }
+    }
 
     /// The last stream has closed, and another was opened before its entry is removed.
     #[test]

@@ -7,12 +7,15 @@ use super::{
     failure::Failure,
     locks::Lock,
     sessions::{active, column},
-    value::Args,
+    value::{Args, numbered},
 };
 use crate::{
     identity::StoreKey,
     maybe_ready::StoreError,
-    store::{BulkRevocation, CallerSession, Exempt, RevocationCutoff, node::Change},
+    store::{
+        BulkRevocation, CallerSession, Exempt, RevocationCutoff,
+        bulk_revocation::UNRECORDED_SESSION, node::Change,
+    },
     time::Timestamp,
 };
 
@@ -86,6 +89,7 @@ impl BulkRevocation {
                 keys.sort_unstable_by_key(|key| *key.as_bytes());
                 keys.dedup();
                 for piece in keys.chunks(PIECE) {
+                    Exempted::check_named(tx, self, piece).await?;
                     exempted.add(tx, self, at, "s.key", piece).await?;
                 }
             }
@@ -102,6 +106,15 @@ impl BulkRevocation {
     }
 }
 
+/// Returns the condition under which a cutoff has revoked a session `s` that is known by its activity
+/// alone: it was not active after the cutoff.
+fn revoked_before(scope: &str, now: &str) -> String {
+    format!(
+        "EXISTS (SELECT 1 FROM tss_revocations AS m WHERE {scope} AND m.at >= s.last_seen
+            AND m.at > s.exempt_until AND {now} < m.until)"
+    )
+}
+
 struct Exempted {
     count: u64,
     changes: Vec<Change>,
@@ -110,8 +123,8 @@ struct Exempted {
 impl Exempted {
     /// Exempts sessions that have one of `keys` in `column`.
     ///
-    /// A session that is named by its key and has no record is exempt too: the store cannot tell
-    /// whether it is in the scope, but its token can.
+    /// A session that is named by its key and has no record is exempt too, unless an earlier cutoff of the
+    /// scope has revoked it: the store cannot tell whether it is in the scope, but its token can.
     async fn add(
         &mut self,
         tx: &mut Tx,
@@ -121,14 +134,14 @@ impl Exempted {
         keys: &[StoreKey],
     ) -> Result<(), Failure> {
         let (scope_column, active) = (self::column(revocation.scope), active("$3"));
-        let keys_at: Vec<_> = (4..keys.len() + 4).map(|number| format!("${number}")).collect();
-        let keys_at = keys_at.join(",");
+        let keys_at = numbered(4, keys.len());
         let sql = format!(
             "UPDATE tss_sessions AS s
             SET exempt_until = CASE WHEN s.exempt_until < $2 THEN $2 ELSE s.exempt_until END
             WHERE {column} IN ({keys_at}) AND s.ended_until IS NULL AND $3 < s.last_seen + s.idle
-                AND (s.sid IS NULL OR (s.{scope_column} = $1 AND {active}))
-            RETURNING key, sid"
+                AND (s.sid IS NULL AND NOT ({revoked}) OR (s.{scope_column} = $1 AND {active}))
+            RETURNING key, sid",
+            revoked = revoked_before("m.scope = $1", "$3")
         );
         let args = Args::new().key(revocation.scope.key()).time(at).time(revocation.now);
         let args = keys.iter().fold(args, |args, key| args.key(*key));
@@ -138,6 +151,29 @@ impl Exempted {
             self.changes.push(Change::Exempt { session, at, until });
         }
         Ok(())
+    }
+
+    /// Fails if an earlier cutoff may have revoked a session that is named and has no record: of a scope
+    /// that may be its own.
+    async fn check_named(
+        tx: &mut Tx,
+        revocation: &BulkRevocation,
+        keys: &[StoreKey],
+    ) -> Result<(), Failure> {
+        let sql = format!(
+            "SELECT s.key FROM tss_sessions AS s
+            WHERE s.key IN ({keys}) AND s.sid IS NULL AND s.ended_until IS NULL
+                AND $2 < s.last_seen + s.idle AND NOT ({revoked}) AND {may_be_revoked} LIMIT 1",
+            keys = numbered(3, keys.len()),
+            revoked = revoked_before("m.scope = $1", "$2"),
+            may_be_revoked = revoked_before("m.scope <> $1", "$2"),
+        );
+        let args = Args::new().key(revocation.scope.key()).time(revocation.now);
+        let args = keys.iter().fold(args, |args, key| args.key(*key));
+        match tx.first(sql, args).await? {
+            Some(_) => Err(StoreError::new(UNRECORDED_SESSION).into()),
+            None => Ok(()),
+        }
     }
 
     /// Exempts the session of the caller, which may have no row: its activity may not be written yet.

@@ -23,6 +23,9 @@ pub(super) struct Fold {
     pub(super) now: Timestamp,
     /// How long the rows are kept: another node may not have read of it yet.
     pub(super) rows_kept_for: Duration,
+    /// The last epoch of a session whose record may be lost: it cannot be exempt, so nothing is folded as far
+    /// back.
+    pub(super) lost: Timestamp,
 }
 
 impl Transaction for Fold {
@@ -58,8 +61,8 @@ impl Fold {
     /// Whether there are too many: another node may have folded them just now.
     async fn is_due(&self, tx: &mut Tx) -> Result<bool, Failure> {
         let sql = "SELECT COUNT(*) FROM tss_sessions
-            WHERE user_key = $1 AND is_begun = 1 AND ended_until IS NOT NULL";
-        let row = tx.first(sql, Args::new().key(self.user)).await?;
+            WHERE user_key = $1 AND is_begun = 1 AND ended_until IS NOT NULL AND epoch > $2";
+        let row = tx.first(sql, Args::new().key(self.user).time(self.lost)).await?;
         let count = row.ok_or_else(malformed)?.count(0)?;
         Ok(count > MAX_PER_USER as u64)
     }
@@ -84,11 +87,14 @@ impl Fold {
             }
             None => None,
         };
+        if before.is_some_and(|before| before.first <= self.lost) {
+            return Ok(None);
+        }
         let sql = "UPDATE tss_sessions SET user_key = NULL,
                 forget_at = CASE WHEN forget_at < $2 THEN forget_at ELSE $2 END
-            WHERE user_key = $1 AND is_begun = 1 AND ended_until IS NOT NULL
+            WHERE user_key = $1 AND is_begun = 1 AND ended_until IS NOT NULL AND epoch > $3
             RETURNING key, epoch, ended_until";
-        let args = Args::new().key(self.user).time(self.now + self.rows_kept_for);
+        let args = Args::new().key(self.user).time(self.now + self.rows_kept_for).time(self.lost);
         let (mut folded, mut sessions) = (before, Vec::new());
         for row in tx.fetch(sql, args).await? {
             let epoch = row.time(1)?;

@@ -53,7 +53,8 @@ impl Inner {
     /// succeeds; the next one is a reason, too.
     pub(super) async fn fold(&self, user: StoreKey, now: Timestamp) {
         let rows_kept_for = self.sync_interval.saturating_mul(STALE_AFTER);
-        match self.commit_alone(&Fold { user, now, rows_kept_for }).await {
+        let lost = self.latest_lost_epoch();
+        match self.commit_alone(&Fold { user, now, rows_kept_for, lost }).await {
             Ok(changes) => self.apply(&changes),
             Err(error) => {
                 let error = &error as &dyn std::error::Error;

@@ -190,3 +190,26 @@ fn bulk_revocations_remove_expired_cutoffs() {
     assert!(store.revocations.cutoff_of(&user).is_none());
     assert!(store.revocations.cutoff_of(&other).is_some());
 }
+
+#[test]
+fn p33_the_sessions_of_a_user_are_not_exempt_while_one_may_have_lost_its_record() {
+    let store = MemoryStore::with_capacity(3);
+    for id in 0..4 {
+        begin(&store, id).expect("it begins");
+    }
+    let revoke = |exempt: Exempt, now: Timestamp| {
+        let cutoff = RevocationCutoff::new(now, now + DAY);
+        let scope = Scope::Everything(record(0).scopes.everything);
+        let revocation = BulkRevocation::new(scope, now, cutoff, audit());
+        answer(store.revoke_all(BulkRevocation { exempt, ..revocation }))
+    };
+    let user = Exempt::User(record(3).scopes.user);
+    let error = revoke(user.clone(), BEGIN).expect_err("a session has no record");
+    assert!(format!("{error:?}").contains("Exempt::Sessions"), "{error:?}");
+    let caller = CallerSession::new(session(3), record(3).scopes, BEGIN, IDLE);
+    revoke(Exempt::UserOfCaller(caller), BEGIN).expect_err("the same");
+    assert!(is_listed(&store, 1) && is_listed(&store, 3), "nothing is revoked");
+    assert_eq!(revoke(Exempt::Sessions(vec![session(3)]), BEGIN).expect("it answers"), 2);
+    // The session without a record has reached its end.
+    revoke(user, BEGIN + DAY).expect("every active session has a record");
+}

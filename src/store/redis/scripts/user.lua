@@ -41,26 +41,70 @@ local function lengthen(key, life)
   end
 end
 
--- How many tombstones of the user can be folded, and how many cannot. Removes those that have expired.
-local function count_tombstones(now, skew)
-  local counts = { [0] = 0, 0, 0 }
+-- Of the epochs up to `epoch` a session of the user may be active that has no record: field `d`.
+local function note_unrecorded(epoch)
+  local before = redis.call('HGET', KEYS[2], 'd')
+  if not before or struct.unpack('<I6', before) < epoch then
+    redis.call('HSET', KEYS[2], 'd', struct.pack('<I6', epoch))
+  end
+end
+
+-- What is folded of the user, packed: field `f`. It counts a while longer: a node may still have it.
+local function read_folded(now, skew)
+  local value = redis.call('HGET', KEYS[2], 'f')
+  if value and now < struct.unpack('<I6', value, 19) + 2 * skew then
+    return value
+  end
+end
+
+-- The last epoch that cannot be folded: every session that began later has a record if it is active. None
+-- can be while what is folded reaches as far back: it is one range, and an active session in it, which was
+-- exempt when it was folded, may have lost its record since.
+local function last_unfoldable(now, skew)
+  local unrecorded = redis.call('HGET', KEYS[2], 'd')
+  if not unrecorded then
+    return 0
+  end
+  local last, before = struct.unpack('<I6', unrecorded), read_folded(now, skew)
+  return before and struct.unpack('<I6', before) <= last and math.huge or last
+end
+
+-- The tombstones of the user that stand: the sessions of those that can be folded, and how many cannot be.
+-- Removes those that have expired.
+local function sort_tombstones(now, skew)
+  local last, foldable, unfoldable = last_unfoldable(now, skew), {}, 0
   local tombstones = redis.call('HGETALL', KEYS[2])
   for i = 1, #tombstones, 2 do
     if #tombstones[i] == 16 then
-      local kind, _, ends = struct.unpack('<BI6I6', tombstones[i + 1])
+      local kind, epoch, ends = struct.unpack('<BI6I6', tombstones[i + 1])
       if ends + (kind == 2 and 0 or skew) <= now then
         redis.call('HDEL', KEYS[2], tombstones[i])
-      elseif ends > now then
-        counts[kind] = counts[kind] + 1
+      elseif ends > now and kind < 2 then
+        if kind == 1 and epoch > last then
+          foldable[#foldable + 1] = tombstones[i]
+        else
+          unfoldable = unfoldable + 1
+        end
       end
     end
   end
-  return counts[1], counts[0]
+  return foldable, unfoldable, last
+end
+
+-- Whether there is room for the tombstone of one more session, which has this record or none; and how many
+-- can be folded then.
+local function has_room(record, now, skew, most)
+  local foldable, unfoldable, last = sort_tombstones(now, skew)
+  local count = #foldable
+  if record and string.byte(record, 33) % 2 == 1 and struct.unpack('<I6', record, 21) > last then
+    return count < most, count + 1
+  end
+  return unfoldable < most, count
 end
 
 -- Writes the tombstone of a session, and removes what else is known of it. It only raises what it finds.
 -- Answers whether it is the first (1 or 0; 2 if the same command has written it, by its nonce) and how
--- many can be folded; or -1 if there are too many that cannot.
+-- many can be folded; or -1 if there is no room for it.
 local function write_tombstone(session, activity, ends, now, skew, most, nonce)
   local before = redis.call('HGET', KEYS[2], session)
   local begun, epoch = 0, 0
@@ -75,19 +119,18 @@ local function write_tombstone(session, activity, ends, now, skew, most, nonce)
   if before then
     local kind, epoch_before, ends_before, nonce_before = struct.unpack('<BI6I6I4', before)
     if nonce == nonce_before then
-      return 2, (count_tombstones(now, skew))
+      return 2, #sort_tombstones(now, skew)
     end
     if ends <= ends_before then
       return 0, 0
     end
     begun, epoch, nonce = kind, epoch_before, nonce_before
   else
-    local unfoldable
-    foldable, unfoldable = count_tombstones(now, skew)
-    if begun == 0 and unfoldable >= most then
+    local is_kept
+    is_kept, foldable = has_room(record, now, skew, most)
+    if not is_kept then
       return -1, 0
     end
-    foldable = foldable + begun
   end
   redis.call('HSET', KEYS[2], session, struct.pack('<BI6I6I4', begun, epoch, ends, nonce))
   lengthen(KEYS[2], math.max(ends - now, 0) + skew)

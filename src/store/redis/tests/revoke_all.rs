@@ -1,12 +1,14 @@
 //! Bulk revocation: the cutoff first, however many sessions there are.
 
+use std::pin::Pin;
+
 use super::{nodes::*, *};
 use crate::{
     clock::ManualClock,
     identity::{Scope, SessionKeys},
     store::{
-        BulkRevocation, Exempt, LifecycleQueries as _, LifecycleStore as _, ListQuery,
-        RevocationCutoff, SignIn,
+        BulkRevocation, CallerSession, Exempt, LifecycleQueries as _, LifecycleStore as _,
+        ListQuery, RevocationCutoff, SessionRecord, SignIn,
     },
 };
 
@@ -30,18 +32,63 @@ async fn p29_a_revocation_of_everything_is_in_force_before_the_sessions_are_coun
     };
     rights(&["~*"]);
     let address = server.url().replacen("://", "://app:pass@", 1);
-    let one = RedisStore::at(address).time_limit(BOUND).list_everything(true);
+    let one = RedisStore::at(address).time_limit(BOUND).list_everything(true).audit_log(true);
     let one = one.clock(ManualClock::new(NOW)).connect().await.expect("the server runs");
     let other = node(&server).await;
     let record = begin(&one, "s").await;
-    // It can publish, and read no list.
+    // It can publish, and neither read a list nor write a log.
     rights(&["~tss:{g}:*", "%R~tss:{*}:m"]);
     let everything = Scope::Everything(scopes().everything);
-    one.revoke_all(all_of(everything, NOW, Exempt::None)).await.expect_err("it cannot count");
+    let revocation = all_of(everything, NOW, Exempt::None);
+    assert_eq!(one.revoke_all(revocation).await.expect("it is revoked"), 0, "it cannot count");
     other.0.sync_now().await.expect("the server answers");
     for node in [&one, &other] {
         assert!(is_revoked(node, record.keys()));
     }
+    rights(&["~*"]);
+    one.0.repair().await.expect("the server answers");
+    assert_eq!(bulk_rows(&one, everything).await, 1);
+}
+
+async fn bulk_rows(node: &RedisStore, scope: Scope) -> usize {
+    let log = node.audit_log(scope, ListQuery::first(100)).await.expect("the server answers");
+    log.items.iter().filter(|row| row.event.name() == "sessions_revoked_bulk").count()
+}
+
+#[tokio::test]
+async fn p40_a_cutoff_whose_caller_is_gone_has_an_audit_row() {
+    let server = RedisServer::start();
+    let store = RedisStore::at(server.url()).time_limit(BOUND).audit_log(true);
+    let store = store.clock(ManualClock::new(NOW)).connect().await.expect("the server runs");
+    let user = Scope::User(begin(&store, "s").await.scopes.user);
+    let mut revoking = store.revoke_all(all_of(user, NOW, Exempt::None));
+    // It is under way, and dropped.
+    let polled = std::future::poll_fn(|cx| {
+        std::task::Poll::Ready(Pin::new(&mut revoking).poll(cx).is_ready())
+    });
+    assert!(!polled.await);
+    drop(revoking);
+    let is_audited = async {
+        while bulk_rows(&store, user).await == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(BOUND, is_audited).await.expect("it goes on");
+    assert!(is_revoked(&store, record("s").keys()));
+}
+
+#[tokio::test]
+async fn p18_a_cutoff_of_every_session_ends_open_streams_of_other_nodes() {
+    let server = RedisServer::start();
+    let other = node(&server).await;
+    let record = begin(&other, "s").await;
+    let mut stream = other.0.revocations.open_stream(record.key, record.scopes, record.epoch);
+    let all = RedisStore::at(server.url()).time_limit(BOUND).clock(ManualClock::new(NOW));
+    all.on_data_loss(OnDataLoss::EndAll).connect().await.expect("the server runs");
+    other.0.sync_now().await.expect("the server answers");
+    assert!(stream.take_change());
+    assert!(is_revoked(&other, record.keys()));
+    stream.close(Some(&other.0.revocations));
 }
 
 #[tokio::test]
@@ -105,4 +152,41 @@ async fn p33_a_session_that_is_known_by_its_activity_alone_is_exempt() {
         node.revoke_all(last).await.expect("it is revoked");
         assert!(is_revoked(&session), "an exemption revives nothing: {scope:?}");
     }
+}
+
+#[tokio::test]
+async fn p33_the_sessions_of_a_user_are_not_exempt_while_one_may_have_lost_its_record() {
+    let server = RedisServer::start();
+    let (one, other) = (node(&server).await, node(&server).await);
+    let account = Scope::Account(scopes().account.expect("ada has an account"));
+    let begun = async |number: u64| {
+        let at = NOW + Duration::from_millis(number);
+        let session = SessionRecord {
+            last_seen: at,
+            auth_time: at,
+            epoch: at,
+            ..record(&number.to_string())
+        };
+        one.begin(SignIn::new(session.clone(), audit("session_started"))).await.expect("it begins");
+        session
+    };
+    for number in 0..1_000 {
+        begun(number).await;
+    }
+    let user = || Exempt::User(scopes().user);
+    let count = one.revoke_all(all_of(account, NOW, user())).await.expect("it is revoked");
+    assert_eq!(count, 0, "each has a record");
+    let last = begun(1_000).await;
+    let caller = CallerSession::new(last.key, last.scopes, last.epoch, IDLE);
+    for exempt in [user(), Exempt::UserOfCaller(caller)] {
+        let error = one.revoke_all(all_of(account, NOW, exempt)).await.expect_err("one has none");
+        assert!(format!("{error:?}").contains("Exempt::Sessions"), "{error:?}");
+    }
+    for node in [&one, &other] {
+        node.0.sync_now().await.expect("the server answers");
+        assert!(!is_revoked(node, record("0").keys()), "nothing is revoked");
+    }
+    let exempt = Exempt::Sessions(vec![last.key]);
+    assert_eq!(one.revoke_all(all_of(account, NOW, exempt)).await.expect("it is revoked"), 999);
+    assert!(is_revoked(&one, record("0").keys()));
 }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::store::{
     RefreshState, SessionStore as _, StoredSession, TouchOutcome,
+    node::LossSign,
     tombstone::{MAX_PER_USER, MAX_UNFOLDED},
 };
 
@@ -226,6 +227,42 @@ async fn p31_a_session_has_ended_whether_or_not_it_is_folded() {
         end(&store, &begin_at(&store, 1_000).await).await;
         assert_eq!(count(&store, "SELECT COUNT(*) FROM tss_folded_tombstones").await, 1);
         assert!(is_revoked(&store, &last));
+        database.remove().await;
+    }
+}
+
+/// A session whose row is lost, as at a failover, is judged by its token.
+#[tokio::test]
+async fn p33_a_session_whose_record_is_lost_is_not_folded() {
+    for database in TestDatabase::all().await {
+        let (store, other) = (database.node(&clock()).await, database.node(&clock()).await);
+        let mut ended = Vec::new();
+        for millis in 0..40 {
+            ended.push(begin_at(&store, millis).await);
+        }
+        let lost = ended.remove(20);
+        database.run("DELETE FROM tss_sessions WHERE sid = '20'").await;
+        for node in [&store, &other] {
+            node.0.note_loss(LossSign::Certain);
+            node.0.sync().await.expect("the node syncs");
+        }
+        // As late as the clocks may differ.
+        for millis in 10_001..10_080 {
+            ended.push(begin_at(&store, millis).await);
+        }
+        for record in &ended {
+            end(&store, record).await;
+        }
+        for node in [&store, &other, &database.node(&clock()).await] {
+            node.0.sync().await.expect("the node syncs");
+            assert!(!is_revoked(node, &lost));
+            let folded = node.0.revocations.folded_of(&lost.scopes.user).expect("it is folded");
+            assert!(folded.first > NOW + Duration::from_secs(10));
+            for record in &ended {
+                let touched = node.touch(record.keys(), touch(NOW)).await.expect("it answers");
+                assert!(touched == TouchOutcome::Ended || is_revoked(node, record));
+            }
+        }
         database.remove().await;
     }
 }
