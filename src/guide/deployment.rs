@@ -63,9 +63,10 @@
 //! 30 s.
 //!
 //! Meanwhile refreshes get a 503: while the node compares, and for two `sync_interval`s after a loss was found,
-//! so that the revocations are there first. The generations of refresh tokens are not written back, for no node
-//! holds them: a refresh token that was exchanged before the loss, and whose exchange Redis has lost, can be
-//! exchanged again afterwards, and that it was used before is not noticed. Requests go on: of a session that Redis does not know, or whose last activity it may have
+//! so that the revocations are there first. Of each session whose refresh token a node has exchanged it holds the
+//! last exchange and the record, at most 64 of a user and 262,144 in all: it writes them back last, in the
+//! background. So a refresh token that was used before the loss is found to be used after it, an answer that
+//! was lost is repeated, and lists have these sessions again. Requests go on: of a session that Redis does not know, or whose last activity it may have
 //! lost, the token tells until when it may have been active, so nobody is signed out. A node that starts on a
 //! Redis that was empty until just now waits in `connect` for two intervals and half a second, 10 s at most, and
 //! then until no other node writes back, for a minute at most: those that remember are first.

@@ -208,8 +208,12 @@ impl Exchange<'_> {
     }
 
     fn query(&self) -> RefreshQuery {
-        let epoch = self.lifecycle.enforcement.epoch(&self.token);
-        RefreshQuery::new(self.token.session_key(), epoch, *self.token.scopes())
+        let (token, enforcement) = (&self.token, &self.lifecycle.enforcement);
+        let query =
+            RefreshQuery::new(token.session_key(), enforcement.epoch(token), *token.scopes());
+        let unknown_activity =
+            enforcement.unknown_activity(token, Purpose::Refresh, &self.policy(), self.now);
+        RefreshQuery { unknown_activity, ..query }
     }
 
     async fn ask(&self) -> Result<RefreshState, Rejection> {

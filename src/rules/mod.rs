@@ -20,7 +20,7 @@ pub(crate) use self::{
         waives_rate,
     },
     status::{
-        InvalidTime, LONGEST_ADOPTION, SessionStatus, Timeouts, adopted_until, last_activity,
-        session_status, signed_in_within, status, unknown_activity,
+        InvalidTime, LONGEST_ADOPTION, SessionStatus, Timeouts, activity_before_loss,
+        adopted_until, last_activity, session_status, signed_in_within, status, unknown_activity,
     },
 };

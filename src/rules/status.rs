@@ -178,6 +178,18 @@ pub(crate) fn unknown_activity(
     claims.proven_activity(now).max((claims.iat + span).min(now))
 }
 
+/// The last activity of a session of which a store knows `stored`, but has lost what followed until
+/// `lost_until`: as late as that of an unknown session, and not later than the loss.
+#[must_use]
+#[inline]
+pub(crate) fn activity_before_loss(
+    stored: Timestamp,
+    unknown_activity: Timestamp,
+    lost_until: Timestamp,
+) -> Timestamp {
+    stored.max(unknown_activity.min(lost_until))
+}
+
 /// The status of the session of an access token with `claims` at `now`. Without `last_activity` the
 /// idle timeout is not checked.
 ///

@@ -70,6 +70,11 @@ impl<'a> SessionCheck<'a> {
             StoreAnswer::Get(StoredSession::Unknown) => {
                 Some(enforcement.unknown_activity(self.token, self.purpose, policy, self.now))
             }
+            StoreAnswer::Get(StoredSession::ActivityLost { last_seen, lost_until }) => {
+                let unknown =
+                    enforcement.unknown_activity(self.token, self.purpose, policy, self.now);
+                Some(rules::activity_before_loss(last_seen, unknown, lost_until))
+            }
             StoreAnswer::Touch(TouchOutcome::Active(at)) => at,
             StoreAnswer::Touch(TouchOutcome::Idle(at))
             | StoreAnswer::Get(StoredSession::Active(at)) => Some(at),
@@ -203,7 +208,10 @@ impl Enforcement {
         let last_activity = self.with_attempts(token, last_activity, &policy);
         let status = check.status(last_activity, &policy);
         let may_be_active = match answer {
-            StoreAnswer::NotAsked | StoreAnswer::Get(StoredSession::Active(_)) => true,
+            StoreAnswer::NotAsked
+            | StoreAnswer::Get(StoredSession::Active(_) | StoredSession::ActivityLost { .. }) => {
+                true
+            }
             StoreAnswer::Get(StoredSession::Unknown) => !self.rejects_unknown(),
             _ => false,
         };
@@ -334,7 +342,8 @@ impl Enforcement {
             UnknownSessions::Adopt => {
                 let span = match purpose {
                     Purpose::Access | Purpose::Ticket => policy.untraced_activity(),
-                    // Requests with the access token that came with it leave no trace in it.
+                    // Neither renewed access tokens nor requests with them leave a trace in it.
+                    Purpose::Refresh if policy.renews() => return now,
                     Purpose::Refresh => policy.token_lifetime(),
                 };
                 rules::unknown_activity(token.claims(), span, now)

@@ -100,8 +100,8 @@ impl Enforcement {
         }
     }
 
-    /// A store says that the session has been idle since `at`. It may not know the session, and the
-    /// attempts of an outage may follow that activity: then the touch is repeated with the last
+    /// A store says that the session has been idle since `at`. It may not know the session, or have lost
+    /// later activity, and the attempts of an outage may follow that activity: then the touch is repeated with the last
     /// activity that is assumed. `None` if that is no later.
     #[cold]
     pub(crate) fn repeated_touch(
@@ -113,11 +113,8 @@ impl Enforcement {
         let policy = self.policy(token);
         let with_attempts = |at| self.with_attempts(token, at, &policy);
         let touch = self.new_touch(token, &policy, now);
-        let mut unknown_activity = at;
-        if at == touch.unknown_activity {
-            let assumed = self.unknown_activity(token, Purpose::Access, &policy, now);
-            unknown_activity = at.max(assumed);
-        }
+        // A store that knows the session for certain ignores it.
+        let unknown_activity = at.max(self.unknown_activity(token, Purpose::Access, &policy, now));
         let (token_activity, unknown_activity) =
             (with_attempts(at), with_attempts(unknown_activity));
         let is_later = token_activity != at || unknown_activity != at;

@@ -8,7 +8,9 @@ pub enum UnknownSessions {
     /// They are active if they may have been, so a restart signs no active user out; the store knows
     /// them from then on. The last activity is assumed to be the latest one that leaves no trace in
     /// the token: `iat` plus the time in which no renewal is due, at most now. A session that is idle
-    /// is thus noticed late by at most that time, once. The token of an earlier system is active
+    /// is thus noticed late by at most that time, once. No renewed access token leaves a trace in a refresh
+    /// token: while [`Policy::renews`](crate::Policy::renews), that of an unknown session is good until the
+    /// absolute deadline. The token of an earlier system is active
     /// until its `exp`. The default.
     #[default]
     Adopt,

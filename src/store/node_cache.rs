@@ -1,15 +1,16 @@
 //! The cache of a node in front of a shared store: most requests need no statement.
 
 mod entry;
+mod lost_activity;
 mod write_schedule;
 
 use std::{
-    sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
     time::Duration,
 };
 
 pub(super) use self::entry::EXPIRED_KEPT_FOR;
-use self::{entry::Entry, write_schedule::WriteSchedule};
+use self::{entry::Entry, lost_activity::LostActivity, write_schedule::WriteSchedule};
 use crate::{
     identity::{SessionKeys, StoreKey},
     metrics,
@@ -36,9 +37,7 @@ pub(super) struct NodeCache {
     table: Table<Entry>,
     /// Entries of an earlier generation answer nothing.
     generation: AtomicU32,
-    /// When the store has lost data, in milliseconds; zero before the first time. It may have lost any
-    /// activity before.
-    doubted_before: AtomicU64,
+    lost_activity: LostActivity,
     schedule: WriteSchedule,
 }
 
@@ -87,7 +86,7 @@ impl NodeCache {
         Self {
             table: Table::new(CAPACITY),
             generation: AtomicU32::new(0),
-            doubted_before: AtomicU64::new(0),
+            lost_activity: LostActivity::default(),
             schedule: WriteSchedule::default(),
         }
     }
@@ -101,22 +100,15 @@ impl NodeCache {
         self.generation.fetch_add(1, Relaxed);
     }
 
-    /// The store has lost data at `at`: of a session that was active before, it may lack later activity. As
-    /// of one that it does not know, the token tells until when it may have been active.
-    pub(super) fn doubt_before(&self, at: Timestamp) {
-        self.doubted_before.fetch_max(at.as_millis(), Relaxed);
-    }
-
-    /// Whether the store may lack later activity of a session that it knows to have been active then.
-    pub(super) fn doubts(&self, last_seen: Timestamp) -> bool {
-        last_seen.as_millis() < self.doubted_before.load(Relaxed)
+    /// What the store may have lost.
+    pub(super) const fn lost_activity(&self) -> &LostActivity {
+        &self.lost_activity
     }
 
     pub(super) fn touch(&self, keys: SessionKeys, touch: Touch) -> CachedTouch {
         let generation = self.generation();
-        let doubted_before = self.doubted_before.load(Relaxed);
-        let touched =
-            self.table.get(&keys.session, |entry| entry.touch(touch, generation, doubted_before));
+        let lost = &self.lost_activity;
+        let touched = self.table.get(&keys.session, |entry| entry.touch(touch, generation, lost));
         let Some((outcome, write_at)) = touched else { return CachedTouch::Ask };
         if let Some(at) = write_at {
             self.schedule.add(at, keys);
@@ -128,8 +120,7 @@ impl NodeCache {
     /// another node since.
     pub(super) fn get(&self, session: &StoreKey, now: Timestamp) -> Option<StoredSession> {
         let generation = self.generation();
-        let doubted_before = self.doubted_before.load(Relaxed);
-        self.table.get(session, |entry| entry.get(now, generation, doubted_before)).flatten()
+        self.table.get(session, |entry| entry.get(now, generation, &self.lost_activity)).flatten()
     }
 
     /// Returns the later of `stored` and the activity that this node has not written yet.

@@ -18,13 +18,16 @@ pub struct RefreshQuery {
     pub epoch: Timestamp,
     /// The scopes of bulk revocations that reach the session.
     pub scopes: Scopes,
+    /// The last activity of the session if the store has lost it, as
+    /// [`Touch::unknown_activity`](super::Touch::unknown_activity).
+    pub unknown_activity: Timestamp,
 }
 
 impl RefreshQuery {
-    /// Creates a query.
+    /// Creates a query; a store that has lost activity answers with what it has left.
     #[must_use]
     pub const fn new(session: StoreKey, epoch: Timestamp, scopes: Scopes) -> Self {
-        Self { session, epoch, scopes }
+        Self { session, epoch, scopes, unknown_activity: Timestamp::EPOCH }
     }
 }
 

@@ -223,6 +223,14 @@ pub enum StoredSession {
     Unknown,
     /// The last activity.
     Active(Timestamp),
+    /// The last activity that is left: the store has lost what it knew from then until `lost_until`. The
+    /// session is active if it may have been active meanwhile, as far as its token tells.
+    ActivityLost {
+        /// The last activity that the store knows.
+        last_seen: Timestamp,
+        /// What came after this instant is not lost.
+        lost_until: Timestamp,
+    },
     /// The session has a tombstone.
     Ended,
 }

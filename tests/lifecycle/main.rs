@@ -24,6 +24,8 @@ mod background;
 mod changed_policies;
 mod client;
 mod current_claims;
+#[cfg(all(feature = "sqlite", feature = "postgres", feature = "redis"))]
+mod data_loss;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod dead_tokens;
 mod labels;
@@ -32,6 +34,8 @@ mod lists;
 mod live_claims;
 mod logout;
 mod long_lived;
+#[cfg(all(feature = "sqlite", feature = "postgres", feature = "redis"))]
+mod lossy_server;
 mod max_sessions;
 mod open_sessions;
 mod outage;

@@ -91,11 +91,12 @@ pub(crate) async fn p23_an_outage_signs_nobody_out_and_consumes_no_token(store: 
     let mut grant = ada(&stack).await;
     let other = ada(&stack).await;
     for state in [State::Failing, State::NeverAnswering] {
-        let before = state_of(&store, refresh_token(&grant)).await;
+        let recorded = async || state_of(&store, refresh_token(&grant)).await.expect("it answers");
+        let before = recorded().await;
         unreliable.set_state(state);
         assert_everything_is_unavailable(&stack, &grant).await;
         unreliable.set_state(State::Up);
-        assert_eq!(state_of(&store, refresh_token(&grant)).await, before);
+        assert_eq!(recorded().await, before);
         grant = assert_active(&stack, &grant).await;
         assert_eq!(asked(&stack, &other).await, None);
         let policy = stack.sessions.account_policy("acme").await.expect("the store answers");

@@ -76,9 +76,13 @@ pub(crate) async fn a_forged_refresh_token_is_refused_and_the_genuine_one_stays_
 }
 
 /// A session that the store has lost: it may have been active until the access token expired, which
-/// is 15 minutes.
+/// is 15 minutes; or until now, where layers renew access tokens.
 pub(crate) async fn p33_a_refresh_token_of_an_unknown_session_is_judged_by_its_times(store: Store) {
-    let stack = service(&store);
+    let policy = |renews| {
+        let policy = Policy::long_lived().to_builder().renew(renews);
+        policy.build().expect("a legal configuration")
+    };
+    let stack = service_of(policy(false), &store, |builder| builder);
     let grant = ada(&stack).await;
     let unknown = |sid: &str| {
         let body = payload(refresh_token(&grant)).replace(grant.session_id(), sid);
@@ -90,6 +94,9 @@ pub(crate) async fn p33_a_refresh_token_of_an_unknown_session_is_judged_by_its_t
     assert_active(&stack, &next).await;
     stack.at(last);
     assert_eq!(refused(&stack, &unknown("b")).await, RejectionKind::SessionExpiredIdle);
+    let stack = service_of(policy(true), &store, |builder| builder);
+    let next = stack.at(13 * DAY).sessions.refresh(&unknown("c")).await;
+    assert_active(&stack, &next.expect("the session goes on")).await;
 }
 
 pub(crate) async fn a_revoked_session_is_refused_as_revoked_after_its_deadlines(store: Store) {

@@ -135,6 +135,11 @@ fn run(url: &str, sql: &str) {
 
 /// The address of a new, empty schema.
 pub(crate) fn schema() -> String {
-    let mark = if url().contains('?') { '&' } else { '?' };
-    format!("{}{mark}options[search_path]={}", url(), new_schema())
+    named_schema().0
+}
+
+/// The address of a new, empty schema, and its name.
+pub(crate) fn named_schema() -> (String, String) {
+    let (mark, name) = (if url().contains('?') { '&' } else { '?' }, new_schema());
+    (format!("{}{mark}options[search_path]={name}", url()), name)
 }

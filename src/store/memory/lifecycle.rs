@@ -274,14 +274,14 @@ impl MemoryStore {
         lifecycle_state: &LifecycleState,
         query: RefreshQuery,
     ) -> RefreshState {
-        let RefreshQuery { session, epoch, scopes } = query;
+        let RefreshQuery { session, epoch, scopes, .. } = query;
         let is_revoked = self.get_now(&session) == StoredSession::Ended
             || self.revocations.revoked_by(session, epoch, || scopes).is_some();
         match lifecycle_state.records.refreshed(&session) {
             _ if is_revoked => RefreshState::Revoked,
             None => RefreshState::Unknown(match self.get_now(&session) {
                 StoredSession::Active(at) => Some(at),
-                StoredSession::Unknown | StoredSession::Ended => None,
+                _ => None,
             }),
             Some(recorded) => RefreshState::Known(RefreshedSession {
                 last_seen: self.last_activity(&session, recorded.last_seen),
@@ -320,7 +320,7 @@ impl MemoryStore {
     pub(super) fn last_activity(&self, session: &StoreKey, recorded: Timestamp) -> Timestamp {
         match self.get_now(session) {
             StoredSession::Active(at) => recorded.max(at),
-            StoredSession::Unknown | StoredSession::Ended => recorded,
+            _ => recorded,
         }
     }
 

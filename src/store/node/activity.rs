@@ -10,7 +10,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::{NodeState, StoredSession, Touch, TouchOutcome};
 use crate::{
-    clock::Clock,
+    clock::{Clock, Stopwatch},
     identity::{SessionKeys, StoreKey},
     jitter::jitter,
     maybe_ready::StoreError,
@@ -92,6 +92,10 @@ pub(in crate::store) trait SharedStore: Send + Sync + 'static {
         rows: &[Unwritten],
     ) -> impl Future<Output = Result<Vec<usize>, StoreError>> + Send;
 
+    /// Writes back some of the exchanges of refresh tokens that this node holds, if the store may have lost
+    /// them. Returns whether there are more.
+    fn write_back_some(&self) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
     /// Removes what has expired, by the store's clock. Returns whether there may be more.
     fn clean(&self, now: Timestamp) -> impl Future<Output = Result<bool, StoreError>> + Send;
 }
@@ -162,13 +166,10 @@ impl NodeState {
             Known::Nothing => None,
             Known::Active(at) => Some(self.node_cache.last_seen(&keys.session, at)),
         };
-        let last_activity = match stored {
-            Some(at) if self.node_cache.doubts(at) => {
-                at.max(touch.token_activity).max(touch.unknown_activity)
-            }
-            Some(at) => at.max(touch.token_activity),
-            None => touch.unknown_activity,
-        };
+        let lost = self.node_cache.lost_activity();
+        let last_activity = stored.map_or(touch.unknown_activity, |at| {
+            lost.last_activity(at, touch.unknown_activity).max(touch.token_activity)
+        });
         if touch.now >= last_activity + touch.idle {
             return TouchOutcome::Idle(last_activity);
         }
@@ -223,7 +224,10 @@ pub(in crate::store) async fn get<S: SharedStore>(
     // The cache may know of a later activity, or of a tombstone that is committed since.
     Ok(node.node_cache.get(&keys.session, now).unwrap_or(match known {
         Known::Nothing => StoredSession::Unknown,
-        Known::Active(at) => StoredSession::Active(node.node_cache.last_seen(&keys.session, at)),
+        Known::Active(at) => {
+            let last_seen = node.node_cache.last_seen(&keys.session, at);
+            node.node_cache.lost_activity().stored(last_seen)
+        }
         Known::Ended => StoredSession::Ended,
     }))
 }
@@ -259,7 +263,14 @@ async fn keep_up<S: SharedStore>(store: &S, is_due: bool) -> Result<(), StoreErr
     if is_due {
         store.sync().await?;
     }
-    write_activities(store, store.node().clock.now()).await
+    write_activities(store, store.node().clock.now()).await?;
+    // Not longer than a step may take: then other nodes' changes are read.
+    let step = Stopwatch::start();
+    while store.node().held_exchanges.are_due()
+        && step.elapsed() < STEP_TIME
+        && store.write_back_some().await?
+    {}
+    Ok(())
 }
 
 /// How long the background task waits: up to a quarter less than the interval, at random, so that nodes

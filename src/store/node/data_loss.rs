@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Change, NodeState};
+use super::{Change, NodeState, STALE_AFTER};
 use crate::{jitter::jitter, maybe_ready::StoreError, store::RevocationCutoff, time::Timestamp};
 
 /// How many sync intervals refreshes fail after a loss: as long as other nodes may take to write back.
@@ -64,6 +64,7 @@ impl NodeState {
         let sign = self.data_loss.lock().0.take();
         if sign.is_some() {
             self.node_cache.invalidate();
+            self.held_exchanges.compare_all();
         }
     }
 
@@ -99,7 +100,15 @@ impl NodeState {
         let until = self.clock.now() + self.sync_interval.saturating_mul(REFRESHES_WAIT);
         refreshes_fail_until.store(until.as_millis(), Relaxed);
         self.distrust();
-        self.node_cache.doubt_before(at);
+        self.lose_activity(at);
+    }
+
+    /// The store may have lost activity, as was found at `at`. What other nodes have written since is lost as
+    /// well, until they find it, too: with the clock of each.
+    pub(in crate::store) fn lose_activity(&self, at: Timestamp) {
+        let others = self.sync_interval.saturating_mul(STALE_AFTER);
+        let until = at + others + self.store_clock.max_skew();
+        self.node_cache.lost_activity().add(at, until);
     }
 
     /// Fails for a while after a loss of data, and while this node compares what it holds with the store.
@@ -132,7 +141,7 @@ impl NodeState {
         let is_past = at + self.sync_interval.saturating_mul(REFRESHES_WAIT) <= now;
         if is_past {
             self.data_loss.found_at.fetch_max(at.as_millis(), Relaxed);
-            self.node_cache.doubt_before(at);
+            self.lose_activity(at);
         }
         is_past
     }

@@ -4,7 +4,9 @@
 pub(super) mod activity;
 mod change;
 mod data_loss;
+mod held_exchanges;
 mod held_tombstones;
+mod refresh;
 mod store_clock;
 
 use std::{
@@ -26,8 +28,12 @@ pub(super) use self::{
     },
     change::Change,
     data_loss::LossSign,
+    held_exchanges::HeldExchange,
 };
-use self::{data_loss::DataLoss, held_tombstones::HeldTombstones, store_clock::StoreClock};
+use self::{
+    data_loss::DataLoss, held_exchanges::HeldExchanges, held_tombstones::HeldTombstones,
+    store_clock::StoreClock,
+};
 use super::{
     AccountPolicies, ClaimsChanges, Revocations, StoredSession, Tombstone, Touch, TouchOutcome,
     node_cache::NodeCache,
@@ -50,6 +56,7 @@ pub(super) struct NodeState {
     pub(super) claims_changes: Arc<ClaimsChanges>,
     pub(super) node_cache: NodeCache,
     pub(super) held_tombstones: HeldTombstones,
+    pub(super) held_exchanges: HeldExchanges,
     data_loss: DataLoss,
     pub(super) store_clock: StoreClock,
     /// Told when another node has published changes.
@@ -75,6 +82,7 @@ impl NodeState {
             claims_changes: Arc::default(),
             node_cache: NodeCache::new(),
             held_tombstones: HeldTombstones::default(),
+            held_exchanges: HeldExchanges::default(),
             data_loss: DataLoss::default(),
             store_clock: StoreClock::default(),
             pushed: Arc::default(),
@@ -131,6 +139,7 @@ impl NodeState {
             match *change {
                 Change::Revoked { session, user, until } => {
                     self.held_tombstones.hold(session, user, until);
+                    self.held_exchanges.remove(&session);
                     if !self.node_cache.end(session, until, self.clock.now()) {
                         // What a concurrent request has read before must not be cached.
                         self.node_cache.invalidate();
@@ -183,6 +192,7 @@ impl NodeState {
         self.revocations.remove_expired(now);
         self.claims_changes.remove_expired(now);
         self.held_tombstones.remove_expired(now);
+        self.held_exchanges.remove_expired(now);
     }
 
     /// Applies everything that the store keeps: changes may have been missed.

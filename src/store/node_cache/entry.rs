@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{CachedTouch, Stored, Unwritten, touch_interval};
+use super::{CachedTouch, LostActivity, Stored, Unwritten, touch_interval};
 use crate::{
     identity::SessionKeys,
     store::{StoredSession, Touch, entry::SessionWord},
@@ -73,24 +73,23 @@ impl Entry {
         }
     }
 
-    /// Returns the answer, and when the activity is to be written, unless that is scheduled. Of a last
-    /// activity before `doubted_before` the store may lack later ones.
+    /// Returns the answer, and when the activity is to be written, unless that is scheduled.
     pub(super) fn touch(
         &self,
         touch: Touch,
         generation: u32,
-        doubted_before: u64,
+        lost: &LostActivity,
     ) -> (CachedTouch, Option<Timestamp>) {
         // Read before the word: what `remember` has stored after a reading counts with it.
         let is_current = self.generation.load(Acquire) == generation;
         let is_fresh = self.is_read_within(FRESH, touch.now);
         let Some(millis) = self.last_seen() else { return (CachedTouch::Ended, None) };
         let last_seen = Timestamp::from_millis(millis);
-        let assumed = if millis == 0 { touch.unknown_activity } else { touch.token_activity };
-        let mut last_activity = last_seen.max(assumed);
-        if millis < doubted_before {
-            last_activity = last_activity.max(touch.unknown_activity);
-        }
+        let last_activity = if millis == 0 {
+            touch.unknown_activity
+        } else {
+            lost.last_activity(last_seen, touch.unknown_activity).max(touch.token_activity)
+        };
         if !is_current || touch.known_only && millis == 0 {
             return (CachedTouch::Ask, None);
         }
@@ -142,7 +141,7 @@ impl Entry {
         &self,
         now: Timestamp,
         generation: u32,
-        doubted_before: u64,
+        lost: &LostActivity,
     ) -> Option<StoredSession> {
         let is_current = self.generation.load(Acquire) == generation;
         let is_fresh = self.is_read_within(EXPIRED_KEPT_FOR, now);
@@ -151,13 +150,7 @@ impl Entry {
         if !is_current || !is_fresh && now >= last_seen + self.idle() {
             return None;
         }
-        // One that has expired as far as the store knows is as one that it has lost.
-        let is_lost = millis < doubted_before && now >= last_seen + self.idle();
-        Some(match millis {
-            _ if is_lost => StoredSession::Unknown,
-            0 => StoredSession::Unknown,
-            _ => StoredSession::Active(last_seen),
-        })
+        Some(if millis == 0 { StoredSession::Unknown } else { lost.stored(last_seen) })
     }
 
     pub(super) fn remember(&self, stored: Stored) -> bool {

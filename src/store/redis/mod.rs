@@ -116,10 +116,11 @@ const CALLS_PER_USER: usize = 2;
 ///
 /// Redis may lose what it has answered: in a failover, or at a power failure with `appendfsync
 /// everysec`. Each node holds what it has heard of: tombstones (at most 1,088 of a user and 1,048,576 in
-/// all), cutoffs, exemptions, numbers of claims and account policies, until they expire. When it finds
-/// that Redis has lost data, it writes back what is missing, and refreshes fail for two sync intervals; and each
-/// change of its own it asserts once more after 30 s. The generations of refresh tokens no node holds: one
-/// that was exchanged before a loss may be exchanged again after it. What else no node holds, [`OnDataLoss`] decides. So the
+/// all), cutoffs, exemptions, numbers of claims and account policies, until they expire; and of each session
+/// whose refresh token it has exchanged, or has read of, the last exchange and the record (at most 64 of a user
+/// and 262,144 in all, in some 700 bytes each). When it finds that Redis has lost data, it writes back what is
+/// missing, and refreshes fail for two sync intervals; and each change of its own it asserts once more after
+/// 30 s. Exchanges and records are written last, in the background. What no node holds, [`OnDataLoss`] decides. So the
 /// store does not count as [durable](SessionStore::is_durable), and unknown sessions are judged by their
 /// tokens.
 ///

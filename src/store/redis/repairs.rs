@@ -60,10 +60,9 @@ pub(super) async fn make_repairs(store: Weak<Inner>) {
 impl Inner {
     /// Lets the background task make the repairs that are due.
     pub(super) fn repair_soon(&self) {
-        if self.assertions.are_due(self.clock.now())
-            || self.suspicion().is_some()
-            || !self.late_rows.is_empty()
-        {
+        let is_suspected = self.suspicion().is_some() || self.held_exchanges.are_due();
+        let are_due = self.assertions.are_due(self.clock.now()) || !self.late_rows.is_empty();
+        if is_suspected || are_due {
             self.repairs.are_due.notify_one();
         }
     }
@@ -77,7 +76,8 @@ impl Inner {
         let _under_way = self.repairs.under_way.lock().await;
         self.append_late_rows().await;
         self.assert_due().await?;
-        self.compare().await
+        self.compare().await?;
+        self.write_exchanges_back().await
     }
 
     /// Tells the nodes that start that this one writes back.

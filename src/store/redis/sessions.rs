@@ -89,6 +89,11 @@ impl SharedStore for Inner {
         }
     }
 
+    async fn write_back_some(&self) -> Result<bool, StoreError> {
+        // After the repairs of a loss, which the same task makes.
+        Ok(false)
+    }
+
     async fn clean(&self, now: Timestamp) -> Result<bool, StoreError> {
         self.remove_expired(now).await
     }

@@ -51,7 +51,7 @@ impl Inner {
         let Some(sign) = self.loss_sign() else { return Ok(()) };
         let at = self.time_of_change(store_now);
         // It only errs late.
-        self.node_cache.doubt_before(at);
+        self.lose_activity(at);
         if sign == LossSign::Suspected {
             return Ok(());
         }
@@ -86,7 +86,39 @@ impl Inner {
             }
             warn_of_loss();
         }
+        self.held_exchanges.compare_all();
+        self.write_exchanges_back().await?;
         self.end_suspicion(suspicion);
+        Ok(())
+    }
+
+    /// Writes back the exchanges of refresh tokens that are due, as the last of all. Those that could not be
+    /// written are due again.
+    ///
+    /// # Errors
+    /// If the slot of the feed cannot be read.
+    pub(super) async fn write_exchanges_back(&self) -> Result<(), StoreError> {
+        let mut failed = Vec::new();
+        loop {
+            let piece = self.held_exchanges.take_due(PIECE);
+            if piece.is_empty() {
+                break;
+            }
+            let written = join_all(piece.iter().map(|held| self.write_exchange_back(held))).await;
+            let keys = piece.iter().map(|held| held.record.key);
+            let of_piece =
+                keys.zip(written).filter_map(|(key, written)| written.is_err().then_some(key));
+            let before = failed.len();
+            failed.extend(of_piece);
+            // If no slot answers, nothing is skipped.
+            if before < failed.len()
+                && let Err(failure) = self.kept(&[LATEST_CLAIMS.to_vec()]).await
+            {
+                self.held_exchanges.put_back(failed);
+                return Err(failure.into());
+            }
+        }
+        self.held_exchanges.put_back(failed);
         Ok(())
     }
 

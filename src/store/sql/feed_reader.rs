@@ -23,7 +23,7 @@ const PIECE_LIMIT: i64 = 500;
 pub(super) struct ChangePosition {
     /// Another one after the tables were made anew.
     store: StoreId,
-    /// When its server was started.
+    /// When its server was started, as [`Head::started_at`].
     server: Option<i64>,
     /// The last change; it stays where it is until it is trimmed.
     last: Option<LastChange>,
@@ -86,7 +86,8 @@ struct Head {
     store: StoreId,
     /// When a node found that data was lost; the epoch if never.
     lost_at: Timestamp,
-    /// When the server was started, in microseconds: after a restart or a failover another one.
+    /// When the server was started, in microseconds: after a restart or a failover another one. Of a SQLite
+    /// file the number of its schema, which SQLite changes when a copy is restored into it.
     started_at: Option<i64>,
 }
 
@@ -105,7 +106,9 @@ impl Head {
     /// The columns, of `tss_change_seq AS h`.
     fn columns(order: FeedOrder, store_now: &str) -> String {
         let (snapshot, table, started) = match order {
-            FeedOrder::Commits => ("NULL", "NULL", "NULL"),
+            FeedOrder::Commits => {
+                ("NULL", "NULL", "(SELECT schema_version FROM pragma_schema_version)")
+            }
             FeedOrder::Transactions => (
                 "CAST(pg_current_snapshot() AS TEXT)",
                 "CAST(h.tableoid AS BIGINT)",

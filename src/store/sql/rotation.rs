@@ -8,27 +8,37 @@ use super::{
     database::Tx,
     failure::Failure,
     pools::Purpose,
-    sessions::Adopt,
+    sessions::{Adopt, RECORD, record},
     value::{Args, Row},
 };
 use crate::{
     maybe_ready::StoreError,
     store::{
         RefreshQuery, RefreshState, RefreshedSession, Rotated, Rotation, SuccessorIds,
-        TokenExchange, node::SharedStore as _,
+        TokenExchange,
+        node::{HeldExchange, SharedStore as _},
     },
     time::Timestamp,
 };
 
-/// Selects the state of a session in one row.
-const STATE: &str = "SELECT s.sid, s.ended_until, s.last_seen, s.exempt_until,
-        (SELECT MAX(m.at) FROM tss_revocations AS m WHERE m.scope IN ($2, $3, $4, $5)),
-        s.generation, s.exchanged_at, s.access_jti, s.refresh_jti, s.presented,
-        (SELECT COUNT(*) FROM tss_folded_tombstones AS f
-            WHERE f.user_key = $2 AND $6 BETWEEN f.first_epoch AND f.last_epoch
-            AND (s.exempt_until IS NULL OR s.exempt_until < f.at))
-    FROM (SELECT 1 AS one) AS one
-    LEFT JOIN tss_sessions AS s ON s.key = $1";
+/// Selects the state of a session in one row: its record, if it has one, then what is known of it beside.
+fn state_statement() -> String {
+    format!(
+        "SELECT {RECORD}, s.ended_until, s.exempt_until,
+            (SELECT MAX(m.at) FROM tss_revocations AS m WHERE m.scope IN ($2, $3, $4, $5)),
+            s.generation, s.exchanged_at, s.access_jti, s.refresh_jti, s.presented,
+            (SELECT COUNT(*) FROM tss_folded_tombstones AS f
+                WHERE f.user_key = $2 AND $6 BETWEEN f.first_epoch AND f.last_epoch
+                AND (s.exempt_until IS NULL OR s.exempt_until < f.at))
+        FROM (SELECT 1 AS one) AS one
+        LEFT JOIN tss_sessions AS s ON s.key = $1"
+    )
+}
+
+/// The columns of a row of it that are read.
+const SID: usize = 1;
+const LAST_SEEN: usize = 13;
+const BESIDE: usize = 16;
 
 /// Exchanges the refresh token of a generation below `$2`, unless the session is revoked. One
 /// statement: of concurrent exchanges one succeeds. After the deadline `$13` it does nothing: its caller has
@@ -49,7 +59,7 @@ fn exchange_statement(limit: ActivityLimit) -> String {
 /// Whether a session has a tombstone, or a cutoff has revoked it.
 pub(super) async fn is_revoked(tx: &mut Tx, query: RefreshQuery) -> Result<bool, Failure> {
     let args = scopes(Args::new().key(query.session), query).time(query.epoch);
-    let row = tx.first(STATE, args).await?;
+    let row = tx.first(state_statement(), args).await?;
     row.map_or(Ok(false), |row| Ok(state(&row, query)? == RefreshState::Revoked))
 }
 
@@ -60,9 +70,9 @@ fn scopes(args: Args, query: RefreshQuery) -> Args {
 
 fn state(row: &Row, query: RefreshQuery) -> Result<RefreshState, Failure> {
     // A session that is known by its activity alone has no record.
-    let is_known = row.maybe_text(0)?.is_some();
-    let has_ended = row.maybe_time(1)?.is_some();
-    let is_cut_off = match (row.maybe_time(4)?, row.maybe_time(3)?) {
+    let is_known = row.maybe_text(SID)?.is_some();
+    let has_ended = row.maybe_time(BESIDE)?.is_some();
+    let is_cut_off = match (row.maybe_time(BESIDE + 2)?, row.maybe_time(BESIDE + 1)?) {
         (Some(cutoff), Some(exempt_until)) => query.epoch <= cutoff && exempt_until < cutoff,
         (Some(cutoff), None) => query.epoch <= cutoff,
         (None, _) => false,
@@ -70,22 +80,22 @@ fn state(row: &Row, query: RefreshQuery) -> Result<RefreshState, Failure> {
     if has_ended || is_cut_off {
         return Ok(RefreshState::Revoked);
     }
-    if !is_known && row.count(10)? > 0 {
+    if !is_known && row.count(BESIDE + 8)? > 0 {
         return Ok(RefreshState::Revoked);
     }
     if !is_known {
-        return Ok(RefreshState::Unknown(row.maybe_time(2)?));
+        return Ok(RefreshState::Unknown(row.maybe_time(LAST_SEEN)?));
     }
-    let successors = match (row.maybe_text(7)?, row.maybe_text(8)?) {
+    let successors = match (row.maybe_text(BESIDE + 5)?, row.maybe_text(BESIDE + 6)?) {
         (Some(access), Some(refresh)) => Some(SuccessorIds { access, refresh }),
         _ => None,
     };
-    let exchange = row.maybe_time(6)?.map(|at| TokenExchange { at, successors });
+    let exchange = row.maybe_time(BESIDE + 4)?.map(|at| TokenExchange { at, successors });
     Ok(RefreshState::Known(RefreshedSession {
-        last_seen: row.time(2)?,
-        generation: row.generation(5)?,
+        last_seen: row.time(LAST_SEEN)?,
+        generation: row.generation(BESIDE + 3)?,
         exchange,
-        presented: row.generation(9)?,
+        presented: row.generation(BESIDE + 7)?,
     }))
 }
 
@@ -102,17 +112,15 @@ impl Inner {
 
     async fn state_of(&self, query: RefreshQuery) -> Result<RefreshState, StoreError> {
         let args = scopes(Args::new().key(query.session), query).time(query.epoch);
-        let rows = self.database.fetch_for(Purpose::Lifecycle, STATE, args).await?;
+        let rows = self.database.fetch_for(Purpose::Lifecycle, state_statement(), args).await?;
         let row = rows.first().ok_or_else(|| StoreError::new("the database returned no row"))?;
-        Ok(match state(row, query)? {
-            // This node may know of an activity that it has not written yet.
-            RefreshState::Known(recorded) => RefreshState::Known(RefreshedSession {
-                last_seen: self.node_cache.last_seen(&query.session, recorded.last_seen),
-                presented: self.node_cache.presented(&query.session).max(recorded.presented),
-                ..recorded
-            }),
-            state => state,
-        })
+        let state = state(row, query)?;
+        if let RefreshState::Known(recorded) = &state
+            && let Some(held) = HeldExchange::read(&record(row)?, recorded)
+        {
+            self.held_exchanges.hold(held);
+        }
+        Ok(self.node.refresh_state(&query, state))
     }
 
     pub(super) async fn rotate(
@@ -123,12 +131,18 @@ impl Inner {
         self.sync_if_stale().await?;
         self.check_refresh()?;
         for _ in 0..ATTEMPTS {
+            if self.is_known_as_used(&rotation) {
+                return Ok(Rotated::Refused(self.state_of(rotation.query).await?));
+            }
             if self.exchange(&rotation).await? {
                 return Ok(self.rotated(&rotation));
             }
             match self.state_of(rotation.query).await? {
                 RefreshState::Unknown(_) => self.commit(&Adopt(&rotation.record)).await?,
-                RefreshState::Known(recorded) if rotation.may_follow(&recorded) => {}
+                // The record may be lost, while this node knows of an earlier exchange.
+                RefreshState::Known(recorded) if rotation.may_follow(&recorded) => {
+                    self.commit(&Adopt(&rotation.record)).await?;
+                }
                 // The connection failed after an earlier attempt had been committed.
                 RefreshState::Known(recorded)
                     if recorded.generation == rotation.next_generation()
@@ -143,6 +157,7 @@ impl Inner {
     }
 
     fn rotated(&self, rotation: &Rotation) -> Rotated {
+        self.held_exchanges.hold(HeldExchange::made(rotation));
         if rotation.is_activity {
             self.node_cache.record_written(&rotation.query.session, rotation.exchange.at);
         }

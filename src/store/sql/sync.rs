@@ -42,6 +42,10 @@ impl SharedStore for Inner {
         Ok(Vec::new())
     }
 
+    async fn write_back_some(&self) -> Result<bool, StoreError> {
+        self.write_exchanges_back().await
+    }
+
     async fn clean(&self, now: Timestamp) -> Result<bool, StoreError> {
         self.remove_expired(now).await
     }

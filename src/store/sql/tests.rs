@@ -227,7 +227,7 @@ fn touch(now: Timestamp) -> Touch {
 }
 
 fn query(sid: &str) -> RefreshQuery {
-    RefreshQuery { session: key(sid), epoch: NOW, scopes: scopes() }
+    RefreshQuery::new(key(sid), NOW, scopes())
 }
 
 fn exchange(id: &str) -> TokenExchange {

@@ -28,6 +28,8 @@ impl Inner {
     /// loss is to be announced; after that the caller [ends](crate::store::node::NodeState::end_loss) it.
     pub(super) async fn recover(&self, at: Timestamp) -> Result<bool, StoreError> {
         let Some(sign) = self.loss_sign() else { return Ok(false) };
+        // It only errs late.
+        self.lose_activity(at);
         if sign == LossSign::Certain {
             self.begin_loss(at);
         }

@@ -1,7 +1,7 @@
 -- Exchanges a refresh token, unless the session has ended or has reached its successor. Sent twice, it
 -- does the same once.
 -- KEYS: as user.lua. ARGV: deadline (server time), the session, next generation, the exchange, its
--- activity (0: none), the skew (-1: any).
+-- activity (0: none), the skew (-1: any), the latest generation of which an access token was presented.
 -- Answers { 1 } if it is exchanged, { 0, what is known of the session } if not; or { the server's time,
 -- negative } if it is after the deadline.
 local time = redis.call('TIME')
@@ -31,8 +31,9 @@ if skew >= 0 then
   seen = math.min(seen, server_now + skew)
 end
 seen = math.max(seen, (struct.unpack('<I6', record)))
-local exchanged = struct.pack('<I6', seen) .. string.sub(record, 7, 16)
-  .. struct.pack('<I4', next_generation) .. string.sub(record, 21, 33)
+local presented = math.max(tonumber(ARGV[7]), (struct.unpack('<I4', record, 13)))
+local exchanged = struct.pack('<I6', seen) .. string.sub(record, 7, 12)
+  .. struct.pack('<I4I4', presented, next_generation) .. string.sub(record, 21, 33)
   .. struct.pack('<I2', #exchange) .. exchange .. string.sub(record, 36 + length)
 records = string.sub(records, 1, at - 1) .. entry(session, exchanged)
   .. string.sub(records, at + 20 + #record)

@@ -190,7 +190,8 @@ async fn p23_a_reading_does_not_wait_until_what_a_node_holds_is_compared() {
     one.0.sync_now().await.expect("the server answers");
     assert!(one.0.is_up_to_date());
     assert_eq!(touched(&one, &record).await, TouchOutcome::Active(Some(NOW)));
-    assert!(one.0.node_cache.doubts(NOW - IDLE), "activity may be lost");
+    let lost = one.0.node_cache.lost_activity();
+    assert_eq!(lost.last_activity(NOW - IDLE, NOW), NOW, "activity may be lost");
     let query = RefreshQuery::new(record.key, NOW, record.scopes);
     one.refresh_state(query).await.expect_err("its generation may be lost");
     drop(under_way);

@@ -44,7 +44,7 @@ async fn folded(store: &SqlStore) -> (SessionRecord, Vec<SessionRecord>) {
 }
 
 fn query_of(record: &SessionRecord) -> RefreshQuery {
-    RefreshQuery { session: record.key, epoch: record.epoch, scopes: record.scopes }
+    RefreshQuery::new(record.key, record.epoch, record.scopes)
 }
 
 fn is_revoked(store: &SqlStore, record: &SessionRecord) -> bool {
