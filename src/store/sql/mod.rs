@@ -115,13 +115,13 @@ const CALLS_PER_USER: usize = 2;
 /// A database can lose what it has committed: an older copy is restored, or a standby takes over that
 /// lacks the last commits. Each node holds the tombstones (at most 1,088 of a user and 1,048,576 in all),
 /// cutoffs, exemptions, numbers of claims and account policies that it has heard of, until they expire; and of
-/// each session whose refresh token it has exchanged, or has read of, the last exchange and the record (at most
-/// 64 of a user and 262,144 in all, in some 700 bytes each). It finds a loss by the random id that [`migrate`](Self::migrate) gives the tables, by its position in the
-/// change feed and by the last change that it has read; it then writes back what is missing, the exchanges last
-/// and in the background, and refreshes fail for two sync intervals. After a start of Postgres, a failover, or
-/// a copy that SQLite restores into the file (`.restore`), it compares what it holds in any case. A copy of rows
-/// that puts back activities and exchanges alone, while the server runs, no node finds. What was lost while no node ran, no node finds: after restoring a
-/// copy, revoke everything if sessions were ended since. Tables just made by `migrate` are a first start.
+/// each session whose refresh token it has exchanged, or has read of, the last exchange and the record (64 of a
+/// user and 262,144 in all, in some 700 bytes each). By the random id that [`migrate`](Self::migrate) gives the
+/// tables, its position in the change feed and the last change that it has read it finds a loss, and writes back
+/// what is missing, the exchanges last and in the background; refreshes fail for two sync intervals. After a
+/// start of Postgres, or a copy that SQLite restores into the file (`.restore`), it compares what it holds in any
+/// case. What was lost while no node ran, no node finds: after restoring a copy, revoke everything if sessions were
+/// ended since; nor a copy of rows that undoes nothing but activities and exchanges. New tables are a first start.
 ///
 /// Requests have connections of their own in the pool. Of one user two calls to the lifecycle and one
 /// list are in flight at a time; others wait. A statement that takes longer than 5 s fails.
