@@ -21,6 +21,7 @@ mod connect;
 mod connection;
 mod database;
 mod database_pool;
+mod description;
 mod exchanges_written_back;
 mod failure;
 mod feed_order;
@@ -338,26 +339,6 @@ impl Inner {
         let answer = self.commit(step).await?;
         self.announce();
         Ok(answer)
-    }
-
-    /// Describes the database and how changes of other nodes are read.
-    fn describe(&self) -> String {
-        let interval = self.sync_interval;
-        let read = format!("changes of other nodes are read every {interval:?}");
-        #[cfg(feature = "postgres")]
-        match self.push.get().map(push::Push::state) {
-            Some(push::PushState::Pushed) => {
-                return format!("{:?}; {read}, and pushed", self.database);
-            }
-            Some(_) => {
-                return format!(
-                    "{:?}; {read}, and not pushed: no notification of Postgres is heard",
-                    self.database
-                );
-            }
-            None => {}
-        }
-        format!("{:?}; {read}", self.database)
     }
 
     /// Tells other nodes that changes are committed, if the database can.
