@@ -36,6 +36,8 @@ pub(in crate::store) struct DataLoss {
     sign: Mutex<(Option<LossSign>, u64)>,
     /// When the last loss was found, in milliseconds; zero before the first.
     found_at: AtomicU64,
+    /// When a loss was suspected last of which nothing was missing that a node holds; as above.
+    suspected_at: AtomicU64,
     /// Until when refreshes fail, in milliseconds.
     refreshes_fail_until: AtomicU64,
 }
@@ -154,11 +156,17 @@ impl NodeState {
         found_at > 0 && at <= Timestamp::from_millis(found_at) + span
     }
 
+    /// The store may have lost data until `at` that no node holds, such as records of sessions.
+    pub(in crate::store) fn suspect_loss(&self, at: Timestamp) {
+        self.data_loss.suspected_at.fetch_max(at.as_millis(), Relaxed);
+    }
+
     /// The last epoch of a session whose record may be lost; zero if none is. Every active session that
     /// began later has one: the clock of its node was ahead by the skew at most, and so was the cutoff that
     /// it had to be later than.
     pub(in crate::store) fn latest_lost_epoch(&self) -> Timestamp {
-        match self.data_loss.found_at.load(Relaxed) {
+        let DataLoss { found_at, suspected_at, .. } = &self.data_loss;
+        match found_at.load(Relaxed).max(suspected_at.load(Relaxed)) {
             0 => Timestamp::EPOCH,
             at => Timestamp::from_millis(at) + self.store_clock.max_skew().saturating_mul(2),
         }

@@ -73,6 +73,7 @@ impl Inner {
             match *change {
                 FeedChange::Known(Change::TombstoneFolded { .. })
                 | FeedChange::Lost { .. }
+                | FeedChange::Suspected { .. }
                 | FeedChange::WritesBack { .. } => {}
                 FeedChange::Known(change) => self.assertions.add(now, change),
                 FeedChange::RevokedUnplaced { session, until, .. } => {

@@ -134,7 +134,8 @@ impl Inner {
                 let all = self.read_all(&reading).await?;
                 self.read_past_endings(&reading).await?;
                 *position = Some(all);
-                break store_now;
+                // What was published meanwhile may be read in part.
+                continue;
             };
             match self.apply_entries(last, reading) {
                 Progress::Done => break store_now,
@@ -333,6 +334,7 @@ impl Inner {
             match *change {
                 FeedChange::Known(change) => self.apply(&[change]),
                 FeedChange::Lost { at, .. } => self.hear_of_loss(at),
+                FeedChange::Suspected { at, .. } => self.suspect_loss(at),
                 FeedChange::WritesBack { node, until } => self.repairs.hear(node, until),
                 FeedChange::RevokedUnplaced { session, until, caller, .. } => {
                     self.hold_unplaced(session, until, caller);

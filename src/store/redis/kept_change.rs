@@ -22,6 +22,7 @@ const CLAIMS: u8 = 6;
 const REVOKED_UNPLACED: u8 = 7;
 const LOST: u8 = 8;
 const WRITES_BACK: u8 = 9;
+const SUSPECTED: u8 = 10;
 
 /// A change of the feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +39,11 @@ pub(super) enum FeedChange {
     },
     /// The store of this id has lost data, as a node has found at `at`.
     Lost {
+        id: StoreKey,
+        at: Timestamp,
+    },
+    /// The store of this id may have lost data until `at` that no node holds.
+    Suspected {
         id: StoreKey,
         at: Timestamp,
     },
@@ -78,6 +84,7 @@ impl FeedChange {
         let time = |at: Timestamp| at.as_millis().to_be_bytes();
         match *self {
             Self::Lost { id, at } => (LOST, id, [time(at), none, none, none]),
+            Self::Suspected { id, at } => (SUSPECTED, id, [time(at), none, none, none]),
             Self::WritesBack { node, until } => {
                 (WRITES_BACK, node, [time(until), none, none, none])
             }
@@ -156,6 +163,7 @@ impl FeedChange {
             TOMBSTONE_FOLDED => Change::TombstoneFolded { session: key },
             CLAIMS => Change::Claims { scope: key, number: one, until: two },
             LOST => return Some(Self::Lost { id: key, at: one }),
+            SUSPECTED => return Some(Self::Suspected { id: key, at: one }),
             WRITES_BACK => return Some(Self::WritesBack { node: key, until: one }),
             REVOKED_UNPLACED => {
                 let half =
@@ -212,6 +220,7 @@ impl FeedChange {
                 | Change::Claims { until, .. },
             ) => Some(until),
             Self::Lost { .. }
+            | Self::Suspected { .. }
             | Self::Known(Change::TimeoutOverrides { .. } | Change::TombstoneFolded { .. }) => None,
         }
     }

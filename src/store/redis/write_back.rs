@@ -53,7 +53,8 @@ impl Inner {
         // It only errs late.
         self.lose_activity(at);
         if sign == LossSign::Suspected {
-            return Ok(());
+            self.suspect_loss(at);
+            return self.announce_suspicion(id, at).await;
         }
         if sign == LossSign::Certain {
             self.begin_loss(at);
@@ -128,11 +129,22 @@ impl Inner {
         id: StoreKey,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        let change = FeedChange::Lost { id, at };
+        self.announce(FeedChange::Lost { id, at }, at).await
+    }
+
+    /// Announces a suspicion in the feed, for nodes that start later, unless another node has.
+    async fn announce_suspicion(&self, id: StoreKey, at: Timestamp) -> Result<(), StoreError> {
+        self.announce(FeedChange::Suspected { id, at }, at).await
+    }
+
+    async fn announce(&self, change: FeedChange, at: Timestamp) -> Result<(), StoreError> {
         for _ in 0..ATTEMPTS {
-            let before = self.kept(&[kept_change::loss(id)]).await?.concat();
+            let before = self.kept(&[change.field()]).await?.concat();
             let announced = FeedChange::unpack(&before)?;
-            if let Some(FeedChange::Lost { at: announced, .. }) = announced.first()
+            if let Some(
+                FeedChange::Lost { at: announced, .. }
+                | FeedChange::Suspected { at: announced, .. },
+            ) = announced.first()
                 && at.since(*announced) < self.sync_interval
             {
                 return Ok(());

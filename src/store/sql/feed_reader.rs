@@ -86,6 +86,8 @@ struct Head {
     store: StoreId,
     /// When a node found that data was lost; the epoch if never.
     lost_at: Timestamp,
+    /// When a node suspected that last; the epoch if never.
+    suspected_at: Timestamp,
     /// When the server was started, in microseconds: after a restart or a failover another one. Of a SQLite
     /// file the number of its schema, which SQLite changes when a copy is restored into it.
     started_at: Option<i64>,
@@ -101,7 +103,7 @@ enum Follows {
 }
 
 impl Head {
-    const COLUMN_COUNT: usize = 8;
+    const COLUMN_COUNT: usize = 9;
 
     /// The columns, of `tss_change_seq AS h`.
     fn columns(order: FeedOrder, store_now: &str) -> String {
@@ -117,7 +119,7 @@ impl Head {
         };
         format!(
             "{store_now}, h.trimmed_to, h.seq, {snapshot}, h.store_id, {table}, h.lost_at, \
-            {started}"
+            {started}, h.suspected_at"
         )
     }
 
@@ -131,7 +133,13 @@ impl Head {
             store: StoreId { id: row.maybe_key(4)?, table: row.maybe_int(5)? },
             lost_at: row.time(6)?,
             started_at: row.maybe_int(7)?,
+            suspected_at: row.time(8)?,
         })
+    }
+
+    fn reading(&self, is_same_server: bool) -> Reading {
+        let Self { store_now, lost_at, suspected_at, .. } = *self;
+        Reading { store_now, lost_at, suspected_at, is_same_server }
     }
 
     /// Whether every change after `position` is still there, and the feed is the one it is a position of.
@@ -183,6 +191,8 @@ pub(super) struct Reading {
     pub(super) store_now: Option<Timestamp>,
     /// When a node found that data was lost; the epoch if never.
     pub(super) lost_at: Timestamp,
+    /// When a node suspected that last; the epoch if never.
+    pub(super) suspected_at: Timestamp,
     /// Whether the server is the one of the reading before.
     pub(super) is_same_server: bool,
 }
@@ -247,8 +257,7 @@ pub(super) async fn read_after(
         has_more = rows.len() >= PIECE;
     }
     let head = head.ok_or_else(no_head)?;
-    let is_same_server = head.started_at == position.server;
-    let reading = Reading { store_now: head.store_now, lost_at: head.lost_at, is_same_server };
+    let reading = head.reading(head.started_at == position.server);
     *position = head.position(latest, place);
     Ok(Changes::Read(reading))
 }
@@ -309,8 +318,7 @@ pub(super) async fn read_all(
     let sql = format!("SELECT {head} FROM tss_change_seq AS h WHERE one = 1");
     let rows = database.fetch(sql, Args::new()).await?;
     let head = Head::read(rows.first().ok_or_else(no_head)?)?;
-    let is_same_server = true;
-    let reading = Reading { store_now: head.store_now, lost_at: head.lost_at, is_same_server };
+    let reading = head.reading(true);
     let place = (head.seq, i64::MAX);
     let sql =
         format!("SELECT seq, {COLUMNS} FROM tss_changes ORDER BY seq DESC, item DESC LIMIT 1");

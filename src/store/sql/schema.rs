@@ -103,13 +103,14 @@ pub(super) const VERSIONS: &[&[&str]] = &[&[
     "INSERT INTO tss_claims_number (one, number) VALUES (1, 0)",
     // A SQLite file: every transaction that publishes changes raises seq. Postgres: only cleanup writes
     // to it, and the id of a transaction is the seq of its changes. `lost_at` is when a node has found that
-    // data was lost.
+    // data was lost, `suspected_at` when the server was another one and nothing was missing.
     "CREATE TABLE tss_change_seq (
         one BIGINT NOT NULL PRIMARY KEY,
         seq BIGINT NOT NULL,
         trimmed_to BIGINT NOT NULL,
         store_id {BLOB},
-        lost_at BIGINT NOT NULL DEFAULT 0)",
+        lost_at BIGINT NOT NULL DEFAULT 0,
+        suspected_at BIGINT NOT NULL DEFAULT 0)",
     "INSERT INTO tss_change_seq (one, seq, trimmed_to) VALUES (1, 0, 0)",
     "CREATE TABLE tss_changes (
         seq BIGINT NOT NULL {TRANSACTION},

@@ -87,6 +87,7 @@ impl Inner {
         if lost_at > Timestamp::EPOCH && !(is_first && self.is_past_loss(lost_at, at)) {
             self.hear_of_loss(lost_at);
         }
+        self.suspect_loss(reading.suspected_at);
         if self.recover(at).await? {
             self.note_loss_at(at).await?;
         }

@@ -36,6 +36,11 @@ impl Inner {
         self.wait_for_turn().await;
         let is_missing = self.write_changes_back(&self.held_changes(), at).await?;
         let is_found = sign == LossSign::Certain || sign == LossSign::Suspected && is_missing;
+        if sign == LossSign::Suspected && !is_missing {
+            // A sign-in may be lost alone, which no node holds.
+            self.suspect_loss(at);
+            self.commit_alone(&Suspect(at)).await?;
+        }
         if is_found {
             if sign == LossSign::Suspected {
                 self.begin_loss(at);
@@ -209,6 +214,18 @@ impl Transaction for Announce {
 
     async fn run(&self, tx: &mut Tx) -> Result<(), Failure> {
         let sql = "UPDATE tss_change_seq SET lost_at = $1 WHERE one = 1 AND lost_at < $1";
+        tx.execute(sql, Args::new().time(self.0)).await.map(drop)
+    }
+}
+
+/// Notes when the database may have lost data that no node holds.
+struct Suspect(Timestamp);
+
+impl Transaction for Suspect {
+    type Answer = ();
+
+    async fn run(&self, tx: &mut Tx) -> Result<(), Failure> {
+        let sql = "UPDATE tss_change_seq SET suspected_at = $1 WHERE one = 1 AND suspected_at < $1";
         tx.execute(sql, Args::new().time(self.0)).await.map(drop)
     }
 }

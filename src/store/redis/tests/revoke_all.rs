@@ -190,3 +190,35 @@ async fn p33_the_sessions_of_a_user_are_not_exempt_while_one_may_have_lost_its_r
     assert_eq!(one.revoke_all(all_of(account, NOW, exempt)).await.expect("it is revoked"), 999);
     assert!(is_revoked(&one, record("0").keys()));
 }
+
+#[tokio::test]
+async fn p33_a_node_that_starts_during_a_revocation_lets_an_exempt_session_in() {
+    let server = RedisServer::start();
+    let one = node(&server).await;
+    let exempt = begin(&one, "exempt").await;
+    // What is kept takes several readings.
+    let (at, until) = (NOW, NOW + DAY);
+    let change = |number: u32| {
+        let session = StoreKey::session(None, &number.to_string());
+        node::Change::Exempt { session, at, until }.into()
+    };
+    let many: Vec<kept_change::FeedChange> = (0..3_000).map(change).collect();
+    one.0.publish_exemptions(&many).await.expect("the server answers");
+    let is_done = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let revoking = tokio::spawn({
+        let (is_done, key) = (Arc::clone(&is_done), exempt.key);
+        async move {
+            while !is_done.load(std::sync::atomic::Ordering::Relaxed) {
+                let user = Scope::User(scopes().user);
+                let revocation = all_of(user, NOW, Exempt::Sessions(vec![key]));
+                one.revoke_all(revocation).await.expect("it is revoked");
+            }
+        }
+    });
+    for _ in 0..20 {
+        let late = node(&server).await;
+        assert!(!is_revoked(&late, exempt.keys()));
+    }
+    is_done.store(true, std::sync::atomic::Ordering::Relaxed);
+    revoking.await.expect("it is revoked");
+}
