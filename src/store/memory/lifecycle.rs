@@ -195,8 +195,8 @@ impl MemoryStore {
 
     fn revoke_all_now(&self, revocation: BulkRevocation) -> Result<u64, StoreError> {
         let mut lifecycle_state = self.lifecycle_state();
-        if revocation.exempt.user().is_some()
-            && !lifecycle_state.records.are_complete(revocation.now)
+        if let Some(user) = revocation.exempt.user()
+            && !lifecycle_state.records.are_complete(&user, revocation.now)
         {
             return Err(StoreError::new(UNRECORDED_SESSIONS));
         }

@@ -1,5 +1,6 @@
 //! What the memory store knows of sessions beyond their last activity.
 
+mod evictions;
 mod logs;
 mod records;
 mod tickets;

@@ -7,6 +7,7 @@ use std::{
 
 use foldhash::fast::RandomState;
 
+use super::evictions::Evictions;
 use crate::{
     identity::StoreKey,
     store::{Cursor, RefreshedSession, SessionRecord, TokenExchange},
@@ -26,10 +27,7 @@ pub(in crate::store::memory) struct Records {
     by_scope: BTreeSet<(u128, u64, u128)>,
     /// When each record expires, unless its session has been active since.
     by_expiry: BTreeSet<(Timestamp, u128)>,
-    /// The latest epoch of a session whose record was evicted, and which may be active; and until when
-    /// one of those may be.
-    evicted_epoch: Timestamp,
-    evicted_until: Timestamp,
+    evictions: Evictions,
 }
 
 /// When a session expires without another activity.
@@ -66,19 +64,18 @@ impl Records {
             by_key: HashMap::default(),
             by_scope: BTreeSet::new(),
             by_expiry: BTreeSet::new(),
-            evicted_epoch: Timestamp::EPOCH,
-            evicted_until: Timestamp::EPOCH,
+            evictions: Evictions::default(),
         }
     }
 
     /// Every active session that has begun later has a record.
     pub(in crate::store::memory) const fn evicted_epoch(&self) -> Timestamp {
-        self.evicted_epoch
+        self.evictions.epoch()
     }
 
-    /// Whether every active session has a record at `now`.
-    pub(in crate::store::memory) fn are_complete(&self, now: Timestamp) -> bool {
-        self.evicted_until <= now
+    /// Whether every active session of a user has a record at `now`.
+    pub(in crate::store::memory) fn are_complete(&self, user: &StoreKey, now: Timestamp) -> bool {
+        self.evictions.has_none_of(user, now)
     }
 
     /// Returns the epoch of a session that began in this store and has a record.
@@ -122,7 +119,7 @@ impl Records {
     ) {
         self.remove(&record.key);
         if self.capacity == 0 {
-            self.note_evicted(&record);
+            self.evictions.add(&record, now);
             return;
         }
         self.make_room(record.scopes.user, now, &expiry);
@@ -198,13 +195,8 @@ impl Records {
         let Some(record) = self.remove(key) else { return };
         let Expiry { at, is_known } = expiry(&record);
         if now < if is_known { at } else { record.ends_at } {
-            self.note_evicted(&record);
+            self.evictions.add(&record, now);
         }
-    }
-
-    fn note_evicted(&mut self, record: &SessionRecord) {
-        self.evicted_epoch = self.evicted_epoch.max(record.epoch);
-        self.evicted_until = self.evicted_until.max(record.ends_at);
     }
 
     /// Returns the record that expires first, as far as a few steps tell, and when.
