@@ -310,7 +310,6 @@ impl Inner {
         let mut args = Args::new().number(begins.into()).time(now).span(GRACE);
         args = args.number(MAX_RECORDS.into()).number(MAX_UNFOLDED as u64).key(record.key);
         args = args.bytes(Record::new(record.clone(), begins).pack()).life(life);
-        args = args.time(self.revocations.exempt_until(&record.key).unwrap_or_default());
         args = match replaced {
             Some(replaced) => args.key(replaced.session).time(replaced.ending.until),
             None => args.bytes(Vec::new()).number(0),

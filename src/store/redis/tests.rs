@@ -5,6 +5,7 @@ use super::*;
 mod clocks;
 mod cluster;
 mod data_loss;
+mod ends_once;
 mod folding;
 mod late;
 mod limiter;

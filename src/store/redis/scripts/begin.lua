@@ -2,10 +2,9 @@
 -- Sent twice, it does the same once.
 -- KEYS: as user.lua, the activity of the session that is replaced, the log of the user.
 -- ARGV: deadline (server time), whether the session begins (1) or is adopted (0), now, the skew, the most
--- records of a user, the most tombstones that cannot be folded, the session, its record, its life, the
--- latest cutoff that it is exempt from; the session that is replaced ('': none), until when its tombstone
--- stands; then as log.lua, if rows are written: of the sign-in, and of the end of the session that is
--- replaced, if this ends it.
+-- records of a user, the most tombstones that cannot be folded, the session, its record, its life; the
+-- session that is replaced ('': none), until when its tombstone stands; then as log.lua, if rows are
+-- written: of the sign-in, and of the end of the session that is replaced, if this ends it.
 -- Answers { 1, epoch, whether the tombstone is the first, how many can be folded, rows removed.. },
 -- { 2, epoch, 0, 0 } if there was a record, { 0 } if it has ended, { 3 } if there are too many tombstones;
 -- or { the server's time, negative } if it is after the deadline.
@@ -24,19 +23,14 @@ if present then
   return { 2, (struct.unpack('<I6', present, 21)), 0, 0 }
 end
 local epoch = struct.unpack('<I6', record, 21)
-local before = read_folded(now, skew)
-if before then
-  local first, last, at, ends = struct.unpack('<I6I6I6I6', before)
-  if begins and epoch <= last then
-    epoch = last + 1
-    record = string.sub(record, 1, 20) .. struct.pack('<I6', epoch) .. string.sub(record, 27)
-  elseif now < ends and first <= epoch and epoch <= last and tonumber(ARGV[10]) < at then
-    return { 0 }
-  end
+local folded = begins and read_folded(now, skew)
+if folded then
+  epoch = math.max(epoch, struct.unpack('<I6', folded, 7) + 1)
+  record = string.sub(record, 1, 20) .. struct.pack('<I6', epoch) .. string.sub(record, 27)
 end
-local is_first, many, replaced = 0, 0, ARGV[11]
+local is_first, many, replaced = 0, 0, ARGV[10]
 if replaced ~= '' then
-  is_first, many = write_tombstone(replaced, KEYS[4], tonumber(ARGV[12]), now, skew, tonumber(ARGV[6]), 0)
+  is_first, many = write_tombstone(replaced, KEYS[4], tonumber(ARGV[11]), now, skew, tonumber(ARGV[6]), 0)
   if is_first < 0 then
     return { 3 }
   end
@@ -73,9 +67,9 @@ kept[#kept + 1] = entry(session, record)
 local life = math.max(tonumber(ARGV[9]), redis.call('PTTL', KEYS[1]))
 redis.call('SET', KEYS[1], table.concat(kept), 'PX', string.format('%.0f', life))
 local answer = { 1, epoch, is_first, many }
-if #ARGV >= 16 then
-  local rows = { ARGV[16], is_first == 1 and ARGV[17] or nil }
-  for _, row in ipairs(append(KEYS[5], tonumber(ARGV[13]), ARGV[14], ARGV[15], rows, 1)) do
+if #ARGV >= 15 then
+  local rows = { ARGV[15], is_first == 1 and ARGV[16] or nil }
+  for _, row in ipairs(append(KEYS[5], tonumber(ARGV[12]), ARGV[13], ARGV[14], rows, 1)) do
     answer[#answer + 1] = row
   end
 end

@@ -3,8 +3,10 @@
 use super::{nodes::*, *};
 use crate::{
     clock::{Clock as _, ManualClock},
+    identity::Scope,
     store::{
-        LifecycleStore as _, RefreshQuery, Rotated, Rotation, SessionRecord, SignIn, TokenExchange,
+        BulkRevocation, LifecycleStore as _, RefreshQuery, RevocationCutoff, Rotated, Rotation,
+        SessionRecord, SignIn, TokenExchange,
         tombstone::{MAX_PER_USER, MAX_UNFOLDED},
     },
 };
@@ -110,12 +112,15 @@ async fn p33_a_session_that_was_exempt_and_lost_its_record_stays_exempt() {
     let (one, other) = (node(&server).await, node(&server).await);
     // What is folded reaches from 0 to 70 over session 30.
     let exempt = begin_at(&one, 30).await;
+    begin_at(&one, 500).await;
     let ended = (0..=70).filter(|millis| *millis != 30);
     begin_all(&one, ended.clone()).await;
     end_all(&one, ended.clone()).await;
     let first = folded(&one).expect("it is folded");
     assert!(first.0 < 30 && 30 < first.1, "{first:?}");
     assert!(!is_revoked(&one, &exempt).await);
+    let exempt_until = |millis| one.0.revocations.exempt_until(&begun_at(millis).key);
+    assert!(exempt_until(30).is_some() && exempt_until(500).is_none(), "as many as needed");
     // It loses its record; and as many end as are folded, later.
     begin_all(&other, 1_000..1_000 + MOST).await;
     assert!(one.0.stored(exempt.keys()).await.map_err(StoreError::from).expect("ok").is_none());
@@ -176,6 +181,24 @@ async fn p31_a_user_without_a_record_of_each_session_ends_a_bounded_number() {
     end_all(&one, 6_000..6_100).await;
     assert!(folded(&one).expect("it is folded").0 >= 6_000);
     assert_ended([&one, &other], (2_000..refused).chain(6_000..6_100)).await;
+}
+
+#[tokio::test]
+async fn p22_a_fold_revives_no_session() {
+    let server = RedisServer::start();
+    let (one, other) = (node(&server).await, node(&server).await);
+    begin_all(&one, [5, 10]).await;
+    let (scope, at) = (Scope::User(scopes().user), NOW + Duration::from_millis(20));
+    let cutoff = RevocationCutoff::new(at, NOW + DAY);
+    let all = BulkRevocation::new(scope, at, cutoff, audit("sessions_revoked_bulk"));
+    assert_eq!(one.revoke_all(all).await.expect("they end"), 2);
+    // What is folded reaches from session 5, whose token has signed out since, over session 10.
+    try_end(&one, &begun_at(5)).await.expect("the server answers");
+    begin_all(&one, 100..170).await;
+    end_all(&one, 100..170).await;
+    assert_eq!(folded(&one).expect("it is folded").0, 5);
+    assert_ended([&one, &other], [5, 10].into_iter().chain(100..170)).await;
+    assert_eq!(one.0.revocations.exempt_until(&begun_at(10).key), None);
 }
 
 #[tokio::test]

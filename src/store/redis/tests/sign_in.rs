@@ -184,6 +184,23 @@ async fn p31_a_user_has_at_most_a_thousand_records_and_no_session_ends_for_it() 
     );
 }
 
+/// A session that is known by its activity gets a record, and keeps it.
+#[tokio::test]
+async fn p33_an_adopted_session_keeps_its_activity() {
+    let server = RedisServer::start();
+    let (one, other) = (node(&server).await, node(&server).await);
+    let later = NOW + Duration::from_secs(60);
+    let mut touch = Touch::new(later, later, IDLE);
+    touch.generation = 3;
+    one.touch(record("s").keys(), touch).await.expect("the server answers");
+    one.flush().await.expect("the activity is written");
+    other.adopt(record("s")).await.expect("it is adopted");
+    let adopted = node(&server).await.stored_record(&record("s")).await.expect("it has a record");
+    assert_eq!((adopted.session.last_seen, adopted.refreshed.presented), (later, 3));
+    let alone = server.command(&["EVAL", "return #redis.call('KEYS', 'tss:{*}:s*')", "0"]);
+    assert_eq!(alone, "0", "it is in one place");
+}
+
 fn key_of_records(record: &SessionRecord) -> String {
     let key = keys::Keys::new("tss").records(record.scopes.user);
     String::from_utf8(key).expect("the key is text")
