@@ -2,6 +2,10 @@
 //!
 //! Without it each request would wait for its time limit, and hold a connection meanwhile. A server that
 //! answers late is asked: only no answer at all, a refused connection or a lost one is a failure.
+//!
+//! A server that is silent on open connections may still answer on a new one: what it was asked waits for a
+//! lock, perhaps. So calls of the lifecycle, which wait longer than a request does, go on until a new
+//! connection shows that the server is lost.
 
 use std::{
     future::Future,
@@ -80,6 +84,16 @@ impl StoreKind {
     }
 }
 
+/// What is known of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Health {
+    Answers,
+    /// Nothing was answered on open connections for [`SILENCE`]; new ones are tried.
+    IsSilent,
+    /// It refuses connections, has lost them, or does not answer on new ones either.
+    IsLost,
+}
+
 /// Whether a server is asked.
 pub(super) struct Breaker {
     store: StoreKind,
@@ -90,7 +104,7 @@ pub(super) struct Breaker {
     running: Stopwatch,
     silence: Duration,
     answers: AtomicU64,
-    is_open: watch::Sender<bool>,
+    health: watch::Sender<Health>,
     probe: Probe,
     /// A call may be dropped where no runtime is entered.
     runtime: Handle,
@@ -112,16 +126,26 @@ impl Breaker {
             running: Stopwatch::start(),
             silence,
             answers: AtomicU64::new(0),
-            is_open: watch::Sender::new(false),
+            health: watch::Sender::new(Health::Answers),
             probe,
             runtime: Handle::current(),
             this: Weak::clone(this),
         })
     }
 
-    /// Begins a call; `None` if no server answers at present.
+    /// Begins a call of a request; `None` if no server answers at present.
     pub(super) fn ask(&self) -> Option<Call<'_>> {
-        if self.is_open() {
+        self.call_unless(Health::IsSilent)
+    }
+
+    /// Begins a call of the lifecycle; `None` if the server is lost.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(super) fn ask_patiently(&self) -> Option<Call<'_>> {
+        self.call_unless(Health::IsLost)
+    }
+
+    fn call_unless(&self, refused: Health) -> Option<Call<'_>> {
+        if *self.health.borrow() >= refused {
             return None;
         }
         let answers = self.answers.load(Relaxed);
@@ -129,7 +153,7 @@ impl Breaker {
     }
 
     pub(super) fn is_open(&self) -> bool {
-        *self.is_open.borrow()
+        *self.health.borrow() != Health::Answers
     }
 
     /// The server has answered a call, be it with an error.
@@ -141,7 +165,7 @@ impl Breaker {
     }
 
     /// A call has failed: one of several, over at least `span`, opens the breaker.
-    fn fail(&self, span: Duration) {
+    fn fail(&self, span: Duration, health: Health) {
         let now = u64::try_from(self.running.elapsed().as_millis()).unwrap_or(u64::MAX);
         let failures = self.failures.fetch_add(1, Relaxed) + 1;
         if failures == 1 {
@@ -149,12 +173,18 @@ impl Breaker {
         }
         let failing_for = now.saturating_sub(self.failing_since.load(Relaxed));
         if failures >= FAILURES && Duration::from_millis(failing_for) >= span {
-            self.open();
+            self.open(health);
         }
     }
 
-    fn open(&self) {
-        if self.is_open.send_if_modified(|is_open| !std::mem::replace(is_open, true)) {
+    fn open(&self, health: Health) {
+        let mut before = health;
+        self.health.send_if_modified(|present| {
+            before = *present;
+            *present = health.max(before);
+            *present != before
+        });
+        if before == Health::Answers {
             self.store.count(1, 0);
             tracing::warn!(
                 store = self.store.name(),
@@ -166,21 +196,27 @@ impl Breaker {
 
     fn close(&self) {
         self.failures.store(0, Relaxed);
-        if self.is_open.send_if_modified(|is_open| std::mem::replace(is_open, false)) {
+        if self.health.send_replace(Health::Answers) != Health::Answers {
             self.store.count(0, 1);
             tracing::info!(store = self.store.name(), "the store answers again");
         }
     }
 
-    /// Completes when the server is not asked any more.
+    /// Completes when requests do not ask the server any more.
     #[cfg(any(test, feature = "sqlite", feature = "postgres"))]
     pub(super) async fn opened(&self) {
-        let _ = self.is_open.subscribe().wait_for(|is_open| *is_open).await;
+        let _ = self.health.subscribe().wait_for(|health| *health >= Health::IsSilent).await;
+    }
+
+    /// Completes when nobody asks the server any more.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(super) async fn lost(&self) {
+        let _ = self.health.subscribe().wait_for(|health| *health == Health::IsLost).await;
     }
 
     #[cfg(test)]
     pub(super) async fn closed(&self) {
-        let _ = self.is_open.subscribe().wait_for(|is_open| !is_open).await;
+        let _ = self.health.subscribe().wait_for(|health| *health == Health::Answers).await;
     }
 }
 
@@ -211,14 +247,14 @@ impl Call<'_> {
     /// No server could be reached, or none that can serve.
     pub(super) fn fail(mut self) {
         self.is_over = true;
-        self.breaker.fail(Duration::ZERO);
+        self.breaker.fail(Duration::ZERO, Health::IsLost);
     }
 
     /// The only connection is lost.
     #[cfg(feature = "redis")]
     pub(super) fn lose(mut self) {
         self.is_over = true;
-        self.breaker.open();
+        self.breaker.open(Health::IsLost);
     }
 
     /// It has waited for the time limit, and may go on. That is a failure unless the server has answered
@@ -226,7 +262,7 @@ impl Call<'_> {
     pub(super) fn wait(&mut self) {
         let answers = self.breaker.answers.load(Relaxed);
         if std::mem::replace(&mut self.answers, answers) == answers {
-            self.breaker.fail(self.breaker.silence);
+            self.breaker.fail(self.breaker.silence, Health::IsSilent);
         }
     }
 }
@@ -259,10 +295,17 @@ async fn look_for_server(breaker: Weak<Breaker>) {
                 First::Left(Some(_)) => {}
                 // None waits.
                 First::Left(None) => {
+                    let Some(open) = breaker.upgrade() else { return };
+                    open.open(Health::IsLost);
+                    drop(open);
                     sleep(PROBE_PAUSE + jitter(PROBE_JITTER)).await;
                     break;
                 }
-                First::Right(()) => break,
+                First::Right(()) => {
+                    let Some(open) = breaker.upgrade() else { return };
+                    open.open(Health::IsLost);
+                    break;
+                }
             }
         }
     }
@@ -339,6 +382,43 @@ mod tests {
         calls[2].wait();
         assert!(breaker.ask().is_none(), "three have");
         calls.into_iter().for_each(Call::end);
+    }
+
+    /// What it was asked on the open connections may wait for a lock.
+    #[cfg(feature = "postgres")]
+    #[tokio::test]
+    async fn p23_calls_of_the_lifecycle_go_on_until_a_new_connection_is_silent_too() {
+        let (server, is_there) = watch::channel(None);
+        let probe: Probe = Box::new(move || {
+            let mut is_there = is_there.clone();
+            Box::pin(async move {
+                let found = is_there.wait_for(Option::is_some).await;
+                found.is_ok_and(|found| *found == Some(true))
+            })
+        });
+        let breaker = Breaker::with_silence(STORE, probe, Duration::ZERO);
+        let fall_silent = async || {
+            let mut calls = [ask(&breaker), ask(&breaker), ask(&breaker)];
+            calls.iter_mut().for_each(Call::wait);
+            calls.into_iter().for_each(Call::end);
+            breaker.opened().await;
+            assert!(breaker.ask().is_none());
+            assert!(breaker.ask_patiently().is_some());
+        };
+        fall_silent().await;
+        server.send_replace(Some(true));
+        breaker.closed().await;
+        server.send_replace(None);
+        fall_silent().await;
+        server.send_replace(Some(false));
+        breaker.lost().await;
+        assert!(breaker.ask_patiently().is_none());
+        server.send_replace(Some(true));
+        breaker.closed().await;
+        server.send_replace(None);
+        fall_silent().await;
+        // The probe waits.
+        breaker.lost().await;
     }
 
     /// A node that has too much to do takes long to read the answers that are there.

@@ -136,14 +136,16 @@ where
     }
 
     /// Runs the attempts of a call, unless no server answers at present. What a request waits for is
-    /// short, so a server that does not answer it in time is silent; its caller may wait on.
+    /// short, so a server that does not answer it in time is silent; its caller may wait on. A call of the
+    /// lifecycle may wait for a lock: it ends when the server is lost.
     pub(super) async fn ask<T>(
         &self,
         is_for_request: bool,
         call: Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + '_>>,
     ) -> Result<T, Failure> {
         let Some(breaker) = &self.breaker else { return call.await };
-        let Some(mut asked) = breaker.ask() else { return Err(Failure::from_outage()) };
+        let asked = if is_for_request { breaker.ask() } else { breaker.ask_patiently() };
+        let Some(mut asked) = asked else { return Err(Failure::from_outage()) };
         let silence = async {
             if is_for_request {
                 loop {
@@ -153,8 +155,10 @@ where
             }
             std::future::pending::<()>().await;
         };
+        let outage =
+            async { if is_for_request { breaker.opened().await } else { breaker.lost().await } };
         // An outage ends every call that waits: others may wait for what it holds.
-        let answer = race(call, race(breaker.opened(), silence)).await;
+        let answer = race(call, race(outage, silence)).await;
         let First::Left(answer) = answer else { return Err(Failure::from_outage()) };
         match &answer {
             Err(failure) if failure.is_unreachable() => asked.fail(),

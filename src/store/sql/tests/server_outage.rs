@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering::Relaxed},
 };
 
+use sqlx::{Connection as _, PgConnection};
 use tokio::time::timeout;
 
 use super::{postgres_server::Server, *};
@@ -119,6 +120,33 @@ async fn p23_a_server_that_was_paused_is_used_again_within_2_s() {
 #[tokio::test]
 async fn p23_a_server_that_was_killed_is_used_again_within_2_s() {
     survives(Server::kill, Server::start_again).await;
+}
+
+/// Requests wait for a lock that another transaction holds, and so does a sign-in.
+#[tokio::test]
+async fn p23_a_lock_that_silences_requests_ends_no_call_of_the_lifecycle() {
+    let database = TestDatabase::postgres().await;
+    // Nothing but what the test asks is answered.
+    let store = SqlStore::at(&database.address).sync_interval(DAY).connect().await;
+    let store = store.expect("the server is reachable");
+    store.migrate().await.expect("the migration succeeds");
+    begin(&store, "s").await;
+    let mut other = PgConnection::connect(&database.address).await.expect("it is reachable");
+    let lock = "BEGIN; LOCK TABLE tss_sessions IN ACCESS EXCLUSIVE MODE";
+    sqlx::raw_sql(lock).execute(&mut other).await.expect("nobody uses the table");
+    let sign_in = tokio::spawn(store.begin(SignIn::new(record("t"), audit("session_started"))));
+    let stop = Arc::new(AtomicBool::new(false));
+    let tasks = (0..3).map(|task| tokio::spawn(request(store.clone(), task, Arc::clone(&stop))));
+    let tasks: Vec<_> = tasks.collect();
+    let (pools, _) = store.0.database.postgres().expect("it is Postgres");
+    pools.breaker.as_ref().expect("a server has a breaker").opened().await;
+    stop.store(true, Relaxed);
+    for task in tasks {
+        assert_eq!(task.await.expect("no request is rejected").admitted, 0);
+    }
+    sqlx::raw_sql("COMMIT").execute(&mut other).await.expect("the lock is released");
+    sign_in.await.expect("no panic").expect("the sign-in has waited for the lock");
+    database.remove().await;
 }
 
 /// The server comes to an exchange when its caller has given up, and the client repeats it later than the
