@@ -23,7 +23,7 @@
 //! | a node restarts | sessions are judged by their tokens, revocations are lost | nothing is lost but the activity of a touch interval | the same |
 //! | the server stops and starts with its data | | as an outage ([`several_nodes`](super::several_nodes)) | the same, with `appendonly yes` |
 //! | the server starts without its data, or with old data | | never, with durable storage | active sessions go on by their tokens. The nodes that run write back the revocations and account policies that they know |
-//! | a replica takes over that lacks the last writes | | nothing is lost with synchronous replication | the same; and each revocation is written once more after 30 s |
+//! | a replica takes over that lacks the last writes | | nothing is lost with synchronous replication | the same; and each revocation is written once more after 30 s. Where [`wait_for_replicas`](crate::store::RedisStoreBuilder::wait_for_replicas) is set, a revocation is answered when replicas have it |
 //! | the server has lost its data, and no node runs | | never, with durable storage | **revocations are lost**, unless [`OnDataLoss::EndAll`](#when-the-store-loses-data) is set |
 //!
 //! So where a revoked session must stay revoked through any failure, keep sessions in Postgres. A token is
@@ -38,7 +38,7 @@
 //! | `maxmemory-policy noeviction` | another policy removes tombstones: ended sessions would be admitted. The store warns at the start |
 //! | `appendonly yes` | without it a restart loses all sessions. The store warns at the start |
 //! | `cluster-require-full-coverage no` | otherwise one lost primary is a loss of all users |
-//! | rights: `+@read +@write +@scripting +@connection +info +time`, on `~tss:*`, in a cluster `+cluster\|slots` | `CONFIG` is not needed; without one of them `connect` fails and names them |
+//! | rights: `+@read +@write +@scripting +@connection +info +time`, on `~tss:*`, in a cluster `+cluster\|slots`, with `wait_for_replicas` `+wait` | `CONFIG` is not needed; without one of them `connect` fails and names them |
 //!
 //! The tests run with Redis 7.0.15, alone and as a cluster; those of the stores, of Redis and of four nodes
 //! have passed with Valkey 8.0.1, too.

@@ -17,8 +17,8 @@ impl Session {
     /// and no renewal follows on the response.
     ///
     /// # Errors
-    /// `store_unavailable`, a 503: there is no store, or it did not write the tombstone within 5 s.
-    /// The session is still active then.
+    /// `store_unavailable`, a 503: there is no store, it did not write the tombstone within 5 s, or too few
+    /// of its replicas have it. The session may still be active then: sign out again.
     pub async fn sign_out(&self) -> Result<(), Rejection> {
         self.forbid_renewal();
         let enforcement = self.enforcement().ok_or(RejectionKind::StoreUnavailable)?;

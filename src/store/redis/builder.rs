@@ -16,6 +16,7 @@ use super::{
     late_rows::LateRows,
     push::wait_for_changes,
     repairs::{Repairs, make_repairs},
+    replicas::Replicas,
     server_watch::ServerWatch,
 };
 use crate::{
@@ -36,6 +37,7 @@ pub struct RedisStoreBuilder {
     lists_everything: bool,
     keeps_audit_log: bool,
     on_data_loss: OnDataLoss,
+    replicas: u32,
 }
 
 impl RedisStoreBuilder {
@@ -48,6 +50,7 @@ impl RedisStoreBuilder {
             lists_everything: false,
             keeps_audit_log: false,
             on_data_loss: OnDataLoss::default(),
+            replicas: 0,
         }
     }
 
@@ -90,6 +93,23 @@ impl RedisStoreBuilder {
         self
     }
 
+    /// Sets how many replicas must have an ending before it is answered; 0 by default, at most as many as
+    /// each primary has. Redis answers before its replicas have what it has written, so a failover may lose
+    /// it; this node asserts each ending once more after 30 s in any case.
+    ///
+    /// It counts for a sign-out, a [revocation](crate::store::LifecycleStore::revoke) and a
+    /// [bulk revocation](crate::store::LifecycleStore::revoke_all), on a cluster for each primary that
+    /// they write to. If too few replicas have confirmed the ending within 2 s, the answer is an error, a 503 with
+    /// `store_unavailable`: the ending is written and effective, and may be repeated until they have. A
+    /// sign-in that ends other sessions does not wait: `max_sessions` or a step-up.
+    ///
+    /// Each ending waits for one more round trip, which those that wait at the same time share. The user of
+    /// Redis needs the right to `WAIT`.
+    pub const fn wait_for_replicas(mut self, replicas: u32) -> Self {
+        self.replicas = replicas;
+        self
+    }
+
     /// Sets what every key begins with; `tss` by default. All nodes of one app use the same, and no
     /// other app: at least one of `a-z`, `A-Z`, `0-9`, `_`, `-`, `.` and `:`, at most 64.
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
@@ -121,6 +141,7 @@ impl RedisStoreBuilder {
     pub async fn connect(self) -> Result<RedisStore, StoreError> {
         let (connection, keys) = self.endpoint.connect().await?;
         let (random, _) = uuid::Uuid::new_v4().as_u64_pair();
+        let replicas = Replicas::new(self.replicas, &connection).await?;
         let store = Arc::new(Inner {
             node: NodeState::new(Arc::clone(&self.clock), self.sync_interval),
             connection,
@@ -132,6 +153,7 @@ impl RedisStoreBuilder {
             assertions: Assertions::default(),
             repairs: Repairs::default(),
             late_rows: LateRows::default(),
+            replicas,
             counting: RwLock::default(),
             publishing: Arc::default(),
             changing_claims: Mutex::default(),

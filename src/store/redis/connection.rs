@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use redis::{Cmd, ToRedisArgs, Value};
+use redis::{Cmd, Pipeline, ToRedisArgs, Value, cluster_routing::Slot};
 use tokio::sync::Mutex;
 
 use super::{
@@ -213,6 +213,25 @@ impl Connection {
         Ok(link.send_to_all(command).await?)
     }
 
+    /// Sends commands in one piece to the server that has `key`, which answers them in this order.
+    pub(super) async fn send_in_order(
+        &self,
+        key: &[u8],
+        commands: Pipeline,
+    ) -> Result<Vec<Value>, Failure> {
+        let server = self.0.server();
+        let mut link = server.link.clone();
+        let answers = async move {
+            link.send_in_order(Slot::for_key(key), commands).await.map_err(Failure::from)
+        };
+        self.guard(server.primaries.breaker_at(key), answers).await
+    }
+
+    /// The address of the primary of a cluster that has `key`; empty for the one server.
+    pub(super) fn address_at(&self, key: &[u8]) -> String {
+        self.0.server().primaries.address_at(key).to_owned()
+    }
+
     /// The server's time, carried on by this node's monotonic clock.
     pub(super) fn server_time(&self) -> Timestamp {
         let millis = self.0.server().time.after(Duration::ZERO);
@@ -240,11 +259,18 @@ impl Connection {
     }
 
     async fn send(&self, server: &Server, command: &Cmd) -> Result<Value, Failure> {
-        let Some(breaker) = server.primaries.breaker_of(command) else {
-            return self.deliver(server, command).await;
-        };
+        self.guard(server.primaries.breaker_of(command), self.deliver(server, command)).await
+    }
+
+    /// Waits for an answer, unless the server is known to be lost.
+    async fn guard<T>(
+        &self,
+        breaker: Option<&Breaker>,
+        answer: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let Some(breaker) = breaker else { return answer.await };
         let Some(mut call) = breaker.ask() else { return Err(Failure::not_connected()) };
-        let answer = self.deliver(server, command).await;
+        let answer = answer.await;
         match answer.as_ref().err().map(|failure| failure.kind) {
             None | Some(FailureKind::Answered | FailureKind::UnknownScript) => {
                 breaker.answer();
@@ -283,6 +309,11 @@ impl Connection {
         while !self.is_connected() {
             self.0.server().primaries.wait_until_asked().await;
         }
+    }
+
+    /// The addresses of the primaries of a cluster that are not asked.
+    pub(super) fn lost_servers(&self) -> Vec<String> {
+        self.0.server().primaries.lost_servers()
     }
 
     /// Sets what this node takes for the server's time.

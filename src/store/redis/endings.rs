@@ -59,7 +59,14 @@ impl Inner {
         let owner = tombstone.user.or(user_of_audit).unwrap_or(tombstone.session);
         let _in_flight = self.calls.acquire(owner).await;
         self.sync_if_stale().await?;
-        self.end(tombstone, audit).await
+        let is_first = self.end(tombstone, audit).await?;
+        // Its user is in the directory now, if it has one.
+        let user = match tombstone.user {
+            None if self.replicas.are_waited_for() => self.user_of(tombstone.session).await?,
+            user => user,
+        };
+        self.wait_for_replicas(user).await?;
+        Ok(is_first)
     }
 
     pub(super) async fn end(
@@ -102,7 +109,13 @@ impl Inner {
         let (mut until, mut record) = (tombstone.until, None);
         let (has_room, stored) = self.stored_with_room(keys, at).await?;
         match stored {
-            Some(Stored::Tombstone { until: before }) if until <= before => return Ok(None),
+            Some(Stored::Tombstone { until: before }) if until <= before => {
+                // Another node has ended it, or an earlier call whose answer was lost: this node may not
+                // have read of it.
+                let SessionKeys { session, user } = keys;
+                self.apply(&[Change::Revoked { session, user: Some(user), until: before }]);
+                return Ok(None);
+            }
             _ if !has_room => return Err(too_many().into()),
             Some(Stored::Record(found)) => {
                 until = until.max(found.session.ends_at);

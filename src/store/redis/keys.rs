@@ -106,6 +106,15 @@ impl Keys {
         self.global('m')
     }
 
+    /// What is written last where replicas are waited for: in the slot of a user, and in that of the feed.
+    pub(super) fn last_write_of(&self, user: StoreKey) -> Vec<u8> {
+        format!("{}:p", self.slot_prefix(user)).into_bytes()
+    }
+
+    pub(super) fn last_write_of_feed(&self) -> Vec<u8> {
+        self.global('p')
+    }
+
     fn global(&self, name: char) -> Vec<u8> {
         format!("{}:{{g}}:{name}", self.namespace).into_bytes()
     }

@@ -41,6 +41,7 @@ mod primaries;
 mod push;
 mod record;
 mod repairs;
+mod replicas;
 mod rotation;
 mod script;
 mod server_info;
@@ -72,7 +73,7 @@ use tokio::{
 
 use self::{
     assertions::Assertions, connection::Connection, endpoint::Endpoint, feed::Position, keys::Keys,
-    late_rows::LateRows, repairs::Repairs, server_watch::ServerWatch,
+    late_rows::LateRows, repairs::Repairs, replicas::Replicas, server_watch::ServerWatch,
     unpublished_ending::Publishing,
 };
 pub use self::{
@@ -147,6 +148,7 @@ const CALLS_PER_USER: usize = 2;
 /// | `tss:{B}:x` | string | the lease of a sign-in under `max_sessions` | 5 s at most | 150 |
 /// | `tss:{g}:f` | stream | the feed: changes of the last time, at most about 100,000 | | 110 a change |
 /// | `tss:{g}:c` | hash | the latest of each change that a node needs which starts now: cutoffs, exemptions, folded tombstones, claims numbers, overrides | a field until it has expired | 150 a field |
+/// | `tss:{U}:p`, `tss:{g}:p` | string | what is written last where an ending [waits for replicas](RedisStoreBuilder::wait_for_replicas) | 1 s | 120 |
 /// | `tss:{g}:q`, `:m` | string | the number of the last entry of the feed; the random id of the store, and when it was made | | |
 ///
 /// `tss` is the namespace; `U` is the key of the user, `S` that of the session, `T` of the ticket, `B` of
@@ -189,6 +191,7 @@ struct Inner {
     assertions: Assertions,
     repairs: Repairs,
     late_rows: LateRows,
+    replicas: Replicas,
     /// Held by a bulk revocation alone, and by every sign-in: none begins while sessions are counted.
     counting: RwLock<()>,
     /// Held by each ending that is published in the background.

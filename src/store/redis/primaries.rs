@@ -32,10 +32,23 @@ impl Primaries {
     pub(super) fn breaker_of(&self, command: &Cmd) -> Option<&Breaker> {
         match self {
             Self::Server(breaker) => Some(breaker),
-            Self::Cluster(map) => {
-                let place = map.slots.get(&Slot::for_key(key_of(command)?))?;
-                Some(&map.primaries[*place].breaker)
-            }
+            Self::Cluster(map) => Some(&map.primary_at(key_of(command)?)?.breaker),
+        }
+    }
+
+    /// The breaker of the server that has `key`.
+    pub(super) fn breaker_at(&self, key: &[u8]) -> Option<&Breaker> {
+        match self {
+            Self::Server(breaker) => Some(breaker),
+            Self::Cluster(map) => Some(&map.primary_at(key)?.breaker),
+        }
+    }
+
+    /// The address of the node of a cluster that has `key`; empty for the one server.
+    pub(super) fn address_at(&self, key: &[u8]) -> &str {
+        match self {
+            Self::Server(_) => "",
+            Self::Cluster(map) => map.primary_at(key).map_or("", |primary| &primary.address),
         }
     }
 
@@ -59,6 +72,13 @@ impl Primaries {
     }
 
     #[cfg(test)]
+    pub(super) fn lost_servers(&self) -> Vec<String> {
+        let Self::Cluster(map) = self else { return Vec::new() };
+        let lost = map.primaries.iter().filter(|primary| primary.breaker.is_open());
+        lost.map(|primary| primary.address.clone()).collect()
+    }
+
+    #[cfg(test)]
     pub(super) async fn wait_until_asked(&self) {
         for breaker in self.breakers() {
             breaker.closed().await;
@@ -67,6 +87,10 @@ impl Primaries {
 }
 
 impl SlotMap {
+    fn primary_at(&self, key: &[u8]) -> Option<&Primary> {
+        Some(&self.primaries[*self.slots.get(&Slot::for_key(key))?])
+    }
+
     /// A primary that `known` has, too, keeps its breaker.
     pub(super) fn new(
         ranges: Vec<SlotRange>,

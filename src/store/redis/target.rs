@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, RedisResult, TlsCertificates, Value,
-    aio::MultiplexedConnection,
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, Pipeline, RedisResult, TlsCertificates,
+    Value,
+    aio::{ConnectionLike as _, MultiplexedConnection},
     cluster::ClusterClient,
     cluster_async::ClusterConnection,
-    cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo, SingleNodeRoutingInfo},
+    cluster_routing::{
+        MultipleNodeRoutingInfo, Route, RoutingInfo, SingleNodeRoutingInfo, Slot, SlotAddr,
+    },
 };
 
 use super::{failure::Failure, primaries::SlotRange, server_info::ServerInfo};
@@ -194,6 +197,24 @@ impl Link {
             Self::Server(connection) => command.query_async(connection).await,
             Self::Cluster(connection) => command.query_async(connection).await,
         }
+    }
+
+    /// Sends commands one after the other, in one piece, to the server, or to the primary of a slot.
+    pub(super) async fn send_in_order(
+        &mut self,
+        slot: Slot,
+        commands: Pipeline,
+    ) -> RedisResult<Vec<Value>> {
+        let count = commands.len();
+        let answers = match self {
+            Self::Server(connection) => connection.req_packed_commands(&commands, 0, count).await?,
+            Self::Cluster(connection) => {
+                let primary = Route::with_slot(slot, SlotAddr::Master);
+                let primary = SingleNodeRoutingInfo::SpecificNode(primary);
+                connection.route_pipeline(commands, 0, count, primary).await?
+            }
+        };
+        answers.into_iter().map(Value::extract_error).collect()
     }
 }
 

@@ -15,6 +15,7 @@ mod outage;
 #[path = "../../../tests/redis_server/mod.rs"]
 mod redis_server;
 mod repairs;
+mod replicas;
 mod resent;
 mod revoke_all;
 mod sign_in;

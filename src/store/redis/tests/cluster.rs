@@ -63,6 +63,30 @@ async fn p23_a_primary_that_is_silent_is_replaced_by_its_replica() {
 }
 
 #[tokio::test]
+async fn p23_a_primary_that_is_silent_opens_no_breaker_of_others() {
+    let mut cluster = RedisCluster::start();
+    let limiter = connect(&cluster, Duration::from_secs(1)).await;
+    assert_eq!(answered(&limiter).await, USERS);
+    let paused = cluster.primary();
+    let address = paused.url();
+    paused.pause();
+    let mut was_lost = false;
+    let all_are_answered = async {
+        loop {
+            let is_recovered = answered(&limiter).await == USERS;
+            for lost in limiter.connection.lost_servers() {
+                assert!(address.ends_with(&lost), "{lost} answers, {address} is silent");
+                was_lost = true;
+            }
+            if was_lost && is_recovered {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(BOUND, all_are_answered).await.expect("a replica takes over");
+}
+
+#[tokio::test]
 async fn p10_an_error_of_one_node_of_a_cluster_names_no_other() {
     let cluster = RedisCluster::start();
     let mut urls = cluster.urls();

@@ -65,6 +65,24 @@ async fn the_rights_that_the_error_names_suffice() {
     assert!(format!("{error:?}").contains(feed::RIGHTS), "{error:?}");
 }
 
+/// The answer to an earlier call may have been lost.
+#[tokio::test]
+async fn p22_a_session_that_has_ended_elsewhere_ends_on_this_node_too() {
+    let server = RedisServer::start();
+    let [one, other] = [node(&server).await, node(&server).await];
+    let session = begin(&one, "s").await;
+    assert_eq!(touched(&other, &session).await, TouchOutcome::Active(Some(NOW)));
+    // It hears of no change.
+    for task in other.0.tasks.get().expect("they run") {
+        task.abort();
+    }
+    let tombstone = Tombstone::new(session.key, NOW, NOW + DAY).of_user(scopes().user, Some(NOW));
+    assert!(one.revoke(tombstone, audit("session_ended")).await.expect("it ends"));
+    assert_eq!(touched(&other, &session).await, TouchOutcome::Active(Some(NOW)));
+    assert!(!other.revoke(tombstone, audit("session_ended")).await.expect("it has ended"));
+    assert_eq!(touched(&other, &session).await, TouchOutcome::Ended);
+}
+
 #[tokio::test]
 async fn p22_what_one_node_ends_another_rejects_when_it_has_read_the_feed() {
     let server = RedisServer::start();

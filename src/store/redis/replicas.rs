@@ -1,0 +1,145 @@
+//! The replicas of a primary: it answers before they have what it has written, and a failover may lose
+//! that. An ending may wait for them.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use dashmap::DashMap;
+use foldhash::fast::RandomState;
+use tokio::sync::Mutex;
+
+use super::{
+    Inner,
+    answer::{Args, int},
+    connection::Connection,
+    failure::Failure,
+    join_all::join_all,
+};
+use crate::{
+    clock::Stopwatch,
+    identity::StoreKey,
+    maybe_ready::{LIFECYCLE_TIME_LIMIT, StoreError},
+};
+
+/// How long an ending waits for replicas. It may have to wait for another one that has begun to wait
+/// before it was written, and for as long.
+const TIME_LIMIT: Duration =
+    LIFECYCLE_TIME_LIMIT.checked_div(5).expect("not zero").saturating_mul(2);
+
+/// The longest that one command holds its connection.
+const LONGEST_BLOCK: Duration = Duration::from_millis(250);
+
+/// The life of what is written last.
+const LIFE: Duration = Duration::from_secs(1);
+
+/// How many replicas must have an ending, and who has been asked.
+pub(super) struct Replicas {
+    count: u32,
+    /// Of its own: whoever waits holds up every other command. `None` where nobody waits.
+    connection: Option<Connection>,
+    /// By the address of the primary.
+    primaries: DashMap<String, Arc<Confirmations>, RandomState>,
+}
+
+/// The replicas of one primary are asked for all endings that wait for them.
+#[derive(Default)]
+struct Confirmations {
+    begun: AtomicU64,
+    last: Mutex<Confirmed>,
+}
+
+/// What came of asking.
+#[derive(Clone, Copy, Default)]
+struct Confirmed {
+    /// Which question it was, counted from 1.
+    number: u64,
+    replicas: u32,
+}
+
+impl Replicas {
+    /// Endings wait for `count` replicas of each server that `connection` leads to.
+    pub(super) async fn new(count: u32, connection: &Connection) -> Result<Self, StoreError> {
+        let connection = match count {
+            0 => None,
+            _ => Some(connection.open_another().await?),
+        };
+        Ok(Self { count, connection, primaries: DashMap::default() })
+    }
+
+    pub(super) const fn are_waited_for(&self) -> bool {
+        self.connection.is_some()
+    }
+
+    /// Waits until as many replicas as are set have what was written before the call at the primary of
+    /// `key`, which is written last. Returns how many have.
+    async fn confirm(&self, connection: &Connection, key: &[u8]) -> u32 {
+        let address = connection.address_at(key);
+        let primary = Arc::clone(&self.primaries.entry(address).or_default());
+        let asked = primary.begun.load(Relaxed);
+        let mut last = primary.last.lock().await;
+        // A question that was asked after the call is as good.
+        if last.number <= asked {
+            let number = primary.begun.fetch_add(1, Relaxed) + 1;
+            let replicas = self.ask(connection, key).await;
+            *last = Confirmed { number, replicas };
+        }
+        last.replicas
+    }
+
+    async fn ask(&self, connection: &Connection, key: &[u8]) -> u32 {
+        let waited = Stopwatch::start();
+        loop {
+            match self.ask_once(connection, key).await {
+                Ok(replicas) if replicas < self.count && waited.elapsed() < TIME_LIMIT => {}
+                Ok(replicas) => return replicas,
+                Err(failure) => {
+                    let error = StoreError::from(failure);
+                    let error = &error as &dyn std::error::Error;
+                    tracing::debug!(error, "the replicas of Redis cannot be asked");
+                    return 0;
+                }
+            }
+        }
+    }
+
+    async fn ask_once(&self, connection: &Connection, key: &[u8]) -> Result<u32, Failure> {
+        let block = connection.longest_block().min(LONGEST_BLOCK).as_millis().max(1);
+        let mut commands = redis::pipe();
+        // The replicas are asked for what this connection has written, and have all before it, too.
+        commands.cmd("SET").arg(key).arg("").arg("PX").arg(Args::new().life(LIFE).finish());
+        commands.cmd("WAIT").arg(self.count).arg(u64::try_from(block).unwrap_or(1));
+        let answers = connection.send_in_order(key, commands).await?;
+        let replicas = int(answers.last().ok_or_else(Failure::unexpected_answer)?)?;
+        u32::try_from(replicas).map_err(|_| Failure::unexpected_answer())
+    }
+}
+
+impl Inner {
+    /// Waits until the replicas have what ends sessions, if that is set: what was written before the call
+    /// in the slot of the feed, and in that of a user.
+    ///
+    /// # Errors
+    /// If too few of them have it in time. It is written all the same.
+    pub(super) async fn wait_for_replicas(&self, user: Option<StoreKey>) -> Result<(), StoreError> {
+        let replicas = &self.replicas;
+        let Some(connection) = &replicas.connection else { return Ok(()) };
+        let feed = self.keys.last_write_of_feed();
+        let user = user.map(|user| self.keys.last_write_of(user));
+        let user = user.filter(|user| connection.address_at(user) != connection.address_at(&feed));
+        let keys = [Some(feed), user];
+        let confirmed = keys.iter().flatten().map(|key| replicas.confirm(connection, key));
+        let fewest = join_all(confirmed).await.into_iter().min().unwrap_or_default();
+        if fewest >= replicas.count {
+            return Ok(());
+        }
+        Err(StoreError::new(format!(
+            "the ending is written, but {fewest} of {} replicas have confirmed it; it may be repeated",
+            replicas.count
+        )))
+    }
+}
