@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use crate::clock::{Clock, Sleep};
+use crate::{
+    clock::{Clock, Sleep},
+    time::Timestamp,
+};
 
 /// What a store method returns: a ready answer, or a boxed future of one.
 ///
@@ -157,12 +160,22 @@ pub(crate) const LIFECYCLE_TIME_LIMIT: Duration = Duration::from_secs(5);
 /// A pending answer with a time limit; an error when it passes.
 pub(crate) struct Timed<T> {
     answer: MaybeReady<T>,
-    limit: Sleep,
+    begun: Timestamp,
+    /// `None` if there is no time left.
+    limit: Option<Sleep>,
 }
 
 impl<T> Timed<T> {
     pub(crate) fn new(answer: MaybeReady<T>, clock: &dyn Clock, limit: Duration) -> Self {
-        Self { answer, limit: clock.sleep_until(clock.now() + limit) }
+        let begun = clock.now();
+        let limit = (!limit.is_zero()).then(|| clock.sleep_until(begun + limit));
+        Self { answer, begun, limit }
+    }
+
+    /// How long it has waited.
+    pub(crate) fn elapsed(&self, clock: &dyn Clock) -> Duration {
+        let now = clock.now();
+        now.since(self.begun.min(now))
     }
 }
 
@@ -176,7 +189,10 @@ where
         if let Poll::Ready(answer) = Pin::new(&mut self.answer).poll(cx) {
             return Poll::Ready(answer);
         }
-        self.limit.as_mut().poll(cx).map(|()| Err(StoreError::timed_out()))
+        match &mut self.limit {
+            Some(limit) => limit.as_mut().poll(cx).map(|()| Err(StoreError::timed_out())),
+            None => Poll::Ready(Err(StoreError::timed_out())),
+        }
     }
 }
 
@@ -195,7 +211,7 @@ pub(crate) async fn within<T: Unpin>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{clock::ManualClock, time::Timestamp};
+    use crate::clock::ManualClock;
 
     #[tokio::test]
     async fn a_missing_answer_and_a_failure_are_different_kinds() {

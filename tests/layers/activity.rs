@@ -1,21 +1,28 @@
 //! Idle and absolute timeouts, revocation, and stores that are slow or fail.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use http::{Method, StatusCode};
 use tower_sliding_session::{
-    ManualClock, Policy, RejectionKind, Session,
+    Clock as _, JwtKeys, ManualClock, MaybeReady, Policy, RejectionKind, Session, SlidingSessions,
+    identity::SessionKeys,
     layers::{OnStoreFailure, UnknownSessions},
+    store::{SessionStore, StoredSession, Tombstone, Touch, TouchOutcome},
 };
 
 use crate::test_stack::{
-    Answer, BEGIN, HOUR, MILLI, MINUTE, TestStack, by, claims,
+    Answer, BEGIN, HOUR, MILLI, MINUTE, SECRET, TestStack, by, claims,
     faulty_store::{FaultyStore, StoreBehavior},
     ok, patient, rejected, renewed, signed, text, with,
 };
 
 const IDLE: Duration = Duration::from_secs(20 * 60);
 const LIMIT: Duration = Duration::from_millis(250);
+const SLOW: Duration = Duration::from_millis(200);
 
 fn usual() -> Policy {
     Policy::builder().build().expect("a legal configuration")
@@ -256,6 +263,89 @@ async fn p23_a_store_that_does_not_answer_is_a_503_after_250_ms() {
         store.behave(StoreBehavior::NeverAnswering);
         let answer = waits(stack, token, wait).await;
         assert_eq!(answer.map(|answer| answer.status()), expected, "{wait:?}");
+    }
+}
+
+/// A store that takes 200 ms for a touch after the sign-in, answers with these outcomes, and else never.
+struct SlowStore {
+    clock: ManualClock,
+    outcomes: Mutex<Option<VecDeque<Option<TouchOutcome>>>>,
+}
+
+impl SessionStore for SlowStore {
+    fn touch(&self, _: SessionKeys, _: Touch) -> MaybeReady<TouchOutcome> {
+        let mut outcomes = self.outcomes.lock().expect("not poisoned");
+        let Some(outcomes) = &mut *outcomes else {
+            return MaybeReady::ready(Ok(TouchOutcome::Active(None)));
+        };
+        let Some(outcome) = outcomes.pop_front().flatten() else {
+            return MaybeReady::new(std::future::pending());
+        };
+        let answered = self.clock.sleep_until(self.clock.now() + SLOW);
+        MaybeReady::new(async move {
+            answered.await;
+            Ok(outcome)
+        })
+    }
+
+    fn get(&self, _: SessionKeys) -> MaybeReady<StoredSession> {
+        MaybeReady::new(std::future::pending())
+    }
+
+    fn write_tombstone(&self, _: Tombstone) -> MaybeReady<bool> {
+        MaybeReady::ready(Ok(true))
+    }
+
+    fn is_durable(&self) -> bool {
+        true
+    }
+}
+
+/// A stack over such a store, and the token of a session.
+async fn slow(outcomes: impl IntoIterator<Item = Option<TouchOutcome>>) -> (TestStack, String) {
+    let clock = ManualClock::new(BEGIN);
+    let keys = JwtKeys::hs256(SECRET).expect("a secret of at least 32 bytes");
+    let policy = Policy::builder().renew_always().build().expect("a legal configuration");
+    let store = Arc::new(SlowStore { clock: clock.clone(), outcomes: Mutex::new(None) });
+    let sessions = SlidingSessions::builder(keys, policy).clock(clock.clone());
+    let sessions = sessions.store(Arc::clone(&store)).build().expect("a legal configuration");
+    let stack = TestStack { sessions, clock };
+    let token = stack.sign_in().await;
+    *store.outcomes.lock().expect("not poisoned") = Some(outcomes.into_iter().collect());
+    (stack, token)
+}
+
+/// The store is asked once more after the handler, before a token is minted.
+#[tokio::test]
+async fn p23_a_renewal_waits_for_what_the_request_has_left_of_its_time_limit() {
+    let (stack, token) = slow([Some(TouchOutcome::Active(Some(BEGIN)))]).await;
+    let mut request = Box::pin(stack.get(&token));
+    assert!(poll_once(&mut request).await.is_none());
+    for wait in [SLOW, LIMIT - SLOW - MILLI] {
+        stack.clock.advance(wait);
+        assert!(poll_once(&mut request).await.is_none(), "the store does not answer");
+    }
+    stack.clock.advance(MILLI);
+    let answer = poll_once(&mut request).await.expect("the time limit has passed");
+    assert_eq!(rejected(&answer), None);
+    assert_eq!(renewed(&answer), None);
+}
+
+/// The session has been idle as far as the store knows, and the touch is repeated.
+#[tokio::test]
+async fn p23_a_touch_that_is_repeated_has_the_same_time_limit() {
+    let active = TouchOutcome::Active(Some(BEGIN));
+    let (stack, token) = slow([None, Some(TouchOutcome::Idle(BEGIN)), Some(active)]).await;
+    for (at, wait) in [(IDLE - MINUTE, LIMIT), (IDLE, SLOW)] {
+        let mut request = Box::pin(stack.at(at).get(&token));
+        assert!(poll_once(&mut request).await.is_none());
+        stack.clock.advance(wait);
+        if wait == SLOW {
+            assert!(poll_once(&mut request).await.is_none());
+            stack.clock.advance(LIMIT - SLOW);
+        }
+        let answer = poll_once(&mut request).await.expect("the time limit has passed");
+        assert_eq!(rejected(&answer), Some(RejectionKind::StoreUnavailable));
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use http::{Request, Response};
@@ -13,7 +14,8 @@ use super::{
 };
 use crate::{
     body::SessionBody,
-    maybe_ready::{MaybeReady, REQUEST_TIME_LIMIT, Timed},
+    clock::Clock,
+    maybe_ready::Timed,
     rejection::{Rejection, RejectionKind},
     request_class::{RequestClass, RequestHead},
     rules::{self, SessionStatus},
@@ -53,6 +55,15 @@ impl PendingAnswer {
                 Pin::new(answer).poll(cx).map(Into::into)
             }
             Self::Claims(_) => unreachable!("it is no question to the store"),
+        }
+    }
+
+    /// How long the store has been waited for.
+    fn elapsed(&self, clock: &dyn Clock) -> Duration {
+        match self {
+            Self::Touch(answer) | Self::TouchAgain(answer) => answer.elapsed(clock),
+            Self::Get(answer) | Self::GetAgain(answer, _) => answer.elapsed(clock),
+            Self::Claims(_) => Duration::ZERO,
         }
     }
 
@@ -104,6 +115,7 @@ impl ActivitySettings {
         pending: &mut PendingAnswer,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Rejection>> {
+        let clock = &*self.enforcement.clock;
         loop {
             if let PendingAnswer::Claims(question) = pending {
                 match ready!(question.poll_session(session, cx)) {
@@ -112,9 +124,10 @@ impl ActivitySettings {
                 }
                 // It may have ended while the source was asked.
                 let answer = self.store.get(session.token().keys());
-                *pending = PendingAnswer::GetAgain(self.timed(answer), question.count());
+                *pending = PendingAnswer::GetAgain(session.timed(answer, clock), question.count());
             }
             let mut answer = ready!(pending.poll(cx));
+            session.add_waiting_time(pending.elapsed(clock));
             if let PendingAnswer::Touch(_) = pending
                 && let StoreAnswer::Touch(TouchOutcome::Idle(at)) = answer
             {
@@ -163,7 +176,8 @@ impl ActivitySettings {
         class: RequestClass,
         is_new: bool,
     ) -> Result<StoreAnswer, PendingAnswer> {
-        let now = session.now(&*self.enforcement.clock);
+        let clock = &*self.enforcement.clock;
+        let now = session.now(clock);
         let token = session.token();
         if class == RequestClass::User {
             // Not as a pair: the policy, which may be an owned one, would be moved.
@@ -179,27 +193,26 @@ impl ActivitySettings {
                 let answer = self.store.touch(token.keys(), touch).try_ready();
                 return answer
                     .map(Into::into)
-                    .map_err(|pending| PendingAnswer::Touch(self.timed(pending)));
+                    .map_err(|pending| PendingAnswer::Touch(session.timed(pending, clock)));
             }
         }
         let answer = self.store.get(token.keys()).try_ready();
-        answer.map(Into::into).map_err(|pending| PendingAnswer::Get(self.timed(pending)))
+        answer.map(Into::into).map_err(|pending| PendingAnswer::Get(session.timed(pending, clock)))
     }
 
     /// The store says that the session has been idle since `at`: the touch is repeated with a later
     /// activity, if one is assumed.
     #[cold]
     fn touch_again(&self, session: &Session, at: Timestamp) -> Result<StoreAnswer, PendingAnswer> {
-        let (token, now) = (session.token(), session.now(&*self.enforcement.clock));
+        let clock = &*self.enforcement.clock;
+        let (token, now) = (session.token(), session.now(clock));
         let Some(touch) = self.enforcement.repeated_touch(token, at, now) else {
             return Ok(StoreAnswer::Touch(TouchOutcome::Idle(at)));
         };
         let answer = self.store.touch(token.keys(), touch).try_ready();
-        answer.map(Into::into).map_err(|pending| PendingAnswer::TouchAgain(self.timed(pending)))
-    }
-
-    fn timed<T>(&self, pending: MaybeReady<T>) -> Timed<T> {
-        Timed::new(pending, &*self.enforcement.clock, REQUEST_TIME_LIMIT)
+        answer
+            .map(Into::into)
+            .map_err(|pending| PendingAnswer::TouchAgain(session.timed(pending, clock)))
     }
 
     #[inline(always)]

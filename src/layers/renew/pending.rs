@@ -5,7 +5,6 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 use super::{permit::Permit, settings::RenewSettings};
 use crate::{
     audit::AuditEvent,
-    maybe_ready::{REQUEST_TIME_LIMIT, within},
     metrics,
     policy::Policy,
     rejection::RejectionKind,
@@ -121,7 +120,7 @@ impl PendingRenewal {
         // Held while the limiter is asked: a request that is cancelled meanwhile releases it.
         let permit = Permit::new(limiter, request);
         let clock = &*self.settings.clock;
-        match within(limiter.acquire(request), clock, REQUEST_TIME_LIMIT).await {
+        match self.session.wait(limiter.acquire(request), clock).await {
             Ok(RenewalDecision::Granted) => Ok(Some(permit)),
             Ok(RenewalDecision::Denied) => {
                 metrics::count_renewal("limited");
@@ -211,7 +210,7 @@ impl PendingRenewal {
             None => StoreAnswer::NotAsked,
             Some(store) => {
                 let answer = store.get(token.keys());
-                within(answer, &*self.settings.clock, REQUEST_TIME_LIMIT).await.into()
+                session.wait(answer, &*self.settings.clock).await.into()
             }
         };
         let check = SessionCheck {
@@ -236,7 +235,7 @@ impl PendingRenewal {
     /// not lead to one. Without a record it is minted only if the token is about to expire.
     async fn is_recorded(&self, enforcement: &Enforcement) -> bool {
         let Some(adoption) = enforcement.adopt(self.session.token(), self.now) else { return true };
-        within(adoption, &*self.settings.clock, REQUEST_TIME_LIMIT).await.is_ok()
+        self.session.wait(adoption, &*self.settings.clock).await.is_ok()
             || rules::is_renewal_overdue(self.session.session_claims(), &self.policy(), self.now)
     }
 
