@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::{sync::Mutex, task::block_in_place};
 
 use crate::{
-    node::{Node, Store},
+    node::{Connect, Node, Store},
     redis_server::{RedisCluster, RedisServer},
     requests::{Run, survives},
 };
@@ -19,9 +19,10 @@ impl Faulty {
     async fn start() -> Self {
         let cluster = block_in_place(RedisCluster::start);
         let urls = || cluster.urls();
-        let healthy = Store::cluster(urls()).await;
+        let all = urls();
+        let connect: Connect = Box::new(move || Box::pin(Store::cluster(all.clone())));
         let stores = [Store::cluster(urls()).await, Store::cluster(urls()).await];
-        let run = Run::prepare(healthy, stores).await;
+        let run = Run::prepare(connect, stores).await;
         Self { cluster: Mutex::new(cluster), run }
     }
 

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-/// How long a request waits for its store, and how much later it may be answered.
+/// How long a request waits for its store.
 pub(crate) const TIME_LIMIT: Duration = Duration::from_millis(250);
-pub(crate) const LATE: Duration = Duration::from_millis(5);
 
 /// How soon a store that works again is used.
 pub(crate) const RECOVERY: Duration = Duration::from_secs(2);

@@ -1,5 +1,6 @@
 //! P23: a store that fails in every way signs nobody out and lets nobody in, holds no request up for
-//! longer than its time limit, and is used again within 2 s of its recovery.
+//! longer than its time limit, and is used again within 2 s of its recovery. Meanwhile users sign out, and
+//! tokens are refreshed and renewed.
 //!
 //! Runs by the system's clock: the servers and their time are real. `FAULT_SECONDS` is how long each
 //! fault lasts, 3 by default.
@@ -12,10 +13,12 @@ mod postgres_server;
 mod redis_server;
 
 mod cluster;
+mod in_time;
 mod limits;
 mod link;
 mod node;
 mod postgres;
 mod redis;
 mod requests;
+mod sign_outs;
 mod sqlite;

@@ -1,14 +1,26 @@
 //! Nodes of one service.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use http::{Request, Response, StatusCode};
+use tokio::time::sleep;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_sliding_session::{
-    Grant, JwtKeys, Policy, SlidingSessions,
+    Grant, JwtKeys, Policy, Session, SlidingSessions,
     layers::OnStoreFailure,
     store::{LifecycleStore, MemoryStore, RedisStore, SqlStore},
 };
+
+const RENEWAL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a handler takes that works.
+const WORK: Duration = Duration::from_millis(10);
 
 /// A store of one node.
 pub(crate) enum Store {
@@ -17,6 +29,10 @@ pub(crate) enum Store {
     /// Signs tokens for sessions that other stores do not know.
     Memory(MemoryStore),
 }
+
+/// Connects a node to a store that works.
+pub(crate) type Connect =
+    Box<dyn Fn() -> Pin<Box<dyn Future<Output = Store> + Send>> + Send + Sync>;
 
 impl Store {
     pub(crate) async fn redis(url: &str) -> Self {
@@ -49,6 +65,46 @@ pub(crate) enum Answer {
     Unavailable,
 }
 
+/// What a handler does.
+#[derive(Clone, Copy)]
+pub(crate) enum Handler {
+    /// Answers at once.
+    Answer,
+    /// Answers after a while, in which its session may end.
+    Work,
+    SignOut,
+}
+
+/// An answer, and the token that it brings.
+pub(crate) struct Answered {
+    pub(crate) answer: Answer,
+    pub(crate) renewed: Option<String>,
+    /// When the handler was done.
+    pub(crate) handled: Option<Instant>,
+}
+
+#[derive(Clone)]
+struct Handled(Instant);
+
+impl Handler {
+    async fn handle(self, request: Request<()>) -> Result<Response<String>, Infallible> {
+        let mut response = Response::new(String::new());
+        match self {
+            Self::Answer => {}
+            Self::Work => sleep(WORK).await,
+            Self::SignOut => {
+                let session = request.extensions().get::<Session>().expect("authenticated");
+                *response.status_mut() = match session.sign_out().await {
+                    Ok(()) => StatusCode::NO_CONTENT,
+                    Err(_) => StatusCode::SERVICE_UNAVAILABLE,
+                };
+            }
+        }
+        response.extensions_mut().insert(Handled(Instant::now()));
+        Ok(response)
+    }
+}
+
 impl Node {
     pub(crate) fn new(store: Store, on_failure: OnStoreFailure) -> Self {
         match store {
@@ -59,7 +115,11 @@ impl Node {
     }
 
     fn over(store: impl LifecycleStore, on_failure: OnStoreFailure) -> Self {
-        let policy = Policy::builder().idle_timeout(Duration::from_secs(3600));
+        // Tokens are renewed all the time.
+        let policy = Policy::builder()
+            .idle_timeout(Duration::from_secs(3600))
+            .renew_always()
+            .renew_min_interval(RENEWAL_INTERVAL);
         let keys = Arc::new(JwtKeys::hs256([7; 32]).expect("a long secret"));
         let sessions =
             SlidingSessions::builder(keys, policy.build().expect("a legal configuration"))
@@ -70,22 +130,45 @@ impl Node {
     }
 
     pub(crate) async fn sign_in(&self, user: &str) -> Grant {
-        self.sessions.start(user).await.expect("the store works")
+        // The store works, whatever else the machine has to do.
+        loop {
+            if let Ok(grant) = self.sessions.start(user).await {
+                return grant;
+            }
+        }
     }
 
-    /// Sends a request through the layers to a handler that answers 200.
+    /// Sends requests of an active session until the node knows it.
+    pub(crate) async fn learn(&self, token: &str) {
+        loop {
+            match self.request(token).await {
+                Answer::Admitted => return,
+                Answer::Unavailable => {}
+                Answer::Rejected(code) => panic!("{code} for an active session"),
+            }
+        }
+    }
+
+    /// Sends a request through the layers to a handler that answers at once.
     pub(crate) async fn request(&self, token: &str) -> Answer {
-        let handler =
-            service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(String::new())));
+        self.send(token, Handler::Answer).await.answer
+    }
+
+    pub(crate) async fn send(&self, token: &str, handler: Handler) -> Answered {
         let request = Request::builder().header("authorization", format!("Bearer {token}"));
         let request = request.body(()).expect("a request");
+        let handler = service_fn(move |request| handler.handle(request));
         let Ok(response) = self.sessions.layer().layer(handler).oneshot(request).await;
         let rejection = response.extensions().get::<tower_sliding_session::Rejection>();
-        match (response.status(), rejection) {
-            (StatusCode::OK, _) => Answer::Admitted,
+        let answer = match (response.status(), rejection) {
+            (StatusCode::OK | StatusCode::NO_CONTENT, _) => Answer::Admitted,
             (StatusCode::SERVICE_UNAVAILABLE, _) => Answer::Unavailable,
             (_, Some(rejection)) => Answer::Rejected(rejection.kind().code()),
             (status, None) => panic!("{status} without a rejection"),
-        }
+        };
+        let renewed = response.headers().get("x-refreshed-token");
+        let renewed = renewed.map(|token| token.to_str().expect("a token").to_owned());
+        let handled = response.extensions().get::<Handled>().map(|handled| handled.0);
+        Answered { answer, renewed, handled }
     }
 }

@@ -7,7 +7,7 @@ use tokio::{sync::Mutex, task::block_in_place};
 use crate::{
     limits::SLOW,
     link::Link,
-    node::{Node, Store},
+    node::{Connect, Node, Store},
     postgres_server::Server,
     requests::{Run, survives},
 };
@@ -22,9 +22,13 @@ impl Faulty {
     async fn start() -> Self {
         let server = block_in_place(Server::start);
         let link = Link::to(&server.url).await;
-        let healthy = Store::sql(&server.url).await;
+        let url = server.url.clone();
+        let connect: Connect = Box::new(move || {
+            let url = url.clone();
+            Box::pin(async move { Store::sql(&url).await })
+        });
         let stores = [Store::sql(&link.url).await, Store::sql(&link.url).await];
-        let run = Run::prepare(healthy, stores).await;
+        let run = Run::prepare(connect, stores).await;
         Self { server: Mutex::new(server), link, run }
     }
 

@@ -7,7 +7,7 @@ use tokio::{sync::Mutex, task::block_in_place};
 use crate::{
     limits::SLOW,
     link::Link,
-    node::{Node, Store},
+    node::{Connect, Node, Store},
     redis_server::RedisServer,
     requests::{Run, survives},
 };
@@ -22,9 +22,13 @@ impl Faulty {
     async fn start() -> Self {
         let server = RedisServer::start_with(&["--appendonly", "yes"]);
         let link = Link::to(&server.url()).await;
-        let healthy = Store::redis(&server.url()).await;
+        let url = server.url();
+        let connect: Connect = Box::new(move || {
+            let url = url.clone();
+            Box::pin(async move { Store::redis(&url).await })
+        });
         let stores = [Store::redis(&link.url).await, Store::redis(&link.url).await];
-        let run = Run::prepare(healthy, stores).await;
+        let run = Run::prepare(connect, stores).await;
         Self { server: Mutex::new(server), link, run }
     }
 

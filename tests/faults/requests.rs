@@ -2,13 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    future::{Future, poll_fn},
-    pin::{Pin, pin},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
-    task::Poll,
     time::{Duration, Instant},
 };
 
@@ -19,8 +16,10 @@ use tokio::{
 use tower_sliding_session::{RejectionKind, layers::OnStoreFailure, store::MemoryStore};
 
 use crate::{
-    limits::{LATE, RECOVERY, TIME_LIMIT, fault_time},
-    node::{Answer, Node, Store},
+    in_time::in_time,
+    limits::{RECOVERY, TIME_LIMIT, fault_time},
+    node::{Answer, Connect, Handler, Node, Store},
+    sign_outs::SignOuts,
 };
 
 /// At most this many requests are sent to each node, before, during and after a fault.
@@ -48,11 +47,14 @@ enum Known {
 }
 
 pub(crate) struct Run {
+    connect: Connect,
     nodes: Vec<Node>,
-    active: Vec<String>,
+    /// The latest token of each.
+    active: Vec<Mutex<String>>,
     ended: Vec<String>,
     new: Vec<String>,
     next_new: AtomicUsize,
+    sign_outs: Arc<SignOuts>,
     observed: Mutex<Observed>,
 }
 
@@ -63,13 +65,15 @@ struct Observed {
     /// whatever else the machine had to do.
     late: usize,
     longest: Duration,
+    /// How many tokens were minted.
+    minted: usize,
     violations: Vec<String>,
 }
 
 impl Run {
-    /// Signs in over `healthy`, and makes the nodes of `stores` know their sessions.
-    pub(crate) async fn prepare(healthy: Store, stores: [Store; 2]) -> (Arc<Self>, Node) {
-        let other = Node::new(healthy, OnStoreFailure::Reject);
+    /// Signs in over a store of `connect`, and makes the nodes of `stores` know their sessions.
+    pub(crate) async fn prepare(connect: Connect, stores: [Store; 2]) -> (Arc<Self>, Node) {
+        let other = Node::new(connect().await, OnStoreFailure::Reject);
         let [reject, trust] = stores;
         let nodes = vec![
             Node::new(reject, OnStoreFailure::Reject),
@@ -93,12 +97,15 @@ impl Run {
             let user = format!("new user {}", number % 1000);
             new.push(unknown.sign_in(&user).await.access_token().to_owned());
         }
+        let sign_outs = Arc::new(SignOuts::prepare(&other, &nodes).await);
         let run = Self {
+            connect,
             nodes,
-            active: tokens(&sessions),
+            active: tokens(&sessions).into_iter().map(Mutex::new).collect(),
             ended: tokens(&ended),
             new,
             next_new: AtomicUsize::new(0),
+            sign_outs,
             observed: Mutex::default(),
         };
         for node in &run.nodes {
@@ -108,25 +115,28 @@ impl Run {
                 }
             }
             for token in &run.active {
-                assert_eq!(node.request(token).await, Answer::Admitted);
+                let token = lock(token).clone();
+                node.learn(&token).await;
             }
         }
         (Arc::new(run), other)
     }
 
-    fn observed(&self) -> std::sync::MutexGuard<'_, Observed> {
-        self.observed.lock().unwrap_or_else(PoisonError::into_inner)
+    fn observed(&self) -> MutexGuard<'_, Observed> {
+        lock(&self.observed)
     }
 
     /// Sends one request, and judges the answer.
     async fn send(&self, node: &Node, number: usize, phase: &'static str) {
         let (known, token) = match number % 10 {
-            0 => (Known::Ended, self.ended[number / 10 % ENDED].as_str()),
-            1..=3 => (Known::New, self.new_token()),
-            _ => (Known::Active, self.active[number % KNOWN].as_str()),
+            0 => (Known::Ended, self.ended[number / 10 % ENDED].clone()),
+            1..=3 => (Known::New, self.new_token().to_owned()),
+            _ => (Known::Active, lock(&self.active[number % KNOWN]).clone()),
         };
         let begun = Instant::now();
-        let (answer, is_late) = in_time(node.request(token)).await;
+        let answered = node.send(&token, Handler::Answer);
+        let (answered, is_late) = in_time(answered, TIME_LIMIT).await;
+        let answer = answered.answer;
         let took = begun.elapsed();
         let is_allowed = match (known, answer) {
             (Known::Ended, Answer::Rejected("session_revoked"))
@@ -140,6 +150,14 @@ impl Run {
         }
         observed.late += usize::from(is_late);
         observed.longest = observed.longest.max(took);
+        if let Some(renewed) = answered.renewed {
+            observed.minted += 1;
+            match known {
+                Known::Active => *lock(&self.active[number % KNOWN]) = renewed,
+                Known::New => {}
+                Known::Ended => observed.violations.push("an ended session is renewed".to_owned()),
+            }
+        }
         if !is_allowed {
             let known = match known {
                 Known::Active => "an active session",
@@ -207,32 +225,8 @@ impl Run {
     }
 }
 
-/// Completes an answer. Whether it was late: a timer of the time limit and 5 ms, which began with it, has
-/// fired, and the answer is still not there. Both go by the timers of one task, so it says what the node
-/// does, and nothing of how long the machine let it wait.
-async fn in_time<T>(answer: impl Future<Output = T>) -> (T, bool) {
-    let mut answer = pin!(answer);
-    // The layers have begun to wait before the timer begins.
-    if let Some(answer) = poll_once(answer.as_mut()).await {
-        return (answer, false);
-    }
-    tokio::select! {
-        biased;
-        answer = &mut answer => return (answer, false),
-        () = sleep(TIME_LIMIT + LATE) => {}
-    }
-    match poll_once(answer.as_mut()).await {
-        Some(answer) => (answer, false),
-        None => (answer.await, true),
-    }
-}
-
-async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
-    poll_fn(|cx| match future.as_mut().poll(cx) {
-        Poll::Ready(output) => Poll::Ready(Some(output)),
-        Poll::Pending => Poll::Ready(None),
-    })
-    .await
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Sends requests before, during and after a fault. `harm` and `help` return when the server is harmed,
@@ -251,6 +245,7 @@ pub(crate) async fn survives(
         let token = grant.refresh_token().expect("a token").to_owned();
         refreshes.spawn(Arc::clone(&run).refresh(token));
     }
+    let sign_outs = run.sign_outs.begin();
     run.offer("before", BEFORE).await;
     let ((), ()) = tokio::join!(run.offer("during", fault_time()), harm());
     let ((), recovered) = tokio::join!(run.offer("after", RECOVERY), async {
@@ -259,6 +254,8 @@ pub(crate) async fn survives(
     });
     run.offer("in the end", AFTER).await;
     refreshes.shutdown().await;
+    run.sign_outs.stop();
+    sign_outs.join_all().await;
     for token in &access_tokens {
         loop {
             match run.nodes[0].request(token).await {
@@ -270,11 +267,14 @@ pub(crate) async fn survives(
             }
         }
     }
-    let observed = run.observed();
-    println!(
-        "{fault}: recovered after {recovered:?}; the longest answer took {:?}",
-        observed.longest
-    );
+    println!("{fault}: recovered after {recovered:?}");
+    // One that starts afterwards knows what the store has kept.
+    let new = Node::new((run.connect)().await, OnStoreFailure::Reject);
+    run.sign_outs.assert_effective(&[&run.nodes[0], &run.nodes[1], &other, &new]).await;
+    let mut observed = run.observed();
+    println!("  the longest answer took {:?}; {} tokens minted", observed.longest, observed.minted);
+    assert!(observed.minted > 0);
+    observed.violations.append(&mut run.sign_outs.observed().violations);
     for ((phase, answer), count) in &observed.counts {
         println!("  {count:>6} {phase}: {answer:?}");
     }

@@ -6,7 +6,7 @@ use sqlx::{Connection as _, SqliteConnection};
 use tokio::sync::Mutex;
 
 use crate::{
-    node::Store,
+    node::{Connect, Store},
     redis_server::TemporaryDirectory,
     requests::{Run, survives},
 };
@@ -15,9 +15,13 @@ use crate::{
 async fn p23_sqlite_locked() {
     let directory = TemporaryDirectory::new();
     let file = directory.file("sessions.db");
-    let healthy = Store::sql(&file).await;
+    let name = file.clone();
+    let connect: Connect = Box::new(move || {
+        let name = name.clone();
+        Box::pin(async move { Store::sql(&name).await })
+    });
     let stores = [Store::sql(&file).await, Store::sql(&file).await];
-    let run = Run::prepare(healthy, stores).await;
+    let run = Run::prepare(connect, stores).await;
     let other = SqliteConnection::connect(&format!("sqlite:{file}")).await;
     let other = Arc::new(Mutex::new(other.expect("the file is there")));
     let execute = async |sql: &'static str| {

@@ -55,12 +55,17 @@ impl Load {
         let mut signed_in = Vec::new();
         for number in 0..users {
             let name = format!("user {number}");
-            let current = client.sign_in(&name, number % nodes.count()).await;
-            let current = current.expect("nothing fails yet");
+            let current = loop {
+                // Whatever else the machine has to do.
+                if let Some(current) = client.sign_in(&name, number % nodes.count()).await {
+                    break current;
+                }
+            };
             let sessions = Sessions { current, ended: None, silent_until: None };
             signed_in.push(Arc::new(User {
                 number,
-                requests: AtomicUsize::new(0),
+                // Not all of them sign out at the same time.
+                requests: AtomicUsize::new(number % REQUESTS_PER_SESSION),
                 sessions: Mutex::new(sessions),
             }));
         }

@@ -1,6 +1,6 @@
-//! P39: more requests than the machine bears, a database that stops answering, nodes that restart: no
-//! active session is rejected, and no session is admitted after its end. Every answer is compared with
-//! what the client knows of its session.
+//! P39: more requests than the machine bears, a store that stops answering, nodes that restart: no
+//! active session is rejected, no session is admitted after its end, and no refusal is later than its time
+//! limit. Every answer is compared with what the client knows of its session.
 //!
 //! Runs by the system's clock: the load is real. `SATURATION_SECONDS` is the time of each level of load, 6
 //! by default.
@@ -9,20 +9,25 @@
 
 #[path = "../postgres_server/mod.rs"]
 mod postgres_server;
+#[path = "../redis_server/mod.rs"]
+mod redis_server;
 
 mod answers;
 mod client;
+#[path = "../faults/in_time.rs"]
+mod in_time;
 #[path = "../faults/link.rs"]
 mod link;
 mod load;
 mod node;
 mod session;
+mod shared_store;
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{task::JoinSet, time::sleep};
+use tokio::{sync::Mutex, task::JoinSet, time::sleep};
 
-use self::{answers::Answers, link::Link, load::Load, node::Nodes};
+use self::{answers::Answers, load::Load, node::Nodes, shared_store::SharedStore};
 
 const NODES: usize = 4;
 const USERS: usize = 400;
@@ -30,7 +35,7 @@ const USERS: usize = 400;
 /// How many times what the machine bears.
 const LEVELS: [u32; 3] = [1, 2, 4];
 
-/// How long the database does not answer, and how often: longer than a request waits for it, and shorter
+/// How long the store does not answer, and how often: longer than a request waits for it, and shorter
 /// than the idle timeout.
 const PAUSE: Duration = Duration::from_millis(1500);
 const BETWEEN_RESTARTS: Duration = Duration::from_secs(2);
@@ -41,33 +46,47 @@ fn seconds() -> Duration {
     Duration::from_secs(seconds.map_or(6, |text| text.parse().expect("a number of seconds")))
 }
 
+/// One store at a time has the machine.
+static MACHINE: Mutex<()> = Mutex::const_new(());
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn p39_overload_signs_nobody_out_and_lets_nobody_in() {
-    let link = Link::to(postgres_server::url()).await;
-    let nodes = Nodes::start(NODES, &link.url).await;
+async fn p39_overload_on_postgres_signs_nobody_out_and_lets_nobody_in() {
+    let _alone = MACHINE.lock().await;
+    survives_overload(SharedStore::postgres().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn p39_overload_on_redis_signs_nobody_out_and_lets_nobody_in() {
+    let _alone = MACHINE.lock().await;
+    survives_overload(SharedStore::redis()).await;
+}
+
+async fn survives_overload(store: SharedStore) {
+    let store = Arc::new(store);
     let answers = Arc::new(Answers::default());
+    let nodes = Nodes::start(NODES, &store, &answers).await;
     let load = Load::sign_in(USERS, &nodes, &answers).await;
     let bearable = load.bearable_rate(Duration::from_secs(3)).await;
     println!("the machine bears {bearable:.0} requests a second");
     for level in LEVELS {
         let mut faults = JoinSet::new();
-        faults.spawn(pause_again_and_again(link.clone()));
+        faults.spawn(pause_again_and_again(Arc::clone(&store)));
         faults.spawn(restart_one_after_the_other(Arc::clone(&nodes)));
         load.offer(bearable * f64::from(level), seconds()).await;
         faults.shutdown().await;
-        link.resume();
+        store.resume();
         println!("{level} times: {}", answers.take_summary());
     }
     load.finish().await;
     answers.assert_no_violation();
 }
 
-async fn pause_again_and_again(link: Link) {
+async fn pause_again_and_again(store: Arc<SharedStore>) {
     loop {
         sleep(BETWEEN_PAUSES).await;
-        link.pause();
+        store.pause();
         sleep(PAUSE).await;
-        link.resume();
+        store.resume();
     }
 }
 

@@ -1,25 +1,37 @@
-//! The nodes of one service, over one database.
+//! The nodes of one service, over one store.
 
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError, RwLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use axum::{Json, Router, extract::State, http::StatusCode, routing::post};
+use axum::{
+    Json, Router,
+    extract::{Request, State},
+    http::StatusCode,
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::post,
+};
 use serde::Deserialize;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use tower_sliding_session::{
-    Grant, JwtKeys, PathRules, Policy, Session, SlidingSessions,
-    layers::OnStoreFailure,
-    store::{SessionStore as _, SqlStore},
+    Grant, JwtKeys, PathRules, Policy, Session, SlidingSessions, layers::OnStoreFailure,
+    store::LifecycleStore,
 };
+
+use crate::{answers::Answers, in_time::in_time, shared_store::SharedStore};
 
 pub(crate) const IDLE: Duration = Duration::from_secs(8);
 
+/// How long a request waits for its store, and how long a call of the lifecycle does.
+const REQUEST_TIME_LIMIT: Duration = Duration::from_millis(250);
+const LIFECYCLE_TIME_LIMIT: Duration = Duration::from_secs(5);
+
 pub(crate) struct Nodes {
-    url: String,
-    schema: String,
+    store: Arc<SharedStore>,
+    answers: Arc<Answers>,
     addresses: Vec<RwLock<SocketAddr>>,
     running: Vec<Mutex<Option<Running>>>,
 }
@@ -30,9 +42,13 @@ struct Running {
 }
 
 impl Nodes {
-    pub(crate) async fn start(count: usize, url: &str) -> Arc<Self> {
-        let schema = crate::postgres_server::new_schema();
-        let mut nodes = Self { url: url.to_owned(), schema, addresses: vec![], running: vec![] };
+    pub(crate) async fn start(
+        count: usize,
+        store: &Arc<SharedStore>,
+        answers: &Arc<Answers>,
+    ) -> Arc<Self> {
+        let (store, answers) = (Arc::clone(store), Arc::clone(answers));
+        let mut nodes = Self { store, answers, addresses: vec![], running: vec![] };
         for _ in 0..count {
             let (address, running) = nodes.new_node().await;
             nodes.addresses.push(RwLock::new(address));
@@ -63,15 +79,13 @@ impl Nodes {
 
     async fn new_node(&self) -> (SocketAddr, Running) {
         let store = loop {
-            // The database may not answer just now.
-            let store = SqlStore::at(&self.url).schema(&self.schema).connect().await;
-            if let Ok(store) = store
-                && store.migrate().await.is_ok()
-            {
+            // The server may not answer just now.
+            if let Some(store) = self.store.connect().await {
                 break store;
             }
         };
-        let app = app(&store);
+        let answers = Arc::clone(&self.answers);
+        let app = app(&store, &answers);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
         let (stop, stopped) = oneshot::channel();
@@ -85,7 +99,7 @@ impl Nodes {
     }
 }
 
-fn app(store: &SqlStore) -> Router {
+fn app(store: &Arc<dyn LifecycleStore>, answers: &Arc<Answers>) -> Router {
     // Many tokens are renewed and refreshed in a run of a minute.
     let policy = Policy::builder()
         .idle_timeout(IDLE)
@@ -96,7 +110,7 @@ fn app(store: &SqlStore) -> Router {
         .expect("a valid policy");
     let keys = JwtKeys::hs256([7; 32]).expect("a long secret");
     let sessions = SlidingSessions::builder(keys, policy)
-        .lifecycle_store(store.clone())
+        .lifecycle_store(Arc::clone(store))
         .refresh_tokens()
         .on_store_failure(OnStoreFailure::Reject)
         .path_rules(PathRules::new().public("/login"))
@@ -109,7 +123,38 @@ fn app(store: &SqlStore) -> Router {
         .route("/me", post(|session: Session| async move { session.subject().to_owned() }))
         .nest("/auth", sessions.router())
         .layer(sessions.layer())
-        .with_state(sessions)
+        .layer(middleware::from_fn_with_state(Arc::clone(answers), judge_request))
+        .with_state((sessions, Arc::clone(answers)))
+}
+
+/// Counts the answers of all nodes, and judges the time of those to requests. What calls of the lifecycle
+/// take, the handlers judge: a node that has too much to do may take long between two waits.
+async fn judge_request(
+    State(answers): State<Arc<Answers>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let path = request.uri().path().to_owned();
+    let begun = Instant::now();
+    let (response, is_late) = in_time(next.run(request), REQUEST_TIME_LIMIT).await;
+    let status = response.status();
+    answers.count(format!("node: {path} {}", status.as_u16()), begun.elapsed());
+    if path == "/me" && is_late && status == StatusCode::SERVICE_UNAVAILABLE {
+        answers.add_violation("a request was refused later than its time limit".to_owned());
+    }
+    response
+}
+
+/// Completes a call of the lifecycle, which is refused no later than its time limit.
+async fn judge_call<T>(
+    answers: &Answers,
+    call: impl IntoFuture<Output = Result<T, impl IntoResponse>>,
+) -> axum::response::Result<T> {
+    let (answer, is_late) = in_time(call.into_future(), LIFECYCLE_TIME_LIMIT).await;
+    if answer.is_err() && is_late {
+        answers.add_violation("a call was refused later than its time limit".to_owned());
+    }
+    Ok(answer?)
 }
 
 #[derive(Deserialize)]
@@ -118,13 +163,16 @@ struct Login {
 }
 
 async fn login(
-    State(sessions): State<SlidingSessions>,
+    State((sessions, answers)): State<(SlidingSessions, Arc<Answers>)>,
     Json(login): Json<Login>,
 ) -> axum::response::Result<Grant> {
-    Ok(sessions.start(login.user).await?)
+    judge_call(&answers, sessions.start(login.user)).await
 }
 
-async fn logout(session: Session) -> axum::response::Result<StatusCode> {
-    session.sign_out().await?;
+async fn logout(
+    State((_, answers)): State<(SlidingSessions, Arc<Answers>)>,
+    session: Session,
+) -> axum::response::Result<StatusCode> {
+    judge_call(&answers, session.sign_out()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,19 +1,21 @@
 //! What a client knows of one session, and what that says of an answer.
 
 use std::{
+    collections::HashMap,
     net::SocketAddr,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use crate::node::IDLE;
+use crate::{PAUSE, node::IDLE};
 
 /// How long after an end another node may admit the session: it reads the changes every second, and
 /// admits nothing from its cache when its last reading is older than three.
 const UNTIL_READ_ELSEWHERE: Duration = Duration::from_secs(3);
 
-/// How much earlier than the idle timeout a session may expire: a touch interval and a reading.
-const EARLY: Duration = Duration::from_secs(2);
+/// How much earlier than the idle timeout a session may expire for a node that has not served it: a touch
+/// interval, a reading, and the pause of the store, after which others write what they have admitted in it.
+const EARLY: Duration = Duration::from_secs(2).saturating_add(PAUSE);
 
 pub(crate) struct KnownSession {
     pub(crate) user: String,
@@ -31,6 +33,8 @@ struct State {
     /// The latest start of a request that was answered, and the latest answer.
     active_after: Instant,
     active_before: Instant,
+    /// The latest start of a request that a node could not check. It counts as activity for that node.
+    attempts: HashMap<SocketAddr, Instant>,
     unanswered: usize,
     has_expired: bool,
 }
@@ -54,6 +58,7 @@ impl KnownSession {
             ended: None,
             active_after: now,
             active_before: now,
+            attempts: HashMap::new(),
             unanswered: 0,
             has_expired: false,
         };
@@ -128,19 +133,26 @@ impl KnownSession {
         }
         // An attempt that a store failed is activity within the idle timeout of the one before; a
         // rejected request never is.
-        let is_activity = match answer.status {
-            401 => false,
-            503 => answer.completed < state.active_after + IDLE,
-            _ => true,
+        let last_activity = state.last_activity(answer.node);
+        let latest = match answer.status {
+            401 => return judged,
+            503 if last_activity + IDLE <= answer.completed => return judged,
+            503 => state.attempts.entry(answer.node).or_insert(answer.started),
+            _ => &mut state.active_after,
         };
-        if is_activity && state.active_after < answer.started {
-            state.active_after = answer.started;
-        }
+        *latest = answer.started.max(*latest);
         judged
     }
 }
 
 impl State {
+    /// The latest activity that a node may know of.
+    fn last_activity(&self, node: SocketAddr) -> Instant {
+        self.attempts
+            .get(&node)
+            .map_or(self.active_after, |attempt| self.active_after.max(*attempt))
+    }
+
     fn judge(&self, answer: &Answer) -> Result<(), String> {
         let &Answer { node, started, completed, status, .. } = answer;
         match (status, answer.code.as_str()) {
@@ -158,7 +170,7 @@ impl State {
                 Ok(())
             }
             (401, "session_expired_idle") => {
-                let gap = completed - self.active_after;
+                let gap = completed - self.last_activity(node);
                 if gap + EARLY < IDLE {
                     return Err(format!("expired after {gap:?} without activity"));
                 }
