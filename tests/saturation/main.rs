@@ -27,7 +27,12 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::Mutex, task::JoinSet, time::sleep};
 
-use self::{answers::Answers, load::Load, node::Nodes, shared_store::SharedStore};
+use self::{
+    answers::Answers,
+    load::Load,
+    node::Nodes,
+    shared_store::{PAUSE, SharedStore},
+};
 
 const NODES: usize = 4;
 const USERS: usize = 400;
@@ -35,9 +40,6 @@ const USERS: usize = 400;
 /// How many times what the machine bears.
 const LEVELS: [u32; 3] = [1, 2, 4];
 
-/// How long the store does not answer, and how often: longer than a request waits for it, and shorter
-/// than the idle timeout.
-const PAUSE: Duration = Duration::from_millis(1500);
 const BETWEEN_RESTARTS: Duration = Duration::from_secs(2);
 const BETWEEN_PAUSES: Duration = Duration::from_millis(2500);
 

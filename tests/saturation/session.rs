@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{PAUSE, node::IDLE};
+use crate::{node::IDLE, shared_store::PAUSE};
 
 /// How long after an end another node may admit the session: it reads the changes every second, and
 /// admits nothing from its cache when its last reading is older than three.

@@ -1,11 +1,15 @@
 //! The store that all nodes share, whose server stops answering now and then.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::task::block_in_place;
 use tower_sliding_session::store::{LifecycleStore, RedisStore, SqlStore};
 
 use crate::{link::Link, postgres_server, redis_server::RedisServer};
+
+/// How long the store does not answer: longer than a request waits for it, and shorter than the idle
+/// timeout.
+pub(crate) const PAUSE: Duration = Duration::from_millis(1500);
 
 pub(crate) enum SharedStore {
     /// A schema of the Postgres of all tests, whose other tests go on: the network to it fails.
