@@ -106,9 +106,11 @@ impl Inner {
             Some(FeedChange::Known(Change::Folded { folded, .. })) => Some(*folded),
             _ => None,
         };
-        // The feed may have lost it.
-        let own = self.revocations.folded_of(&user);
-        let known = known.into_iter().chain(own).reduce(FoldedTombstones::merge);
+        let own = self.revocations.folded_of(&user).filter(|own| now < own.until);
+        if own.is_some_and(|own| known.is_none_or(|known| known.merge(own) != known)) {
+            // Redis has lost it. Records may be lost, too, as the next reading finds.
+            return Ok(None);
+        }
         let known = known.map(|FoldedTombstones { first, last, at, until }| {
             Writer::new().time(first).time(last).time(at).time(until).finish()
         });

@@ -23,7 +23,7 @@ if present then
   return { 2, (struct.unpack('<I6', present, 21)), 0, 0 }
 end
 local epoch = struct.unpack('<I6', record, 21)
-local folded = begins and read_folded(now, skew)
+local folded = begins and read_folded(now)
 if folded then
   epoch = math.max(epoch, struct.unpack('<I6', folded, 7) + 1)
   record = string.sub(record, 1, 20) .. struct.pack('<I6', epoch) .. string.sub(record, 27)

@@ -20,7 +20,7 @@ for _, session in ipairs(sessions) do
   local _, epoch, ends_of = struct.unpack('<BI6I6', redis.call('HGET', KEYS[2], session))
   first, last, ends = math.min(first, epoch), math.max(last, epoch), math.max(ends, ends_of)
 end
-for _, before in ipairs({ known, read_folded(now, skew) }) do
+for _, before in ipairs({ known, read_folded(now) }) do
   if before ~= '' then
     local first_before, last_before, at_before, ends_before = struct.unpack('<I6I6I6I6', before)
     first, last = math.min(first, first_before), math.max(last, last_before)

@@ -49,10 +49,10 @@ local function note_unrecorded(epoch)
   end
 end
 
--- What is folded of the user, packed: field `f`. It counts a while longer: a node may still have it.
-local function read_folded(now, skew)
+-- What is folded of the user, packed: field `f`.
+local function read_folded(now)
   local value = redis.call('HGET', KEYS[2], 'f')
-  if value and now < struct.unpack('<I6', value, 19) + 2 * skew then
+  if value and now < struct.unpack('<I6', value, 19) then
     return value
   end
 end
@@ -60,26 +60,26 @@ end
 -- The last epoch that cannot be folded: every session that began later has a record if it is active. None
 -- can be while what is folded reaches as far back: it is one range, and an active session in it, which was
 -- exempt when it was folded, may have lost its record since.
-local function last_unfoldable(now, skew)
+local function last_unfoldable(now)
   local unrecorded = redis.call('HGET', KEYS[2], 'd')
   if not unrecorded then
     return 0
   end
-  local last, before = struct.unpack('<I6', unrecorded), read_folded(now, skew)
+  local last, before = struct.unpack('<I6', unrecorded), read_folded(now)
   return before and struct.unpack('<I6', before) <= last and math.huge or last
 end
 
 -- The tombstones of the user that stand: the sessions of those that can be folded, and how many cannot be.
 -- Removes those that have expired.
 local function sort_tombstones(now, skew)
-  local last, foldable, unfoldable = last_unfoldable(now, skew), {}, 0
+  local last, foldable, unfoldable = last_unfoldable(now), {}, 0
   local tombstones = redis.call('HGETALL', KEYS[2])
   for i = 1, #tombstones, 2 do
     if #tombstones[i] == 16 then
       local kind, epoch, ends = struct.unpack('<BI6I6', tombstones[i + 1])
       if ends + (kind == 2 and 0 or skew) <= now then
         redis.call('HDEL', KEYS[2], tombstones[i])
-      elseif ends > now and kind < 2 then
+      elseif kind < 2 then
         if kind == 1 and epoch > last then
           foldable[#foldable + 1] = tombstones[i]
         else

@@ -3,10 +3,11 @@
 use super::{nodes::*, *};
 use crate::{
     clock::{Clock as _, ManualClock},
-    identity::Scope,
+    identity::{CutoffScope, Scope},
     store::{
-        BulkRevocation, LifecycleStore as _, RefreshQuery, RevocationCutoff, Rotated, Rotation,
-        SessionRecord, SignIn, TokenExchange,
+        BulkRevocation, Exempt, LifecycleStore as _, RefreshQuery, RevocationCutoff, Rotated,
+        Rotation, SessionRecord, SignIn, TokenExchange,
+        node::{GRACE, SharedStore as _},
         tombstone::{MAX_PER_USER, MAX_UNFOLDED},
     },
 };
@@ -128,6 +129,25 @@ async fn p33_a_session_that_was_exempt_and_lost_its_record_stays_exempt() {
     assert_active(&server, [&one, &other], &exempt).await;
     assert_ended([&one, &other], ended.chain(1_000..1_070)).await;
     assert_eq!(folded(&one), Some(first), "nothing more is folded while that stands");
+    // So they count among those that cannot be folded.
+    let mut unknown = 20_000;
+    while try_end(&one, &begun_at(unknown)).await.is_ok() {
+        unknown += 1;
+    }
+    assert!(unknown < 20_000 + MAX_UNFOLDED as u64 - 70, "{unknown}");
+    try_end(&one, &begun_at(1_070)).await.expect_err("there is no room");
+    let expired = NOW + DAY + 3 * GRACE;
+    one.0.clean(expired).await.expect("the server answers");
+    for millis in 0..70 {
+        let at = expired + Duration::from_millis(millis);
+        let times = SessionRecord { last_seen: at, epoch: at, ends_at: at + DAY, ..exempt.clone() };
+        let key = StoreKey::session(None, &format!("later {millis}"));
+        let record = SessionRecord { key, ..times };
+        one.begin(SignIn::new(record.clone(), audit("session_started"))).await.expect("it begins");
+        let tombstone = Tombstone::new(key, at, at + DAY).of_user(record.scopes.user, Some(at));
+        assert!(one.revoke(tombstone, audit("session_ended")).await.expect("it ends"));
+    }
+    assert!(folded(&one).expect("it is folded").0 > DAY.as_millis() as u64);
 }
 
 #[tokio::test]
@@ -154,6 +174,27 @@ async fn p33_a_session_that_loses_its_record_during_a_fold_is_exempt() {
     // The same command, which runs late.
     let again = one.0.begin_fold(user, NOW).await.map_err(StoreError::from);
     assert!(again.expect("the server answers").is_none());
+}
+
+#[tokio::test]
+async fn p22_a_node_that_folds_less_than_another_begins_again() {
+    let server = RedisServer::start();
+    let (one, other) = (node(&server).await, node(&server).await);
+    begin_all(&one, 0..66).await;
+    end_all(&one, 0..64).await;
+    let until = NOW + DAY;
+    let keys = begun_at(64).keys();
+    let written = one.0.write_tombstone(keys, until, NOW, None, endings::Room::OfUser).await;
+    assert_eq!(written.map_err(StoreError::from).expect("it ends").1, 65);
+    let user = scopes().user;
+    let fold = one.0.begin_fold(user, NOW).await.map_err(StoreError::from).expect("it answers");
+    let fold = fold.expect("there are too many");
+    end_all(&other, [65]).await;
+    assert_eq!(folded(&other), Some((0, 65)));
+    assert!(!one.0.publish_fold(user, NOW, fold).await.expect("the server answers"));
+    one.0.fold_or_warn(user, NOW).await;
+    assert_ended([&one, &other], 0..66).await;
+    assert_eq!(folded(&node(&server).await), Some((0, 65)));
 }
 
 #[tokio::test]
@@ -199,6 +240,56 @@ async fn p22_a_fold_revives_no_session() {
     assert_eq!(folded(&one).expect("it is folded").0, 5);
     assert_ended([&one, &other], [5, 10].into_iter().chain(100..170)).await;
     assert_eq!(one.0.revocations.exempt_until(&begun_at(10).key), None);
+}
+
+#[tokio::test]
+async fn p22_a_fold_is_later_than_the_exemption_of_a_session_that_has_ended() {
+    let server = RedisServer::start();
+    let (one, other) = (node(&server).await, node(&server).await);
+    let record = begin_at(&one, 5).await;
+    let (at, until) = (NOW + Duration::from_secs(3_600), NOW + DAY);
+    let scope = Scope::User(scopes().user);
+    let cutoff = RevocationCutoff::new(at, until);
+    let mut all = BulkRevocation::new(scope, NOW, cutoff, audit("sessions_revoked_bulk"));
+    all.exempt = Exempt::Sessions(vec![record.key]);
+    one.revoke_all(all).await.expect("it is revoked");
+    end_all(&one, [5]).await;
+    // A node that has not read of its end writes the exemption back.
+    let exemption = node::Change::Exempt { session: record.key, at, until }.into();
+    other.0.publish_exemptions(&[exemption]).await.expect("the server answers");
+    one.0.sync_now().await.expect("the server answers");
+    assert_eq!(one.0.revocations.exempt_until(&record.key), Some(at));
+    for millis in 100..170 {
+        let record = begin_at(&one, millis).await;
+        let tombstone = Tombstone::new(record.key, NOW, until);
+        let tombstone = tombstone.of_user(record.scopes.user, Some(record.epoch));
+        assert!(one.revoke(tombstone, audit("session_ended")).await.expect("it ends"));
+    }
+    for node in [&one, &other] {
+        node.0.sync_now().await.expect("the server answers");
+        let revoked_by = node.0.revocations.revoked_by(record.key, record.epoch, || record.scopes);
+        assert_eq!(revoked_by, Some(CutoffScope::Session));
+    }
+}
+
+#[tokio::test]
+async fn p33_nothing_is_folded_while_what_is_folded_is_missing() {
+    let server = RedisServer::start();
+    let node = node(&server).await;
+    begin_all(&node, 0..140).await;
+    end_all(&node, 0..70).await;
+    let before = folded(&node).expect("it is folded");
+    // As an old copy of the data.
+    let key = String::from_utf8(keys::Keys::new("tss").tombstones(scopes().user)).expect("text");
+    server.command(&["DEL", "tss:{g}:c"]);
+    server.command(&["HDEL", &key, "f"]);
+    end_all(&node, 70..140).await;
+    assert_eq!(folded(&node), Some(before));
+    // The clock of another node is behind.
+    let behind = SessionRecord { key: StoreKey::session(None, "behind"), ..begun_at(30) };
+    let begun = node.begin(SignIn::new(behind, audit("session_started"))).await;
+    let epoch = begun.expect("it begins").begun().expect("no limit").epoch;
+    assert!(epoch > NOW + Duration::from_millis(before.1));
 }
 
 #[tokio::test]
