@@ -130,7 +130,6 @@ impl Inner {
             && now < *ends_at
             && !exempt.contains(key.as_bytes())
             && !self.unplaced.contains_key(key)
-            && self.revocations.folded_with(key, *epoch, &scopes.user).is_none()
             && !scopes.keys().filter_map(cutoff_before).any(revokes)
     }
 

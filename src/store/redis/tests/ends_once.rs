@@ -6,8 +6,8 @@ use crate::{
     clock::ManualClock,
     identity::Scope,
     store::{
-        BulkRevocation, Exempt, LifecycleQueries as _, LifecycleStore as _, ListQuery,
-        RevocationCutoff, SessionRecord, SignIn,
+        BulkRevocation, CallerSession, Exempt, LifecycleQueries as _, LifecycleStore as _,
+        ListQuery, RefreshQuery, ReplacedSession, RevocationCutoff, SessionRecord, SignIn,
     },
 };
 
@@ -90,6 +90,51 @@ async fn p40_a_session_whose_tombstone_is_folded_ends_once() {
         assert!(!end_by_token(node, &ended[0], later).await);
     }
     assert_eq!(rows(&one).await, before);
+    // Nor does another session replace it.
+    let mut step_up = SignIn::new(record("after"), audit("session_started"));
+    let SessionRecord { key, epoch, scopes, .. } = ended[0];
+    step_up.replaces = Some(ReplacedSession::new(
+        RefreshQuery::new(key, epoch, scopes),
+        Tombstone::new(key, later, NOW + DAY).of_user(scopes.user, Some(epoch)),
+        audit("session_ended"),
+    ));
+    let begun = one.begin(step_up).await.expect("it begins").begun().expect("no limit");
+    assert!(begun.ended.is_empty());
+}
+
+/// The store has lost which user the session is of, and not the session.
+#[tokio::test]
+async fn p04_a_session_that_was_ended_by_its_key_has_ended_whatever_is_found_of_it() {
+    let server = RedisServer::start();
+    let (one, other) = (node(&server).await, node(&server).await);
+    let recorded = begin(&one, "recorded").await;
+    let touched = record("touched");
+    let touch = Touch::new(NOW, NOW, IDLE);
+    one.touch(touched.keys(), touch).await.expect("the server answers");
+    one.flush().await.expect("the activity is written");
+    let lose = "for _, key in ipairs(redis.call('KEYS', 'tss:d:*')) do redis.call('DEL', key) end";
+    server.command(&["EVAL", lose, "0"]);
+    for record in [&recorded, &touched] {
+        assert!(end_by_key(&one, record.key).await);
+    }
+    let user = Scope::User(scopes().user);
+    let all = |exempt: Exempt| {
+        let cutoff = RevocationCutoff::new(NOW, NOW + DAY);
+        let all = BulkRevocation::new(user, NOW, cutoff, audit("sessions_revoked_bulk"));
+        BulkRevocation { exempt, ..all }
+    };
+    for node in [&one, &other] {
+        node.0.sync_now().await.expect("the server answers");
+        let listed = node.sessions(user, ListQuery::first(9), NOW).await.expect("it answers");
+        assert!(listed.items.is_empty());
+        let exempt = Exempt::Sessions(vec![recorded.key, touched.key]);
+        assert_eq!(node.revoke_all(all(exempt)).await.expect("it is revoked"), 0);
+        let caller = CallerSession::new(touched.key, touched.scopes, NOW, IDLE);
+        assert_eq!(node.revoke_all(all(Exempt::Caller(caller))).await.expect("it answers"), 0);
+        for record in [&recorded, &touched] {
+            assert_eq!(node.0.revocations.exempt_until(&record.key), None);
+        }
+    }
 }
 
 #[tokio::test]
@@ -146,6 +191,13 @@ async fn p15_nothing_is_left_of_a_session_that_has_ended_but_its_tombstone() {
         assert!(end_by_token(&node, record, NOW).await);
     }
     assert_eq!(counts(), ["1", "0", "2"]);
+    let next = begin(&node, "next").await;
+    for (exempt, kept) in [(Exempt::Sessions(vec![next.key]), "2"), (Exempt::None, "1")] {
+        let mut all = BulkRevocation::new(account, NOW, cutoff, audit("sessions_revoked_bulk"));
+        all.exempt = exempt;
+        node.revoke_all(all).await.expect("it is revoked");
+        assert_eq!(counts()[0], kept, "an exemption ends with its session");
+    }
     let feed = || server.command(&["XLEN", &text(keys.feed())]);
     let entries = feed();
     assert!(!end_by_token(&node, &after, NOW).await);

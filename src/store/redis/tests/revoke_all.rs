@@ -222,3 +222,30 @@ async fn p33_a_node_that_starts_during_a_revocation_lets_an_exempt_session_in() 
     is_done.store(true, std::sync::atomic::Ordering::Relaxed);
     revoking.await.expect("it is revoked");
 }
+
+#[tokio::test]
+async fn p29_a_revocation_ends_a_session_that_another_node_has_exempted() {
+    let server = RedisServer::start();
+    let (one, other) = (node(&server).await, node(&server).await);
+    let record = begin(&one, "s").await;
+    let user = Scope::User(scopes().user);
+    let later = NOW + Duration::from_secs(60);
+    let exempt = Exempt::Sessions(vec![record.key]);
+    one.revoke_all(all_of(user, later, exempt)).await.expect("it is revoked");
+    // It has not read of that, and its clock is behind.
+    assert_eq!(other.revoke_all(all_of(user, NOW, Exempt::None)).await.expect("it answers"), 1);
+    one.0.sync_now().await.expect("the server answers");
+    assert!(is_revoked(&one, record.keys()) && is_revoked(&other, record.keys()));
+}
+
+#[tokio::test]
+async fn a_session_that_has_reached_its_end_is_not_counted() {
+    let server = RedisServer::start();
+    let node = node(&server).await;
+    let (end, user) = (NOW + IDLE / 2, Scope::User(scopes().user));
+    for (sid, ends_at) in [("ended", end), ("active", end + Duration::from_millis(1))] {
+        let record = SessionRecord { ends_at, ..record(sid) };
+        node.begin(SignIn::new(record, audit("session_started"))).await.expect("it begins");
+    }
+    assert_eq!(node.revoke_all(all_of(user, end, Exempt::None)).await.expect("it answers"), 1);
+}

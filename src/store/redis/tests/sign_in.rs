@@ -6,8 +6,8 @@ use crate::{
     clock::{Clock as _, ManualClock},
     identity::{Scope, Scopes, SessionKeys},
     store::{
-        LifecycleQueries as _, LifecycleStore as _, ListQuery, RefreshQuery, ReplacedSession,
-        SessionRecord, SignIn,
+        LifecycleQueries as _, LifecycleStore as _, ListQuery, OnSessionLimit, RefreshQuery,
+        ReplacedSession, SessionLimit, SessionRecord, SignIn,
     },
 };
 
@@ -199,6 +199,43 @@ async fn p33_an_adopted_session_keeps_its_activity() {
     assert_eq!((adopted.session.last_seen, adopted.refreshed.presented), (later, 3));
     let alone = server.command(&["EVAL", "return #redis.call('KEYS', 'tss:{*}:s*')", "0"]);
     assert_eq!(alone, "0", "it is in one place");
+}
+
+fn limited(sid: &str, at: Timestamp, max: u32) -> SignIn {
+    let record = SessionRecord { last_seen: at, auth_time: at, epoch: at, ..record(sid) };
+    let mut sign_in = SignIn::new(record, audit("session_started"));
+    sign_in.limit = Some(SessionLimit::new(max, OnSessionLimit::Oldest, Duration::ZERO));
+    sign_in
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p31_a_limit_of_sessions_holds_over_nodes() {
+    let server = RedisServer::start();
+    let nodes = [node(&server).await, node(&server).await];
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..40 {
+        let node = nodes[number % 2].clone();
+        let sign_in = limited(&number.to_string(), NOW, 3);
+        tasks.spawn(async move { node.begin(sign_in).await.expect("it begins") });
+    }
+    tasks.join_all().await;
+    let user = Scope::User(scopes().user);
+    let listed = nodes[0].sessions(user, ListQuery::first(50), NOW).await.expect("it answers");
+    assert_eq!(listed.items.len(), 3);
+}
+
+/// Another node may know of an activity that it writes within the touch interval.
+#[tokio::test]
+async fn p31_a_session_counts_that_may_be_active_on_another_node() {
+    let server = RedisServer::start();
+    let node = node(&server).await;
+    for (sid, since_idle, is_ended) in [("a", 9_999, true), ("b", 10_000, false)] {
+        let before = begin(&node, sid).await;
+        let at = NOW + IDLE + Duration::from_millis(since_idle);
+        node.begin(limited(&format!("{sid} later"), at, 1)).await.expect("it begins");
+        let stored = node.get(before.keys()).await.expect("the server answers");
+        assert_eq!(stored == StoredSession::Ended, is_ended, "{sid}");
+    }
 }
 
 fn key_of_records(record: &SessionRecord) -> String {
