@@ -80,11 +80,11 @@ pub(crate) struct Answered {
     pub(crate) answer: Answer,
     pub(crate) renewed: Option<String>,
     /// When the handler was done.
-    pub(crate) handled: Option<Instant>,
+    pub(crate) done: Option<Instant>,
 }
 
 #[derive(Clone)]
-struct Handled(Instant);
+struct Done(Instant);
 
 impl Handler {
     async fn handle(self, request: Request<()>) -> Result<Response<String>, Infallible> {
@@ -100,7 +100,7 @@ impl Handler {
                 };
             }
         }
-        response.extensions_mut().insert(Handled(Instant::now()));
+        response.extensions_mut().insert(Done(Instant::now()));
         Ok(response)
     }
 }
@@ -168,7 +168,7 @@ impl Node {
         };
         let renewed = response.headers().get("x-refreshed-token");
         let renewed = renewed.map(|token| token.to_str().expect("a token").to_owned());
-        let handled = response.extensions().get::<Handled>().map(|handled| handled.0);
-        Answered { answer, renewed, handled }
+        let done = response.extensions().get::<Done>().map(|done| done.0);
+        Answered { answer, renewed, done }
     }
 }

@@ -147,11 +147,8 @@ impl SignOuts {
     /// Sends a request, whose session may end meanwhile.
     async fn request(&self, token: &str, number: usize, end: &End) {
         let (node, started) = (&self.nodes[number], Instant::now());
-        let Answered { answer, renewed, handled } = node.send(token, Handler::Work).await;
-        let effective = lock(end).map(|(at, by)| match number == by {
-            true => at,
-            false => at + UNTIL_READ,
-        });
+        let Answered { answer, renewed, done } = node.send(token, Handler::Work).await;
+        let effective = lock(end).map(|(at, by)| if number == by { at } else { at + UNTIL_READ });
         let is_ended = |at: Instant| effective.is_some_and(|effective| effective < at);
         // Without its store a node that trusts tokens hears of no end.
         let must_know = lock(end).is_some_and(|(_, by)| number == by)
@@ -168,7 +165,7 @@ impl SignOuts {
         }
         if renewed.is_some() {
             self.observed().minted += 1;
-            if must_know && handled.is_some_and(is_ended) {
+            if must_know && done.is_some_and(is_ended) {
                 self.add_violation(format!("node {number} has minted after a sign-out"));
             }
         }
