@@ -108,6 +108,21 @@ async fn p23_calls_of_the_lifecycle_go_on_until_a_new_connection_is_silent_too()
     breaker.lost().await;
 }
 
+/// Calls that were begun before go on to wait.
+#[cfg(feature = "postgres")]
+#[tokio::test]
+async fn p23_a_lost_server_stays_lost_while_other_calls_wait() {
+    let (breaker, _server) = breaker();
+    let mut waiting = [ask(&breaker), ask(&breaker), ask(&breaker)];
+    for _ in 0..FAILURES {
+        breaker.ask().expect("it is asked").fail();
+    }
+    breaker.lost().await;
+    waiting.iter_mut().for_each(Call::wait);
+    assert!(breaker.ask_patiently().is_none());
+    waiting.into_iter().for_each(Call::end);
+}
+
 /// A node that has too much to do takes long to read the answers that are there.
 #[tokio::test]
 async fn p39_a_short_silence_opens_no_breaker() {

@@ -115,6 +115,29 @@ async fn p22_endings_that_wait_for_replicas_at_the_same_time_wait_together() {
     }
 }
 
+/// How often the server was asked to wait.
+fn waits(server: &RedisServer) -> u32 {
+    let stats = server.command(&["INFO", "commandstats"]);
+    let calls = stats.lines().find_map(|line| line.strip_prefix("cmdstat_wait:calls="));
+    calls.map_or(0, |calls| calls.split(',').next().map_or(0, |it| it.parse().expect("a number")))
+}
+
+#[tokio::test]
+async fn p22_a_replica_that_is_slow_confirms_an_ending() {
+    let primary = RedisServer::start();
+    let replica = replica_of(&primary);
+    let store = connect(RedisStore::at(primary.url()), 1).await;
+    let session = begin(&store, "s").await;
+    replica.pause();
+    let ending = tokio::spawn(async move { end(&store, &session).await });
+    // Longer than one command waits.
+    while waits(&primary) < 2 {
+        tokio::task::yield_now().await;
+    }
+    replica.resume();
+    assert_eq!(ending.await.expect("no panic"), Ok(true));
+}
+
 /// The replica of the primary of a cluster that has `key`.
 fn replica_with<'a>(cluster: &'a RedisCluster, key: &[u8]) -> &'a RedisServer {
     let key = String::from_utf8(key.to_vec()).expect("it is text");
