@@ -99,6 +99,10 @@ async fn p33_a_session_without_a_record_is_not_folded() {
     begin_all(&one, 1..=MOST).await;
     let dropped = begun_at(1);
     assert!(one.0.stored(dropped.keys()).await.map_err(StoreError::from).expect("ok").is_none());
+    // That is known for as long as it may be active.
+    let key = String::from_utf8(keys::Keys::new("tss").tombstones(scopes().user)).expect("text");
+    let life: u128 = server.command(&["PTTL", &key]).parse().expect("a number");
+    assert!(life > DAY.as_millis(), "{life}");
     // A fold would reach from session 0 over session 1.
     let ended = (0..70).filter(|millis| *millis != 1);
     end_all(&one, ended.clone()).await;

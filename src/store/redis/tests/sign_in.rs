@@ -7,7 +7,7 @@ use crate::{
     identity::{Scope, Scopes, SessionKeys},
     store::{
         LifecycleQueries as _, LifecycleStore as _, ListQuery, OnSessionLimit, RefreshQuery,
-        ReplacedSession, SessionLimit, SessionRecord, SignIn,
+        ReplacedSession, SessionLimit, SessionRecord, SignIn, node::GRACE,
     },
 };
 
@@ -182,6 +182,32 @@ async fn p31_a_user_has_at_most_a_thousand_records_and_no_session_ends_for_it() 
         other.touch(first.keys(), touch).await.expect("it answers"),
         TouchOutcome::Active(None)
     );
+}
+
+#[tokio::test]
+async fn p15_a_record_that_has_expired_is_removed_by_the_next_sign_in() {
+    let server = RedisServer::start();
+    let node = node(&server).await;
+    let first = begin(&node, "first").await;
+    let expires_at = first.ends_at + GRACE;
+    for (sid, at, is_kept) in
+        [("before", expires_at - Duration::from_millis(1), true), ("at", expires_at, false)]
+    {
+        let next = SessionRecord { last_seen: at, ends_at: at + DAY, ..record(sid) };
+        node.begin(SignIn::new(next, audit("session_started"))).await.expect("it begins");
+        assert_eq!(node.stored_record(&first).await.is_some(), is_kept, "{sid}");
+    }
+}
+
+#[tokio::test]
+async fn p33_the_records_of_a_user_are_kept_as_long_as_the_longest_of_them() {
+    let server = RedisServer::start();
+    let node = node(&server).await;
+    let longest = begin(&node, "longest").await;
+    let shorter = SessionRecord { ends_at: NOW + IDLE, ..record("shorter") };
+    node.begin(SignIn::new(shorter, audit("session_started"))).await.expect("it begins");
+    let life = server.command(&["PTTL", &key_of_records(&longest)]);
+    assert!(life.parse::<u128>().expect("a number") > DAY.as_millis(), "{life}");
 }
 
 /// A session that is known by its activity gets a record, and keeps it.
