@@ -151,7 +151,7 @@ async fn p33_a_session_that_was_exempt_and_lost_its_record_stays_exempt() {
         let tombstone = Tombstone::new(key, at, at + DAY).of_user(record.scopes.user, Some(at));
         assert!(one.revoke(tombstone, audit("session_ended")).await.expect("it ends"));
     }
-    assert!(folded(&one).expect("it is folded").0 > DAY.as_millis() as u64);
+    assert!(folded(&one).expect("it is folded").0 > 86_400_000);
 }
 
 #[tokio::test]
@@ -274,6 +274,19 @@ async fn p22_a_fold_is_later_than_the_exemption_of_a_session_that_has_ended() {
         let revoked_by = node.0.revocations.revoked_by(record.key, record.epoch, || record.scopes);
         assert_eq!(revoked_by, Some(CutoffScope::Session));
     }
+}
+
+/// Its token may have no epoch: what is folded does not count for it.
+#[tokio::test]
+async fn p22_a_session_that_did_not_begin_here_is_not_folded() {
+    let server = RedisServer::start();
+    let (one, other) = (node(&server).await, node(&server).await);
+    for millis in 0..70 {
+        one.adopt(begun_at(millis)).await.expect("it is adopted");
+    }
+    end_all(&one, 0..70).await;
+    assert_eq!(folded(&one), None);
+    assert_ended([&one, &other], 0..70).await;
 }
 
 #[tokio::test]
