@@ -105,27 +105,26 @@ impl Node {
 }
 
 /// Lets each of `nodes` find the loss, and returns a node that knows nothing of what was before, when the
-/// store has the generation of `grant`.
-async fn late_node(
-    server: &LossyServer,
-    nodes: [&Node; 2],
-    grant: &Grant,
-    generation: u32,
-) -> Node {
+/// store has the generations of `grants`.
+async fn late_node(server: &LossyServer, nodes: [&Node; 2], grants: &[(&Grant, u32)]) -> Node {
     let clock = &nodes[0].stack.clock;
     // No reading from before counts.
     clock.advance(STALE);
     for node in nodes {
-        node.answers(grant.access_token()).await;
+        node.answers(grants[0].0.access_token()).await;
     }
     let late = node(server, clock).await;
     let written_back = async {
-        loop {
-            match state_of(&late.store, refresh_token(grant)).await {
-                Ok(RefreshState::Known(state)) if state.generation == generation => return,
-                _ => clock.advance(Duration::from_millis(50)),
+        for (grant, generation) in grants {
+            let token = refresh_token(grant);
+            let is_written_back = async || match state_of(&late.store, token).await {
+                Ok(RefreshState::Known(state)) => state.generation == *generation,
+                _ => false,
+            };
+            while !is_written_back().await {
+                clock.advance(Duration::from_millis(50));
+                tokio::task::yield_now().await;
             }
-            tokio::task::yield_now().await;
         }
     };
     let is_in_time = tokio::time::timeout(BOUND, written_back).await.is_ok();
@@ -162,8 +161,12 @@ async fn p33_lost_activity_signs_nobody_out() {
         assert!(refreshed.is_ok(), "{server:?}: a refresh: {refreshed:?}");
         // A session that was not active since the loss expires.
         clock.advance(20 * MINUTE);
-        let refused = other.refreshes(refresh_token(&asleep)).await.expect_err("it is idle");
-        assert_eq!(refused, RejectionKind::SessionExpiredIdle, "{server:?}");
+        let refused = other.refreshes(refresh_token(&asleep)).await;
+        assert_eq!(
+            refused.err(),
+            Some(RejectionKind::SessionExpiredIdle),
+            "{server:?}: it is idle"
+        );
     }
 }
 
@@ -171,6 +174,7 @@ async fn p33_lost_activity_signs_nobody_out() {
 async fn p22_a_refresh_token_that_was_used_before_a_loss_is_not_exchanged_again() {
     for (mut server, [one, other], _) in pairs().await {
         let before = [one.sign_in().await, one.sign_in().await, one.sign_in().await];
+        let ended = one.sign_in().await;
         server.copy("before");
         let mut after = Vec::new();
         for grant in &before {
@@ -179,11 +183,15 @@ async fn p22_a_refresh_token_that_was_used_before_a_loss_is_not_exchanged_again(
         let [used, current, unanswered] = &before;
         let latest = other.refreshed(&after[0]).await;
         assert_eq!(asked(&one.stack, &latest).await, None);
+        one.stack.sessions.revoke(ended.session_id()).await.expect("it ends");
         for node in [&one, &other] {
             node.store.flush().await.expect("the store answers");
         }
         server.restore("before");
-        let late = late_node(&server, [&one, &other], &latest, 2).await;
+        let grants = [(&latest, 2), (current, 1), (unanswered, 1)];
+        let late = late_node(&server, [&one, &other], &grants).await;
+        let kind = late.answers(ended.access_token()).await;
+        assert_eq!(kind, Some(RejectionKind::SessionRevoked), "{server:?}: an ended session");
         let next = late.refreshes(refresh_token(&after[1])).await;
         assert!(next.is_ok(), "{server:?}: the current token: {next:?}");
         let again = late.refreshed(unanswered).await;
@@ -208,7 +216,7 @@ async fn p22_an_empty_store_gets_the_sessions_back_whose_tokens_were_exchanged()
         assert_eq!(asked(&one.stack, &latest).await, None);
         one.stack.sessions.revoke(ended.session_id()).await.expect("it ends");
         server.empty();
-        let late = late_node(&server, [&one, &other], &latest, 2).await;
+        let late = late_node(&server, [&one, &other], &[(&latest, 2)]).await;
         let scope = late.stack.sessions.user_scope(Some("acme"), "ada");
         let listed = late
             .stack
@@ -225,4 +233,28 @@ async fn p22_an_empty_store_gets_the_sessions_back_whose_tokens_were_exchanged()
         let refused = late.refreshes(refresh_token(&used)).await.expect_err("it was used");
         assert_eq!(refused, RejectionKind::RefreshTokenReused, "{server:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p22_a_replaced_file_beside_which_the_old_files_are_is_refused() {
+    let mut server = LossyServer::sqlite(true);
+    let clock = ManualClock::new(BEGIN);
+    let one = node(&server, &clock).await;
+    let [active, ended] = [one.sign_in().await, one.sign_in().await];
+    server.copy("before");
+    one.stack.sessions.revoke(ended.session_id()).await.expect("it ends");
+    clock.advance(STALE);
+    assert_eq!(asked(&one.stack, &active).await, None);
+    server.replace_file_alone("before");
+    clock.advance(STALE);
+    assert_eq!(asked(&one.stack, &active).await, Some(RejectionKind::StoreUnavailable));
+    let error = one.store.flush().await.expect_err("the files do not belong together");
+    let reason = std::error::Error::source(&error).expect("a reason").to_string();
+    assert!(reason.contains("remove them, and put the copy there again"), "{reason}");
+    server.restore("before");
+    clock.advance(STALE);
+    assert_eq!(one.answers(active.access_token()).await, None);
+    let late = node(&server, &clock).await;
+    let kind = late.answers(ended.access_token()).await;
+    assert_eq!(kind, Some(RejectionKind::SessionRevoked));
 }

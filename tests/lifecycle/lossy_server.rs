@@ -13,21 +13,36 @@ use crate::{
 /// A server of one test.
 pub(crate) enum LossyServer {
     Redis(RedisServer),
-    Sqlite { file: String, copies: TemporaryDirectory },
-    Postgres { address: String, schema: String, copies: TemporaryDirectory },
+    /// A copy is restored into the file, or takes its place.
+    Sqlite {
+        file: String,
+        copies: TemporaryDirectory,
+        is_replaced: bool,
+    },
+    Postgres {
+        address: String,
+        schema: String,
+        copies: TemporaryDirectory,
+    },
 }
 
 impl LossyServer {
     /// One of each kind, empty.
     pub(crate) fn all() -> Vec<Self> {
         let (address, schema) = postgres_server::named_schema();
-        let name = uuid::Uuid::new_v4().simple().to_string();
-        let file = format!("{}/{name}.db", env!("CARGO_TARGET_TMPDIR"));
         vec![
             Self::Redis(RedisServer::start()),
-            Self::Sqlite { file, copies: TemporaryDirectory::new() },
+            Self::sqlite(false),
+            Self::sqlite(true),
             Self::Postgres { address, schema, copies: TemporaryDirectory::new() },
         ]
+    }
+
+    /// A file.
+    pub(crate) fn sqlite(is_replaced: bool) -> Self {
+        let name = uuid::Uuid::new_v4().simple().to_string();
+        let file = format!("{}/{name}.db", env!("CARGO_TARGET_TMPDIR"));
+        Self::Sqlite { file, copies: TemporaryDirectory::new(), is_replaced }
     }
 
     /// Makes a copy of what it has. A Redis has room for one.
@@ -36,7 +51,7 @@ impl LossyServer {
             Self::Redis(server) => {
                 server.command(&["SAVE"]);
             }
-            Self::Sqlite { file, copies } => {
+            Self::Sqlite { file, copies, .. } => {
                 run("sqlite3", &[file, &format!(".backup {}", copies.file(name))]);
             }
             Self::Postgres { schema, copies, .. } => {
@@ -54,7 +69,12 @@ impl LossyServer {
                 server.kill();
                 server.restart();
             }
-            Self::Sqlite { file, copies } => {
+            Self::Sqlite { file, copies, is_replaced: true } => {
+                let beside = ["-wal", "-shm"].map(|ending| format!("{file}{ending}"));
+                run("rm", &[file, &beside[0], &beside[1]]);
+                run("cp", &[&copies.file(name), file]);
+            }
+            Self::Sqlite { file, copies, is_replaced: false } => {
                 let restore = format!(".restore {}", copies.file(name));
                 run("sqlite3", &[file, ".timeout 10000", &restore]);
             }
@@ -64,6 +84,14 @@ impl LossyServer {
                 run("pg_restore", &[&clean[..], &[&to, &copies.file(name)]].concat());
             }
         }
+    }
+
+    /// Puts a copy in the place of the file of SQLite, and leaves the files beside it.
+    pub(crate) fn replace_file_alone(&self, name: &str) {
+        let Self::Sqlite { file, copies, .. } = self else { panic!("it has no file") };
+        let copy = format!("{file}.copy");
+        run("cp", &[&copies.file(name), &copy]);
+        run("mv", &[&copy, file]);
     }
 
     /// Makes it as empty as it was when the copy `empty` was made.
@@ -80,7 +108,8 @@ impl fmt::Debug for LossyServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Redis(_) => "Redis",
-            Self::Sqlite { .. } => "SQLite",
+            Self::Sqlite { is_replaced: false, .. } => "SQLite",
+            Self::Sqlite { is_replaced: true, .. } => "a SQLite file",
             Self::Postgres { .. } => "Postgres",
         })
     }

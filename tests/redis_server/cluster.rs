@@ -59,6 +59,16 @@ impl RedisCluster {
         self.servers.iter_mut().find(primary).expect("there are primaries")
     }
 
+    /// A primary of which this holds.
+    pub(crate) fn primary_that(
+        &mut self,
+        holds: impl Fn(&RedisServer) -> bool,
+    ) -> &mut RedisServer {
+        let is_primary = |server: &RedisServer| server.command(&["ROLE"]).starts_with("master");
+        let found = self.servers.iter_mut().find(|server| is_primary(server) && holds(server));
+        found.expect("there is such a primary")
+    }
+
     /// Waits until replicas have taken the place of primaries that are lost.
     pub(crate) fn wait_for_failover(&mut self) {
         // A replica at first, which runs.

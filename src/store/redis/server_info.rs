@@ -9,7 +9,8 @@ const OLDEST: (u32, u32) = (7, 0);
 pub(super) struct ServerInfo<'a>(&'a str);
 
 impl<'a> ServerInfo<'a> {
-    const SECTIONS: [&'static str; 5] = ["server", "replication", "memory", "persistence", "stats"];
+    const SECTIONS: [&'static str; 6] =
+        ["server", "replication", "memory", "persistence", "stats", "commandstats"];
 
     /// The command that asks for it.
     pub(super) fn command() -> Cmd {
@@ -60,6 +61,15 @@ impl<'a> ServerInfo<'a> {
     /// How many keys the server has removed since its start because its memory was full.
     pub(super) fn evicted_keys(&self) -> u64 {
         self.field("evicted_keys").and_then(|count| count.parse().ok()).unwrap_or_default()
+    }
+
+    /// How often all keys of a database were removed since the server's start.
+    pub(super) fn flushes(&self) -> u64 {
+        let calls = |command| {
+            let calls = self.field(command)?.strip_prefix("calls=")?;
+            calls.split(',').next()?.parse::<u64>().ok()
+        };
+        ["cmdstat_flushall", "cmdstat_flushdb"].into_iter().filter_map(calls).sum()
     }
 
     fn version(&self) -> Option<(u32, u32)> {

@@ -31,6 +31,7 @@ struct Servers {
     /// Each has another after a restart.
     run_ids: BTreeSet<String>,
     evicted_keys: u64,
+    flushes: u64,
     /// Whether all of them write every command to their disk.
     are_persistent: bool,
 }
@@ -59,6 +60,7 @@ impl Servers {
             let info = ServerInfo::new(&text);
             servers.run_ids.extend(info.run_id().map(str::to_owned));
             servers.evicted_keys += info.evicted_keys();
+            servers.flushes += info.flushes();
             servers.are_persistent &= info.is_persistent();
         }
         servers
@@ -71,13 +73,15 @@ impl Servers {
             let sign = if self.are_persistent { LossSign::Suspected } else { LossSign::Certain };
             return Some(sign);
         }
-        (self.evicted_keys > before.evicted_keys).then(|| {
+        if self.evicted_keys > before.evicted_keys {
             tracing::warn!(
                 "Redis has evicted keys, sessions and revocations perhaps: set \
                  `maxmemory-policy noeviction`"
             );
-            LossSign::Suspected
-        })
+            return Some(LossSign::Suspected);
+        }
+        // That of a cluster's primary leaves the feed as it is, unless it has that.
+        (self.flushes > before.flushes).then_some(LossSign::Suspected)
     }
 }
 
@@ -125,8 +129,15 @@ mod tests {
     use super::*;
 
     fn servers(run_ids: &[&str], evicted: u64, aof: u8) -> Servers {
+        flushed(run_ids, evicted, aof, 0)
+    }
+
+    fn flushed(run_ids: &[&str], evicted: u64, aof: u8, flushes: u64) -> Servers {
         let info = |id: &&str| {
-            let text = format!("run_id:{id}\r\nevicted_keys:{evicted}\r\naof_enabled:{aof}\r\n");
+            let text = format!(
+                "run_id:{id}\r\nevicted_keys:{evicted}\r\naof_enabled:{aof}\r\n\
+                cmdstat_flushall:calls={flushes},usec=9\r\n"
+            );
             (Value::Int(0), Value::BulkString(text.into_bytes()))
         };
         Servers::read(&Value::Map(run_ids.iter().map(info).collect()))
@@ -141,6 +152,7 @@ mod tests {
             (servers(&["a", "c"], 1, 1), Some(LossSign::Suspected)),
             (servers(&["a", "c"], 1, 0), Some(LossSign::Certain)),
             (servers(&["a", "b"], 2, 1), Some(LossSign::Suspected)),
+            (flushed(&["a", "b"], 1, 1, 1), Some(LossSign::Suspected)),
         ] {
             assert_eq!(now.sign_since(&before), sign, "{now:?}");
         }

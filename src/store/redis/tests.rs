@@ -4,6 +4,7 @@ use super::*;
 
 mod clocks;
 mod cluster;
+mod cluster_data_loss;
 mod data_loss;
 mod ends_once;
 mod folding;

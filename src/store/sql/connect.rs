@@ -1,8 +1,8 @@
 //! Opens the pools of an address.
 
-use std::time::Duration;
 #[cfg(feature = "postgres")]
-use std::{iter, sync::Arc};
+use std::iter;
+use std::{sync::Arc, time::Duration};
 
 use sqlx::ConnectOptions as _;
 #[cfg(feature = "sqlite")]
@@ -16,6 +16,8 @@ use tokio::sync::Semaphore;
 
 #[cfg(feature = "postgres")]
 use super::connection::STATEMENT_TIME_LIMIT;
+#[cfg(feature = "sqlite")]
+use super::database_file::DatabaseFile;
 use super::{
     address::DatabaseKind,
     database_pool::{AnyPool, DatabasePool},
@@ -121,15 +123,24 @@ async fn sqlite(address: &str) -> Result<AnyPools, Failure> {
     };
     #[cfg(unix)]
     create_private(options.get_filename());
+    let file = Arc::new(DatabaseFile::new(options.get_filename()));
     // In WAL mode, NORMAL may lose the last transactions at a power failure, and revocations with
     // them.
     let options = options
-        .create_if_missing(true)
+        // A file that is being replaced may be missing for a moment.
+        .create_if_missing(cfg!(not(unix)))
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(LOCK_TIME_LIMIT)
         .disable_statement_logging();
-    let pool = || SqlitePoolOptions::new().idle_timeout(None).max_lifetime(None);
+    let pool = || {
+        let file = Arc::clone(&file);
+        let pool = SqlitePoolOptions::new().idle_timeout(None).max_lifetime(None);
+        pool.before_acquire(move |_, connection| {
+            let is_open_on = file.is_open_on(connection.age);
+            Box::pin(async move { Ok(is_open_on) })
+        })
+    };
     // Waiting for the one writer is not an outage, so it may take as long as a caller waits.
     let writer = pool().max_connections(1).acquire_timeout(LIFECYCLE_TIME_LIMIT);
     let writer = writer.connect_with(options.clone()).await?;
@@ -151,6 +162,7 @@ async fn sqlite(address: &str) -> Result<AnyPools, Failure> {
         prepares: true,
         is_read_only: None,
         breaker: None,
+        file: Some(file),
     }))
 }
 
@@ -205,6 +217,8 @@ async fn postgres(address: &str, settings: &Settings) -> Result<AnyPools, Failur
         prepares: !settings.pooler,
         is_read_only: Some(IS_READ_ONLY),
         breaker: Some(breaker),
+        #[cfg(feature = "sqlite")]
+        file: None,
     }))
 }
 

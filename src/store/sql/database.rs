@@ -252,6 +252,16 @@ impl Database {
         })
     }
 
+    /// Whether the file of the database was replaced since the last call.
+    pub(super) fn take_replaced(&self) -> bool {
+        match &self.pools {
+            #[cfg(feature = "sqlite")]
+            AnyPools::Sqlite(pools) => pools.file.as_ref().is_some_and(|file| file.take_replaced()),
+            #[cfg(feature = "postgres")]
+            AnyPools::Postgres(_) => false,
+        }
+    }
+
     /// How many transactions may publish changes at the same time: others find a connection.
     pub(super) fn publishers(&self) -> usize {
         match &self.pools {

@@ -20,6 +20,8 @@ mod cleanup;
 mod connect;
 mod connection;
 mod database;
+#[cfg(feature = "sqlite")]
+mod database_file;
 mod database_pool;
 mod description;
 mod exchanges_written_back;
@@ -121,7 +123,8 @@ const CALLS_PER_USER: usize = 2;
 /// tables, its position in the change feed and the last change that it has read it finds a loss, and writes back
 /// what is missing, the exchanges last and in the background; refreshes fail for two sync intervals. After a
 /// start of Postgres, or a copy that SQLite restores into the file (`.restore`), it compares what it holds in any
-/// case. What was lost while no node ran, no node finds: after restoring a copy, revoke everything if sessions were
+/// case; so it does when the file of SQLite is replaced. Whoever replaces it removes its `-wal` and `-shm` files
+/// first, and never writes over it (`cp`) while a node runs. What was lost while no node ran, no node finds: after restoring a copy, revoke everything if sessions were
 /// ended since; nor a copy of rows that undoes nothing but activities and exchanges. New tables are a first start.
 ///
 /// Requests have connections of their own in the pool. Of one user two calls to the lifecycle and one

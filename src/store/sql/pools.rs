@@ -8,6 +8,8 @@ use sqlx::{
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+#[cfg(feature = "sqlite")]
+use super::database_file::DatabaseFile;
 use super::{
     ATTEMPTS,
     connection::Connection,
@@ -58,6 +60,9 @@ pub(super) struct Pools<DB: Database> {
     pub(super) is_read_only: Option<&'static str>,
     /// None for a file.
     pub(super) breaker: Option<Arc<Breaker>>,
+    /// The file of an address of SQLite.
+    #[cfg(feature = "sqlite")]
+    pub(super) file: Option<Arc<DatabaseFile>>,
 }
 
 impl<DB: Database> Pools<DB> {
@@ -77,6 +82,8 @@ impl<DB: Database> Pools<DB> {
             prepares: true,
             is_read_only: None,
             breaker: None,
+            #[cfg(feature = "sqlite")]
+            file: None,
         }
     }
 }
@@ -143,6 +150,10 @@ where
         is_for_request: bool,
         call: Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + '_>>,
     ) -> Result<T, Failure> {
+        #[cfg(feature = "sqlite")]
+        if let Some(file) = &self.file {
+            file.check()?;
+        }
         let Some(breaker) = &self.breaker else { return call.await };
         let asked = if is_for_request { breaker.ask() } else { breaker.ask_patiently() };
         let Some(mut asked) = asked else { return Err(Failure::from_outage()) };

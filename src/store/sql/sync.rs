@@ -78,7 +78,7 @@ impl Inner {
             *position = Some(all.position);
             all.reading
         };
-        if !reading.is_same_server {
+        if self.database.take_replaced() || !reading.is_same_server {
             // It may be a standby that lacks the last commits of this node.
             self.note_loss(LossSign::Suspected);
         }
