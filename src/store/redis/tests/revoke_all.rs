@@ -228,7 +228,7 @@ async fn p29_a_revocation_ends_a_session_that_another_node_has_exempted() {
     let server = RedisServer::start();
     let (one, other) = (node(&server).await, node(&server).await);
     // Nothing is pushed to it.
-    other.0.tasks.get().into_iter().flatten().for_each(|task| task.abort());
+    other.0.tasks.get().into_iter().flatten().for_each(tokio::task::AbortHandle::abort);
     let record = begin(&one, "s").await;
     let user = Scope::User(scopes().user);
     let later = NOW + Duration::from_secs(60);

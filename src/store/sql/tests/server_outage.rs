@@ -20,6 +20,9 @@ const LIMIT: Duration = Duration::from_millis(250);
 
 const TASKS: usize = 20;
 
+/// Longer than a busy machine takes for anything.
+const BOUND: Duration = Duration::from_secs(30);
+
 /// What requests were answered: how many were admitted, and how many could not be checked.
 #[derive(Default)]
 struct Answers {
@@ -158,13 +161,34 @@ async fn p23_an_exchange_that_is_executed_too_late_consumes_no_token() {
     store.migrate().await.expect("the migration succeeds");
     begin(&store, "s").await;
     begin(&store, "other").await;
-    let exchanged = store.rotate(rotation("other", 0, "first")).await;
-    assert_eq!(exchanged.expect("the server answers"), Rotated::Done, "it is in time");
+    // On each connection: one that has to prepare the statement first sends no exchange.
+    for generation in 0..20 {
+        let exchanged = store.rotate(rotation("other", generation, &generation.to_string())).await;
+        assert_eq!(exchanged.expect("the server answers"), Rotated::Done, "it is in time");
+    }
+    let mut other = PgConnection::connect(&server.url).await.expect("the server answers");
+    let now = "SELECT CAST(clock_timestamp() AS TEXT)";
+    let paused_at: String =
+        sqlx::query_scalar(now).fetch_one(&mut other).await.expect("it answers");
+    drop(other);
     server.pause();
     store.rotate(rotation("s", 0, "late")).await.expect_err("the server is paused");
     tokio::time::sleep(LIFECYCLE_TIME_LIMIT).await;
     server.resume();
     store.0.database.recovered().await;
+    // Those that had a statement have executed it.
+    let mut other = PgConnection::connect(&server.url).await.expect("the server answers");
+    let earlier = "SELECT COUNT(*) FROM pg_stat_activity WHERE backend_type = 'client backend'
+        AND backend_start < CAST($1 AS TIMESTAMPTZ)";
+    let are_gone = async {
+        loop {
+            let count = sqlx::query_scalar::<_, i64>(earlier).bind(&paused_at);
+            if count.fetch_one(&mut other).await.expect("the server answers") == 0 {
+                break;
+            }
+        }
+    };
+    timeout(BOUND, are_gone).await.expect("they notice that nobody waits for them");
     let state = store.refresh_state(query("s")).await.expect("the server answers");
     let RefreshState::Known(recorded) = state else { panic!("{state:?}") };
     assert_eq!(recorded.generation, 0);
