@@ -100,7 +100,8 @@ impl Entry {
                 (false, _) => (CachedTouch::Ended, None),
             };
         }
-        let outcome = if is_fresh { CachedTouch::Idle(last_activity) } else { CachedTouch::Ask };
+        let is_idle = is_fresh && self.is_read_since(last_activity + touch.idle);
+        let outcome = if is_idle { CachedTouch::Idle(last_activity) } else { CachedTouch::Ask };
         (outcome, None)
     }
 
@@ -147,7 +148,8 @@ impl Entry {
         let is_fresh = self.is_read_within(EXPIRED_KEPT_FOR, now);
         let Some(millis) = self.last_seen() else { return Some(StoredSession::Ended) };
         let last_seen = Timestamp::from_millis(millis);
-        if !is_current || !is_fresh && now >= last_seen + self.idle() {
+        let deadline = last_seen + self.idle();
+        if !is_current || now >= deadline && !(is_fresh && self.is_read_since(deadline)) {
             return None;
         }
         Some(if millis == 0 { StoredSession::Unknown } else { lost.stored(last_seen) })
@@ -218,6 +220,12 @@ impl Entry {
     fn is_read_within(&self, span: Duration, now: Timestamp) -> bool {
         let read_at = Timestamp::from_millis(self.read_at.load(Acquire));
         read_at <= now && now < read_at + span
+    }
+
+    /// Whether it was read at the deadline or later: an earlier reading does not tell that no other node has
+    /// seen an activity since.
+    fn is_read_since(&self, deadline: Timestamp) -> bool {
+        deadline.as_millis() <= self.read_at.load(Acquire)
     }
 
     fn idle(&self) -> Duration {

@@ -151,6 +151,28 @@ fn p23_a_cached_session_is_rejected_only_as_the_store_has_answered_within_a_seco
     assert_eq!(node_cache.touch(keys(), newer), active(1000), "another token may be active");
 }
 
+/// Another node may have seen an activity since, and have written it.
+#[test]
+fn p33_a_reading_from_before_the_deadline_rejects_nothing() {
+    let millis = |millis: u64| Timestamp::from_millis(1_000_000 + millis);
+    let touch_at = |now| Touch { now: millis(now), ..touch(0) };
+    for (read_at, touched_at, is_asked) in [
+        (599_999, 600_000, true),
+        (599_950, 600_100, true),
+        (600_000, 600_000, false),
+        (600_000, 600_100, false),
+    ] {
+        let node_cache = NodeCache::new();
+        let read = Stored { read_at: millis(read_at), ..stored(&node_cache, Some(1000), 0) };
+        assert!(node_cache.remember(session(), read));
+        let touched = node_cache.touch(keys(), touch_at(touched_at));
+        let expected = if is_asked { CachedTouch::Ask } else { CachedTouch::Idle(at(1000)) };
+        assert_eq!(touched, expected, "read at {read_at}, touched at {touched_at}");
+        let stored = node_cache.get(&session(), millis(touched_at));
+        assert_eq!(stored.is_none(), is_asked, "read at {read_at}, asked at {touched_at}");
+    }
+}
+
 #[test]
 fn p23_an_invalidated_entry_answers_nothing() {
     let node_cache = node_cache();
