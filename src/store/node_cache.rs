@@ -32,7 +32,8 @@ const MAX_INTERVAL: Duration = Duration::from_secs(60);
 /// A bounded cache of what the store knows of sessions, and the activities that are to be written.
 ///
 /// It may admit a session and never reject one, with two exceptions: a tombstone, and for a second
-/// what the store has answered, so that an expired token costs no more than another.
+/// what the store has answered since the session's deadline, so that an expired token costs no more than
+/// another.
 pub(super) struct NodeCache {
     table: Table<Entry>,
     /// Entries of an earlier generation answer nothing.
