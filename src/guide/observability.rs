@@ -51,6 +51,9 @@
 //! | `user_cutoff`, `subject_cutoff`, `account_cutoff`, `issuer_cutoff` | `revoke_all` of that scope |
 //! | `unknown_session` | the store does not know the session, and `UnknownSessions::Reject` is set |
 //!
+//! `store_unavailable` has the cause `activity_unwritten` where the store has answered, and other nodes may
+//! [not have written](super::several_nodes#what-an-outage-does) the activity of an outage yet.
+//!
 //! The causes of `invalid_token` are in
 //! [`InvalidTokenReason`](crate::rejection::InvalidTokenReason): `signature`, `unknown_key`,
 //! `audience` and so on.

@@ -112,7 +112,7 @@
 //!
 //! An outage signs out nobody who goes on through it, even if it takes longer than the idle timeout: the
 //! node remembers the requests of users and the refreshes that it answered with 503, and they count as
-//! activity once the database answers again. Two limits of that:
+//! activity once the database answers again, those of all nodes together. Two limits of that:
 //!
 //! - An access token still ends at its `exp`: no token is renewed while the database does not answer.
 //!   An outage that lasts until then ends in `token_expired`. With refresh tokens the client refreshes
@@ -120,9 +120,16 @@
 //!   [refresh tokens](crate::sessions::SlidingSessionsBuilder::refresh_tokens), or choose a
 //!   [token lifetime](crate::policy::PolicyBuilder::token_lifetime) whose second half is longer than the
 //!   outages to be survived.
-//! - The attempts are in the memory of the node that answered them. A node that restarts during the
-//!   outage forgets them, and another node does not know them: after an outage longer than the idle
-//!   timeout such a session is `session_expired_idle`.
+//! - The attempts are in the memory of the node that answered them, at most 16 runs of a session, until it
+//!   writes them: within about a second after the database answers again, 16 sessions at a time, or at
+//!   shutdown ([`SlidingSessions::flush`](crate::SlidingSessions::flush)). A node that is killed before
+//!   forgets them.
+//!
+//! For ten seconds after an outage, other nodes may not have written what they know. A session that is idle
+//! as far as the database knows, and was not when the outage began, is `store_unavailable` until then,
+//! with the cause [`activity_unwritten`](crate::rejection::RejectionCause::ActivityUnwritten); so is one of
+//! which this node has answered a request with 503 in the last ten seconds. A node that starts assumes that
+//! an outage of a minute has just ended.
 //!
 //! If you would rather serve requests, set
 //! [`OnStoreFailure::TrustToken`](crate::layers::activity::OnStoreFailure): tokens are then accepted

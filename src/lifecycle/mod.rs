@@ -88,10 +88,10 @@ impl Lifecycle {
         if let Some(audit_queue) = self.audit_queue() {
             audit_queue.flush().await;
         }
-        match self.enforcement.store() {
-            Some(store) => self.answer(store.flush()).await,
-            None => Ok(()),
-        }
+        let Some(writer) = self.enforcement.attempt_writer() else { return Ok(()) };
+        let store = Arc::clone(&writer.store);
+        self.answer(MaybeReady::new(async move { writer.write().await })).await?;
+        self.answer(store.flush()).await
     }
 
     pub(crate) fn audit_queue(&self) -> Option<&AuditQueue> {

@@ -84,10 +84,9 @@ impl<'a> Refresh<'a> {
             });
         }
         if let Err(rejection) = &granted
-            && rejection.kind() == RejectionKind::StoreUnavailable
             && is_activity
         {
-            lifecycle.enforcement.record_attempt(&exchange.token, now);
+            lifecycle.enforcement.record_attempt(&exchange.token, rejection, now);
         }
         granted
     }
@@ -134,6 +133,9 @@ impl Exchange<'_> {
         match self.lifecycle.enforcement.enforce(&check) {
             Ok(last_activity) => self.step(state, last_activity).await,
             Err(rejected) if rejected.rejection.kind().is_expiry() => self.expired(rejected).await,
+            Err(rejected) if rejected.rejection.kind() == RejectionKind::StoreUnavailable => {
+                Err(rejected.rejection)
+            }
             Err(rejected) => Err(match rejected.rejection.cause() {
                 Some(cause) => invalid().with_cause(cause),
                 None => invalid(),

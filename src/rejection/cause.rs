@@ -15,6 +15,10 @@ pub enum RejectionCause {
     InvalidToken(InvalidTokenReason),
     /// The session is revoked: `session_revoked`.
     Revoked(RevocationCause),
+    /// The session is idle as far as the store knows, and other nodes may not have written yet what they
+    /// know of its activity in an outage: `store_unavailable`, for ten seconds at most after the outage, or
+    /// after the last request of the session that this node could not check.
+    ActivityUnwritten,
 }
 
 impl RejectionCause {
@@ -24,6 +28,7 @@ impl RejectionCause {
         match self {
             Self::InvalidToken(reason) => reason.as_str(),
             Self::Revoked(cause) => cause.as_str(),
+            Self::ActivityUnwritten => "activity_unwritten",
         }
     }
 }
@@ -33,6 +38,9 @@ impl fmt::Display for RejectionCause {
         match self {
             Self::InvalidToken(reason) => reason.fmt(f),
             Self::Revoked(cause) => cause.fmt(f),
+            Self::ActivityUnwritten => {
+                f.write_str("other nodes may not have written the activity of an outage yet")
+            }
         }
     }
 }

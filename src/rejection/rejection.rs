@@ -78,6 +78,11 @@ impl Rejection {
         Self { kind, detail: Detail::MaxAge(max_age), cause: None }
     }
 
+    /// `store_unavailable`: what other nodes know of an outage may not be written yet.
+    pub(crate) const fn activity_unwritten() -> Self {
+        Self::new(RejectionKind::StoreUnavailable).with_cause(RejectionCause::ActivityUnwritten)
+    }
+
     /// The same rejection with this cause.
     #[must_use]
     pub const fn with_cause(mut self, cause: RejectionCause) -> Self {

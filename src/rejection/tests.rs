@@ -78,13 +78,19 @@ fn a_code_names_its_kind() {
     assert_eq!(RejectionKind::from_code("ok"), None);
 }
 
+fn causes() -> Vec<RejectionCause> {
+    let reasons = REASONS.map(RejectionCause::InvalidToken);
+    let mut causes = vec![RejectionCause::ActivityUnwritten];
+    causes.extend(reasons.into_iter().chain(CAUSES.map(RejectionCause::Revoked)));
+    causes
+}
+
 #[test]
 fn p10_no_byte_of_a_response_depends_on_the_cause() {
     for kind in RejectionKind::ALL {
         for client in CLIENTS {
             let without_cause = answer(kind.into(), client);
-            let reasons = REASONS.map(RejectionCause::InvalidToken);
-            for cause in reasons.into_iter().chain(CAUSES.map(RejectionCause::Revoked)) {
+            for cause in causes() {
                 let rejection = Rejection::from(kind).with_cause(cause);
                 assert_eq!(rejection.cause(), Some(cause));
                 assert_eq!(answer(rejection, client), without_cause, "{cause}");
@@ -105,8 +111,7 @@ fn every_protocol_has_the_code_in_a_header() {
 
 #[test]
 fn causes_have_different_names_and_texts() {
-    let reasons = REASONS.map(RejectionCause::InvalidToken);
-    let causes: Vec<_> = reasons.into_iter().chain(CAUSES.map(RejectionCause::Revoked)).collect();
+    let causes = causes();
     let texts: std::collections::BTreeSet<_> =
         causes.iter().flat_map(|cause| [cause.as_str().to_owned(), cause.to_string()]).collect();
     assert_eq!(texts.len(), 2 * causes.len());

@@ -38,7 +38,7 @@ pub(crate) struct Enforcement {
     /// Asked for the claims of a token that are stale; without it none are.
     pub(super) live_claims: Option<Arc<LiveClaims>>,
     /// What this node remembers of an outage of the store.
-    attempts: Arc<Attempts>,
+    pub(super) attempts: Arc<Attempts>,
     pub(crate) unknown_sessions: UnknownSessions,
     pub(crate) on_failure: OnStoreFailure,
 }
@@ -65,7 +65,7 @@ impl<'a> SessionCheck<'a> {
 
     /// The latest activity of the token, the store and the caller.
     #[inline(always)]
-    fn last_activity(&self, enforcement: &Enforcement, policy: &Policy) -> Timestamp {
+    pub(super) fn last_activity(&self, enforcement: &Enforcement, policy: &Policy) -> Timestamp {
         let stored = match self.answer {
             StoreAnswer::Get(StoredSession::Unknown) => {
                 Some(enforcement.unknown_activity(self.token, self.purpose, policy, self.now))
@@ -241,6 +241,11 @@ impl Enforcement {
             return Some(Rejection::session_revoked(cause));
         }
         match (status, check.answer) {
+            (SessionStatus::Expired(ExpiryReason::Idle), _)
+                if self.may_lack_activity(check, policy) =>
+            {
+                Some(Rejection::activity_unwritten())
+            }
             (SessionStatus::Expired(reason), answer) => {
                 if matches!(answer, StoreAnswer::Touch(_) | StoreAnswer::Get(_)) {
                     self.end_if_shortened(check.token, reason, policy);
@@ -256,31 +261,10 @@ impl Enforcement {
         }
     }
 
-    /// Remembers a request that the store did not record: it counts as activity once the store
-    /// answers again.
-    #[cold]
-    pub(crate) fn record_attempt(&self, token: &VerifiedToken, now: Timestamp) {
-        let idle = Timeouts::effective(token.claims(), &self.policy(token)).idle;
-        let now = self.store.as_ref().map_or(now, |store| store.correct_time(now));
-        self.attempts.record(token.session_key(), now, idle);
-    }
-
     /// Whether the store has found the clock of this node to be wrong: then no instant of a token can be
     /// judged by `now`.
     fn has_wrong_clock(&self, now: Timestamp) -> bool {
         self.store.as_ref().is_some_and(|store| store.correct_time(now) != now)
-    }
-
-    /// The later of `last_activity` and of the attempts that follow it.
-    #[inline]
-    pub(crate) fn with_attempts(
-        &self,
-        token: &VerifiedToken,
-        last_activity: Timestamp,
-        policy: &Policy,
-    ) -> Timestamp {
-        let idle = Timeouts::effective(token.claims(), policy).idle;
-        self.attempts.last_activity(|| token.session_key(), last_activity, idle)
     }
 
     /// The scope whose cutoff revoked the session of `token`, if one did: one atomic load where no

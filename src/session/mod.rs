@@ -1,5 +1,7 @@
 //! The session of a request: what handlers and later layers see.
 
+mod attempt_writer;
+mod attempts;
 mod audit;
 mod builder;
 mod caller;

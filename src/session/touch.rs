@@ -131,10 +131,8 @@ impl Enforcement {
         let ends_with_token = answer.is_unknown();
         let check = SessionCheck { ends_with_token, ..SessionCheck::new(token, answer, now) };
         let enforced = self.enforce(&check);
-        if let Err(rejected) = &enforced
-            && rejected.rejection.kind() == RejectionKind::StoreUnavailable
-        {
-            self.record_attempt(token, now);
+        if let Err(rejected) = &enforced {
+            self.record_attempt(token, &rejected.rejection, now);
         }
         enforced
     }

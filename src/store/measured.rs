@@ -6,7 +6,8 @@ use super::{
     AccountPolicies, ActiveUser, BulkRevocation, ClaimsChange, ClaimsChanges, LifecycleQueries,
     LifecycleStore, ListQuery, OpenTicket, OverridesChange, Page, RefreshQuery, RefreshState,
     RenewalDecision, RenewalLimiter, RenewalRequest, Revocations, Rotated, Rotation, SessionRecord,
-    SessionStore, SignIn, SignInOutcome, StoredSession, TicketUse, Tombstone, Touch, TouchOutcome,
+    SessionStore, SignIn, SignInOutcome, StoreOutage, StoredSession, TicketUse, Tombstone, Touch,
+    TouchOutcome,
 };
 use crate::{
     audit::{ActivityEntry, AuditRecord},
@@ -123,6 +124,10 @@ where
 
     fn correct_time(&self, now: Timestamp) -> Timestamp {
         self.0.correct_time(now)
+    }
+
+    fn last_outage(&self) -> Option<StoreOutage> {
+        self.0.last_outage()
     }
 }
 

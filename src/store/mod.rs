@@ -91,13 +91,14 @@ pub use self::{
     session_label::{LabelError, SessionLabel},
     session_limit::{OnSessionLimit, SessionLimit},
     session_record::{ActiveUser, SessionRecord},
-    session_store::{SessionStore, StoredSession, Touch, TouchOutcome},
+    session_store::{SessionStore, StoreOutage, StoredSession, Touch, TouchOutcome},
     sign_in::{ReplacedSession, SignIn, SignInOutcome, SignedIn},
     tombstone::Tombstone,
 };
 pub(crate) use self::{
     attempts::Attempts,
     revocations::{OpenSession, OpenStream, Renewed},
+    session_store::SETTLING,
     store_log::StoreLog,
     user_limit::{InFlight, UserLimit},
 };

@@ -92,6 +92,37 @@ pub trait SessionStore: Send + Sync + 'static {
     fn correct_time(&self, now: Timestamp) -> Timestamp {
         now
     }
+
+    /// Returns the last time in which this node could not read the store. The other nodes may not have
+    /// written yet what they have seen of activity in it, so for ten seconds afterwards no session is
+    /// rejected as idle that was active when it began. Default: `None`, for a store whose activity is on one
+    /// node.
+    fn last_outage(&self) -> Option<StoreOutage> {
+        None
+    }
+}
+
+/// How long after an outage, or after an attempt, other nodes may take to write the activity and the
+/// attempts that they know of. They write both every half second; the rest is for a node that has more to
+/// do than it can.
+pub(crate) const SETTLING: Duration = Duration::from_secs(10);
+
+/// A time in which a node could not read its store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoreOutage {
+    /// When it had read the store last.
+    pub from: Timestamp,
+    /// When it read it again; now, if it has not yet.
+    pub until: Timestamp,
+}
+
+impl StoreOutage {
+    /// Creates an outage between two readings.
+    #[must_use]
+    pub const fn new(from: Timestamp, until: Timestamp) -> Self {
+        Self { from, until }
+    }
 }
 
 #[deny(clippy::missing_trait_methods, reason = "an Arc forwards every method")]
@@ -145,6 +176,10 @@ where
 
     fn correct_time(&self, now: Timestamp) -> Timestamp {
         (**self).correct_time(now)
+    }
+
+    fn last_outage(&self) -> Option<StoreOutage> {
+        (**self).last_outage()
     }
 }
 

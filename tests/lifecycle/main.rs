@@ -236,6 +236,10 @@ macro_rules! lifecycle {
                     p23_a_refresh_can_be_repeated_after_a_lost_answer
                     p23_a_revocation_whose_answer_was_lost_applies
                     p23_an_outage_longer_than_the_idle_timeout_signs_out_nobody_who_went_on
+                    p23_the_attempts_of_all_nodes_count_together
+                    p23_attempts_are_written_when_the_store_answers_again
+                    p23_a_session_is_idle_only_when_other_nodes_can_have_written
+                    p23_no_session_is_idle_that_was_active_when_an_outage_began
                     p23_a_refresh_in_an_outage_is_an_attempt
                     p23_a_background_request_in_an_outage_is_no_attempt
                 }

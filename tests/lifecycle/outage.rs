@@ -13,7 +13,7 @@ use tower_sliding_session::{
     Grant, Policy, RejectionKind,
     lifecycle::{AccountPolicyError, StartError},
     policy::TimeoutOverrides,
-    store::{Exempt, ListQuery},
+    store::{Exempt, ListQuery, RefreshState, StoreOutage},
 };
 
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
         service, service_of, session, state_of,
     },
     empty_stores::Store,
-    test_stack::{HOUR, MILLI, MINUTE, TestStack, by, ok, rejected, with},
+    test_stack::{BEGIN, HOUR, MILLI, MINUTE, TestStack, by, ok, rejected, with},
     unreliable_store::{LIMIT, State, UnreliableStore},
 };
 
@@ -91,7 +91,11 @@ pub(crate) async fn p23_an_outage_signs_nobody_out_and_consumes_no_token(store: 
     let mut grant = ada(&stack).await;
     let other = ada(&stack).await;
     for state in [State::Failing, State::NeverAnswering] {
-        let recorded = async || state_of(&store, refresh_token(&grant)).await.expect("it answers");
+        let recorded =
+            async || match state_of(&store, refresh_token(&grant)).await.expect("it answers") {
+                RefreshState::Known(recorded) => (recorded.generation, recorded.exchange),
+                state => panic!("{state:?}"),
+            };
         let before = recorded().await;
         unreliable.set_state(state);
         assert_everything_is_unavailable(&stack, &grant).await;
@@ -253,6 +257,107 @@ pub(crate) async fn p23_an_outage_longer_than_the_idle_timeout_signs_out_nobody_
         // What was recorded is the activity of the request that came after the outage.
         stack.at(59 * MINUTE);
         assert_eq!(asked(&stack, &goes_on).await, None);
+    }
+}
+
+/// No node has seen an activity in each idle timeout of 20 minutes, and another one answers after the
+/// outage.
+pub(crate) async fn p23_the_attempts_of_all_nodes_count_together(store: Store) {
+    let (one, unreliable, goes_on) = before_an_outage(&store).await;
+    let as_store: Store = Arc::clone(&unreliable) as _;
+    let node = || service_of(Policy::builder().build().expect("valid"), &as_store, |it| it);
+    let (two, three) = (node(), node());
+    let at = |minutes| {
+        for node in [&one, &two, &three] {
+            node.at(minutes * MINUTE);
+        }
+    };
+    unreliable.set_state(State::Up);
+    at(0);
+    let (alternates, pauses, ended) = (ada(&one).await, ada(&one).await, ada(&one).await);
+    one.sessions.revoke(ended.session_id()).await.expect("revoked");
+    unreliable.set_state(State::Failing);
+    for (minutes, node) in [(10, &one), (24, &one), (38, &one), (50, &two)] {
+        at(minutes);
+        for grant in [&goes_on, &ended] {
+            assert_eq!(asked(node, grant).await, Some(UNAVAILABLE), "{minutes}");
+        }
+    }
+    for (minutes, node) in [(10, &one), (24, &two), (38, &one), (50, &two)] {
+        at(minutes);
+        assert_eq!(asked(node, &alternates).await, Some(UNAVAILABLE), "{minutes}");
+    }
+    for (minutes, node) in [(19, &one), (40, &two), (52, &one)] {
+        at(minutes);
+        assert_eq!(asked(node, &pauses).await, Some(UNAVAILABLE), "{minutes}");
+    }
+    unreliable.set_state(State::Up);
+    at(57);
+    // Each writes what follows the activity that the store knows.
+    for node in [&one, &two, &one, &two] {
+        node.sessions.flush().await.expect("the store answers");
+    }
+    assert_eq!(asked(&three, &goes_on).await, None);
+    assert_eq!(asked(&three, &alternates).await, None);
+    assert_eq!(asked(&three, &pauses).await, Some(RejectionKind::SessionExpiredIdle));
+    assert_eq!(asked(&three, &ended).await, Some(RejectionKind::SessionRevoked));
+}
+
+/// The background task of the node writes them.
+pub(crate) async fn p23_attempts_are_written_when_the_store_answers_again(store: Store) {
+    let (one, unreliable, grant) = before_an_outage(&store).await;
+    let two = service_of(Policy::builder().build().expect("valid"), &store, |it| it);
+    assert_eq!(asked(one.at(20 * MINUTE), &grant).await, Some(UNAVAILABLE));
+    // It finds that the store does not answer yet.
+    one.at(21 * MINUTE);
+    unreliable.set_state(State::Up);
+    two.at(30 * MINUTE);
+    let becomes_known = async {
+        for minutes in 22.. {
+            one.at(minutes * MINUTE);
+            if asked(&two, &grant).await.is_none() {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), becomes_known).await.expect("it is written");
+}
+
+/// A session that is idle, as far as the store knows, may have been active on another node.
+pub(crate) async fn p23_a_session_is_idle_only_when_other_nodes_can_have_written(store: Store) {
+    let (stack, unreliable, grant) = before_an_outage(&store).await;
+    let second = Duration::from_secs(1);
+    for late in [Duration::ZERO, 5 * second] {
+        unreliable.set_state(State::Failing);
+        assert_eq!(asked(stack.at(40 * MINUTE + late), &grant).await, Some(UNAVAILABLE));
+        unreliable.set_state(State::Up);
+    }
+    // What it answers is no attempt, and neither is a refresh.
+    for late in [5 * second, 15 * second - MILLI] {
+        assert_eq!(
+            asked(stack.at(40 * MINUTE + late), &grant).await,
+            Some(UNAVAILABLE),
+            "{late:?}"
+        );
+        assert_eq!(refused(&stack, refresh_token(&grant)).await, UNAVAILABLE);
+    }
+    let idle = Some(RejectionKind::SessionExpiredIdle);
+    assert_eq!(asked(stack.at(40 * MINUTE + 15 * second), &grant).await, idle);
+}
+
+/// This node was not asked in it.
+pub(crate) async fn p23_no_session_is_idle_that_was_active_when_an_outage_began(store: Store) {
+    let (stack, unreliable, grant) = before_an_outage(&store).await;
+    unreliable.set_state(State::Up);
+    let (second, minutes) = (Duration::from_secs(1), |minutes: u32| BEGIN + minutes * MINUTE);
+    let idle = Some(RejectionKind::SessionExpiredIdle);
+    // It is idle from the 25th minute.
+    for (from, expected) in [(minutes(25), idle), (minutes(25) - MILLI, Some(UNAVAILABLE))] {
+        unreliable.set_outage(StoreOutage::new(from, minutes(30)));
+        stack.at(30 * MINUTE + 10 * second - MILLI);
+        assert_eq!(asked(&stack, &grant).await, expected, "{from:?}");
+        assert_eq!(asked(stack.at(30 * MINUTE + 10 * second), &grant).await, idle);
     }
 }
 

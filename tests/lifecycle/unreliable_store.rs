@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
     time::Duration,
@@ -18,7 +18,7 @@ use tower_sliding_session::{
         AccountPolicies, ActiveUser, BulkRevocation, ClaimsChange, ClaimsChanges, LifecycleQueries,
         LifecycleStore, ListQuery, OpenTicket, OverridesChange, Page, RefreshQuery, RefreshState,
         Revocations, Rotated, Rotation, SessionRecord, SessionStore, SignIn, SignInOutcome,
-        StoreError, StoredSession, TicketUse, Tombstone, Touch, TouchOutcome,
+        StoreError, StoreOutage, StoredSession, TicketUse, Tombstone, Touch, TouchOutcome,
     },
 };
 
@@ -45,13 +45,20 @@ pub(crate) enum State {
 pub(crate) struct UnreliableStore {
     inner: Store,
     state: watch::Sender<State>,
+    outage: Mutex<Option<StoreOutage>>,
     adoptions: AtomicUsize,
 }
 
 impl UnreliableStore {
     pub(crate) fn new(inner: Store) -> Arc<Self> {
         let state = watch::Sender::new(State::Up);
-        Arc::new(Self { inner, state, adoptions: AtomicUsize::new(0) })
+        let (outage, adoptions) = (Mutex::default(), AtomicUsize::new(0));
+        Arc::new(Self { inner, state, outage, adoptions })
+    }
+
+    /// Sets what it tells of its last outage.
+    pub(crate) fn set_outage(&self, outage: StoreOutage) {
+        *self.outage.lock().expect("no panic") = Some(outage);
     }
 
     /// How often a session of an earlier system was to be recorded.
@@ -122,6 +129,10 @@ impl SessionStore for UnreliableStore {
 
     fn claims_changes(&self) -> Option<Arc<ClaimsChanges>> {
         self.inner.claims_changes()
+    }
+
+    fn last_outage(&self) -> Option<StoreOutage> {
+        *self.outage.lock().expect("no panic")
     }
 }
 

@@ -46,6 +46,7 @@ impl Client {
                     user.to_owned(),
                     token("access_token"),
                     token("refresh_token"),
+                    answer.started,
                 );
                 Some(Arc::new(session))
             }
@@ -63,11 +64,12 @@ impl Client {
         else {
             return session.end_request();
         };
-        self.judge(session, &answer);
+        let is_expired = answer.code == "token_expired";
+        self.judge(session, answer);
         if let Some(renewed) = renewed {
             session.set_access_token(&renewed);
         }
-        if answer.code == "token_expired" && session.is_in_use() {
+        if is_expired && session.is_in_use() {
             self.refresh(session, &token, node).await;
         }
     }
@@ -83,8 +85,9 @@ impl Client {
         let Some((answer, grant, _)) = self.send("/auth/refresh", node, None, body).await else {
             return session.end_request();
         };
-        self.judge(session, &answer);
-        if answer.status == 200 {
+        let status = answer.status;
+        self.judge(session, answer);
+        if status == 200 {
             let token = |name: &str| grant[name].as_str().expect("a token").to_owned();
             session.set_tokens(&token("access_token"), &token("refresh_token"));
         }
@@ -96,14 +99,15 @@ impl Client {
         let Some((answer, ..)) = self.send("/logout", node, Some(&token), Value::Null).await else {
             return session.end_request();
         };
-        self.judge(session, &answer);
-        if answer.status == 204 {
-            session.end(answer.node);
+        let (status, node) = (answer.status, answer.node);
+        self.judge(session, answer);
+        if status == 204 {
+            session.end(node);
         }
     }
 
-    fn judge(&self, session: &KnownSession, answer: &Answer) {
-        self.count("request", answer);
+    fn judge(&self, session: &KnownSession, answer: Answer) {
+        self.count("request", &answer);
         if let Err(violation) = session.judge(answer) {
             self.answers.add_violation(format!("{}: {violation}", session.user));
         }
@@ -118,7 +122,7 @@ impl Client {
     /// node has been stopped, or took too long.
     async fn send(
         &self,
-        path: &str,
+        path: &'static str,
         node: usize,
         token: Option<&str>,
         body: Value,
@@ -144,7 +148,7 @@ impl Client {
         let completed = Instant::now();
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
         let code = body["code"].as_str().unwrap_or_default().to_owned();
-        let answer = Answer { node, started, completed, status: head.status.as_u16(), code };
+        let answer = Answer { path, node, started, completed, status: head.status.as_u16(), code };
         let renewed = head.headers.get("x-refreshed-token");
         let renewed = renewed.map(|token| token.to_str().expect("a token").to_owned());
         Some((answer, body, renewed))

@@ -1,7 +1,8 @@
 //! What a client knows of one session, and what that says of an answer.
 
 use std::{
-    collections::HashMap,
+    collections::VecDeque,
+    fmt::Write as _,
     net::SocketAddr,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -30,17 +31,23 @@ struct State {
     /// When the client asked to end it, and when and by which node it was told that it has ended.
     end_requested: Option<Instant>,
     ended: Option<(Instant, SocketAddr)>,
-    /// The latest start of a request that was answered, and the latest answer.
+    /// The latest start of a request or of the sign-in that was answered, and the latest answer.
     active_after: Instant,
     active_before: Instant,
-    /// The latest start of a request that a node could not check. It counts as activity for that node.
-    attempts: HashMap<SocketAddr, Instant>,
+    /// The latest start of a request that a node could not check: that counts as activity, too.
+    attempted: Option<Instant>,
     unanswered: usize,
     has_expired: bool,
+    /// The last answers, for the report of a violation.
+    answers: VecDeque<Answer>,
 }
+
+/// How many answers the report of a violation has.
+const REPORTED: usize = 12;
 
 /// An answer to a request of a session.
 pub(crate) struct Answer {
+    pub(crate) path: &'static str,
     pub(crate) node: SocketAddr,
     pub(crate) started: Instant,
     pub(crate) completed: Instant,
@@ -49,18 +56,24 @@ pub(crate) struct Answer {
 }
 
 impl KnownSession {
-    pub(crate) fn new(user: String, access_token: String, refresh_token: String) -> Self {
-        let now = Instant::now();
+    /// A session whose sign-in was begun at `begun`, and answered now.
+    pub(crate) fn new(
+        user: String,
+        access_token: String,
+        refresh_token: String,
+        begun: Instant,
+    ) -> Self {
         let state = State {
             access_token,
             refresh_token,
             end_requested: None,
             ended: None,
-            active_after: now,
-            active_before: now,
-            attempts: HashMap::new(),
+            active_after: begun,
+            active_before: Instant::now(),
+            attempted: None,
             unanswered: 0,
             has_expired: false,
+            answers: VecDeque::with_capacity(REPORTED),
         };
         Self { user, refreshing: tokio::sync::Mutex::default(), state: Mutex::new(state) }
     }
@@ -123,34 +136,56 @@ impl KnownSession {
     ///
     /// # Errors
     /// If the answer breaks a promise.
-    pub(crate) fn judge(&self, answer: &Answer) -> Result<(), String> {
+    pub(crate) fn judge(&self, answer: Answer) -> Result<(), String> {
         let mut state = self.state();
         state.unanswered -= 1;
-        let judged = state.judge(answer);
+        let judged = state.judge(&answer).map_err(|violation| state.report(&violation, &answer));
         state.has_expired |= answer.code == "session_expired_idle";
         if state.active_before < answer.completed {
             state.active_before = answer.completed;
         }
         // An attempt that a store failed is activity within the idle timeout of the one before; a
         // rejected request never is.
-        let last_activity = state.last_activity(answer.node);
+        let last_activity = state.last_activity();
         let latest = match answer.status {
-            401 => return judged,
-            503 if last_activity + IDLE <= answer.completed => return judged,
-            503 => state.attempts.entry(answer.node).or_insert(answer.started),
-            _ => &mut state.active_after,
+            401 => None,
+            503 if last_activity + IDLE <= answer.completed => None,
+            503 => Some(state.attempted.get_or_insert(answer.started)),
+            _ => Some(&mut state.active_after),
         };
-        *latest = answer.started.max(*latest);
+        if let Some(latest) = latest {
+            *latest = answer.started.max(*latest);
+        }
+        state.remember(answer);
         judged
     }
 }
 
 impl State {
-    /// The latest activity that a node may know of.
-    fn last_activity(&self, node: SocketAddr) -> Instant {
-        self.attempts
-            .get(&node)
-            .map_or(self.active_after, |attempt| self.active_after.max(*attempt))
+    /// The latest activity, on whatever node.
+    fn last_activity(&self) -> Instant {
+        self.attempted.map_or(self.active_after, |attempt| self.active_after.max(attempt))
+    }
+
+    fn remember(&mut self, answer: Answer) {
+        if self.answers.len() == REPORTED {
+            self.answers.pop_front();
+        }
+        self.answers.push_back(answer);
+    }
+
+    /// The violation with the answers before it, by how long before its completion they were asked for and
+    /// answered.
+    fn report(&self, violation: &str, last: &Answer) -> String {
+        let mut text = violation.to_owned();
+        for answer in self.answers.iter().chain([last]) {
+            let Answer { path, node, status, code, .. } = answer;
+            let started = last.completed.saturating_duration_since(answer.started);
+            let completed = last.completed.saturating_duration_since(answer.completed);
+            write!(text, "\n  {path} {node} {status} {code}, {started:?} to {completed:?} before")
+                .expect("a text grows");
+        }
+        text
     }
 
     fn judge(&self, answer: &Answer) -> Result<(), String> {
@@ -170,7 +205,7 @@ impl State {
                 Ok(())
             }
             (401, "session_expired_idle") => {
-                let gap = completed - self.last_activity(node);
+                let gap = completed - self.last_activity();
                 if gap + EARLY < IDLE {
                     return Err(format!("expired after {gap:?} without activity"));
                 }

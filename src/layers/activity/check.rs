@@ -250,9 +250,9 @@ impl ActivitySettings {
     ) -> Result<(), Rejection> {
         session.set_last_activity(rejected.last_activity);
         let is_outage = rejected.rejection.kind() == RejectionKind::StoreUnavailable;
-        if is_outage && is_activity {
+        if is_activity {
             let now = session.now(&*self.enforcement.clock);
-            self.enforcement.record_attempt(session.token(), now);
+            self.enforcement.record_attempt(session.token(), &rejected.rejection, now);
         }
         if is_outage && self.enforcement.on_failure == OnStoreFailure::TrustToken {
             session.forbid_renewal();

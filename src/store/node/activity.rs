@@ -69,7 +69,7 @@ pub(in crate::store) trait SharedStore: Send + Sync + 'static {
             let store = Arc::clone(self);
             let syncing = tokio::spawn(async move {
                 let _lock = lock;
-                store.sync().await
+                read_changes(&*store).await
             });
             syncing.await.map_err(StoreError::new)?
         }
@@ -257,11 +257,19 @@ pub(in crate::store) async fn flush<S: SharedStore>(store: &Arc<S>) -> Result<()
     write_activities(&**store, Timestamp::MAX).await
 }
 
+/// Reads and applies the changes of other nodes, and notes an outage.
+async fn read_changes<S: SharedStore + ?Sized>(store: &S) -> Result<(), StoreError> {
+    let read_before = store.node().synced_at();
+    let read = store.sync().await;
+    store.node().note_reading(read_before, read.is_ok());
+    read
+}
+
 /// Reads the changes of other nodes if that `is_due`, then writes the activities that are due: first of
 /// all when the store is back after an outage.
 async fn keep_up<S: SharedStore>(store: &S, is_due: bool) -> Result<(), StoreError> {
     if is_due {
-        store.sync().await?;
+        read_changes(store).await?;
     }
     write_activities(store, store.node().clock.now()).await?;
     // Not longer than a step may take: then other nodes' changes are read.

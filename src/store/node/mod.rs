@@ -6,6 +6,7 @@ mod change;
 mod data_loss;
 mod held_exchanges;
 mod held_tombstones;
+mod outage;
 mod refresh;
 mod store_clock;
 
@@ -32,16 +33,20 @@ pub(super) use self::{
 };
 use self::{
     data_loss::DataLoss, held_exchanges::HeldExchanges, held_tombstones::HeldTombstones,
-    store_clock::StoreClock,
+    outage::LastOutage, store_clock::StoreClock,
 };
 use super::{
-    AccountPolicies, ClaimsChanges, Revocations, StoredSession, Tombstone, Touch, TouchOutcome,
-    node_cache::NodeCache,
+    AccountPolicies, ClaimsChanges, Revocations, StoreOutage, StoredSession, Tombstone, Touch,
+    TouchOutcome, node_cache::NodeCache,
 };
 use crate::{clock::Clock, identity::StoreKey, maybe_ready::StoreError, time::Timestamp};
 
 /// A node whose last reading is older than this many intervals reads again before it answers.
 pub(super) const STALE_AFTER: u32 = 3;
+
+/// For how long before it starts a node assumes an outage: it may start because of one, and knows nothing
+/// of what others have not written.
+const UNKNOWN_BEFORE: Duration = Duration::from_secs(60);
 
 /// How many sessions can be read at the same time without waiting for each other.
 const SESSION_LOCKS: usize = 1024;
@@ -58,6 +63,7 @@ pub(super) struct NodeState {
     pub(super) held_tombstones: HeldTombstones,
     pub(super) held_exchanges: HeldExchanges,
     data_loss: DataLoss,
+    pub(super) last_outage: LastOutage,
     pub(super) store_clock: StoreClock,
     /// Told when another node has published changes.
     pushed: Arc<Notify>,
@@ -74,6 +80,8 @@ pub(super) struct NodeState {
 
 impl NodeState {
     pub(super) fn new(clock: Arc<dyn Clock>, sync_interval: Duration) -> Self {
+        let now = clock.now();
+        let last_outage = LastOutage::new(StoreOutage::new(now - UNKNOWN_BEFORE, now));
         Self {
             clock,
             sync_interval,
@@ -84,6 +92,7 @@ impl NodeState {
             held_tombstones: HeldTombstones::default(),
             held_exchanges: HeldExchanges::default(),
             data_loss: DataLoss::default(),
+            last_outage,
             store_clock: StoreClock::default(),
             pushed: Arc::default(),
             synced_at: AtomicU64::new(0),
@@ -99,8 +108,22 @@ impl NodeState {
     pub(super) fn is_up_to_date(&self) -> bool {
         let now = self.clock.now();
         let limit = self.sync_interval.saturating_mul(STALE_AFTER);
-        let synced_at = self.synced_at.load(Relaxed).checked_sub(1).map(Timestamp::from_millis);
-        synced_at.is_some_and(|at| at <= now && now <= at + limit)
+        self.synced_at().is_some_and(|at| at <= now && now <= at + limit)
+    }
+
+    /// The instant of the last successful reading of changes that counts.
+    fn synced_at(&self) -> Option<Timestamp> {
+        self.synced_at.load(Relaxed).checked_sub(1).map(Timestamp::from_millis)
+    }
+
+    /// A reading of changes has succeeded, or failed.
+    fn note_reading(&self, read_before: Option<Timestamp>, has_succeeded: bool) {
+        let now = self.clock.now();
+        if has_succeeded {
+            self.last_outage.end(now);
+        } else {
+            self.last_outage.begin(read_before.unwrap_or(now), now);
+        }
     }
 
     /// Lets the node read the changes of others now: a store that pushes has heard of some.

@@ -82,8 +82,8 @@ pub use self::{
     new_store::OnDataLoss,
 };
 use super::{
-    AccountPolicies, ClaimsChanges, Revocations, SessionStore, StoredSession, Tombstone, Touch,
-    TouchOutcome, UserLimit,
+    AccountPolicies, ClaimsChanges, Revocations, SessionStore, StoreOutage, StoredSession,
+    Tombstone, Touch, TouchOutcome, UserLimit,
     node::{self, NodeState},
 };
 use crate::{
@@ -289,6 +289,10 @@ impl SessionStore for RedisStore {
 
     fn correct_time(&self, now: Timestamp) -> Timestamp {
         self.0.store_clock.correct_time(now)
+    }
+
+    fn last_outage(&self) -> Option<StoreOutage> {
+        Some(self.0.last_outage.get(self.0.clock.now()))
     }
 }
 

@@ -72,8 +72,8 @@ use self::{
     session_reads::SessionReads,
 };
 use super::{
-    AccountPolicies, ClaimsChanges, Revocations, SessionStore, StoredSession, Tombstone, Touch,
-    TouchOutcome,
+    AccountPolicies, ClaimsChanges, Revocations, SessionStore, StoreOutage, StoredSession,
+    Tombstone, Touch, TouchOutcome,
 };
 use crate::{
     identity::SessionKeys,
@@ -301,6 +301,10 @@ impl SessionStore for SqlStore {
 
     fn correct_time(&self, now: Timestamp) -> Timestamp {
         self.0.store_clock.correct_time(now)
+    }
+
+    fn last_outage(&self) -> Option<StoreOutage> {
+        Some(self.0.last_outage.get(self.0.clock.now()))
     }
 }
 

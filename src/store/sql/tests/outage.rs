@@ -5,7 +5,7 @@ use std::{future::poll_fn, pin::pin, task::Poll};
 use super::*;
 use crate::{
     maybe_ready::MaybeReady,
-    store::{Rotated, SessionStore as _, StoredSession, TouchOutcome},
+    store::{Rotated, SessionStore as _, StoreOutage, StoredSession, TouchOutcome},
 };
 
 #[tokio::test]
@@ -44,6 +44,34 @@ async fn p23_an_outage_admits_only_sessions_that_are_known_not_to_be_revoked() {
             store.get(keys("s")).await.expect("the store answers"),
             StoredSession::Active(at)
         );
+        database.remove().await;
+    }
+}
+
+#[tokio::test]
+async fn p23_a_node_tells_of_its_last_outage_and_of_one_before_it_started() {
+    for database in TestDatabase::all().await {
+        let clock = clock();
+        let store = database.node(&clock).await;
+        store.0.task.get().expect("it exists").abort();
+        let outage = |from, until| Some(StoreOutage::new(NOW + SYNC * from, NOW + SYNC * until));
+        let before = Some(StoreOutage::new(NOW - Duration::from_secs(60), NOW));
+        assert_eq!(store.last_outage(), before, "others may have had one");
+
+        clock.advance(SYNC * 20);
+        store.get(keys("s")).await.expect("the store answers");
+        database.run("ALTER TABLE tss_change_seq RENAME TO elsewhere").await;
+        for now in [24, 28] {
+            clock.set(NOW + SYNC * now);
+            store.get(keys("s")).await.expect_err("the changes cannot be read");
+            assert_eq!(store.last_outage(), outage(20, now));
+        }
+        clock.set(NOW + SYNC * 30);
+        assert_eq!(store.last_outage(), outage(20, 30), "it goes on");
+        database.run("ALTER TABLE elsewhere RENAME TO tss_change_seq").await;
+        store.get(keys("s")).await.expect("the store answers");
+        clock.set(NOW + SYNC * 31);
+        assert_eq!(store.last_outage(), outage(20, 30));
         database.remove().await;
     }
 }
