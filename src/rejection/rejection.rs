@@ -83,6 +83,11 @@ impl Rejection {
         Self::new(RejectionKind::StoreUnavailable).with_cause(RejectionCause::ActivityUnwritten)
     }
 
+    /// Whether the store could not be asked: with a cause it has answered.
+    pub(crate) fn is_outage(&self) -> bool {
+        self.kind == RejectionKind::StoreUnavailable && self.cause.is_none()
+    }
+
     /// The same rejection with this cause.
     #[must_use]
     pub const fn with_cause(mut self, cause: RejectionCause) -> Self {

@@ -3,7 +3,7 @@
 use super::{Enforcement, SessionCheck};
 use crate::{
     policy::Policy,
-    rejection::{Rejection, RejectionKind},
+    rejection::Rejection,
     rules::Timeouts,
     store::{SETTLING, Touch},
     time::Timestamp,
@@ -20,8 +20,8 @@ impl Enforcement {
         rejection: &Rejection,
         now: Timestamp,
     ) {
-        // With a cause the store has answered, and knows of no activity: this is none.
-        if rejection.kind() != RejectionKind::StoreUnavailable || rejection.cause().is_some() {
+        // Of a session that the store knows to be idle this is none.
+        if !rejection.is_outage() {
             return;
         }
         let Some(writer) = self.attempt_writer() else { return };

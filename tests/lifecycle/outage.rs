@@ -11,6 +11,7 @@ use std::{
 use http::{Method, Request};
 use tower_sliding_session::{
     Grant, Policy, RejectionKind,
+    layers::OnStoreFailure,
     lifecycle::{AccountPolicyError, StartError},
     policy::TimeoutOverrides,
     store::{Exempt, ListQuery, RefreshState, StoreOutage},
@@ -349,14 +350,20 @@ pub(crate) async fn p23_a_session_is_idle_only_when_other_nodes_can_have_written
 /// This node was not asked in it.
 pub(crate) async fn p23_no_session_is_idle_that_was_active_when_an_outage_began(store: Store) {
     let (stack, unreliable, grant) = before_an_outage(&store).await;
+    let as_store: Store = Arc::clone(&unreliable) as _;
+    let trusting = service_of(Policy::builder().build().expect("valid"), &as_store, |builder| {
+        builder.on_store_failure(OnStoreFailure::TrustToken)
+    });
     unreliable.set_state(State::Up);
     let (second, minutes) = (Duration::from_secs(1), |minutes: u32| BEGIN + minutes * MINUTE);
     let idle = Some(RejectionKind::SessionExpiredIdle);
     // It is idle from the 25th minute.
     for (from, expected) in [(minutes(25), idle), (minutes(25) - MILLI, Some(UNAVAILABLE))] {
         unreliable.set_outage(StoreOutage::new(from, minutes(30)));
-        stack.at(30 * MINUTE + 10 * second - MILLI);
-        assert_eq!(asked(&stack, &grant).await, expected, "{from:?}");
+        for stack in [&stack, &trusting] {
+            stack.at(30 * MINUTE + 10 * second - MILLI);
+            assert_eq!(asked(stack, &grant).await, expected, "{from:?}");
+        }
         assert_eq!(asked(stack.at(30 * MINUTE + 10 * second), &grant).await, idle);
     }
 }

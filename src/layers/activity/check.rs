@@ -16,7 +16,7 @@ use crate::{
     body::SessionBody,
     clock::Clock,
     maybe_ready::Timed,
-    rejection::{Rejection, RejectionKind},
+    rejection::Rejection,
     request_class::{RequestClass, RequestHead},
     rules::{self, SessionStatus},
     session::{OnStoreFailure, Question, Rejected, Session, SessionCheck, StoreAnswer},
@@ -249,12 +249,12 @@ impl ActivitySettings {
         is_activity: bool,
     ) -> Result<(), Rejection> {
         session.set_last_activity(rejected.last_activity);
-        let is_outage = rejected.rejection.kind() == RejectionKind::StoreUnavailable;
         if is_activity {
             let now = session.now(&*self.enforcement.clock);
             self.enforcement.record_attempt(session.token(), &rejected.rejection, now);
         }
-        if is_outage && self.enforcement.on_failure == OnStoreFailure::TrustToken {
+        let is_trusted = self.enforcement.on_failure == OnStoreFailure::TrustToken;
+        if is_trusted && rejected.rejection.is_outage() {
             session.forbid_renewal();
             return Ok(());
         }
