@@ -139,7 +139,8 @@
 //!
 //! 1. Send the token in `Authorization`, to its own server only.
 //! 2. Take in `x-refreshed-token`: of tokens with the same `sid` the later `iat` wins, whatever the
-//!    order of the responses.
+//!    order of the responses. Of the same second the greater `claims_at` wins, then the later `exp`, then
+//!    the token in the response to a request with the other.
 //! 3. Delete the token after a 401 whose `Session-Error` is one of the codes, and if the rejected token
 //!    is the one that it holds; never after another status.
 //! 4. Refresh in one tab at a time ([Web Locks](https://www.w3.org/TR/web-locks/)), with a time limit

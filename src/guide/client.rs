@@ -45,8 +45,10 @@
 //! activity, and may renew the token. A page whose token is in a cookie learns its deadlines there.
 //!
 //! Parallel requests may return out of order. Of two tokens with the same `sid` the one with the
-//! later `iat` is the newer; a token of another `sid` belongs to another sign-in. A successor does
-//! not invalidate its predecessor: both are good until their own `exp`.
+//! later `iat` is the newer; of the same second, the one with the greater `claims_at` (absent: 0), then
+//! the one with the later `exp`, then the one in the response to a request with the other: a handler may
+//! replace claims in the second of the sign-in. A token of another `sid` belongs to another sign-in. A
+//! successor does not invalidate its predecessor: both are good until their own `exp`.
 //!
 //! # What a client does with each code
 //!

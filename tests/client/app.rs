@@ -102,6 +102,10 @@ async fn trailers(headers: HeaderMap) -> Response<axum::body::Body> {
     Response::new(axum::body::Body::new(body.with_trailers(trailers)))
 }
 
+async fn replace_claims(session: Session) {
+    session.replace_claims(&serde_json::json!({ "team": 2 })).expect("claims of the app");
+}
+
 /// Responds with the checksum in the trailers of the request.
 async fn checksum(request: axum::extract::Request) -> String {
     let body = request.into_body().collect().await.expect("a whole body");
@@ -116,6 +120,7 @@ fn routes(sessions: &SlidingSessions) -> Router {
     Router::new()
         .route("/me", get(async |session: Session| session.subject().to_owned()))
         .route("/echo", post(async |body: Bytes| body))
+        .route("/team", post(replace_claims))
         .route("/recent", get(async || "recent").layer(recent))
         .route("/bare", any(async || StatusCode::UNAUTHORIZED))
         .route(

@@ -1,7 +1,12 @@
 //! Renewed tokens in headers and trailers, in and out of order.
 
 use http::Version;
-use tower_sliding_session::client::{ClientEvent, Tokens};
+use serde_json::json;
+use tower_sliding_session::{
+    MaybeReady,
+    client::{ClientEvent, Tokens},
+    token::{ClaimsSource, ClaimsUpdate, VerifiedToken},
+};
 
 use crate::{
     app::{App, Caller, LIFETIME, MINUTE},
@@ -60,6 +65,33 @@ async fn p08_of_renewals_out_of_order_the_latest_mint_wins() {
     assert_ne!(early, late);
     assert_eq!(caller.access_token().as_deref(), late.to_str().ok());
     assert_eq!(caller.events.all(), [ClientEvent::Renewed]);
+}
+
+struct Team;
+
+impl ClaimsSource for Team {
+    fn current_claims(&self, _: &VerifiedToken) -> MaybeReady<ClaimsUpdate> {
+        MaybeReady::ready(Ok(ClaimsUpdate::replace(&json!({ "team": 1 })).expect("an object")))
+    }
+}
+
+/// Tokens have whole seconds, and the clock stands still.
+#[tokio::test]
+async fn p37_a_change_in_the_second_of_the_mint_is_in_the_next_token() {
+    let app = App::with(|builder| builder.claims_source(Team)).await;
+    let caller = app.ada(Version::HTTP_11).await;
+    for _ in 0..2 {
+        let scope = app.sessions.user_scope(None, "ada");
+        app.sessions.claims_changed(scope).await.expect("the store is there");
+        let renewed = caller.get("/me").await.headers()["x-refreshed-token"].clone();
+        assert_eq!(caller.access_token().as_deref(), renewed.to_str().ok());
+    }
+    assert!(!caller.get("/me").await.headers().contains_key("x-refreshed-token"), "it is kept");
+    // What the handler sets is in the successor, too.
+    for _ in 0..2 {
+        let renewed = caller.send("POST /team", &[]).await.headers()["x-refreshed-token"].clone();
+        assert_eq!(caller.access_token().as_deref(), renewed.to_str().ok());
+    }
 }
 
 #[tokio::test]

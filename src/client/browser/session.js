@@ -72,10 +72,18 @@ export function reasonFrom(url = location.href) {
   return [...ENDINGS, 'signed_out'].includes(reason) ? reason : null;
 }
 
-/** Whether `token` was minted after `other`, or in the same second and lives longer. */
-function isNewer(token, other) {
-  const [a, b] = [claimsOf(token), claimsOf(other)];
-  return a && (!b || a.iat > b.iat || (a.iat === b.iat && a.exp > b.exp));
+/**
+ * Whether the token of `next` was minted after that of `state`. Of two of the same second the newer one
+ * has the claims of a later change, or lives longer, or was in the response to a request with the other.
+ */
+function isNewer(next, state) {
+  const [a, b] = [claimsOf(next.token), claimsOf(state.token)];
+  if (!a || !b) return a !== null;
+  for (const claim of ['iat', 'claims_at', 'exp']) {
+    const difference = (a[claim] ?? 0) - (b[claim] ?? 0);
+    if (difference) return difference > 0;
+  }
+  return a.jti !== b.jti && next.follows === b.jti;
 }
 
 /** Which exchange a refresh token is for: each is good for one. The first has no number. */
@@ -370,10 +378,10 @@ export class Session extends EventTarget {
       await this.#ask();
     } else if (!this.#state && this.#options.shareTabs) {
       this.#tabs.post({ ask: true });
-      const handOver = new Promise((resolve) => {
+      await new Promise((resolve) => {
         this.addEventListener('signedin', resolve, { once: true });
+        setTimeout(resolve, HAND_OVER);
       });
-      await Promise.race([handOver, pause(HAND_OVER)]);
     }
     this.#tick();
     return this.signedIn;
@@ -453,16 +461,18 @@ export class Session extends EventTarget {
     const state = this.#state;
     if (!next?.sid || this.#ended.has(next.sid)) return false;
     if (state?.sid !== next.sid) {
-      const isKnown = next.token || this.#isCookie;
       const isLater = !state || beginning(next) > beginning(state);
-      if (!isSignIn && !(isKnown && isLater)) return false;
+      if (!isSignIn && !(isLater && (next.token || this.#isCookie))) return false;
       this.#setReason(null);
       this.#change({ ...next, full: longest(next) });
       this.#emit('signedin', { sid: next.sid });
       return true;
     }
     const changes = {};
-    if (isNewer(next.token, state.token)) changes.token = next.token;
+    if (isNewer(next, state)) {
+      changes.token = next.token;
+      changes.follows = next.follows;
+    }
     if (next.life && (changes.token || !state.token)) changes.life = next.life;
     if (next.refresh && generation(next.refresh) >= generation(state.refresh)) {
       changes.refresh = next.refresh;
@@ -594,6 +604,7 @@ export class Session extends EventTarget {
     const claims = claimsOf(token);
     const next = {
       sid: held.sid,
+      follows: claimsOf(held.token)?.jti,
       limits: { ...sent, ...parseExpires(response.headers.get('Session-Expires')) },
     };
     if (claims) {
@@ -665,7 +676,7 @@ export class Session extends EventTarget {
 
   #refreshOnce(activity) {
     const { sid, token, refresh } = this.#state;
-    const isDone = () => this.#state?.sid !== sid || this.#state.token !== token;
+    const isDone = () => this.#state?.token !== token;
     return this.#tabs.once(claimsOf(refresh)?.jti ?? sid, isDone, async () => {
       if (this.#mayBeBehind && this.#options.storage === 'memory') {
         this.#tabs.post({ ask: true });
@@ -679,7 +690,7 @@ export class Session extends EventTarget {
   }
 
   async #exchange(activity) {
-    const { sid, refresh } = this.#state;
+    const { refresh } = this.#state;
     const headers = { 'Content-Type': 'application/json' };
     if (activity) headers[ACTIVITY] = activity;
     const sent = instant();
@@ -690,7 +701,7 @@ export class Session extends EventTarget {
       return null;
     }
     const code = response.headers.get('Session-Error');
-    const isHeld = this.#state?.sid === sid && this.#state.refresh === refresh;
+    const isHeld = this.#state?.refresh === refresh;
     if (response.status === 401 && ENDINGS.includes(code) && isHeld) this.#end(code);
     return response;
   }
@@ -762,15 +773,15 @@ export class Session extends EventTarget {
     const limit = this.binding;
     const left = this.left(limit) ?? Infinity;
     const lead = limit ? this.#lead(limit) : 0;
-    if (left > lead + CONFIRM) this.#isConfirmed = false;
     const isOverdue = left <= 0;
     const { checkEvery } = this.#options;
     const isCheckDue = checkEvery > 0 && !document.hidden
       && secondsSince(this.#state.limits) >= checkEvery;
     // Another tab or device may have moved the deadline.
-    const isUnconfirmed = left <= lead + CONFIRM && !this.#isConfirmed;
+    const isNear = left <= lead + CONFIRM;
+    const isUnconfirmed = isNear && !this.#isConfirmed;
     const mayAsk = performance.now() >= this.#nextQuestion;
-    this.#isConfirmed ||= isUnconfirmed;
+    this.#isConfirmed = isNear;
     if (isUnconfirmed || ((isOverdue || isCheckDue) && mayAsk)) this.#ask();
     this.#setWarning(left <= lead ? limit : null);
     if (isOverdue && !this.#isOverdue) this.#emit('overdue', { limit });

@@ -74,12 +74,15 @@ impl Tokens {
     }
 
     /// The tokens after a response to a request with `sent` carried the access token `renewed`;
-    /// `None` if it is of another session, or not newer than this one (P8).
+    /// `None` if it is of another session, or not newer than this one (P8). If neither is newer, it is the
+    /// successor if the request was sent with this one.
     pub(super) fn renewed_by(&self, renewed: &Self, sent: &Self) -> Option<Self> {
         let renewed_claims = renewed.access.claims.as_ref()?;
         let is_successor = match &self.access.claims {
             Some(claims) if claims.has_sid() => {
-                renewed_claims.is_of_session_of(claims) && renewed_claims.is_newer_than(claims)
+                renewed_claims.is_of_session_of(claims)
+                    && (renewed_claims.is_newer_than(claims)
+                        || renewed_claims.is_coeval_with(claims) && self.has_access_token_of(sent))
             }
             // A token from before sessions had ids: the server has adopted it.
             _ => self.has_access_token_of(sent) && !self.has_access_token_of(renewed),
@@ -171,7 +174,13 @@ mod tests {
 
     /// Tokens of the session `sid`.
     fn tokens(sid: &str, iat: u64, refresh: &str) -> Tokens {
-        let claims = format!(r#"{{"sid":"{sid}","sub":"ada","iat":{iat},"exp":{}}}"#, iat + 9);
+        tokens_with_id(sid, iat, "1", refresh)
+    }
+
+    fn tokens_with_id(sid: &str, iat: u64, jti: &str, refresh: &str) -> Tokens {
+        let exp = iat + 9;
+        let claims =
+            format!(r#"{{"sid":"{sid}","sub":"ada","iat":{iat},"exp":{exp},"jti":"{jti}"}}"#);
         let text = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims));
         Tokens::new(text).expect("its characters are allowed").with_refresh_token(refresh)
     }
@@ -195,5 +204,21 @@ mod tests {
         let taken = of(&renewed).expect("a successor");
         assert!(taken.has_access_token_of(&renewed));
         assert_eq!(taken.refresh_token(), Some("second"));
+    }
+
+    /// A handler has replaced the claims in the second in which the token was minted.
+    #[test]
+    fn p08_of_two_tokens_of_one_second_the_answer_to_the_other_is_the_successor() {
+        let [first, second, third] = ["1", "2", "3"].map(|jti| tokens_with_id("a", 1, jti, "r"));
+        let taken = first.renewed_by(&second, &first).expect("a successor");
+        assert!(taken.has_access_token_of(&second));
+        for (renewed, sent) in [
+            (&third, &first),
+            (&second, &second),
+            (&tokens_with_id("b", 1, "3", "r"), &second),
+            (&tokens("a", 0, "r"), &second),
+        ] {
+            assert!(second.renewed_by(renewed, sent).is_none(), "{:?}", renewed.access.claims);
+        }
     }
 }

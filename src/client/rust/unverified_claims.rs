@@ -10,7 +10,10 @@ use serde_json::value::RawValue;
 pub(super) struct UnverifiedClaims {
     sid: Option<String>,
     iat: f64,
+    /// In milliseconds; zero if the token has none.
+    claims_at: f64,
     exp: f64,
+    jti: Option<Box<str>>,
     user: User,
 }
 
@@ -28,6 +31,10 @@ struct Payload<'a> {
     iat: f64,
     exp: f64,
     #[serde(borrow)]
+    claims_at: Option<&'a RawValue>,
+    #[serde(borrow)]
+    jti: Option<&'a RawValue>,
+    #[serde(borrow)]
     iss: Option<&'a RawValue>,
     #[serde(borrow)]
     tenant: Option<&'a RawValue>,
@@ -41,10 +48,20 @@ impl UnverifiedClaims {
         let mut parts = token.split('.');
         let (_, payload) = (parts.next()?, parts.next()?);
         let payload = URL_SAFE_NO_PAD.decode_to_vec(payload).ok()?;
-        let Payload { sid, iat, exp, iss, tenant, sub } = serde_json::from_slice(&payload).ok()?;
+        let payload: Payload<'_> = serde_json::from_slice(&payload).ok()?;
         let text = |value: Option<&RawValue>| value.map(|value| value.get().into());
-        let user = User { iss: text(iss), tenant: text(tenant), sub: text(sub) };
-        Some(Self { sid, iat: iat.trunc(), exp: exp.trunc(), user })
+        let user =
+            User { iss: text(payload.iss), tenant: text(payload.tenant), sub: text(payload.sub) };
+        // A token of another system may have another claim of this name.
+        let claims_at = payload.claims_at.and_then(|value| value.get().parse().ok());
+        Some(Self {
+            sid: payload.sid,
+            iat: payload.iat.trunc(),
+            claims_at: claims_at.unwrap_or_default(),
+            exp: payload.exp.trunc(),
+            jti: text(payload.jti),
+            user,
+        })
     }
 
     pub(super) fn has_sid(&self) -> bool {
@@ -61,9 +78,16 @@ impl UnverifiedClaims {
         self.user.sub.is_some() && self.user == other.user
     }
 
-    /// Whether it was minted after `other`. Two tokens of one second are told apart by `exp` (P8).
+    /// Whether it was minted after `other`. Of two tokens of one second the newer one has the claims of a
+    /// later change (P37), or lives longer (P8).
     pub(super) fn is_newer_than(&self, other: &Self) -> bool {
-        self.iat > other.iat || (self.iat >= other.iat && self.exp > other.exp)
+        let order = |claims: &Self| [claims.iat, claims.claims_at, claims.exp];
+        order(self) > order(other)
+    }
+
+    /// Whether it is another token of the same second, and neither is newer than the other.
+    pub(super) fn is_coeval_with(&self, other: &Self) -> bool {
+        !self.is_newer_than(other) && !other.is_newer_than(self) && self.jti != other.jti
     }
 }
 
@@ -100,6 +124,26 @@ mod tests {
             !read(r#"{"sid":"b","iat":101,"exp":300}"#).expect("readable").is_of_session_of(&held)
         );
         assert!(!read(r#"{"iat":101,"exp":300}"#).expect("readable").is_of_session_of(&held));
+    }
+
+    #[test]
+    fn p37_of_one_second_the_claims_of_the_later_change_are_the_newer() {
+        let claims = |changed: &str, exp: u64| {
+            read(&format!(r#"{{"sid":"a","iat":100,"exp":{exp}{changed}}}"#)).expect("readable")
+        };
+        let changed_at = |at: u64, exp: u64| claims(&format!(r#","claims_at":{at}"#), exp);
+        for (newer, older) in [
+            (changed_at(5, 200), claims("", 200)),
+            (changed_at(6, 200), changed_at(5, 200)),
+            (changed_at(5, 150), claims("", 200)),
+            (changed_at(5, 201), changed_at(5, 200)),
+            // Not the claim of this crate.
+            (claims(r#","claims_at":"yesterday""#, 201), claims("", 200)),
+        ] {
+            assert!(newer.is_newer_than(&older), "{newer:?} {older:?}");
+            assert!(!older.is_newer_than(&newer), "{newer:?} {older:?}");
+            assert!(!newer.is_coeval_with(&older), "{newer:?} {older:?}");
+        }
     }
 
     #[test]

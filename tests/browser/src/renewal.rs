@@ -1,9 +1,15 @@
 //! Renewed tokens are picked up; the newest of a session wins.
 
-use serde_json::{Value, json};
-use tower_sliding_session::request_class::Methods;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::harness::{Browser, Server, Setup, in_browser, unsigned_token};
+use serde_json::{Value, json};
+use tower_sliding_session::{
+    ManualClock, MaybeReady, Timestamp,
+    request_class::Methods,
+    token::{ClaimsSource, ClaimsUpdate, VerifiedToken},
+};
+
+use crate::harness::{Browser, Server, Setup, Tab, in_browser, unsigned_token};
 
 #[tokio::test]
 async fn a_renewed_token_is_picked_up_and_handed_to_the_other_tab() {
@@ -44,8 +50,6 @@ async fn where_only_writes_renew_a_read_changes_no_token() {
         tab.make_session(json!({})).await;
         tab.sign_in().await;
         let first = tab.token_id().await;
-        // Of two tokens of one second neither is the newer one.
-        tab.until("Date.now() / 1000 >= session.claims.iat + 1").await;
         assert_eq!(tab.call("/api/me").await["status"], 200);
         assert_eq!(tab.token_id().await, first, "a read");
         let write = "return call('/api/echo', { method: 'POST', body: 'text' })";
@@ -54,6 +58,44 @@ async fn where_only_writes_renew_a_read_changes_no_token() {
         assert!(tab.run::<bool>("return session.signOut()").await);
         assert!(!tab.is_signed_in().await);
         assert_eq!(tab.event("ended").await, json!({ "reason": "signed_out" }));
+    })
+    .await;
+}
+
+/// Counts how often it was asked.
+#[derive(Default)]
+struct Asked(AtomicU32);
+
+impl ClaimsSource for Asked {
+    fn current_claims(&self, _: &VerifiedToken) -> MaybeReady<ClaimsUpdate> {
+        let asked = self.0.fetch_add(1, Ordering::Relaxed) + 1;
+        MaybeReady::ready(Ok(ClaimsUpdate::replace(&json!({ "asked": asked })).expect("an object")))
+    }
+}
+
+/// Tokens have whole seconds, and the clock of the server stands still.
+#[tokio::test]
+async fn p37_claims_that_change_in_the_second_of_the_mint_reach_every_tab() {
+    let setup = Setup::patient().with(|it| {
+        let clock = ManualClock::new(Timestamp::from_secs(1_800_000_000));
+        it.clock(clock).claims_source(Asked::default())
+    });
+    let server = Server::start(setup);
+    in_browser(async move |browser: Browser| {
+        let tabs = browser.tabs(&server, 2, json!({})).await;
+        let post = |path: &str| format!("await call('{path}', {{ method: 'POST' }})");
+        for asked in 2..4 {
+            tabs[0].run::<()>(&post("/api/claims-changed")).await;
+            assert_eq!(tabs[0].call("/api/me").await["status"], 200);
+            assert_eq!(tabs[0].run::<u32>("return session.claims.asked").await, asked);
+            tabs[1].until(&format!("session.claims.asked === {asked}")).await;
+        }
+        // What a handler sets for this session alone.
+        for team in ["red", "blue"] {
+            tabs[0].run::<()>(&post(&format!("/api/team/{team}"))).await;
+            assert_eq!(tabs[0].run::<String>("return session.claims.team").await, team);
+            tabs[1].until(&format!("session.claims.team === '{team}'")).await;
+        }
     })
     .await;
 }
@@ -103,6 +145,18 @@ async fn p08_the_newest_token_of_the_session_wins() {
             let held: u64 = tab.run("return session.claims.exp").await;
             assert_eq!(held, exp, "{iat} {life}");
         }
+        // Of the same second: claims that have changed later, then the longer life.
+        for (changed, life, wins) in
+            [(None, 100, false), (Some(5), 99, true), (Some(4), 200, false), (Some(5), 100, true)]
+        {
+            let sid: String = tab.run("return session.id").await;
+            let claims = changed.map_or(json!({}), |at| json!({ "claims_at": at }));
+            let token = same_session_with(&sid, 2_000_000_000, life, claims);
+            let before = number_of_renewals(&tab).await;
+            tab.run::<Value>(&format!("return receive('{token}')")).await;
+            let is_taken = number_of_renewals(&tab).await > before;
+            assert_eq!(is_taken, wins, "{changed:?} {life}");
+        }
         // What is no token changes nothing.
         for text in ["x", "a.b.c", "e30.e30"] {
             tab.run::<Value>(&format!("return receive('{text}')")).await;
@@ -121,11 +175,49 @@ async fn p08_the_newest_token_of_the_session_wins() {
     .await;
 }
 
+async fn number_of_renewals(tab: &Tab) -> usize {
+    tab.events().await.iter().filter(|event| *event == "renewed").count()
+}
+
 /// A token of the session `sid`.
 fn same_session(sid: &str, iat: u64, life: u64) -> String {
+    same_session_with(sid, iat, life, json!({}))
+}
+
+/// The same with these claims, too.
+fn same_session_with(sid: &str, iat: u64, life: u64, mut claims: Value) -> String {
     let auth_time = 2_000_000_000;
-    let claims = json!({ "sid": sid, "auth_time": auth_time, "iat": iat, "exp": iat + life });
+    claims["sid"] = json!(sid);
+    claims["auth_time"] = json!(auth_time);
+    claims["iat"] = json!(iat);
+    claims["exp"] = json!(iat + life);
     unsigned_token(&claims)
+}
+
+/// Three tokens of one second: the second answers a request with the first, and the third another
+/// request with the first, later.
+#[tokio::test]
+async fn p08_of_one_second_the_answer_to_the_held_token_is_the_newer_one() {
+    let server = Server::start(Setup::patient());
+    in_browser(async move |browser: Browser| {
+        let tabs = browser.tabs(&server, 2, json!({})).await;
+        let sid: String = tabs[0].run("return session.id").await;
+        let [first, second, third] = ["first", "second", "third"]
+            .map(|id| same_session_with(&sid, 2_000_000_000, 100, json!({ "jti": id })));
+        tabs[0].run::<Value>(&format!("return receive('{first}')")).await;
+        let late = format!("window.late = call('/public/held?token={third}'); return null");
+        tabs[0].run::<()>(&late).await;
+        server.recorder().reach("/public/held", 1).await;
+        tabs[0].run::<Value>(&format!("return receive('{second}')")).await;
+        assert_eq!(tabs[0].token_id().await, "second");
+        tabs[1].until("session.claims.jti === 'second'").await;
+        server.recorder().release();
+        assert_eq!(tabs[0].run::<Value>("return late").await["status"], 200);
+        for tab in &tabs {
+            assert_eq!(tab.token_id().await, "second");
+        }
+    })
+    .await;
 }
 
 /// The token arrives after its user has signed out.

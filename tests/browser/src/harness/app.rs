@@ -78,6 +78,8 @@ pub(super) fn app(setup: &Setup, recorder: &Recorder) -> Router {
         .route("/public/renewed-as/{token}", get(renewed_as))
         .route("/api/transfer", post(me).layer(RequireRecentAuthLayer::new(Duration::from_secs(3))))
         .route("/api/echo", post(async |body: Bytes| body))
+        .route("/api/claims-changed", post(claims_changed))
+        .route("/api/team/{team}", post(join_team))
         .route("/api/stream/{kind}", get(stream))
         .route("/api/socket/{selected}", any(socket))
         .route("/api/ticket", post(ticket))
@@ -138,6 +140,17 @@ async fn logout(
 
 async fn me(session: Session) -> Json<Value> {
     Json(json!({ "sub": session.subject(), "sid": session.id() }))
+}
+
+/// The claims of the user have changed: the next request asks the claims source.
+async fn claims_changed(State(sessions): State<SlidingSessions>, session: Session) -> StatusCode {
+    let user = sessions.user_scope(None, session.subject());
+    sessions.claims_changed(user).await.expect("the store is in memory");
+    StatusCode::NO_CONTENT
+}
+
+async fn join_team(Path(team): Path<String>, session: Session) {
+    session.replace_claims(&json!({ "team": team })).expect("claims of the app");
 }
 
 /// A stream of events: `closed` after one, `hasty` after one with a short `retry`, or `open`. Or an
