@@ -118,9 +118,10 @@ impl NodeState {
         let until = self.data_loss.refreshes_fail_until.load(Relaxed);
         let now = self.clock.now();
         let longest = self.sync_interval.saturating_mul(REFRESHES_WAIT);
+        let until = Timestamp::from_millis(until);
         // A clock that was set back makes no wait longer.
-        let until = Timestamp::from_millis(until).min(now + longest);
-        if now < until || self.loss_sign().is_some() {
+        let waits = now < until && until <= now + longest;
+        if waits || self.loss_sign().is_some() {
             return Err(StoreError::new(
                 "the session store has lost data; refreshes wait until every node has written back \
                  what it holds",
@@ -196,3 +197,6 @@ impl NodeState {
         changes
     }
 }
+
+#[cfg(test)]
+mod tests;

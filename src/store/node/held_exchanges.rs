@@ -201,7 +201,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::identity::Scopes;
+    use crate::{
+        identity::Scopes,
+        store::{RefreshQuery, SessionLabel},
+    };
 
     fn at(secs: u64) -> Timestamp {
         Timestamp::from_secs(secs)
@@ -233,6 +236,31 @@ mod tests {
         exchanges.remove(&StoreKey::session(None, "s"));
         assert_eq!(generation(&exchanges, "s"), None, "it has ended");
         assert!(exchanges.users.is_empty());
+    }
+
+    /// Of the two that a node makes and reads.
+    #[test]
+    fn p33_the_latest_activity_of_a_session_and_its_label_are_held() {
+        let mut made = held("ada", "s", 1);
+        let query = RefreshQuery::new(made.record.key, at(0), made.record.scopes);
+        let record = SessionRecord { last_seen: at(2), ..(*made.record).clone() };
+        let rotation = Rotation::new(query, 1, made.exchange.clone(), record);
+        for (is_activity, exchanged_at, last_seen) in [(false, 5, 2), (true, 5, 5), (true, 1, 2)] {
+            let exchange = TokenExchange::new(at(exchanged_at), None);
+            made = HeldExchange::made(&Rotation { exchange, is_activity, ..rotation.clone() });
+            assert_eq!(made.record.last_seen, at(last_seen), "{is_activity} {exchanged_at}");
+        }
+        let exchanges = HeldExchanges::default();
+        exchanges.hold(made);
+        let label = || SessionLabel::new(&"phone").ok();
+        for (label, last_seen, expected) in [(label(), 4, 4), (None, 3, 4)] {
+            let mut other = held("ada", "s", 1);
+            (other.record.label, other.record.last_seen) = (label, at(last_seen));
+            exchanges.hold(other);
+            let held = exchanges.get(&StoreKey::session(None, "s")).expect("it is held");
+            assert_eq!(held.record.last_seen, at(expected));
+            assert!(held.record.label.is_some());
+        }
     }
 
     #[test]
@@ -274,10 +302,13 @@ mod tests {
         assert!(!exchanges.are_due());
         exchanges.compare_all();
         let first = exchanges.take_due(2);
+        assert!(exchanges.are_due(), "one is left");
         exchanges.put_back(first.iter().map(|held| held.record.key));
         let second: Vec<_> =
-            std::iter::repeat_with(|| exchanges.take_due(2)).take(2).flatten().collect();
+            std::iter::repeat_with(|| exchanges.take_due(1)).take(3).flatten().collect();
         assert_eq!((first.len(), second.len()), (2, 3));
+        let was_taken = first.iter().any(|held| held.record.key == second[0].record.key);
+        assert!(!was_taken, "the others come first");
         assert!(!exchanges.are_due());
     }
 }

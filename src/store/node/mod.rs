@@ -242,3 +242,6 @@ impl NodeState {
         Arc::clone(lock).lock_owned().await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -120,3 +120,49 @@ impl Inner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::StoreKey;
+
+    fn at(secs: u64) -> Timestamp {
+        Timestamp::from_secs(secs)
+    }
+
+    fn change(number: usize) -> Change {
+        let session = StoreKey::from_bytes((number as u128).to_be_bytes());
+        Change::Revoked { session, user: None, until: at(99) }
+    }
+
+    #[test]
+    fn p22_a_change_is_due_after_30_seconds_until_it_is_asserted() {
+        let assertions = Assertions::default();
+        assertions.add(at(0), change(0));
+        assertions.add(at(10), change(1));
+        let millisecond = Duration::from_millis(1);
+        assert!(!assertions.are_due(at(30) - millisecond));
+        assert!(assertions.take_due(at(30) - millisecond).is_empty());
+        assert!(assertions.are_due(at(30)));
+        let due = assertions.take_due(at(30));
+        assert_eq!(due, [(at(0), change(0))]);
+        assertions.put_back(due);
+        assert_eq!(assertions.take_due(at(40)), [(at(0), change(0)), (at(10), change(1))]);
+        assert!(!assertions.are_due(at(99)));
+    }
+
+    #[test]
+    fn p15_the_changes_that_wait_are_bounded() {
+        let assertions = Assertions::default();
+        for number in 0..=CAPACITY / 2 {
+            assertions.add_again(at(0), change(number));
+        }
+        assert_eq!(assertions.lock().len(), CAPACITY / 2, "new ones have room");
+        for number in 0..=CAPACITY / 2 {
+            assertions.add(at(0), change(CAPACITY + number));
+        }
+        let waiting = assertions.lock();
+        assert_eq!(waiting.len(), CAPACITY);
+        assert_eq!(waiting.front(), Some(&(at(0), change(1))), "the oldest is not asserted");
+    }
+}

@@ -30,7 +30,7 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 const UNRECORDED: &str = "d";
 
 /// A cutoff that is raised.
-struct Raised<'a> {
+pub(super) struct Raised<'a> {
     revocation: &'a BulkRevocation,
     exempt: HashSet<[u8; 16]>,
     cutoff: RevocationCutoff,
@@ -64,7 +64,7 @@ impl Inner {
         Ok(count)
     }
 
-    async fn raise_cutoff<'a>(
+    pub(super) async fn raise_cutoff<'a>(
         &self,
         revocation: &'a BulkRevocation,
     ) -> Result<Raised<'a>, StoreError> {
@@ -92,7 +92,11 @@ impl Inner {
 
     /// Counts the sessions that the cutoff has revoked, one by one for a while; of the rest, those that
     /// the list has. Removes exemptions from earlier cutoffs.
-    async fn count_revoked(&self, raised: &Raised<'_>, count: &mut u64) -> Result<(), StoreError> {
+    pub(super) async fn count_revoked(
+        &self,
+        raised: &Raised<'_>,
+        count: &mut u64,
+    ) -> Result<(), StoreError> {
         let scope = raised.revocation.scope;
         if matches!(scope, Scope::Everything(_)) && !self.lists_everything {
             return Ok(());

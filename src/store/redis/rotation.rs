@@ -24,7 +24,7 @@ static ROTATE: Script =
     Script::new(concat!(include_str!("scripts/user.lua"), include_str!("scripts/rotate.lua")));
 
 /// What an exchange found.
-enum Exchanged {
+pub(super) enum Exchanged {
     Done,
     Refused(Option<Stored>),
 }
@@ -102,7 +102,8 @@ impl Inner {
         Err(StoreError::new("a session changed too often while it was refreshed"))
     }
 
-    async fn rotate(&self, rotation: &Rotation) -> Result<Exchanged, Failure> {
+    /// Exchanges a token, unless the session has ended or has reached the successor.
+    pub(super) async fn rotate(&self, rotation: &Rotation) -> Result<Exchanged, Failure> {
         let Rotation { query, exchange, is_activity, .. } = rotation;
         let session = SessionKeys::new(query.session, query.scopes.user);
         let activity = if *is_activity { exchange.at } else { Timestamp::EPOCH };

@@ -52,7 +52,7 @@ const FULL: i64 = 3;
 
 /// Where a record comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Origin {
+pub(super) enum Origin {
     /// A sign-in.
     Begun,
     /// A token of a session without a record.
@@ -62,20 +62,20 @@ enum Origin {
 /// How a record begins.
 #[derive(Clone, Copy)]
 pub(super) struct Beginning<'a> {
-    origin: Origin,
+    pub(super) origin: Origin,
     /// Of the log of its user.
     row: Option<&'a LogRow>,
     lease: Option<&'a Lease>,
-    replaced: Option<Replaced<'a>>,
+    pub(super) replaced: Option<Replaced<'a>>,
 }
 
 /// A session that ends in the same step.
 #[derive(Clone, Copy)]
-struct Replaced<'a> {
-    session: StoreKey,
-    ending: &'a Ending,
+pub(super) struct Replaced<'a> {
+    pub(super) session: StoreKey,
+    pub(super) ending: &'a Ending,
     /// Of the log of its user.
-    row: Option<&'a LogRow>,
+    pub(super) row: Option<&'a LogRow>,
 }
 
 /// What `begin.lua` has done.
@@ -296,10 +296,21 @@ impl Inner {
         record: &SessionRecord,
         beginning: Beginning<'_>,
     ) -> Result<Option<Begun>, StoreError> {
-        let Beginning { origin, row, lease, replaced } = beginning;
-        let begins = origin == Origin::Begun;
+        let begins = beginning.origin == Origin::Begun;
         let now = if begins { record.last_seen } else { self.now() };
         self.list(record, now).await?;
+        self.put_listed(record, beginning, now).await
+    }
+
+    /// As [`put`](Self::put), of a session that is in its lists.
+    pub(super) async fn put_listed(
+        &self,
+        record: &SessionRecord,
+        beginning: Beginning<'_>,
+        now: Timestamp,
+    ) -> Result<Option<Begun>, StoreError> {
+        let Beginning { origin, row, lease, replaced } = beginning;
+        let begins = origin == Origin::Begun;
         let user = record.scopes.user;
         // Of a session that replaces none the fourth key is not used.
         let other = replaced.map_or(record.key, |replaced| replaced.session);

@@ -2,17 +2,22 @@ use std::time::Duration;
 
 use super::*;
 
+mod activities;
 mod clocks;
 mod cluster;
 mod cluster_data_loss;
 mod data_loss;
 mod ends_once;
+mod exchanges;
 mod folding;
+mod kept_changes;
 mod late;
 mod limiter;
+mod logs;
 mod memory;
 mod nodes;
 mod outage;
+mod places;
 #[path = "../../../tests/redis_server/mod.rs"]
 mod redis_server;
 mod repairs;

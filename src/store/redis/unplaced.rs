@@ -47,21 +47,13 @@ impl Inner {
         let (_, nonce) = uuid::Uuid::new_v4().as_u64_pair();
         let nonce = u32::try_from(nonce >> 32).unwrap_or_default();
         for _ in 0..ATTEMPTS {
-            let before = self.unplaced_until(session);
-            if before.is_some_and(|before| until <= before) {
-                return Ok(false);
-            }
-            if before.is_none() && !self.has_room_for(caller) {
+            if !self.unplaced.contains_key(&session) && !self.has_room_for(caller) {
                 return Err(too_many().into());
             }
             let change = FeedChange::RevokedUnplaced { session, until, caller, nonce };
             let kept = self.kept(&[change.field()]).await?.pop().unwrap_or_default();
             let is_first = kept.is_empty();
             let change = change.merge(&kept)?;
-            if !is_first && change.pack() == kept {
-                self.apply_feed(&[change]);
-                return Ok(false);
-            }
             // The same command is the first one again, if a client sends it twice.
             if self.publish(&[change], &[Kept::new(change, kept)], &[]).await? == Published::Changed
             {

@@ -252,11 +252,17 @@ pub(super) fn listen_options(
     })
 }
 
-/// A breaker that looks for a primary on a connection of its own. When there is one, the idle connections
-/// of `pools` are closed: they may lead to a server that is gone.
+/// A breaker that looks for a primary on a connection of its own.
 #[cfg(feature = "postgres")]
 fn breaker(options: PgConnectOptions, pools: Vec<PgPool>) -> Arc<Breaker> {
-    let probe: Probe = Box::new(move || {
+    Breaker::new(StoreKind::Sql, probe(options, pools))
+}
+
+/// Looks for a primary. When there is one, the idle connections of `pools` are closed: they may lead to a
+/// server that is gone.
+#[cfg(feature = "postgres")]
+pub(super) fn probe(options: PgConnectOptions, pools: Vec<PgPool>) -> Probe {
+    Box::new(move || {
         let (options, pools) = (options.clone(), pools.clone());
         Box::pin(async move {
             let is_primary = tokio::time::timeout(PROBE_TIME_LIMIT, is_primary(&options)).await;
@@ -268,8 +274,7 @@ fn breaker(options: PgConnectOptions, pools: Vec<PgPool>) -> Arc<Breaker> {
             }
             is_primary
         })
-    });
-    Breaker::new(StoreKind::Sql, probe)
+    })
 }
 
 #[cfg(feature = "postgres")]

@@ -16,9 +16,6 @@ local function append(key, most, oldest, life, rows, from)
   while count > most or (#removed < 100 and string.sub(redis.call('LINDEX', key, 0), 1, 8) < oldest) do
     removed[#removed + 1] = redis.call('LPOP', key)
     count = count - 1
-    if count == 0 then
-      return removed
-    end
   end
   redis.call('PEXPIRE', key, life)
   return removed

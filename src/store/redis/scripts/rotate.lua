@@ -10,11 +10,9 @@ if server_now > tonumber(ARGV[1]) then
   return { -server_now }
 end
 local session, next_generation, exchange = ARGV[2], tonumber(ARGV[3]), ARGV[4]
-if redis.call('HEXISTS', KEYS[2], session) == 1 then
-  return { 0, read(session) }
-end
 local records = redis.call('GET', KEYS[1])
 local record, at = find(records, session)
+-- That of a session that has ended is removed in the same step.
 if not record then
   return { 0, read(session) }
 end

@@ -8,6 +8,7 @@ use crate::{
     store::{
         BulkRevocation, CallerSession, Exempt, LifecycleQueries as _, LifecycleStore as _,
         ListQuery, RefreshQuery, ReplacedSession, RevocationCutoff, SessionRecord, SignIn,
+        tombstone::MAX_UNFOLDED,
     },
 };
 
@@ -55,6 +56,46 @@ async fn p40_a_session_without_a_record_ends_once() {
         assert!(!end_by_token(node, &record("key"), NOW).await);
         assert_eq!(rows(node).await, 2);
     }
+}
+
+/// It ends for longer, and not again.
+#[tokio::test]
+async fn p40_a_step_up_from_a_session_that_has_ended_logs_no_end() {
+    let server = RedisServer::start();
+    let node = node_with_log(&server).await;
+    let before = record("before");
+    let end = |until| Tombstone::new(before.key, NOW, until).of_user(before.scopes.user, Some(NOW));
+    assert!(node.revoke(end(NOW + IDLE), audit("session_ended")).await.expect("it ends"));
+    let mut step_up = SignIn::new(record("after"), audit("session_started"));
+    let query = RefreshQuery::new(before.key, before.epoch, before.scopes);
+    step_up.replaces = Some(ReplacedSession::new(query, end(NOW + DAY), audit("session_ended")));
+    let begun = node.begin(step_up).await.expect("it begins").begun().expect("no limit");
+    assert!(begun.ended.is_empty());
+    assert_eq!(rows(&node).await, 1);
+    assert_eq!(node.0.held_tombstones.until(&before.key), Some(NOW + DAY));
+}
+
+/// Folding has failed.
+#[tokio::test]
+async fn p31_the_tombstones_that_could_be_folded_have_a_bound() {
+    let server = RedisServer::start();
+    let node = node(&server).await;
+    let write = async |record: &SessionRecord| {
+        let room = endings::Room::OfUser;
+        let keys = record.keys();
+        node.0.write_tombstone(keys, NOW + DAY, NOW, None, room).await.map_err(StoreError::from)
+    };
+    for number in 0..MAX_UNFOLDED {
+        let record = begin(&node, &number.to_string()).await;
+        write(&record).await.expect("there is room");
+    }
+    let last = begin(&node, "last").await;
+    write(&last).await.expect_err("there is no room");
+    let tombstone = Tombstone::new(last.key, NOW, NOW + DAY).of_user(last.scopes.user, None);
+    node.revoke(tombstone, audit("session_ended")).await.expect_err("nor is it published");
+    assert_eq!(server.command(&["XLEN", "tss:{g}:f"]), "0");
+    // One that is there is written again.
+    write(&record("0")).await.expect("it has its room");
 }
 
 #[tokio::test]
@@ -135,6 +176,18 @@ async fn p04_a_session_that_was_ended_by_its_key_has_ended_whatever_is_found_of_
             assert_eq!(node.0.revocations.exempt_until(&record.key), None);
         }
     }
+}
+
+/// A node reads what it has published itself later than it applies that.
+#[tokio::test]
+async fn p22_a_session_without_a_user_has_ended_until_the_latest_instant() {
+    let server = RedisServer::start();
+    let node = node(&server).await;
+    let session = StoreKey::session(None, "s");
+    for until in [NOW + IDLE, NOW + DAY, NOW + IDLE] {
+        node.0.hold_unplaced(session, until, 0);
+    }
+    assert_eq!(node.0.unplaced_until(session), Some(NOW + DAY));
 }
 
 #[tokio::test]

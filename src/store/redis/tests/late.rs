@@ -6,7 +6,8 @@ use crate::{
     identity::Scope,
     store::{
         LifecycleQueries as _, LifecycleStore as _, ListQuery, OpenTicket, RefreshQuery,
-        RenewalDecision, RenewalLimiter as _, Rotated, Rotation, SignIn, TicketUse, TokenExchange,
+        RenewalDecision, RenewalLimiter as _, Rotated, Rotation, TicketUse, TokenExchange,
+        redis::sign_in::Beginning,
     },
 };
 
@@ -27,17 +28,26 @@ async fn p23_a_command_that_runs_too_late_does_nothing() {
     let limiter = RedisLimiter::connect(&server.url()).await.expect("the server runs");
     // The server knows the scripts, and this node its clock.
     limiter.acquire(request(1, 1)).await.expect("the server answers");
+    let other = begin(&patient, "other").await;
+    let query = RefreshQuery::new(other.key, NOW, other.scopes);
+    let of_other = Rotation::new(query, 0, TokenExchange::new(NOW, None), other.clone());
+    patient.rotate(of_other).await.expect("the server answers");
+    let unknown = TicketUse::new(other.key, other.scopes.user, NOW);
+    assert!(!patient.use_ticket(unknown).await.expect("the server answers"));
     let used = TicketUse::new(ticket, before.scopes.user, NOW);
 
+    let (begins_late, refreshes_late) = (record("late"), exchange(NOW));
+
     server.pause();
+    // Only the last step of a sign-in and of a refresh: what comes before would not be answered either.
     let (begun, rotated, granted, closed) = tokio::join!(
-        late.begin(SignIn::new(record("late"), audit("session_started"))),
-        late.rotate(exchange(NOW)),
+        late.0.put_listed(&begins_late, Beginning::of_token(), NOW),
+        late.0.rotate(&refreshes_late),
         limiter.acquire(request(2, 2)),
         late.use_ticket(used),
     );
-    begun.expect_err("the server is paused");
-    rotated.expect_err("the server is paused");
+    assert!(begun.is_err(), "the server is paused");
+    assert!(rotated.is_err(), "the server is paused");
     granted.expect_err("the server is paused");
     closed.expect_err("the server is paused");
     server.resume();
@@ -46,7 +56,7 @@ async fn p23_a_command_that_runs_too_late_does_nothing() {
 
     let listed = patient.sessions(Scope::User(before.scopes.user), ListQuery::first(9), NOW).await;
     let listed = listed.expect("the server answers").items;
-    assert_eq!(listed.len(), 1, "the sign-in has not begun a session");
+    assert_eq!(listed.len(), 2, "the sign-in has not begun a session");
     let rotated = patient.rotate(exchange(NOW + IDLE / 2)).await.expect("the server answers");
     assert_eq!(
         rotated,

@@ -12,6 +12,7 @@ use crate::{
         LifecycleStore as _, OverridesChange, RefreshQuery, RevocationCutoff, SessionRecord,
         SignIn,
         node::{Change, LossSign},
+        redis::kept_change::FeedChange,
     },
 };
 
@@ -197,6 +198,48 @@ async fn p23_a_reading_does_not_wait_until_what_a_node_holds_is_compared() {
     drop(under_way);
     one.0.repair().await.expect("the server answers");
     one.refresh_state(query).await.expect("nothing was missing");
+}
+
+/// So that no node takes the store for a new one, or for one that is whole.
+#[tokio::test]
+async fn p22_a_node_announces_a_loss_and_until_when_it_writes_back() {
+    let server = RedisServer::start();
+    let one = node(&server).await;
+    let ended = end(&one, "s", scopes()).await;
+    server.command(&["FLUSHALL"]);
+    one.0.sync_now().await.expect("the server answers");
+    let feed = one.0.read_feed(feed::NO_ENTRY).await.map_err(StoreError::from);
+    let entries = feed.expect("the server answers").entries.into_iter();
+    let changes: Vec<_> = entries.flat_map(|entry| entry.changes).collect();
+    let [
+        FeedChange::WritesBack { until, .. },
+        FeedChange::Lost { .. },
+        FeedChange::Known(Change::Revoked { session, .. }),
+        FeedChange::WritesBack { until: Timestamp::EPOCH, .. },
+    ] = changes[..]
+    else {
+        panic!("{changes:?}");
+    };
+    assert!(one.0.connection.server_time() < until);
+    assert_eq!(session, ended.session);
+}
+
+/// A session may have lost its record: nothing is folded that reaches as far.
+#[tokio::test]
+async fn p33_a_loss_that_is_suspected_counts_at_once_and_on_nodes_that_start_later() {
+    let server = RedisServer::start();
+    let one = node(&server).await;
+    one.0.note_loss(LossSign::Suspected);
+    one.0.sync_now().await.expect("the server answers");
+    assert_eq!(one.0.latest_lost_epoch(), NOW + Duration::from_secs(10));
+    let late = node(&server).await;
+    assert_eq!(late.0.latest_lost_epoch(), NOW + Duration::from_secs(10));
+    let feed = server.command(&["XLEN", "tss:{g}:f"]);
+    // Within the interval one node has announced it for all.
+    let other = node(&server).await;
+    other.0.note_loss(LossSign::Suspected);
+    other.0.sync_now().await.expect("the server answers");
+    assert_eq!(server.command(&["XLEN", "tss:{g}:f"]), feed);
 }
 
 #[tokio::test]

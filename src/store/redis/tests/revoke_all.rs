@@ -251,3 +251,24 @@ async fn a_session_that_has_reached_its_end_is_not_counted() {
     }
     assert_eq!(node.revoke_all(all_of(user, end, Exempt::None)).await.expect("it answers"), 1);
 }
+
+/// Another node does not wait until the sessions are counted.
+#[tokio::test]
+async fn p29_a_session_that_begins_while_others_are_counted_is_not_counted() {
+    let server = RedisServer::start();
+    let (one, other) = (node(&server).await, node(&server).await);
+    let before = begin(&one, "before").await;
+    let all = all_of(Scope::User(scopes().user), NOW, Exempt::None);
+    let raised = one.0.raise_cutoff(&all).await.expect("the server answers");
+    let sign_in = SignIn::new(record("after"), audit("session_started"));
+    let epoch = other.begin(sign_in).await.expect("it begins").begun().expect("no limit").epoch;
+    let mut count = 0;
+    one.0.count_revoked(&raised, &mut count).await.expect("the server answers");
+    assert_eq!(count, 1, "the one from before");
+    for (session, epoch, is_revoked) in
+        [(before.key, before.epoch, true), (record("after").key, epoch, false)]
+    {
+        let revoked_by = one.0.revocations.revoked_by(session, epoch, scopes);
+        assert_eq!(revoked_by.is_some(), is_revoked);
+    }
+}

@@ -7,7 +7,10 @@ use crate::{
     identity::{Scope, Scopes, SessionKeys},
     store::{
         LifecycleQueries as _, LifecycleStore as _, ListQuery, OnSessionLimit, RefreshQuery,
-        ReplacedSession, SessionLimit, SessionRecord, SignIn, node::GRACE,
+        ReplacedSession, SessionLimit, SessionRecord, SignIn,
+        node::GRACE,
+        redis::sign_in::{Beginning, Origin, Replaced},
+        tombstone::MAX_UNFOLDED,
     },
 };
 
@@ -182,6 +185,10 @@ async fn p31_a_user_has_at_most_a_thousand_records_and_no_session_ends_for_it() 
         other.touch(first.keys(), touch).await.expect("it answers"),
         TouchOutcome::Active(None)
     );
+    // A limit counts no session without a record.
+    let last = limited("last", NOW + Duration::from_secs(2), 5_000);
+    let begun = one.begin(last).await.expect("it begins").begun().expect("no session is refused");
+    assert_eq!(begun.ended.len(), 1);
 }
 
 #[tokio::test]
@@ -262,6 +269,79 @@ async fn p31_a_session_counts_that_may_be_active_on_another_node() {
         let stored = node.get(before.keys()).await.expect("the server answers");
         assert_eq!(stored == StoredSession::Ended, is_ended, "{sid}");
     }
+}
+
+/// The limited sign-ins of a subject on one node wait for each other there, not for Redis.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p31_sign_ins_of_one_subject_do_not_ask_for_a_lease_that_their_node_has() {
+    let server = RedisServer::start();
+    let node = node(&server).await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..20 {
+        let (node, sign_in) = (node.clone(), limited(&number.to_string(), NOW, 100));
+        tasks.spawn(async move { node.begin(sign_in).await.expect("it begins") });
+    }
+    tasks.join_all().await;
+    // Of each the lease and the records, and once the marker.
+    assert_eq!(written_strings(&server), 41);
+}
+
+#[tokio::test]
+async fn p31_a_lease_that_is_asked_for_twice_is_held() {
+    let server = RedisServer::start();
+    let node = node(&server).await;
+    let before = written_strings(&server);
+    node.0.connection.send_twice();
+    node.begin(limited("s", NOW, 3)).await.expect("it begins");
+    // Twice the lease, and once the records.
+    assert_eq!(written_strings(&server) - before, 3);
+}
+
+/// How many strings were written.
+fn written_strings(server: &RedisServer) -> u64 {
+    let calls = server.command(&["INFO", "commandstats"]);
+    let calls = calls.split("cmdstat_set:calls=").nth(1).and_then(|it| it.split(',').next());
+    calls.expect("the marker was written").parse().expect("a number")
+}
+
+/// The answer of a step-up was lost, and the client has sent it again.
+#[tokio::test]
+async fn p40_a_step_up_that_is_sent_twice_has_ended_a_session() {
+    let server = RedisServer::start();
+    let node = node(&server).await;
+    let before = begin(&node, "before").await;
+    let mut step_up = SignIn::new(record("after"), audit("session_started"));
+    step_up.replaces = Some(replaced(&before));
+    node.0.connection.send_twice();
+    let begun = node.begin(step_up).await.expect("it begins").begun().expect("no limit");
+    assert_eq!(begun.ended.len(), 1);
+}
+
+/// Others have ended as many sessions of the user as may be kept, after it was read how the one ends that
+/// is replaced.
+#[tokio::test]
+async fn p04_a_step_up_without_room_for_a_tombstone_begins_no_session() {
+    let server = RedisServer::start();
+    let node = node(&server).await;
+    let (before, after) = (record("before"), record("after"));
+    node.adopt(before.clone()).await.expect("it is adopted");
+    let ending = node.0.prepare_end(before.keys(), &replaced(&before).tombstone).await;
+    let ending = ending.expect("the server answers").expect("it is active");
+    for number in 0..MAX_UNFOLDED {
+        let session = StoreKey::session(None, &number.to_string());
+        let keys = SessionKeys::new(session, before.scopes.user);
+        let room = endings::Room::OfUser;
+        let written = node.0.write_tombstone(keys, NOW + DAY, NOW, None, room).await;
+        written.map_err(StoreError::from).expect("there is room");
+    }
+    let replaced = Replaced { session: before.key, ending: &ending, row: None };
+    let mut beginning = Beginning::of_token();
+    beginning.origin = Origin::Begun;
+    beginning.replaced = Some(replaced);
+    let error = node.0.put(&after, beginning).await.err().expect("there is no room");
+    assert!(format!("{error:?}").contains("too many sessions of the user"), "{error:?}");
+    assert!(node.stored_record(&after).await.is_none());
+    assert!(node.stored_record(&before).await.is_some());
 }
 
 fn key_of_records(record: &SessionRecord) -> String {

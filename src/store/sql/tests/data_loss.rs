@@ -5,6 +5,7 @@ use crate::{
     policy::TimeoutOverrides,
     store::{
         ClaimsChange, OverridesChange, RefreshState, Rotated, SessionStore as _, TouchOutcome,
+        node::LossSign,
     },
 };
 
@@ -233,6 +234,23 @@ async fn p23_activity_that_is_lost_signs_nobody_out() {
         for node in [&other, &one, &database.node(&clock).await] {
             let touched = node.touch(keys("s"), touch).await.expect("the store answers");
             assert!(matches!(touched, TouchOutcome::Active(_)), "{touched:?}");
+        }
+        database.remove().await;
+    }
+}
+
+/// As after a failover: activity may be lost, and a sign-in alone, whose session is not folded then.
+#[tokio::test]
+async fn p33_a_loss_that_is_suspected_counts_at_once_and_on_nodes_that_start_later() {
+    for database in TestDatabase::all().await {
+        let one = quiet_node(&database, &clock()).await;
+        one.0.note_loss(LossSign::Suspected);
+        one.0.sync().await.expect("the store answers");
+        assert_eq!(one.0.loss_sign(), None, "nothing is missing");
+        let lost = one.0.node_cache.lost_activity();
+        assert_eq!(lost.last_activity(NOW - IDLE, NOW), NOW);
+        for node in [&one, &database.node(&clock()).await] {
+            assert_eq!(node.0.latest_lost_epoch(), NOW + Duration::from_secs(10));
         }
         database.remove().await;
     }

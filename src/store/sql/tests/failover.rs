@@ -2,6 +2,8 @@
 
 use std::{future::poll_fn, pin::Pin, task::Poll};
 
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
 use super::{postgres_server::Server, primary_address::PrimaryAddress, *};
 use crate::store::{ListQuery, Rotated, SessionStore as _, StoredSession, TouchOutcome};
 
@@ -167,6 +169,38 @@ async fn p23_a_restart_of_the_server_fails_no_call() {
     store.0.clean(NOW).await.expect("the cleanup succeeds");
     store.0.database.close().await;
     run(postgres_server::url(), format!("DROP DATABASE {name} WITH (FORCE)")).await;
+}
+
+#[tokio::test]
+async fn p23_a_server_that_loses_and_refuses_connections_is_not_asked_after_three_calls() {
+    let (name, address) = own_database().await;
+    let store = connect(address, &clock()).await;
+    store.migrate().await.expect("the migration succeeds");
+    fill_pools(&store).await;
+    run(postgres_server::url(), format!("DROP DATABASE {name} WITH (FORCE)")).await;
+    // A connection that is lost is no answer, of whichever pool it is.
+    for _ in 0..2 {
+        let read = store.0.database.fetch("SELECT seq FROM tss_change_seq", Args::new()).await;
+        assert!(read.is_err(), "the database is gone");
+    }
+    let begun = store.begin(SignIn::new(record("t"), audit("session_started"))).await;
+    begun.expect_err("the database is gone");
+    let (pools, _) = store.0.database.postgres().expect("it is Postgres");
+    assert!(pools.breaker.as_ref().expect("a server has a breaker").is_open());
+}
+
+#[tokio::test]
+async fn p23_the_server_that_is_found_takes_writes_and_idle_connections_are_closed() {
+    let options: PgConnectOptions = postgres_server::url().parse().expect("it is an address");
+    let pool = PgPoolOptions::new().connect_with(options.clone()).await;
+    let pool = pool.expect("the server answers");
+    let read_only = options.clone().options([("default_transaction_read_only", "on")]);
+    for (options, is_found) in [(read_only, false), (options, true)] {
+        let probe = super::super::connect::probe(options, vec![pool.clone()]);
+        assert_eq!(pool.num_idle(), 1);
+        assert_eq!(probe().await, is_found);
+    }
+    assert_eq!(pool.num_idle(), 0);
 }
 
 /// Drops `call` after it was polled that often. Returns whether it completed before.
