@@ -47,7 +47,8 @@
 //! share a server each need one. A session takes at most 450 bytes, one with an account 600: plan 0.6 GB for
 //! a million, and twice that while the server writes its log anew. The key table of
 //! [`RedisStore`](crate::store::RedisStore) says what each part takes. A list of all sessions and an audit log
-//! in Redis are settings, off by default; every audit record goes to the sinks in any case. A node opens one connection for commands and one on which changes are pushed.
+//! in Redis are settings, off by default; every audit record goes to the sinks in any case. A node opens one
+//! connection for commands and one on which changes are pushed; on a cluster both to each primary.
 //!
 //! ## When the store loses data
 //!

@@ -69,6 +69,40 @@ impl RedisCluster {
         found.expect("there is such a primary")
     }
 
+    /// Cuts the replica of a primary off, of which this holds: it gets no more writes.
+    pub(crate) fn cut_off_replica_of(&mut self, holds: impl Fn(&RedisServer) -> bool) {
+        let primary = self.primary_that(holds);
+        primary.command(&["ACL", "SETUSER", "default", "-psync", "-sync"]);
+        primary.command(&["CLIENT", "KILL", "TYPE", "replica"]);
+        while !primary.command(&["INFO", "replication"]).contains("connected_slaves:0") {
+            std::thread::yield_now();
+        }
+    }
+
+    /// Kills a primary, of which this holds, and lets its replica take its place, whatever that lacks.
+    /// Returns how many keys each of them has.
+    pub(crate) fn replace_primary_that(
+        &mut self,
+        holds: impl Fn(&RedisServer) -> bool,
+    ) -> [usize; 2] {
+        let keys =
+            |server: &RedisServer| server.command(&["DBSIZE"]).parse().expect("the number of keys");
+        let primary = self.primary_that(holds);
+        let replicates = format!("myself,slave {}", primary.command(&["CLUSTER", "MYID"]));
+        let (port, before) = (primary.port, keys(primary));
+        primary.kill();
+        let others = self.servers.iter().filter(|server| server.port != port);
+        let is_replica =
+            |server: &&RedisServer| server.command(&["CLUSTER", "NODES"]).contains(&replicates);
+        let replica = others.into_iter().find(is_replica).expect("each primary has one");
+        let after = keys(replica);
+        assert_eq!(replica.command(&["CLUSTER", "FAILOVER", "TAKEOVER"]), "OK");
+        while !replica.command(&["ROLE"]).starts_with("master") {
+            std::thread::yield_now();
+        }
+        [before, after]
+    }
+
     /// Waits until replicas have taken the place of primaries that are lost.
     pub(crate) fn wait_for_failover(&mut self) {
         // A replica at first, which runs.

@@ -5,7 +5,7 @@
 use std::{
     io::{BufRead as _, BufReader},
     net::TcpListener,
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{Child, Command, Stdio},
     sync::OnceLock,
 };
 
@@ -23,8 +23,6 @@ pub(crate) struct RedisServer {
     tls_port: Option<u16>,
     settings: Vec<String>,
     process: Child,
-    /// Open as long as the server writes to it.
-    log: BufReader<ChildStdout>,
     /// Where it writes what it sends to a replica.
     directory: TemporaryDirectory,
 }
@@ -41,8 +39,8 @@ impl RedisServer {
         // A port is free until something else takes it, and then the server does not start.
         let mut ports = std::iter::repeat_with(free_port).take(ATTEMPTS);
         let started = ports.find_map(|port| Some((port, spawn(port, &settings, &directory)?)));
-        let (port, (process, log)) = started.expect("Redis starts");
-        Self { port, tls_port: None, settings, process, log, directory }
+        let (port, process) = started.expect("Redis starts");
+        Self { port, tls_port: None, settings, process, directory }
     }
 
     /// Starts a server that speaks TLS on a port of its own, too.
@@ -92,7 +90,7 @@ impl RedisServer {
     /// Starts a killed server again, on the same port: with what it has saved (`SAVE`), or empty.
     pub(crate) fn restart(&mut self) {
         let started = spawn(self.port, &self.settings, &self.directory);
-        (self.process, self.log) = started.expect("Redis starts");
+        self.process = started.expect("Redis starts");
     }
 
     /// Stops the process where it is; the kernel still accepts connections for it.
@@ -122,15 +120,15 @@ impl RedisServer {
 
 /// The address of a server that the tests of this process share; it stops with the process.
 pub(crate) fn shared_url() -> &'static str {
-    static SERVER: OnceLock<(String, Child, BufReader<ChildStdout>)> = OnceLock::new();
+    static SERVER: OnceLock<(String, Child)> = OnceLock::new();
     let serve = format!("{}/tests/redis_server/serve", env!("CARGO_MANIFEST_DIR"));
     let start = || {
         let mut ports = std::iter::repeat_with(free_port).take(ATTEMPTS);
         let started = ports.find_map(|port| {
             let port = port.to_string();
             // Its input is closed when this process exits, even by a signal.
-            let (process, log) = ready(Command::new(&serve).arg(&port).stdin(Stdio::piped()))?;
-            Some((format!("redis://127.0.0.1:{port}"), process, log))
+            let process = ready(Command::new(&serve).arg(&port).stdin(Stdio::piped()))?;
+            Some((format!("redis://127.0.0.1:{port}"), process))
         });
         started.expect("Redis starts")
     };
@@ -151,19 +149,16 @@ fn server_program() -> String {
 }
 
 /// Starts a server.
-fn spawn(
-    port: u16,
-    settings: &[String],
-    directory: &TemporaryDirectory,
-) -> Option<(Child, BufReader<ChildStdout>)> {
+fn spawn(port: u16, settings: &[String], directory: &TemporaryDirectory) -> Option<Child> {
     let mut server = Command::new(server_program());
     server.args(["--port", &port.to_string(), "--bind", "127.0.0.1"]);
     server.args(["--save", "", "--appendonly", "no", "--dir", directory.path()]);
     ready(server.args(settings))
 }
 
-/// Waits until a server accepts connections. `None` if it stops before.
-fn ready(server: &mut Command) -> Option<(Child, BufReader<ChildStdout>)> {
+/// Waits until a server accepts connections. `None` if it stops before. What it writes to its log
+/// afterwards is read as well: it stops where nobody does.
+fn ready(server: &mut Command) -> Option<Child> {
     let mut process = server
         .stdout(Stdio::piped())
         .spawn()
@@ -177,7 +172,8 @@ fn ready(server: &mut Command) -> Option<(Child, BufReader<ChildStdout>)> {
             return None;
         }
     }
-    Some((process, log))
+    std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+    Some(process)
 }
 
 impl Drop for RedisServer {

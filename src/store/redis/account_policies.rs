@@ -45,7 +45,7 @@ impl Inner {
             overrides: new,
             // The server's clock, as claims numbers have it: whatever Redis has lost, the later change has
             // the greater version.
-            version: self.connection.server_time().as_millis().max(version + 1),
+            version: self.connection.server_time(&self.keys.feed()).as_millis().max(version + 1),
         });
         let published = self.publish(&[change], &[Kept::new(change, kept)], &[]).await?;
         if published == Published::Changed {

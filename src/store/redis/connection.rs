@@ -1,161 +1,97 @@
-//! The connection to a server or a cluster, and its replacement when that is lost.
+//! The connection to a server or a cluster: commands go to the server that has their key.
 
-use std::{
-    sync::{
-        Arc, PoisonError, RwLock, Weak,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use redis::{Cmd, Pipeline, ToRedisArgs, Value, cluster_routing::Slot};
-use tokio::sync::Mutex;
+use redis::{Cmd, Pipeline, RedisError, RedisResult, ServerErrorKind, ToRedisArgs, Value};
 
 use super::{
+    commands::{Commands, key_of},
     failure::{Failure, FailureKind},
-    primaries::{Primaries, SlotMap},
+    join_all::join_all,
+    primaries::Primaries,
     script::Script,
-    server_time::ServerTime,
-    target::{Connected, Link, Target},
+    server::{Server, Unanswered},
+    server_info::ServerState,
+    servers::Servers,
+    target::Target,
 };
-use crate::{
-    clock::Stopwatch,
-    maybe_ready::StoreError,
-    store::breaker::{Breaker, Probe, StoreKind},
-    time::Timestamp,
-};
+use crate::{maybe_ready::StoreError, time::Timestamp};
 
-/// The client of a cluster is made anew at most this often, whatever servers are lost.
-const RENEWAL_PAUSE: Duration = Duration::from_millis(500);
+/// How often a command is sent again: to a node of a cluster that has its slot now, or will have it.
+const REDIRECTIONS: u32 = 3;
 
-/// A connection that many callers share. While a server is lost, its commands fail at once, and one
-/// task looks for it on new connections. Clones share the connection; it closes with the last of them.
+/// The pause where a node of a cluster moves the slot, before the command is sent again; doubled each time.
+const REDIRECTION_PAUSE: Duration = Duration::from_millis(5);
+
+/// Connections to the servers that many callers share. While a server is lost, its commands fail at once, and
+/// one task looks for it on new connections. Clones share the connections; they close with the last of them.
 #[derive(Clone)]
-pub(super) struct Connection(Arc<Shared>);
-
-struct Shared {
-    target: Target,
-    /// Replaced as a whole.
-    server: RwLock<Server>,
-    /// Held while another client of a cluster is made: since when the present one is used.
-    renewed: Mutex<Stopwatch>,
-    /// How often the connection was replaced.
-    number: AtomicU64,
+pub(super) struct Connection {
+    servers: Arc<Servers>,
     #[cfg(test)]
-    sends_twice: std::sync::atomic::AtomicBool,
+    sends_twice: Arc<std::sync::atomic::AtomicBool>,
 }
 
-/// The server at the end of a connection.
-#[derive(Clone)]
-struct Server {
-    link: Link,
-    time: Arc<ServerTime>,
-    primaries: Primaries,
+/// Where a node of a cluster says that a command is to go.
+enum Redirection {
+    /// To the primary at an address, which has the slot.
+    Moved(String),
+    /// To the node at an address, which takes the slot over.
+    Ask(String),
+    /// To the same one, later.
+    Later,
 }
 
-impl Server {
-    /// Servers that `known` has keep their breakers.
-    fn new(connected: Connected, shared: &Weak<Shared>, known: Option<&Primaries>) -> Self {
-        let Connected { link, time, slots } = connected;
-        let breaker = |address: Option<&str>| {
-            Breaker::new(StoreKind::Redis, probe(Weak::clone(shared), address))
+impl Redirection {
+    /// What the node at `from` says.
+    fn new(error: &RedisError, from: &str) -> Option<Self> {
+        let address = || {
+            let (address, _) = error.redirect_node()?;
+            let (host, _) = from.rsplit_once(':')?;
+            // Without a host it is that of the node itself.
+            let host = if address.starts_with(':') { host } else { "" };
+            Some(format!("{host}{address}"))
         };
-        let primaries = match (slots, known) {
-            (Some(slots), known) => {
-                let map = SlotMap::new(slots, known, |address| breaker(Some(address)));
-                Primaries::Cluster(Arc::new(map))
-            }
-            (None, Some(known)) => known.clone(),
-            (None, None) => Primaries::Server(breaker(None)),
-        };
-        Self { link, time: Arc::new(ServerTime::new(time)), primaries }
-    }
-}
-
-/// Looks for the server, or the primary of a cluster at this address, on a new connection.
-fn probe(shared: Weak<Shared>, address: Option<&str>) -> Probe {
-    let address: Option<Arc<str>> = address.map(Arc::from);
-    Box::new(move || {
-        let (shared, address) = (Weak::clone(&shared), address.clone());
-        Box::pin(async move {
-            let Some(shared) = shared.upgrade() else { return false };
-            match shared.renew().await {
-                Ok(()) => match address {
-                    Some(address) => shared.answers(&address).await,
-                    None => true,
-                },
-                Err(error) => {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::debug!(error, "Redis cannot be reached yet");
-                    false
-                }
-            }
-        })
-    })
-}
-
-impl Shared {
-    fn server(&self) -> Server {
-        self.server.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Replaces the connection, unless that to a cluster is new.
-    async fn renew(self: &Arc<Self>) -> Result<(), StoreError> {
-        let mut renewed =
-            if self.target.is_cluster() { Some(self.renewed.lock().await) } else { None };
-        if renewed.as_ref().is_some_and(|renewed| renewed.elapsed() < RENEWAL_PAUSE) {
-            return Ok(());
+        match error.kind() {
+            redis::ErrorKind::Server(ServerErrorKind::Moved) => Some(Self::Moved(address()?)),
+            redis::ErrorKind::Server(ServerErrorKind::Ask) => Some(Self::Ask(address()?)),
+            redis::ErrorKind::Server(ServerErrorKind::TryAgain) => Some(Self::Later),
+            _ => None,
         }
-        let connected = self.target.connect().await?;
-        let known = self.server().primaries;
-        let server = Server::new(connected, &Arc::downgrade(self), Some(&known));
-        // Before anybody uses it.
-        self.number.fetch_add(1, Relaxed);
-        *self.server.write().unwrap_or_else(PoisonError::into_inner) = server;
-        if let Some(renewed) = &mut renewed {
-            **renewed = Stopwatch::start();
-        }
-        Ok(())
-    }
-
-    /// Whether the primary at `address` answers, or the cluster has replaced it.
-    async fn answers(&self, address: &str) -> bool {
-        !self.server().primaries.has_primary(address) || self.target.answers(address).await
     }
 }
 
 impl Connection {
     pub(super) async fn open(target: Target) -> Result<Self, StoreError> {
-        let connected = target.connect().await?;
-        Ok(Self(Arc::new_cyclic(|shared| Shared {
-            target,
-            server: RwLock::new(Server::new(connected, shared, None)),
-            renewed: Mutex::new(Stopwatch::start()),
-            number: AtomicU64::new(0),
+        let servers = Servers::connect(target).await?;
+        #[cfg(test)]
+        let sends_twice = Arc::default();
+        Ok(Self {
+            servers,
             #[cfg(test)]
-            sends_twice: std::sync::atomic::AtomicBool::new(false),
-        })))
+            sends_twice,
+        })
     }
 
-    /// Opens another connection to the same server or cluster.
+    /// Opens other connections to the same server or cluster.
     pub(super) async fn open_another(&self) -> Result<Self, StoreError> {
-        Self::open(self.0.target.clone()).await
+        Self::open(self.servers.target.clone()).await
     }
 
     /// How long a command may block the server's answer on a connection of its own.
     pub(super) fn longest_block(&self) -> Duration {
-        self.0.target.time_limit / 2
+        self.servers.target.time_limit / 2
     }
 
     /// Whether every command would be sent: no server is known to be lost.
     pub(super) fn is_connected(&self) -> bool {
-        self.0.server().primaries.are_asked()
+        self.servers.primaries().are_asked()
     }
 
     /// Runs `script`. It does nothing if the server comes to it after the time limit, when its caller
     /// has given up: its first argument is that deadline, and it answers the server's time, negative, if
     /// it is after that.
-    pub(super) async fn run_in_time<K: ToRedisArgs>(
+    pub(super) async fn run_in_time<K: ToRedisArgs + AsRef<[u8]>>(
         &self,
         script: &Script,
         keys: &[K],
@@ -165,25 +101,28 @@ impl Connection {
     }
 
     /// As [`run_in_time`](Self::run_in_time), with another time limit if that is shorter.
-    pub(super) async fn run_within<K: ToRedisArgs>(
+    pub(super) async fn run_within<K: ToRedisArgs + AsRef<[u8]>>(
         &self,
         limit: Option<Duration>,
         script: &Script,
         keys: &[K],
         args: Vec<Vec<u8>>,
     ) -> Result<Value, Failure> {
-        let time_limit = self.0.target.time_limit;
+        let time_limit = self.servers.target.time_limit;
         let limit = limit.map_or(time_limit, |limit| limit.min(time_limit));
-        let server = self.0.server();
+        let key = keys.first().map_or(&[][..], AsRef::as_ref);
         let mut args = [vec![Vec::new()], args].concat();
         for _ in 0..2 {
-            let deadline = server.time.after(limit);
-            args[0] = deadline.to_string().into_bytes();
-            let answer = self.run_on(&server, script, keys, &args).await?;
+            args[0] = self.time_at(key, limit).to_string().into_bytes();
+            let answer = self.run(script, keys, &args).await?;
             let first = answer.as_sequence().and_then(|answers| answers.first()).unwrap_or(&answer);
             match *first {
                 // The server was late, or its clock was set. If it was set, the next deadline is right.
-                Value::Int(time) if time < 0 => server.time.set(time.saturating_neg()),
+                Value::Int(time) if time < 0 => {
+                    if let Some(server) = self.servers.primaries().server_of(key) {
+                        server.time.set(time.saturating_neg());
+                    }
+                }
                 _ => return Ok(answer),
             }
         }
@@ -197,127 +136,161 @@ impl Connection {
         keys: &[K],
         args: &[A],
     ) -> Result<Value, Failure> {
-        let server = self.0.server();
-        self.run_on(&server, script, keys, args).await
+        match self.query(&script.by_digest(keys, args)).await {
+            Err(failure) if failure.kind == FailureKind::UnknownScript => {
+                self.query(&script.by_text(keys, args)).await
+            }
+            answer => answer,
+        }
     }
 
-    /// Sends a command.
+    /// Sends a command to the server that has its first key.
     pub(super) async fn query(&self, command: &Cmd) -> Result<Value, Failure> {
-        let server = self.0.server();
-        self.send(&server, command).await
-    }
-
-    /// Sends a command to the server, or to every primary of the cluster.
-    pub(super) async fn query_servers(&self, command: &Cmd) -> Result<Value, Failure> {
-        let mut link = self.0.server().link;
-        Ok(link.send_to_all(command).await?)
+        #[cfg(test)]
+        if self.sends_twice.load(std::sync::atomic::Ordering::Relaxed) {
+            self.send(key_of(command).unwrap_or_default(), Commands::One(command)).await?;
+        }
+        self.send(key_of(command).unwrap_or_default(), Commands::One(command)).await
     }
 
     /// Sends commands in one piece to the server that has `key`, which answers them in this order.
     pub(super) async fn send_in_order(
         &self,
         key: &[u8],
-        commands: Pipeline,
+        commands: &Pipeline,
     ) -> Result<Vec<Value>, Failure> {
-        let server = self.0.server();
-        let mut link = server.link.clone();
-        let answers = async move {
-            link.send_in_order(Slot::for_key(key), commands).await.map_err(Failure::from)
+        match self.send(key, Commands::InOrder(commands)).await? {
+            Value::Array(answers) => Ok(answers),
+            _ => Err(Failure::unexpected_answer()),
+        }
+    }
+
+    /// Sends commands to the server that has `key`: where a cluster has moved its slot, to another one.
+    async fn send(&self, key: &[u8], commands: Commands<'_>) -> Result<Value, Failure> {
+        let mut failure = Failure::not_connected();
+        for number in 0..=REDIRECTIONS {
+            let primaries = self.servers.primaries();
+            let Some(server) = primaries.server_of(key) else {
+                self.map_again(&primaries, None).await?;
+                continue;
+            };
+            let error = match server.send(commands).await {
+                Ok(answer) => return Ok(answer),
+                Err(Unanswered::Failure(failure)) => return Err(failure),
+                Err(Unanswered::Redirected(error)) => error,
+            };
+            let redirection = Redirection::new(&error, &server.address);
+            failure = error.into();
+            match redirection {
+                Some(Redirection::Moved(address)) => {
+                    self.map_again(&primaries, Some(&address)).await?;
+                }
+                Some(Redirection::Ask(address)) => {
+                    let error = match self.send_to_importer(&address, commands).await? {
+                        Ok(answer) => return Ok(answer),
+                        Err(error) => error,
+                    };
+                    let redirection = Redirection::new(&error, &address);
+                    failure = error.into();
+                    if !matches!(redirection, Some(Redirection::Later)) {
+                        break;
+                    }
+                    tokio::time::sleep(REDIRECTION_PAUSE * 2_u32.pow(number)).await;
+                }
+                Some(Redirection::Later) => {
+                    tokio::time::sleep(REDIRECTION_PAUSE * 2_u32.pow(number)).await;
+                }
+                None => break,
+            }
+        }
+        Err(failure)
+    }
+
+    async fn map_again(&self, known: &Primaries, first: Option<&str>) -> Result<(), Failure> {
+        let mapping = self.servers.map_again(known, first);
+        let mapped = tokio::time::timeout(self.servers.target.time_limit, mapping).await;
+        mapped.map_err(|_| Failure::not_in_time())?
+    }
+
+    async fn send_to_importer(
+        &self,
+        address: &str,
+        commands: Commands<'_>,
+    ) -> Result<RedisResult<Value>, Failure> {
+        let primaries = self.servers.primaries();
+        let link = match primaries.server_at(address).and_then(|server| server.link()) {
+            Some(link) => link,
+            // It has no slot yet.
+            None => self.servers.target.connect_to_node(address).await?,
         };
-        self.guard(server.primaries.breaker_at(key), answers).await
+        Ok(commands.send_to_importer(link).await)
     }
 
     /// The address of the primary of a cluster that has `key`; empty for the one server.
     pub(super) fn address_at(&self, key: &[u8]) -> String {
-        self.0.server().primaries.address_at(key).to_owned()
+        let primaries = self.servers.primaries();
+        primaries.server_of(key).map(|server| server.address.clone()).unwrap_or_default()
     }
 
-    /// The server's time, carried on by this node's monotonic clock.
-    pub(super) fn server_time(&self) -> Timestamp {
-        let millis = self.0.server().time.after(Duration::ZERO);
-        Timestamp::from_millis(millis.unsigned_abs())
+    /// The time of the server that has `key`, carried on by this node's monotonic clock.
+    pub(super) fn server_time(&self, key: &[u8]) -> Timestamp {
+        Timestamp::from_millis(self.time_at(key, Duration::ZERO).unsigned_abs())
     }
 
-    /// Which connection this is, counted from the first: another one may lead to another server.
+    /// The time of the server that has `key`, after `duration`; that of any where none is known to have it.
+    fn time_at(&self, key: &[u8], duration: Duration) -> i64 {
+        let primaries = self.servers.primaries();
+        let any = || primaries.servers().iter().find(|server| server.state().is_some());
+        primaries.server_of(key).or_else(any).map_or(0, |server| server.time.after(duration))
+    }
+
+    /// How many connections there were to the servers: another one may lead to another server.
     pub(super) fn number(&self) -> u64 {
-        self.0.number.load(Relaxed)
+        self.servers.number()
     }
 
-    async fn run_on<K: ToRedisArgs, A: ToRedisArgs>(
-        &self,
-        server: &Server,
-        script: &Script,
-        keys: &[K],
-        args: &[A],
-    ) -> Result<Value, Failure> {
-        match self.send(server, &script.by_digest(keys, args)).await {
-            Err(failure) if failure.kind == FailureKind::UnknownScript => {
-                self.send(server, &script.by_text(keys, args)).await
-            }
-            answer => answer,
-        }
+    /// Where each server is, and what it said of itself last.
+    pub(super) fn states(&self) -> Vec<(String, ServerState)> {
+        let primaries = self.servers.primaries();
+        let state = |server: &Arc<Server>| Some((server.address.clone(), server.state()?));
+        primaries.servers().iter().filter_map(state).collect()
     }
 
-    async fn send(&self, server: &Server, command: &Cmd) -> Result<Value, Failure> {
-        self.guard(server.primaries.breaker_of(command), self.deliver(server, command)).await
-    }
-
-    /// Waits for an answer, unless the server is known to be lost.
-    async fn guard<T>(
-        &self,
-        breaker: Option<&Breaker>,
-        answer: impl Future<Output = Result<T, Failure>>,
-    ) -> Result<T, Failure> {
-        let Some(breaker) = breaker else { return answer.await };
-        let Some(mut call) = breaker.ask() else { return Err(Failure::not_connected()) };
-        let answer = answer.await;
-        match answer.as_ref().err().map(|failure| failure.kind) {
-            None | Some(FailureKind::Answered | FailureKind::UnknownScript) => {
-                breaker.answer();
-                call.end();
-            }
-            Some(FailureKind::TimedOut) => {
-                call.wait();
-                call.end();
-            }
-            // The client of a cluster replaces a connection to one of its servers.
-            Some(FailureKind::Lost) if self.0.target.is_cluster() => call.fail(),
-            Some(FailureKind::Lost) => call.lose(),
-        }
-        answer
-    }
-
-    async fn deliver(&self, server: &Server, command: &Cmd) -> Result<Value, Failure> {
-        #[cfg(test)]
-        if self.0.sends_twice.load(Relaxed) {
-            server.link.clone().send(command).await.map_err(Failure::from)?;
-        }
-        server.link.clone().send(command).await.map_err(Failure::from)
+    /// Asks each server what it says of itself. One that does not answer keeps no other from it.
+    pub(super) async fn look_at_servers(&self) {
+        let primaries = self.servers.primaries();
+        join_all(primaries.servers().iter().map(|server| server.look())).await;
     }
 }
 
 #[cfg(test)]
 impl Connection {
-    /// Sends every command twice from now on, and takes the second answer: as the client of a cluster
-    /// does that has lost the first one.
+    /// Sends every command twice from now on, and takes the second answer: as a client may that has lost the
+    /// first one.
     pub(super) fn send_twice(&self) {
-        self.0.sends_twice.store(true, Relaxed);
+        self.sends_twice.store(true, std::sync::atomic::Ordering::Relaxed);
     }
 
     /// Completes once every server is asked.
     pub(super) async fn connected(&self) {
         while !self.is_connected() {
-            self.0.server().primaries.wait_until_asked().await;
+            for server in self.servers.primaries().servers() {
+                server.breaker.closed().await;
+            }
         }
     }
 
-    /// The addresses of the primaries of a cluster that are not asked.
+    /// The addresses of the servers that are not asked.
     pub(super) fn lost_servers(&self) -> Vec<String> {
-        self.0.server().primaries.lost_servers()
+        let primaries = self.servers.primaries();
+        let lost = primaries.servers().iter().filter(|server| server.breaker.is_open());
+        lost.map(|server| server.address.clone()).collect()
     }
 
-    /// Sets what this node takes for the server's time.
+    /// Sets what this node takes for the time of every server.
     pub(super) fn set_server_time(&self, millis: i64) {
-        self.0.server().time.set(millis);
+        for server in self.servers.primaries().servers() {
+            server.time.set(millis);
+        }
     }
 }

@@ -24,7 +24,7 @@ pub(super) enum FailureKind {
 }
 
 impl FailureKind {
-    fn from_error(error: &RedisError) -> Self {
+    pub(super) fn from_error(error: &RedisError) -> Self {
         use ServerErrorKind::{BusyLoading, ClusterDown, MasterDown, NoScript, ReadOnly};
         match error.kind() {
             ErrorKind::Server(NoScript) => Self::UnknownScript,

@@ -125,7 +125,9 @@ impl Inner {
     async fn sync_from(&self, position: &mut Option<Position>) -> Result<(), StoreError> {
         let number = self.readings_begun.fetch_add(1, Relaxed) + 1;
         let asked_at = self.clock.now();
-        self.look_at_servers().await;
+        if !self.has_same_servers() {
+            self.compare_servers();
+        }
         let store_now = loop {
             let from = position.as_ref().map_or(NO_ENTRY, |position| &position.id);
             let reading = self.read_feed(from).await?;
@@ -346,7 +348,7 @@ impl Inner {
 
     /// Removes what is kept and has expired. Returns whether there may be more: never, it looks at all.
     pub(super) async fn remove_expired(&self, now: Timestamp) -> Result<bool, StoreError> {
-        self.servers.look_again();
+        self.servers.look_soon();
         self.unplaced.retain(|_, ended| now < ended.until + GRACE);
         let mut cursor = b"0".to_vec();
         loop {

@@ -1,7 +1,7 @@
 //! Redis and Valkey: what several nodes share, one round trip away.
 //!
-//! A [`Connection`](connection::Connection) to a server, or to the nodes of a cluster, replaces itself
-//! when the server behind it is lost. Each step that must be atomic is one [`Script`](script::Script), whose
+//! A [`Connection`](connection::Connection) to a server, or to each primary of a cluster, is replaced when the
+//! server behind it is lost. Each step that must be atomic is one [`Script`](script::Script), whose
 //! keys are all passed to it and lie in one slot: that of the user, or that of the feed. A script that must
 //! not run after its caller gave up gets a deadline in the server's time; all others only raise what they
 //! find, and each may run twice.
@@ -21,6 +21,7 @@ mod audit_log;
 mod builder;
 mod bulk_revocation;
 mod bytes;
+mod commands;
 mod connection;
 mod endings;
 mod endpoint;
@@ -44,11 +45,14 @@ mod repairs;
 mod replicas;
 mod rotation;
 mod script;
+mod server;
 mod server_info;
 mod server_time;
 mod server_watch;
+mod servers;
 mod sessions;
 mod sign_in;
+mod slot_map;
 mod target;
 #[cfg(test)]
 mod tests;

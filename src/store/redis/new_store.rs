@@ -81,7 +81,7 @@ impl Inner {
     /// Waits until no other node writes back what it holds, for a minute at most.
     async fn wait_for_writers(&self) -> Result<(), StoreError> {
         let waited = Stopwatch::start();
-        while self.repairs.has_writers(self.connection.server_time()) {
+        while self.repairs.has_writers(self.connection.server_time(&self.keys.feed())) {
             if waited.elapsed() > LONGEST_WRITE_BACK {
                 tracing::warn!(
                     "other nodes have not written back within a minute what Redis has lost"

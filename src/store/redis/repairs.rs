@@ -62,18 +62,24 @@ impl Inner {
     pub(super) fn repair_soon(&self) {
         let is_suspected = self.suspicion().is_some() || self.held_exchanges.are_due();
         let are_due = self.assertions.are_due(self.clock.now()) || !self.late_rows.is_empty();
-        if is_suspected || are_due {
+        if is_suspected || are_due || self.servers.look_is_due() {
             self.repairs.are_due.notify_one();
         }
     }
 
-    /// Appends audit rows that are late, asserts what is due, and compares what this node holds with what
+    /// Looks at the servers each minute, appends audit rows that are late, asserts what is due, and compares what this node holds with what
     /// Redis has, if that may have lost data. No request and no reading waits for it.
     ///
     /// # Errors
     /// If the slot of the feed cannot be read or written; the next reading tries again.
     pub(super) async fn repair(&self) -> Result<(), StoreError> {
         let _under_way = self.repairs.under_way.lock().await;
+        if self.servers.look_is_due() {
+            self.look_at_servers().await;
+            if self.loss_sign().is_some() {
+                self.sync_now().await?;
+            }
+        }
         self.append_late_rows().await;
         self.assert_due().await?;
         self.compare().await?;
@@ -82,7 +88,8 @@ impl Inner {
 
     /// Tells the nodes that start that this one writes back.
     pub(super) async fn begin_write_back(&self) -> Result<(), StoreError> {
-        let change = self.writes_back(self.connection.server_time() + LONGEST_WRITE_BACK);
+        let change =
+            self.writes_back(self.connection.server_time(&self.keys.feed()) + LONGEST_WRITE_BACK);
         self.publish_and_keep(&[change], 1, &[]).await.map(drop)
     }
 

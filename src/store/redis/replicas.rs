@@ -113,7 +113,7 @@ impl Replicas {
         // The replicas are asked for what this connection has written, and have all before it, too.
         commands.cmd("SET").arg(key).arg("").arg("PX").arg(Args::new().life(LIFE).finish());
         commands.cmd("WAIT").arg(self.count).arg(u64::try_from(block).unwrap_or(1));
-        let answers = connection.send_in_order(key, commands).await?;
+        let answers = connection.send_in_order(key, &commands).await?;
         let replicas = int(answers.last().ok_or_else(Failure::unexpected_answer)?)?;
         u32::try_from(replicas).map_err(|_| Failure::unexpected_answer())
     }

@@ -54,17 +54,17 @@ impl<'a> ServerInfo<'a> {
     }
 
     /// A random name, another one after each start.
-    pub(super) fn run_id(&self) -> Option<&'a str> {
+    fn run_id(&self) -> Option<&'a str> {
         self.field("run_id")
     }
 
     /// How many keys the server has removed since its start because its memory was full.
-    pub(super) fn evicted_keys(&self) -> u64 {
+    fn evicted_keys(&self) -> u64 {
         self.field("evicted_keys").and_then(|count| count.parse().ok()).unwrap_or_default()
     }
 
     /// How often all keys of a database were removed since the server's start.
-    pub(super) fn flushes(&self) -> u64 {
+    fn flushes(&self) -> u64 {
         let calls = |command| {
             let calls = self.field(command)?.strip_prefix("calls=")?;
             calls.split(',').next()?.parse::<u64>().ok()
@@ -79,6 +79,28 @@ impl<'a> ServerInfo<'a> {
 
     fn field(&self, name: &str) -> Option<&'a str> {
         self.0.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+    }
+}
+
+/// What tells whether a server has lost data since it was looked at before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ServerState {
+    /// Another one after a restart.
+    pub(super) run_id: String,
+    pub(super) evicted_keys: u64,
+    pub(super) flushes: u64,
+    /// Whether it writes every command to its disk.
+    pub(super) is_persistent: bool,
+}
+
+impl ServerState {
+    pub(super) fn new(info: &ServerInfo<'_>) -> Self {
+        Self {
+            run_id: info.run_id().unwrap_or_default().to_owned(),
+            evicted_keys: info.evicted_keys(),
+            flushes: info.flushes(),
+            is_persistent: info.is_persistent(),
+        }
     }
 }
 

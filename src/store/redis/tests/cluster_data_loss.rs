@@ -6,21 +6,21 @@ use super::{
     *,
 };
 use crate::{
-    clock::ManualClock,
-    identity::{Scopes, SessionKeys},
+    clock::{Clock as _, ManualClock, Stopwatch},
+    identity::{Scope, Scopes},
     store::{
-        LifecycleStore as _, RefreshQuery, RefreshState, Rotated, Rotation, SessionRecord, SignIn,
-        SuccessorIds, TokenExchange,
+        BulkRevocation, LifecycleStore as _, RefreshQuery, RefreshState, RevocationCutoff, Rotated,
+        Rotation, SessionRecord, SignIn, SuccessorIds, TokenExchange, node::LossSign,
     },
 };
 
 /// Users of every primary.
 const USERS: usize = 40;
 
-/// How long a node waits for an answer: a primary that is lost gives none.
-const TIME_LIMIT: Duration = Duration::from_secs(5);
+/// How long a node waits for an answer. Nobody waits for a primary that is lost.
+const TIME_LIMIT: Duration = BOUND;
 
-/// How long until everything is written back, with some calls that wait for a lost primary.
+/// How long until everything is written back at most.
 const LONG: Duration = Duration::from_secs(120);
 
 async fn connect(cluster: &RedisCluster, clock: &ManualClock) -> Result<RedisStore, StoreError> {
@@ -50,8 +50,12 @@ fn rotation(record: &SessionRecord) -> Rotation {
     Rotation::new(query, 0, TokenExchange::new(NOW, Some(successors)), record.clone())
 }
 
-/// Of each user one session that ends, and one whose refresh token is exchanged.
+/// Of each user one session that ends, and one whose refresh token is exchanged; and every session of another
+/// issuer ends.
 async fn change([one, other]: &[RedisStore; 2]) {
+    let cutoff = RevocationCutoff::new(NOW, NOW + DAY);
+    let all = BulkRevocation::new(elsewhere().scope(), NOW, cutoff, audit("bulk"));
+    one.revoke_all(all).await.expect("they end");
     for user in 0..USERS {
         let (ended, refreshed) = (record("ended", user), record("refreshed", user));
         for record in [&ended, &refreshed] {
@@ -63,6 +67,34 @@ async fn change([one, other]: &[RedisStore; 2]) {
         let rotated = other.rotate(rotation(&refreshed)).await.expect("the cluster answers");
         assert_eq!(rotated, Rotated::Done);
     }
+}
+
+/// A session of another issuer, which has no record here.
+fn elsewhere() -> Elsewhere {
+    Elsewhere(Scopes::new(Some("https://issuer"), None, "bob"))
+}
+
+struct Elsewhere(Scopes);
+
+impl Elsewhere {
+    fn scope(&self) -> Scope {
+        Scope::Everything(self.0.everything)
+    }
+
+    fn is_revoked(&self, node: &RedisStore) -> bool {
+        let revocations = node.revocations().expect("it has them");
+        let session = StoreKey::session(None, "bob's");
+        revocations.revoked_by(session, NOW, || self.0).is_some()
+    }
+}
+
+/// A node that knows of the changes lets no session in that has ended, and rejects none that is active.
+async fn keeps_its_promises(node: &RedisStore, user: usize) {
+    let touch = Touch::new(NOW, NOW, IDLE);
+    let ended = node.touch(record("ended", user).keys(), touch).await;
+    assert!(matches!(ended, Ok(TouchOutcome::Ended) | Err(_)), "{user}: {ended:?}");
+    let active = node.touch(record("refreshed", user).keys(), touch).await;
+    assert!(matches!(active, Ok(TouchOutcome::Active(_)) | Err(_)), "{user}: {active:?}");
 }
 
 /// Whether the cluster has what was changed of a user.
@@ -81,20 +113,20 @@ async fn is_written_back(cluster: &RedisCluster, nodes: &[RedisStore; 2], clock:
     let found = async {
         loop {
             for node in nodes {
-                // Requests of every user: without any, the client goes on asking a lost primary.
                 for user in 0..USERS {
-                    let query = rotation(&record("refreshed", user)).query;
-                    let keys = SessionKeys::new(query.session, query.scopes.user);
-                    drop(node.0.stored(keys).await);
+                    keeps_its_promises(node, user).await;
                 }
                 // As each minute.
-                node.0.servers.look_again();
+                node.0.look_at_servers().await;
                 if node.0.sync_now().await.is_ok() {
                     drop(node.0.repair().await);
                 }
             }
             let Ok(late) = connect(cluster, clock).await else { continue };
             missing.clear();
+            if !elsewhere().is_revoked(&late) {
+                continue;
+            }
             for user in 0..USERS {
                 if !is_there(&late, user).await {
                     missing.push(user);
@@ -140,5 +172,106 @@ async fn p22_a_primary_that_restarts_empty_gets_everything_back() {
         server.kill();
         server.restart();
         is_written_back(&cluster, &nodes, &clock).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p22_a_replica_of_a_cluster_that_lacks_writes_gets_them_when_it_is_promoted() {
+    for of_feed in [false, true] {
+        let (mut cluster, nodes, clock) = start().await;
+        cluster.cut_off_replica_of(|server| has_feed(server) == of_feed);
+        change(&nodes).await;
+        let [before, after] = cluster.replace_primary_that(|server| has_feed(server) == of_feed);
+        assert!(after < before, "it lacks what was written: {after} of {before} keys");
+        is_written_back(&cluster, &nodes, &clock).await;
+    }
+}
+
+/// A node finds by itself that a primary was replaced: by the first command for it that fails, or within a
+/// minute by looking at it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p22_each_node_finds_that_a_primary_was_replaced() {
+    let (mut cluster, nodes, _clock) = start().await;
+    for node in &nodes {
+        node.0.repair().await.expect("the cluster answers");
+        assert_eq!(node.0.loss_sign(), None);
+    }
+    let keys = keys::Keys::new("tss");
+    let of_lost = |cluster: &mut RedisCluster| primary(cluster, false).url();
+    let lost = of_lost(&mut cluster);
+    let node = &nodes[0].0.connection;
+    let user = (0..USERS).find(|user| {
+        lost.ends_with(&node.address_at(&keys.records(record("s", *user).scopes.user)))
+    });
+    cluster.replace_primary_that(|server| server.url() == lost);
+    for (node, is_asked) in nodes.iter().zip([true, false]) {
+        node.0.sync_now().await.expect("the primary of the feed answers");
+        assert_eq!(node.0.loss_sign(), None, "it has asked nothing of it");
+        let found = async {
+            while node.0.loss_sign().is_none() {
+                if is_asked {
+                    let keys = record("s", user.expect("it has users")).keys();
+                    drop(node.touch(keys, Touch::new(NOW, NOW, IDLE)).await);
+                } else {
+                    node.0.look_at_servers().await;
+                }
+            }
+        };
+        tokio::time::timeout(BOUND, found).await.expect("it is found");
+        assert_eq!(node.0.loss_sign(), Some(LossSign::Suspected));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p23_activity_that_a_replica_lacks_signs_nobody_out() {
+    for of_feed in [false, true] {
+        let (mut cluster, [one, other], clock) = start().await;
+        let active = async |node: &RedisStore, user: usize| {
+            let now = clock.now();
+            let mut touch = Touch::new(now, NOW, IDLE);
+            // What a token of this age tells.
+            touch.unknown_activity = now;
+            node.touch(record("active", user).keys(), touch).await
+        };
+        for user in 0..USERS {
+            let sign_in = SignIn::new(record("active", user), audit("session_started"));
+            one.begin(sign_in).await.expect("it begins");
+        }
+        cluster.cut_off_replica_of(|server| has_feed(server) == of_feed);
+        for _ in 0..3 {
+            clock.advance(IDLE / 2);
+            for user in 0..USERS {
+                active(&one, user).await.expect("the cluster answers");
+            }
+            one.flush().await.expect("the cluster answers");
+        }
+        cluster.replace_primary_that(|server| has_feed(server) == of_feed);
+        // Requests reach the node that has not seen the sessions yet.
+        for user in 0..USERS {
+            let touched = async {
+                loop {
+                    if let Ok(touched) = active(&other, user).await {
+                        return touched;
+                    }
+                }
+            };
+            let touched = tokio::time::timeout(BOUND, touched).await.expect("it is replaced");
+            assert!(matches!(touched, TouchOutcome::Active(_)), "{user}: {touched:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p23_a_reading_waits_for_no_primary_that_is_lost() {
+    for harm in [RedisServer::kill, |server: &mut RedisServer| server.pause()] {
+        let (mut cluster, [one, _other], _clock) = start().await;
+        harm(primary(&mut cluster, false));
+        // As each minute.
+        one.0.servers.look_soon();
+        for _ in 0..3 {
+            let reading = Stopwatch::start();
+            one.0.sync_now().await.expect("the primary of the feed answers");
+            assert!(reading.elapsed() < TIME_LIMIT / 2, "{:?}", reading.elapsed());
+        }
     }
 }

@@ -222,7 +222,7 @@ async fn p22_an_evicted_tombstone_is_written_again() {
         server.command(&["GET", "s"]);
     }
     server.command(&["CONFIG", "SET", "maxmemory", "0"]);
-    one.0.servers.look_again();
+    one.0.look_at_servers().await;
     synced(&one).await;
     let late = node(&server.url()).await;
     assert_eq!(answer(&late, &ended).await, Some(TouchOutcome::Ended));

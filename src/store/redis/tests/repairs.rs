@@ -86,7 +86,7 @@ async fn p22_a_node_that_starts_serves_when_no_other_writes_back_any_more() {
         // What is written back last.
         let ended = end(&one, "ended", scopes()).await;
         let id = one.0.position.lock().await.as_ref().expect("it has read").store_id();
-        let at = one.0.time_of_change(one.0.connection.server_time());
+        let at = one.0.time_of_change(one.0.connection.server_time(&one.0.keys.feed()));
         one.0.announce_loss(id, at).await.expect("the server answers");
         one.0.end_write_back().await.expect("the server answers");
         let late = late.await.expect("no panic").expect("the server answers");
@@ -220,7 +220,7 @@ async fn p22_a_node_announces_a_loss_and_until_when_it_writes_back() {
     else {
         panic!("{changes:?}");
     };
-    assert!(one.0.connection.server_time() < until);
+    assert!(one.0.connection.server_time(&one.0.keys.feed()) < until);
     assert_eq!(session, ended.session);
 }
 

@@ -1,0 +1,198 @@
+//! The servers behind a connection: how they are found, connected to and replaced.
+
+use std::{
+    sync::{
+        Arc, PoisonError, RwLock, Weak,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use tokio::sync::Mutex;
+
+use super::{
+    failure::Failure,
+    join_all::join_all,
+    primaries::Primaries,
+    server::Server,
+    slot_map::{SlotMap, SlotRange},
+    target::{Target, first_success},
+};
+use crate::{
+    clock::Stopwatch,
+    maybe_ready::StoreError,
+    store::breaker::{Breaker, Probe, StoreKind},
+};
+
+/// A cluster is asked at most this often which primary serves which slots, whatever servers are lost.
+const MAPPING_PAUSE: Duration = Duration::from_millis(100);
+
+/// One server, or the primaries of a cluster. Each has a connection of its own, which is replaced when the
+/// server is lost: one that does not answer holds up no command of others.
+pub(super) struct Servers {
+    pub(super) target: Target,
+    /// Replaced as a whole.
+    primaries: RwLock<Primaries>,
+    /// Held while a cluster is asked for its primaries: since when the present ones are known.
+    mapping: Mutex<Stopwatch>,
+    /// How many connections there were.
+    number: AtomicU64,
+}
+
+/// Looks for the server at `address` on a new connection.
+fn probe(servers: Weak<Servers>, address: String) -> Probe {
+    let address: Arc<str> = address.into();
+    Box::new(move || {
+        let (servers, address) = (Weak::clone(&servers), Arc::clone(&address));
+        Box::pin(async move {
+            let Some(servers) = servers.upgrade() else { return false };
+            servers.find(&address).await
+        })
+    })
+}
+
+fn server(servers: &Weak<Servers>, address: String) -> Server {
+    let probe = probe(Weak::clone(servers), address.clone());
+    Server::new(address, Breaker::new(StoreKind::Redis, probe))
+}
+
+impl Servers {
+    /// Connects to the server, or to the primaries of the cluster; to one of them at least.
+    pub(super) async fn connect(target: Target) -> Result<Arc<Self>, StoreError> {
+        let ranges = if target.is_cluster() { Some(target.find_slots(&[]).await?) } else { None };
+        let servers = Arc::new_cyclic(|servers| {
+            let server = |address| server(servers, address);
+            let primaries = match ranges {
+                Some(ranges) => Primaries::Cluster(Arc::new(SlotMap::new(ranges, &[], server))),
+                None => Primaries::Server(Arc::new(server(String::new()))),
+            };
+            Self {
+                target,
+                primaries: RwLock::new(primaries),
+                mapping: Mutex::new(Stopwatch::start()),
+                number: AtomicU64::new(0),
+            }
+        });
+        let primaries = servers.primaries();
+        let connected = primaries.servers().iter().map(|server| servers.connect_to(server));
+        let (connected, failed): (Vec<_>, Vec<_>) =
+            join_all(connected).await.into_iter().partition(Result::is_ok);
+        match failed.into_iter().find_map(Result::err) {
+            Some(error) if connected.is_empty() => Err(error),
+            _ if connected.is_empty() => Err(Failure::not_connected().into()),
+            _ => {
+                lose_unconnected(primaries.servers());
+                Ok(servers)
+            }
+        }
+    }
+
+    pub(super) fn primaries(&self) -> Primaries {
+        self.primaries.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many connections there were: whoever has seen the servers of this number has seen all.
+    pub(super) fn number(&self) -> u64 {
+        self.number.load(Relaxed)
+    }
+
+    async fn connect_to(&self, server: &Server) -> Result<(), StoreError> {
+        let connected = self.target.connect(&server.address).await?;
+        server.set_connection(connected, &self.number);
+        Ok(())
+    }
+
+    /// Looks for the server at `address` on a new connection. Whether it answers there, or the cluster has
+    /// replaced it.
+    async fn find(self: &Arc<Self>, address: &str) -> bool {
+        if self.target.is_cluster()
+            && let Err(failure) = self.map_again(&self.primaries(), None).await
+        {
+            log(failure, "no node of the cluster answers");
+        }
+        let primaries = self.primaries();
+        let Some(server) = primaries.server_at(address) else { return true };
+        match self.connect_to(server).await {
+            Ok(()) => true,
+            Err(error) => {
+                log(error, "Redis cannot be reached yet");
+                false
+            }
+        }
+    }
+
+    /// Asks the node of a cluster at `first`, or else those that are not lost, which primary serves which
+    /// slots, and connects to those that are new; unless it was asked since `known`.
+    pub(super) async fn map_again(
+        self: &Arc<Self>,
+        known: &Primaries,
+        first: Option<&str>,
+    ) -> Result<(), Failure> {
+        let Primaries::Cluster(known) = known else { return Ok(()) };
+        let mut mapped = self.mapping.lock().await;
+        let is_known = match self.primaries() {
+            Primaries::Cluster(present) => Arc::ptr_eq(known, &present),
+            Primaries::Server(_) => false,
+        };
+        if !is_known || (first.is_none() && mapped.elapsed() < MAPPING_PAUSE) {
+            return Ok(());
+        }
+        let ranges = self.ask_for_slots(known, first).await?;
+        let this = Arc::downgrade(self);
+        let map = SlotMap::new(ranges, &known.primaries, |address| server(&this, address));
+        let is_new =
+            |it: &&Arc<Server>| !known.primaries.iter().any(|known| Arc::ptr_eq(known, it));
+        let new: Vec<_> = map.primaries.iter().filter(is_new).collect();
+        if !new.is_empty() {
+            let connecting = join_all(new.iter().map(|server| self.connect_to(server)));
+            drop(tokio::time::timeout(self.target.time_limit, connecting).await);
+            lose_unconnected(&map.primaries);
+        }
+        let mut primaries = self.primaries.write().unwrap_or_else(PoisonError::into_inner);
+        // Before anybody uses them.
+        self.number.fetch_add(u64::from(!new.is_empty()), Relaxed);
+        drop(new);
+        *primaries = Primaries::Cluster(Arc::new(map));
+        drop(primaries);
+        *mapped = Stopwatch::start();
+        Ok(())
+    }
+
+    async fn ask_for_slots(
+        &self,
+        known: &SlotMap,
+        first: Option<&str>,
+    ) -> Result<Vec<SlotRange>, Failure> {
+        let asked = known.primaries.iter().filter(|server| match first {
+            Some(first) => server.address == first,
+            None => !server.breaker.is_open(),
+        });
+        let answers = asked.filter_map(|server| {
+            let (link, address) = (server.link()?, server.address.clone());
+            Some(async move {
+                let (host, _) = address.rsplit_once(':').unwrap_or_default();
+                SlotRange::ask(link, host).await
+            })
+        });
+        if let Ok(ranges) = first_success(answers.collect::<Vec<_>>()).await {
+            return Ok(ranges);
+        }
+        let nodes = first.map_or_else(|| known.nodes.clone(), |first| vec![first.to_owned()]);
+        match self.target.find_slots(&nodes).await {
+            Err(_) if first.is_none() => self.target.find_slots(&[]).await,
+            found => found,
+        }
+    }
+}
+
+fn log(error: impl Into<StoreError>, text: &'static str) {
+    let error = &error.into() as &dyn std::error::Error;
+    tracing::debug!(error, "{text}");
+}
+
+/// Those without a connection are not asked until they are found.
+fn lose_unconnected(servers: &[Arc<Server>]) {
+    for server in servers.iter().filter(|server| server.state().is_none()) {
+        server.lose();
+    }
+}
