@@ -6,11 +6,11 @@ use super::{
 };
 use crate::{
     clock::{Clock as _, ManualClock},
-    identity::Scopes,
+    identity::{Scope, Scopes},
     policy::TimeoutOverrides,
     store::{
-        LifecycleStore as _, OverridesChange, RefreshQuery, RevocationCutoff, SessionRecord,
-        SignIn,
+        BulkRevocation, Exempt, LifecycleStore as _, OverridesChange, RefreshQuery,
+        RevocationCutoff, SessionRecord, SignIn,
         node::{Change, LossSign},
         redis::kept_change::FeedChange,
     },
@@ -281,6 +281,72 @@ async fn p23_a_reading_from_a_replica_does_not_count() {
     server.command(&["CONFIG", "SET", "replica-read-only", "no"]);
     server.replicate(&primary);
     one.0.sync_now().await.expect_err("it may be behind, even if it takes writes");
+}
+
+/// Only a comparison of everything tells what else is lost.
+#[tokio::test]
+async fn p22_a_node_that_misses_a_change_of_its_own_writes_back_those_of_others() {
+    let server = RedisServer::start();
+    let clock = ManualClock::new(NOW);
+    let (one, other) = (node_with_rights(&server, &clock).await, node(&server).await);
+    let of_other = end(&other, "other's", bob()).await;
+    one.0.sync_now().await.expect("the server answers");
+    let own = end(&one, "own", scopes()).await;
+    for keys in [own, of_other] {
+        forget(&server, &one, keys).await;
+    }
+    clock.advance(Duration::from_secs(30));
+    one.0.repair().await.expect("the server answers");
+    for keys in [own, of_other] {
+        assert!(has_ended_in_redis(&one, keys).await);
+    }
+}
+
+#[tokio::test]
+async fn p22_what_was_replaced_meanwhile_is_not_asserted() {
+    let server = RedisServer::start();
+    let clock = ManualClock::new(NOW);
+    let one = RedisStore::at(server.url()).time_limit(BOUND).clock(clock.clone()).connect().await;
+    let one = one.expect("the server accepts connections");
+    let session = begin(&one, "s").await;
+    let cutoff = RevocationCutoff::new(NOW, NOW + DAY);
+    let account = Scope::Account(scopes().account.expect("ada has an account"));
+    let mut all = BulkRevocation::new(account, NOW, cutoff, audit("sessions_revoked_bulk"));
+    all.exempt = Exempt::Sessions(vec![session.key]);
+    one.revoke_all(all).await.expect("the server answers");
+    // It is folded, and no longer exempt.
+    one.0.apply(&[Change::Revoked { session: session.key, user: None, until: NOW + DAY }]);
+    one.0.apply_own(&[
+        Change::Revoked { session: session.key, user: None, until: NOW + DAY }.into()
+    ]);
+    one.0.apply(&[Change::TombstoneFolded { session: session.key }]);
+    let kept = || server.command(&["HLEN", "tss:{g}:c"]);
+    let exempt = kept_change::exemption(session.key);
+    one.0.publish(&[], &[], &[exempt]).await.map_err(StoreError::from).expect("it is removed");
+    let before = kept();
+    clock.advance(Duration::from_secs(30));
+    one.0.repair().await.expect("the server answers");
+    assert_eq!(kept(), before);
+}
+
+/// What has expired may have been removed.
+#[tokio::test]
+async fn p22_what_has_expired_is_no_loss() {
+    let server = RedisServer::start();
+    let one = node(&server).await;
+    let changes = |until| {
+        let session = StoreKey::session(None, "s");
+        [
+            Change::Cutoff { scope: scopes().user, cutoff: RevocationCutoff::new(NOW, until) },
+            Change::Revoked { session, user: Some(scopes().user), until },
+        ]
+    };
+    for (until, is_missing) in [(NOW, false), (NOW + Duration::from_millis(1), true)] {
+        for change in changes(until) {
+            let found = one.0.write_changes_back(&[change], NOW).await;
+            assert_eq!(found.expect("the server answers"), is_missing, "{change:?}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -342,6 +342,10 @@ async fn p04_a_step_up_without_room_for_a_tombstone_begins_no_session() {
     assert!(format!("{error:?}").contains("too many sessions of the user"), "{error:?}");
     assert!(node.stored_record(&after).await.is_none());
     assert!(node.stored_record(&before).await.is_some());
+    // One that has ended may end for longer.
+    let first = Tombstone::new(StoreKey::session(None, "0"), NOW, NOW + 2 * DAY);
+    let first = first.of_user(before.scopes.user, None);
+    assert!(!node.revoke(first, audit("session_ended")).await.expect("it has its room"));
 }
 
 fn key_of_records(record: &SessionRecord) -> String {

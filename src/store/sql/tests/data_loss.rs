@@ -4,8 +4,9 @@ use super::*;
 use crate::{
     policy::TimeoutOverrides,
     store::{
-        ClaimsChange, OverridesChange, RefreshState, Rotated, SessionStore as _, TouchOutcome,
-        node::LossSign,
+        ClaimsChange, FoldedTombstones, OverridesChange, RefreshState, Rotated, SessionStore as _,
+        TouchOutcome,
+        node::{Change, LossSign},
     },
 };
 
@@ -251,6 +252,56 @@ async fn p33_a_loss_that_is_suspected_counts_at_once_and_on_nodes_that_start_lat
         assert_eq!(lost.last_activity(NOW - IDLE, NOW), NOW);
         for node in [&one, &database.node(&clock()).await] {
             assert_eq!(node.0.latest_lost_epoch(), NOW + Duration::from_secs(10));
+        }
+        database.remove().await;
+    }
+}
+
+/// Whatever tells it; a tombstone that stands for less long is missing, too.
+#[tokio::test]
+async fn p22_a_suspected_loss_is_one_if_something_is_missing() {
+    for lost in
+        ["DELETE FROM tss_sessions", "UPDATE tss_sessions SET ended_until = ended_until - 1"]
+    {
+        for database in TestDatabase::all().await {
+            let (one, other) =
+                (quiet_node(&database, &clock()).await, quiet_node(&database, &clock()).await);
+            one.write_tombstone(tombstone(key("ended"), NOW + DAY)).await.expect("it ends");
+            database.run(lost).await;
+            one.0.note_loss(LossSign::Suspected);
+            for node in [&one, &other] {
+                node.0.sync().await.expect("the store answers");
+                node.refresh_state(query("s")).await.expect_err("an exchange may be lost");
+            }
+            let sql = "SELECT ended_until FROM tss_sessions";
+            let rows = one.0.database.fetch(sql, Args::new()).await.map_err(StoreError::from);
+            let until = rows.expect("the store answers")[0].time(0).map_err(StoreError::from);
+            assert_eq!(until.expect("it is an instant"), NOW + DAY);
+            database.remove().await;
+        }
+    }
+}
+
+/// What has expired may have been removed.
+#[tokio::test]
+async fn p22_what_has_expired_is_no_loss() {
+    for database in TestDatabase::all().await {
+        let node = quiet_node(&database, &clock()).await;
+        let changes = |until| {
+            let folded = FoldedTombstones::new(NOW, NOW, NOW, until);
+            [
+                Change::Exempt { session: key("exempt"), at: NOW, until },
+                Change::Cutoff { scope: scopes().user, cutoff: RevocationCutoff::new(NOW, until) },
+                Change::Folded { user: scopes().user, folded },
+                Change::Claims { scope: scopes().user, number: NOW, until },
+                Change::Revoked { session: key("s"), user: Some(scopes().user), until },
+            ]
+        };
+        for (until, is_missing) in [(NOW, false), (NOW + Duration::from_millis(1), true)] {
+            for change in changes(until) {
+                let found = node.0.write_changes_back(&[change], NOW).await;
+                assert_eq!(found.expect("the store answers"), is_missing, "{change:?}");
+            }
         }
         database.remove().await;
     }
