@@ -36,6 +36,34 @@ async fn p22_what_another_node_has_kept_meanwhile_is_not_replaced() {
     assert_eq!(feed(), "1");
 }
 
+/// As a promoted replica that lacks entries: the server, and what else it keeps, are the same.
+#[tokio::test]
+async fn p22_a_feed_that_goes_back_has_lost_entries() {
+    let feed = "local feed, seq = KEYS[1], KEYS[2] redis.call('DEL', feed)";
+    let add =
+        |id: &str, number| format!("redis.call('XADD', feed, '{id}', 's', {number}, 'c', '')");
+    for lost in [
+        // The last one is missing.
+        "redis.call('SET', seq, 1)".to_owned(),
+        // Another one has its number.
+        add("1-1", 2),
+        // Others have followed.
+        format!("{} {} redis.call('SET', seq, 3)", add("*", 2), add("*", 3)),
+    ] {
+        let server = RedisServer::start();
+        let node = node(&server).await;
+        for minutes in [1, 2] {
+            let published = node.0.publish(&[cutoff(minutes)], &[], &[]).await;
+            published.map_err(StoreError::from).expect("the server answers");
+        }
+        node.0.sync_now().await.expect("the server answers");
+        node.0.check_refresh().expect("nothing is lost");
+        server.command(&["EVAL", &format!("{feed} {lost}"), "2", "tss:{g}:f", "tss:{g}:q"]);
+        node.0.sync_now().await.expect("the server answers");
+        node.0.check_refresh().expect_err(&lost);
+    }
+}
+
 #[tokio::test]
 async fn p15_the_feed_is_bounded() {
     let server = RedisServer::start();
