@@ -101,7 +101,8 @@ impl RedisStoreBuilder {
     /// [bulk revocation](crate::store::LifecycleStore::revoke_all), on a cluster for each primary that
     /// they write to. If too few replicas have confirmed the ending within 2 s, the answer is an error, a 503 with
     /// `store_unavailable`: the ending is written and effective, and may be repeated until they have. A
-    /// sign-in that ends other sessions does not wait: `max_sessions` or a step-up.
+    /// sign-in that ends other sessions, by `max_sessions` or as a step-up, waits as long and is answered in any
+    /// case: its session has begun, and what it replaces has ended.
     ///
     /// Each ending waits for one more round trip, which those that wait at the same time share. The user of
     /// Redis needs the right to `WAIT`.

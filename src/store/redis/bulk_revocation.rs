@@ -60,7 +60,7 @@ impl Inner {
             tracing::warn!(error, "not every session was counted that a cutoff has revoked");
         }
         self.append_committed(&revocation.audit.clone().with_revoked_count(count)).await;
-        self.wait_for_replicas(None).await?;
+        self.wait_for_replicas(&[]).await?;
         Ok(count)
     }
 

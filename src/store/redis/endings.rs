@@ -65,7 +65,7 @@ impl Inner {
             None if self.replicas.are_waited_for() => self.user_of(tombstone.session).await?,
             user => user,
         };
-        self.wait_for_replicas(user).await?;
+        self.wait_for_replicas(user.as_slice()).await?;
         Ok(is_first)
     }
 

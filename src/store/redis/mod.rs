@@ -32,6 +32,7 @@ mod join_all;
 mod kept_change;
 mod keys;
 mod late_rows;
+mod lease;
 mod lifecycle;
 mod limiter;
 mod lists;
@@ -164,7 +165,7 @@ const CALLS_PER_USER: usize = 2;
 /// goes on, and is judged by its token. While it may be active, the tombstones of sessions that began before
 /// it are not folded, so that at most 1,024 of those can end; and a revocation that exempts all sessions of
 /// the user fails. Set `max_sessions` where one user may have so many. A limit of `max_sessions` counts at
-/// most 1,000.
+/// most 999.
 ///
 /// Clones share one store. The background tasks and the connections end with the last of them.
 ///

@@ -121,18 +121,19 @@ impl Replicas {
 
 impl Inner {
     /// Waits until the replicas have what ends sessions, if that is set: what was written before the call
-    /// in the slot of the feed, and in that of a user.
+    /// in the slot of the feed, and in those of users.
     ///
     /// # Errors
     /// If too few of them have it in time. It is written all the same.
-    pub(super) async fn wait_for_replicas(&self, user: Option<StoreKey>) -> Result<(), StoreError> {
+    pub(super) async fn wait_for_replicas(&self, users: &[StoreKey]) -> Result<(), StoreError> {
         let replicas = &self.replicas;
         let Some(connection) = &replicas.connection else { return Ok(()) };
-        let feed = self.keys.last_write_of_feed();
-        let user = user.map(|user| self.keys.last_write_of(user));
-        let user = user.filter(|user| connection.address_at(user) != connection.address_at(&feed));
-        let keys = [Some(feed), user];
-        let confirmed = keys.iter().flatten().map(|key| replicas.confirm(connection, key));
+        let of_users = users.iter().map(|user| self.keys.last_write_of(*user));
+        // One key of each primary.
+        let mut keys: Vec<_> = of_users.chain([self.keys.last_write_of_feed()]).collect();
+        keys.sort_by_cached_key(|key| connection.address_at(key));
+        keys.dedup_by_key(|key| connection.address_at(key));
+        let confirmed = keys.iter().map(|key| replicas.confirm(connection, key));
         let fewest = join_all(confirmed).await.into_iter().min().unwrap_or_default();
         if fewest >= replicas.count {
             return Ok(());

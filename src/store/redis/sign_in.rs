@@ -4,9 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     Inner,
-    answer::{Args, array, bytes, int, maybe_bytes},
+    answer::{Args, array, bytes, int},
     endings::{Ending, too_many},
     failure::Failure,
+    lease::Lease,
     lists::After,
     logs::LogRow,
     record::{Record, Stored},
@@ -15,14 +16,16 @@ use super::{
 };
 use crate::{
     audit::AuditRecord,
-    clock::Stopwatch,
     identity::{Scope, SessionKeys, StoreKey},
-    jitter::jitter,
     maybe_ready::StoreError,
     store::{
         RefreshQuery, RefreshState, ReplacedSession, SessionLimit, SessionRecord, SignIn,
-        SignInOutcome, SignedIn, node::GRACE, node_cache, node_cache::touch_interval,
-        session_limit::CountedSession, tombstone::MAX_UNFOLDED,
+        SignInOutcome, SignedIn, Tombstone,
+        node::{Change, GRACE},
+        node_cache,
+        node_cache::touch_interval,
+        session_limit::CountedSession,
+        tombstone::MAX_UNFOLDED,
     },
     time::Timestamp,
 };
@@ -32,14 +35,8 @@ static BEGIN: Script = Script::new(concat!(
     include_str!("scripts/user.lua"),
     include_str!("scripts/begin.lua")
 ));
-static RELEASE_LEASE: Script = Script::new(include_str!("scripts/release_lease.lua"));
-
-/// How long the limited sign-ins of a subject wait for one of another node that does not end.
-const LEASE: Duration = Duration::from_secs(5);
-
-/// The pause between two attempts to get the lease, and how much longer it may be.
-const LEASE_PAUSE: Duration = Duration::from_millis(2);
-const LEASE_JITTER: Duration = Duration::from_millis(8);
+/// The most sessions of a limit: one more begins before those beyond it end.
+const MAX_COUNTED: u32 = MAX_RECORDS - 1;
 
 /// The most records of one user. For one more the record of the least active session is removed: the
 /// session goes on without, judged by its token.
@@ -86,13 +83,6 @@ pub(super) struct Begun {
     many: u64,
 }
 
-/// The lease of a subject, under which its sign-ins are limited: on one node at a time.
-pub(super) struct Lease {
-    key: Vec<u8>,
-    nonce: Vec<u8>,
-    since: Stopwatch,
-}
-
 impl Beginning<'_> {
     /// Of a session without a record.
     pub(super) const fn of_token() -> Self {
@@ -101,7 +91,26 @@ impl Beginning<'_> {
 }
 
 impl Inner {
+    /// Begins a session, and waits until the replicas have the ends of others, if that is set.
     pub(super) async fn begin_session(
+        self: &Arc<Self>,
+        sign_in: SignIn,
+    ) -> Result<SignInOutcome, StoreError> {
+        let outcome = self.begin_and_end_others(sign_in).await?;
+        if let SignInOutcome::Begun(SignedIn { ended, .. }) = &outcome
+            && !ended.is_empty()
+        {
+            let users: Vec<_> = ended.iter().filter_map(|audit| audit.subject.user).collect();
+            // The caller needs the new session: the one that it replaces has ended.
+            if let Err(error) = self.wait_for_replicas(&users).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "a sign-in has ended sessions");
+            }
+        }
+        Ok(outcome)
+    }
+
+    async fn begin_and_end_others(
         self: &Arc<Self>,
         sign_in: SignIn,
     ) -> Result<SignInOutcome, StoreError> {
@@ -134,7 +143,7 @@ impl Inner {
         mut limit: SessionLimit,
     ) -> Result<SignInOutcome, StoreError> {
         // Sessions without a record are not counted.
-        limit.max = limit.max.min(MAX_RECORDS);
+        limit.max = limit.max.min(MAX_COUNTED);
         let mut ended = Vec::new();
         let _local = self.limited_sign_ins.acquire(record.scopes.subject).await;
         let lease = self.lease(record.scopes.subject).await?;
@@ -178,14 +187,30 @@ impl Inner {
         let now = record.last_seen;
         let counted = self.count(record.scopes.subject, now).await?;
         let Some(surplus) = limit.sessions_to_end(counted) else { return Ok(None) };
+        let (epoch, _) = self.begin_unlimited(record, audit, Some(lease), None).await?;
+        // Afterwards: a sign-in that fails signs nobody out.
         for session in surplus {
             let (tombstone, audit) = session.end(audit, &limit, now);
-            if self.end(tombstone, Some(audit.clone())).await? {
-                ended.push(audit);
+            match self.end(tombstone, Some(audit.clone())).await {
+                Ok(true) => ended.push(audit),
+                Ok(false) => {}
+                Err(error) => {
+                    let keys = SessionKeys::new(session.key, session.scopes.user);
+                    self.end_later(keys, &tombstone, &error);
+                    self.append_committed(&audit).await;
+                    ended.push(audit);
+                }
             }
         }
-        let (epoch, _) = self.begin_unlimited(record, audit, Some(lease), None).await?;
         Ok(Some(epoch))
+    }
+
+    /// Ends a session on this node, which asserts that on Redis after 30 s.
+    fn end_later(&self, keys: SessionKeys, tombstone: &Tombstone, error: &StoreError) {
+        let error = error as &dyn std::error::Error;
+        tracing::warn!(error, "a session beyond the limit ends later");
+        let (session, user, until) = (keys.session, Some(keys.user), tombstone.until);
+        self.apply_own(&[Change::Revoked { session, user, until }.into()]);
     }
 
     /// Returns the sessions of a subject that may be active: another node writes an activity at most a
@@ -348,41 +373,5 @@ impl Inner {
         // What is left over is removed with age: the session has begun.
         drop(self.unindex_audit(answer.map(bytes).collect::<Result<_, _>>()?).await);
         Ok(Some(Begun { epoch, is_first, many }))
-    }
-
-    /// Waits until no other node signs in under a limit.
-    async fn lease(&self, subject: StoreKey) -> Result<Lease, StoreError> {
-        let waiting = Stopwatch::start();
-        let lease = |since| Lease {
-            key: self.keys.lease(subject),
-            nonce: uuid::Uuid::new_v4().as_bytes().to_vec(),
-            since,
-        };
-        while waiting.elapsed() < LEASE {
-            let lease = lease(Stopwatch::start());
-            let mut command = redis::cmd("SET");
-            command.arg(&lease.key).arg(&lease.nonce).arg("NX").arg("GET").arg("PX");
-            command.arg(Args::new().life(LEASE).finish());
-            // A client may send it twice.
-            let holder = maybe_bytes(self.connection.query(&command).await?)?;
-            if holder.is_none_or(|holder| holder == lease.nonce) {
-                return Ok(lease);
-            }
-            tokio::time::sleep(LEASE_PAUSE + jitter(LEASE_JITTER)).await;
-        }
-        Err(StoreError::new("another sign-in of the subject takes too long"))
-    }
-
-    async fn release(&self, lease: &Lease) {
-        let args = [lease.nonce.clone()];
-        // It ends by itself.
-        drop(self.connection.run(&RELEASE_LEASE, std::slice::from_ref(&lease.key), &args).await);
-    }
-}
-
-impl Lease {
-    /// How long it holds at least.
-    fn left(&self) -> Duration {
-        LEASE.saturating_sub(self.since.elapsed())
     }
 }

@@ -12,6 +12,7 @@ mod exchanges;
 mod folding;
 mod kept_changes;
 mod late;
+mod limited_sign_in;
 mod limiter;
 mod logs;
 mod memory;

@@ -6,11 +6,13 @@ use super::{
     *,
 };
 use crate::{
+    audit::{AuditRecord, AuditSubject},
     clock::ManualClock,
     identity::{Scope, Scopes},
     maybe_ready::LIFECYCLE_TIME_LIMIT,
     store::{
-        BulkRevocation, LifecycleStore as _, RevocationCutoff, SessionRecord, SignIn, TouchOutcome,
+        BulkRevocation, LifecycleStore as _, OnSessionLimit, RefreshQuery, ReplacedSession,
+        RevocationCutoff, SessionLimit, SessionRecord, SignIn, TouchOutcome,
     },
 };
 
@@ -136,6 +138,55 @@ async fn p22_a_replica_that_is_slow_confirms_an_ending() {
     }
     replica.resume();
     assert_eq!(ending.await.expect("no panic"), Ok(true));
+}
+
+/// A sign-in that ends other sessions waits for a slow replica, and not for one that is lost.
+#[tokio::test]
+async fn p22_a_sign_in_that_ends_sessions_waits_for_replicas() {
+    let primary = RedisServer::start();
+    let replica = replica_of(&primary);
+    let store = connect(RedisStore::at(primary.url()), 1).await;
+    for is_limited in [false, true] {
+        let user = format!("limited: {is_limited}");
+        let sign_in = |before: &SessionRecord, sid: &str| {
+            let started = audit("session_started");
+            let mut sign_in = SignIn::new(of_user(&user, &format!("{user} {sid}")), started);
+            if is_limited {
+                let oldest = OnSessionLimit::Oldest;
+                sign_in.limit = Some(SessionLimit::new(1, oldest, Duration::ZERO));
+            } else {
+                let SessionRecord { key, epoch, scopes, .. } = *before;
+                let query = RefreshQuery::new(key, epoch, scopes);
+                let tombstone = Tombstone::new(key, NOW, NOW + DAY);
+                let tombstone = tombstone.of_user(scopes.user, Some(epoch));
+                let subject = AuditSubject::from_session(key, &scopes);
+                let ended = AuditRecord::new(NOW, audit("session_ended").event, subject);
+                sign_in.replaces = Some(ReplacedSession::new(query, tombstone, ended));
+            }
+            sign_in
+        };
+        let before = self::sign_in(&store, &user, &format!("{user} before")).await;
+        let after = sign_in(&before, "after");
+        let last = sign_in(&after.record, "last");
+        replica.pause();
+        let waited = waits(&primary);
+        let (begins, store_of_it) = (after.clone(), store.clone());
+        let begun = tokio::spawn(async move { store_of_it.begin(begins).await });
+        // Longer than one command waits.
+        while waits(&primary) < waited + 2 {
+            assert!(!begun.is_finished(), "it waits");
+            tokio::task::yield_now().await;
+        }
+        replica.resume();
+        let begun = begun.await.expect("no panic").expect("the server answers").begun();
+        assert_eq!(begun.expect("it begins").ended.len(), 1);
+        assert_eq!(touched(&store, &before).await, TouchOutcome::Ended);
+        replica.pause();
+        let begun = store.begin(last).await.expect("it is answered in any case").begun();
+        assert_eq!(begun.expect("it begins").ended.len(), 1);
+        assert_eq!(touched(&store, &after.record).await, TouchOutcome::Ended);
+        replica.resume();
+    }
 }
 
 /// The replica of the primary of a cluster that has `key`.
