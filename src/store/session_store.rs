@@ -93,7 +93,7 @@ pub trait SessionStore: Send + Sync + 'static {
         now
     }
 
-    /// Returns the last time in which this node could not read the store. The other nodes may not have
+    /// Returns the last time in which this node could not read the store in time for a request. The other nodes may not have
     /// written yet what they have seen of activity in it, so for ten seconds afterwards no session is
     /// rejected as idle that was active when it began. Default: `None`, for a store whose activity is on one
     /// node.
@@ -107,7 +107,7 @@ pub trait SessionStore: Send + Sync + 'static {
 /// do than it can.
 pub(crate) const SETTLING: Duration = Duration::from_secs(10);
 
-/// A time in which a node could not read its store.
+/// A time in which a node could not read its store in time for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoreOutage {

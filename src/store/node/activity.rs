@@ -259,9 +259,10 @@ pub(in crate::store) async fn flush<S: SharedStore>(store: &Arc<S>) -> Result<()
 
 /// Reads and applies the changes of other nodes, and notes an outage.
 async fn read_changes<S: SharedStore + ?Sized>(store: &S) -> Result<(), StoreError> {
-    let read_before = store.node().synced_at();
+    let node = store.node();
+    let (read_before, begun) = (node.synced_at(), node.clock.now());
     let read = store.sync().await;
-    store.node().note_reading(read_before, read.is_ok());
+    node.note_reading(read_before, begun, read.is_ok());
     read
 }
 

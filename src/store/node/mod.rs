@@ -39,7 +39,12 @@ use super::{
     AccountPolicies, ClaimsChanges, Revocations, StoreOutage, StoredSession, Tombstone, Touch,
     TouchOutcome, node_cache::NodeCache,
 };
-use crate::{clock::Clock, identity::StoreKey, maybe_ready::StoreError, time::Timestamp};
+use crate::{
+    clock::Clock,
+    identity::StoreKey,
+    maybe_ready::{REQUEST_TIME_LIMIT, StoreError},
+    time::Timestamp,
+};
 
 /// A node whose last reading is older than this many intervals reads again before it answers.
 pub(super) const STALE_AFTER: u32 = 3;
@@ -116,13 +121,15 @@ impl NodeState {
         self.synced_at.load(Relaxed).checked_sub(1).map(Timestamp::from_millis)
     }
 
-    /// A reading of changes has succeeded, or failed.
-    fn note_reading(&self, read_before: Option<Timestamp>, has_succeeded: bool) {
+    /// A reading of changes that was begun at `begun` has succeeded, or failed. One that took longer than a
+    /// request waits has failed for those.
+    fn note_reading(&self, read_before: Option<Timestamp>, begun: Timestamp, has_succeeded: bool) {
         let now = self.clock.now();
+        if !has_succeeded || begun + REQUEST_TIME_LIMIT <= now {
+            self.last_outage.begin(read_before.unwrap_or(now), now);
+        }
         if has_succeeded {
             self.last_outage.end(now);
-        } else {
-            self.last_outage.begin(read_before.unwrap_or(now), now);
         }
     }
 

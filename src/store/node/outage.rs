@@ -51,7 +51,13 @@ impl LastOutage {
 
 #[cfg(test)]
 mod tests {
+    use std::{sync::Arc, time::Duration};
+
     use super::*;
+    use crate::{
+        clock::{Clock as _, ManualClock},
+        store::node::NodeState,
+    };
 
     fn at(secs: u64) -> Timestamp {
         Timestamp::from_secs(secs)
@@ -75,5 +81,20 @@ mod tests {
         last.begin(at(140), at(141));
         last.end(at(142));
         assert_eq!(last.get(at(150)), outage(140, 142));
+    }
+    #[test]
+    fn p39_a_reading_that_is_later_than_a_request_waits_is_an_outage() {
+        let clock = ManualClock::new(at(1000));
+        let node = NodeState::new(Arc::new(clock.clone()), Duration::from_secs(1));
+        let read = |from, for_millis| {
+            clock.set(at(from) + Duration::from_millis(for_millis));
+            node.note_reading(Some(at(from - 1)), at(from), true);
+            node.last_outage.get(clock.now())
+        };
+        let before = node.last_outage.get(clock.now());
+        assert_eq!(read(1100, 249), before);
+        let late = StoreOutage::new(at(1199), at(1200) + Duration::from_millis(250));
+        assert_eq!(read(1200, 250), late);
+        assert_eq!(read(1201, 0), late);
     }
 }
