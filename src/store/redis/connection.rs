@@ -226,6 +226,11 @@ impl Connection {
         Ok(commands.send_to_importer(link).await)
     }
 
+    /// Whether the keys of a command must lie in one slot.
+    pub(super) fn is_cluster(&self) -> bool {
+        self.servers.target.is_cluster()
+    }
+
     /// The address of the primary of a cluster that has `key`; empty for the one server.
     pub(super) fn address_at(&self, key: &[u8]) -> String {
         let primaries = self.servers.primaries();

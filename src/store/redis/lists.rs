@@ -41,6 +41,9 @@ const NO_LIST: &str = "no list of all sessions is kept: see `RedisStoreBuilder::
 /// Where to go on in a list.
 pub(super) type After = Vec<u8>;
 
+/// How many commands are sent at the same time, one for each user of a cluster.
+const COMMANDS_AT_ONCE: usize = 64;
+
 impl Inner {
     /// Lets a session be found by each of its scopes, and by whoever knows only the session.
     pub(super) async fn list(
@@ -222,18 +225,26 @@ impl Inner {
         users: &[StoreKey],
     ) -> Result<HashMap<[u8; 16], Vec<Record>>, Failure> {
         let users: HashSet<_> = users.iter().map(StoreKey::as_bytes).collect();
-        if users.is_empty() {
-            return Ok(HashMap::new());
-        }
-        let mut command = redis::cmd("MGET");
-        for user in &users {
-            command.arg(self.keys.records(StoreKey::from_bytes(**user)));
-        }
-        let values = array(self.connection.query(&command).await?)?;
+        let users: Vec<_> = users.into_iter().copied().collect();
+        // A command to a cluster has keys of one slot.
+        let at_once = if self.connection.is_cluster() { 1 } else { users.len().max(1) };
         let mut records = HashMap::new();
-        for (user, value) in users.into_iter().zip(values) {
-            if let Some(value) = maybe_bytes(value)? {
-                records.insert(*user, unpack_records(StoreKey::from_bytes(*user), &value)?);
+        for piece in users.chunks(at_once.saturating_mul(COMMANDS_AT_ONCE)) {
+            let reads = piece.chunks(at_once).map(|users| async move {
+                let mut command = redis::cmd("MGET");
+                for user in users {
+                    command.arg(self.keys.records(StoreKey::from_bytes(*user)));
+                }
+                array(self.connection.query(&command).await?)
+            });
+            let mut values = Vec::with_capacity(piece.len());
+            for read in join_all(reads).await {
+                values.extend(read?);
+            }
+            for (user, value) in piece.iter().zip(values) {
+                if let Some(value) = maybe_bytes(value)? {
+                    records.insert(*user, unpack_records(StoreKey::from_bytes(*user), &value)?);
+                }
             }
         }
         Ok(records)
