@@ -129,7 +129,8 @@
 //! as far as the database knows, and was not when the outage began, is `store_unavailable` until then,
 //! with the cause [`activity_unwritten`](crate::rejection::RejectionCause::ActivityUnwritten); so is one of
 //! which this node has answered a request with 503 in the last ten seconds. A node that starts assumes that
-//! an outage of a minute has just ended.
+//! an outage of a minute has just ended. A reading of the changes that takes longer than
+//! a request waits, 250 ms, counts as an outage, too.
 //!
 //! If you would rather serve requests, set
 //! [`OnStoreFailure::TrustToken`](crate::layers::activity::OnStoreFailure): tokens are then accepted
