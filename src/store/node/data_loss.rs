@@ -157,9 +157,11 @@ impl NodeState {
         found_at > 0 && at <= Timestamp::from_millis(found_at) + span
     }
 
-    /// The store may have lost data until `at` that no node holds, such as records of sessions.
+    /// The store may have lost data until `at` that no node holds: records of sessions, and activity. This node
+    /// found it, or it started later.
     pub(in crate::store) fn suspect_loss(&self, at: Timestamp) {
         self.data_loss.suspected_at.fetch_max(at.as_millis(), Relaxed);
+        self.lose_activity(at);
     }
 
     /// The last epoch of a session whose record may be lost; zero if none is. Every active session that

@@ -50,12 +50,12 @@ impl Inner {
     ) -> Result<(), StoreError> {
         let Some(sign) = self.loss_sign() else { return Ok(()) };
         let at = self.time_of_change(store_now);
-        // It only errs late.
-        self.lose_activity(at);
         if sign == LossSign::Suspected {
             self.suspect_loss(at);
             return self.announce_suspicion(id, at).await;
         }
+        // It only errs late.
+        self.lose_activity(at);
         if sign == LossSign::Certain {
             self.begin_loss(at);
         }

@@ -169,6 +169,17 @@ fn p33_a_node_that_starts_after_a_loss_counts_on_no_activity_from_before() {
     node.check_refresh().expect("others have written back");
 }
 
+/// It found the loss itself, or started after a failover and reads that another node did.
+#[test]
+fn p33_a_node_that_knows_of_a_suspected_loss_counts_on_no_activity_from_before() {
+    let (node, _) = node();
+    node.suspect_loss(Timestamp::EPOCH);
+    assert_eq!(lost_until(&node, NOW - SYNC), None, "none was suspected");
+    node.suspect_loss(NOW);
+    assert_eq!(lost_until(&node, NOW - MILLI), Some(NOW + STALE_AFTER * SYNC + SKEW));
+    assert_eq!(lost_until(&node, NOW), None);
+}
+
 /// The clock of another node may have been ahead, and so may the cutoff that a session had to be later than.
 #[test]
 fn p33_a_record_may_be_lost_of_a_session_that_began_up_to_twice_the_skew_later() {

@@ -258,6 +258,13 @@ async fn p23_activity_that_a_replica_lacks_signs_nobody_out() {
             let touched = tokio::time::timeout(BOUND, touched).await.expect("it is replaced");
             assert!(matches!(touched, TouchOutcome::Active(_)), "{user}: {touched:?}");
         }
+        // And one that starts later, of sessions whose activity the other has not written yet.
+        other.0.sync_now().await.expect("the cluster answers");
+        let late = connect(&cluster, &clock).await.expect("the cluster answers");
+        for user in 0..USERS {
+            let touched = active(&late, user).await.expect("the cluster answers");
+            assert!(matches!(touched, TouchOutcome::Active(_)), "{user}: {touched:?}");
+        }
     }
 }
 

@@ -234,6 +234,8 @@ async fn p33_a_loss_that_is_suspected_counts_at_once_and_on_nodes_that_start_lat
     assert_eq!(one.0.latest_lost_epoch(), NOW + Duration::from_secs(10));
     let late = node(&server).await;
     assert_eq!(late.0.latest_lost_epoch(), NOW + Duration::from_secs(10));
+    let lost = late.0.node_cache.lost_activity();
+    assert_eq!(lost.last_activity(NOW - IDLE, NOW), NOW, "activity may be lost, too");
     let feed = server.command(&["XLEN", "tss:{g}:f"]);
     // Within the interval one node has announced it for all.
     let other = node(&server).await;

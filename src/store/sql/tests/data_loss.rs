@@ -248,9 +248,9 @@ async fn p33_a_loss_that_is_suspected_counts_at_once_and_on_nodes_that_start_lat
         one.0.note_loss(LossSign::Suspected);
         one.0.sync().await.expect("the store answers");
         assert_eq!(one.0.loss_sign(), None, "nothing is missing");
-        let lost = one.0.node_cache.lost_activity();
-        assert_eq!(lost.last_activity(NOW - IDLE, NOW), NOW);
         for node in [&one, &database.node(&clock()).await] {
+            let lost = node.0.node_cache.lost_activity();
+            assert_eq!(lost.last_activity(NOW - IDLE, NOW), NOW);
             assert_eq!(node.0.latest_lost_epoch(), NOW + Duration::from_secs(10));
         }
         database.remove().await;
