@@ -15,10 +15,37 @@ const PRIMARIES: usize = 3;
 impl RedisCluster {
     /// Starts a cluster that replaces a lost primary after a second.
     pub(crate) fn start() -> Self {
+        Self::create(&[], |settings| RedisServer::start_with(settings), |server| server.port)
+    }
+
+    /// Starts a cluster that speaks TLS alone to its clients and between its servers, and whose servers name
+    /// each other `localhost`.
+    pub(crate) fn start_with_tls(certificate: &str, key: &str) -> Self {
+        let tls = [
+            "--tls-cluster",
+            "yes",
+            "--tls-replication",
+            "yes",
+            "--cluster-announce-hostname",
+            "localhost",
+            "--cluster-preferred-endpoint-type",
+            "hostname",
+        ];
+        let start = |settings: &[&str]| {
+            RedisServer::start_with_tls(certificate, key, &[settings, &tls].concat())
+        };
+        Self::create(&["--tls", "--insecure"], start, |server| server.tls_port())
+    }
+
+    fn create(
+        of_client: &[&str],
+        start: impl Fn(&[&str]) -> RedisServer,
+        port: impl Fn(&RedisServer) -> u16,
+    ) -> Self {
         let directory = TemporaryDirectory::new();
         let servers: Vec<_> = (0..2 * PRIMARIES)
             .map(|number| {
-                RedisServer::start_with(&[
+                start(&[
                     "--cluster-enabled",
                     "yes",
                     "--cluster-config-file",
@@ -32,8 +59,9 @@ impl RedisCluster {
                 ])
             })
             .collect();
-        let nodes = servers.iter().map(|server| format!("127.0.0.1:{}", server.port));
+        let nodes = servers.iter().map(|server| format!("127.0.0.1:{}", port(server)));
         let created = Command::new("redis-cli")
+            .args(of_client)
             .args(["--cluster", "create"])
             .args(nodes)
             .args(["--cluster-replicas", "1", "--cluster-yes"])
@@ -43,6 +71,10 @@ impl RedisCluster {
         let cluster = Self { servers, _directory: directory };
         cluster.wait_for_replicas();
         cluster
+    }
+
+    pub(crate) fn tls_urls(&self) -> Vec<String> {
+        self.servers.iter().map(RedisServer::tls_url).collect()
     }
 
     pub(crate) fn urls(&self) -> Vec<String> {

@@ -44,11 +44,12 @@ impl RedisServer {
     }
 
     /// Starts a server that speaks TLS on a port of its own, too.
-    pub(crate) fn start_with_tls(certificate: &str, key: &str) -> Self {
-        let (tls_port, directory) = (free_port(), TemporaryDirectory::new());
+    pub(crate) fn start_with_tls(certificate: &str, key: &str, settings: &[&str]) -> Self {
+        let directory = TemporaryDirectory::new();
         let certificate_file = directory.write("certificate.pem", certificate);
         let key_file = directory.write("key.pem", key);
-        let mut server = Self::start_with(&[
+        let tls_port = free_port();
+        let tls = [
             "--tls-port",
             &tls_port.to_string(),
             "--tls-cert-file",
@@ -59,14 +60,19 @@ impl RedisServer {
             &certificate_file,
             "--tls-auth-clients",
             "no",
-        ]);
+        ];
+        let mut server = Self::start_with(&[&tls, settings].concat());
         server.tls_port = Some(tls_port);
         server
     }
 
     /// The address of the port that speaks TLS.
     pub(crate) fn tls_url(&self) -> String {
-        format!("rediss://localhost:{}", self.tls_port.expect("a server with TLS"))
+        format!("rediss://localhost:{}", self.tls_port())
+    }
+
+    fn tls_port(&self) -> u16 {
+        self.tls_port.expect("a server with TLS")
     }
 
     pub(crate) fn url(&self) -> String {
