@@ -5,6 +5,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -98,10 +99,11 @@ impl<T> fmt::Debug for MaybeReady<T> {
 }
 
 /// A store failed. The cause is for logs; a client never sees it.
-#[derive(Debug)]
-pub struct StoreError(Box<StoreFailure>);
+#[derive(Clone, Debug)]
+pub struct StoreError(Arc<StoreFailure>);
 
-/// Boxed, so that an answer is as small as what it holds: requests move it several times.
+/// On the heap, so that an answer is as small as what it holds: requests move it several times. Shared, because
+/// of calls that one statement answers each gets the error.
 #[derive(Debug)]
 struct StoreFailure {
     kind: StoreErrorKind,
@@ -129,12 +131,12 @@ impl StoreError {
     }
 
     fn from_source(kind: StoreErrorKind, source: Box<dyn Error + Send + Sync>) -> Self {
-        Self(Box::new(StoreFailure { kind, source }))
+        Self(Arc::new(StoreFailure { kind, source }))
     }
 
     /// The kind of error.
     #[must_use]
-    pub const fn kind(&self) -> StoreErrorKind {
+    pub fn kind(&self) -> StoreErrorKind {
         self.0.kind
     }
 }

@@ -34,7 +34,7 @@ pub(super) async fn write(tx: &mut Tx, records: &[AuditRecord]) -> Result<(), Fa
 }
 
 /// Adds the values of `at` and [`COLUMNS`].
-pub(super) fn add_to(args: Args, record: &AuditRecord) -> Args {
+fn add_to(args: Args, record: &AuditRecord) -> Args {
     let AuditRecord { at, event, subject, actor } = record;
     args.time(*at)
         .maybe_key(subject.session)
@@ -47,6 +47,17 @@ pub(super) fn add_to(args: Args, record: &AuditRecord) -> Args {
         .text(event.name())
         .text(&event.detail())
         .int(event.is_repeatable().into())
+}
+
+/// Adds the values of a record, or as many NULLs of their types.
+pub(super) fn add_maybe(args: Args, record: Option<&AuditRecord>) -> Args {
+    let Some(record) = record else {
+        let args = args.maybe_time(None);
+        let args = (0..4).fold(args, |args, _| args.maybe_key(None));
+        let args = args.maybe_text(None).maybe_key(None);
+        return (0..3).fold(args, |args, _| args.maybe_text(None)).maybe_time(None);
+    };
+    add_to(args, record)
 }
 
 /// Appends records.

@@ -12,6 +12,7 @@ use super::{
     CALLS_PER_USER, Inner, LISTS_PER_USER, SqlStore,
     connect::{Settings, Source},
     database::{BeforeStatement, Database},
+    revocation_queue::RevocationQueue,
     schema,
     session_reads::SessionReads,
 };
@@ -136,6 +137,7 @@ impl SqlStoreBuilder {
             alone: Mutex::default(),
             adopting: Mutex::default(),
             session_reads: SessionReads::default(),
+            revocation_queue: RevocationQueue::new(),
             task: OnceLock::new(),
             #[cfg(feature = "postgres")]
             push: OnceLock::new(),

@@ -52,6 +52,13 @@ pub(super) fn add_to(args: Args, change: Change, item: i64, recorded_at: Timesta
     args.maybe_key(user)
 }
 
+/// The values of [`COLUMNS`] for the revocations in a result, from its columns.
+pub(super) fn revoked(recorded_at: &str, session: &str, until: &str, user: &str) -> String {
+    format!(
+        "ROW_NUMBER() OVER (), {recorded_at}, {REVOKED}, {session}, CAST(NULL AS BIGINT), {until}, 0, 0, {user}"
+    )
+}
+
 /// Returns `None` for a kind that a later version of this crate has written.
 ///
 /// `at` is the position of the first of [`COLUMNS`].

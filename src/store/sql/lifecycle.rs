@@ -37,7 +37,7 @@ impl Inner {
         if self.is_folded(&tombstone) {
             return Ok(false);
         }
-        let revoked = self.commit_revocation(&Revoke::new(tombstone, audit)).await?;
+        let revoked = self.commit_revocation(Revoke::new(tombstone, audit)).await?;
         let user = match revoked.change {
             Some(Change::Revoked { user, .. }) => user,
             _ => user,

@@ -37,6 +37,7 @@ mod pools;
 #[cfg(feature = "postgres")]
 mod push;
 mod revocation;
+mod revocation_queue;
 mod rotation;
 mod schema;
 mod session_reads;
@@ -68,6 +69,7 @@ use self::{
     database::{Database, Tx},
     failure::Failure,
     feed_reader::ChangePosition,
+    revocation_queue::RevocationQueue,
     schema::Migrate,
     session_reads::SessionReads,
 };
@@ -128,7 +130,8 @@ const CALLS_PER_USER: usize = 2;
 /// ended since; nor a copy of rows that undoes nothing but activities and exchanges. New tables are a first start.
 ///
 /// Requests have connections of their own in the pool. Of one user two calls to the lifecycle and one
-/// list are in flight at a time; others wait. A statement that takes longer than 5 s fails.
+/// list are in flight at a time; others wait. Sign-outs that wait are committed together, at most 64 by one
+/// statement. A statement that takes longer than 5 s fails.
 ///
 /// Of one user it keeps at most 64 tombstones of sessions that began here: the next folds them into
 /// one. Of other sessions it keeps 1,024 of one user; then ending one fails, and the session goes on.
@@ -176,6 +179,7 @@ struct Inner {
     /// Held while a session is adopted: the first minutes of a migration take one connection.
     adopting: Mutex<()>,
     session_reads: SessionReads,
+    revocation_queue: RevocationQueue,
     task: OnceLock<AbortHandle>,
     /// None for a file, and where the clock is not that of the system: then others read when they do.
     #[cfg(feature = "postgres")]

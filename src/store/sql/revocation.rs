@@ -1,13 +1,12 @@
-//! Revocation of one session, by a tombstone.
+//! Revocation of sessions, by tombstones: of several by one statement.
 
 use super::{
-    Inner, Transaction, audit_log, change,
+    Transaction, audit_log, change,
     change_feed::ChangeFeed,
     database::{Database, Tx},
     failure::Failure,
-    feed_order::FeedOrder,
     pools::Purpose,
-    value::{Args, Row, numbered},
+    value::{Args, Row, numbered, placeholders},
 };
 use crate::{
     audit::AuditRecord,
@@ -21,13 +20,11 @@ use crate::{
     time::Timestamp,
 };
 
-/// Revokes one session.
+/// The revocation of one session.
 pub(super) struct Revoke {
     pub(super) tombstone: Tombstone,
     /// Written if the session has no tombstone.
     pub(super) audit: Option<AuditRecord>,
-    /// The most tombstones of the user that cannot be folded.
-    most: usize,
 }
 
 /// What a revocation found.
@@ -35,159 +32,225 @@ pub(super) struct Revoke {
 pub(super) struct Revoked {
     /// Whether the audit record was written.
     pub(super) is_first: bool,
-    /// What other nodes apply.
+    /// What other nodes apply; `None` if there was a tombstone that is kept as long.
     pub(super) change: Option<Change>,
     /// The user, if there are now more than 64 tombstones of sessions of the user that began here.
     pub(super) many_of: Option<StoreKey>,
 }
 
-impl Inner {
-    /// Commits a revocation: on Postgres by one statement.
-    pub(super) async fn commit_revocation(&self, revoke: &Revoke) -> Result<Revoked, StoreError> {
-        if self.database.feed_order() == FeedOrder::Commits {
-            return self.commit_and_publish(revoke).await;
+/// Revokes sessions, none of them twice. Of a user of whom there are too many tombstones it fails, and revokes
+/// the others.
+pub(super) struct RevokeSeveral<'a> {
+    revokes: &'a [Revoke],
+    /// The most tombstones of a user that cannot be folded.
+    most: usize,
+}
+
+/// What came of each.
+pub(super) type AllRevoked = Vec<Result<Revoked, StoreError>>;
+
+impl<'a> RevokeSeveral<'a> {
+    pub(super) const fn new(revokes: &'a [Revoke]) -> Self {
+        Self { revokes, most: MAX_UNFOLDED }
+    }
+
+    /// Of tombstones that the database may have lost: there may be those of `more` sessions of a user than it
+    /// keeps otherwise.
+    pub(super) const fn again(revokes: &'a [Revoke], more: usize) -> Self {
+        Self { revokes, most: MAX_UNFOLDED + more }
+    }
+
+    /// Revokes the sessions in a transaction that publishes the changes.
+    pub(super) async fn write(&self, tx: &mut Tx) -> Result<AllRevoked, Failure> {
+        let Self { revokes, most } = *self;
+        let args = revokes.iter().fold(Args::new(), add_tombstone);
+        let values = placeholders(revokes.len(), TOMBSTONE_COLUMN_COUNT);
+        let sql = format!(
+            "WITH v ({TOMBSTONE_COLUMNS}) AS (VALUES {values}) {}",
+            tombstones_statement(most)
+        );
+        let written = tx.fetch(sql, args).await?;
+        let mut found = self.found(&written)?;
+        if let Some((sql, args)) = self.kept_tombstones(&found) {
+            self.add_kept(&mut found, &tx.fetch(sql, args).await?)?;
         }
-        let _publishing = self.publish().await;
-        let revoked = revoke.run_alone(&self.database, self.clock.now()).await?;
-        self.announce();
-        Ok(revoked)
+        let is_first = |(revoke, found): (&Revoke, &Found)| match found {
+            Found::Written(revoked) if revoked.is_first => revoke.audit.clone(),
+            _ => None,
+        };
+        let audits: Vec<_> = revokes.iter().zip(&found).filter_map(is_first).collect();
+        audit_log::write(tx, &audits).await?;
+        Ok(answers(found))
+    }
+
+    /// Revokes the sessions, writes the audit records and publishes the changes, by one statement.
+    pub(super) async fn run_alone(
+        &self,
+        database: &Database,
+        now: Timestamp,
+    ) -> Result<AllRevoked, Failure> {
+        let Self { revokes, most } = *self;
+        let add = |args, revoke: &Revoke| {
+            audit_log::add_maybe(add_tombstone(args, revoke), revoke.audit.as_ref())
+        };
+        let args = revokes.iter().fold(Args::new(), add);
+        let values = placeholders(revokes.len(), TOMBSTONE_COLUMN_COUNT + audit_log::COLUMN_COUNT);
+        let recorded_at = args.len() + 1;
+        let sql = format!(
+            "WITH v ({TOMBSTONE_COLUMNS}, audited_at, {audit}) AS (VALUES {values}),
+                written AS ({written}),
+                audited AS (INSERT INTO tss_audit (at, {audit})
+                    SELECT v.audited_at, {audit} FROM v JOIN written ON written.ended = v.ended_key
+                    WHERE times_ended = 1 AND v.audited_at IS NOT NULL),
+                published AS (INSERT INTO tss_changes ({columns})
+                    SELECT {revoked} FROM v JOIN written ON written.ended = v.ended_key)
+            SELECT ended, of_user, is_begun, times_ended, others FROM written",
+            audit = audit_log::COLUMNS,
+            written = tombstones_statement(most),
+            columns = change::COLUMNS,
+            revoked = change::revoked(
+                &format!("${recorded_at}"),
+                "v.ended_key",
+                "v.until",
+                "written.of_user"
+            ),
+        );
+        let written = database.fetch_written(sql, args.time(now)).await?;
+        let mut found = self.found(&written)?;
+        if let Some((sql, args)) = self.kept_tombstones(&found) {
+            let kept = database.fetch_for(Purpose::Lifecycle, sql, args).await?;
+            self.add_kept(&mut found, &kept)?;
+        }
+        Ok(answers(found))
+    }
+
+    /// Reads the rows of [`tombstones_statement`].
+    fn found(&self, written: &[Row]) -> Result<Vec<Found>, Failure> {
+        let mut found: Vec<_> = self.revokes.iter().map(|_| Found::Nothing).collect();
+        for row in written {
+            let session = row.key(0)?;
+            for (revoke, found) in self.revokes.iter().zip(&mut found) {
+                if revoke.tombstone.session == session {
+                    *found = Found::Written(revoke.revoked(row)?);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The statement that reads the tombstones of sessions of which none was written.
+    fn kept_tombstones(&self, found: &[Found]) -> Option<(String, Args)> {
+        let unwritten = self.revokes.iter().zip(found);
+        let unwritten = unwritten.filter(|(_, found)| matches!(found, Found::Nothing));
+        ended_until(unwritten.map(|(revoke, _)| revoke.tombstone.session))
+    }
+
+    fn add_kept(&self, found: &mut [Found], kept: &[Row]) -> Result<(), Failure> {
+        for row in kept {
+            let (session, until) = (row.key(0)?, row.time(1)?);
+            for (Revoke { tombstone, .. }, found) in self.revokes.iter().zip(&mut *found) {
+                if tombstone.session == session && tombstone.until <= until {
+                    *found = Found::Kept;
+                }
+            }
+        }
+        Ok(())
     }
 }
 
-impl Transaction for Revoke {
-    type Answer = Revoked;
+impl Transaction for RevokeSeveral<'_> {
+    type Answer = AllRevoked;
 
-    async fn run(&self, tx: &mut Tx) -> Result<Revoked, Failure> {
+    async fn run(&self, tx: &mut Tx) -> Result<AllRevoked, Failure> {
         let feed = ChangeFeed::open(tx).await?;
         let revoked = self.write(tx).await?;
-        if let Some(change) = revoked.change {
-            feed.publish(tx, &[change]).await?;
-        }
+        let changes: Vec<_> = revoked.iter().flatten().filter_map(|it| it.change).collect();
+        feed.publish(tx, &changes).await?;
         Ok(revoked)
     }
 }
 
 impl Revoke {
     pub(super) const fn new(tombstone: Tombstone, audit: Option<AuditRecord>) -> Self {
-        Self { tombstone, audit, most: MAX_UNFOLDED }
+        Self { tombstone, audit }
     }
 
-    /// Writes a tombstone again that the database may have lost, where there may be those of `more`
-    /// sessions of the user than it keeps otherwise. Returns whether it lacked it.
-    pub(super) async fn write_again(
-        tx: &mut Tx,
-        tombstone: Tombstone,
-        more: usize,
-    ) -> Result<bool, Failure> {
-        let revoke = Self { tombstone, audit: None, most: MAX_UNFOLDED + more };
-        let sql = tombstone_statement(revoke.most);
-        Ok(tx.first(sql, revoke.tombstone_args()).await?.is_some())
-    }
-
-    /// Revokes the session in a transaction that publishes the change.
-    pub(super) async fn write(&self, tx: &mut Tx) -> Result<Revoked, Failure> {
-        let Some(row) = tx.first(tombstone_statement(self.most), self.tombstone_args()).await?
-        else {
-            let row = tx.first(ENDED_UNTIL, Args::new().key(self.tombstone.session)).await?;
-            return self.unwritten(row.as_ref());
-        };
-        let revoked = self.revoked(&row)?;
-        if revoked.is_first {
-            audit_log::write(tx, self.audit.as_slice()).await?;
-        }
-        Ok(revoked)
-    }
-
-    /// Revokes the session, writes the audit record and publishes the change, by one statement.
-    async fn run_alone(&self, database: &Database, now: Timestamp) -> Result<Revoked, Failure> {
-        let mut args = self.tombstone_args();
-        let mut audited = String::new();
-        if let Some(audit) = &self.audit {
-            let values = numbered(args.len() + 1, audit_log::COLUMN_COUNT);
-            args = audit_log::add_to(args, audit);
-            audited = format!(
-                ", audited AS (INSERT INTO tss_audit (at, {columns})
-                    SELECT {values} FROM written WHERE times_ended = 1)",
-                columns = audit_log::COLUMNS
-            );
-        }
-        let values = numbered(args.len() + 1, change::COLUMN_COUNT - 1);
-        let user = args.len() + change::COLUMN_COUNT;
-        let args = change::add_to(args, self.change(), 1, now);
-        let sql = format!(
-            "WITH written AS ({written}){audited},
-                published AS (INSERT INTO tss_changes ({columns}) SELECT {values}, COALESCE(user_key, ${user}) FROM written)
-            SELECT user_key, is_begun, times_ended, others FROM written",
-            written = tombstone_statement(self.most),
-            columns = change::COLUMNS
-        );
-        let rows = database.fetch_written(sql, args).await?;
-        if let Some(row) = rows.first() {
-            return self.revoked(row);
-        }
-        let args = Args::new().key(self.tombstone.session);
-        let rows = database.fetch_for(Purpose::Lifecycle, ENDED_UNTIL, args).await?;
-        self.unwritten(rows.first())
-    }
-
-    fn tombstone_args(&self) -> Args {
-        let Tombstone { session, user, until, .. } = self.tombstone;
-        Args::new().key(session).time(until).maybe_key(user)
-    }
-
-    fn change(&self) -> Change {
-        let Tombstone { session, user, until, .. } = self.tombstone;
-        Change::Revoked { session, user, until }
-    }
-
-    /// Reads a row of [`tombstone_statement`].
+    /// Reads a row of [`tombstones_statement`].
     fn revoked(&self, row: &Row) -> Result<Revoked, Failure> {
-        let (user, is_begun) = (row.maybe_key(0)?, row.int(1)? > 0);
-        let is_many = is_begun && row.count(3)? >= MAX_PER_USER as u64;
+        let Tombstone { session, until, .. } = self.tombstone;
+        let (user, is_begun) = (row.maybe_key(1)?, row.int(2)? > 0);
+        let is_many = is_begun && row.count(4)? >= MAX_PER_USER as u64;
         Ok(Revoked {
-            is_first: self.audit.is_some() && row.int(2)? == 1,
-            change: Some(Change::Revoked {
-                session: self.tombstone.session,
-                user,
-                until: self.tombstone.until,
-            }),
+            is_first: self.audit.is_some() && row.int(3)? == 1,
+            change: Some(Change::Revoked { session, user, until }),
             many_of: user.filter(|_| is_many),
         })
     }
-
-    /// Nothing was written: there is a tombstone that is kept as long, or the user has too many.
-    fn unwritten(&self, row: Option<&Row>) -> Result<Revoked, Failure> {
-        let ended_until = row.map_or(Ok(None), |row| row.maybe_time(0))?;
-        if ended_until.is_some_and(|until| self.tombstone.until <= until) {
-            return Ok(Revoked::default());
-        }
-        Err(StoreError::new("too many sessions of the user have ended").into())
-    }
 }
 
-const ENDED_UNTIL: &str = "SELECT ended_until FROM tss_sessions WHERE key = $1";
+/// What a revocation found in the database.
+enum Found {
+    Written(Revoked),
+    /// A tombstone that is kept as long.
+    Kept,
+    /// No tombstone, and too many of the user.
+    Nothing,
+}
 
-/// Writes the tombstone of the session `$1` until `$2`, of the user `$3`. Returns no row if it was not
-/// written, because there is one that is kept as long or the user has too many that cannot be folded.
+fn answers(found: Vec<Found>) -> AllRevoked {
+    let answer = |found| match found {
+        Found::Written(revoked) => Ok(revoked),
+        Found::Kept => Ok(Revoked::default()),
+        Found::Nothing => Err(StoreError::new("too many sessions of the user have ended")),
+    };
+    found.into_iter().map(answer).collect()
+}
+
+/// The statement that reads until when each of `sessions` has ended that has; `None` for none.
+pub(super) fn ended_until(sessions: impl Iterator<Item = StoreKey>) -> Option<(String, Args)> {
+    let args = sessions.fold(Args::new(), Args::key);
+    let sql = format!(
+        "SELECT key, ended_until FROM tss_sessions WHERE ended_until IS NOT NULL AND key IN ({})",
+        numbered(1, args.len())
+    );
+    (args.len() > 0).then_some((sql, args))
+}
+
+const TOMBSTONE_COLUMNS: &str = "ended_key, until, of_user";
+const TOMBSTONE_COLUMN_COUNT: usize = 3;
+
+/// Adds the values of [`TOMBSTONE_COLUMNS`].
+fn add_tombstone(args: Args, revoke: &Revoke) -> Args {
+    let Tombstone { session, user, until, .. } = revoke.tombstone;
+    args.key(session).time(until).maybe_key(user)
+}
+
+/// Writes the tombstones of the sessions in `v`, in the order of every transaction that writes several. Returns
+/// no row of one that was not written, because there is one that is kept as long or the user has too many that
+/// cannot be folded.
 ///
 /// It is kept at least until the end of the session's record: the token of an earlier system may be
 /// valid until then.
-fn tombstone_statement(most: usize) -> String {
-    let others = |user: &str, is_begun: &str| {
+fn tombstones_statement(most: usize) -> String {
+    let others = |user: &str, is_begun: &str, key: &str| {
         format!(
             "(SELECT COUNT(*) FROM tss_sessions AS other
                 WHERE other.user_key = {user} AND other.is_begun = {is_begun}
-                AND other.ended_until IS NOT NULL AND other.key <> $1)"
+                AND other.ended_until IS NOT NULL AND other.key <> {key})"
         )
     };
     let others_before = others(
-        "COALESCE((SELECT user_key FROM tss_sessions WHERE key = $1), $3)",
-        "COALESCE((SELECT is_begun FROM tss_sessions WHERE key = $1), 0)",
+        "COALESCE(present.user_key, v.of_user)",
+        "COALESCE(present.is_begun, 0)",
+        "v.ended_key",
     );
-    let others = others("tss_sessions.user_key", "tss_sessions.is_begun");
+    let others = others("tss_sessions.user_key", "tss_sessions.is_begun", "tss_sessions.key");
     format!(
         "INSERT INTO tss_sessions (key, ended_until, forget_at, user_key, times_ended)
-        SELECT $1, $2, $2, $3, 1 WHERE {others_before} < {most}
+        SELECT v.ended_key, v.until, v.until, v.of_user, 1
+        FROM v LEFT JOIN tss_sessions AS present ON present.key = v.ended_key
+        WHERE {others_before} < {most}
+        ORDER BY v.ended_key
         ON CONFLICT (key) DO UPDATE SET
             ended_until = CASE WHEN excluded.ended_until < tss_sessions.ends_at
                 THEN tss_sessions.ends_at ELSE excluded.ended_until END,
@@ -196,6 +259,6 @@ fn tombstone_statement(most: usize) -> String {
             user_key = COALESCE(tss_sessions.user_key, excluded.user_key),
             times_ended = tss_sessions.times_ended + 1
         WHERE tss_sessions.ended_until IS NULL OR tss_sessions.ended_until < excluded.ended_until
-        RETURNING user_key, is_begun, times_ended, {others} AS others"
+        RETURNING key AS ended, user_key AS of_user, is_begun, times_ended, {others} AS others"
     )
 }

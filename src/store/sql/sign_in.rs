@@ -8,7 +8,7 @@ use super::{
     database::Tx,
     failure::Failure,
     locks::Lock,
-    revocation::Revoke,
+    revocation::{Revoke, RevokeSeveral},
     rotation::is_revoked,
     sessions::{RECORD, insert, not_ended, read_label, record},
     value::Args,
@@ -65,17 +65,16 @@ impl Transaction for Begin<'_> {
         if let (None, Some(replaced)) = (&label, &replaced) {
             label = read_label(tx, replaced.tombstone.session).await?;
         }
-        let mut ends: Vec<_> = surplus.into_iter().chain(replaced).collect();
-        // Every transaction that writes several sessions does so in this order.
-        ends.sort_unstable_by_key(|revoke| *revoke.tombstone.session.as_bytes());
+        let ends: Vec<_> = surplus.into_iter().chain(replaced).collect();
         if !ends.is_empty() && !self.may_end {
             return Ok(Begun::MustEnd);
         }
         let (mut ended, mut changes, mut many_of) = (Vec::new(), Vec::new(), Vec::new());
         if !ends.is_empty() {
             let feed = ChangeFeed::open(tx).await?;
-            for revoke in ends {
-                let revoked = revoke.write(tx).await?;
+            let revoked = RevokeSeveral::new(&ends).write(tx).await?;
+            for (revoke, revoked) in ends.into_iter().zip(revoked) {
+                let revoked = revoked?;
                 changes.extend(revoked.change);
                 many_of.extend(revoked.many_of.filter(|user| !many_of.contains(user)));
                 ended.extend(revoke.audit.filter(|_| revoked.is_first));

@@ -26,6 +26,7 @@ mod primary_address;
 #[cfg(feature = "postgres")]
 mod push;
 mod restart;
+mod revocations_together;
 #[cfg(feature = "postgres")]
 mod server_outage;
 mod session_limit;

@@ -6,8 +6,8 @@ use super::{
     database::Tx,
     failure::Failure,
     pools::Purpose,
-    revocation::Revoke,
-    value::{Args, Row, numbered},
+    revocation::{Revoke, RevokeSeveral, ended_until},
+    value::{Args, Row},
 };
 use crate::{
     identity::StoreKey,
@@ -81,20 +81,11 @@ impl Inner {
         &self,
         piece: &[Change],
     ) -> Result<Vec<(StoreKey, Timestamp)>, StoreError> {
-        let mut args = Args::new();
-        for change in piece {
-            if let Change::Revoked { session, .. } = change {
-                args = args.key(*session);
-            }
-        }
-        let count = args.len();
-        if count == 0 {
-            return Ok(Vec::new());
-        }
-        let sql = format!(
-            "SELECT key, ended_until FROM tss_sessions WHERE ended_until IS NOT NULL AND key IN ({})",
-            numbered(1, count)
-        );
+        let sessions = piece.iter().filter_map(|change| match *change {
+            Change::Revoked { session, .. } => Some(session),
+            _ => None,
+        });
+        let Some((sql, args)) = ended_until(sessions) else { return Ok(Vec::new()) };
         let rows = self.database.fetch_for(Purpose::Lifecycle, sql, args).await?;
         let tombstone = |row: &Row| Ok((row.key(0)?, row.time(1)?));
         let tombstones: Result<_, Failure> = rows.iter().map(tombstone).collect();
@@ -126,21 +117,36 @@ impl Transaction for WriteBack<'_> {
                 written.push(*change);
             }
         }
+        // As the last of all, as this node holds them.
+        written.extend(self.write_tombstones(tx).await?);
         feed.publish(tx, &written).await?;
         Ok(written.len())
     }
 }
 
 impl WriteBack<'_> {
-    /// Returns whether the database lacked the change.
-    async fn write(&self, tx: &mut Tx, change: Change) -> Result<bool, Failure> {
-        let count = match change {
+    /// Returns those that the database lacked.
+    async fn write_tombstones(&self, tx: &mut Tx) -> Result<Vec<Change>, Failure> {
+        let revoke = |change: &Change| match *change {
             Change::Revoked { session, user, until } if self.now < until => {
                 let mut tombstone = Tombstone::new(session, self.now, until);
                 tombstone.user = user;
-                // With those that could be folded before the records of their sessions were lost.
-                return Revoke::write_again(tx, tombstone, MAX_PER_USER).await;
+                Some(Revoke::new(tombstone, None))
             }
+            _ => None,
+        };
+        let revokes: Vec<_> = self.changes.iter().filter_map(revoke).collect();
+        if revokes.is_empty() {
+            return Ok(Vec::new());
+        }
+        // With those that could be folded before the records of their sessions were lost.
+        let revoked = RevokeSeveral::again(&revokes, MAX_PER_USER).write(tx).await?;
+        Ok(revoked.into_iter().flatten().filter_map(|revoked| revoked.change).collect())
+    }
+
+    /// Writes a change that is no tombstone. Returns whether the database lacked it.
+    async fn write(&self, tx: &mut Tx, change: Change) -> Result<bool, Failure> {
+        let count = match change {
             Change::Exempt { session, at, until } if self.now < until => {
                 let sql = "INSERT INTO tss_sessions (key, exempt_until, forget_at)
                     VALUES ($1, $2, $3)

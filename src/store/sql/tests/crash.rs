@@ -11,12 +11,16 @@ use crate::{
     store::{ListQuery, RefreshState, SessionStore as _},
 };
 
+/// The number of the statement at which a node has crashed.
+const CRASHED: u64 = u64::MAX;
+
 /// A node whose task panics before the statement of that number.
 async fn crashing_node(database: &TestDatabase, crashes_at: &Arc<AtomicU64>) -> SqlStore {
     let crashes_at = Arc::clone(crashes_at);
-    let store = SqlStore::at(&database.address)
-        .clock(clock())
-        .before_statement(move |number| assert_ne!(number, crashes_at.load(Relaxed), "crash"));
+    let store = SqlStore::at(&database.address).clock(clock()).before_statement(move |number| {
+        let crashes = crashes_at.compare_exchange(number, CRASHED, Relaxed, Relaxed).is_ok();
+        assert!(!crashes, "crash");
+    });
     store.connect().await.expect("the database is reachable")
 }
 
@@ -43,8 +47,9 @@ async fn crash_everywhere<T: Unpin + Send + 'static>(
         let crashes_at = Arc::default();
         let store = crashing_node(database, &crashes_at).await;
         crashes_at.store(store.statements() + statement, Relaxed);
-        if let Ok(done) = tokio::spawn(step(&store)).await {
-            done.expect("the store answers");
+        let done = tokio::spawn(step(&store)).await;
+        if crashes_at.load(Relaxed) != CRASHED {
+            done.expect("the task completes").expect("the store answers");
             assert_ne!(seen(&witness).await, before, "the step has its effect");
             return statement - 1;
         }
