@@ -17,7 +17,7 @@ impl Commands<'_> {
     pub(super) async fn send(self, mut link: MultiplexedConnection) -> RedisResult<Value> {
         match self {
             Self::One(command) => command.query_async(&mut link).await,
-            Self::InOrder(commands) => of_all(&mut link, commands, 0).await,
+            Self::InOrder(commands) => Ok(Value::Array(of_all(&mut link, commands).await?)),
         }
     }
 
@@ -27,34 +27,26 @@ impl Commands<'_> {
         mut link: MultiplexedConnection,
     ) -> RedisResult<Value> {
         let mut asking = redis::pipe();
-        asking.cmd("ASKING");
+        let mut ask = |command: &Cmd| {
+            // It holds for the next command alone.
+            asking.cmd("ASKING").add_command(command.clone());
+        };
         match self {
-            Self::One(command) => {
-                asking.add_command(command.clone());
-            }
-            Self::InOrder(commands) => {
-                for command in commands.cmd_iter() {
-                    asking.add_command(command.clone());
-                }
-            }
+            Self::One(command) => ask(command),
+            Self::InOrder(commands) => commands.cmd_iter().for_each(ask),
         }
-        let answer = of_all(&mut link, &asking, 1).await?;
-        match (self, answer) {
-            (Self::One(_), Value::Array(mut answers)) => Ok(answers.pop().unwrap_or(Value::Nil)),
-            (_, answers) => Ok(answers),
-        }
+        let answers = of_all(&mut link, &asking).await?.into_iter().skip(1).step_by(2);
+        Ok(match self {
+            Self::One(_) => answers.last().unwrap_or(Value::Nil),
+            Self::InOrder(_) => Value::Array(answers.collect()),
+        })
     }
 }
 
-/// Sends commands in one piece, and returns the answers after the first `skipped`.
-async fn of_all(
-    link: &mut MultiplexedConnection,
-    commands: &Pipeline,
-    skipped: usize,
-) -> RedisResult<Value> {
-    let count = commands.len() - skipped;
-    let answers = link.req_packed_commands(commands, skipped, count).await?;
-    Ok(Value::Array(answers.into_iter().map(Value::extract_error).collect::<RedisResult<_>>()?))
+/// Sends commands in one piece.
+async fn of_all(link: &mut MultiplexedConnection, commands: &Pipeline) -> RedisResult<Vec<Value>> {
+    let answers = link.req_packed_commands(commands, 0, commands.len()).await?;
+    answers.into_iter().map(Value::extract_error).collect()
 }
 
 /// The first key of a command.

@@ -129,11 +129,10 @@ async fn p23_a_slot_that_moves_is_found() {
     from.command(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &to_id]);
     assert_eq!(set("while it moves").await, redis::Value::Nil);
     let mut in_order = redis::pipe();
-    in_order.cmd("GET").arg(key).cmd("PING");
+    in_order.cmd("PING").cmd("GET").arg(key).cmd("GET").arg(key);
     let answers = connection.send_in_order(key.as_bytes(), &in_order).await;
     let answers = answers.map_err(StoreError::from).expect("the cluster answers");
-    assert_eq!(answers.first(), Some(&text("while it moves")));
-    assert_eq!(answers.len(), 2);
+    assert_eq!(answers[1..], [text("while it moves"), text("while it moves")]);
     for server in [to, from] {
         server.command(&["CLUSTER", "SETSLOT", &slot, "NODE", &to_id]);
     }
