@@ -15,7 +15,13 @@ const PRIMARIES: usize = 3;
 impl RedisCluster {
     /// Starts a cluster that replaces a lost primary after a second.
     pub(crate) fn start() -> Self {
-        Self::create(&[], |settings| RedisServer::start_with(settings), |server| server.port)
+        Self::start_with(&[])
+    }
+
+    /// Starts a cluster of servers with further settings.
+    pub(crate) fn start_with(settings: &[&str]) -> Self {
+        let start = |of_all: &[&str]| RedisServer::start_with(&[of_all, settings].concat());
+        Self::create(&[], start, |server| server.port)
     }
 
     /// Starts a cluster that speaks TLS alone to its clients and between its servers, and whose servers name
@@ -133,6 +139,62 @@ impl RedisCluster {
             std::thread::yield_now();
         }
         [before, after]
+    }
+
+    /// Lets the replica of the primary at `url` take its place, which becomes a replica. Returns the address
+    /// of the new primary.
+    pub(crate) fn promote_replica_of(&self, url: &str) -> String {
+        let primary = self.servers.iter().find(|server| server.url() == url);
+        let primary = primary.expect("it is of the cluster");
+        let id = primary.command(&["CLUSTER", "MYID"]);
+        let is_replica = |server: &&RedisServer| {
+            let nodes = server.command(&["CLUSTER", "NODES"]);
+            nodes.lines().any(|line| line.contains("myself,slave") && line.contains(&id))
+        };
+        let replica = self.servers.iter().find(is_replica).expect("each primary has one");
+        assert_eq!(replica.command(&["CLUSTER", "FAILOVER", "TAKEOVER"]), "OK");
+        while !primary.command(&["ROLE"]).starts_with("slave") {
+            std::thread::yield_now();
+        }
+        replica.url()
+    }
+
+    /// Kills a primary, of which this holds, and its replica, and lets another primary serve its slots, which
+    /// has none of their keys.
+    pub(crate) fn give_up_primary_that(&mut self, holds: impl Fn(&RedisServer) -> bool) {
+        let primary = self.primary_that(holds);
+        let (id, port) = (primary.command(&["CLUSTER", "MYID"]), primary.port);
+        let nodes = primary.command(&["CLUSTER", "NODES"]);
+        let own = nodes.lines().find(|line| line.starts_with(&id)).expect("it knows itself");
+        let slots = own.rsplit(' ').next().expect("its slots").to_owned();
+        let (first, last) = slots.split_once('-').expect("they are one range");
+        let is_lost = |server: &RedisServer| {
+            let nodes = server.command(&["CLUSTER", "NODES"]);
+            server.port == port || nodes.contains(&format!("myself,slave {id}"))
+        };
+        let lost: Vec<_> = self.servers.iter().map(is_lost).collect();
+        for (server, _) in self.servers.iter_mut().zip(&lost).filter(|(_, is_lost)| **is_lost) {
+            server.kill();
+        }
+        let left = || self.servers.iter().zip(&lost).filter(|(_, is_lost)| !**is_lost);
+        for (server, _) in left() {
+            server.command(&["CLUSTER", "DELSLOTSRANGE", first, last]);
+        }
+        let is_primary =
+            |(server, _): &(&RedisServer, _)| server.command(&["ROLE"]).starts_with("master");
+        let (heir, _) = left().find(is_primary).expect("others are left");
+        assert_eq!(heir.command(&["CLUSTER", "ADDSLOTSRANGE", first, last]), "OK");
+        heir.command(&["CLUSTER", "BUMPEPOCH"]);
+        for (server, _) in left() {
+            while server.command(&["CLUSTER", "COUNTKEYSINSLOT", first]) != "0"
+                || server
+                    .command(&["CLUSTER", "NODES"])
+                    .lines()
+                    .any(|line| line.starts_with(&id) && line.contains(&slots))
+            {
+                std::thread::yield_now();
+            }
+        }
     }
 
     /// Waits until replicas have taken the place of primaries that are lost.

@@ -47,10 +47,11 @@ impl Redirection {
     fn new(error: &RedisError, from: &str) -> Option<Self> {
         let address = || {
             let (address, _) = error.redirect_node()?;
-            let (host, _) = from.rsplit_once(':')?;
+            // That of IPv6 has colons, too.
+            let (host, port) = address.rsplit_once(':')?;
+            let (own_host, _) = from.rsplit_once(':')?;
             // Without a host it is that of the node itself.
-            let host = if address.starts_with(':') { host } else { "" };
-            Some(format!("{host}{address}"))
+            Some(format!("{}:{port}", if host.is_empty() { own_host } else { host }))
         };
         match error.kind() {
             redis::ErrorKind::Server(ServerErrorKind::Moved) => Some(Self::Moved(address()?)),
@@ -218,10 +219,13 @@ impl Connection {
         commands: Commands<'_>,
     ) -> Result<RedisResult<Value>, Failure> {
         let primaries = self.servers.primaries();
-        let link = match primaries.server_at(address).and_then(|server| server.link()) {
-            Some(link) => link,
+        let link = if let Some(link) = primaries.server_at(address).and_then(|it| it.link()) {
+            link
+        } else {
             // It has no slot yet.
-            None => self.servers.target.connect_to_node(address).await?,
+            let connecting = self.servers.target.connect_to_node(address);
+            let connected = tokio::time::timeout(self.servers.target.time_limit, connecting);
+            connected.await.map_err(|_| Failure::not_in_time())??
         };
         Ok(commands.send_to_importer(link).await)
     }

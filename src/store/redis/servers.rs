@@ -8,15 +8,15 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::{
     failure::Failure,
     join_all::join_all,
     primaries::Primaries,
     server::Server,
-    slot_map::{SlotMap, SlotRange},
-    target::{Target, first_success},
+    slot_map::{SlotMap, Slots},
+    target::Target,
 };
 use crate::{
     clock::Stopwatch,
@@ -34,7 +34,7 @@ pub(super) struct Servers {
     /// Replaced as a whole.
     primaries: RwLock<Primaries>,
     /// Held while a cluster is asked for its primaries: since when the present ones are known.
-    mapping: Mutex<Stopwatch>,
+    mapping: Arc<Mutex<Stopwatch>>,
     /// How many connections there were.
     number: AtomicU64,
 }
@@ -59,17 +59,17 @@ fn server(servers: &Weak<Servers>, address: String) -> Server {
 impl Servers {
     /// Connects to the server, or to the primaries of the cluster; to one of them at least.
     pub(super) async fn connect(target: Target) -> Result<Arc<Self>, StoreError> {
-        let ranges = if target.is_cluster() { Some(target.find_slots(&[]).await?) } else { None };
+        let slots = if target.is_cluster() { Some(target.find_slots(&[]).await?) } else { None };
         let servers = Arc::new_cyclic(|servers| {
             let server = |address| server(servers, address);
-            let primaries = match ranges {
-                Some(ranges) => Primaries::Cluster(Arc::new(SlotMap::new(ranges, &[], server))),
+            let primaries = match slots {
+                Some(slots) => Primaries::Cluster(Arc::new(SlotMap::new(slots, &[], server))),
                 None => Primaries::Server(Arc::new(server(String::new()))),
             };
             Self {
                 target,
                 primaries: RwLock::new(primaries),
-                mapping: Mutex::new(Stopwatch::start()),
+                mapping: Arc::new(Mutex::new(Stopwatch::start())),
                 number: AtomicU64::new(0),
             }
         });
@@ -122,14 +122,15 @@ impl Servers {
     }
 
     /// Asks the node of a cluster at `first`, or else those that are not lost, which primary serves which
-    /// slots, and connects to those that are new; unless it was asked since `known`.
+    /// slots, and connects to those that are new; unless it was asked since `known`. That goes on if the caller
+    /// is cut off by its time limit, so that the next one need not start again.
     pub(super) async fn map_again(
         self: &Arc<Self>,
         known: &Primaries,
         first: Option<&str>,
     ) -> Result<(), Failure> {
         let Primaries::Cluster(known) = known else { return Ok(()) };
-        let mut mapped = self.mapping.lock().await;
+        let mapped = Arc::clone(&self.mapping).lock_owned().await;
         let is_known = match self.primaries() {
             Primaries::Cluster(present) => Arc::ptr_eq(known, &present),
             Primaries::Server(_) => false,
@@ -137,15 +138,30 @@ impl Servers {
         if !is_known || (first.is_none() && mapped.elapsed() < MAPPING_PAUSE) {
             return Ok(());
         }
-        let ranges = self.ask_for_slots(known, first).await?;
-        let this = Arc::downgrade(self);
-        let map = SlotMap::new(ranges, &known.primaries, |address| server(&this, address));
-        let is_new =
-            |it: &&Arc<Server>| !known.primaries.iter().any(|known| Arc::ptr_eq(known, it));
-        let new: Vec<_> = map.primaries.iter().filter(is_new).collect();
+        let (this, known) = (Arc::clone(self), Arc::clone(known));
+        let first = first.map(str::to_owned);
+        let mapping = tokio::spawn(async move { this.replace_map(&known, first, mapped).await });
+        mapping.await.unwrap_or_else(|_| Err(Failure::not_connected()))
+    }
+
+    async fn replace_map(
+        self: Arc<Self>,
+        known: &SlotMap,
+        first: Option<String>,
+        mut mapped: OwnedMutexGuard<Stopwatch>,
+    ) -> Result<(), Failure> {
+        let slots = self.ask_for_slots(known, first).await?;
+        let this = Arc::downgrade(&self);
+        let map = SlotMap::new(slots, &known.primaries, |address| server(&this, address));
+        let has = |of: &SlotMap, server: &Arc<Server>| {
+            of.primaries.iter().any(|other| Arc::ptr_eq(other, server))
+        };
+        let new: Vec<_> = map.primaries.iter().filter(|server| !has(known, server)).collect();
         if !new.is_empty() {
+            // A request goes on to the others within its time limit, if one of them is silent.
+            let time_limit = self.target.time_limit / 2;
             let connecting = join_all(new.iter().map(|server| self.connect_to(server)));
-            drop(tokio::time::timeout(self.target.time_limit, connecting).await);
+            drop(tokio::time::timeout(time_limit, connecting).await);
             lose_unconnected(&map.primaries);
         }
         let mut primaries = self.primaries.write().unwrap_or_else(PoisonError::into_inner);
@@ -158,29 +174,54 @@ impl Servers {
         Ok(())
     }
 
+    /// Asks the node at `first`, then the primaries that are not lost, then other nodes, until one says who
+    /// serves every slot; of the one at `first` it suffices that as many are served as before.
     async fn ask_for_slots(
         &self,
         known: &SlotMap,
-        first: Option<&str>,
-    ) -> Result<Vec<SlotRange>, Failure> {
-        let asked = known.primaries.iter().filter(|server| match first {
-            Some(first) => server.address == first,
-            None => !server.breaker.is_open(),
-        });
-        let answers = asked.filter_map(|server| {
+        first: Option<String>,
+    ) -> Result<Slots, Failure> {
+        let time_limit = self.target.time_limit;
+        let ask = |server: &Arc<Server>| {
             let (link, address) = (server.link()?, server.address.clone());
             Some(async move {
                 let (host, _) = address.rsplit_once(':').unwrap_or_default();
-                SlotRange::ask(link, host).await
+                Slots::ask(link, host).await
             })
-        });
-        if let Ok(ranges) = first_success(answers.collect::<Vec<_>>()).await {
-            return Ok(ranges);
+        };
+        let mut most = None;
+        if let Some(first) = first {
+            let server = known.primaries.iter().find(|server| server.address == first);
+            let asked = async {
+                if let Some(ask) = server.and_then(ask)
+                    && let Ok(slots) = ask.await
+                {
+                    return Ok(slots);
+                }
+                self.target.find_slots(&[first]).await
+            };
+            if let Ok(Ok(slots)) = tokio::time::timeout(time_limit, asked).await {
+                if slots.served() >= known.served() {
+                    return Ok(slots);
+                }
+                most = slots.or_more(most);
+            }
         }
-        let nodes = first.map_or_else(|| known.nodes.clone(), |first| vec![first.to_owned()]);
-        match self.target.find_slots(&nodes).await {
-            Err(_) if first.is_none() => self.target.find_slots(&[]).await,
-            found => found,
+        let asked = known.primaries.iter().filter(|server| !server.breaker.is_open());
+        let answers: Vec<_> = asked.filter_map(ask).collect();
+        let mut answer = Slots::most_of(answers, time_limit).await;
+        let mut failure = Failure::not_connected();
+        let mut others = [&known.nodes[..], &[]].into_iter();
+        loop {
+            match answer {
+                Ok(slots) => most = slots.or_more(most),
+                Err(other) => failure = other,
+            }
+            let is_enough = most.as_ref().is_some_and(Slots::are_all);
+            let Some(nodes) = others.next().filter(|_| !is_enough) else {
+                return most.ok_or(failure);
+            };
+            answer = self.target.find_slots(nodes).await;
         }
     }
 }

@@ -1,10 +1,15 @@
 //! Which primary of a cluster serves which slots.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use redis::{Value, aio::MultiplexedConnection, cluster_routing::Slot};
+use tokio::task::JoinSet;
 
 use super::{commands::Commands, failure::Failure, server::Server};
+use crate::clock::Stopwatch;
+
+/// How many slots a cluster has.
+const ALL: usize = 16_384;
 
 /// The primaries of a cluster.
 pub(super) struct SlotMap {
@@ -18,12 +23,12 @@ pub(super) struct SlotMap {
 impl SlotMap {
     /// A primary that `known` has, too, stays the same.
     pub(super) fn new(
-        ranges: Vec<SlotRange>,
+        slots: Slots,
         known: &[Arc<Server>],
         server: impl Fn(String) -> Server,
     ) -> Self {
         let mut map = Self { primaries: Vec::new(), slots: HashMap::new(), nodes: Vec::new() };
-        for SlotRange { slots, mut nodes } in ranges {
+        for SlotRange { slots, mut nodes } in slots.0 {
             let Some(address) = nodes.first() else { continue };
             let place = map.primaries.iter().position(|it| it.address == *address);
             let place = place.unwrap_or_else(|| {
@@ -40,30 +45,92 @@ impl SlotMap {
         map
     }
 
+    /// How many slots are served.
+    pub(super) fn served(&self) -> usize {
+        self.slots.len()
+    }
+
     /// The primary that has `key`; `None` if none is known to.
     pub(super) fn primary_of(&self, key: &[u8]) -> Option<&Arc<Server>> {
         Some(&self.primaries[*self.slots.get(&Slot::for_key(key))?])
     }
 }
 
+/// What a node of a cluster says of its slots.
+pub(super) struct Slots(Vec<SlotRange>);
+
+impl Slots {
+    /// Asks the node of a cluster at `host`.
+    pub(super) async fn ask(link: MultiplexedConnection, host: &str) -> Result<Self, Failure> {
+        let mut command = redis::cmd("CLUSTER");
+        command.arg("SLOTS");
+        let answer = Commands::One(&command).send(link).await?;
+        let range = |range| SlotRange::new(range, host);
+        let ranges = answer.as_sequence().and_then(|it| it.iter().map(range).collect());
+        ranges.map(Self).ok_or_else(Failure::unexpected_answer)
+    }
+
+    /// The first answer in which every slot is served, or else the one in which most are: a node that was
+    /// removed from the cluster knows of no other. Once there is an answer, the rest is waited for as long as
+    /// the time limit. Fails if none is served.
+    pub(super) async fn most_of(
+        answers: impl IntoIterator<Item = impl Future<Output = Result<Self, Failure>> + Send + 'static>,
+        time_limit: Duration,
+    ) -> Result<Self, Failure> {
+        let mut answers: JoinSet<_> = answers.into_iter().collect();
+        let (mut most, mut failure) = (None, Failure::not_connected());
+        let mut answered: Option<Stopwatch> = None;
+        loop {
+            let next = answers.join_next();
+            let next = match answered {
+                None => next.await,
+                Some(answered) => {
+                    let left = time_limit.saturating_sub(answered.elapsed());
+                    tokio::time::timeout(left, next).await.unwrap_or_default()
+                }
+            };
+            match next {
+                None => return most.ok_or(failure),
+                Some(Ok(Ok(slots))) => {
+                    answered.get_or_insert_with(Stopwatch::start);
+                    most = slots.or_more(most);
+                    if most.as_ref().is_some_and(Self::are_all) {
+                        return most.ok_or(failure);
+                    }
+                }
+                Some(Ok(Err(other))) => failure = other,
+                Some(Err(_)) => {}
+            }
+        }
+    }
+
+    /// Whether every slot is served.
+    pub(super) fn are_all(&self) -> bool {
+        self.served() >= ALL
+    }
+
+    pub(super) fn served(&self) -> usize {
+        let served = self.0.iter().filter(|range| !range.nodes.is_empty());
+        served.map(|range| range.slots.len()).sum()
+    }
+
+    /// Those of both of which more are served, if any are.
+    pub(super) fn or_more(self, other: Option<Self>) -> Option<Self> {
+        match other {
+            Some(other) if other.served() >= self.served() => Some(other),
+            _ => (self.served() > 0).then_some(self),
+        }
+    }
+}
+
 /// Slots of one primary.
-pub(super) struct SlotRange {
+struct SlotRange {
     slots: Vec<Slot>,
     /// The addresses of the primary and of its replicas.
     nodes: Vec<String>,
 }
 
 impl SlotRange {
-    /// Asks the node of a cluster at `host`.
-    pub(super) async fn ask(link: MultiplexedConnection, host: &str) -> Result<Vec<Self>, Failure> {
-        let mut command = redis::cmd("CLUSTER");
-        command.arg("SLOTS");
-        let answer = Commands::One(&command).send(link).await?;
-        let ranges =
-            answer.as_sequence().and_then(|it| it.iter().map(|it| Self::new(it, host)).collect());
-        ranges.ok_or_else(Failure::unexpected_answer)
-    }
-
     /// Reads what the node at `host` has answered of one range.
     fn new(range: &Value, host: &str) -> Option<Self> {
         let [Value::Int(first), Value::Int(last), nodes @ ..] = range.as_sequence()? else {

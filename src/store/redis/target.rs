@@ -6,13 +6,12 @@ use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, RedisResult, TlsCertificates,
     aio::MultiplexedConnection,
 };
-use tokio::task::JoinSet;
 
 use super::{
     failure::Failure,
     server::Connected,
     server_info::{ServerInfo, ServerState},
-    slot_map::SlotRange,
+    slot_map::Slots,
 };
 use crate::{maybe_ready::StoreError, store::breaker::PROBE_TIME_LIMIT};
 
@@ -94,8 +93,8 @@ impl Target {
     }
 
     /// Asks the nodes of a cluster at these addresses, and those that were set unless there are any, which
-    /// primary serves which slots, on new connections; the first answer counts.
-    pub(super) async fn find_slots(&self, addresses: &[String]) -> Result<Vec<SlotRange>, Failure> {
+    /// primary serves which slots, on new connections.
+    pub(super) async fn find_slots(&self, addresses: &[String]) -> Result<Slots, Failure> {
         let known = addresses.iter().filter_map(|address| self.client_at(address));
         let mut clients: Vec<_> = known.collect();
         if clients.is_empty() {
@@ -106,10 +105,10 @@ impl Target {
             async move {
                 let host = host_of(&client);
                 let link = target.connect_to(&client).await.map_err(Failure::from)?;
-                SlotRange::ask(link, &host).await
+                Slots::ask(link, &host).await
             }
         });
-        first_success(answers).await
+        Slots::most_of(answers, self.time_limit).await
     }
 
     /// Connects to a node of a cluster, whatever it serves.
@@ -149,22 +148,6 @@ impl Target {
         }
         Client::open(info.set_addr(addr)).ok()
     }
-}
-
-/// The first answer that is no failure; the last failure without any.
-pub(super) async fn first_success<T: Send + 'static>(
-    answers: impl IntoIterator<Item = impl Future<Output = Result<T, Failure>> + Send + 'static>,
-) -> Result<T, Failure> {
-    let mut answers: JoinSet<_> = answers.into_iter().collect();
-    let mut failure = Failure::not_connected();
-    while let Some(answer) = answers.join_next().await {
-        match answer {
-            Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(other)) => failure = other,
-            Err(_) => {}
-        }
-    }
-    Err(failure)
 }
 
 fn host_of(client: &Client) -> String {

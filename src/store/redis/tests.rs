@@ -6,6 +6,7 @@ mod activities;
 mod clocks;
 mod cluster;
 mod cluster_data_loss;
+mod cluster_map;
 mod data_loss;
 mod ends_once;
 mod exchanges;

@@ -4,9 +4,14 @@ use super::{limiter::request, redis_server::RedisCluster, *};
 use crate::store::{RenewalDecision, RenewalLimiter as _, conformance};
 
 /// Users of every node.
-const USERS: usize = 60;
+pub(super) const USERS: usize = 60;
 
-async fn connect(cluster: &RedisCluster, time_limit: Duration) -> RedisLimiter {
+/// A key of a user.
+pub(super) fn user_key(user: usize) -> Vec<u8> {
+    keys::Keys::new("tss").user_grant(request(user, user).user).into_bytes()
+}
+
+pub(super) async fn connect(cluster: &RedisCluster, time_limit: Duration) -> RedisLimiter {
     let limiter = RedisLimiter::at_cluster(cluster.urls()).time_limit(time_limit).connect().await;
     limiter.expect("the cluster accepts connections")
 }
