@@ -38,7 +38,14 @@ impl ServerWatch {
 impl Servers {
     /// What says that the servers have lost data since `before`.
     fn sign_since(&self, before: &Self) -> Option<LossSign> {
-        self.0.iter().filter_map(|(address, state)| state.sign_since(address, before)).max()
+        let signs = self.0.iter().filter_map(|(address, state)| state.sign_since(address, before));
+        // Others serve its slots, with or without its data.
+        let is_gone = before.0.values().any(|known| !self.has(&known.run_id));
+        signs.max().max(is_gone.then_some(LossSign::Suspected))
+    }
+
+    fn has(&self, run_id: &str) -> bool {
+        self.0.values().any(|state| state.run_id == run_id)
     }
 }
 
@@ -114,7 +121,8 @@ mod tests {
         let before = servers(&[("1", "a"), ("2", "b")], 1, true, 0);
         for (now, sign) in [
             (servers(&[("1", "a"), ("2", "b")], 1, true, 0), None),
-            (servers(&[("1", "b")], 1, true, 0), None),
+            (servers(&[("1", "b"), ("3", "a")], 1, true, 0), None),
+            (servers(&[("2", "b")], 1, true, 0), Some(LossSign::Suspected)),
             (servers(&[("1", "a"), ("2", "c")], 1, true, 0), Some(LossSign::Suspected)),
             (servers(&[("1", "a"), ("2", "c")], 1, false, 0), Some(LossSign::Certain)),
             (servers(&[("3", "c"), ("2", "b")], 1, false, 0), Some(LossSign::Suspected)),

@@ -157,6 +157,7 @@ impl Servers {
             of.primaries.iter().any(|other| Arc::ptr_eq(other, server))
         };
         let new: Vec<_> = map.primaries.iter().filter(|server| !has(known, server)).collect();
+        let is_gone = known.primaries.iter().any(|server| !has(&map, server));
         if !new.is_empty() {
             // A request goes on to the others within its time limit, if one of them is silent.
             let time_limit = self.target.time_limit / 2;
@@ -166,7 +167,7 @@ impl Servers {
         }
         let mut primaries = self.primaries.write().unwrap_or_else(PoisonError::into_inner);
         // Before anybody uses them.
-        self.number.fetch_add(u64::from(!new.is_empty()), Relaxed);
+        self.number.fetch_add(u64::from(!new.is_empty() || is_gone), Relaxed);
         drop(new);
         *primaries = Primaries::Cluster(Arc::new(map));
         drop(primaries);

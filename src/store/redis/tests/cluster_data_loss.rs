@@ -187,6 +187,15 @@ async fn p22_a_replica_of_a_cluster_that_lacks_writes_gets_them_when_it_is_promo
     }
 }
 
+/// Its replica is lost, too, and others serve its slots without its data.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p22_a_primary_that_was_given_up_gets_everything_back_where_its_slots_are() {
+    let (mut cluster, nodes, clock) = start().await;
+    change(&nodes).await;
+    cluster.give_up_primary_that(|server| !has_feed(server));
+    is_written_back(&cluster, &nodes, &clock).await;
+}
+
 /// A node finds by itself that a primary was replaced: by the first command for it that fails, or within a
 /// minute by looking at it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
