@@ -91,6 +91,12 @@ impl Runs {
         now >= self.latest.last + self.touch.idle
     }
 
+    /// Whether they are over and written: what a run on another node follows is kept for as long as the
+    /// outage lasts.
+    fn is_expired(&self, now: Timestamp) -> bool {
+        self.offers == 0 && self.is_over(now)
+    }
+
     fn all(&self) -> impl Iterator<Item = Run> {
         self.earlier.iter().copied().chain([self.latest])
     }
@@ -122,7 +128,7 @@ impl Attempts {
         self.is_used.store(true, Relaxed);
         let extend = |runs: &Mutex<Runs>| lock(runs).extend(touch);
         if self.table.get(&keys.session, extend).is_none() {
-            let expired = |runs: &Mutex<Runs>| lock(runs).is_over(touch.now);
+            let expired = |runs: &Mutex<Runs>| lock(runs).is_expired(touch.now);
             let age = |runs: &Mutex<Runs>| Some(lock(runs).latest.last.as_millis());
             self.table.sweep_next(expired);
             let room = (self.table.room())
@@ -303,6 +309,26 @@ mod tests {
             attempts.set_written(&keys("s").session, at(1020), false);
         }
         assert_eq!((next(), attempts.unwritten()), (vec![], 0));
+    }
+
+    #[test]
+    fn p23_runs_that_are_over_are_kept_until_they_are_written() {
+        let attempts = Attempts::new();
+        record(&attempts, 1000);
+        let session = keys("s").session;
+        let mut number = 0_u32;
+        // Enough that each part of the table is swept.
+        let mut record_others = || {
+            for _ in 0..40_000 {
+                number += 1;
+                attempts.record(keys(&number.to_string()), Touch::new(at(2000), at(0), IDLE));
+            }
+        };
+        record_others();
+        assert_eq!(attempts.touches(&session).len(), 1, "a run on another node may follow it");
+        attempts.set_written(&session, at(1000), true);
+        record_others();
+        assert_eq!(attempts.touches(&session).len(), 0, "it needs no room any more");
     }
 
     #[test]
