@@ -90,8 +90,10 @@ impl Lifecycle {
         }
         let Some(writer) = self.enforcement.attempt_writer() else { return Ok(()) };
         let store = Arc::clone(&writer.store);
-        self.answer(MaybeReady::new(async move { writer.write().await })).await?;
-        self.answer(store.flush()).await
+        let attempts = self.answer(MaybeReady::new(async move { writer.write().await })).await;
+        // Whatever came of the attempts.
+        let activities = self.answer(store.flush()).await;
+        attempts.and(activities)
     }
 
     pub(crate) fn audit_queue(&self) -> Option<&AuditQueue> {

@@ -225,6 +225,11 @@ impl Attempts {
         unwritten.has_writer = !unwritten.sessions.is_empty();
         !unwritten.has_writer
     }
+
+    /// The writer has ended before it could stop, as with its runtime: the next attempt needs another one.
+    pub(crate) fn abandon_writing(&self) {
+        lock(&self.unwritten).has_writer = false;
+    }
 }
 
 fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -341,6 +346,8 @@ mod tests {
         attempts.set_written(&keys("s").session, at(1000), true);
         attempts.next_unwritten(1);
         assert!(attempts.stop_writing());
+        assert!(attempts.start_writing());
+        attempts.abandon_writing();
         assert!(attempts.start_writing());
     }
 }

@@ -238,6 +238,7 @@ macro_rules! lifecycle {
                     p23_an_outage_longer_than_the_idle_timeout_signs_out_nobody_who_went_on
                     p23_the_attempts_of_all_nodes_count_together
                     p23_attempts_are_written_when_the_store_answers_again
+                    p23_the_attempts_of_a_user_who_cannot_be_written_hold_up_no_others
                     p23_a_session_is_idle_only_when_other_nodes_can_have_written
                     p23_no_session_is_idle_that_was_active_when_an_outage_began
                     p23_a_refresh_in_an_outage_is_an_attempt

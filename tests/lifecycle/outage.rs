@@ -11,6 +11,7 @@ use std::{
 use http::{Method, Request};
 use tower_sliding_session::{
     Grant, Policy, RejectionKind,
+    identity::Scope,
     layers::OnStoreFailure,
     lifecycle::{AccountPolicyError, StartError},
     policy::TimeoutOverrides,
@@ -323,6 +324,36 @@ pub(crate) async fn p23_attempts_are_written_when_the_store_answers_again(store:
         }
     };
     tokio::time::timeout(Duration::from_secs(60), becomes_known).await.expect("it is written");
+}
+
+/// The server of a cluster is lost that one user is on.
+pub(crate) async fn p23_the_attempts_of_a_user_who_cannot_be_written_hold_up_no_others(
+    store: Store,
+) {
+    let (one, unreliable, grant) = before_an_outage(&store).await;
+    unreliable.set_state(State::Up);
+    let start = async |user: String| one.sessions.start(user).await.expect("the session starts");
+    let lost = start("lost".to_owned()).await;
+    let mut others = vec![grant];
+    for user in 0..40 {
+        others.push(start(format!("user {user}")).await);
+    }
+    unreliable.set_state(State::Failing);
+    for grant in [&lost].into_iter().chain(&others) {
+        assert_eq!(asked(one.at(10 * MINUTE), grant).await, Some(UNAVAILABLE));
+    }
+    unreliable.set_state(State::Up);
+    let Scope::User(user) = one.sessions.user_scope(None, "lost") else {
+        panic!("it is that of a user")
+    };
+    unreliable.fail_for(user);
+    let flushed = one.sessions.flush().await;
+    assert_eq!(flushed.map_err(|rejection| rejection.kind()), Err(UNAVAILABLE));
+    assert_eq!(unreliable.flushes(), 1, "other activities are written, too");
+    let two = service_of(Policy::builder().build().expect("valid"), &store, |it| it);
+    for grant in &others {
+        assert_eq!(asked(two.at(25 * MINUTE), grant).await, None);
+    }
 }
 
 /// A session that is idle, as far as the store knows, may have been active on another node.

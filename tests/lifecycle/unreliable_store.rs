@@ -46,14 +46,27 @@ pub(crate) struct UnreliableStore {
     inner: Store,
     state: watch::Sender<State>,
     outage: Mutex<Option<StoreOutage>>,
+    failing_user: Mutex<Option<StoreKey>>,
+    flushes: AtomicUsize,
     adoptions: AtomicUsize,
 }
 
 impl UnreliableStore {
     pub(crate) fn new(inner: Store) -> Arc<Self> {
         let state = watch::Sender::new(State::Up);
-        let (outage, adoptions) = (Mutex::default(), AtomicUsize::new(0));
-        Arc::new(Self { inner, state, outage, adoptions })
+        let (outage, failing_user) = (Mutex::default(), Mutex::default());
+        let (flushes, adoptions) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Arc::new(Self { inner, state, outage, failing_user, flushes, adoptions })
+    }
+
+    /// Lets every activity of a user fail, as where the server of a cluster is lost that has it.
+    pub(crate) fn fail_for(&self, user: StoreKey) {
+        *self.failing_user.lock().expect("no panic") = Some(user);
+    }
+
+    /// How often activities were to be written at once.
+    pub(crate) fn flushes(&self) -> usize {
+        self.flushes.load(SeqCst)
     }
 
     /// Sets what it tells of its last outage.
@@ -108,6 +121,9 @@ impl UnreliableStore {
 
 impl SessionStore for UnreliableStore {
     fn touch(&self, keys: SessionKeys, touch: Touch) -> MaybeReady<TouchOutcome> {
+        if *self.failing_user.lock().expect("no panic") == Some(keys.user) {
+            return MaybeReady::ready(Err(StoreError::new("refused")));
+        }
         self.ask(|inner| inner.touch(keys, touch))
     }
 
@@ -129,6 +145,11 @@ impl SessionStore for UnreliableStore {
 
     fn claims_changes(&self) -> Option<Arc<ClaimsChanges>> {
         self.inner.claims_changes()
+    }
+
+    fn flush(&self) -> MaybeReady<()> {
+        self.flushes.fetch_add(1, SeqCst);
+        self.ask(SessionStore::flush)
     }
 
     fn last_outage(&self) -> Option<StoreOutage> {
