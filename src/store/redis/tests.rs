@@ -15,6 +15,7 @@ mod kept_changes;
 mod late;
 mod limited_sign_in;
 mod limiter;
+mod lists;
 mod logs;
 mod memory;
 mod nodes;
