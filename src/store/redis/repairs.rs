@@ -103,3 +103,20 @@ impl Inner {
         FeedChange::WritesBack { node, until }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p15_p23_a_node_writes_back_until_it_has_done_so_or_its_time_is_over() {
+        let (repairs, until) = (Repairs::default(), Timestamp::from_secs(60));
+        let [one, other] = [1, 2].map(|number| StoreKey::from_bytes([number; 16]));
+        repairs.hear(one, until);
+        repairs.hear(other, until);
+        repairs.hear(one, Timestamp::EPOCH);
+        assert_eq!(repairs.writers.len(), 1);
+        assert!(repairs.has_writers(until - Duration::from_millis(1)));
+        assert!(!repairs.has_writers(until), "it was killed");
+    }
+}

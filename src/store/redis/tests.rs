@@ -3,6 +3,7 @@ use std::time::Duration;
 use super::*;
 
 mod activities;
+mod background;
 mod clocks;
 mod cluster;
 mod cluster_data_loss;
