@@ -19,6 +19,7 @@ mod limiter;
 mod lists;
 mod logs;
 mod memory;
+mod new_store;
 mod nodes;
 mod outage;
 mod places;
