@@ -1,6 +1,10 @@
 //! The limiter on a cluster of three primaries.
 
-use super::{limiter::request, redis_server::RedisCluster, *};
+use super::{
+    limiter::request,
+    redis_server::{RedisCluster, RedisServer},
+    *,
+};
 use crate::store::{RenewalDecision, RenewalLimiter as _, conformance};
 
 /// Users of every node.
@@ -108,6 +112,14 @@ async fn p10_an_error_of_one_node_of_a_cluster_names_no_other() {
     assert!(moved > 0);
 }
 
+/// How often a node was asked for the slots.
+fn times_asked(server: &RedisServer) -> u64 {
+    let stats = server.command(&["INFO", "commandstats"]);
+    let calls = stats.split("cmdstat_cluster|slots:calls=").nth(1);
+    let calls = calls.and_then(|calls| calls.split(',').next());
+    calls.map_or(0, |calls| calls.parse().expect("a number"))
+}
+
 /// Another primary takes over a slot.
 #[tokio::test]
 async fn p23_a_slot_that_moves_is_found() {
@@ -141,6 +153,61 @@ async fn p23_a_slot_that_moves_is_found() {
     for server in [to, from] {
         server.command(&["CLUSTER", "SETSLOT", &slot, "NODE", &to_id]);
     }
+    let asked = || -> u64 { cluster.servers().iter().map(times_asked).sum() };
+    let (before, connections) = (asked(), connection.number());
+    let mut commands = tokio::task::JoinSet::new();
+    for _ in 0..64 {
+        let connection = connection.clone();
+        commands.spawn(async move { connection.query(redis::cmd("GET").arg(key)).await.is_ok() });
+    }
+    assert!(commands.join_all().await.into_iter().all(|is_answered| is_answered));
+    assert_eq!(asked(), before + 1, "one of them asks for the slots");
+    assert_eq!(connection.number(), connections, "the connections to primaries are kept");
+    assert_eq!(connection.states().len(), 3, "there is one to each");
     assert_eq!(set("afterwards").await, text("while it moves"));
     assert!(to.url().ends_with(&connection.address_at(key.as_bytes())));
+}
+
+#[tokio::test]
+async fn p23_a_primary_that_is_lost_while_a_node_starts_is_replaced() {
+    let mut cluster = RedisCluster::start();
+    cluster.primary().kill();
+    let limiter = connect(&cluster, Duration::from_secs(1)).await;
+    recovered(&limiter).await;
+}
+
+/// Neither the old primary nor the new one can be connected to when it is found.
+#[tokio::test]
+async fn p23_a_primary_that_is_silent_when_it_takes_over_is_asked_later() {
+    let mut cluster = RedisCluster::start();
+    let limiter = connect(&cluster, Duration::from_secs(1)).await;
+    let is_primary = |server: &&RedisServer| server.command(&["ROLE"]).starts_with("master");
+    let urls: Vec<_> = cluster.servers().iter().filter(is_primary).map(RedisServer::url).collect();
+    cluster.primary().kill();
+    let promoted = loop {
+        let mut others = cluster.servers().iter().filter(|server| !urls.contains(&server.url()));
+        if let Some(promoted) = others.find(is_primary) {
+            break promoted;
+        }
+    };
+    promoted.pause();
+    let is_found = || {
+        let mut states = limiter.connection.lost_servers().into_iter();
+        states.any(|address| promoted.url().ends_with(&address))
+    };
+    let found = async {
+        while !is_found() {
+            answered(&limiter).await;
+        }
+    };
+    tokio::time::timeout(BOUND, found).await.expect("it is found, and does not answer");
+    promoted.resume();
+    recovered(&limiter).await;
+}
+
+#[tokio::test]
+async fn a_cluster_without_slots_cannot_serve() {
+    let server = RedisServer::start_with(&["--cluster-enabled", "yes"]);
+    let limiter = RedisLimiter::at_cluster([server.url()]).time_limit(BOUND).connect().await;
+    limiter.expect_err("there is no primary");
 }
