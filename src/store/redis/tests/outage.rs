@@ -2,6 +2,7 @@
 
 use super::{limiter::request, *};
 use crate::{
+    clock::Stopwatch,
     maybe_ready::StoreError,
     store::{RenewalDecision, RenewalLimiter as _},
 };
@@ -78,6 +79,33 @@ async fn p23_a_server_without_memory_is_asked_again() {
     assert!(limiter.connection.is_connected());
     server.command(&["CONFIG", "SET", "maxmemory", "0"]);
     acquire(&limiter, 1).await.expect("the server answers");
+}
+
+/// An answer counts, be it an error: the calls between that fail are no outage.
+#[tokio::test]
+async fn p23_a_server_that_answers_now_and_then_is_asked() {
+    for memory in ["0", "1"] {
+        let server = RedisServer::start_with(&["--maxmemory-policy", "noeviction"]);
+        let limiter = RedisLimiter::connect(&server.url()).await.expect("the server runs");
+        server.command(&["CONFIG", "SET", "maxmemory", memory]);
+        // Longer than a server is silent that counts as lost.
+        let failing = Stopwatch::start();
+        let mut number = 0;
+        while failing.elapsed() < Duration::from_secs(3) {
+            server.pause();
+            acquire(&limiter, number).await.expect_err("the server is paused");
+            server.resume();
+            let is_answered = async |number| match acquire(&limiter, number).await {
+                Ok(_) => true,
+                Err(error) => format!("{error:?}").contains("OOM"),
+            };
+            number += 1;
+            while !is_answered(number).await {
+                assert!(limiter.connection.is_connected());
+                number += 1;
+            }
+        }
+    }
 }
 
 #[tokio::test]
