@@ -8,9 +8,11 @@ mod cost;
 mod crash;
 mod data_loss;
 mod database;
+mod exchanges;
 #[cfg(feature = "postgres")]
 mod failover;
 mod folding;
+mod lists;
 mod logs;
 mod migrate;
 mod nodes;

@@ -1,6 +1,8 @@
 //! Many tombstones of one user become one, on every node and after a restart.
 
 use super::*;
+#[cfg(feature = "postgres")]
+use crate::store::sql::locks::Lock;
 use crate::store::{
     RefreshState, SessionStore as _, StoredSession, TouchOutcome,
     node::LossSign,
@@ -270,4 +272,26 @@ async fn lost_record(sign: LossSign) {
         }
         database.remove().await;
     }
+}
+
+/// A fold would not see the record, and would reach over it.
+#[cfg(feature = "postgres")]
+#[tokio::test]
+async fn p33_no_session_is_adopted_during_a_fold() {
+    let database = TestDatabase::postgres().await;
+    let store = database.node(&clock()).await;
+    begin(&store, "recorded").await;
+    let limit = store.0.activity_limit();
+    let mut tx = store.0.database.begin(NOW, limit).await.map_err(StoreError::from).expect("begun");
+    tx.lock(Lock::Alone).await.map_err(StoreError::from).expect("locked");
+    let adopting = tokio::spawn(store.rotate(rotation("s", 0, "first")));
+    // Others read and refresh meanwhile.
+    for generation in 0..20 {
+        let refreshed = store.rotate(rotation("recorded", generation, &generation.to_string()));
+        refreshed.await.expect("the store answers");
+        assert!(!adopting.is_finished(), "it waits");
+    }
+    tx.commit().await.map_err(StoreError::from).expect("committed");
+    adopting.await.expect("the task completes").expect("the store answers");
+    database.remove().await;
 }
