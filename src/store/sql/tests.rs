@@ -1,5 +1,6 @@
 //! Tests of the SQL store alone; tests of every store are in `tests/stores`.
 
+mod adoption;
 mod app_pool;
 mod claims;
 #[cfg(feature = "postgres")]
