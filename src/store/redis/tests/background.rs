@@ -3,10 +3,7 @@
 use super::{nodes::*, *};
 use crate::{
     clock::{Clock as _, ManualClock},
-    store::{
-        LifecycleStore as _,
-        node::{LossSign, SharedStore as _},
-    },
+    store::{LifecycleStore as _, node::LossSign},
 };
 
 /// Removes all keys of another database: a sign of a loss, of which nothing is missing.

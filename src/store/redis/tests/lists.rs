@@ -41,14 +41,14 @@ async fn p31_lists_of_one_user_leave_others_served() {
         }
     };
     // The server answers in the order in which it is asked.
-    let served = async {
+    let of_others = async {
         for _ in 0..9 {
             node.sessions(others, query(), NOW).await.expect("the server answers");
             node.audit_log(others, query()).await.expect("the server answers");
         }
     };
     let mut waiting = pin!(waiting);
-    if let First::Left(list) = race(waiting.as_mut(), served).await {
+    if let First::Left(list) = race(waiting.as_mut(), of_others).await {
         panic!("{list} did not wait");
     }
     drop((in_flight, of_account_in_flight));
