@@ -66,7 +66,8 @@ async fn p22_no_record_begins_of_a_session_that_is_revoked() {
     for database in TestDatabase::all().await {
         let store = database.node(&clock()).await;
         let [_, of_fold] = folded(&store).await;
-        let of_tombstone = record("ended");
+        let eve = Scopes::new(None, None, "eve");
+        let of_tombstone = SessionRecord { scopes: eve, ..record("ended") };
         let ended = tombstone(of_tombstone.key, NOW + DAY);
         store.write_tombstone(ended).await.expect("the store answers");
         let mut others = of_user(Exempt::None);
