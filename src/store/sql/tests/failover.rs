@@ -106,6 +106,47 @@ async fn p23_a_pool_leaves_a_server_that_becomes_a_standby() {
     fails_over(async |old| old.demote()).await;
 }
 
+/// Before anything has told that the old server is read-only.
+#[tokio::test]
+async fn p23_the_first_read_after_a_failover_comes_from_the_new_server() {
+    let (old, new) = (Server::start(), postgres_server::url());
+    let schema = format!("tss_{}", uuid::Uuid::new_v4().simple());
+    let clock = clock();
+    for url in [&old.url, new] {
+        run(url, format!("CREATE SCHEMA {schema}")).await;
+        let store = connect(in_schema(url, &schema), &clock).await;
+        store.migrate().await.expect("the migration succeeds");
+    }
+    let address = PrimaryAddress::new(&old.url).await;
+    let store = connect(in_schema(&address.url(), &schema), &clock).await;
+    // Every connection that requests read with is open, and idle.
+    let sql = "SELECT seq FROM tss_change_seq";
+    let reads: Vec<_> = (0..64)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move { store.0.database.fetch(sql, Args::new()).await.is_ok() })
+        })
+        .collect();
+    for read in reads {
+        assert!(read.await.expect("no panic"));
+    }
+    run(&old.url, "ALTER SYSTEM SET default_transaction_read_only = on".to_owned()).await;
+    run(&old.url, "SELECT pg_reload_conf()".to_owned()).await;
+    // Each connection is told of the setting in its own time.
+    let sql = "SELECT current_setting('default_transaction_read_only')";
+    let mut in_a_row = 0;
+    while in_a_row < 50 {
+        let setting = store.0.database.fetch_written(sql, Args::new()).await;
+        let setting = setting.map_err(StoreError::from).expect("the server answers");
+        let setting = setting[0].text(0).map_err(StoreError::from).expect("a text");
+        in_a_row = if setting == "on" { in_a_row + 1 } else { 0 };
+    }
+    address.lead_to(new);
+    let read = store.get(keys("unread")).await.expect("a new connection leads to it");
+    assert_eq!(read, StoredSession::Unknown);
+    run(new, format!("DROP SCHEMA {schema} CASCADE")).await;
+}
+
 #[tokio::test]
 async fn p23_a_pool_leaves_a_server_that_does_not_answer() {
     let (url, schema) = (postgres_server::url(), postgres_server::new_schema());

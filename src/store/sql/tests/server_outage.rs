@@ -141,6 +141,9 @@ async fn p23_a_lock_that_silences_requests_ends_no_call_of_the_lifecycle() {
     let tasks: Vec<_> = tasks.collect();
     let (pools, _) = store.0.database.postgres().expect("it is Postgres");
     pools.breaker.as_ref().expect("a server has a breaker").opened().await;
+    // One that begins meanwhile, and waits for no lock.
+    let account = scopes().account.expect("ada has an account");
+    store.overrides(account).await.expect("the server answers");
     stop.store(true, Relaxed);
     for task in tasks {
         assert_eq!(task.await.expect("no request is rejected").admitted, 0);
