@@ -40,7 +40,7 @@ impl RedisCluster {
         let start = |settings: &[&str]| {
             RedisServer::start_with_tls(certificate, key, &[settings, &tls].concat())
         };
-        Self::create(&["--tls", "--insecure"], start, |server| server.tls_port())
+        Self::create(&["--tls", "--insecure"], start, RedisServer::tls_port)
     }
 
     fn create(
@@ -167,7 +167,7 @@ impl RedisCluster {
         let nodes = primary.command(&["CLUSTER", "NODES"]);
         let own = nodes.lines().find(|line| line.starts_with(&id)).expect("it knows itself");
         let slots = own.rsplit(' ').next().expect("its slots").to_owned();
-        let (first, last) = slots.split_once('-').expect("they are one range");
+        let (begin, end) = slots.split_once('-').expect("they are one range");
         let is_lost = |server: &RedisServer| {
             let nodes = server.command(&["CLUSTER", "NODES"]);
             server.port == port || nodes.contains(&format!("myself,slave {id}"))
@@ -178,15 +178,15 @@ impl RedisCluster {
         }
         let left = || self.servers.iter().zip(&lost).filter(|(_, is_lost)| !**is_lost);
         for (server, _) in left() {
-            server.command(&["CLUSTER", "DELSLOTSRANGE", first, last]);
+            server.command(&["CLUSTER", "DELSLOTSRANGE", begin, end]);
         }
         let is_primary =
             |(server, _): &(&RedisServer, _)| server.command(&["ROLE"]).starts_with("master");
         let (heir, _) = left().find(is_primary).expect("others are left");
-        assert_eq!(heir.command(&["CLUSTER", "ADDSLOTSRANGE", first, last]), "OK");
+        assert_eq!(heir.command(&["CLUSTER", "ADDSLOTSRANGE", begin, end]), "OK");
         heir.command(&["CLUSTER", "BUMPEPOCH"]);
         for (server, _) in left() {
-            while server.command(&["CLUSTER", "COUNTKEYSINSLOT", first]) != "0"
+            while server.command(&["CLUSTER", "COUNTKEYSINSLOT", begin]) != "0"
                 || server
                     .command(&["CLUSTER", "NODES"])
                     .lines()

@@ -32,12 +32,13 @@ impl Inner {
     ) -> Result<bool, StoreError> {
         let Tombstone { session, user, at, until, .. } = tombstone;
         let user_of_audit = audit.as_ref().and_then(|audit| audit.subject.user);
-        let _in_flight = self.calls.acquire(user.or(user_of_audit).unwrap_or(session)).await;
+        let caller = user.or(user_of_audit).unwrap_or(session);
+        let _in_flight = self.calls.acquire(caller).await;
         self.sync_if_stale().await?;
         if self.is_folded(&tombstone) {
             return Ok(false);
         }
-        let revoked = self.commit_revocation(Revoke::new(tombstone, audit)).await?;
+        let revoked = self.commit_revocation(Revoke::new(tombstone, audit), caller).await?;
         let user = match revoked.change {
             Some(Change::Revoked { user, .. }) => user,
             _ => user,

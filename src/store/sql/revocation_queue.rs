@@ -13,79 +13,118 @@ use super::{
     feed_order::FeedOrder,
     revocation::{AllRevoked, Revoke, RevokeSeveral, Revoked},
 };
-use crate::{clock::Clock as _, maybe_ready::StoreError};
+use crate::{clock::Clock as _, identity::StoreKey, maybe_ready::StoreError};
 
 /// The most revocations in one statement. Those of one user are bounded by the calls in flight.
 const MOST: usize = 64;
 
-/// How many statements are under way: with more, each has fewer revocations, and the database more to do.
-const AT_A_TIME: usize = 4;
+/// How many statements are under way: with more, each has fewer revocations, and the database more to do. A user
+/// whose rows are locked holds up one.
+const AT_A_TIME: usize = 2;
 
 /// The revocations of a node.
 pub(super) struct RevocationQueue {
-    /// Those that no statement has taken.
-    waiting: Mutex<VecDeque<Waiting>>,
+    revocations: Mutex<Revocations>,
     turns: Semaphore,
+}
+
+#[derive(Default)]
+struct Revocations {
+    /// Those that no statement has taken.
+    waiting: VecDeque<Waiting>,
+    /// The users of those that are under way.
+    users: HashSet<StoreKey>,
 }
 
 struct Waiting {
     revoke: Revoke,
+    user: StoreKey,
     answer: oneshot::Sender<Result<Revoked, StoreError>>,
 }
 
 impl RevocationQueue {
     pub(super) fn new() -> Self {
-        Self { waiting: Mutex::default(), turns: Semaphore::new(AT_A_TIME) }
+        Self { revocations: Mutex::default(), turns: Semaphore::new(AT_A_TIME) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Waiting>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Revocations> {
+        self.revocations.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    /// Takes the next revocations: a power of two of them, so that the database prepares few statements, and
-    /// none of a session twice.
-    fn take(&self) -> (Vec<Revoke>, Vec<oneshot::Sender<Result<Revoked, StoreError>>>) {
-        let mut queue = self.lock();
+impl Revocations {
+    /// Takes the next revocations of users of whom none is under way: a power of four of them, so that the
+    /// database prepares few statements, and none of a session twice.
+    fn take(&mut self) -> Vec<Waiting> {
         let mut sessions = HashSet::new();
-        let is_new = |it: &&Waiting| sessions.insert(it.revoke.tombstone.session);
-        let count = queue.iter().take(MOST).take_while(is_new).count();
-        let count = count.checked_ilog2().map_or(0, |power| 1 << power);
-        queue.drain(..count).map(|it| (it.revoke, it.answer)).unzip()
+        let mut is_next = |it: &Waiting| {
+            !self.users.contains(&it.user) && sessions.insert(it.revoke.tombstone.session)
+        };
+        let places = (0..self.waiting.len()).filter(|place| is_next(&self.waiting[*place]));
+        let mut places: Vec<_> = places.take(MOST).collect();
+        let count = places.len().checked_ilog(4).map_or(0, |power| 4_usize.pow(power));
+        places.truncate(count);
+        let taken = places.into_iter().rev().filter_map(|place| self.waiting.remove(place));
+        let taken: Vec<_> = taken.collect();
+        self.users.extend(taken.iter().map(|it| it.user));
+        taken
+    }
+}
+
+/// Revocations that are under way until this is dropped.
+struct UnderWay<'a> {
+    queue: &'a RevocationQueue,
+    users: Vec<StoreKey>,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let mut revocations = self.queue.lock();
+        for user in &self.users {
+            revocations.users.remove(user);
+        }
     }
 }
 
 impl Inner {
-    /// Commits a revocation, with others that wait.
+    /// Commits a revocation of a session of `user`, with others that wait.
     pub(super) async fn commit_revocation(
         self: &Arc<Self>,
         revoke: Revoke,
+        user: StoreKey,
     ) -> Result<Revoked, StoreError> {
         let (answer, answered) = oneshot::channel();
-        self.revocation_queue.lock().push_back(Waiting { revoke, answer });
+        self.revocation_queue.lock().waiting.push_back(Waiting { revoke, user, answer });
         let store = Arc::clone(self);
         // It goes on if the caller is cut off: others may wait for the same statement.
-        tokio::spawn(async move { store.commit_next_revocations().await });
+        tokio::spawn(async move { store.commit_waiting_revocations().await });
         answered.await.map_err(StoreError::new)?
     }
 
-    /// Commits the next revocations that wait, if any are left when there is a connection.
-    async fn commit_next_revocations(&self) {
+    /// Commits the revocations that wait, until none is left of a user of whom no other is under way.
+    async fn commit_waiting_revocations(&self) {
         let _turn = self.revocation_queue.turns.acquire().await;
-        let _publishing = self.publish().await;
-        let (revokes, waiting) = self.revocation_queue.take();
-        if revokes.is_empty() {
-            return;
-        }
-        let revoked = self.commit_revocations(&revokes).await;
-        for answer in waiting.into_iter().zip(split(revoked)) {
-            // A caller that was cut off needs none.
-            drop(answer.0.send(answer.1));
+        loop {
+            let _publishing = self.publish().await;
+            let next = self.revocation_queue.lock().take();
+            if next.is_empty() {
+                return;
+            }
+            let users = next.iter().map(|it| it.user).collect();
+            let _under_way = UnderWay { queue: &self.revocation_queue, users };
+            let (next, waiting): (Vec<_>, Vec<_>) =
+                next.into_iter().map(|it| (it.revoke, it.answer)).unzip();
+            let answers = split(self.commit_revocations(&next).await);
+            for (waiting, answer) in waiting.into_iter().zip(answers) {
+                // A caller that was cut off needs none.
+                drop(waiting.send(answer));
+            }
         }
     }
 
     /// On Postgres it is one statement.
-    async fn commit_revocations(&self, revokes: &[Revoke]) -> Result<AllRevoked, StoreError> {
-        let several = RevokeSeveral::new(revokes);
+    async fn commit_revocations(&self, several: &[Revoke]) -> Result<AllRevoked, StoreError> {
+        let several = RevokeSeveral::new(several);
         let revoked = match self.database.feed_order() {
             FeedOrder::Commits => self.commit(&several).await?,
             FeedOrder::Transactions => several.run_alone(&self.database, self.clock.now()).await?,

@@ -135,12 +135,12 @@ impl WriteBack<'_> {
             }
             _ => None,
         };
-        let revokes: Vec<_> = self.changes.iter().filter_map(revoke).collect();
-        if revokes.is_empty() {
+        let tombstones: Vec<_> = self.changes.iter().filter_map(revoke).collect();
+        if tombstones.is_empty() {
             return Ok(Vec::new());
         }
         // With those that could be folded before the records of their sessions were lost.
-        let revoked = RevokeSeveral::again(&revokes, MAX_PER_USER).write(tx).await?;
+        let revoked = RevokeSeveral::again(&tombstones, MAX_PER_USER).write(tx).await?;
         Ok(revoked.into_iter().flatten().filter_map(|revoked| revoked.change).collect())
     }
 

@@ -137,6 +137,25 @@ async fn p31_sign_ins_of_one_user_leave_others_served() {
 }
 
 #[tokio::test]
+async fn p31_sign_outs_of_one_user_leave_those_of_others() {
+    others_are_served(
+        "SELECT 1 FROM tss_sessions FOR UPDATE",
+        |store, number| {
+            store.revoke(tombstone(key(&number.to_string()), NOW + DAY), audit("revoked"))
+        },
+        async |store| {
+            another_user_is_served(store, "bob", true).await;
+            let bob = Scopes::new(None, Some("globex"), "bob").user;
+            for sid in ["bob", "unknown"] {
+                let tombstone = tombstone(key(sid), NOW + DAY).of_user(bob, None);
+                store.revoke(tombstone, audit("revoked")).await.expect("the store answers");
+            }
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn p31_sign_outs_leave_others_served() {
     others_are_served(
         "LOCK TABLE tss_changes IN SHARE MODE",
