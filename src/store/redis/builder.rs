@@ -156,6 +156,7 @@ impl RedisStoreBuilder {
             late_rows: LateRows::default(),
             replicas,
             counting: RwLock::default(),
+            counts: Arc::default(),
             publishing: Arc::default(),
             changing_claims: Mutex::default(),
             lists: UserLimit::new(LISTS_PER_USER),

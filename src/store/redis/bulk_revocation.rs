@@ -5,6 +5,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use super::{
     Inner,
     answer::int,
+    counts::Count,
     failure::Failure,
     kept_change::{self, FeedChange},
     lists::After,
@@ -34,8 +35,7 @@ pub(super) struct Raised<'a> {
     revocation: &'a BulkRevocation,
     exempt: HashSet<[u8; 16]>,
     cutoff: RevocationCutoff,
-    /// The cutoff of the scope before.
-    before: Option<Timestamp>,
+    count: Count,
 }
 
 impl Inner {
@@ -82,12 +82,12 @@ impl Inner {
         self.publish_exemptions(&exemptions).await?;
         self.apply_own(&exemptions);
         let cutoff = RevocationCutoff::new(at, until);
-        let before = self.revocations.cutoff_of(&scope.key());
+        let count = self.counts.begin(scope.key(), self.revocations.cutoff_of(&scope.key()));
         let change = FeedChange::from(Change::Cutoff { scope: scope.key(), cutoff });
         self.publish_and_keep(&[change], 1, &[]).await?;
         self.apply_own(&[change]);
         let exempt = exempt.iter().map(|session| *session.as_bytes()).collect();
-        Ok(Raised { revocation, exempt, cutoff, before })
+        Ok(Raised { revocation, exempt, cutoff, count })
     }
 
     /// Counts the sessions that the cutoff has revoked, one by one for a while; of the rest, those that
@@ -119,14 +119,12 @@ impl Inner {
 
     /// Whether a session was active until the cutoff was raised.
     fn has_revoked(&self, raised: &Raised<'_>, session: &SessionRecord) -> bool {
-        let Raised { revocation, cutoff, before, exempt } = raised;
+        let Raised { revocation, cutoff, exempt, count } = raised;
         let SessionRecord { key, epoch, ends_at, scopes, .. } = session;
         let last_seen = self.node_cache.last_seen(key, session.last_seen);
         let now = revocation.now;
-        let scope = revocation.scope.key();
-        let cutoff_before = |other: StoreKey| {
-            if other == scope { *before } else { self.revocations.cutoff_of(&other) }
-        };
+        let cutoff_before =
+            |scope: StoreKey| count.cutoff_before(scope, || self.revocations.cutoff_of(&scope));
         let exempt_until = self.revocations.exempt_until(key);
         let revokes = |at: Timestamp| *epoch <= at && exempt_until.is_none_or(|until| until < at);
         *epoch <= cutoff.at

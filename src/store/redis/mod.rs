@@ -23,6 +23,7 @@ mod bulk_revocation;
 mod bytes;
 mod commands;
 mod connection;
+mod counts;
 mod endings;
 mod endpoint;
 mod failure;
@@ -77,9 +78,9 @@ use tokio::{
 };
 
 use self::{
-    assertions::Assertions, connection::Connection, endpoint::Endpoint, feed::Position, keys::Keys,
-    late_rows::LateRows, repairs::Repairs, replicas::Replicas, server_watch::ServerWatch,
-    unpublished_ending::Publishing,
+    assertions::Assertions, connection::Connection, counts::Counts, endpoint::Endpoint,
+    feed::Position, keys::Keys, late_rows::LateRows, repairs::Repairs, replicas::Replicas,
+    server_watch::ServerWatch, unpublished_ending::Publishing,
 };
 pub use self::{
     builder::RedisStoreBuilder,
@@ -199,6 +200,7 @@ struct Inner {
     replicas: Replicas,
     /// Held by a bulk revocation alone, and by every sign-in: none begins while sessions are counted.
     counting: RwLock<()>,
+    counts: Arc<Counts>,
     /// Held by each ending that is published in the background.
     publishing: Arc<Publishing>,
     /// Held while the claims of a scope change.
