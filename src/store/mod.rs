@@ -63,6 +63,8 @@ mod sql;
 mod store_log;
 mod table;
 mod tombstone;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
+mod turns;
 mod user_limit;
 
 #[cfg(feature = "metrics")]

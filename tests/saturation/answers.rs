@@ -12,8 +12,7 @@ pub(crate) struct Answers(Mutex<Counted>);
 
 #[derive(Default)]
 struct Counted {
-    counts: BTreeMap<String, u64>,
-    longest: BTreeMap<String, Duration>,
+    times: BTreeMap<String, Vec<Duration>>,
     violations: Vec<String>,
 }
 
@@ -23,10 +22,7 @@ impl Answers {
     }
 
     pub(crate) fn count(&self, answer: String, took: Duration) {
-        let mut counted = self.counted();
-        let longest = counted.longest.entry(answer.clone()).or_default();
-        *longest = took.max(*longest);
-        *counted.counts.entry(answer).or_default() += 1;
+        self.counted().times.entry(answer).or_default().push(took);
     }
 
     pub(crate) fn add_violation(&self, violation: String) {
@@ -34,13 +30,17 @@ impl Answers {
         self.counted().violations.push(violation);
     }
 
-    /// Returns how many answers of each kind there were, and the longest time of each.
+    /// Returns how many answers of each kind there were, and the median, the 99th percentile and the longest
+    /// of their times.
     pub(crate) fn take_summary(&self) -> String {
-        let mut counted = self.counted();
+        let times = std::mem::take(&mut self.counted().times);
         let mut text = String::new();
-        for (answer, count) in std::mem::take(&mut counted.counts) {
-            let longest = counted.longest.remove(&answer).unwrap_or_default();
-            write!(text, "\n  {count:>8} {answer}, within {} ms", longest.as_millis())
+        for (answer, mut times) in times {
+            times.sort_unstable();
+            let [median, p99, longest] =
+                [50, 99, 100].map(|part| times[(times.len() - 1) * part / 100].as_millis());
+            let count = times.len();
+            write!(text, "\n  {count:>8} {answer}: {median}, {p99}, {longest} ms")
                 .expect("a text grows");
         }
         text

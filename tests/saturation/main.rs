@@ -23,14 +23,21 @@ mod node;
 mod session;
 mod shared_store;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use tokio::{sync::Mutex, task::JoinSet, time::sleep};
+use tokio::{
+    sync::Mutex,
+    task::JoinSet,
+    time::{interval, sleep},
+};
 
 use self::{
     answers::Answers,
     load::Load,
-    node::Nodes,
+    node::{Nodes, REQUEST_TIME_LIMIT},
     shared_store::{PAUSE, SharedStore},
 };
 
@@ -74,10 +81,11 @@ async fn survives_overload(store: SharedStore) {
         let mut faults = JoinSet::new();
         faults.spawn(pause_again_and_again(Arc::clone(&store)));
         faults.spawn(restart_one_after_the_other(Arc::clone(&nodes)));
+        faults.spawn(count_timers(Arc::clone(&answers)));
         load.offer(bearable * f64::from(level), seconds()).await;
         faults.shutdown().await;
         store.resume();
-        println!("{level} times: {}", answers.take_summary());
+        println!("{level} times: (median, 99th percentile, longest) {}", answers.take_summary());
     }
     load.finish().await;
     answers.assert_no_violation();
@@ -98,5 +106,21 @@ async fn restart_one_after_the_other(nodes: Arc<Nodes>) {
             sleep(BETWEEN_RESTARTS).await;
             nodes.restart(node).await;
         }
+    }
+}
+
+/// Counts what a bare timer of the time limit takes: how long the machine lets a task wait that is ready.
+async fn count_timers(answers: Arc<Answers>) {
+    let mut timers = JoinSet::new();
+    let mut starts = interval(Duration::from_millis(5));
+    loop {
+        starts.tick().await;
+        let answers = Arc::clone(&answers);
+        timers.spawn(async move {
+            let begun = Instant::now();
+            sleep(REQUEST_TIME_LIMIT).await;
+            answers.count("a timer of the time limit".to_owned(), begun.elapsed());
+        });
+        while timers.try_join_next().is_some() {}
     }
 }

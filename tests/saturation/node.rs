@@ -26,7 +26,7 @@ use crate::{answers::Answers, in_time::in_time, shared_store::SharedStore};
 pub(crate) const IDLE: Duration = Duration::from_secs(8);
 
 /// How long a request waits for its store, and how long a call of the lifecycle does.
-const REQUEST_TIME_LIMIT: Duration = Duration::from_millis(250);
+pub(crate) const REQUEST_TIME_LIMIT: Duration = Duration::from_millis(250);
 const LIFECYCLE_TIME_LIMIT: Duration = Duration::from_secs(5);
 
 pub(crate) struct Nodes {

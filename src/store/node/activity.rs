@@ -6,8 +6,6 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::OwnedMutexGuard;
-
 use super::{NodeState, StoredSession, Touch, TouchOutcome};
 use crate::{
     clock::{Clock, Stopwatch},
@@ -17,6 +15,7 @@ use crate::{
     store::{
         node_cache::{CachedTouch, EXPIRED_KEPT_FOR, Stored, Unwritten},
         race::{First, race},
+        turns::Turn,
     },
     time::Timestamp,
 };
@@ -58,17 +57,13 @@ pub(in crate::store) trait SharedStore: Send + Sync + 'static {
     /// takes longer than that, and without one every request fails.
     fn sync_if_stale(self: &Arc<Self>) -> impl Future<Output = Result<(), StoreError>> + Send {
         async {
-            if self.node().is_up_to_date() {
+            let is_recent = || self.node().is_up_to_date().then_some(());
+            let First::Right(turn) = self.node().syncing.next_unless(is_recent).await else {
                 return Ok(());
-            }
-            let lock = Arc::clone(&self.node().syncing).lock_owned().await;
-            // Another caller may have synced while this one waited.
-            if self.node().is_up_to_date() {
-                return Ok(());
-            }
+            };
             let store = Arc::clone(self);
             let syncing = tokio::spawn(async move {
-                let _lock = lock;
+                let _turn = turn;
                 read_changes(&*store).await
             });
             syncing.await.map_err(StoreError::new)?
@@ -76,12 +71,12 @@ pub(in crate::store) trait SharedStore: Send + Sync + 'static {
     }
 
     /// Reads a session into the cache. It goes on if the request is cancelled, so that the next one
-    /// need not start again; `lock` is held until then.
+    /// need not start again; the `turn` ends then.
     fn read(
         self: &Arc<Self>,
         keys: SessionKeys,
         now: Timestamp,
-        lock: OwnedMutexGuard<()>,
+        turn: Turn,
     ) -> impl Future<Output = Result<Known, StoreError>> + Send;
 
     /// Writes activities of sessions that were active then. Sessions that the store does not know
@@ -192,13 +187,14 @@ pub(in crate::store) async fn touch<S: SharedStore>(
         return Ok(TouchOutcome::Ended);
     }
     store.sync_if_stale().await?;
-    let lock = node.lock_of(&keys.session).await;
     // Of concurrent requests of a session the first reads the store, and the others find its answer
     // in the cache.
-    if let Some(outcome) = touch_cached(node, keys, touch) {
-        return Ok(outcome);
-    }
-    let known = store.read(keys, touch.now, lock).await?;
+    let known = || touch_cached(node, keys, touch);
+    let turn = match node.turns_of(&keys.session).next_unless(known).await {
+        First::Left(outcome) => return Ok(outcome),
+        First::Right(turn) => turn,
+    };
+    let known = store.read(keys, touch.now, turn).await?;
     if let Some(outcome) = touch_cached(node, keys, touch) {
         return Ok(outcome);
     }
@@ -215,12 +211,13 @@ pub(in crate::store) async fn get<S: SharedStore>(
         return Ok(StoredSession::Ended);
     }
     store.sync_if_stale().await?;
-    let lock = node.lock_of(&keys.session).await;
+    let known = || node.node_cache.get(&keys.session, node.clock.now());
+    let turn = match node.turns_of(&keys.session).next_unless(known).await {
+        First::Left(stored) => return Ok(stored),
+        First::Right(turn) => turn,
+    };
     let now = node.clock.now();
-    if let Some(stored) = node.node_cache.get(&keys.session, now) {
-        return Ok(stored);
-    }
-    let known = store.read(keys, now, lock).await?;
+    let known = store.read(keys, now, turn).await?;
     // The cache may know of a later activity, or of a tombstone that is committed since.
     Ok(node.node_cache.get(&keys.session, now).unwrap_or(match known {
         Known::Nothing => StoredSession::Unknown,

@@ -20,7 +20,7 @@ use std::{
 };
 
 use foldhash::fast::RandomState;
-use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
+use tokio::sync::{Mutex, Notify};
 
 pub(super) use self::{
     activity::{
@@ -37,7 +37,7 @@ use self::{
 };
 use super::{
     AccountPolicies, ClaimsChanges, Revocations, StoreOutage, StoredSession, Tombstone, Touch,
-    TouchOutcome, node_cache::NodeCache,
+    TouchOutcome, node_cache::NodeCache, turns::Turns,
 };
 use crate::{
     clock::Clock,
@@ -54,7 +54,7 @@ pub(super) const STALE_AFTER: u32 = 3;
 const UNKNOWN_BEFORE: Duration = Duration::from_secs(60);
 
 /// How many sessions can be read at the same time without waiting for each other.
-const SESSION_LOCKS: usize = 1024;
+const SESSION_TURNS: usize = 1024;
 
 /// What a node knows of the store that it shares with others.
 pub(super) struct NodeState {
@@ -75,9 +75,9 @@ pub(super) struct NodeState {
     /// The instant of the last successful reading of changes in milliseconds, plus one; zero before
     /// the first.
     synced_at: AtomicU64,
-    /// Held while a request's reading of changes is under way.
-    pub(super) syncing: Arc<Mutex<()>>,
-    locks: Box<[Arc<Mutex<()>>]>,
+    /// The readings of changes that requests wait for, and those of sessions.
+    pub(super) syncing: Turns,
+    reading: Box<[Turns]>,
     /// Held while activities are written.
     writing: Mutex<()>,
     hasher: RandomState,
@@ -101,8 +101,8 @@ impl NodeState {
             store_clock: StoreClock::default(),
             pushed: Arc::default(),
             synced_at: AtomicU64::new(0),
-            syncing: Arc::default(),
-            locks: std::iter::repeat_with(Arc::default).take(SESSION_LOCKS).collect(),
+            syncing: Turns::default(),
+            reading: std::iter::repeat_with(Turns::default).take(SESSION_TURNS).collect(),
             writing: Mutex::default(),
             hasher: RandomState::default(),
         }
@@ -241,12 +241,12 @@ impl NodeState {
         folded.is_some_and(|folded| *until <= folded.until)
     }
 
-    /// Waits for the lock of concurrent requests of one session; a few other sessions share it.
-    pub(super) async fn lock_of(&self, session: &StoreKey) -> OwnedMutexGuard<()> {
-        let index = self.hasher.hash_one(session) % SESSION_LOCKS as u64;
-        #[expect(clippy::cast_possible_truncation, reason = "below SESSION_LOCKS")]
-        let lock = &self.locks[index as usize];
-        Arc::clone(lock).lock_owned().await
+    /// The turns of concurrent requests of one session; a few other sessions share them.
+    pub(super) fn turns_of(&self, session: &StoreKey) -> &Turns {
+        let index = self.hasher.hash_one(session) % SESSION_TURNS as u64;
+        #[expect(clippy::cast_possible_truncation, reason = "below SESSION_TURNS")]
+        let index = index as usize;
+        &self.reading[index]
     }
 }
 

@@ -17,6 +17,7 @@ use super::{
     push::wait_for_changes,
     repairs::{Repairs, make_repairs},
     replicas::Replicas,
+    rounds::Rounds,
     server_watch::ServerWatch,
 };
 use crate::{
@@ -148,8 +149,7 @@ impl RedisStoreBuilder {
             connection,
             keys,
             position: Mutex::default(),
-            readings_begun: AtomicU64::new(0),
-            readings_done: AtomicU64::new(0),
+            readings: Rounds::default(),
             servers: ServerWatch::default(),
             assertions: Assertions::default(),
             repairs: Repairs::default(),

@@ -2,12 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::future::join_all;
 use redis::{Cmd, Pipeline, RedisError, RedisResult, ServerErrorKind, ToRedisArgs, Value};
 
 use super::{
     commands::{Commands, key_of},
     failure::{Failure, FailureKind},
-    join_all::join_all,
     primaries::Primaries,
     script::Script,
     server::{Server, Unanswered},

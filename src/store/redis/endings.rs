@@ -170,9 +170,7 @@ impl Inner {
         room: Room,
     ) -> Result<(bool, u64), Failure> {
         let row = audit.and_then(|audit| self.audit_row(&audit));
-        if let Some(row) = &row {
-            self.index_row(row).await?;
-        }
+        self.index_rows(row.as_slice()).await?;
         let log = row.as_ref().map_or_else(|| self.keys.log('a', keys.user), |row| row.log.clone());
         let own_log = self.keys.log('a', keys.user);
         // The row is in the same step if it is in the slot of the user.

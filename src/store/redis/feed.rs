@@ -1,6 +1,6 @@
 //! The change feed: a stream, read by every node, and what is kept of it for nodes that start later.
 
-use std::{error::Error as _, sync::atomic::Ordering::Relaxed};
+use std::error::Error as _;
 
 use redis::Value;
 
@@ -113,17 +113,14 @@ pub(super) const RIGHTS: &str = "+@read +@write +@scripting +@connection +info +
 impl Inner {
     /// Reads and applies what other nodes have published before the call.
     pub(super) async fn sync_now(&self) -> Result<(), StoreError> {
-        let arrived = self.readings_begun.load(Relaxed);
-        let mut position = self.position.lock().await;
-        // One that began after the call is as good.
-        if self.readings_done.load(Relaxed) > arrived {
-            return Ok(());
-        }
-        self.sync_from(&mut position).await
+        let reading = async {
+            let mut position = self.position.lock().await;
+            self.sync_from(&mut position).await
+        };
+        self.readings.ask(reading).await
     }
 
     async fn sync_from(&self, position: &mut Option<Position>) -> Result<(), StoreError> {
-        let number = self.readings_begun.fetch_add(1, Relaxed) + 1;
         let asked_at = self.clock.now();
         if !self.has_same_servers() {
             self.compare_servers();
@@ -153,7 +150,6 @@ impl Inner {
             self.recover(position.store_id(), store_now).await?;
         }
         self.finish_sync(asked_at, Some(store_now).filter(|_| self.clock.is_time_of_day()))?;
-        self.readings_done.store(number, Relaxed);
         self.repair_soon();
         Ok(())
     }

@@ -9,12 +9,13 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::{join_all, try_join_all, try_join3};
+
 use super::{
     Inner,
     answer::{Args, array, int, maybe_bytes},
     bytes::{Reader, Writer},
     failure::{Failure, FailureKind},
-    join_all::join_all,
     record::{Record, unpack_records},
     script::Script,
 };
@@ -58,11 +59,11 @@ impl Inner {
         let adds = lists.iter().map(|keys| self.connection.run(&INDEX, keys, &args));
         let (user, until) = (session.scopes.user, session.ends_at + GRACE);
         let by_session = self.keys.users_by_session(session.key);
-        self.place(by_session, session.key, user, now, until).await?;
+        let by_session = self.place(by_session, session.key, user, now, until);
         let subject = session.scopes.subject;
         let by_subject = self.keys.users_by_subject(subject);
-        self.place(by_subject, subject, user, now, until).await?;
-        join_all(adds).await.into_iter().try_for_each(|added| added.map(drop))
+        let by_subject = self.place(by_subject, subject, user, now, until);
+        try_join3(by_session, by_subject, try_join_all(adds)).await.map(drop)
     }
 
     /// Says in a bucket that a session or subject is, or may be, the one of `user` until an instant.

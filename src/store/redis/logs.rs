@@ -10,12 +10,13 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::{join_all, try_join, try_join_all};
+
 use super::{
     Inner,
     answer::{Args, strings},
     bytes::{Reader, Writer},
     failure::Failure,
-    join_all::join_all,
     script::Script,
 };
 use crate::{
@@ -128,18 +129,26 @@ impl Inner {
         of_account.into_iter().chain(whole).collect()
     }
 
-    /// Puts a row into its lists. A list may name rows that are not written, or removed.
-    pub(super) async fn index_row(&self, row: &LogRow) -> Result<(), Failure> {
+    /// Puts rows into their lists. A list may name rows that are not written, or removed.
+    pub(super) async fn index_rows(&self, rows: &[LogRow]) -> Result<(), Failure> {
+        try_join_all(rows.iter().map(|row| self.index_row(row))).await?;
+        Ok(())
+    }
+
+    async fn index_row(&self, row: &LogRow) -> Result<(), Failure> {
         let args = Args::new().bytes(row.oldest()).life(MAX_AGE).bytes(row.place.clone()).finish();
         let adds = row
             .lists
             .iter()
             .map(|list| self.connection.run(&INDEX_ROW, std::slice::from_ref(list), &args));
-        if let (Some(user), Some(subject)) = (row.about.user, row.about.subject) {
+        let placed = async {
+            let (Some(user), Some(subject)) = (row.about.user, row.about.subject) else {
+                return Ok(());
+            };
             let bucket = self.keys.users_by_subject(subject);
-            self.place(bucket, subject, user, row.at, row.at + MAX_AGE).await?;
-        }
-        join_all(adds).await.into_iter().try_for_each(|added| added.map(drop))
+            self.place(bucket, subject, user, row.at, row.at + MAX_AGE).await
+        };
+        try_join(placed, try_join_all(adds)).await.map(drop)
     }
 
     /// Writes a row that is in its lists. Returns the rows that were removed for it.

@@ -29,7 +29,6 @@ mod endpoint;
 mod failure;
 mod feed;
 mod folding;
-mod join_all;
 mod kept_change;
 mod keys;
 mod late_rows;
@@ -46,6 +45,7 @@ mod record;
 mod repairs;
 mod replicas;
 mod rotation;
+mod rounds;
 mod script;
 mod server;
 mod server_info;
@@ -80,7 +80,7 @@ use tokio::{
 use self::{
     assertions::Assertions, connection::Connection, counts::Counts, endpoint::Endpoint,
     feed::Position, keys::Keys, late_rows::LateRows, repairs::Repairs, replicas::Replicas,
-    server_watch::ServerWatch, unpublished_ending::Publishing,
+    rounds::Rounds, server_watch::ServerWatch, unpublished_ending::Publishing,
 };
 pub use self::{
     builder::RedisStoreBuilder,
@@ -190,9 +190,7 @@ struct Inner {
     /// What this node has read of the feed; `None` until everything has been read once. Locked while
     /// changes are read and applied.
     position: Mutex<Option<Position>>,
-    /// How many readings of the feed were begun, and which of them succeeded last.
-    readings_begun: AtomicU64,
-    readings_done: AtomicU64,
+    readings: Rounds<()>,
     servers: ServerWatch,
     assertions: Assertions,
     repairs: Repairs,

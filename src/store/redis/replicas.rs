@@ -1,24 +1,18 @@
 //! The replicas of a primary: it answers before they have what it has written, and a failover may lose
 //! that. An ending may wait for them.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
-use tokio::sync::Mutex;
+use futures_util::future::join_all;
 
 use super::{
     Inner,
     answer::{Args, int},
     connection::Connection,
     failure::Failure,
-    join_all::join_all,
+    rounds::Rounds,
 };
 use crate::{
     clock::Stopwatch,
@@ -43,22 +37,7 @@ pub(super) struct Replicas {
     /// Of its own: whoever waits holds up every other command. `None` where nobody waits.
     connection: Option<Connection>,
     /// By the address of the primary.
-    primaries: DashMap<String, Arc<Confirmations>, RandomState>,
-}
-
-/// The replicas of one primary are asked for all endings that wait for them.
-#[derive(Default)]
-struct Confirmations {
-    begun: AtomicU64,
-    last: Mutex<Confirmed>,
-}
-
-/// What came of asking.
-#[derive(Clone, Copy, Default)]
-struct Confirmed {
-    /// Which question it was, counted from 1.
-    number: u64,
-    replicas: u32,
+    primaries: DashMap<String, Arc<Rounds<u32>>, RandomState>,
 }
 
 impl Replicas {
@@ -80,15 +59,9 @@ impl Replicas {
     async fn confirm(&self, connection: &Connection, key: &[u8]) -> u32 {
         let address = connection.address_at(key);
         let primary = Arc::clone(&self.primaries.entry(address).or_default());
-        let asked = primary.begun.load(Relaxed);
-        let mut last = primary.last.lock().await;
-        // A question that was asked after the call is as good.
-        if last.number <= asked {
-            let number = primary.begun.fetch_add(1, Relaxed) + 1;
-            let replicas = self.ask(connection, key).await;
-            *last = Confirmed { number, replicas };
-        }
-        last.replicas
+        let Ok::<_, Infallible>(replicas) =
+            primary.ask(async { Ok(self.ask(connection, key).await) }).await;
+        replicas
     }
 
     async fn ask(&self, connection: &Connection, key: &[u8]) -> u32 {

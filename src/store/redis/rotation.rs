@@ -7,7 +7,6 @@ use super::{
     feed::ATTEMPTS,
     record::{Stored, pack_exchange},
     script::Script,
-    sign_in::Beginning,
 };
 use crate::{
     clock::Clock as _,
@@ -90,11 +89,11 @@ impl Inner {
             };
             match self.known_state(query, found) {
                 RefreshState::Unknown(_) => {
-                    self.put(&rotation.record, Beginning::of_token()).await?;
+                    self.put(&rotation.record).await?;
                 }
                 // Its record is lost, and this node knows of an earlier exchange.
                 RefreshState::Known(recorded) if rotation.may_follow(&recorded) => {
-                    self.put(&rotation.record, Beginning::of_token()).await?;
+                    self.put(&rotation.record).await?;
                 }
                 state => return Ok(Rotated::Refused(state)),
             }
@@ -150,7 +149,7 @@ impl Inner {
             let raised = (*generation, exchange);
             match self.raise_generation(session, raised, Timestamp::EPOCH, presented).await? {
                 Exchanged::Refused(None | Some(Stored::Activity { .. })) => {
-                    self.put(&self.up_to_date((**record).clone()), Beginning::of_token()).await?;
+                    self.put(&self.up_to_date((**record).clone())).await?;
                 }
                 Exchanged::Done | Exchanged::Refused(_) => return Ok(()),
             }
@@ -167,7 +166,7 @@ impl Inner {
             && self.may_be_active(&record, Timestamp::EPOCH)
             && self.record_of(record.key).await?.is_none()
         {
-            self.put(&record, Beginning::of_token()).await?;
+            self.put(&record).await?;
         }
         Ok(())
     }

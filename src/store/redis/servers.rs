@@ -2,17 +2,16 @@
 
 use std::{
     sync::{
-        Arc, PoisonError, RwLock, Weak,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
 
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use futures_util::future::join_all;
 
 use super::{
     failure::Failure,
-    join_all::join_all,
     primaries::Primaries,
     server::Server,
     slot_map::{SlotMap, Slots},
@@ -21,7 +20,11 @@ use super::{
 use crate::{
     clock::Stopwatch,
     maybe_ready::StoreError,
-    store::breaker::{Breaker, Probe, StoreKind},
+    store::{
+        breaker::{Breaker, Probe, StoreKind},
+        race::First,
+        turns::Turns,
+    },
 };
 
 /// A cluster is asked at most this often which primary serves which slots, whatever servers are lost.
@@ -33,8 +36,9 @@ pub(super) struct Servers {
     pub(super) target: Target,
     /// Replaced as a whole.
     primaries: RwLock<Primaries>,
-    /// Held while a cluster is asked for its primaries: since when the present ones are known.
-    mapping: Arc<Mutex<Stopwatch>>,
+    /// The askings of a cluster for its primaries, and since when the present ones are known.
+    mapping: Turns,
+    mapped: Mutex<Stopwatch>,
     /// How many connections there were.
     number: AtomicU64,
 }
@@ -69,7 +73,8 @@ impl Servers {
             Self {
                 target,
                 primaries: RwLock::new(primaries),
-                mapping: Arc::new(Mutex::new(Stopwatch::start())),
+                mapping: Turns::default(),
+                mapped: Mutex::new(Stopwatch::start()),
                 number: AtomicU64::new(0),
             }
         });
@@ -130,25 +135,32 @@ impl Servers {
         first: Option<&str>,
     ) -> Result<(), Failure> {
         let Primaries::Cluster(known) = known else { return Ok(()) };
-        let mapped = Arc::clone(&self.mapping).lock_owned().await;
-        let is_known = match self.primaries() {
-            Primaries::Cluster(present) => Arc::ptr_eq(known, &present),
-            Primaries::Server(_) => false,
+        let is_mapped = || {
+            let is_known = match self.primaries() {
+                Primaries::Cluster(present) => Arc::ptr_eq(known, &present),
+                Primaries::Server(_) => false,
+            };
+            let is_recent = || first.is_none() && self.mapped().elapsed() < MAPPING_PAUSE;
+            (!is_known || is_recent()).then_some(())
         };
-        if !is_known || (first.is_none() && mapped.elapsed() < MAPPING_PAUSE) {
-            return Ok(());
-        }
+        let First::Right(turn) = self.mapping.next_unless(is_mapped).await else { return Ok(()) };
         let (this, known) = (Arc::clone(self), Arc::clone(known));
         let first = first.map(str::to_owned);
-        let mapping = tokio::spawn(async move { this.replace_map(&known, first, mapped).await });
+        let mapping = tokio::spawn(async move {
+            let _turn = turn;
+            this.replace_map(&known, first).await
+        });
         mapping.await.unwrap_or_else(|_| Err(Failure::not_connected()))
+    }
+
+    fn mapped(&self) -> MutexGuard<'_, Stopwatch> {
+        self.mapped.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn replace_map(
         self: Arc<Self>,
         known: &SlotMap,
         first: Option<String>,
-        mut mapped: OwnedMutexGuard<Stopwatch>,
     ) -> Result<(), Failure> {
         let slots = self.ask_for_slots(known, first).await?;
         let this = Arc::downgrade(&self);
@@ -171,7 +183,7 @@ impl Servers {
         drop(new);
         *primaries = Primaries::Cluster(Arc::new(map));
         drop(primaries);
-        *mapped = Stopwatch::start();
+        *self.mapped() = Stopwatch::start();
         Ok(())
     }
 

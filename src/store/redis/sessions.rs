@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use tokio::sync::OwnedMutexGuard;
+use futures_util::future::join_all;
 
 use super::{
     Inner,
     answer::{Args, int, maybe_bytes},
     failure::Failure,
-    join_all::join_all,
     record::{Record, Stored},
     script::Script,
 };
@@ -20,6 +19,7 @@ use crate::{
         SessionRecord,
         node::{Known, NodeState, Row, SharedStore},
         node_cache::Unwritten,
+        turns::Turn,
     },
     time::Timestamp,
 };
@@ -49,12 +49,12 @@ impl SharedStore for Inner {
         self: &Arc<Self>,
         keys: SessionKeys,
         now: Timestamp,
-        lock: OwnedMutexGuard<()>,
+        turn: Turn,
     ) -> Result<Known, StoreError> {
         let store = Arc::clone(self);
         let reading = tokio::spawn(async move {
             let known = store.read_into_cache(keys, now).await;
-            drop(lock);
+            drop(turn);
             known
         });
         reading.await.map_err(|_| StoreError::new("the runtime is shutting down"))?

@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::future::{join, try_join};
+
 use super::{
     Inner,
     answer::{Args, array, bytes, int},
@@ -248,7 +250,10 @@ impl Inner {
         replaces: Option<&ReplacedSession>,
     ) -> Result<(Timestamp, bool), StoreError> {
         let _counting = self.counting.read().await;
-        self.sync_now().await?;
+        let row = self.audit_row(audit);
+        let (synced, indexed) = join(self.sync_now(), self.index_rows(row.as_slice())).await;
+        synced?;
+        indexed?;
         let generation = self.node_cache.generation();
         let scopes = record.scopes.keys().chain([StoreKey::EVERY_SESSION]);
         let cutoffs = scopes.filter_map(|scope| self.revocations.cutoff_of(&scope));
@@ -256,15 +261,13 @@ impl Inner {
         if let Some(cutoff) = cutoffs.max().max(folded) {
             record.epoch = record.epoch.max(cutoff + Duration::from_millis(1));
         }
-        let row = self.audit_row(audit);
         let ending = match replaces {
             Some(before) => self.end_of_replaced(before, record.scopes.user).await?,
             None => None,
         };
         let ended_row = ending.as_ref().and(replaces).and_then(|it| self.audit_row(&it.audit));
-        for row in row.iter().chain(&ended_row) {
-            self.index_row(row).await?;
-        }
+        let now = record.last_seen;
+        try_join(self.index_rows(ended_row.as_slice()), self.list(record, now)).await?;
         let log = self.keys.log('a', record.scopes.user);
         let is_here = |row: &&LogRow| row.log == log;
         let beginning = Beginning {
@@ -279,7 +282,7 @@ impl Inner {
         };
         // Afterwards: if the session had not begun, its user needs the one that it replaces.
         let unpublished = ending.as_ref().map(|ending| UnpublishedEnding::new(self, ending.keys));
-        let begun = self.put(record, beginning).await?;
+        let begun = self.put_listed(record, beginning, now).await?;
         let Some(Begun { epoch, is_first, many }) = begun else {
             if let Some(unpublished) = unpublished {
                 unpublished.settle();
@@ -314,20 +317,15 @@ impl Inner {
         self.prepare_end(SessionKeys::new(replaced.query.session, user), &replaced.tombstone).await
     }
 
-    /// Writes the record of a session, unless it has one, and ends the session that it replaces. `None` if
-    /// it has ended.
-    pub(super) async fn put(
-        &self,
-        record: &SessionRecord,
-        beginning: Beginning<'_>,
-    ) -> Result<Option<Begun>, StoreError> {
-        let begins = beginning.origin == Origin::Begun;
-        let now = if begins { record.last_seen } else { self.now() };
+    /// Writes the record of a session that has none: it is known by its token. `None` if it has ended.
+    pub(super) async fn put(&self, record: &SessionRecord) -> Result<Option<Begun>, StoreError> {
+        let now = self.now();
         self.list(record, now).await?;
-        self.put_listed(record, beginning, now).await
+        self.put_listed(record, Beginning::of_token(), now).await
     }
 
-    /// As [`put`](Self::put), of a session that is in its lists.
+    /// Writes the record of a session that is in its lists, unless it has one, and ends the session that it
+    /// replaces. `None` if it has ended.
     pub(super) async fn put_listed(
         &self,
         record: &SessionRecord,

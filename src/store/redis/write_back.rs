@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
 use super::{
     Inner,
     answer::{array, maybe_bytes},
@@ -10,7 +12,6 @@ use super::{
     endings::Room,
     failure::Failure,
     feed::{ATTEMPTS, Kept, Position, Published},
-    join_all::join_all,
     kept_change::{self, FeedChange, LATEST_CLAIMS},
 };
 use crate::{

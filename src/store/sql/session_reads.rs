@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::{OwnedMutexGuard, oneshot};
+use tokio::sync::oneshot;
 
 use super::{
     Inner,
@@ -19,7 +19,10 @@ use super::{
 use crate::{
     identity::StoreKey,
     maybe_ready::StoreError,
-    store::node::{Known, Row},
+    store::{
+        node::{Known, Row},
+        turns::Turn,
+    },
     time::Timestamp,
 };
 
@@ -40,8 +43,8 @@ struct Waiting {
 struct Read {
     session: StoreKey,
     now: Timestamp,
-    /// The lock of the session, until it is read.
-    _lock: OwnedMutexGuard<()>,
+    /// Ends when the session is read.
+    _turn: Turn,
     answer: oneshot::Sender<Result<Known, StoreError>>,
 }
 
@@ -73,10 +76,10 @@ impl Inner {
         self: &Arc<Self>,
         session: StoreKey,
         now: Timestamp,
-        lock: OwnedMutexGuard<()>,
+        turn: Turn,
     ) -> Result<Known, StoreError> {
         let (answer, answered) = oneshot::channel();
-        if self.session_reads.add(Read { session, now, _lock: lock, answer }) {
+        if self.session_reads.add(Read { session, now, _turn: turn, answer }) {
             let store = Arc::clone(self);
             tokio::spawn(async move { store.read_waiting().await });
         }

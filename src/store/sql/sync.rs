@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio::sync::OwnedMutexGuard;
-
 use super::{
     Inner,
     feed_reader::{ChangePosition, Changes, read_after, read_all},
@@ -14,6 +12,7 @@ use crate::{
     store::{
         node::{Change, Known, LossSign, NodeState, SharedStore},
         node_cache::Unwritten,
+        turns::Turn,
     },
     time::Timestamp,
 };
@@ -32,9 +31,9 @@ impl SharedStore for Inner {
         self: &Arc<Self>,
         keys: SessionKeys,
         now: Timestamp,
-        lock: OwnedMutexGuard<()>,
+        turn: Turn,
     ) -> Result<Known, StoreError> {
-        self.read_session(keys.session, now, lock).await
+        self.read_session(keys.session, now, turn).await
     }
 
     async fn write(&self, rows: &[Unwritten]) -> Result<Vec<usize>, StoreError> {

@@ -211,7 +211,7 @@ async fn p04_no_record_begins_of_a_session_that_has_ended() {
     let sign_in = SignIn::new(record.clone(), audit("session_started"));
     one.begin(sign_in).await.expect_err("it has ended");
     // As a node does that has read the session before.
-    let begun = other.0.put(&record, crate::store::redis::sign_in::Beginning::of_token()).await;
+    let begun = other.0.put(&record).await;
     assert!(begun.expect("the server answers").is_none());
     let user = Scope::User(record.scopes.user);
     let listed = other.sessions(user, ListQuery::first(9), NOW).await.expect("it answers");

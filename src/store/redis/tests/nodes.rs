@@ -8,7 +8,7 @@ use crate::{
     policy::TimeoutOverrides,
     store::{
         BulkRevocation, ClaimsChange, Exempt, LifecycleStore as _, OverridesChange,
-        RevocationCutoff, SessionRecord, SignIn,
+        RevocationCutoff, SessionRecord, SignIn, turns::tests::all_go_on_with,
     },
 };
 
@@ -63,6 +63,18 @@ async fn the_rights_that_the_error_names_suffice() {
     assert!(store.revoke(tombstone, audit("session_ended")).await.expect("it ends"));
     let error = connect(&rights[..rights.len() - 1]).await.expect_err("`TIME` is not allowed");
     assert!(format!("{error:?}").contains(feed::RIGHTS), "{error:?}");
+}
+
+/// If they went on one after the other, sign-ins would take seconds on a node with much to do.
+#[tokio::test]
+async fn p39_all_calls_that_wait_for_one_reading_go_on_at_once() {
+    let server = RedisServer::start();
+    let node = node(&server).await;
+    for task in node.0.tasks.get().expect("they run") {
+        task.abort();
+    }
+    // The first reading has begun when the others arrive, which need the next one.
+    all_go_on_with(1, async || node.0.sync_now().await.expect("the server answers")).await;
 }
 
 /// The answer to an earlier call may have been lost.

@@ -339,7 +339,7 @@ async fn p04_a_step_up_without_room_for_a_tombstone_begins_no_session() {
     let mut beginning = Beginning::of_token();
     beginning.origin = Origin::Begun;
     beginning.replaced = Some(replaced);
-    let error = node.0.put(&after, beginning).await.err().expect("there is no room");
+    let error = node.0.put_listed(&after, beginning, NOW).await.err().expect("there is no room");
     assert!(format!("{error:?}").contains("too many sessions of the user"), "{error:?}");
     assert!(node.stored_record(&after).await.is_none());
     assert!(node.stored_record(&before).await.is_some());

@@ -5,7 +5,10 @@ use std::{future::poll_fn, pin::pin, task::Poll};
 use super::*;
 use crate::{
     maybe_ready::MaybeReady,
-    store::{Rotated, SessionStore as _, StoreOutage, StoredSession, TouchOutcome},
+    store::{
+        Rotated, SessionStore as _, StoreOutage, StoredSession, TouchOutcome,
+        node::SharedStore as _, turns::tests::all_go_on_with,
+    },
 };
 
 #[tokio::test]
@@ -139,8 +142,8 @@ async fn p23_what_a_request_has_read_is_kept_when_it_is_cut_off() {
             tokio::task::yield_now().await;
         }
         touched.set(MaybeReady::ready(Ok(TouchOutcome::Unknown)));
-        // The read holds the lock of its session.
-        drop(store.0.lock_of(&key("s")).await);
+        // The read has the turn of its session.
+        drop(store.0.turns_of(&key("s")).next_unless(|| None::<()>).await);
         let touched = store.touch(keys("s"), touch(NOW + INTERVAL)).try_ready();
         let touched = touched.expect("the answer is at hand").expect("the store answers");
         assert_eq!(touched, TouchOutcome::Active(Some(NOW)));
@@ -170,11 +173,34 @@ async fn p39_a_reading_of_changes_goes_on_when_its_request_is_cut_off() {
         }
         touched.set(MaybeReady::ready(Ok(TouchOutcome::Unknown)));
         // The reading holds this lock.
-        drop(store.0.syncing.lock().await);
+        drop(store.0.syncing.next_unless(|| None::<()>).await);
         let touched = store.touch(keys("s"), touch(at)).try_ready();
         let touched = touched.expect("the answer is at hand").expect("the store answers");
         assert_eq!(touched, TouchOutcome::Active(Some(NOW)));
         assert_eq!(store.statements() - before, 1, "{store:?}");
+        database.remove().await;
+    }
+}
+
+/// If they went on one after the other, the last ones would be later than a request may wait.
+#[tokio::test]
+async fn p39_all_requests_that_wait_for_one_reading_go_on_at_once() {
+    for database in TestDatabase::all().await {
+        {
+            let store = database.node(&clock()).await;
+            begin(&store, "s").await;
+        }
+        let clock = clock();
+        let store = database.node(&clock).await;
+        store.0.task.get().expect("it exists").abort();
+        all_go_on_with(0, async || {
+            let touched = store.touch(keys("s"), touch(NOW + INTERVAL)).await;
+            touched.expect("the store answers")
+        })
+        .await;
+        clock.advance(4 * store.0.sync_interval);
+        assert!(!store.0.is_up_to_date());
+        all_go_on_with(0, async || store.0.sync_if_stale().await.expect("the store answers")).await;
         database.remove().await;
     }
 }
