@@ -250,6 +250,15 @@ impl Call<'_> {
         self.breaker.fail(Duration::ZERO, Health::IsLost);
     }
 
+    /// It got no connection in time: those that there are may all be in use.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(super) fn fail_unless_others_succeed(mut self) {
+        self.is_over = true;
+        if self.breaker.answers.load(Relaxed) == self.answers {
+            self.breaker.fail(Duration::ZERO, Health::IsSilent);
+        }
+    }
+
     /// The only connection is lost.
     #[cfg(feature = "redis")]
     pub(super) fn lose(mut self) {

@@ -74,10 +74,10 @@ impl Client {
         }
     }
 
-    /// Refreshes one at a time: the requests whose token has expired share the exchange.
-    async fn refresh(&self, session: &KnownSession, expired: &str, node: usize) {
+    /// Refreshes one at a time: the requests that have the same token share the exchange.
+    pub(crate) async fn refresh(&self, session: &KnownSession, present: &str, node: usize) {
         let _refreshing = session.refreshing.lock().await;
-        if !session.is_current(expired) || !session.is_in_use() {
+        if !session.is_current(present) || !session.is_in_use() {
             return;
         }
         session.begin_request();

@@ -27,6 +27,9 @@ const IN_FLIGHT: usize = 2_000;
 /// Every so many requests of a user are a sign-out and a new sign-in.
 const REQUESTS_PER_SESSION: usize = 10;
 
+/// Which of them is a refresh before the token has expired.
+const REFRESHED: usize = 3;
+
 /// Every so many users are silent for longer than the idle timeout now and then.
 const USERS_PER_SILENT: usize = 20;
 
@@ -144,6 +147,7 @@ impl User {
         match (request % REQUESTS_PER_SESSION, ended) {
             (0, _) if request > 0 => self.replace(client, &current, node).await,
             (part, Some(ended)) if part % 4 == 1 => client.request(&ended, node).await,
+            (REFRESHED, _) => client.refresh(&current, &current.access_token(), node).await,
             _ => {
                 client.request(&current, node).await;
                 if current.has_expired() {

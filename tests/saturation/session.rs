@@ -89,6 +89,10 @@ impl KnownSession {
         state.access_token.clone()
     }
 
+    pub(crate) fn access_token(&self) -> String {
+        self.state().access_token.clone()
+    }
+
     pub(crate) fn refresh_token(&self) -> String {
         self.state().refresh_token.clone()
     }

@@ -41,6 +41,18 @@ async fn p23_a_server_is_not_asked_after_three_failures_in_a_row_until_it_is_fou
     assert!(breaker.ask().is_some(), "it counts anew");
 }
 
+#[cfg(feature = "postgres")]
+#[tokio::test]
+async fn p39_calls_without_a_connection_open_it_only_if_nothing_is_answered() {
+    let (breaker, _server) = breaker();
+    let calls: Vec<_> = (0..FAILURES).map(|_| ask(&breaker)).collect();
+    breaker.answer();
+    calls.into_iter().for_each(Call::fail_unless_others_succeed);
+    assert!(!breaker.is_open());
+    (0..FAILURES).for_each(|_| ask(&breaker).fail_unless_others_succeed());
+    assert!(breaker.is_open());
+}
+
 #[tokio::test]
 async fn p23_a_probe_that_waits_does_not_delay_the_next_one() {
     let number = AtomicU64::new(0);

@@ -18,6 +18,8 @@ enum FailureKind {
     ConnectionLost,
     /// No connection could be opened: another one cannot either.
     Unreachable,
+    /// None became free in time, or none could be opened.
+    NoConnection,
 }
 
 /// Postgres rolled back one of several conflicting transactions: `serialization_failure` and
@@ -58,7 +60,11 @@ impl FailureKind {
 
 impl Failure {
     pub(super) fn from_connecting(error: sqlx::Error) -> Self {
-        Self { kind: FailureKind::Unreachable, ..Self::from(error) }
+        let kind = match error {
+            sqlx::Error::PoolTimedOut => FailureKind::NoConnection,
+            _ => FailureKind::Unreachable,
+        };
+        Self { kind, ..Self::from(error) }
     }
 
     /// The server was not asked.
@@ -85,6 +91,11 @@ impl Failure {
     /// Whether no server serves: on this connection, or at all.
     pub(super) fn is_unreachable(&self) -> bool {
         matches!(self.kind, FailureKind::ConnectionLost | FailureKind::Unreachable)
+    }
+
+    /// Whether all connections were in use, unless the server does not answer.
+    pub(super) fn is_without_connection(&self) -> bool {
+        self.kind == FailureKind::NoConnection
     }
 
     /// Whether the connection must be dropped. Another connection may lead to another server.

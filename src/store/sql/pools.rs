@@ -173,6 +173,7 @@ where
         let First::Left(answer) = answer else { return Err(Failure::from_outage()) };
         match &answer {
             Err(failure) if failure.is_unreachable() => asked.fail(),
+            Err(failure) if failure.is_without_connection() => asked.fail_unless_others_succeed(),
             _ => asked.end(),
         }
         answer

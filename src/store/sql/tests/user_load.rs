@@ -234,3 +234,43 @@ async fn a_statement_has_a_time_limit() {
         database.remove().await;
     }
 }
+
+/// Each waits for a connection as long as it may, and no server is lost.
+#[tokio::test]
+async fn p39_sign_ins_that_get_no_connection_leave_requests_served() {
+    for database in TestDatabase::all().await {
+        if database.schema.is_none() {
+            continue;
+        }
+        let store = patient_store(&database).await;
+        let lock = holding(&database, "LOCK TABLE tss_sessions IN SHARE MODE").await;
+        let sign_in = |number: usize| {
+            let name = number.to_string();
+            let scopes = Scopes::new(None, None, &name);
+            let record = SessionRecord { scopes, ..record(&name) };
+            tokio::spawn(store.begin(SignIn::new(record, audit("session_started"))))
+        };
+        let sign_ins: Vec<_> = (0..CALLS).map(sign_in).collect();
+        let has_failed = || sign_ins.iter().filter(|sign_in| sign_in.is_finished()).count() > 9;
+        let mut number = 0;
+        while !has_failed() {
+            // One that the node has not read.
+            let stored = store.get(keys(&format!("unknown {number}"))).await;
+            assert_eq!(stored.expect("the store answers"), StoredSession::Unknown);
+            number += 1;
+        }
+        let stored = store.get(keys("unknown")).await;
+        assert_eq!(stored.expect("the store answers"), StoredSession::Unknown);
+        assert!(sign_ins.iter().any(|sign_in| !sign_in.is_finished()), "some wait for the lock");
+        lock.close().await.expect("the connection closes");
+        let mut begun = 0;
+        for sign_in in sign_ins {
+            match sign_in.await.expect("the task completes") {
+                Ok(_) => begun += 1,
+                Err(error) => assert!(format!("{error:?}").contains("no connection"), "{error:?}"),
+            }
+        }
+        assert!(begun > 0);
+        database.remove().await;
+    }
+}
