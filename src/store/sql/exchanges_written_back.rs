@@ -5,6 +5,7 @@ use super::{
     database::Tx,
     failure::Failure,
     locks::Lock,
+    sessions::join_present,
     value::{Args, placeholders},
 };
 use crate::{
@@ -111,7 +112,7 @@ impl Transaction for WriteExchanges<'_> {
         let sql = format!(
             "WITH v ({COLUMNS}) AS (VALUES {values})
             INSERT INTO tss_sessions ({COLUMNS}) SELECT {selected} FROM v
-            LEFT JOIN tss_sessions AS present ON present.key = v.key
+            {present}
             WHERE NOT EXISTS (SELECT 1 FROM tss_revocations AS m
                     WHERE m.scope IN (v.user_key, v.subject_key, v.account_key, v.everything_key)
                     AND m.at >= v.epoch AND m.at > COALESCE(present.exempt_until, 0))
@@ -122,6 +123,7 @@ impl Transaction for WriteExchanges<'_> {
             ON CONFLICT (key) DO UPDATE SET {set}
                 WHERE tss_sessions.ended_until IS NULL
                 AND (tss_sessions.sid IS NULL OR tss_sessions.generation < excluded.generation)",
+            present = join_present(tx.feed_order(), "v.key"),
             values = placeholders(count, COLUMN_COUNT)
         );
         let args = self.0.iter().fold(Args::new(), add_to);

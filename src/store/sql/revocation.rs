@@ -5,8 +5,10 @@ use super::{
     change_feed::ChangeFeed,
     database::{Database, Tx},
     failure::Failure,
+    feed_order::FeedOrder,
     pools::Purpose,
-    value::{Args, Row, numbered, placeholders},
+    sessions::join_present,
+    value::{Args, Row, placeholders},
 };
 use crate::{
     audit::AuditRecord,
@@ -67,11 +69,11 @@ impl<'a> RevokeSeveral<'a> {
         let values = placeholders(revokes.len(), TOMBSTONE_COLUMN_COUNT);
         let sql = format!(
             "WITH v ({TOMBSTONE_COLUMNS}) AS (VALUES {values}) {}",
-            tombstones_statement(most)
+            tombstones_statement(most, tx.feed_order())
         );
         let written = tx.fetch(sql, args).await?;
         let mut found = self.found(&written)?;
-        if let Some((sql, args)) = self.kept_tombstones(&found) {
+        if let Some((sql, args)) = self.kept_tombstones(&found, tx.feed_order()) {
             self.add_kept(&mut found, &tx.fetch(sql, args).await?)?;
         }
         let is_first = |(revoke, found): (&Revoke, &Found)| match found {
@@ -106,7 +108,7 @@ impl<'a> RevokeSeveral<'a> {
                     SELECT {revoked} FROM v JOIN written ON written.ended = v.ended_key)
             SELECT ended, of_user, is_begun, times_ended, others FROM written",
             audit = audit_log::COLUMNS,
-            written = tombstones_statement(most),
+            written = tombstones_statement(most, database.feed_order()),
             columns = change::COLUMNS,
             revoked = change::revoked(
                 &format!("${recorded_at}"),
@@ -117,7 +119,7 @@ impl<'a> RevokeSeveral<'a> {
         );
         let written = database.fetch_written(sql, args.time(now)).await?;
         let mut found = self.found(&written)?;
-        if let Some((sql, args)) = self.kept_tombstones(&found) {
+        if let Some((sql, args)) = self.kept_tombstones(&found, database.feed_order()) {
             let kept = database.fetch_for(Purpose::Lifecycle, sql, args).await?;
             self.add_kept(&mut found, &kept)?;
         }
@@ -139,15 +141,15 @@ impl<'a> RevokeSeveral<'a> {
     }
 
     /// The statement that reads the tombstones of sessions of which none was written.
-    fn kept_tombstones(&self, found: &[Found]) -> Option<(String, Args)> {
+    fn kept_tombstones(&self, found: &[Found], order: FeedOrder) -> Option<(String, Args)> {
         let unwritten = self.revokes.iter().zip(found);
         let unwritten = unwritten.filter(|(_, found)| matches!(found, Found::Nothing));
-        ended_until(unwritten.map(|(revoke, _)| revoke.tombstone.session))
+        ended_until(unwritten.map(|(revoke, _)| revoke.tombstone.session), order)
     }
 
     fn add_kept(&self, found: &mut [Found], kept: &[Row]) -> Result<(), Failure> {
         for row in kept {
-            let (session, until) = (row.key(0)?, row.time(1)?);
+            let (session, Some(until)) = (row.key(0)?, row.maybe_time(1)?) else { continue };
             for (Revoke { tombstone, .. }, found) in self.revokes.iter().zip(&mut *found) {
                 if tombstone.session == session && tombstone.until <= until {
                     *found = Found::Kept;
@@ -206,12 +208,16 @@ fn answers(found: Vec<Found>) -> AllRevoked {
     found.into_iter().map(answer).collect()
 }
 
-/// The statement that reads until when each of `sessions` has ended that has; `None` for none.
-pub(super) fn ended_until(sessions: impl Iterator<Item = StoreKey>) -> Option<(String, Args)> {
+/// The statement that reads each of `sessions`, and until when it has ended if it has; `None` for none.
+pub(super) fn ended_until(
+    sessions: impl Iterator<Item = StoreKey>,
+    order: FeedOrder,
+) -> Option<(String, Args)> {
     let args = sessions.fold(Args::new(), Args::key);
     let sql = format!(
-        "SELECT key, ended_until FROM tss_sessions WHERE ended_until IS NOT NULL AND key IN ({})",
-        numbered(1, args.len())
+        "WITH v (wanted) AS (VALUES {wanted}) SELECT v.wanted, present.ended_until FROM v {present}",
+        wanted = placeholders(args.len(), 1),
+        present = join_present(order, "v.wanted")
     );
     (args.len() > 0).then_some((sql, args))
 }
@@ -231,7 +237,7 @@ fn add_tombstone(args: Args, revoke: &Revoke) -> Args {
 ///
 /// It is kept at least until the end of the session's record: the token of an earlier system may be
 /// valid until then.
-fn tombstones_statement(most: usize) -> String {
+fn tombstones_statement(most: usize, order: FeedOrder) -> String {
     let others = |user: &str, is_begun: &str, key: &str| {
         format!(
             "(SELECT COUNT(*) FROM tss_sessions AS other
@@ -248,7 +254,7 @@ fn tombstones_statement(most: usize) -> String {
     format!(
         "INSERT INTO tss_sessions (key, ended_until, forget_at, user_key, times_ended)
         SELECT v.ended_key, v.until, v.until, v.of_user, 1
-        FROM v LEFT JOIN tss_sessions AS present ON present.key = v.ended_key
+        FROM v {present}
         WHERE {others_before} < {most}
         ORDER BY v.ended_key
         ON CONFLICT (key) DO UPDATE SET
@@ -259,6 +265,7 @@ fn tombstones_statement(most: usize) -> String {
             user_key = COALESCE(tss_sessions.user_key, excluded.user_key),
             times_ended = tss_sessions.times_ended + 1
         WHERE tss_sessions.ended_until IS NULL OR tss_sessions.ended_until < excluded.ended_until
-        RETURNING key AS ended, user_key AS of_user, is_begun, times_ended, {others} AS others"
+        RETURNING key AS ended, user_key AS of_user, is_begun, times_ended, {others} AS others",
+        present = join_present(order, "v.ended_key")
     )
 }

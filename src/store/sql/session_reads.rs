@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use super::{
     Inner,
     failure::Failure,
+    sessions::join_present,
     value::{Args, placeholders},
 };
 use crate::{
@@ -108,19 +109,22 @@ impl Inner {
         let generation = self.node_cache.generation();
         // Few texts of statements, which the connections keep prepared: some keys are asked for twice.
         let count = reads.len().next_power_of_two();
-        let keys = placeholders(1, count);
         let sql = format!(
-            "SELECT key, last_seen, idle, ended_until FROM tss_sessions WHERE key IN {keys}"
+            "WITH v (wanted) AS (VALUES {wanted})
+            SELECT present.key, present.last_seen, present.idle, present.ended_until FROM v {present}",
+            wanted = placeholders(count, 1),
+            present = join_present(self.database.feed_order(), "v.wanted")
         );
         let asked = reads.iter().cycle().take(count);
         let args = asked.fold(Args::new(), |args, read| args.key(read.session));
         let mut rows = HashMap::new();
         for row in self.database.fetch(sql, args).await? {
+            let Some(session) = row.maybe_key(0)? else { continue };
             let found = match row.maybe_time(3)? {
                 Some(until) => Row::Ended { until },
                 None => Row::Active { last_seen: row.time(1)?, idle: row.span(2)? },
             };
-            rows.insert(row.key(0)?, found);
+            rows.insert(session, found);
         }
         let remember = |read: &Read| {
             let row = rows.get(&read.session).copied();

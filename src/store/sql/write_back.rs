@@ -85,10 +85,12 @@ impl Inner {
             Change::Revoked { session, .. } => Some(session),
             _ => None,
         });
-        let Some((sql, args)) = ended_until(sessions) else { return Ok(Vec::new()) };
+        let order = self.database.feed_order();
+        let Some((sql, args)) = ended_until(sessions, order) else { return Ok(Vec::new()) };
         let rows = self.database.fetch_for(Purpose::Lifecycle, sql, args).await?;
-        let tombstone = |row: &Row| Ok((row.key(0)?, row.time(1)?));
-        let tombstones: Result<_, Failure> = rows.iter().map(tombstone).collect();
+        let tombstone = |row: &Row| Ok(Some(row.key(0)?).zip(row.maybe_time(1)?));
+        let tombstones: Result<_, Failure> =
+            rows.iter().filter_map(|row| tombstone(row).transpose()).collect();
         Ok(tombstones?)
     }
 

@@ -1,5 +1,8 @@
 //! The cost of operations in statements.
 
+#[cfg(feature = "postgres")]
+use sqlx::{Connection as _, PgConnection};
+
 use super::*;
 use crate::clock::Clock as _;
 use crate::policy::TimeoutOverrides;
@@ -56,6 +59,50 @@ async fn p24_the_sessions_of_many_requests_are_read_by_few_statements() {
         assert!(store.statements() - before < 10, "{store:?}");
         database.remove().await;
     }
+}
+
+/// As on a database that was restored empty: a node writes back what it holds, and requests follow.
+#[cfg(feature = "postgres")]
+#[tokio::test]
+async fn p24_no_statement_reads_a_whole_table_that_was_small_when_it_was_planned() {
+    const SESSIONS: u32 = 3000;
+    let database = TestDatabase::postgres().await;
+    let (base, schema) = database.schema.clone().expect("it has one");
+    let revoked = |number: u32| node::Change::Revoked {
+        session: key(&number.to_string()),
+        user: Some(StoreKey::user(None, None, &number.to_string())),
+        until: NOW + DAY,
+    };
+    let changes: Vec<_> = (0..SESSIONS).map(revoked).collect();
+    {
+        let store = database.node(&clock()).await;
+        let is_missing = store.0.write_changes_back(&changes, NOW).await;
+        assert!(is_missing.expect("the store answers"));
+        for sid in 0..100 {
+            let stored = store.get(keys(&sid.to_string())).await.expect("the store answers");
+            assert_eq!(stored, StoredSession::Ended);
+        }
+        // The server counts at the end of a connection.
+        store.0.database.close().await;
+    }
+    let mut server = PgConnection::connect(&base).await.expect("it is reachable");
+    let count = "SELECT idx_scan, seq_tup_read FROM pg_stat_user_tables
+        WHERE relname = 'tss_sessions' AND schemaname = $1";
+    let counted = async {
+        loop {
+            let counts = sqlx::query_as::<_, (i64, i64)>(count).bind(&schema);
+            let (by_index, all) = counts.fetch_one(&mut server).await.expect("it counts");
+            if all > 0 || by_index >= i64::from(2 * SESSIONS + 100) {
+                return all;
+            }
+        }
+    };
+    let read = tokio::time::timeout(Duration::from_secs(30), counted).await;
+    assert_eq!(
+        read.expect("every session is looked up, when it is written and when it is read"),
+        0
+    );
+    database.remove().await;
 }
 
 /// A dead token must not cost more than another.
