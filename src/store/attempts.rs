@@ -3,11 +3,14 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::Duration,
 };
+
+use dashmap::DashMap;
+use foldhash::fast::RandomState;
 
 use super::{
     Touch,
@@ -22,6 +25,9 @@ use crate::{
 /// with the oldest attempts are forgotten.
 const CAPACITY: usize = 1 << 20;
 
+/// How many of them may be sessions of one user.
+const MAX_OF_USER: usize = 1000;
+
 /// How many runs of a session are remembered, in 16 bytes each: the latest.
 const RUNS: usize = 16;
 
@@ -34,9 +40,40 @@ const RUNS: usize = 16;
 /// so each node writes its runs to the store, and keeps several of a session.
 pub(crate) struct Attempts {
     table: Table<Mutex<Runs>>,
+    users: Arc<Users>,
     unwritten: Mutex<Unwritten>,
     /// Whether there was ever an attempt: most nodes never look further.
     is_used: AtomicBool,
+}
+
+/// How many sessions of each user are in the table.
+type Users = DashMap<StoreKey, usize, RandomState>;
+
+/// One session of a user, as long as it is in the table.
+struct Place {
+    users: Arc<Users>,
+    user: StoreKey,
+}
+
+impl Place {
+    /// `None` if the user has too many.
+    fn take(users: &Arc<Users>, user: StoreKey) -> Option<Self> {
+        let mut count = users.entry(user).or_insert(0);
+        if *count >= MAX_OF_USER {
+            return None;
+        }
+        *count += 1;
+        Some(Self { users: Arc::clone(users), user })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(mut count) = self.users.get_mut(&self.user) {
+            *count = count.saturating_sub(1);
+        }
+        self.users.remove_if(&self.user, |_, count| *count == 0);
+    }
 }
 
 /// The sessions whose runs may have to be written.
@@ -60,6 +97,7 @@ struct Runs {
     touch: Touch,
     /// How often they are to be offered to the store; zero when they are written.
     offers: u8,
+    _place: Place,
 }
 
 #[derive(Clone, Copy)]
@@ -69,9 +107,9 @@ struct Run {
 }
 
 impl Runs {
-    fn new(touch: Touch) -> Self {
+    fn new(touch: Touch, place: Place) -> Self {
         let latest = Run { first: touch.now, last: touch.now };
-        Self { latest, earlier: vec![], touch, offers: 0 }
+        Self { latest, earlier: vec![], touch, offers: 0, _place: place }
     }
 
     fn extend(&mut self, touch: Touch) {
@@ -117,12 +155,14 @@ impl Attempts {
     pub(crate) fn new() -> Self {
         Self {
             table: Table::new(CAPACITY),
+            users: Arc::default(),
             unwritten: Mutex::default(),
             is_used: AtomicBool::new(false),
         }
     }
 
-    /// Remembers an attempt of a session, which `touch` would have recorded.
+    /// Remembers an attempt of a session, which `touch` would have recorded; not of more sessions of one user
+    /// than 1,000.
     #[cold]
     pub(crate) fn record(&self, keys: SessionKeys, touch: Touch) {
         self.is_used.store(true, Relaxed);
@@ -134,8 +174,10 @@ impl Attempts {
             let room = (self.table.room())
                 .or_else(|| self.table.room_of_expired(&keys.session, expired))
                 .or_else(|| self.table.room_of_oldest(&keys.session, NEARBY, age));
-            let Some(room) = room else { return };
-            self.table.insert(room, keys.session, Mutex::new(Runs::new(touch)), extend);
+            // In this order: an entry that makes room may be one of the same user.
+            let place = Place::take(&self.users, keys.user);
+            let (Some(room), Some(place)) = (room, place) else { return };
+            self.table.insert(room, keys.session, Mutex::new(Runs::new(touch, place)), extend);
         }
         self.set_unwritten(keys);
     }
@@ -247,7 +289,7 @@ mod tests {
     }
 
     fn keys(sid: &str) -> SessionKeys {
-        SessionKeys::new(StoreKey::session(None, sid), StoreKey::user(None, None, "ada"))
+        SessionKeys::new(StoreKey::session(None, sid), StoreKey::user(None, None, sid))
     }
 
     fn record(attempts: &Attempts, now: u64) {
@@ -283,6 +325,36 @@ mod tests {
             record(&attempts, now);
         }
         assert_eq!(last_activity(&attempts, 1000), at(1050));
+    }
+
+    #[test]
+    fn p31_a_user_takes_no_room_of_others() {
+        let attempts = Attempts::new();
+        let record = |name: &str, user: &str, now| {
+            let user = StoreKey::user(None, None, user);
+            let keys = SessionKeys::new(StoreKey::session(None, name), user);
+            attempts.record(keys, Touch::new(at(now), at(0), IDLE));
+        };
+        let is_known = |name: &str| attempts.last_attempt(&keys(name).session).is_some();
+        for number in 0..MAX_OF_USER + 9 {
+            record(&number.to_string(), "ada", 1000);
+        }
+        assert!(is_known("0") && is_known("999") && !is_known("1000"));
+        record("999", "ada", 1010);
+        assert_eq!(attempts.last_attempt(&keys("999").session), Some(at(1010)));
+        record("bob's", "bob", 1000);
+        assert!(is_known("bob's"));
+        // Sessions that are removed make room for others of the user.
+        for number in 0..MAX_OF_USER {
+            attempts.set_written(&keys(&number.to_string()).session, at(1010), true);
+            attempts.set_written(&keys(&number.to_string()).session, at(1000), true);
+        }
+        for number in 0..40_000 {
+            record(&format!("other {number}"), &number.to_string(), 2000);
+        }
+        record("later", "ada", 2000);
+        assert!(is_known("later") && !is_known("0"));
+        assert_eq!(attempts.users.get(&StoreKey::user(None, None, "ada")).map(|it| *it), Some(1));
     }
 
     #[test]
