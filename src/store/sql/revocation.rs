@@ -65,8 +65,8 @@ impl<'a> RevokeSeveral<'a> {
     /// Revokes the sessions in a transaction that publishes the changes.
     pub(super) async fn write(&self, tx: &mut Tx) -> Result<AllRevoked, Failure> {
         let Self { revokes, most } = *self;
-        let args = revokes.iter().fold(Args::new(), add_tombstone);
-        let values = placeholders(revokes.len(), TOMBSTONE_COLUMN_COUNT);
+        let args = padded(revokes).fold(Args::new(), add_tombstone);
+        let values = placeholders(padded(revokes).count(), TOMBSTONE_COLUMN_COUNT);
         let sql = format!(
             "WITH v ({TOMBSTONE_COLUMNS}) AS (VALUES {values}) {}",
             tombstones_statement(most, tx.feed_order())
@@ -92,11 +92,13 @@ impl<'a> RevokeSeveral<'a> {
         now: Timestamp,
     ) -> Result<AllRevoked, Failure> {
         let Self { revokes, most } = *self;
-        let add = |args, revoke: &Revoke| {
-            audit_log::add_maybe(add_tombstone(args, revoke), revoke.audit.as_ref())
+        let add = |args, revoke: Option<&Revoke>| {
+            let audit = revoke.and_then(|revoke| revoke.audit.as_ref());
+            audit_log::add_maybe(add_tombstone(args, revoke), audit)
         };
-        let args = revokes.iter().fold(Args::new(), add);
-        let values = placeholders(revokes.len(), TOMBSTONE_COLUMN_COUNT + audit_log::COLUMN_COUNT);
+        let args = padded(revokes).fold(Args::new(), add);
+        let columns = TOMBSTONE_COLUMN_COUNT + audit_log::COLUMN_COUNT;
+        let values = placeholders(padded(revokes).count(), columns);
         let recorded_at = args.len() + 1;
         let sql = format!(
             "WITH v ({TOMBSTONE_COLUMNS}, audited_at, {audit}) AS (VALUES {values}),
@@ -225,10 +227,19 @@ pub(super) fn ended_until(
 const TOMBSTONE_COLUMNS: &str = "ended_key, until, of_user";
 const TOMBSTONE_COLUMN_COUNT: usize = 3;
 
+/// Revocations, and rows without one until their number is a power of two: so there are few texts of
+/// statements, which the connections keep prepared.
+fn padded(revokes: &[Revoke]) -> impl Iterator<Item = Option<&Revoke>> {
+    let rows = revokes.iter().map(Some).chain(std::iter::repeat(None));
+    rows.take(revokes.len().next_power_of_two())
+}
+
 /// Adds the values of [`TOMBSTONE_COLUMNS`].
-fn add_tombstone(args: Args, revoke: &Revoke) -> Args {
-    let Tombstone { session, user, until, .. } = revoke.tombstone;
-    args.key(session).time(until).maybe_key(user)
+fn add_tombstone(args: Args, revoke: Option<&Revoke>) -> Args {
+    let tombstone = revoke.map(|revoke| revoke.tombstone);
+    let args =
+        args.maybe_key(tombstone.map(|it| it.session)).maybe_time(tombstone.map(|it| it.until));
+    args.maybe_key(tombstone.and_then(|it| it.user))
 }
 
 /// Writes the tombstones of the sessions in `v`, in the order of every transaction that writes several. Returns
@@ -255,7 +266,7 @@ fn tombstones_statement(most: usize, order: FeedOrder) -> String {
         "INSERT INTO tss_sessions (key, ended_until, forget_at, user_key, times_ended)
         SELECT v.ended_key, v.until, v.until, v.of_user, 1
         FROM v {present}
-        WHERE {others_before} < {most}
+        WHERE v.ended_key IS NOT NULL AND {others_before} < {most}
         ORDER BY v.ended_key
         ON CONFLICT (key) DO UPDATE SET
             ended_until = CASE WHEN excluded.ended_until < tss_sessions.ends_at
