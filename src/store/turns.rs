@@ -16,10 +16,17 @@ pub(super) struct Turns {
     ended: Arc<Notify>,
 }
 
-/// The right to do it, until it is dropped.
+/// The right to do it. When it is dropped, the next one has a turn.
 pub(super) struct Turn {
     _taken: OwnedMutexGuard<()>,
     ended: Arc<Notify>,
+}
+
+impl Turn {
+    /// It is done: all who wait look at what is known. After a turn in vain only the next one goes on.
+    pub(super) fn end(self) {
+        self.ended.notify_waiters();
+    }
 }
 
 impl Turns {
@@ -41,20 +48,17 @@ impl Turns {
     }
 }
 
-impl Drop for Turn {
-    fn drop(&mut self) {
-        self.ended.notify_waiters();
-    }
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use std::{
         cell::Cell,
         future::{Future, poll_fn},
         pin::Pin,
+        sync::atomic::{AtomicUsize, Ordering::Relaxed},
         task::Poll,
     };
+
+    use tokio::task::JoinSet;
 
     use super::*;
 
@@ -106,7 +110,7 @@ pub(super) mod tests {
             if let First::Right(turn) = turns.next_unless(|| is_known.get().then_some(())).await {
                 tokio::task::yield_now().await;
                 is_known.set(true);
-                drop(turn);
+                turn.end();
             }
         })
         .await;
@@ -127,9 +131,32 @@ pub(super) mod tests {
         }
         assert_eq!(next.len(), 1, "the others wait for this one");
         is_known.set(true);
-        drop(next);
+        next.remove(0).end();
         for call in &mut calls[1..] {
             assert!(matches!(poll(call).await, Poll::Ready(First::Left(()))));
         }
+    }
+
+    /// In an outage each of thousands may have a turn in vain.
+    #[tokio::test]
+    async fn p39_a_turn_in_vain_wakes_nobody_but_the_next() {
+        let turns = Turns::default();
+        let looks = Arc::new(AtomicUsize::new(0));
+        let turn = taken(&turns).await;
+        let mut tasks = JoinSet::new();
+        for _ in 0..WAITING {
+            let (turns, looks) = (turns.clone(), Arc::clone(&looks));
+            tasks.spawn(async move {
+                let known = || {
+                    looks.fetch_add(1, Relaxed);
+                    None::<()>
+                };
+                drop(turns.next_unless(known).await);
+            });
+        }
+        tokio::task::yield_now().await;
+        drop(turn);
+        tasks.join_all().await;
+        assert_eq!(looks.load(Relaxed), 2 * WAITING, "before and after the lock");
     }
 }

@@ -63,8 +63,11 @@ pub(in crate::store) trait SharedStore: Send + Sync + 'static {
             };
             let store = Arc::clone(self);
             let syncing = tokio::spawn(async move {
-                let _turn = turn;
-                read_changes(&*store).await
+                let read = read_changes(&*store).await;
+                if read.is_ok() {
+                    turn.end();
+                }
+                read
             });
             syncing.await.map_err(StoreError::new)?
         }

@@ -37,13 +37,14 @@ impl<T: Copy> Rounds<T> {
             let answered = self.answered();
             (answered.number > arrived).then_some(answered.answer)
         };
-        let _turn = match self.turns.next_unless(known).await {
+        let turn = match self.turns.next_unless(known).await {
             First::Left(answer) => return Ok(answer),
             First::Right(turn) => turn,
         };
         let number = self.begun.fetch_add(1, Relaxed) + 1;
         let answer = question.await?;
         *self.answered() = Answered { number, answer };
+        turn.end();
         Ok(answer)
     }
 

@@ -147,8 +147,11 @@ impl Servers {
         let (this, known) = (Arc::clone(self), Arc::clone(known));
         let first = first.map(str::to_owned);
         let mapping = tokio::spawn(async move {
-            let _turn = turn;
-            this.replace_map(&known, first).await
+            let mapped = this.replace_map(&known, first).await;
+            if mapped.is_ok() {
+                turn.end();
+            }
+            mapped
         });
         mapping.await.unwrap_or_else(|_| Err(Failure::not_connected()))
     }

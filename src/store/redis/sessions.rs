@@ -54,7 +54,9 @@ impl SharedStore for Inner {
         let store = Arc::clone(self);
         let reading = tokio::spawn(async move {
             let known = store.read_into_cache(keys, now).await;
-            drop(turn);
+            if known.is_ok() {
+                turn.end();
+            }
             known
         });
         reading.await.map_err(|_| StoreError::new("the runtime is shutting down"))?

@@ -5,7 +5,6 @@
 
 use std::{
     collections::HashMap,
-    error::Error as _,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -44,8 +43,8 @@ struct Waiting {
 struct Read {
     session: StoreKey,
     now: Timestamp,
-    /// Ends when the session is read.
-    _turn: Turn,
+    /// Of the session, until it is read.
+    turn: Turn,
     answer: oneshot::Sender<Result<Known, StoreError>>,
 }
 
@@ -80,7 +79,7 @@ impl Inner {
         turn: Turn,
     ) -> Result<Known, StoreError> {
         let (answer, answered) = oneshot::channel();
-        if self.session_reads.add(Read { session, now, _turn: turn, answer }) {
+        if self.session_reads.add(Read { session, now, turn, answer }) {
             let store = Arc::clone(self);
             tokio::spawn(async move { store.read_waiting().await });
         }
@@ -96,8 +95,11 @@ impl Inner {
             let known = self.read_into_cache(&reads).await.map_err(StoreError::from);
             for read in reads {
                 let answer = match &known {
-                    Ok(known) => Ok(known.get(&read.session).copied().unwrap_or(Known::Nothing)),
-                    Err(error) => Err(StoreError::new(reason(error))),
+                    Ok(known) => {
+                        read.turn.end();
+                        Ok(known.get(&read.session).copied().unwrap_or(Known::Nothing))
+                    }
+                    Err(error) => Err(error.clone()),
                 };
                 // The request may have been cut off by its time limit.
                 let _ = read.answer.send(answer);
@@ -132,8 +134,4 @@ impl Inner {
         };
         Ok(reads.iter().map(remember).collect())
     }
-}
-
-fn reason(error: &StoreError) -> String {
-    error.source().map(ToString::to_string).unwrap_or_default()
 }
