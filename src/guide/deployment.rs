@@ -119,10 +119,15 @@
 //! can be written to, it asks again. In a Redis cluster this goes by primary: users of another one notice
 //! nothing. The metric
 //! [`STORE_BREAKER_OPEN`](crate::metrics::STORE_BREAKER_OPEN) shows it. A server that takes 200 ms for
-//! each answer is slow, and is asked; a request that needs two answers of it gets a 503.
+//! each answer is slow, and is asked; a request that needs two answers of it gets a 503. Calls that wait for a
+//! connection because all of the pool are in use do not count, as long as the server answers others.
 //!
 //! # Overload
 //!
 //! A request that needs an answer of the store waits 250 ms for it, a sign-in, refresh or sign-out 5 s; then
 //! the answer is 503 with `Retry-After`, never a 401. Requests of sessions that the node knows need no
 //! answer, so they go on. Clients repeat a 503 and stay signed in ([`client`](super::client)).
+//!
+//! On Postgres a sign-in, refresh or sign-out waits at most 2 s of these for a connection. Where the log says
+//! "no connection to the database in time", set a larger
+//! [`pool_size`](crate::store::SqlStoreBuilder::pool_size).
