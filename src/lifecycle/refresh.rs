@@ -12,12 +12,13 @@ use std::{
 use super::{Grant, Lifecycle};
 use crate::{
     audit::{AuditEvent, AuditRecord, SessionEndCause},
+    maybe_ready::MaybeReady,
     metrics,
     policy::Policy,
     rejection::{Rejection, RejectionCause, RejectionKind},
     request_class::Activity,
     rules::{self, RecordedExchange, RefreshStep, Timeouts},
-    session::{Rejected, SessionCheck, StoreAnswer},
+    session::{Rejected, SessionCheck, StoreAnswer, WaitingTime},
     store::{
         LifecycleStore, RefreshQuery, RefreshState, RefreshedSession, Rotated, Rotation,
         StoredSession, SuccessorIds, TokenExchange, Touch, TouchOutcome,
@@ -74,7 +75,9 @@ impl<'a> Refresh<'a> {
         let token = token.inspect_err(|_| metrics::count_refresh("refused"))?;
         let records = lifecycle.lifecycle_store()?;
         let now = lifecycle.now();
-        let exchange = Exchange { lifecycle, records, grace, token, is_activity, now };
+        let waiting_time = WaitingTime::default();
+        let exchange =
+            Exchange { lifecycle, records, grace, token, is_activity, now, waiting_time };
         let granted = exchange.run().await;
         if let Err(rejection) = &granted {
             metrics::count_refresh(match rejection.kind() {
@@ -115,6 +118,7 @@ struct Exchange<'a> {
     token: Arc<VerifiedToken>,
     is_activity: bool,
     now: Timestamp,
+    waiting_time: WaitingTime,
 }
 
 impl Exchange<'_> {
@@ -218,15 +222,20 @@ impl Exchange<'_> {
         RefreshQuery { unknown_activity, ..query }
     }
 
+    /// Waits for the store, for as long as is left.
+    async fn answer<T: Unpin>(&self, answer: MaybeReady<T>) -> Result<T, Rejection> {
+        self.lifecycle.enforcement.answer_in_time(answer, &self.waiting_time).await
+    }
+
     async fn ask(&self) -> Result<RefreshState, Rejection> {
-        self.lifecycle.answer(self.records.refresh_state(self.query())).await
+        self.answer(self.records.refresh_state(self.query())).await
     }
 
     /// Records the activity of a refresh that changes no generation.
     async fn touch(&self, last_activity: Timestamp) -> Result<(), Rejection> {
         let idle = Timeouts::effective(self.token.claims(), &self.policy()).idle;
         let touch = Touch::new(self.now, last_activity, idle).known_only();
-        match self.lifecycle.answer(self.records.touch(self.token.keys(), touch)).await? {
+        match self.answer(self.records.touch(self.token.keys(), touch)).await? {
             TouchOutcome::Ended => Err(invalid()),
             _ => Ok(()),
         }
@@ -240,7 +249,7 @@ impl Exchange<'_> {
             && !self.token.is_adopted()
         {
             let tombstone = enforcement.tombstone(&self.token, self.now);
-            self.lifecycle.answer(self.records.write_tombstone(tombstone)).await?;
+            self.answer(self.records.write_tombstone(tombstone)).await?;
         }
         rejected.record(&self.token, self.now, self.lifecycle.audit_queue());
         Err(rejected.rejection)
@@ -298,7 +307,8 @@ impl Exchange<'_> {
 
     async fn revoke(&self, event: AuditEvent) -> Result<(), Rejection> {
         let enforcement = &self.lifecycle.enforcement;
-        enforcement.revoke(enforcement.tombstone(&self.token, self.now), self.audit(event)).await
+        let tombstone = enforcement.tombstone(&self.token, self.now);
+        enforcement.revoke_in_time(tombstone, self.audit(event), &self.waiting_time).await
     }
 
     async fn rotate(
@@ -312,7 +322,7 @@ impl Exchange<'_> {
         let generation = self.token.claims().generation;
         let mut rotation = Rotation::new(self.query(), generation, exchange, record);
         rotation.is_activity = is_activity;
-        self.lifecycle.answer(self.records.rotate(rotation)).await
+        self.answer(self.records.rotate(rotation)).await
     }
 
     /// The payloads of the successors of an exchange at `at`.

@@ -30,7 +30,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
     },
 };
 
@@ -52,6 +52,7 @@ pub(crate) use self::{
     stale_claims::Question,
     store_answer::StoreAnswer,
     touch::StreamTouch,
+    waiting_time::WaitingTime,
 };
 use crate::{
     clock::Clock,
@@ -82,7 +83,7 @@ struct Inner {
     /// In milliseconds; 0 until a layer has asked a store.
     last_activity: AtomicU64,
     /// How long the request has waited for stores.
-    waited_millis: AtomicU32,
+    waiting_time: WaitingTime,
     authenticated_by: Option<Arc<Enforcement>>,
     checked_by: OnceLock<Arc<Enforcement>>,
     unrenewable: AtomicBool,
@@ -110,7 +111,7 @@ impl Session {
             now: AtomicU64::new(0),
             class: AtomicU8::new(class::UNKNOWN),
             last_activity: AtomicU64::new(0),
-            waited_millis: AtomicU32::new(0),
+            waiting_time: WaitingTime::default(),
             authenticated_by,
             checked_by: OnceLock::new(),
             unrenewable: AtomicBool::new(false),
@@ -123,7 +124,7 @@ impl Session {
 
     /// The same session with the current claims of its user, before the handler.
     pub(crate) fn with_claims(&self, token: VerifiedToken, answer: Arc<Answer>) -> Self {
-        let Inner { origin, is_optional, now, class, last_activity, waited_millis, .. } = &*self.0;
+        let Inner { origin, is_optional, now, class, last_activity, waiting_time, .. } = &*self.0;
         Self(Arc::new(Inner {
             token: Arc::new(token),
             origin: *origin,
@@ -131,7 +132,7 @@ impl Session {
             now: AtomicU64::new(now.load(Ordering::Relaxed)),
             class: AtomicU8::new(class.load(Ordering::Relaxed)),
             last_activity: AtomicU64::new(last_activity.load(Ordering::Relaxed)),
-            waited_millis: AtomicU32::new(waited_millis.load(Ordering::Relaxed)),
+            waiting_time: waiting_time.clone(),
             authenticated_by: self.0.authenticated_by.clone(),
             checked_by: self.0.checked_by.clone(),
             unrenewable: AtomicBool::new(!self.may_renew()),

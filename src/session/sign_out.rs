@@ -1,9 +1,9 @@
 //! Sign-out and revocation of one session.
 
-use super::{Enforcement, Session};
+use super::{Enforcement, Session, WaitingTime};
 use crate::{
     audit::{AuditEvent, AuditRecord, SessionEndCause},
-    maybe_ready::{LIFECYCLE_TIME_LIMIT, MaybeReady, within},
+    maybe_ready::{LIFECYCLE_TIME_LIMIT, MaybeReady},
     policy::Policy,
     rejection::{Rejection, RejectionKind},
     rules::{ExpiryReason, Timeouts},
@@ -76,17 +76,28 @@ impl Enforcement {
         tombstone: Tombstone,
         audit: AuditRecord,
     ) -> Result<(), Rejection> {
+        self.revoke_in_time(tombstone, audit, &WaitingTime::default()).await
+    }
+
+    /// As [`revoke`](Self::revoke), for as long as is left.
+    pub(crate) async fn revoke_in_time(
+        &self,
+        tombstone: Tombstone,
+        audit: AuditRecord,
+        waiting_time: &WaitingTime,
+    ) -> Result<(), Rejection> {
         if tombstone.until <= audit.at {
             return Ok(());
         }
         if let Some(store) = self.lifecycle_store() {
-            if self.answer(store.revoke(tombstone, audit.clone())).await? {
+            let answer = store.revoke(tombstone, audit.clone());
+            if self.answer_in_time(answer, waiting_time).await? {
                 self.record_committed(audit);
             }
             return Ok(());
         }
         let store = self.store().ok_or(RejectionKind::StoreUnavailable)?;
-        if self.answer(store.write_tombstone(tombstone)).await? {
+        if self.answer_in_time(store.write_tombstone(tombstone), waiting_time).await? {
             self.record(audit);
         }
         Ok(())
@@ -94,7 +105,17 @@ impl Enforcement {
 
     /// Waits for a store, at most 5 s.
     pub(crate) async fn answer<T: Unpin>(&self, answer: MaybeReady<T>) -> Result<T, Rejection> {
-        within(answer, &*self.clock, LIFECYCLE_TIME_LIMIT).await.map_err(|error| {
+        self.answer_in_time(answer, &WaitingTime::default()).await
+    }
+
+    /// Waits for a store, for as long as is left of 5 s.
+    pub(crate) async fn answer_in_time<T: Unpin>(
+        &self,
+        answer: MaybeReady<T>,
+        waiting_time: &WaitingTime,
+    ) -> Result<T, Rejection> {
+        let answer = waiting_time.wait(answer, &*self.clock, LIFECYCLE_TIME_LIMIT).await;
+        answer.map_err(|error| {
             tracing::warn!(error = &error as &dyn std::error::Error, "the session store failed");
             RejectionKind::StoreUnavailable.into()
         })

@@ -232,6 +232,7 @@ macro_rules! lifecycle {
                     p23_an_outage_signs_nobody_out_and_consumes_no_token
                     p23_an_outage_admits_no_revoked_session
                     p23_a_store_that_does_not_answer_fails_the_lifecycle_after_5_s
+                    p39_all_answers_to_a_refresh_have_one_time_limit
                     p23_sign_out_in_a_handler_fails_in_an_outage
                     p23_a_refresh_can_be_repeated_after_a_lost_answer
                     p23_a_revocation_whose_answer_was_lost_applies

@@ -146,6 +146,23 @@ pub(crate) async fn p23_a_store_that_does_not_answer_fails_the_lifecycle_after_5
     assert_eq!(polled().await, Poll::Ready(UNAVAILABLE));
 }
 
+pub(crate) async fn p39_all_answers_to_a_refresh_have_one_time_limit(store: Store) {
+    let (stack, unreliable) = unreliable(&store);
+    let grant = ada(&stack).await;
+    unreliable.set_state(State::Holding);
+    let mut question = pin!(refused(&stack, refresh_token(&grant)));
+    let mut polled = async || poll_fn(|cx| Poll::Ready(question.as_mut().poll(cx))).await;
+    assert_eq!(polled().await, Poll::Pending);
+    stack.at(LIMIT - MILLI);
+    unreliable.set_state(State::NeverAnswering);
+    while unreliable.rotations() == 0 {
+        assert_eq!(polled().await, Poll::Pending);
+        tokio::task::yield_now().await;
+    }
+    stack.at(LIMIT);
+    assert_eq!(polled().await, Poll::Ready(UNAVAILABLE));
+}
+
 pub(crate) async fn p23_sign_out_in_a_handler_fails_in_an_outage(store: Store) {
     let (stack, unreliable) = unreliable(&store);
     let grant = ada(&stack).await;

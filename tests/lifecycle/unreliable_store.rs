@@ -35,6 +35,8 @@ pub(crate) enum State {
     /// No call is answered or changes anything until the store is up again. It then fails, like
     /// a call on a broken connection.
     NeverAnswering,
+    /// The state of a session is answered when this is over; everything else fails.
+    Holding,
     /// Writes are done but their answers are lost; reads are answered.
     LosingAnswers,
     /// Everything is answered, but no session of an earlier system is recorded.
@@ -49,14 +51,15 @@ pub(crate) struct UnreliableStore {
     failing_user: Mutex<Option<StoreKey>>,
     flushes: AtomicUsize,
     adoptions: AtomicUsize,
+    rotations: AtomicUsize,
 }
 
 impl UnreliableStore {
     pub(crate) fn new(inner: Store) -> Arc<Self> {
         let state = watch::Sender::new(State::Up);
         let (outage, failing_user) = (Mutex::default(), Mutex::default());
-        let (flushes, adoptions) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Arc::new(Self { inner, state, outage, failing_user, flushes, adoptions })
+        let [flushes, adoptions, rotations] = [0, 0, 0].map(AtomicUsize::new);
+        Arc::new(Self { inner, state, outage, failing_user, flushes, adoptions, rotations })
     }
 
     /// Lets every activity of a user fail, as where the server of a cluster is lost that has it.
@@ -77,6 +80,11 @@ impl UnreliableStore {
     /// How often a session of an earlier system was to be recorded.
     pub(crate) fn adoptions(&self) -> usize {
         self.adoptions.load(SeqCst)
+    }
+
+    /// How often a refresh token was to be exchanged.
+    pub(crate) fn rotations(&self) -> usize {
+        self.rotations.load(SeqCst)
     }
 
     pub(crate) fn set_state(&self, state: State) {
@@ -102,7 +110,7 @@ impl UnreliableStore {
         let mut states = self.state.subscribe();
         match state {
             State::Up | State::RefusingRecords => ask(&self.inner),
-            State::Failing => MaybeReady::ready(Err(StoreError::new("refused"))),
+            State::Failing | State::Holding => MaybeReady::ready(Err(StoreError::new("refused"))),
             State::NeverAnswering => MaybeReady::new(async move {
                 // An error means that the state was dropped, and nothing waits any more.
                 let _ = states.wait_for(|state| *state == State::Up).await;
@@ -171,10 +179,19 @@ impl LifecycleStore for UnreliableStore {
     }
 
     fn refresh_state(&self, ask: RefreshQuery) -> MaybeReady<RefreshState> {
+        if *self.state.borrow() == State::Holding {
+            let (inner, mut states) = (Arc::clone(&self.inner), self.state.subscribe());
+            return MaybeReady::new(async move {
+                // As above.
+                let _ = states.wait_for(|state| *state != State::Holding).await;
+                inner.refresh_state(ask).await
+            });
+        }
         self.read(|inner| inner.refresh_state(ask))
     }
 
     fn rotate(&self, rotation: Rotation) -> MaybeReady<Rotated> {
+        self.rotations.fetch_add(1, SeqCst);
         self.ask(|inner| inner.rotate(rotation))
     }
 
