@@ -36,7 +36,8 @@ pub(super) struct Servers {
     pub(super) target: Target,
     /// Replaced as a whole.
     primaries: RwLock<Primaries>,
-    /// The askings of a cluster for its primaries, and since when the present ones are known.
+    /// A cluster is asked for its primaries once for all who wait for them. Since when the present ones are
+    /// known.
     mapping: Turns,
     mapped: Mutex<Stopwatch>,
     /// How many connections there were.

@@ -36,7 +36,8 @@ pub(super) fn not_ended(now: &str) -> String {
 }
 
 /// Joins the session that has `key`, if there is one, as `present`. By the index: where the table was small
-/// when Postgres planned the statement, a join would read all of it each time.
+/// when Postgres planned the statement, a plain join would read all of it each time. A condition on `present`
+/// in the `WHERE` of the statement would let SQLite do the same.
 pub(super) fn join_present(order: FeedOrder, key: &str) -> String {
     match order {
         FeedOrder::Commits => format!("LEFT JOIN tss_sessions AS present ON present.key = {key}"),
